@@ -1,0 +1,49 @@
+"""Client channels: TLS, keepalive and round robin over every replica behind a name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import grpc
+
+from facefoundry.errors import InvalidInput
+from facefoundry.settings import ChannelSettings
+
+__all__ = ["open_channel"]
+
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
+
+def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
+    """Open a channel to `host:port`; every address the name resolves to is used in turn.
+
+    Raises:
+        InvalidInput: a TLS file cannot be read.
+    """
+    target = address if "://" in address or address.startswith("unix:") else f"dns:///{address}"
+    options = [
+        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]
+    if settings.ca_file is None:
+        return grpc.insecure_channel(target, options)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_read(settings.ca_file),
+        private_key=_read(settings.client_key_file),
+        certificate_chain=_read(settings.client_cert_file),
+    )
+    return grpc.secure_channel(target, credentials, options)
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"Cannot read the TLS file {path}: {error.strerror}", reason="TLS") from error

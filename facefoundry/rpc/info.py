@@ -1,0 +1,47 @@
+"""InfoService: what a running service says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import grpc
+
+from facefoundry import __version__, recipes
+from facefoundry.errors import FaceFoundryError
+from facefoundry.rpc.slots import Slots
+from facefoundry.storage.store import Store
+from facefoundry.v1 import info_pb2, info_pb2_grpc
+
+__all__ = ["InfoServicer"]
+
+
+class InfoServicer(info_pb2_grpc.InfoServiceServicer):
+    """Answers GetInfo; a store that is down is an answer, not an error."""
+
+    def __init__(self, service: str, store: Store, slots: Slots, engines: Callable[[], Sequence[str]]) -> None:
+        self._service, self._store, self._slots, self._engines = service, store, slots, engines
+
+    def GetInfo(  # noqa: N802 (name given by the contract)
+        self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext
+    ) -> info_pb2.GetInfoResponse:
+        """Collect the facts of this moment."""
+        detail = ""
+        try:
+            self._store.check()
+        except FaceFoundryError as error:
+            detail = error.message
+        settings = self._store.settings
+        return info_pb2.GetInfoResponse(
+            service=self._service,
+            version=__version__,
+            recipes=[recipes.load(name) for name in recipes.names()],
+            engines=list(self._engines()),
+            slots=self._slots.number,
+            slots_in_use=self._slots.in_use,
+            store=info_pb2.StoreInfo(
+                endpoint=settings.endpoint,
+                buckets=[settings.bucket],
+                reachable=not detail,
+                detail=detail,
+            ),
+        )

@@ -1,0 +1,179 @@
+"""The bootstrap of all three services: listen, health, reflection, TLS, metrics, drain."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import prometheus_client
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from facefoundry.errors import InvalidInput
+from facefoundry.rpc.info import InfoServicer
+from facefoundry.rpc.interceptor import CallInterceptor
+from facefoundry.rpc.slots import Slots
+from facefoundry.settings import ServerSettings
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import logger
+from facefoundry.v1 import info_pb2, info_pb2_grpc
+
+__all__ = ["Server"]
+
+_log = logger(__name__)
+
+
+class Server:
+    """One gRPC server of ours.
+
+    Args:
+        name: `extractor`, `trainer` or `converter`.
+        settings: Read settings.
+        store: The object store; it may be down.
+        full_name: Full name of the main gRPC service, for health and reflection.
+        engines: Names of the engines installed here, asked anew at every GetInfo.
+
+    Attributes:
+        slots: Admission for heavy handlers.
+        draining: Set on SIGTERM; handlers finish their running part, then raise Interrupted.
+        port: Bound port, after `start`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServerSettings,
+        store: Store,
+        full_name: str,
+        engines: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.slots = Slots(name, settings.slots)
+        self.draining = threading.Event()
+        self.port = 0
+        self._names = [full_name, info_pb2.DESCRIPTOR.services_by_name["InfoService"].full_name]
+        self._health = health.HealthServicer()
+        self._server = grpc.server(
+            ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
+            interceptors=[CallInterceptor(name)],
+            options=self._options(),
+        )
+        self._probes: grpc.Server | None = None
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoServicer(name, store, self.slots, engines), self._server)
+        if settings.reflection:
+            reflected = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(reflected, self._server)
+
+    def add(self, register: Callable[[grpc.Server], None]) -> None:
+        """Add a servicer, such as `lambda server: add_ExtractorServiceServicer_to_server(servicer, server)`."""
+        register(self._server)
+
+    def start(self) -> int:
+        """Listen and turn SERVING; returns the bound port.
+
+        Raises:
+            InvalidInput: an address cannot be bound or a TLS file cannot be read.
+        """
+        credentials = self._credentials()
+        self.port = self._bind(self._server, self.settings.listen, credentials)
+        if self.settings.health_listen:
+            self._probes = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="probe"))
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
+            self._bind(self._probes, self.settings.health_listen, None)
+            self._probes.start()
+        if self.settings.metrics_listen:
+            host, _, port = self.settings.metrics_listen.rpartition(":")
+            prometheus_client.start_http_server(int(port), host or "0.0.0.0")
+        self._server.start()
+        for name in ["", *self._names]:
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        _log.event("serving", port=self.port, tls=credentials is not None, slots=self.slots.number)
+        return self.port
+
+    def stop(self) -> None:
+        """Turn NOT_SERVING, let running calls end for `drain_seconds`, then cut them."""
+        if self.draining.is_set():
+            return
+        self._health.enter_graceful_shutdown()
+        self.draining.set()
+        _log.event("draining", slots_in_use=self.slots.in_use)
+        self._server.stop(self.settings.drain_seconds).wait()
+        if self._probes:
+            self._probes.stop(None).wait()
+        _log.event("stopped")
+
+    def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, then drain. Call it from the main thread."""
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        self.start()
+        stopping.wait()
+        self.stop()
+
+    def _options(self) -> list[tuple[str, int]]:
+        settings = self.settings
+        return [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(settings.child_seconds * 1000)),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+
+    def _bind(self, server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        try:
+            if credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise InvalidInput(f"Cannot listen on {address!r}: {error}", reason="LISTEN") from error
+        if port == 0:
+            raise InvalidInput(f"Cannot listen on {address!r}; is the port taken?", reason="LISTEN")
+        return port
+
+    def _credentials(self) -> grpc.ServerCredentials | None:
+        """TLS from files that are read again for every new connection, so that certificates can be renewed in place."""
+        settings = self.settings
+        if settings.tls_cert_file is None and settings.tls_key_file is None:
+            if settings.tls_client_ca_file is not None:
+                raise InvalidInput(
+                    "FACEFOUNDRY_TLS_CLIENT_CA_FILE needs a server certificate and key too.", reason="TLS"
+                )
+            return None
+        if settings.tls_cert_file is None or settings.tls_key_file is None:
+            raise InvalidInput("TLS needs both FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE.", reason="TLS")
+        cert_file, key_file, ca_file = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
+
+        def configuration() -> grpc.ServerCertificateConfiguration:
+            authority = _read_pem(ca_file) if ca_file else None
+            return grpc.ssl_server_certificate_configuration([(_read_pem(key_file), _read_pem(cert_file))], authority)
+
+        newest = configuration()
+
+        def renewed() -> grpc.ServerCertificateConfiguration:
+            nonlocal newest
+            try:
+                newest = configuration()
+            except InvalidInput as error:
+                _log.warning("certificate_unreadable", detail=error.message)
+            return newest
+
+        return grpc.dynamic_ssl_server_credentials(newest, renewed, require_client_authentication=ca_file is not None)
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"Cannot read the TLS file {path}: {error.strerror}", reason="TLS") from error

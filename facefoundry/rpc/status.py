@@ -1,0 +1,109 @@
+"""The one table between our exceptions and gRPC statuses, used in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from facefoundry import errors
+from facefoundry.errors import FaceFoundryError
+
+__all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
+
+DOMAIN = "facefoundry"
+_TYPE = "type"
+
+CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Unusable: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Interrupted: grpc.StatusCode.UNAVAILABLE,
+    errors.DataLoss: grpc.StatusCode.DATA_LOSS,
+    errors.Cancelled: grpc.StatusCode.CANCELLED,
+    errors.Denied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Internal: grpc.StatusCode.INTERNAL,
+}
+
+_BARE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.Unusable,
+    grpc.StatusCode.ABORTED: errors.Conflict,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Busy,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
+    grpc.StatusCode.DATA_LOSS: errors.DataLoss,
+    grpc.StatusCode.CANCELLED: errors.Cancelled,
+    grpc.StatusCode.PERMISSION_DENIED: errors.Denied,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Denied,
+}
+
+
+def code_of(error: FaceFoundryError) -> grpc.StatusCode:
+    """Status code of an exception; its nearest ancestor in the table decides."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def to_status(error: FaceFoundryError) -> Any:
+    """Status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo."""
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(
+            reason=error.reason, domain=DOMAIN, metadata={**error.metadata, _TYPE: type(error).__name__}
+        )
+    ]
+    if error.violations:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+            for violation in error.violations
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
+    if error.resource:
+        details.append(error_details_pb2.ResourceInfo(resource_type="object", resource_name=error.resource))
+    if error.retry_after_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
+        details.append(retry)
+    packed = []
+    for detail in details:
+        envelope = AnyMessage()
+        envelope.Pack(detail)
+        packed.append(envelope)
+    code: tuple[int, str] = code_of(error).value
+    return rpc_status.to_status(status_pb2.Status(code=code[0], message=error.message, details=packed))
+
+
+def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
+    """The exception that a failed call stands for.
+
+    Args:
+        error: What the call raised.
+        peer: Address that was called, for the message when the service itself said nothing.
+    """
+    code: grpc.StatusCode = error.code()
+    status = rpc_status.from_call(error)
+    record: dict[str, Any] = {"message": error.details() or code.name, "reason": code.name}
+    for envelope in status.details if status else ():
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
+        if envelope.Unpack(info):
+            metadata = dict(info.metadata)
+            record |= {"type": metadata.pop(_TYPE, ""), "reason": info.reason, "metadata": metadata}
+        elif envelope.Unpack(bad):
+            record["violations"] = [(violation.field, violation.description) for violation in bad.field_violations]
+        elif envelope.Unpack(resource):
+            record["resource"] = resource.resource_name
+        elif envelope.Unpack(retry):
+            record["retry_after_seconds"] = retry.retry_delay.ToNanoseconds() / 1e9
+    if "type" in record:
+        return errors.from_record(record)
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        record["message"] = f"The service at {peer} does not answer: {record['message']}"
+    return _BARE.get(code, errors.Internal)(record["message"], reason=record["reason"])

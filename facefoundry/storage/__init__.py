@@ -1,0 +1,1 @@
+"""Object storage: every key (`keys`), the S3 client (`store`) and the commit record of a prefix (`manifest`)."""

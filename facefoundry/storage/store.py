@@ -1,0 +1,234 @@
+"""The S3 client: whole objects in and out, in our exceptions. It knows nothing of manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from facefoundry.errors import DataLoss, Denied, FaceFoundryError, FieldViolation, InvalidInput, NotFound, Unavailable
+from facefoundry.settings import StoreSettings
+from facefoundry.storage.keys import Location, uri
+
+__all__ = ["Store"]
+
+_BLOCK = 1 << 20
+_MULTIPART_BYTES = 64 << 20
+_MISSING = {"NoSuchKey", "NoSuchObject"}
+_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+
+
+class Store:
+    """One S3 server and the bucket we write to; safe to share between threads, not between processes."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.bucket = settings.bucket
+        retries = urllib3.Retry(
+            total=settings.attempts - 1,
+            backoff_factor=0.2,
+            backoff_jitter=0.2,
+            status_forcelist=(429, 500, 502, 503, 504),
+        )
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=min(5.0, settings.timeout_seconds), read=settings.timeout_seconds),
+            maxsize=32,
+            retries=retries,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=str(settings.ca_file) if settings.ca_file else None,
+        )
+        self._client = Minio(
+            endpoint=settings.endpoint,
+            access_key=settings.access_key.get_secret_value() or None,
+            secret_key=settings.secret_key.get_secret_value() or None,
+            secure=settings.secure,
+            region=settings.region,
+            http_client=pool,
+        )
+
+    def uri(self, prefix: str) -> str:
+        """URI of a prefix in our bucket."""
+        return uri(self.bucket, prefix)
+
+    def prefix_of(self, value: str, kind: str, field: str = "uri") -> str:
+        """Prefix that a URI from outside names.
+
+        Raises:
+            InvalidInput: it is malformed, of another class, or names a bucket that is not ours.
+        """
+        location = Location.parse(value, kind, field)
+        if location.bucket != self.bucket:
+            raise InvalidInput(
+                f"{field} names the bucket {location.bucket!r}, but only {self.bucket!r} is allowed here.",
+                reason="BUCKET_NOT_ALLOWED",
+                violations=[FieldViolation(field, f"bucket must be {self.bucket}")],
+            )
+        return location.prefix
+
+    def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write one object; it becomes visible whole or not at all."""
+        with self._errors(key):
+            self._client.put_object(
+                bucket_name=self.bucket,
+                object_name=key,
+                data=io.BytesIO(data),
+                length=len(data),
+                content_type=content_type,
+                part_size=_MULTIPART_BYTES,
+            )
+
+    def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+        """Write one object from a local file."""
+        with self._errors(key):
+            self._client.fput_object(
+                bucket_name=self.bucket,
+                object_name=key,
+                file_path=str(path),
+                content_type=content_type,
+                part_size=_MULTIPART_BYTES,
+            )
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read one object.
+
+        Raises:
+            NotFound: there is none.
+            DataLoss: fewer bytes arrived than the store promised, however often it was tried.
+        """
+        buffer = io.BytesIO()
+        self._read(key, buffer)
+        return buffer.getvalue()
+
+    def get_file(self, key: str, path: Path) -> str:
+        """Read one object into a file and return its SHA-256, 64 hex digits."""
+        with path.open("wb") as file:
+            return self._read(key, file)
+
+    def _read(self, key: str, sink: io.BufferedIOBase) -> str:
+        """Stream an object into a sink; a broken transfer is started over."""
+        for attempt in range(self.settings.attempts):
+            sink.seek(0)
+            sink.truncate()
+            hashed = hashlib.sha256()
+            size = 0
+            with self._errors(key):
+                response = self._client.get_object(bucket_name=self.bucket, object_name=key)
+                try:
+                    promised = int(response.headers.get("Content-Length", "-1"))
+                    for block in response.stream(_BLOCK):
+                        hashed.update(block)
+                        sink.write(block)
+                        size += len(block)
+                except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
+                    if attempt + 1 == self.settings.attempts:
+                        raise
+                    continue
+                finally:
+                    response.close()
+                    response.release_conn()
+            if promised in (-1, size):
+                return hashed.hexdigest()
+        raise DataLoss(
+            f"The object {key!r} has {promised} bytes in the store but only {size} arrived.",
+            reason="TRUNCATED_OBJECT",
+            resource=key,
+        )
+
+    def exists(self, key: str) -> bool:
+        """Say whether an object is there."""
+        try:
+            with self._errors(key):
+                self._client.stat_object(bucket_name=self.bucket, object_name=key)
+        except NotFound as error:
+            if error.reason == "NO_SUCH_OBJECT":
+                return False
+            raise
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys below a prefix (a folder or the beginning of a key), in order."""
+        with self._errors(prefix):
+            for item in self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True):
+                if item.object_name and not item.is_dir:
+                    yield item.object_name
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; ones that are not there are no error."""
+        with self._errors("delete"):
+            for problem in self._client.remove_objects(
+                bucket_name=self.bucket, delete_object_list=[DeleteObject(key) for key in keys]
+            ):
+                raise Unavailable(f"The store did not delete {problem.name!r}: {problem.message}", reason="STORE_ERROR")
+
+    def make_bucket(self) -> None:
+        """Make our bucket unless it is there."""
+        with self._errors(self.bucket):
+            if not self._client.bucket_exists(bucket_name=self.bucket):
+                self._client.make_bucket(bucket_name=self.bucket)
+
+    def check(self) -> None:
+        """Ask the store whether it answers and has our bucket.
+
+        Raises:
+            NotFound: the bucket is missing.
+            Denied: the credentials are wrong.
+            Unavailable: the store does not answer.
+        """
+        with self._errors(self.bucket):
+            found = self._client.bucket_exists(bucket_name=self.bucket)
+        if not found:
+            raise self._no_bucket()
+
+    def _no_bucket(self) -> NotFound:
+        return NotFound(
+            f"The store at {self.settings.endpoint} has no bucket {self.bucket!r}. "
+            "Make it, or name another with FACEFOUNDRY_STORE_BUCKET.",
+            reason="NO_SUCH_BUCKET",
+            resource=self.bucket,
+        )
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """Turn everything the client raises into our exceptions, most specific first."""
+        try:
+            yield
+        except S3Error as error:
+            raise self._from_s3(error, key) from error
+        except (InvalidResponseError, ServerError, MinioException) as error:
+            raise self._down(str(error)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise self._down(str(error)) from error
+
+    def _from_s3(self, error: S3Error, key: str) -> FaceFoundryError:
+        if error.code == "NoSuchBucket":
+            return self._no_bucket()
+        if error.code in _MISSING:
+            return NotFound(f"The store has no object {key!r}.", reason="NO_SUCH_OBJECT", resource=key)
+        if error.code in _DENIED:
+            return Denied(
+                f"The store at {self.settings.endpoint} refuses these credentials for {key!r} ({error.code}). "
+                "Check FACEFOUNDRY_STORE_ACCESS_KEY, FACEFOUNDRY_STORE_SECRET_KEY and the bucket's policy.",
+                reason="STORE_ACCESS_DENIED",
+                resource=key,
+            )
+        return Unavailable(
+            f"The store at {self.settings.endpoint} failed on {key!r}: {error.code}: {error.message}",
+            reason="STORE_ERROR",
+            resource=key,
+            retry_after_seconds=5.0,
+        )
+
+    def _down(self, detail: str) -> Unavailable:
+        return Unavailable(
+            f"The store at {self.settings.endpoint} does not answer: {detail}",
+            reason="STORE_UNAVAILABLE",
+            resource=self.settings.endpoint,
+            retry_after_seconds=5.0,
+        )
