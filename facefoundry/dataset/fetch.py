@@ -1,0 +1,96 @@
+"""Brings finished work from the object store into the dataset's folders; what is there already is not fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from facefoundry.dataset.ffpp_layout import MASKS, Layout
+from facefoundry.faces.alignments import Alignments
+from facefoundry.storage import manifest
+from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.store import Store
+
+__all__ = ["alignments", "faces", "fake", "real", "samples"]
+
+_JPEG = re.compile(r"(?P<frame>\d{6})(/(?P<view>[a-z_]+))?\.jpg")
+_FACE = re.compile(r"\d{6}\.png")
+
+
+def alignments(store: Store, extraction: Manifest) -> Alignments:
+    """Alignments of a committed extraction."""
+    return Alignments.from_bytes(manifest.read_part(store, extraction.part("alignments.safetensors")))
+
+
+def real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
+    """A real sequence at every level."""
+    for part in transcoding.parts:
+        if part.name.endswith(".mp4"):
+            _file(store, part, layout.real_video(part.name.removesuffix(".mp4"), sequence))
+
+
+def fake(store: Store, conversion: Manifest, layout: Layout, name: str) -> dict[str, Any]:
+    """A manipulated sequence at every level, its masks and labels; returns the labels."""
+    for part in conversion.parts:
+        stem, _, suffix = part.name.partition(".")
+        if suffix == "mp4":
+            _file(store, part, layout.mask_video(stem, name) if stem in MASKS else layout.fake_video(stem, name))
+    path = layout.labels(name)
+    _file(store, conversion.part("labels.json"), path)
+    record: dict[str, Any] = json.loads(path.read_bytes())
+    return record
+
+
+def faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> int:
+    """A sequence's face crops as `<frame>.png` and its alignments in faceswap's form; returns the number of faces."""
+    folder, count = layout.faces(sequence), 0
+    for part in extraction.parts:
+        if part.name.startswith("faces-"):
+            for name, data in _members(manifest.read_part(store, part)):
+                if _FACE.fullmatch(name):
+                    (folder / name).write_bytes(data)
+                    count += 1
+    found = alignments(store, extraction)
+    names = [f"{frame:06d}.png" for frame in range(len(found))]
+    layout.alignments(sequence).write_text(json.dumps(found.to_faceswap(names), indent=2), encoding="utf-8")
+    return count
+
+
+def samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
+    """Sample pictures of an extraction or conversion, below the report's folder.
+
+    Returns:
+        Frame number to view name (empty for an extraction) to path relative to the report's folder.
+    """
+    found: dict[int, dict[str, str]] = {}
+    for member, data in _members(manifest.read_part(store, record.part("samples.tar"))):
+        match = _JPEG.fullmatch(member)
+        if match is None:
+            continue
+        frame, view = match["frame"], match["view"] or ""
+        relative = f"{name}/{frame}-{view}.jpg" if view else f"{name}/{frame}.jpg"
+        path = layout.report() / relative
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        found.setdefault(int(frame), {})[view] = relative
+    return dict(sorted(found.items()))
+
+
+def _members(data: bytes) -> list[tuple[str, bytes]]:
+    """Names and bytes of a tar's regular files."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        files = [(member.name, archive.extractfile(member)) for member in archive.getmembers() if member.isfile()]
+        return [(name, file.read()) for name, file in files if file is not None]
+
+
+def _file(store: Store, part: Part, path: Path) -> None:
+    if path.is_file() and path.stat().st_size == part.size:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == part.sha256:
+                return
+    manifest.fetch_part(store, part, path)

@@ -1,0 +1,160 @@
+"""Which sequences there are and which of them make pairs. It looks at names only, never into a clip."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.storage import keys
+
+__all__ = ["Clip", "Pair", "find_clips", "is_frame_folder", "pair_up", "pairs_of", "read_filelist"]
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"})
+FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sequence on this machine's disk: a video file or a folder of numbered frames."""
+
+    id: str
+    path: Path
+
+
+class Pair(NamedTuple):
+    """Two sequence ids; A is the first."""
+
+    a: str
+    b: str
+
+    @property
+    def id(self) -> str:
+        """`<A>_<B>`, also the id of the fake with A as target."""
+        return f"{self.a}_{self.b}"
+
+    @property
+    def mirrored(self) -> str:
+        """`<B>_<A>`, the id of the fake with B as target."""
+        return f"{self.b}_{self.a}"
+
+
+def is_frame_folder(path: Path) -> bool:
+    """Say whether a folder directly holds frame pictures."""
+    return path.is_dir() and any(entry.suffix.lower() in FRAME_SUFFIXES for entry in path.iterdir())
+
+
+def find_clips(folder: Path) -> dict[str, Clip]:
+    """Every video file and every folder of frames directly below a folder, by the name without suffix.
+
+    Raises:
+        InvalidInput: the folder cannot be read, holds no sequence, or two of one name.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InvalidInput(f"Cannot read the folder {folder}: {error.strerror}.", reason="INPUT_FOLDER") from error
+    clips: dict[str, Clip] = {}
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if is_frame_folder(entry):
+            name = entry.name
+        elif entry.is_file() and entry.suffix.lower() in VIDEO_SUFFIXES:
+            name = entry.stem
+        else:
+            continue
+        if name in clips:
+            raise InvalidInput(
+                f"Both {clips[name].path.name} and {entry.name} in {folder} would be the sequence {name!r}; "
+                "rename one.",
+                reason="DUPLICATE_SEQUENCE",
+            )
+        clips[name] = Clip(name, entry)
+    if not clips:
+        raise InvalidInput(
+            f"{folder} holds no sequence: expected video files ({', '.join(sorted(VIDEO_SUFFIXES))}) "
+            f"or folders of frames ({', '.join(sorted(FRAME_SUFFIXES))}) directly in it.",
+            reason="NO_SEQUENCES",
+        )
+    return clips
+
+
+def read_filelist(path: Path) -> list[Pair]:
+    """Pairs of a JSON filelist, `[["033", "097"], ...]`.
+
+    Raises:
+        InvalidInput: it cannot be read, or names a pair of one, the same pair twice, or an id that cannot be one.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"Cannot read the filelist {path}: {error.strerror}.", reason="FILELIST") from error
+    except ValueError as error:
+        raise InvalidInput(f"The filelist {path} is not JSON: {error}.", reason="FILELIST") from error
+    is_pairs = isinstance(record, list) and all(
+        isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row) for row in record
+    )
+    if not is_pairs or not record:
+        raise InvalidInput(f'The filelist {path} must be a list of pairs such as [["033", "097"]].', reason="FILELIST")
+    return pairs_of(((a, b) for a, b in record), origin=str(path))
+
+
+def pairs_of(rows: Iterable[tuple[str, str]], origin: str) -> list[Pair]:
+    """Check rows of ids and make pairs of them.
+
+    Raises:
+        InvalidInput: every wrong row is named.
+    """
+    pairs: list[Pair] = []
+    violations: list[FieldViolation] = []
+    seen: set[frozenset[str]] = set()
+    for index, (a, b) in enumerate(rows):
+        field = f"{origin}[{index}]"
+        for name in (a, b):
+            try:
+                keys.sequence_id(name, field)
+            except InvalidInput as error:
+                violations.append(FieldViolation(field, error.message))
+        if a == b:
+            violations.append(FieldViolation(field, f"pairs {a!r} with itself"))
+        elif frozenset((a, b)) in seen:
+            violations.append(FieldViolation(field, f"repeats the pair {a!r}, {b!r}; one pair makes both directions"))
+        seen.add(frozenset((a, b)))
+        pairs.append(Pair(a, b))
+    if violations:
+        listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise InvalidInput(f"These pairs cannot be used: {listed}", reason="FILELIST", violations=violations)
+    return pairs
+
+
+def pair_up(ids: Sequence[str], seed: int) -> tuple[list[Pair], str | None]:
+    """Pair all ids at random; the same ids and seed give the same pairs on every machine.
+
+    Returns:
+        The pairs, and the id that is left over when their number is odd.
+    """
+    shuffled = sorted(ids)
+    random.Random(seed).shuffle(shuffled)
+    left_over = shuffled.pop() if len(shuffled) % 2 else None
+    rows = zip(shuffled[::2], shuffled[1::2], strict=True)
+    return pairs_of(rows, origin="pairing"), left_over
+
+
+def require(pairs: Iterable[Pair], clips: Mapping[str, Clip], folder: Path) -> None:
+    """Check that every id of every pair is there.
+
+    Raises:
+        InvalidInput: some are missing; all of them are named.
+    """
+    missing = sorted({name for pair in pairs for name in pair if name not in clips})
+    if missing:
+        raise InvalidInput(
+            f"{folder} holds no sequence {', '.join(missing)}; it has {', '.join(sorted(clips))[:500]}.",
+            reason="MISSING_SEQUENCE",
+            violations=[FieldViolation("filelist", f"{name} is not in {folder}") for name in missing],
+        )

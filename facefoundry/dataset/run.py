@@ -1,0 +1,243 @@
+"""The one orchestrator: n pairs from clips to a dataset. It owns order, concurrency and failures, not the work itself.
+
+Every pair is independent: one that fails is recorded with its reason and the others go on. Work that is in the store
+already is found, so running the same command again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+from facefoundry.client import Client
+from facefoundry.dataset import models, stages
+from facefoundry.dataset.ffpp_layout import Layout
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.progress import Event, OnEvent
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
+from facefoundry.errors import Cancelled, FaceFoundryError
+from facefoundry.storage import keys
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, recipe_pb2
+
+__all__ = ["DatasetRun", "Limits"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is under way at once. Services refuse what is too much for them; this only bounds what waits."""
+
+    pairs: int = 64
+    extractions: int = 16
+    conversions: int = 16
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What one pair needs."""
+
+    record: PairRecord
+    pair: Pair
+    model: Path | None
+
+
+class DatasetRun:
+    """A run over pairs of clips.
+
+    Args:
+        client: The services.
+        store: The object store that the services use.
+        recipe: The resolved recipe.
+        record: Where everything that happens is noted; its pairs are filled here.
+        out: Folder of the dataset.
+        on_event: Called from many threads with what happens.
+        convert: Make the manipulated sequences; otherwise only models.
+        keep_faces: Also write face crops and alignments to disk.
+        frame_rate: Frames per second of folders of frames.
+        limits: Concurrency.
+        on_record: Called after each change worth showing, with the record.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        recipe: recipe_pb2.Recipe,
+        record: RunRecord,
+        out: Path,
+        on_event: OnEvent,
+        *,
+        convert: bool = True,
+        keep_faces: bool = False,
+        frame_rate: Fraction = Fraction(25),
+        limits: Limits | None = None,
+        on_record: Callable[[RunRecord], None] = lambda _: None,
+    ) -> None:
+        limits = limits or Limits()
+        self._client, self._store, self._recipe, self._record = client, store, recipe, record
+        self._layout = Layout(out)
+        self._on_event, self._on_record = on_event, on_record
+        self._convert, self._keep_faces, self._frame_rate = convert, keep_faces, frame_rate
+        self._workers = limits.pairs
+        self._extracting = threading.BoundedSemaphore(limits.extractions)
+        self._converting = threading.BoundedSemaphore(limits.conversions)
+        self._once: dict[tuple[str, str], Future[Any]] = {}
+        self._once_lock = threading.Lock()
+        self._stages = stages.Stages(client, store, recipe, self._layout, record, on_event)
+        self._clips: Mapping[str, Clip] = {}
+
+    def run(
+        self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
+    ) -> RunRecord:
+        """Do all pairs.
+
+        Args:
+            pairs: Which.
+            clips: Where the sequences of the pairs are.
+            given: Folders of models that need no training, by pair.
+
+        Returns:
+            The record; failed pairs are in it.
+
+        Raises:
+            KeyboardInterrupt: after everything was told to stop and the record was written.
+        """
+        self._clips = clips
+        work = []
+        for pair in pairs:
+            noted = PairRecord(pair.id, pair.a, pair.b)
+            self._record.pairs.append(noted)
+            work.append(_Work(noted, pair, (given or {}).get(pair)))
+        self._note()
+        with ThreadPoolExecutor(min(self._workers, max(1, len(work))), thread_name_prefix="pair") as pool:
+            running = {pool.submit(self._pair, item): item for item in work}
+            try:
+                while running:
+                    ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        self._end(running.pop(future), future.exception())
+            except KeyboardInterrupt:
+                self._client.stop()
+                for future in running:
+                    future.cancel()
+                wait(running)
+                self._note()
+                raise
+        return self._record
+
+    def _end(self, work: _Work, error: BaseException | None) -> None:
+        """Note how a pair ended."""
+        if isinstance(error, FaceFoundryError):
+            failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
+        elif error is not None:
+            failure = {"stage": "", "reason": "UNEXPECTED", "message": f"{type(error).__name__}: {error}"}
+        else:
+            failure = None
+        with self._record.lock:
+            work.record.state = "failed" if failure else "done"
+            work.record.failure = failure
+        self._on_event(
+            Event(
+                work.pair.id,
+                "pair",
+                work.record.state,
+                message=f"{failure['reason']}: {failure['message']}" if failure else "",
+            )
+        )
+        self._note()
+
+    def _note(self) -> None:
+        data = self._record.write(self._layout.report())
+        self._on_record(self._record)
+        try:
+            self._store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
+        except FaceFoundryError as error:
+            self._on_event(Event(self._record.name, "record", "failed", message=error.message))
+
+    def _pair(self, work: _Work) -> None:
+        """All stages of one pair, in order."""
+        with self._record.lock:
+            work.record.state = "running"
+        with _during("extract"):
+            a, b = self._both(self._sequence, [(work.pair.a,), (work.pair.b,)])
+        with _during("train"):
+            if work.model is None:
+                model_uri = self._stages.train(work.record, a, b)
+            else:
+                model_uri = models.upload(self._store, work.model)
+            self._stages.fetch_model(work.record, model_uri)
+        self._note()
+        if not self._convert:
+            return
+        fakes = [FakeRecord(work.pair.id, a.id, b.id), FakeRecord(work.pair.mirrored, b.id, a.id)]
+        with self._record.lock:
+            work.record.fakes.extend(fakes)
+        jobs = [(fakes[0], model_uri, common_pb2.SIDE_A, a, b), (fakes[1], model_uri, common_pb2.SIDE_B, b, a)]
+        with _during("convert"):
+            self._both(self._fake, jobs)
+
+    def _sequence(self, name: str) -> stages.Sequence:
+        """A sequence, extracted once however many pairs it is in."""
+
+        def extract() -> stages.Sequence:
+            with self._extracting:
+                return self._stages.sequence(self._clips[name], self._frame_rate, self._keep_faces)
+
+        return self._share(("sequence", name), extract)
+
+    def _fake(
+        self, fake: FakeRecord, model_uri: str, side: int, target: stages.Sequence, source: stages.Sequence
+    ) -> None:
+        """One direction of a pair, and its target as a real of the same ladder."""
+
+        def transcode() -> None:
+            with self._converting:
+                self._stages.transcode(target)
+
+        with self._converting:
+            self._stages.convert(fake, model_uri, side, target, source)
+        self._share(("real", target.id), transcode)
+        if self._recipe.extraction.identity:
+            with self._converting:
+                self._stages.compare(fake, model_uri, side, target, source)
+        self._note()
+
+    def _share(self, key: tuple[str, str], make: Callable[[], T]) -> T:
+        """Do something once; everybody else who asks waits for that result, or gets its error."""
+        with self._once_lock:
+            mine = key not in self._once
+            future = self._once.setdefault(key, Future())
+        if mine:
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        result: T = future.result()
+        return result
+
+    def _both(self, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
+        """Call a function on both sides at once; the first error is raised after both have ended."""
+        with ThreadPoolExecutor(len(arguments), thread_name_prefix="side") as pool:
+            futures = [pool.submit(function, *each) for each in arguments]
+            return [future.result() for future in futures]
+
+
+@contextmanager
+def _during(stage: str) -> Iterator[None]:
+    """Remember in an error which stage it ended."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except FaceFoundryError as error:
+        error.stage = stage  # type: ignore[attr-defined]
+        raise

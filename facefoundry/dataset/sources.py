@@ -1,0 +1,124 @@
+"""Brings sequences from disk into the store: a video as it is, a folder of frames as tars of at most 256 frames."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+from facefoundry.dataset.plan import FRAME_SUFFIXES, Clip
+from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.store import Store
+
+__all__ = ["upload"]
+
+FRAMES_PER_TAR = 256
+_NUMBER = re.compile(r"(\d+)\.[A-Za-z]+$")
+
+
+def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
+    """Store a sequence's source and return its URI; what is there already is not sent again.
+
+    Args:
+        store: Where to.
+        clip: What.
+        frame_rate: Frames per second of a folder of frames; a video has its own.
+        on_bytes: Called with bytes done and bytes in all.
+
+    Raises:
+        InvalidInput: the clip cannot be read.
+        Unusable: a folder of frames has a gap in its numbers.
+    """
+    try:
+        if clip.path.is_dir():
+            return _upload_frames(store, clip, frame_rate, on_bytes)
+        return _upload_video(store, clip, on_bytes)
+    except OSError as error:
+        raise InvalidInput(
+            f"Cannot read {error.filename or clip.path}: {error.strerror}.", reason="INPUT_FILE"
+        ) from error
+
+
+def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]) -> str:
+    size = clip.path.stat().st_size
+    if size == 0:
+        raise Unusable(f"{clip.path} is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(clip.path))
+    with clip.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    prefix = keys.source(keys.digest_of({"video": sha256}))
+    if manifest.load_if_committed(store, prefix) is None:
+        part = manifest.put_part(store, prefix, "source" + clip.path.suffix.lower(), clip.path)
+        info = {"kind": "video", "file_name": clip.path.name}
+        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, (part,), info, sha256))
+    on_bytes(size, size)
+    return store.uri(prefix)
+
+
+def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
+    frames = _numbered(clip.path)
+    total = sum(path.stat().st_size for path in frames)
+    hashed = hashlib.sha256()
+    for path in frames:
+        with path.open("rb") as file:
+            hashed.update(hashlib.file_digest(file, "sha256").digest())
+    rate = f"{frame_rate.numerator}/{frame_rate.denominator}"
+    prefix = keys.source(keys.digest_of({"frames": hashed.hexdigest(), "frame_rate": rate}))
+    if manifest.load_if_committed(store, prefix) is None:
+        parts, done = [], 0
+        for start in range(0, len(frames), FRAMES_PER_TAR):
+            shard = frames[start : start + FRAMES_PER_TAR]
+            parts.append(
+                manifest.put_part(store, prefix, f"frames-{start // FRAMES_PER_TAR:05d}.tar", _tar(shard, start))
+            )
+            done += sum(path.stat().st_size for path in shard)
+            on_bytes(done, total)
+        info = {"kind": "frames", "file_name": clip.path.name, "frame_rate": rate, "frames": len(frames)}
+        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
+    on_bytes(total, total)
+    return store.uri(prefix)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Frames in the order of their numbers, which must be without a gap."""
+    numbers: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in FRAME_SUFFIXES:
+            continue
+        match = _NUMBER.search(path.name)
+        if match is None:
+            raise Unusable(f"{path} has no frame number at its end.", reason="FRAME_NAME", resource=str(path))
+        number = int(match[1])
+        if number in numbers:
+            raise Unusable(
+                f"{numbers[number]} and {path} are both frame {number}.", reason="FRAME_TWICE", resource=str(path)
+            )
+        numbers[number] = path
+    if not numbers:
+        raise Unusable(f"{folder} holds no frames.", reason="NO_FRAMES", resource=str(folder))
+    first, last = min(numbers), max(numbers)
+    missing = next((number for number in range(first, last) if number not in numbers), None)
+    if missing is not None:
+        raise Unusable(
+            f"{folder} goes from frame {first} to {last} but frame {missing} is missing; "
+            "a video made of it would be cut short.",
+            reason="FRAME_GAP",
+            resource=str(folder),
+        )
+    return [numbers[number] for number in range(first, last + 1)]
+
+
+def _tar(frames: list[Path], start: int) -> bytes:
+    """Tar of frames renumbered from `start`, without times and owners, so that equal frames give equal bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for offset, path in enumerate(frames):
+            entry = tarfile.TarInfo(f"{start + offset:06d}{path.suffix.lower()}")
+            entry.size = path.stat().st_size
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+    return buffer.getvalue()
