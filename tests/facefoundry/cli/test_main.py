@@ -1,0 +1,72 @@
+"""The command: what it loads, what it says, how it ends."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("tensorflow", "keras", "torch", "cv2", "av", "dlib", "h5py", "kubernetes", "matplotlib", "skimage")
+
+
+def _run(*arguments, timeout=60):
+    return subprocess.run(
+        [sys.executable, "-m", "facefoundry", *arguments], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["generate-models", "--help"], ["status", "--help"], ["local", "--help"], ["report", "--help"]]
+)
+def test_help_loads_no_heavy_library(arguments):
+    code = (
+        "import sys\nfrom facefoundry.cli.main import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "Usage: " in done.stdout
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_the_originals_spelling_of_a_mode_and_its_options_is_understood():
+    shown = _run("generate_models", "--help").stdout
+    for spelling in ("-i,", "-o,", "-it,", "--filelist", "--keep_temp_directories", "--convert_images"):
+        assert spelling in shown
+    assert "-i2," in _run("create_from_models", "--help").stdout
+
+
+def test_wrong_input_ends_with_2_and_a_sentence(tmp_path):
+    done = _run("generate-models", "-i", str(tmp_path), "-o", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "holds no sequence" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_input_is_json_where_json_was_asked_for(tmp_path):
+    done = _run("generate-models", "--json", "-i", str(tmp_path), "-o", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["reason"] == "NO_SEQUENCES"
+
+
+def test_an_unknown_recipe_field_is_named(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    done = _run("generate-models", "-i", str(tmp_path), "-o", str(tmp_path / "out"), "--set", "training.nothing=1")
+    assert done.returncode == 2
+    assert "training.nothing" in done.stderr
+
+
+def test_services_that_do_not_answer_are_named_by_status():
+    addresses = ["--extractor", "127.0.0.1:1", "--trainer", "127.0.0.1:1", "--converter", "127.0.0.1:1"]
+    done = _run("status", "--json", *addresses)
+    assert done.returncode == 1
+    services = json.loads(done.stdout)["services"]
+    assert set(services) == {"extractor", "trainer", "converter"}
+    assert all("127.0.0.1:1 does not answer" in row["detail"] for row in services.values())
+
+
+def test_a_report_without_a_run_is_refused(tmp_path):
+    done = _run("report", str(tmp_path))
+    assert done.returncode == 2
+    assert "run.json is missing" in done.stderr

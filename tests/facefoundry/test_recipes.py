@@ -1,0 +1,95 @@
+"""Recipes: shipped values, overrides, ranges."""
+
+import pytest
+
+from facefoundry import recipes
+from facefoundry.errors import InvalidInput
+from facefoundry.v1 import recipe_pb2
+
+
+def _fields(message, prefix=""):
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.message_type is not None and not field.is_repeated:
+            yield from _fields(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, len(value) > 0 if field.is_repeated else message.HasField(field.name)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_shipped_recipe_sets_every_field(name):
+    unset = [field for field, is_set in _fields(recipes.load(name)) if not is_set]
+    assert unset == []
+
+
+def test_ffpp_has_the_numbers_of_the_original():
+    training = recipes.load("ffpp").training
+    assert list(training.encoder_filters) == [128, 256, 512, 1024]
+    assert (training.iterations, training.batch_size) == (200_000, 64)
+    assert (training.learning_rate, training.beta_1, training.beta_2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
+    assert [(rung.name, rung.crf) for rung in recipes.load("ffpp").ladder.rungs] == [("raw", 0), ("c23", 23), ("c40", 40)]
+
+
+def test_preview_says_that_it_is_not_faithful():
+    assert "Not faithful" in recipes.load("preview").description
+
+
+def test_an_override_replaces_a_list_and_keeps_the_rest():
+    request = recipe_pb2.Recipe(name="preview")
+    recipes.override(request, "training.encoder_filters=[1, 2, 3, 4]")
+    resolved = recipes.resolve(request)
+    assert list(resolved.training.encoder_filters) == [1, 2, 3, 4]
+    assert resolved.training.batch_size == recipes.load("preview").training.batch_size
+
+
+def test_resolving_twice_changes_nothing():
+    once = recipes.resolve(recipe_pb2.Recipe(name="preview"))
+    assert recipes.resolve(once) == once
+
+
+def test_changing_a_loaded_recipe_does_not_change_the_next():
+    recipes.load("ffpp").training.batch_size = 1
+    assert recipes.load("ffpp").training.batch_size == 64
+
+
+@pytest.mark.parametrize(
+    "assignment", ["training.nothing=3", "training.iterations=-1", "training", "training.batch_size=many", "x=[", "=3"]
+)
+def test_a_wrong_override_is_refused(assignment):
+    with pytest.raises(InvalidInput, match="The recipe cannot be used"):
+        recipes.override(recipe_pb2.Recipe(), assignment)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "field"),
+    [
+        ("training.iterations=0", "recipe.training.iterations"),
+        ("training.learning_rate=2", "recipe.training.learning_rate"),
+        ("training.encoder_filters=[1, 2]", "recipe.training.encoder_filters"),
+        ("training.precision=int8", "recipe.training.precision"),
+        ("extraction.engine=magic", "recipe.extraction.engine"),
+        ("extraction.padding=128", "recipe.extraction.padding"),
+        ("conversion.mask=circle", "recipe.conversion.mask"),
+        ("ladder.rungs=[{name: c23, codec: libx264, crf: 99, pixel_format: yuv444p, preset: medium}]", "rungs[0].crf"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_field(assignment, field):
+    request = recipe_pb2.Recipe()
+    recipes.override(request, assignment)
+    with pytest.raises(InvalidInput) as caught:
+        recipes.resolve(request)
+    assert any(field in violation.field for violation in caught.value.violations)
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(InvalidInput, match="ffpp, preview"):
+        recipes.resolve(recipe_pb2.Recipe(name="nothing"))
+
+
+def test_another_version_is_refused():
+    with pytest.raises(InvalidInput, match="this service has ffpp 1"):
+        recipes.resolve(recipe_pb2.Recipe(name="ffpp", version="0"))
+
+
+def test_options_are_the_set_fields_only():
+    assert recipes.options(recipe_pb2.TrainingOptions(batch_size=3)) == {"batch_size": 3}
