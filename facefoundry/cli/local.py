@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from facefoundry.cli.options import waiting
+from facefoundry.local import local_stack
+
 __all__ = ["local"]
 
 
@@ -26,12 +29,10 @@ def local(local_dir: Path | None) -> None:
       facefoundry local &
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
-    from facefoundry.local import local_stack
-
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with local_stack(local_dir, say=click.echo) as stack:
+    with local_stack(local_dir, on_progress=click.echo, on_wait=waiting(click.echo)) as stack:
         click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
         for name in ("extractor", "trainer", "converter"):
             click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")

@@ -16,6 +16,7 @@ from facefoundry import recipes
 from facefoundry.client import Client
 from facefoundry.dataset.run import Limits
 from facefoundry.errors import InvalidInput
+from facefoundry.local import User, local_stack
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
@@ -128,6 +129,11 @@ def frame_rate_of(text: str) -> Fraction:
     return rate
 
 
+def waiting(say: Callable[[str], None]) -> Callable[[list[User]], None]:
+    """Tells who keeps the local stack from stopping."""
+    return lambda users: say(f"Waiting for processes {', '.join(str(user.pid) for user in users)}; Ctrl-C stops.")
+
+
 @contextmanager
 def connect(
     use_local: bool,
@@ -139,13 +145,10 @@ def connect(
     if use_local:
         if any(addresses.values()):
             raise InvalidInput("--local runs its own services: leave out their addresses.", reason="USAGE")
-        from facefoundry.local import local_stack  # needs psutil and a clone; the remote command needs neither
-
         cores = os.cpu_count() or 1
-        with local_stack(local_dir, say=say) as stack, Client(stack.channels) as client:
-            yield Connection(
-                client, Store(stack.store), Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
-            )
+        limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
+        with local_stack(local_dir, on_progress=say, on_wait=waiting(say)) as stack, Client(stack.channels) as client:
+            yield Connection(client, Store(stack.store), limits)
         return
     with Client(read(ChannelSettings, **addresses)) as client:
         yield Connection(client, Store(read(StoreSettings)), Limits())

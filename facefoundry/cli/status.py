@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from rich.table import Table
 
 from facefoundry.cli.options import connection_options
 from facefoundry.client import SERVICES, Client
-from facefoundry.errors import FaceFoundryError, InvalidInput
+from facefoundry.errors import FaceFoundryError
+from facefoundry.local import local_stack
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import trainer_pb2
 
@@ -32,7 +35,10 @@ def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None,
       facefoundry status --local          while another command runs with --local
       facefoundry status --trainer HOST:50052 --dataset faces1
     """
-    with Client(_channels(use_local, local_dir, addresses), patience_seconds=2.0) as client:
+    with (
+        _channels(use_local, local_dir, addresses) as channels,
+        Client(channels, patience_seconds=2.0) as client,
+    ):
         services = {name: _info(client, name) for name in SERVICES}
         try:
             trainings = list(client.list_trainings(dataset))
@@ -46,17 +52,13 @@ def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None,
         raise click.exceptions.Exit(1)
 
 
-def _channels(use_local: bool, local_dir: Path | None, addresses: dict[str, str | None]) -> ChannelSettings:
+@contextmanager
+def _channels(use_local: bool, local_dir: Path | None, addresses: dict[str, str | None]) -> Iterator[ChannelSettings]:
     if not use_local:
-        return read(ChannelSettings, **addresses)
-    from facefoundry.local import running_stack
-
-    stack = running_stack(local_dir)
-    if stack is None:
-        raise InvalidInput(
-            "No command runs with --local here, so there are no services to ask.", reason="NO_LOCAL_STACK"
-        )
-    return stack.channels
+        yield read(ChannelSettings, **addresses)
+        return
+    with local_stack(local_dir, start=False) as stack:
+        yield stack.channels
 
 
 def _info(client: Client, service: str) -> dict[str, Any]:

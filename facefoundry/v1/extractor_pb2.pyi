@@ -136,7 +136,7 @@ class ExtractRequest(_message.Message):
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
-    """Source to read, `s3://<bucket>/sources/<digest>`."""
+    """Source to read, `s3://<bucket>/sources/<digest>`, or a fake, `s3://<bucket>/conversions/<digest>`, which is a sequence too."""
     sequence_id: _builtins.str
     """Id of the sequence, `[A-Za-z0-9-]+`, or `<target>_<source>` for a fake; used in messages, not part of the digest."""
     @_builtins.property

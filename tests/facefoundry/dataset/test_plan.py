@@ -18,7 +18,10 @@ def _touch(folder, *names):
 
 def test_videos_and_frame_folders_are_found_and_other_files_are_not(tmp_path):
     _touch(tmp_path, "033.mp4", "README.md", ".hidden.mp4", "097/0000.png", "notes/readme.txt")
-    assert {name: clip.path.name for name, clip in plan.find_clips(tmp_path).items()} == {"033": "033.mp4", "097": "097"}
+    assert {name: clip.path.name for name, clip in plan.find_clips(tmp_path).items()} == {
+        "033": "033.mp4",
+        "097": "097",
+    }
 
 
 def test_an_empty_folder_is_refused_with_what_was_expected(tmp_path):

@@ -1,0 +1,84 @@
+"""Sequences into the store and back."""
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from facefoundry.dataset import sources
+from facefoundry.dataset.plan import Clip
+from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.media.read import open_source
+from facefoundry.storage.sources import fetch_source
+
+
+def _quiet(done, total):
+    pass
+
+
+def _frames(folder, numbers, start_value=0):
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        cv2.imwrite(str(folder / f"{number:04d}.png"), np.full((16, 24, 3), start_value + number, np.uint8))
+    return Clip("f", folder)
+
+
+def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
+    path = tmp_path / "033.mp4"
+    path.write_bytes(b"not looked into" * 100)
+    seen = []
+    uri = sources.upload(store, Clip("033", path), Fraction(25), lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (1500, 1500)
+    before = list(store.list("sources/"))
+    copy = tmp_path / "other-name.mp4"
+    copy.write_bytes(path.read_bytes())
+    assert sources.upload(store, Clip("x", copy), Fraction(25), _quiet) == uri
+    assert list(store.list("sources/")) == before
+    (tmp_path / "got").mkdir()
+    local = fetch_source(store, uri, tmp_path / "got")
+    assert [found.read_bytes() for found in local.paths] == [path.read_bytes()]
+    assert local.frame_rate is None
+
+
+def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "FRAMES_PER_TAR", 4)
+    clip = _frames(tmp_path / "frames", range(7, 17))
+    uri = sources.upload(store, clip, Fraction(30000, 1001), _quiet)
+    (tmp_path / "got").mkdir()
+    local = fetch_source(store, uri, tmp_path / "got")
+    assert len(local.paths) == 3
+    assert local.frame_rate == (30000, 1001)
+    with open_source(list(local.paths), frame_rate=local.frame_rate) as source:
+        assert [int(frame[0, 0, 0]) for frame in source] == list(range(7, 17))
+
+
+def test_another_frame_rate_makes_another_source(store, tmp_path):
+    clip = _frames(tmp_path / "frames", range(2))
+    uris = {sources.upload(store, clip, Fraction(rate), _quiet) for rate in (25, 30)}
+    assert len(uris) == 2
+
+
+def test_a_gap_in_frame_numbers_is_refused_with_the_missing_number(store, tmp_path):
+    with pytest.raises(Unusable, match="frame 3 is missing") as caught:
+        sources.upload(store, _frames(tmp_path / "frames", [1, 2, 4]), Fraction(25), _quiet)
+    assert caught.value.reason == "FRAME_GAP"
+    assert list(store.list("sources/")) == []
+
+
+def test_two_pictures_of_one_number_are_refused(store, tmp_path):
+    clip = _frames(tmp_path / "frames", [1])
+    (clip.path / "1.jpg").write_bytes(b"x")
+    with pytest.raises(Unusable, match="are both frame 1"):
+        sources.upload(store, clip, Fraction(25), _quiet)
+
+
+def test_an_empty_video_is_refused(store, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(Unusable, match="is empty"):
+        sources.upload(store, Clip("a", tmp_path / "a.mp4"), Fraction(25), _quiet)
+
+
+def test_a_missing_file_is_refused_by_name(store, tmp_path):
+    with pytest.raises(InvalidInput, match=r"gone\.mp4"):
+        sources.upload(store, Clip("gone", tmp_path / "gone.mp4"), Fraction(25), _quiet)
