@@ -113,14 +113,18 @@ class Client:
     ) -> extractor_pb2.Extraction:
         """Extract a sequence, or find its extraction."""
         request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
-        extraction: extractor_pb2.Extraction = self._work("extractor", self._extractor.Extract, request, on_progress, "extraction")
+        extraction: extractor_pb2.Extraction = self._work(
+            "extractor", self._extractor.Extract, request, on_progress, "extraction"
+        )
         return extraction
 
     def convert(
         self, request: converter_pb2.ConvertRequest, on_progress: OnProgress = _ignore
     ) -> converter_pb2.Conversion:
         """Make a manipulated sequence, or find it."""
-        conversion: converter_pb2.Conversion = self._work("converter", self._converter.Convert, request, on_progress, "conversion")
+        conversion: converter_pb2.Conversion = self._work(
+            "converter", self._converter.Convert, request, on_progress, "conversion"
+        )
         return conversion
 
     def transcode(
@@ -128,7 +132,9 @@ class Client:
     ) -> converter_pb2.Transcoding:
         """Send a real sequence through the ladder, or find the result."""
         request = converter_pb2.TranscodeRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
-        transcoding: converter_pb2.Transcoding = self._work("converter", self._converter.Transcode, request, on_progress, "transcoding")
+        transcoding: converter_pb2.Transcoding = self._work(
+            "converter", self._converter.Transcode, request, on_progress, "transcoding"
+        )
         return transcoding
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:

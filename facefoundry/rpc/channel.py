@@ -12,6 +12,7 @@ from facefoundry.settings import ChannelSettings
 
 __all__ = ["open_channel"]
 
+_LOOPBACK = ("127.", "localhost:", "[::1]:")
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
@@ -29,6 +30,7 @@ def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
         ("grpc.enable_retries", 0),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.enable_http_proxy", 0 if address.startswith(_LOOPBACK) else 1),
     ]
     if settings.ca_file is None:
         return grpc.insecure_channel(target, options)

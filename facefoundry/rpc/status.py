@@ -17,6 +17,10 @@ __all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
 
 DOMAIN = "facefoundry"
 _TYPE = "type"
+# gRPC drops a status whose metadata has more than 8 KiB; text counts up to four times.
+_MESSAGE_BYTES = 1000
+_FIELD_BYTES = 120
+_VIOLATIONS = 10
 
 CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -53,20 +57,25 @@ def code_of(error: FaceFoundryError) -> grpc.StatusCode:
 
 
 def to_status(error: FaceFoundryError) -> Any:
-    """Status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo."""
+    """Status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo; long texts are shortened."""
+    metadata = {name: _short(value, _FIELD_BYTES) for name, value in error.metadata.items()}
     details: list[Message] = [
         error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=DOMAIN, metadata={**error.metadata, _TYPE: type(error).__name__}
+            reason=error.reason, domain=DOMAIN, metadata={**metadata, _TYPE: type(error).__name__}
         )
     ]
     if error.violations:
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations
+            error_details_pb2.BadRequest.FieldViolation(
+                field=_short(violation.field, _FIELD_BYTES), description=_short(violation.description, _FIELD_BYTES)
+            )
+            for violation in error.violations[:_VIOLATIONS]
         ]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if error.resource:
-        details.append(error_details_pb2.ResourceInfo(resource_type="object", resource_name=error.resource))
+        details.append(
+            error_details_pb2.ResourceInfo(resource_type="object", resource_name=_short(error.resource, _MESSAGE_BYTES))
+        )
     if error.retry_after_seconds is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
@@ -77,7 +86,8 @@ def to_status(error: FaceFoundryError) -> Any:
         envelope.Pack(detail)
         packed.append(envelope)
     code: tuple[int, str] = code_of(error).value
-    return rpc_status.to_status(status_pb2.Status(code=code[0], message=error.message, details=packed))
+    message = _short(error.message, _MESSAGE_BYTES)
+    return rpc_status.to_status(status_pb2.Status(code=code[0], message=message, details=packed))
 
 
 def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
@@ -106,4 +116,12 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
         return errors.from_record(record)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         record["message"] = f"The service at {peer} does not answer: {record['message']}"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in record["message"]:
+        return errors.InvalidInput(record["message"], reason="MESSAGE_TOO_LARGE")  # a full replica it is not
     return _BARE.get(code, errors.Internal)(record["message"], reason=record["reason"])
+
+
+def _short(text: str, limit: int) -> str:
+    """The text, or its first bytes with a mark that there was more."""
+    encoded = text.encode()
+    return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore") + " ..."

@@ -27,7 +27,11 @@ def test_ffpp_has_the_numbers_of_the_original():
     assert list(training.encoder_filters) == [128, 256, 512, 1024]
     assert (training.iterations, training.batch_size) == (200_000, 64)
     assert (training.learning_rate, training.beta_1, training.beta_2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
-    assert [(rung.name, rung.crf) for rung in recipes.load("ffpp").ladder.rungs] == [("raw", 0), ("c23", 23), ("c40", 40)]
+    assert [(rung.name, rung.crf) for rung in recipes.load("ffpp").ladder.rungs] == [
+        ("raw", 0),
+        ("c23", 23),
+        ("c40", 40),
+    ]
 
 
 def test_preview_says_that_it_is_not_faithful():

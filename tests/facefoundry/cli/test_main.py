@@ -16,7 +16,8 @@ def _run(*arguments, timeout=60):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["generate-models", "--help"], ["status", "--help"], ["local", "--help"], ["report", "--help"]]
+    "arguments",
+    [["--help"], ["generate-models", "--help"], ["status", "--help"], ["local", "--help"], ["report", "--help"]],
 )
 def test_help_loads_no_heavy_library(arguments):
     code = (

@@ -10,11 +10,18 @@ from facefoundry.dataset import sources
 from facefoundry.dataset.plan import Clip
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.read import open_source
-from facefoundry.storage.sources import fetch_source
+from facefoundry.storage.sources import fetch, find_source
 
 
 def _quiet(done, total):
     pass
+
+
+def _fetch(store, uri, folder):
+    folder.mkdir()
+    found = find_source(store, uri, "clip")
+    assert list(fetch(store, found.files, folder))[-1] == (found.size, found.size)
+    return found, [folder / name for name in found.files]
 
 
 def _frames(folder, numbers, start_value=0):
@@ -35,21 +42,20 @@ def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
     copy.write_bytes(path.read_bytes())
     assert sources.upload(store, Clip("x", copy), Fraction(25), _quiet) == uri
     assert list(store.list("sources/")) == before
-    (tmp_path / "got").mkdir()
-    local = fetch_source(store, uri, tmp_path / "got")
-    assert [found.read_bytes() for found in local.paths] == [path.read_bytes()]
-    assert local.frame_rate is None
+    found, files = _fetch(store, uri, tmp_path / "got")
+    assert [file.name for file in files] == ["clip.mp4"]
+    assert [file.read_bytes() for file in files] == [path.read_bytes()]
+    assert found.frame_rate is None
 
 
 def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "FRAMES_PER_TAR", 4)
     clip = _frames(tmp_path / "frames", range(7, 17))
     uri = sources.upload(store, clip, Fraction(30000, 1001), _quiet)
-    (tmp_path / "got").mkdir()
-    local = fetch_source(store, uri, tmp_path / "got")
-    assert len(local.paths) == 3
-    assert local.frame_rate == (30000, 1001)
-    with open_source(list(local.paths), frame_rate=local.frame_rate) as source:
+    found, files = _fetch(store, uri, tmp_path / "got")
+    assert len(files) == 3
+    assert found.frame_rate == (30000, 1001)
+    with open_source(files, frame_rate=found.frame_rate) as source:
         assert [int(frame[0, 0, 0]) for frame in source] == list(range(7, 17))
 
 

@@ -1,0 +1,91 @@
+"""The two still portraits and their landmarks; what moves them is in `motion` and `warp`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+from matplotlib import cbook
+from numpy.typing import NDArray
+from skimage import data
+
+EYE_DISTANCE = 80.0
+"""Distance between the eyes' centres on every canvas, pixels."""
+
+_PREDICTOR = "shape_predictor_68_face_landmarks.dat"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One subject, scaled so that all subjects are equally large.
+
+    Attributes:
+        name: Sequence id of the clip made of it.
+        canvas: The whole picture, uint8 BGR [h, w, 3].
+        landmarks: float64 [68, 2], (x, y) in canvas pixels.
+        crown: y of the highest point of hair or hat, canvas pixels.
+    """
+
+    name: str
+    canvas: NDArray[np.uint8]
+    landmarks: NDArray[np.float64]
+    crown: float
+
+
+def astronaut() -> Portrait:
+    """Eileen Collins, from scikit-image."""
+    return _portrait("astronaut", np.ascontiguousarray(data.astronaut()[..., ::-1], dtype=np.uint8), crown=15)
+
+
+def hopper() -> Portrait:
+    """Grace Hopper, from matplotlib."""
+    picture = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise FileNotFoundError("matplotlib's sample picture grace_hopper.jpg cannot be read")
+    return _portrait("hopper", picture, crown=23)
+
+
+def predictor_path() -> Path:
+    """Where the wheel `face_recognition_models` keeps the weights of the 68 landmarks.
+
+    Raises:
+        FileNotFoundError: The package is not installed, or holds no such file.
+    """
+    try:
+        files = distribution("face_recognition_models").files or []
+    except PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == _PREDICTOR:
+            return Path(str(file.locate()))
+    raise FileNotFoundError(f"{_PREDICTOR} is not here: install the package face_recognition_models")
+
+
+@lru_cache(maxsize=1)
+def _engine() -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor_path()))
+
+
+def find_landmarks(frame: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Find the landmarks of every face in a uint8 BGR frame: float64 [68, 2] each, best face first."""
+    detector, predictor = _engine()
+    rgb = np.ascontiguousarray(frame[..., ::-1])
+    return [
+        np.array([(point.x, point.y) for point in predictor(rgb, box).parts()], np.float64) for box in detector(rgb, 0)
+    ]
+
+
+def _portrait(name: str, picture: NDArray[np.uint8], crown: float) -> Portrait:
+    """Scale a picture twice: roughly to find the landmarks on a large face, then to the exact eye distance."""
+    rough = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    landmarks = find_landmarks(rough)[0] / 2
+    scale = EYE_DISTANCE / float(np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0)))
+    canvas = cv2.resize(
+        picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA
+    )
+    return Portrait(name, canvas, (landmarks + 0.5) * scale - 0.5, crown * scale)

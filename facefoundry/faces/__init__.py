@@ -1,0 +1,1 @@
+"""Geometry and storage forms of aligned faces; arrays in, arrays out."""

@@ -1,0 +1,66 @@
+"""From landmarks to the aligned square crop of a face.
+
+Convention: points are (x, y) in pixels with pixel centres at integers; every matrix is float64 [2, 3] and maps frame
+points to the target space.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
+from facefoundry.faces.umeyama import similarity
+
+__all__ = ["crop_matrix", "cut", "face_matrix"]
+
+
+def face_matrix(landmarks: ArrayLike) -> NDArray[np.float64]:
+    """Fit landmarks 17 to 67 to the mean face.
+
+    Args:
+        landmarks: Points [..., 68, 2] in frame pixels.
+
+    Returns:
+        float64 [..., 2, 3], frame to the mean face's unit square; NaN where the landmarks coincide.
+
+    Raises:
+        ValueError: `landmarks` is not [..., 68, 2].
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape[-2:] != (68, 2):
+        raise ValueError(f"Expected 68 landmarks [..., 68, 2]. Received shape {points.shape}.")
+    return similarity(points[..., FIRST_LANDMARK:, :], MEAN_FACE)
+
+
+def crop_matrix(matrix: ArrayLike, size: int, padding: int) -> NDArray[np.float64]:
+    """Scale a face matrix to a crop whose central `size - 2 * padding` pixels are the unit square.
+
+    Args:
+        matrix: float [..., 2, 3], frame to unit square.
+        size: Side of the crop, pixels.
+        padding: Margin on every side, pixels.
+
+    Returns:
+        float64 [..., 2, 3], frame to crop pixels.
+    """
+    scaled = np.asarray(matrix, dtype=np.float64) * (size - 2 * padding)
+    scaled[..., 2] += padding
+    return scaled
+
+
+def cut(frame: NDArray[np.uint8], matrix: ArrayLike, size: int, padding: int) -> NDArray[np.uint8]:
+    """Cut the aligned face out of a frame, bilinear, black outside the frame.
+
+    Args:
+        frame: uint8 [h, w, 3], BGR.
+        matrix: float [2, 3], frame to unit square, as `face_matrix` gives it.
+        size: Side of the crop, pixels.
+        padding: Margin around the mean-face square, pixels.
+
+    Returns:
+        uint8 [size, size, 3], BGR.
+    """
+    crop = cv2.warpAffine(frame, crop_matrix(matrix, size, padding), (size, size), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, dtype=np.uint8)

@@ -1,0 +1,7 @@
+"""One machine: a real S3 server and the three services as processes on loopback. It needs a clone of the repository."""
+
+from facefoundry.local.stack import Stack, default_folder, local_stack
+from facefoundry.local.state import User
+from facefoundry.local.store import ObjectStore
+
+__all__ = ["ObjectStore", "Stack", "User", "default_folder", "local_stack"]

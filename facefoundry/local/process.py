@@ -1,0 +1,107 @@
+"""One process of this machine's stack and its log file. It knows nothing of what the process serves."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from facefoundry.errors import Unavailable
+from facefoundry.local.state import Identity
+from facefoundry.sandbox import launch
+
+__all__ = ["LocalProcess", "free_ports"]
+
+LOOPBACK = "127.0.0.1"
+_LOG_TAIL_LINES = 15
+_LOG_TAIL_BYTES = 16 << 10
+# Below the range the kernel takes outgoing ports from, so that none is lost between looking and listening.
+_PORTS = range(20_000, 32_000)
+
+
+class LocalProcess:
+    """A program that ends when this process ends; its output goes to a log, the one before is kept as `*.log.1`."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
+    ) -> None:
+        """Start the program.
+
+        Args:
+            name: What messages call it.
+            command: Absolute path of the program, then its arguments.
+            folder: Its working folder.
+            environment: Its whole environment.
+            log: File for its stdout and stderr.
+        """
+        self.name = name
+        self.log = log
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_name(log.name + ".1"))
+        with log.open("wb") as output:
+            self._process = launch(command, environment=environment, output=output, folder=folder)
+        self.identity = Identity.of(self._process.pid)
+
+    def check(self) -> None:
+        """Do nothing while it runs.
+
+        Raises:
+            Unavailable: it has ended; the message has the last lines of its log.
+        """
+        code = self._process.poll()
+        if code is None:
+            return
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        raise Unavailable(
+            f"The {self.name} ended with {how}. The end of {self.log}:\n{self.log_tail()}",
+            reason="LOCAL_PROCESS_ENDED",
+            resource=self.name,
+        )
+
+    def log_tail(self) -> str:
+        """The last lines of its log, indented."""
+        with suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+            return "\n".join(f"    {line}" for line in lines) or "    (empty)"
+        return "    (gone)"
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Send SIGTERM, and SIGKILL after the grace time; say whether it ended by itself."""
+        self.ask_to_stop()
+        try:
+            self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Send SIGKILL and wait."""
+        self._process.kill()
+        self._process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Different loopback ports on which nothing listens."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Unavailable(
+        f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}, found {len(found)}.",
+        reason="NO_FREE_PORT",
+    )

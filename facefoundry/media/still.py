@@ -1,0 +1,75 @@
+"""Single pictures: the size a file claims before it is decoded, and its pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.errors import Unusable
+
+__all__ = ["SUFFIXES", "decode", "size_of"]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_BMP = b"BM"
+_JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Read (width, height) in pixels from a PNG, JPEG or BMP header without decoding; None when it is none of them."""
+    if data.startswith(_PNG) and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith(_BMP) and len(data) >= 26:
+        height = int.from_bytes(data[22:26], "little", signed=True)
+        return int.from_bytes(data[18:22], "little", signed=True), abs(height)
+    if data.startswith(_JPEG):
+        return _jpeg_size(data)
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    position = 2
+    while position + 9 <= len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+        elif marker in _JPEG_FRAME_MARKERS:
+            height = int.from_bytes(data[position + 5 : position + 7], "big")
+            return int.from_bytes(data[position + 7 : position + 9], "big"), height
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return None
+
+
+def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a picture.
+
+    Args:
+        data: PNG, JPEG or BMP file.
+        name: What messages call it.
+        max_pixels: Largest accepted width times height.
+
+    Returns:
+        uint8 [h, w, 3] BGR; an orientation noted in a JPEG is applied, transparency is dropped.
+
+    Raises:
+        Unusable: it is no such picture (NOT_AN_IMAGE) or larger than accepted (TOO_LARGE).
+    """
+    size = size_of(data)
+    if size is None or min(size) < 1:
+        raise Unusable(f"Frame {name} is no PNG, JPEG or BMP picture", reason="NOT_AN_IMAGE", resource=name)
+    if size[0] * size[1] > max_pixels:
+        message = f"Frame {name} is {size[0]}x{size[1]}; at most {max_pixels} pixels are accepted"
+        raise Unusable(message, reason="TOO_LARGE", resource=name)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise Unusable(f"Frame {name} cannot be decoded", reason="NOT_AN_IMAGE", resource=name) from error
+    if image is None:
+        raise Unusable(f"Frame {name} cannot be decoded", reason="NOT_AN_IMAGE", resource=name)
+    return np.ascontiguousarray(image, np.uint8)

@@ -1,0 +1,175 @@
+"""Writers of videos: every rung of the ladder in one pass, and lossless masks.
+
+What is written depends on the pixels, the frame rate and the rung alone: bit-exact container flags, no dates, no
+audio, a fixed number of encoder threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from facefoundry.errors import Internal, InvalidInput
+
+__all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
+
+# Part of what decides the bytes: x264 cuts its work differently for every number of threads.
+_ENCODING_THREADS = 4
+
+# OpenCV's number of this CPU feature, which its Python module does not name.
+_AVX_512F = 13
+
+# In its AVX-512 code for macroblock trees x264 165 reads memory that nobody wrote; equal frames then give other bytes
+# from run to run. Its AVX2 code gives the same bytes always, on every machine, at the same speed.
+_STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
+
+# What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
+_FED = {"gbrp": "bgr24"}
+
+
+@dataclass(frozen=True)
+class RungSpec:
+    """One compression level.
+
+    Attributes:
+        name: Folder in the dataset, such as `raw`; also the stem of the file.
+        codec: `libx264rgb` or `libx264`.
+        crf: Constant rate factor; 0 is lossless.
+        pixel_format: Of the stream: `gbrp`, `yuv444p` or `yuv420p`.
+        preset: Of x264.
+    """
+
+    name: str
+    codec: str
+    crf: int
+    pixel_format: str
+    preset: str
+
+
+LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "medium")
+"""Decodes to exactly the pixels that went in."""
+
+
+class VideoWriter:
+    """One .mp4 with one video stream; use it as a context manager or call `close`."""
+
+    def __init__(self, path: Path, rung: RungSpec, frame_rate: tuple[int, int], width: int, height: int) -> None:
+        """Open the file.
+
+        Args:
+            path: File to write.
+            rung: Codec and quality.
+            frame_rate: Frames per second as (numerator, denominator), kept exactly.
+            width: Pixels.
+            height: Pixels.
+
+        Raises:
+            InvalidInput: the codec cannot write this size or format (RUNG).
+        """
+        if rung.pixel_format == "yuv420p" and (width % 2 or height % 2):
+            message = f"Rung {rung.name} stores colour at half size and needs even sides; received {width}x{height}"
+            raise InvalidInput(message, reason="RUNG")
+        rate = Fraction(*frame_rate)
+        self._path = path
+        self._rung = rung
+        self._shape = (height, width, 3)
+        self._time_base = 1 / rate
+        self._frames = 0
+        self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
+        try:
+            stream = self._container.add_stream(
+                rung.codec, rate=rate, options={"crf": str(rung.crf), "preset": rung.preset, **_STEADY}
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise InvalidInput(f"Rung {rung.name} names no encoder: {rung.codec}", reason="RUNG") from error
+        if not isinstance(stream, VideoStream):
+            raise InvalidInput(f"Rung {rung.name} names no video encoder: {rung.codec}", reason="RUNG")
+        self._stream = stream
+        self._stream.width = width
+        self._stream.height = height
+        self._stream.pix_fmt = _FED.get(rung.pixel_format, rung.pixel_format)
+        self._stream.codec_context.time_base = self._time_base
+        self._stream.codec_context.thread_count = _ENCODING_THREADS
+        self._stream.codec_context.thread_type = "FRAME"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._container.close()
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append a frame, uint8 [h, w, 3] BGR."""
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            message = f"Frames here are uint8 {self._shape}; received {frame.dtype} {frame.shape}"
+            raise Internal(message, reason="FRAME_SHAPE")
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="bgr24")
+        picture = picture.reformat(format=self._stream.pix_fmt, interpolation="BICUBIC")
+        picture.pts = self._frames
+        picture.time_base = self._time_base
+        self._frames += 1
+        try:
+            self._container.mux(self._stream.encode(picture))
+        except av.FFmpegError as error:
+            raise InvalidInput(f"Rung {self._rung.name} cannot be encoded: {error.strerror}", reason="RUNG") from error
+
+    def close(self) -> Path:
+        """Finish the file and return its path."""
+        if self._frames:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+        return self._path
+
+
+class LadderWriter:
+    """All rungs in one pass over the frames: one `<rung>.mp4` each."""
+
+    def __init__(
+        self, folder: Path, rungs: Sequence[RungSpec], frame_rate: tuple[int, int], width: int, height: int
+    ) -> None:
+        """Open one writer a rung; arguments as in `VideoWriter`."""
+        self._writers = {
+            rung.name: VideoWriter(folder / f"{rung.name}.mp4", rung, frame_rate, width, height) for rung in rungs
+        }
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append a frame, uint8 [h, w, 3] BGR, to every rung."""
+        for writer in self._writers.values():
+            writer.write(frame)
+
+    def close(self) -> dict[str, Path]:
+        """Finish the files and return their paths by rung."""
+        return {name: writer.close() for name, writer in self._writers.items()}
+
+
+class MaskWriter:
+    """A lossless video of masks: what is decoded is exactly 0 and 255."""
+
+    def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
+        """Open the file; arguments as in `VideoWriter`."""
+        self._writer = VideoWriter(path, LOSSLESS, frame_rate, width, height)
+
+    def write(self, mask: NDArray[np.uint8]) -> None:
+        """Append a mask, uint8 [h, w] of 0 and 255."""
+        if (mask + np.uint8(1) > 1).any():
+            raise Internal("Masks hold 0 and 255 only", reason="MASK_VALUES")
+        self._writer.write(np.asarray(cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR), np.uint8))
+
+    def close(self) -> Path:
+        """Finish the file and return its path."""
+        return self._writer.close()

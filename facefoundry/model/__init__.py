@@ -1,0 +1,1 @@
+"""The Original model: the network (`network`) and its tensors as bytes (`weights`)."""

@@ -1,0 +1,271 @@
+"""The Original model of FaceForensics++: one shared encoder and a decoder per side, on keras.ops of any backend.
+
+Faces are BGR, [n, 64, 64, 3], float32 in [0, 1] inside the network. With the default widths the encoder has 69,662,976
+parameters and each decoder 6,199,747. Weights are always float32; `precision` chooses what is computed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from facefoundry.errors import Unusable
+from facefoundry.model import weights
+
+__all__ = ["FACE_SIZE", "FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
+
+FACE_SIZE = 64
+FORMAT = "facefoundry.weights/1"
+
+SideName = Literal["a", "b"]
+SIDES: tuple[SideName, SideName] = ("a", "b")
+
+_SLOPE = 0.1
+_POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+class _Widths(Protocol):
+    """What `Architecture.of` reads; `v1.TrainingOptions` has it."""
+
+    @property
+    def encoder_filters(self) -> Sequence[int]: ...
+    @property
+    def bottleneck(self) -> int: ...
+    @property
+    def upscale_filters(self) -> int: ...
+    @property
+    def decoder_filters(self) -> Sequence[int]: ...
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths of the network; the defaults are the original's.
+
+    Attributes:
+        encoder_filters: Filters of the four stride-2 convolutions, outermost first.
+        bottleneck: Width of the first dense layer.
+        upscale_filters: Filters of the encoder's upscale block.
+        decoder_filters: Filters of the three upscale blocks of a decoder, innermost first.
+    """
+
+    encoder_filters: tuple[int, ...] = (128, 256, 512, 1024)
+    bottleneck: int = 1024
+    upscale_filters: int = 512
+    decoder_filters: tuple[int, ...] = (256, 128, 64)
+
+    @classmethod
+    def of(cls, options: _Widths) -> Architecture:
+        """Take the widths out of training options."""
+        return cls(
+            tuple(options.encoder_filters), options.bottleneck, options.upscale_filters, tuple(options.decoder_filters)
+        )
+
+
+@dataclass(frozen=True)
+class Network:
+    """The three networks of a pair."""
+
+    architecture: Architecture
+    encoder: Any
+    decoder_a: Any
+    decoder_b: Any
+
+    def decoder(self, side: SideName) -> Any:
+        """The Keras model that makes faces of one side."""
+        return self.decoder_a if side == "a" else self.decoder_b
+
+    def reconstruct(self, faces: Any, side: SideName) -> Any:
+        """Encode faces and decode them as one side.
+
+        Args:
+            faces: Backend tensor [n, 64, 64, 3], BGR, float32 in [0, 1].
+            side: Whose decoder.
+
+        Returns:
+            Backend tensor of the same shape, float32 in [0, 1].
+        """
+        return self.decoder(side)(self.encoder(faces, training=True), training=True)
+
+    def side_variables(self, side: SideName) -> dict[str, Any]:
+        """Keras variables that one side's update moves, by name: the encoder's, then its decoder's."""
+        return {**_variables("encoder", self.encoder), **_variables(f"decoder_{side}", self.decoder(side))}
+
+    def variables(self) -> dict[str, Any]:
+        """All Keras variables by name, such as `encoder/conv_1/kernel`."""
+        return {**self.side_variables("a"), **self.side_variables("b")}
+
+    def tensors(self) -> weights.Tensors:
+        """Copies of all weights, float32, by name."""
+        return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self.variables().items()}
+
+    def assign(self, tensors: weights.Tensors) -> None:
+        """Set all weights.
+
+        Raises:
+            Unusable: a tensor is missing, is too many, or has another shape.
+        """
+        variables = self.variables()
+        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+        received = {name: tensor.shape for name, tensor in tensors.items()}
+        if expected != received:
+            wrong = sorted(name for name in expected | received if expected.get(name) != received.get(name))
+            raise Unusable(
+                f"Expected the tensors of {self.architecture}. Received others, first {wrong[0]!r}: "
+                f"expected shape {expected.get(wrong[0])}, received {received.get(wrong[0])}.",
+                reason="NOT_A_MODEL",
+            )
+        for name, variable in variables.items():
+            variable.assign(tensors[name])
+
+    def to_bytes(self) -> bytes:
+        """Write all weights, with the architecture, as safetensors."""
+        return weights.to_bytes(self.tensors(), {"format": FORMAT, "architecture": asdict(self.architecture)})
+
+    def swapper(self, decoder: SideName, batch_size: int = 16) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+        """Compile the path from faces to faces of one side.
+
+        Every call computes whole batches of `batch_size` (the last one padded), so what a face becomes does not depend
+        on which faces it is given with.
+
+        Args:
+            decoder: Whose face comes out: `b` puts B's face on A.
+            batch_size: Faces in one call of the network.
+
+        Returns:
+            A function of BGR faces [n, 64, 64, 3], uint8 or float in [0, 1], n >= 0, to faces of the same shape,
+            float32 in [0, 1].
+        """
+        import tensorflow as tf
+
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        signature = [tf.TensorSpec((batch_size, FACE_SIZE, FACE_SIZE, 3), tf.float32)]
+        encode, decode = self.encoder, self.decoder(decoder)
+
+        @tf.function(input_signature=signature, jit_compile=on_gpu, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
+        def compiled(faces: Any) -> Any:
+            return decode(encode(faces, training=False), training=False)
+
+        def swap(faces: NDArray[Any]) -> NDArray[np.float32]:
+            if faces.ndim != 4 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
+                raise ValueError(f"Expected faces of shape [n, 64, 64, 3]. Received shape={faces.shape}.")
+            scale = np.float32(255.0 if faces.dtype == np.uint8 else 1.0)
+            swapped = np.empty(faces.shape, np.float32)
+            for start in range(0, len(faces), batch_size):
+                piece = faces[start : start + batch_size]
+                batch = np.zeros((batch_size, FACE_SIZE, FACE_SIZE, 3), np.float32)
+                np.divide(piece, scale, out=batch[: len(piece)], casting="unsafe")
+                swapped[start : start + len(piece)] = compiled(tf.constant(batch)).numpy()[: len(piece)]
+            return swapped
+
+        return swap
+
+
+def build(architecture: Architecture, seed: int = 0, precision: str = "float32") -> Network:
+    """Make a network with fresh weights: Glorot uniform kernels, zero biases, a function of the seed.
+
+    Args:
+        architecture: Widths.
+        seed: Seed of the weights.
+        precision: `float32`, `tensorfloat32` (the same graph; the worker switches it on) or `bfloat16`.
+    """
+    policy = keras.DTypePolicy(_POLICIES[precision])
+    return Network(
+        architecture,
+        _encoder(architecture, _Block("encoder", seed, policy)),
+        _decoder(architecture, _Block("decoder_a", seed, policy)),
+        _decoder(architecture, _Block("decoder_b", seed, policy)),
+    )
+
+
+def load(data: bytes, precision: str = "float32") -> Network:
+    """Read a network that `Network.to_bytes` wrote.
+
+    Raises:
+        Unusable: the bytes are not a network's weights.
+    """
+    tensors, metadata = weights.from_bytes(data, FORMAT)
+    try:
+        record = metadata["architecture"]
+        architecture = Architecture(
+            tuple(map(int, record["encoder_filters"])),
+            int(record["bottleneck"]),
+            int(record["upscale_filters"]),
+            tuple(map(int, record["decoder_filters"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unusable(f"The weights do not say their architecture ({error!r}).", reason="NOT_A_MODEL") from error
+    network = build(architecture, precision=precision)
+    network.assign(tensors)
+    return network
+
+
+def pixel_shuffle(maps: Any) -> Any:
+    """Move 2x2 blocks of channels to space: [n, h, w, 4c] -> [n, 2h, 2w, c], channels ordered (row, column, c)."""
+    _, height, width, channels = maps.shape
+    blocks = ops.reshape(maps, (-1, height, width, 2, 2, channels // 4))
+    return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, channels // 4))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Makes one network's layers, each with a seed of its own."""
+
+    name: str
+    seed: int
+    policy: Any
+
+    def _initializer(self, layer: str) -> Any:
+        digest = hashlib.sha256(f"{self.seed}/{self.name}/{layer}".encode()).digest()
+        return keras.initializers.GlorotUniform(seed=int.from_bytes(digest[:4], "little"))
+
+    def convolve(self, maps: Any, layer: str, filters: int, kernel: int, stride: int = 1) -> Any:
+        return layers.Conv2D(
+            filters,
+            kernel,
+            strides=stride,
+            padding="same",
+            kernel_initializer=self._initializer(layer),
+            dtype=self.policy,
+            name=layer,
+        )(maps)
+
+    def dense(self, features: Any, layer: str, units: int) -> Any:
+        return layers.Dense(units, kernel_initializer=self._initializer(layer), dtype=self.policy, name=layer)(features)
+
+    def leaky(self, maps: Any) -> Any:
+        return layers.LeakyReLU(negative_slope=_SLOPE, dtype=self.policy)(maps)
+
+    def upscale(self, maps: Any, layer: str, filters: int) -> Any:
+        return pixel_shuffle(self.leaky(self.convolve(maps, layer, 4 * filters, 3)))
+
+
+def _encoder(architecture: Architecture, block: _Block) -> Any:
+    inputs = maps = keras.Input((FACE_SIZE, FACE_SIZE, 3), dtype="float32")
+    for index, filters in enumerate(architecture.encoder_filters, 1):
+        maps = block.leaky(block.convolve(maps, f"conv_{index}", filters, 5, 2))
+    _, height, width, channels = maps.shape
+    features = block.dense(ops.reshape(maps, (-1, height * width * channels)), "dense_1", architecture.bottleneck)
+    features = block.dense(features, "dense_2", height * width * channels)
+    maps = ops.reshape(features, (-1, height, width, channels))
+    return keras.Model(inputs, block.upscale(maps, "upscale", architecture.upscale_filters), name=block.name)
+
+
+def _decoder(architecture: Architecture, block: _Block) -> Any:
+    side = FACE_SIZE >> len(architecture.decoder_filters)
+    inputs = maps = keras.Input((side, side, architecture.upscale_filters), dtype=block.policy.compute_dtype)
+    for index, filters in enumerate(architecture.decoder_filters, 1):
+        maps = block.upscale(maps, f"upscale_{index}", filters)
+    # The sigmoid is computed in float32: bfloat16 has only about 8 bits, one grey level, near 1.
+    logits = ops.cast(block.convolve(maps, "output", 3, 5), "float32")
+    return keras.Model(inputs, ops.sigmoid(logits), name=block.name)
+
+
+def _variables(name: str, model: Any) -> dict[str, Any]:
+    return {f"{name}/{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}

@@ -1,0 +1,134 @@
+"""Numbers to the coordinates of the report's charts; what they look like is in the templates.
+
+Every chart lies in a box of 100 by 100 units, x to the right and y down, that the page stretches to its width; labels
+are text beside the box, so that they keep their size on a narrow screen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+__all__ = ["Bar", "LossChart", "Tick", "bars", "loss_chart", "strip"]
+
+_POINTS = 240
+_STEPS = (1, 2, 5)
+_Row = TypeVar("_Row")
+
+
+class Tick(NamedTuple):
+    """A labelled position on an axis, in percent of the box."""
+
+    at: float
+    label: str
+
+
+class LossChart(NamedTuple):
+    """Both sides' losses over the iterations, y logarithmic.
+
+    Attributes:
+        a: SVG path of side A.
+        b: SVG path of side B.
+        x: Ticks from left.
+        y: Ticks from top.
+        last: Last finite losses of A and B.
+    """
+
+    a: str
+    b: str
+    x: list[Tick]
+    y: list[Tick]
+    last: tuple[float, float]
+
+
+class Bar(NamedTuple):
+    """A labelled bar; `width` is in percent of the longest."""
+
+    label: str
+    value: float
+    width: float
+
+
+def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], points: int = _POINTS) -> LossChart | None:
+    """Lay out loss curves; rows without two positive losses are left out, and None means that fewer than two stay."""
+    rows = [(x, a, b) for x, a, b in losses if a is not None and b is not None and a > 0 and b > 0]
+    if len(rows) < 2 or rows[-1][0] <= rows[0][0]:
+        return None
+    values = [value for _, a, b in rows for value in (a, b)]
+    low, high = _log_range(min(values), max(values))
+    first, last = rows[0][0], rows[-1][0]
+
+    def place(x: float, y: float) -> str:
+        across = 100 * (x - first) / (last - first)
+        down = 100 * (math.log(high) - math.log(y)) / (math.log(high) - math.log(low))
+        return f"{across:.2f} {down:.2f}"
+
+    thin = _thin(rows, points)
+    return LossChart(
+        a="M" + "L".join(place(x, a) for x, a, _ in thin),
+        b="M" + "L".join(place(x, b) for x, _, b in thin),
+        x=[Tick(100 * (x - first) / (last - first), f"{x:,.0f}") for x in _round_numbers(first, last)],
+        y=[
+            Tick(100 * (math.log(high) - math.log(y)) / (math.log(high) - math.log(low)), f"{y:g}")
+            for y in _log_ticks(low, high)
+        ],
+        last=(rows[-1][1], rows[-1][2]),
+    )
+
+
+def strip(labels: Sequence[int]) -> str:
+    """SVG path of the swapped runs of frames, each a rectangle of the box's whole height."""
+    if not labels:
+        return ""
+    path, width = [], 100 / len(labels)
+    start = None
+    for frame, label in enumerate([*labels, 0]):
+        if label and start is None:
+            start = frame
+        elif not label and start is not None:
+            path.append(f"M{start * width:.3f} 0H{frame * width:.3f}V100H{start * width:.3f}Z")
+            start = None
+    return "".join(path)
+
+
+def bars(values: Iterable[tuple[str, float]], longest: float | None = None) -> list[Bar]:
+    """Scale non-negative values to bars; the longest value, or the one given, is 100 percent wide."""
+    rows = [(label, max(0.0, value)) for label, value in values]
+    top = longest or max((value for _, value in rows), default=0) or 1
+    return [Bar(label, value, round(min(100.0, 100 * value / top), 2)) for label, value in rows]
+
+
+def _thin(rows: list[_Row], points: int) -> list[_Row]:
+    """At most so many rows, evenly, first and last included."""
+    if len(rows) <= points:
+        return rows
+    return [rows[round(index * (len(rows) - 1) / (points - 1))] for index in range(points)]
+
+
+def _log_range(low: float, high: float) -> tuple[float, float]:
+    """The nearest 1-2-5 numbers that enclose a range of positive numbers."""
+    ladder = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
+    below = max((step for step in ladder if step <= low), default=low)
+    above = min((step for step in ladder if step >= high), default=high)
+    return (below, above) if above > below else (below, below * 2)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1-2-5 numbers from low to high, or only powers of ten where those would be many."""
+    ticks = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
+    inside = [float(f"{tick:g}") for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    return inside if len(inside) <= 7 else inside[:: math.ceil(len(inside) / 6)]
+
+
+def _round_numbers(first: float, last: float) -> list[float]:
+    """About four round numbers in a range."""
+    rough = (last - first) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((step * power for step in (1, 2, 5, 10) if step * power >= rough), 10 * power)
+    tick = math.ceil(first / step) * step
+    ticks = []
+    while tick <= last * 1.0001:
+        ticks.append(tick)
+        tick += step
+    return ticks

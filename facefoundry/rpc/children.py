@@ -1,0 +1,73 @@
+"""Sandboxed children of a service: lent to one call at a time, kept warm, killed when their call is gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from facefoundry.errors import Cancelled, Unusable
+from facefoundry.sandbox import Limits, Sandbox
+
+__all__ = ["Children"]
+
+
+class Children:
+    """A stock of sandboxes; it never has more than were lent at once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._idle: list[Sandbox] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self, context: grpc.ServicerContext) -> Iterator[Sandbox]:
+        """Lend a sandbox for the time of the block; its child is killed as soon as the call ends, however it ends.
+
+        Raises:
+            Cancelled: the call was gone before the block was done.
+        """
+        with self._lock:
+            sandbox = self._idle.pop() if self._idle else Sandbox(self._limits)
+        lease = _Lease(sandbox)
+        if not context.add_callback(lease.revoke):
+            lease.revoke()
+        try:
+            yield sandbox
+        except Unusable as error:
+            if lease.revoked:
+                raise Cancelled("The caller is gone; finished parts are kept.") from error
+            raise
+        finally:
+            lease.end()
+            with self._lock:
+                self._idle.append(sandbox)
+
+    def close(self) -> None:
+        """Kill all children that are not lent."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for sandbox in idle:
+            sandbox.close()
+
+
+class _Lease:
+    """Kills the child when the call ends early; harmless when the call ends after the lease."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._lock = threading.Lock()
+        self._over = False
+        self.revoked = False
+
+    def revoke(self) -> None:
+        with self._lock:
+            if not self._over:
+                self.revoked = True
+                self._sandbox.close()
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True

@@ -1,0 +1,1 @@
+"""The extractor service: sequence to extraction."""

@@ -1,0 +1,23 @@
+"""Settings of the extractor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from facefoundry.settings import ServerSettings
+
+__all__ = ["ExtractorSettings"]
+
+
+class ExtractorSettings(ServerSettings):
+    """What the extractor needs beside what every service needs."""
+
+    extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")
+    extractor_weights_dir: Path | None = Field(
+        None, description="Folder with the weights of the engine face_alignment; wins over the prefix."
+    )
+    extractor_weights_prefix: str = Field(
+        "", description="Prefix in the bucket with those weights, as `python -m services.extractor.weights` puts them."
+    )

@@ -1,0 +1,69 @@
+import io
+import tarfile
+
+import numpy as np
+import pytest
+
+from facefoundry.errors import DataLoss
+from facefoundry.faces import shard
+
+
+def crops(*frames, size=32):
+    return {frame: np.random.default_rng(frame).integers(0, 256, (size, size, 3), dtype=np.uint8) for frame in frames}
+
+
+def test_crops_come_back_exactly_and_in_the_order_of_frames():
+    faces = crops(12, 3, 499)
+    frames, pictures = shard.unpack(shard.pack(faces))
+    assert frames.tolist() == [3, 12, 499] and frames.dtype == np.int64
+    for frame, picture in zip(frames, pictures, strict=True):
+        np.testing.assert_array_equal(picture, faces[int(frame)])
+
+
+def test_equal_faces_give_equal_bytes_whatever_the_order_they_were_found_in():
+    faces = crops(7, 1, 4)
+    assert shard.pack(faces) == shard.pack(dict(sorted(faces.items())))
+
+
+def test_a_shard_is_a_plain_tar_of_numbered_pngs_without_times_and_owners():
+    with tarfile.open(fileobj=io.BytesIO(shard.pack(crops(5))), mode="r:") as tar:
+        (entry,) = tar.getmembers()
+    assert (entry.name, entry.mtime, entry.uid, entry.uname) == ("000005.png", 0, 0, "")
+
+
+def test_a_shard_without_faces_is_no_error():
+    frames, pictures = shard.unpack(shard.pack({}))
+    assert len(frames) == 0 and pictures.shape == (0, 0, 0, 3)
+
+
+def test_files_of_an_archive_come_back_in_their_order():
+    files = {"b.jpg": b"2", "a.jpg": b"1" * 1000}
+    assert list(shard.unarchive(shard.archive(files)).items()) == list(files.items())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no tar at all" * 100,
+        shard.archive({"000001.png": b"no picture"}),
+        shard.archive({"000001.png": b""}),
+        shard.archive({"../000001.png": b""}),
+        shard.pack(crops(1))[:700] + b"\xff" * 20,
+    ],
+    ids=["not a tar", "not a picture", "empty picture", "path", "cut"],
+)
+def test_bytes_that_are_no_shard_are_data_loss(data):
+    with pytest.raises(DataLoss):
+        shard.unpack(data)
+
+
+def test_pictures_of_different_sizes_are_data_loss():
+    files = shard.unarchive(shard.pack(crops(1))) | shard.unarchive(shard.pack(crops(2, size=16)))
+    with pytest.raises(DataLoss, match="equally large"):
+        shard.unpack(shard.archive(files))
+
+
+def test_frames_out_of_order_are_data_loss():
+    files = shard.unarchive(shard.pack(crops(2))) | shard.unarchive(shard.pack(crops(1)))
+    with pytest.raises(DataLoss, match="ascending"):
+        shard.unpack(shard.archive(files))

@@ -1,0 +1,153 @@
+"""Writing the ladder and the masks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facefoundry.errors import Internal, InvalidInput
+from facefoundry.media.read import open_source
+from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec
+
+FFPP = (
+    RungSpec("raw", "libx264rgb", 0, "gbrp", "medium"),
+    RungSpec("c23", "libx264", 23, "yuv444p", "medium"),
+    RungSpec("c40", "libx264", 40, "yuv444p", "medium"),
+)
+
+
+def noisy_frames(count: int, width: int, height: int, seed: int = 3) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
+    texture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = rng.integers(0, 6, (count, height, width, 3), dtype=np.uint8)
+    return [np.roll(texture, 4 * number, axis=1) // 2 + grain[number] for number in range(count)]
+
+
+def write_ladder(folder: Path, frames: list[NDArray[np.uint8]], rate: tuple[int, int] = (30, 1)) -> dict[str, Path]:
+    folder.mkdir()
+    height, width = frames[0].shape[:2]
+    writer = LadderWriter(folder, FFPP, rate, width, height)
+    for frame in frames:
+        writer.write(frame)
+    return writer.close()
+
+
+def stream_fields(path: Path) -> dict[str, object]:
+    """Every field of container and stream that does not follow from the number of bytes."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        frame = next(container.decode(stream))
+        return {
+            "streams": [one.type for one in container.streams],
+            "container": (container.format.name, dict(container.metadata), container.duration),
+            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
+            "codec": (context.name, context.profile, context.pix_fmt, context.width, context.height, context.codec_tag),
+            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries),
+            "shape": (context.sample_aspect_ratio, context.has_b_frames, context.extradata),
+        }
+
+
+@pytest.mark.parametrize("size", [(320, 240), (321, 241)])
+def test_raw_decodes_to_the_pixels_that_went_in(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = noisy_frames(6, *size)
+    paths = write_ladder(tmp_path / "out", frames, (30000, 1001))
+    with open_source(paths["raw"]) as source:
+        assert source.info.frame_rate == (30000, 1001)
+        for expected, frame in zip(frames, source, strict=True):
+            np.testing.assert_array_equal(frame, expected)
+
+
+def test_every_rung_is_what_the_recipe_says(tmp_path: Path) -> None:
+    paths = write_ladder(tmp_path / "out", noisy_frames(5, 321, 241))
+    expected = {"raw": "gbrp", "c23": "yuv444p", "c40": "yuv444p"}
+    for name, pixel_format in expected.items():
+        fields = stream_fields(paths[name])
+        assert fields["codec"][:3] == ("h264", "High 4:4:4 Predictive", pixel_format)  # type: ignore[index]
+        assert fields["streams"] == ["video"]
+        with open_source(paths[name]) as source:
+            assert source.count() == 5
+    assert paths["raw"].stat().st_size > paths["c23"].stat().st_size > paths["c40"].stat().st_size
+
+
+def test_fields_of_stream_and_container_do_not_depend_on_the_content(tmp_path: Path) -> None:
+    busy = write_ladder(tmp_path / "busy", noisy_frames(9, 160, 120))
+    dark = write_ladder(tmp_path / "dark", [np.zeros((120, 160, 3), np.uint8)] * 9)
+    for name in ("raw", "c23", "c40"):
+        assert stream_fields(busy[name]) == stream_fields(dark[name])
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
+    frames = noisy_frames(8, 320, 240)
+    first = write_ladder(tmp_path / "first", frames)
+    second = write_ladder(tmp_path / "second", frames)
+    for name in first:
+        assert first[name].read_bytes() == second[name].read_bytes()
+
+
+def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    np.save(tmp_path / "frames.npy", np.stack(noisy_frames(12, 320, 240)) + rng.integers(0, 9, (12, 240, 320, 3), "u1"))
+    code = (
+        "import sys, hashlib, numpy; from pathlib import Path\n"
+        "from facefoundry.media.write import RungSpec, VideoWriter\n"
+        "folder = Path(sys.argv[1])\n"
+        "rung = RungSpec('c23', 'libx264', 23, 'yuv444p', 'medium')\n"
+        "writer = VideoWriter(folder / 'out.mp4', rung, (25, 1), 320, 240)\n"
+        "for frame in numpy.load(folder / 'frames.npy'): writer.write(frame)\n"
+        "print(hashlib.sha256(writer.close().read_bytes()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env={**os.environ, "MALLOC_PERTURB_": perturb},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for perturb in ("0", "1", "85", "170")
+    }
+    assert len(digests) == 1
+
+
+def test_odd_sides_are_refused_where_colour_is_stored_at_half_size(tmp_path: Path) -> None:
+    rung = RungSpec("c23", "libx264", 23, "yuv420p", "medium")
+    with pytest.raises(InvalidInput, match="even sides"):
+        LadderWriter(tmp_path, [rung], (25, 1), 321, 240)
+    LadderWriter(tmp_path, [rung], (25, 1), 320, 240).close()
+
+
+def test_an_unknown_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nothing264"):
+        LadderWriter(tmp_path, [RungSpec("c23", "nothing264", 23, "yuv444p", "medium")], (25, 1), 32, 32)
+
+
+def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
+    writer = LadderWriter(tmp_path, FFPP, (25, 1), 32, 32)
+    with pytest.raises(Internal, match=r"\(32, 33, 3\)"):
+        writer.write(np.zeros((32, 33, 3), np.uint8))
+
+
+@pytest.mark.parametrize("size", [(160, 120), (161, 121)])
+def test_masks_decode_to_exactly_0_and_255(tmp_path: Path, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    masks = [np.where(rng.random(size[::-1]) < share, 255, 0).astype(np.uint8) for share in (0.0, 0.1, 0.5, 1.0)]
+    writer = MaskWriter(tmp_path / "masks.mp4", (25, 1), *size)
+    for mask in masks:
+        writer.write(mask)
+    with open_source(writer.close()) as source:
+        for mask, frame in zip(masks, source, strict=True):
+            np.testing.assert_array_equal(frame, np.repeat(mask[:, :, None], 3, axis=2))
+
+
+def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Internal, match="0 and 255"):
+        MaskWriter(tmp_path / "masks.mp4", (25, 1), 16, 16).write(np.full((16, 16), 254, np.uint8))

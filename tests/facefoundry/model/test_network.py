@@ -1,0 +1,173 @@
+"""The Original model, to the parameter, and its way to bytes and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facefoundry.errors import Unusable
+from facefoundry.model import network, weights
+from facefoundry.model.network import Architecture, Network
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+
+TINY = Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4))
+
+
+def lively(precision: str = "float32") -> Network:
+    """A tiny network whose output depends on its input; a fresh one's is nearly 0.5 everywhere."""
+    made = network.build(TINY, seed=3, precision=precision)
+    made.assign({name: tensor * 3 for name, tensor in made.tensors().items()})
+    return made
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Network:
+    return lively()
+
+
+@pytest.fixture(scope="module")
+def original() -> Network:
+    return network.build(Architecture())
+
+
+def faces(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), np.uint8)
+
+
+def test_the_original_has_its_parameters_layer_by_layer(original: Network) -> None:
+    counts: dict[str, int] = {}
+    for name, variable in original.variables().items():
+        layer = name.rpartition("/")[0]
+        counts[layer] = counts.get(layer, 0) + int(np.prod(variable.shape))
+    assert counts == {
+        "encoder/conv_1": 5 * 5 * 3 * 128 + 128,
+        "encoder/conv_2": 5 * 5 * 128 * 256 + 256,
+        "encoder/conv_3": 5 * 5 * 256 * 512 + 512,
+        "encoder/conv_4": 5 * 5 * 512 * 1024 + 1024,
+        "encoder/dense_1": 4 * 4 * 1024 * 1024 + 1024,
+        "encoder/dense_2": 1024 * 16384 + 16384,
+        "encoder/upscale": 3 * 3 * 1024 * 2048 + 2048,
+        **{
+            f"decoder_{side}/{layer}": count
+            for side in "ab"
+            for layer, count in {
+                "upscale_1": 3 * 3 * 512 * 1024 + 1024,
+                "upscale_2": 3 * 3 * 256 * 512 + 512,
+                "upscale_3": 3 * 3 * 128 * 256 + 256,
+                "output": 5 * 5 * 64 * 3 + 3,
+            }.items()
+        },
+    }
+    assert original.encoder.count_params() == 69_662_976
+    assert original.decoder_a.count_params() == original.decoder_b.count_params() == 6_199_747
+    assert sum(counts.values()) == 82_062_470
+
+
+def test_shapes_between_the_networks_are_the_originals(original: Network) -> None:
+    assert original.encoder.output_shape == (None, 8, 8, 512)
+    assert original.decoder_a.output_shape == (None, 64, 64, 3)
+
+
+def test_pixel_shuffle_orders_channels_by_row_column_and_colour() -> None:
+    maps = np.arange(2 * 3 * 8, dtype=np.float32).reshape(1, 2, 3, 8)
+    shuffled = np.asarray(network.pixel_shuffle(maps))
+    assert shuffled.shape == (1, 4, 6, 2)
+    for row in range(4):
+        for column in range(6):
+            block = maps[0, row // 2, column // 2].reshape(2, 2, 2)
+            assert shuffled[0, row, column].tolist() == block[row % 2, column % 2].tolist()
+
+
+def test_fresh_weights_are_glorot_uniform_and_a_function_of_the_seed() -> None:
+    fresh = network.build(TINY, seed=3).tensors()
+    same, other = network.build(TINY, seed=3).tensors(), network.build(TINY, seed=4).tensors()
+    for name, tensor in fresh.items():
+        assert np.array_equal(tensor, same[name])
+        if name.endswith("bias"):
+            assert not tensor.any()
+        else:
+            fan = (
+                tensor.shape[-2:]
+                if tensor.ndim == 2
+                else np.array(tensor.shape[-2:]) * tensor.shape[0] * tensor.shape[1]
+            )
+            limit = np.sqrt(6 / sum(fan))
+            assert 0.8 * limit < np.abs(tensor).max() <= limit
+            assert not np.array_equal(tensor, other[name])
+    assert not np.array_equal(fresh["decoder_a/output/kernel"], fresh["decoder_b/output/kernel"])
+
+
+def test_options_of_a_recipe_give_the_widths() -> None:
+    options = TrainingOptions(
+        encoder_filters=[4, 4, 8, 8], bottleneck=8, upscale_filters=8, decoder_filters=[8, 4, 4], batch_size=4
+    )
+    assert Architecture.of(options) == TINY
+
+
+def test_bytes_give_the_same_network_back_and_equal_networks_equal_bytes(tiny: Network) -> None:
+    data = tiny.to_bytes()
+    again = network.load(data)
+    assert again.architecture == TINY
+    assert again.to_bytes() == data == lively().to_bytes()
+    assert weights.content_digest(again.tensors()) == weights.content_digest(tiny.tensors())
+    assert network.build(TINY, seed=4).to_bytes() != data
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, -1])
+def test_cut_bytes_are_refused(tiny: Network, cut: int) -> None:
+    with pytest.raises(Unusable) as caught:
+        network.load(tiny.to_bytes()[:cut])
+    assert caught.value.reason == "NOT_A_MODEL"
+
+
+def test_tensors_of_another_architecture_are_refused(tiny: Network) -> None:
+    tensors = tiny.tensors()
+    tensors["encoder/dense_1/bias"] = np.zeros(9, np.float32)
+    with pytest.raises(Unusable, match="encoder/dense_1/bias"):
+        tiny.assign(tensors)
+    with pytest.raises(Unusable):
+        network.load(weights.to_bytes({}, {"format": network.FORMAT}))
+    with pytest.raises(Unusable, match="format"):
+        network.load(weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
+
+
+def test_what_a_face_becomes_does_not_depend_on_its_batch(tiny: Network) -> None:
+    swap = tiny.swapper("b", batch_size=4)
+    given = faces(9)
+    before = given.copy()
+    together = swap(given)
+    assert together.shape == given.shape
+    assert together.dtype == np.float32
+    assert together.min() >= 0
+    assert together.max() <= 1
+    assert np.array_equal(together, np.concatenate([swap(given[index : index + 1]) for index in range(9)]))
+    assert np.array_equal(together, swap(given[::-1])[::-1])
+    assert np.array_equal(given, before)
+    assert swap(given[:0]).shape == (0, 64, 64, 3)
+
+
+def test_the_swapper_is_the_chosen_decoder_behind_the_encoder(tiny: Network) -> None:
+    given = faces(3)
+    scaled = given.astype(np.float32) / 255
+    for side in network.SIDES:
+        expected = np.asarray(tiny.reconstruct(scaled, side))
+        assert np.allclose(tiny.swapper(side)(given), expected, atol=1e-5)
+        assert np.allclose(tiny.swapper(side)(scaled), expected, atol=1e-5)
+    assert not np.allclose(tiny.swapper("a")(given), tiny.swapper("b")(given), atol=1e-3)
+
+
+def test_the_swapper_refuses_other_shapes(tiny: Network) -> None:
+    with pytest.raises(ValueError, match="64, 64, 3"):
+        tiny.swapper("a")(np.zeros((1, 32, 64, 3), np.uint8))
+
+
+def test_bfloat16_computes_narrow_and_keeps_weights_and_output_float32() -> None:
+    narrow = lively("bfloat16")
+    assert {str(variable.dtype) for variable in narrow.variables().values()} == {"float32"}
+    assert narrow.encoder.output.dtype == "bfloat16"
+    given = faces(2)
+    swapped = narrow.swapper("a")(given)
+    assert swapped.dtype == np.float32
+    wide = lively().swapper("a")(given)
+    assert wide.std() > 0.05
+    assert 0 < np.abs(swapped - wide).max() < 0.1

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.report import write
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
+
+
+def text_of(out) -> str:
+    page = write(out)
+    assert page == out / "report.html"
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_self_contained_and_says_that_the_outputs_are_synthetic(save, make_pair):
+    page = text_of(save(make_pair()))
+    assert "The outputs are synthetic." in page
+    assert "<script" not in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert page.count("data:image/jpeg;base64,") == 2 * 2 * 6 + 3
+
+
+def test_the_page_tells_what_was_done(save, make_pair):
+    page = text_of(save(make_pair()))
+    for words in (
+        "033_097",
+        "097_033",
+        "108 of 115",
+        "0.10 nearer to the source than the control",
+        "correlation of 0.93",
+        "6 frames: no face",
+        "1,900 of 1,900 iterations in 1 min 44 s",
+        "Not faithful to FaceForensics++.",
+        "extract 033",
+        "29.97",
+        "2 min 42 s",
+        "--convert_images",
+        "3.15.1",
+        "side A, 033",
+        "side B, 097",
+    ):
+        assert words in page
+
+
+def test_what_users_named_is_escaped(save, make_pair):
+    pair = make_pair(state="failed")
+    pair |= {"id": HOSTILE, "a": HOSTILE, "failure": {"stage": HOSTILE, "reason": HOSTILE, "message": HOSTILE}}
+    pair["stages"] = [{"stage": HOSTILE, "seconds": 1}]
+    page = text_of(
+        save(pair, name=HOSTILE, command=HOSTILE, created=HOSTILE, rights=HOSTILE, recipe={HOSTILE: HOSTILE})
+    )
+    assert "<script" not in page
+    assert "onerror=alert(2)&gt;" in page
+    assert "<img src=x" not in page
+    assert "{{ 7 * 7 }}" in page
+
+
+def test_a_failed_pair_is_told_with_its_reason_and_sentence(save, make_pair):
+    failed = make_pair("001", "002", state="failed", samples=0)
+    failed["failure"] = {"stage": "extract 002", "reason": "NO_FACE_AT_ALL", "message": "No frame of 002 shows a face."}
+    page = text_of(save(make_pair(samples=1), failed))
+    assert "Finished, 1 failed" in page
+    assert "NO_FACE_AT_ALL" in page
+    assert page.count("No frame of 002 shows a face.") == 2
+
+
+def test_a_running_run_reloads_itself_and_a_finished_one_does_not(save, make_pair):
+    running = text_of(save(make_pair(state="running"), make_pair("1", "2", state="pending", samples=0)))
+    assert '<meta http-equiv="refresh" content="10">' in running
+    assert "700 of 1,900 iterations" in running
+    assert "about 1 min 06 s left" in running
+    assert "This pair waits for its turn." in running
+    assert 'http-equiv="refresh"' not in text_of(save(make_pair()))
+
+
+def test_a_thousand_pairs_stay_small_and_pictures_are_for_the_first_pairs_only(save, make_pair):
+    pairs = [make_pair(f"{index:04d}", f"{index + 1000:04d}", samples=1 if index < 10 else 0) for index in range(1000)]
+    page = text_of(save(*pairs))
+    assert len(page) < 12_000_000
+    assert page.count('<details class="pair"') == 1000
+    assert '<details class="pair" open' not in page
+    assert page.count("data:image/jpeg;base64,") == 8 * (2 * 6 + 3)
+    assert "Pictures are embedded for the first 8 pairs" in page
+
+
+def test_pictures_outside_the_folder_missing_or_no_jpeg_are_not_embedded(save, make_pair, folder):
+    (folder.parent / "secret.jpg").write_bytes(b"\xff\xd8\xff secret")
+    (folder / "text.jpg").write_text("no picture")
+    pair = make_pair(samples=1)
+    sample = pair["fakes"][0]["samples"][0]
+    sample |= {"source": "../secret.jpg", "target": "text.jpg", "swap": "gone.jpg", "masks": None}
+    page = text_of(save(pair))
+    assert page.count("no picture</div>") == 4
+    assert page.count("data:image/jpeg;base64,") == 12 - 4 + 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pairs": []},
+        {"pairs": [{"id": "a_b"}]},
+        {"recipe": {}, "versions": {}, "sequences": {}, "seed": None},
+        {"unknown": 1},
+    ],
+)
+def test_a_sparse_record_still_makes_a_page(save, make_pair, changes):
+    assert "</html>" in text_of(save(make_pair(samples=0), **changes))
+
+
+def test_losses_and_distances_that_are_no_numbers_are_left_out(save, make_pair):
+    pair = make_pair(samples=0)
+    pair["training"]["losses"] = [[0, float("nan"), 0.1], [10, float("inf"), 0.1]]
+    pair["fakes"][0]["identity"]["swap_to_source"] = None
+    pair["fakes"][1]["identity"] = None
+    pair["fakes"][1]["mouth_correlation"] = float("nan")
+    page = text_of(save(pair))
+    assert "Loss, logarithmic scale" not in page
+    assert page.count("Identity was not measured for this video.") == 2
+    assert "nan" not in re.sub(r"<style>.*</style>", "", page, flags=re.DOTALL).lower()
+
+
+def test_no_record_is_not_found(tmp_path):
+    with pytest.raises(NotFound, match=r"run\.json"):
+        write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", json.dumps({"format": "something/9"}), json.dumps({"pairs": [{"state": "odd"}]})]
+)
+def test_another_file_is_refused(folder, text):
+    (folder / "run.json").write_text(text)
+    with pytest.raises(InvalidInput, match=r"facefoundry\.run/1"):
+        write(folder.parent.parent)
+
+
+def test_a_page_is_replaced_whole_and_nothing_else_is_left(save, make_pair):
+    out = save(make_pair(samples=0))
+    (out / "report.html").write_text("old")
+    text_of(out)
+    assert sorted(path.name for path in out.iterdir()) == ["misc", "report.html"]
+
+
+def test_the_report_loads_no_heavy_library():
+    heavy = ["tensorflow", "keras", "torch", "cv2", "av", "dlib", "h5py", "grpc", "minio"]
+    code = f"import sys, facefoundry.report; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,155 @@
+"""A real server with a servicer that does what the test asks, and certificates made for the test."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from facefoundry.rpc.server import Server
+from facefoundry.settings import ServerSettings, StoreSettings, read
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
+
+FULL_NAME = "facefoundry.v1.ExtractorService"
+
+
+@dataclass
+class Servicer(extractor_pb2_grpc.ExtractorServiceServicer):
+    """Raises, answers or streams as told."""
+
+    server: Server | None = None
+    error: BaseException | None = None
+    answer: extractor_pb2.InspectResponse = field(default_factory=extractor_pb2.InspectResponse)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def Inspect(self, request, context):
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    def Extract(self, request, context):
+        """Hold a slot and stream until `go_on` is set or the client is gone, then raise `error` if there is one."""
+        try:
+            with self.server.slots.take():
+                while context.is_active():
+                    yield extractor_pb2.ExtractResponse(progress=common_pb2.Progress(stage="test"))
+                    if self.go_on.wait(0.02):
+                        break
+                if self.error is not None:
+                    raise self.error
+        finally:
+            self.ended.set()
+
+
+@dataclass
+class Running:
+    """A started server, its servicer and its address."""
+
+    server: Server
+    servicer: Servicer
+    address: str
+
+    def stub(self, channel: grpc.Channel) -> extractor_pb2_grpc.ExtractorServiceStub:
+        return extractor_pb2_grpc.ExtractorServiceStub(channel)
+
+
+@pytest.fixture
+def dead_store() -> Store:
+    """A store that does not answer."""
+    return Store(read(StoreSettings, endpoint="127.0.0.1:1", attempts=1, timeout_seconds=1.0))
+
+
+@pytest.fixture
+def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
+    """Starts servers; all are stopped in the end."""
+    started: list[Server] = []
+
+    def start(store: Store | None = None, **settings: object) -> Running:
+        defaults = {"listen": "127.0.0.1:0", "threads": 8, "drain_seconds": 0.5}
+        server = Server(
+            "extractor",
+            read(ServerSettings, **{**defaults, **settings}),
+            store or dead_store,
+            FULL_NAME,
+            lambda: ["dlib"],
+        )
+        servicer = Servicer(server)
+        server.add(lambda grpc_server: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc_server))
+        started.append(server)
+        return Running(server, servicer, f"127.0.0.1:{server.start()}")
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def running(serve: Callable[..., Running]) -> Running:
+    """A plaintext server."""
+    return serve()
+
+
+@pytest.fixture
+def stub(running: Running) -> Iterator[extractor_pb2_grpc.ExtractorServiceStub]:
+    """A client of the plaintext server."""
+    with grpc.insecure_channel(running.address) as channel:
+        yield running.stub(channel)
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(name, self._key.public_key(), None)
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, file_stem: str | None = None) -> tuple[Path, Path]:
+        """Certificate and key files for this machine's loopback address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, key.public_key(), [ipaddress.ip_address("127.0.0.1")])
+        stem = file_stem or name
+        cert_file, key_file = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
+        cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return cert_file, key_file
+
+    def _sign(self, name, public_key, addresses) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self._name)]))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=addresses is None, path_length=None), critical=True)
+        )
+        if addresses:
+            names = [x509.IPAddress(address) for address in addresses]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The authority that the test's server trusts."""
+    return Authority(tmp_path, "authority")

@@ -1,0 +1,115 @@
+"""Keys and URIs: stable digests, and nothing that reaches out of its class."""
+
+import pytest
+
+from facefoundry.errors import InvalidInput
+from facefoundry.storage import keys
+from facefoundry.storage.keys import Location, digest_of
+
+DIGEST = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_the_digest_of_a_record_is_pinned_and_does_not_depend_on_the_order_of_its_fields():
+    assert digest_of({"b": [1, 2.5, None], "a": {"y": "ü", "x": True}}) == "6d518ae44d31dc15b00e80d1f5f913873414e6bb"
+    assert digest_of({"a": {"x": True, "y": "ü"}, "b": [1, 2.5, None]}) == digest_of(
+        {"b": [1, 2.5, None], "a": {"y": "ü", "x": True}}
+    )
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"a": 1.0}, {"a": "1"}, {"a": None}, {"A": 1}, {"a": [1]}, {}])
+def test_records_that_differ_have_different_digests(other):
+    assert digest_of(other) != digest_of({"a": 1})
+
+
+def test_a_record_with_a_value_that_json_lacks_has_no_digest():
+    with pytest.raises(ValueError, match="JSON"):
+        digest_of({"a": float("nan")})
+
+
+def test_every_class_has_its_own_first_segment():
+    made = [
+        keys.source(DIGEST),
+        keys.extraction(DIGEST),
+        keys.training(DIGEST),
+        keys.model(DIGEST, 300),
+        keys.conversion(DIGEST),
+        keys.run("demo.1"),
+    ]
+    assert tuple(prefix.split("/")[0] for prefix in made) == keys.CLASSES
+    assert keys.model(DIGEST, 300) == f"models/{DIGEST}/300"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keys.source("abc"),
+        lambda: keys.source(DIGEST.upper()),
+        lambda: keys.source(DIGEST + "/.."),
+        lambda: keys.extraction(DIGEST + "0"),
+        lambda: keys.model(DIGEST, 0),
+        lambda: keys.model(DIGEST, -1),
+        lambda: keys.run("../runs"),
+        lambda: keys.run(""),
+        lambda: keys.run("a/b"),
+    ],
+)
+def test_what_is_no_digest_or_name_makes_no_key(make):
+    with pytest.raises(InvalidInput) as caught:
+        make()
+    assert caught.value.reason == "KEY"
+    assert caught.value.violations
+
+
+@pytest.mark.parametrize("kind", ["sources", "extractions", "trainings", "conversions", "models", "runs"])
+def test_a_uri_that_we_made_is_parsed_back(kind):
+    prefix = {"models": f"models/{DIGEST}/200000", "runs": "runs/demo"}.get(kind, f"{kind}/{DIGEST}")
+    location = Location.parse(keys.uri("face-foundry", prefix), kind)
+    assert (location.bucket, location.kind, location.prefix) == ("face-foundry", kind, prefix)
+    assert location.digest == prefix.split("/")[1]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        f"sources/{DIGEST}",
+        f"http://bucket/sources/{DIGEST}",
+        f"s3://user@host/sources/{DIGEST}",
+        f"s3://bucket:9000/sources/{DIGEST}",
+        f"s3://Bucket/sources/{DIGEST}",
+        f"s3:///sources/{DIGEST}",
+        f"s3://bucket/models/{DIGEST}/1",
+        f"s3://bucket/sources/{DIGEST}/manifest.json",
+        f"s3://bucket/sources/{DIGEST}/",
+        f"s3://bucket//sources/{DIGEST}",
+        f"s3://bucket/sources/../{DIGEST}",
+        f"s3://bucket/sources/{DIGEST}?versionId=1",
+        f"s3://bucket/sources/{DIGEST}\n",
+        f"s3://bucket/sources/{DIGEST[:-1]}g",
+    ],
+)
+def test_any_other_uri_is_refused_with_the_field_and_the_form(uri):
+    with pytest.raises(InvalidInput, match=r"source_uri must have the form s3://<bucket>/sources/<digest>") as caught:
+        Location.parse(uri, "sources", "source_uri")
+    assert caught.value.violations[0].field == "source_uri"
+
+
+def test_a_models_uri_needs_its_iterations():
+    with pytest.raises(InvalidInput, match="<iterations>"):
+        Location.parse(f"s3://bucket/models/{DIGEST}", "models")
+
+
+@pytest.mark.parametrize("good", ["033", "talk18", "A-b-9", "x" * 100])
+def test_ids_without_underscores_are_sequence_ids(good):
+    assert keys.sequence_id(good) == good
+
+
+@pytest.mark.parametrize(
+    ("bad", "proposal"),
+    [("033_097", "033-097"), ("my clip (1)", "my-clip-1"), ("", "clip"), ("Zoë", "Zo"), ("a/b", "a-b")],
+)
+def test_other_ids_are_refused_with_a_proposal_that_would_do(bad, proposal):
+    with pytest.raises(InvalidInput, match=f"'{proposal}'") as caught:
+        keys.sequence_id(bad, "pairs[3].a")
+    assert caught.value.violations[0].field == "pairs[3].a"
+    assert keys.sequence_id(proposal) == proposal

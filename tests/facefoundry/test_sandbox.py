@@ -1,0 +1,323 @@
+"""The sandbox with real children: hostile ones are killed, honest ones are reused."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from facefoundry.errors import FieldViolation, Internal, InvalidInput, Unusable
+from facefoundry.sandbox import Limits, Sandbox, launch
+
+WORK = """
+import os, signal, subprocess, sys, time
+from facefoundry.errors import FieldViolation, InvalidInput
+
+def echo(**arguments):
+    yield arguments
+    yield {"pid": os.getpid(), "cwd": os.getcwd()}
+
+def noisy():
+    print("a library prints to stdout")
+    os.write(1, b'{"message": "forged"}\\n')
+    print("and to stderr", file=sys.stderr)
+    yield "real"
+
+def environment():
+    yield dict(os.environ)
+
+def refuses():
+    yield 1
+    raise InvalidInput("Too many.", reason="TOO_MANY", violations=[FieldViolation("count", "too many")])
+
+def segfaults():
+    yield 1
+    print("about to read address 0", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    yield 2
+
+def raises():
+    yield 1
+    raise ValueError("a defect")
+
+def eats_memory():
+    yield os.getpid()
+    hoard = []
+    while True:
+        hoard.append(b"x" * (8 << 20))
+        time.sleep(0.005)
+
+def descendant_eats_memory():
+    code = "import time; h=[]\\nwhile True: h.append(b'x' * (8 << 20)); time.sleep(0.005)"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    yield process.pid
+    process.wait()
+
+def hangs():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    yield [os.getpid(), process.pid]
+    time.sleep(600)
+
+def counts(n):
+    for i in range(n):
+        yield {"i": i, "filling": "x" * 10_000}
+
+def writes_file(path, size):
+    with open(path, "wb") as file:
+        file.write(bytes(size))
+    yield "written"
+
+def babbles():
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, b"this is no JSON\\n")
+        except OSError:
+            pass
+    yield 1
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of hostile and honest functions, importable in children."""
+    (tmp_path / "sandbox_work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "sandbox_work"
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(Limits(seconds=20, memory_bytes=300 << 20), allow=("sandbox_work",)) as made:
+        yield made
+
+
+def gone(pid: int, seconds: float = 3.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_arguments_and_messages_are_json_values_and_arrive_as_they_were(work, sandbox):
+    sent = {"path": "/a/ü b", "n": 3, "x": 0.1, "nothing": None, "list": [1, [2]], "map": {"k": True}}
+    first, second = sandbox.run(f"{work}:echo", **sent)
+    assert first == sent
+    assert second["pid"] != os.getpid()
+
+
+def test_a_child_is_reused_after_a_clean_run_and_replaced_after_an_error(work, sandbox):
+    pids = [list(sandbox.run(f"{work}:echo"))[1]["pid"] for _ in range(2)]
+    assert pids[0] == pids[1]
+    with pytest.raises(InvalidInput):
+        list(sandbox.run(f"{work}:refuses"))
+    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pids[0]
+
+
+def test_a_warm_run_is_much_faster_than_a_cold_one(work, sandbox):
+    list(sandbox.run(f"{work}:echo"))
+    begin = time.monotonic()
+    for _ in range(20):
+        list(sandbox.run(f"{work}:echo"))
+    assert time.monotonic() - begin < 20 * 0.25
+
+
+def test_what_libraries_print_does_not_reach_the_protocol(work, sandbox):
+    assert list(sandbox.run(f"{work}:noisy")) == ["real"]
+
+
+def test_the_child_sees_no_credentials_but_the_rest_of_the_environment(work, sandbox, monkeypatch):
+    for name in ("FACEFOUNDRY_STORE_SECRET_KEY", "AWS_ACCESS_KEY_ID", "MINIO_ROOT_PASSWORD", "MY_API_TOKEN"):
+        monkeypatch.setenv(name, "leak-me")
+    monkeypatch.setenv("FACEFOUNDRY_LOG_LEVEL", "DEBUG")
+    (seen,) = sandbox.run(f"{work}:environment")
+    assert "leak-me" not in seen.values()
+    assert seen["FACEFOUNDRY_LOG_LEVEL"] == "DEBUG"
+
+
+def test_our_errors_arrive_with_class_reason_and_fields(work, sandbox):
+    received = []
+    with pytest.raises(InvalidInput, match="Too many") as caught:
+        for message in sandbox.run(f"{work}:refuses"):
+            received.append(message)
+    assert received == [1]
+    assert caught.value.reason == "TOO_MANY"
+    assert caught.value.violations == (FieldViolation("count", "too many"),)
+
+
+def test_a_segfault_is_a_media_crash_that_names_the_signal_and_the_last_words(work, sandbox):
+    with pytest.raises(Unusable, match=r"SIGSEGV.*about to read address 0") as caught:
+        list(sandbox.run(f"{work}:segfaults"))
+    assert caught.value.reason == "MEDIA_CRASHED"
+
+
+def test_a_defect_in_the_child_is_a_crash_that_names_the_exception(work, sandbox):
+    with pytest.raises(Unusable, match=r"exit code 1.*ValueError: a defect"):
+        list(sandbox.run(f"{work}:raises"))
+
+
+def test_the_memory_limit_kills_the_child_and_the_next_run_works(work, sandbox):
+    run = sandbox.run(f"{work}:eats_memory")
+    pid = next(run)
+    with pytest.raises(Unusable, match="300 MiB") as caught:
+        list(run)
+    assert caught.value.reason == "MEDIA_MEMORY"
+    assert gone(pid)
+    assert list(sandbox.run(f"{work}:noisy")) == ["real"]
+
+
+def test_memory_is_watched_while_the_parent_is_busy_elsewhere(work, sandbox):
+    run = sandbox.run(f"{work}:eats_memory")
+    assert gone(next(run), seconds=10)
+    with pytest.raises(Unusable) as caught:
+        next(run)
+    assert caught.value.reason == "MEDIA_MEMORY"
+
+
+def test_memory_of_descendants_counts(work, sandbox):
+    run = sandbox.run(f"{work}:descendant_eats_memory")
+    pid = next(run)
+    with pytest.raises(Unusable) as caught:
+        list(run)
+    assert caught.value.reason == "MEDIA_MEMORY"
+    assert gone(pid)
+
+
+def test_the_time_limit_kills_the_child_with_its_whole_tree(work):
+    with Sandbox(Limits(seconds=1.0, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+        run = sandbox.run(f"{work}:hangs")
+        pids = next(run)
+        begin = time.monotonic()
+        with pytest.raises(Unusable, match="longer than 1 s") as caught:
+            list(run)
+    assert caught.value.reason == "MEDIA_TIMEOUT"
+    assert time.monotonic() - begin < 3
+    assert all(gone(pid) for pid in pids)
+
+
+def test_the_parents_own_time_between_messages_does_not_count(work):
+    with Sandbox(Limits(seconds=1.5, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+        received = []
+        for message in sandbox.run(f"{work}:counts", n=60):
+            received.append(message["i"])
+            time.sleep(0.04)
+    assert received == list(range(60))
+
+
+def test_closing_the_iterator_early_kills_the_child(work, sandbox):
+    run = sandbox.run(f"{work}:hangs")
+    pids = next(run)
+    run.close()
+    assert all(gone(pid) for pid in pids)
+    assert list(sandbox.run(f"{work}:noisy")) == ["real"]
+
+
+def test_the_child_waits_while_nobody_reads(work, sandbox):
+    run = sandbox.run(f"{work}:counts", n=10_000)
+    next(run)
+    time.sleep(0.5)
+    pid = sandbox._child.process.pid
+    before = psutil.Process(pid).cpu_times().user
+    time.sleep(0.5)
+    assert psutil.Process(pid).cpu_times().user - before < 0.2
+    assert sum(1 for _ in run) == 9_999
+
+
+def test_a_file_over_the_limit_cannot_be_written(work, tmp_path):
+    limits = Limits(seconds=20, memory_bytes=1 << 30, file_bytes=1 << 20)
+    with Sandbox(limits, allow=("sandbox_work",)) as sandbox:
+        assert list(sandbox.run(f"{work}:writes_file", path=str(tmp_path / "a"), size=1 << 19)) == ["written"]
+        with pytest.raises(Unusable, match="File too large"):
+            list(sandbox.run(f"{work}:writes_file", path=str(tmp_path / "b"), size=1 << 21))
+
+
+def test_a_child_that_speaks_nonsense_is_killed(work, sandbox):
+    with pytest.raises(Unusable, match="no message") as caught:
+        list(sandbox.run(f"{work}:babbles"))
+    assert caught.value.reason == "MEDIA_CRASHED"
+
+
+def test_a_warm_child_that_died_is_replaced(work, sandbox):
+    pid = list(sandbox.run(f"{work}:echo"))[1]["pid"]
+    psutil.Process(pid).kill()
+    assert gone(pid)
+    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pid
+
+
+@pytest.mark.parametrize("target", ["os:system", "sandbox_work", "sandbox_work:no-name", "subprocess:run"])
+def test_only_named_functions_of_allowed_modules_run(work, sandbox, target):
+    with pytest.raises(Internal) as caught:
+        sandbox.run(target)
+    assert caught.value.reason == "SANDBOX_TARGET"
+
+
+def test_by_default_only_services_run(work):
+    with Sandbox(Limits(seconds=1, memory_bytes=1 << 30)) as sandbox, pytest.raises(Internal):
+        sandbox.run(f"{work}:echo")
+
+
+def test_one_sandbox_runs_one_thing_at_a_time(work, sandbox):
+    run = sandbox.run(f"{work}:echo")
+    next(run)
+    with pytest.raises(Internal) as caught:
+        next(sandbox.run(f"{work}:echo"))
+    assert caught.value.reason == "SANDBOX_BUSY"
+    assert len(list(run)) == 1
+
+
+def test_a_warm_child_outlives_the_thread_that_started_it(work, sandbox):
+    pids: list[int] = []
+    thread = threading.Thread(target=lambda: pids.append(list(sandbox.run(f"{work}:echo"))[1]["pid"]))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] == pids[0]
+
+
+def test_several_sandboxes_run_side_by_side(work):
+    results: dict[int, list[int]] = {}
+
+    def job(number: int) -> None:
+        with Sandbox(Limits(seconds=20, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+            results[number] = [message["i"] for message in sandbox.run(f"{work}:counts", n=50)]
+
+    threads = [threading.Thread(target=job, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {number: list(range(50)) for number in range(3)}
+
+
+def test_children_die_with_a_parent_that_is_killed(work, tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from facefoundry.sandbox import Limits, Sandbox
+        run = Sandbox(Limits(60, 1 << 30), allow=("sandbox_work",)).run("sandbox_work:hangs")
+        print(next(run)[0], flush=True)
+        time.sleep(60)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        pid = int(parent.stdout.readline())
+        assert psutil.pid_exists(pid)
+        parent.kill()
+    assert gone(pid)
+
+
+def test_a_launched_program_keeps_its_pid_through_the_binding_step(tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        process = launch(["/bin/sh", "-c", "echo $$; exit 7"], environment={}, output=log, folder=tmp_path)
+    assert process.wait() == 7
+    assert int((tmp_path / "log").read_text()) == process.pid

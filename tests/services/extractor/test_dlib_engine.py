@@ -1,0 +1,108 @@
+from importlib import metadata
+
+import cv2
+import numpy as np
+import pytest
+
+from facefoundry.errors import DataLoss, InvalidInput
+from facefoundry.faces.crop import cut, face_matrix
+from services.extractor import engines
+from services.extractor.engines import dlib as dlib_engine
+from services.extractor.tracking import iou, nearest
+
+FACE = (175, 70, 100, 110)
+
+
+def test_one_real_face_is_found_where_it_is(engine, portrait):
+    (box,) = engine.detect(portrait)
+    assert iou(box, FACE) > 0.6
+
+
+def test_its_landmarks_are_a_face(engine, portrait):
+    points = engine.landmarks(portrait, engine.detect(portrait)[0])
+    assert points.shape == (68, 2) and points.dtype == np.float32
+    right_eye, left_eye = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+    nose_tip, mouth, chin = points[30], points[48:].mean(axis=0), points[8]
+    assert right_eye[0] < nose_tip[0] < left_eye[0]
+    assert max(right_eye[1], left_eye[1]) < nose_tip[1] < mouth[1] < chin[1]
+    assert 25 < np.linalg.norm(left_eye - right_eye) < 60
+
+
+def test_the_crop_holds_the_eyes_at_the_mean_faces_place(engine, portrait):
+    points = engine.landmarks(portrait, engine.detect(portrait)[0])
+    crop = cut(portrait, face_matrix(points), 256, 48)
+    again = engine.landmarks(crop, np.array([60.0, 50, 140, 140]))
+    assert abs(again[36:42].mean(axis=0) - (48 + 160 * 0.217, 48 + 160 * 0.224)).max() < 8
+    assert abs(again[42:48].mean(axis=0) - (48 + 160 * 0.755, 48 + 160 * 0.224)).max() < 8
+
+
+def test_detection_does_not_change_the_frame_and_is_repeatable(engine, portrait):
+    before = portrait.copy()
+    first, second = engine.detect(portrait), engine.detect(portrait)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(portrait, before)
+
+
+def test_a_face_too_small_at_360_lines_is_found_at_a_closer_look(engine, portrait):
+    small = cv2.resize(portrait, (300, 300), interpolation=cv2.INTER_AREA)
+    (box,) = engine.detect(small)
+    assert iou(box, np.multiply(FACE, 300 / 512)) > 0.5
+
+
+@pytest.mark.parametrize("size", [(8, 8), (48, 300), (360, 640)])
+def test_a_frame_without_a_face_gives_no_box(engine, size):
+    noise = np.random.default_rng(0).integers(100, 140, (*size, 3), dtype=np.uint8)
+    assert engine.detect(noise).shape == (0, 4)
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 2.2])
+def test_near_finds_the_box_that_detect_finds_in_the_whole_frame(engine, portrait, scale):
+    frame = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    box = engine.detect(frame)[0]
+    moved = box + np.array([6, -4, 0, 0]) * scale
+    assert iou(nearest(engine.near(frame, moved), moved), box) > 0.9
+
+
+def test_near_finds_nothing_where_there_is_no_face(engine, portrait):
+    flat = np.full_like(portrait, 120)
+    assert len(engine.near(flat, np.array(FACE, float))) == 0
+    assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))) == 0
+
+
+def test_the_tracker_follows_a_moving_face_as_the_detector_sees_it_and_says_when_it_is_gone(engine, moving_face):
+    frames = moving_face(20)
+    tracker = engine.tracker(frames[0], engine.detect(frames[0])[0])
+    for frame in frames[1:]:
+        assert iou(tracker.update(frame), engine.detect(frame)[0]) >= 0.8
+    assert tracker.update(np.full_like(frames[0], 120)) is None
+
+
+def test_the_build_names_package_and_weights(engine):
+    assert engine.build.startswith("dlib ") and "face_recognition_models 0.3.0" in engine.build
+
+
+def test_installed_engines_are_listed_without_loading_them():
+    assert "dlib" in engines.installed()
+
+
+def test_an_unknown_engine_is_refused_by_name():
+    with pytest.raises(InvalidInput, match="engine='mtcnn'") as caught:
+        engines.load("mtcnn")
+    assert caught.value.reason == "ENGINE_UNKNOWN"
+
+
+def test_without_its_wheel_of_weights_the_engine_says_how_to_get_it(monkeypatch):
+    def none(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "files", none)
+    assert engines.installed() == []
+    with pytest.raises(InvalidInput, match=r"locks/dlib-models\.txt") as caught:
+        engines.load("dlib")
+    assert caught.value.reason == "ENGINE_NOT_INSTALLED"
+
+
+def test_damaged_weights_are_data_loss(tmp_path):
+    (tmp_path / "weights.dat").write_bytes(b"nothing")
+    with pytest.raises(DataLoss, match="locks/dlib-models"):
+        dlib_engine.DlibEngine(tmp_path / "weights.dat")

@@ -1,0 +1,35 @@
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+
+from services.extractor.engines import dlib as dlib_engine
+from services.extractor.identity import Identity
+
+
+@pytest.fixture(scope="module")
+def identity():
+    return Identity()
+
+
+def test_one_person_is_near_and_another_far(engine, identity, portrait):
+    def embedded(frame):
+        return identity.embed(frame, engine.landmarks(frame, engine.detect(frame)[0]))
+
+    astronaut = embedded(portrait)
+    assert astronaut.shape == (128,) and astronaut.dtype == np.float32
+    darker_and_larger = cv2.resize((portrait * 0.7).astype(np.uint8), None, fx=1.3, fy=1.3)
+    hopper = cv2.imread(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    assert np.linalg.norm(astronaut - embedded(darker_and_larger)) < 0.4
+    assert np.linalg.norm(astronaut - embedded(hopper)) > 0.6
+
+
+def test_the_embedding_model_of_the_wheel_is_found():
+    assert dlib_engine.weights("dlib_face_recognition_resnet_model_v1.dat").is_file()
+    assert dlib_engine.weights("no_such_model.dat") is None
+
+
+def test_landmarks_with_fractions_are_rounded_to_the_pixels_that_dlib_takes(engine, identity, portrait):
+    points = engine.landmarks(portrait, engine.detect(portrait)[0])
+    shifted = points + np.float32((0.3, -0.3))
+    np.testing.assert_array_equal(identity.embed(portrait, points), identity.embed(portrait, shifted))

@@ -1,0 +1,294 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facefoundry import recipes
+from facefoundry.errors import DataLoss, InvalidInput, Unusable
+from facefoundry.faces import shard
+from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
+from facefoundry.faces.crop import cut, face_matrix
+from facefoundry.media.read import frame_digest, open_source
+from services.extractor import pipeline
+from services.extractor.tracking import iou
+
+PART = 8
+
+
+def options(**changes):
+    return recipes.options(recipes.load("ffpp").extraction) | {"detect_every": 5} | changes
+
+
+class Run:
+    """All that one extraction wrote and said."""
+
+    def __init__(self, source, folder, changes=(), **arguments):
+        folder.mkdir()
+        arguments = {"part_frames": PART, **arguments}
+        self.messages = list(
+            pipeline.extract(source=[str(source)], folder=str(folder), options=options(**dict(changes)), **arguments)
+        )
+        json.dumps(self.messages)
+        self.parts = {m["part"]: Path(m["path"]).read_bytes() for m in self.messages if "part" in m}
+        self.alignments = Alignments.from_bytes(self.parts["alignments.safetensors"])
+        self.extraction = self.messages[-1]["extraction"]
+
+    def crops(self):
+        found = {}
+        for name, data in self.parts.items():
+            if name.startswith("faces-"):
+                frames, crops = shard.unpack(data)
+                found |= dict(zip(frames.tolist(), crops, strict=True))
+        return found
+
+
+@pytest.fixture
+def flat():
+    return np.full((192, 192, 3), 120, np.uint8)
+
+
+def test_every_frame_gets_a_row_and_every_face_its_crop(tmp_path, moving_face, folder_of):
+    frames = moving_face(20)
+    run = Run(folder_of(frames), tmp_path / "out")
+    faces = run.alignments
+    assert len(faces) == 20 and faces.found.all()
+    crops = run.crops()
+    assert sorted(crops) == list(range(20))
+    for number in (0, 7, 13, 19):
+        expected = cut(frames[number], face_matrix(faces.landmarks[number]), 256, 48)
+        np.testing.assert_array_equal(crops[number], expected)
+        assert int(faces.frame_digests[number]) == frame_digest(frames[number])
+        assert int(faces.crop_digests[number]) == frame_digest(expected)
+
+
+def test_parts_hold_their_frames_and_join_to_the_whole(tmp_path, moving_face, folder_of):
+    run = Run(folder_of(moving_face(20)), tmp_path / "out")
+    assert list(run.parts) == [
+        *[name for part in range(3) for name in (f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors")],
+        "samples.tar",
+        "alignments.safetensors",
+    ]
+    pieces = [Alignments.from_bytes(run.parts[f"alignments-{part:05d}.safetensors"]) for part in range(3)]
+    assert [len(piece) for piece in pieces] == [8, 8, 4]
+    np.testing.assert_array_equal(np.concatenate([piece.boxes for piece in pieces]), run.alignments.boxes)
+
+
+def test_the_last_message_tells_what_the_extraction_is(tmp_path, moving_face, video_of):
+    run = Run(video_of(moving_face(12)), tmp_path / "out")
+    digest = run.extraction.pop("content_digest")
+    assert digest == run.alignments.content_digest() and len(digest) == 64
+    assert run.extraction == {
+        "frame_count": 12,
+        "face_count": 12,
+        "missing": [],
+        "frame_rate": {"numerator": 30, "denominator": 1},
+        "width": 192,
+        "height": 192,
+        "engine": "dlib",
+    }
+    assert set(run.messages[-1]["versions"]) == {"decoder", "engine"}
+
+
+def test_progress_only_grows_and_ends_at_the_last_frame(tmp_path, moving_face, folder_of):
+    run = Run(folder_of(moving_face(20)), tmp_path / "out")
+    done = [message["progress"]["done"] for message in run.messages if "progress" in message]
+    assert done == sorted(done) and done[-1] == 20
+    assert all(message["progress"]["total"] == 20 for message in run.messages if "progress" in message)
+
+
+def test_frames_without_a_face_have_a_reason_and_zero_rows(tmp_path, moving_face, folder_of, flat):
+    frames = moving_face(10)
+    frames[3:5] = [flat, flat]
+    run = Run(folder_of(frames), tmp_path / "out")
+    faces = run.alignments
+    assert faces.reasons.tolist() == [0, 0, 0, NO_FACE, NO_FACE, 0, 0, 0, 0, 0]
+    assert not faces.landmarks[3].any() and not faces.matrices[3].any() and faces.crop_digests[3] == 0
+    assert sorted(run.crops()) == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert run.extraction["missing"] == [{"reason": "NO_FACE", "frames": 2}] and run.extraction["face_count"] == 8
+
+
+def test_a_clip_without_any_face_is_unusable(tmp_path, folder_of, flat):
+    with pytest.raises(Unusable, match="any of the 10 frames") as caught:
+        Run(folder_of([flat] * 10), tmp_path / "out")
+    assert caught.value.reason == "NO_FACE_FOUND"
+
+
+def test_a_clip_of_one_frame_is_enough(tmp_path, moving_face, folder_of):
+    assert Run(folder_of(moving_face(1)), tmp_path / "out").extraction["face_count"] == 1
+
+
+def test_landmarks_that_coincide_are_a_reason_and_no_crash(tmp_path, moving_face, folder_of, engine, monkeypatch):
+    frames = moving_face(6)
+    folder = folder_of(frames)
+    true_landmarks = type(engine).landmarks
+
+    def collapsed_in_frame_2(self, frame, box):
+        points = true_landmarks(self, frame, box)
+        return points * 0 + 5 if frame_digest(frame) == frame_digest(frames[2]) else points
+
+    monkeypatch.setattr(type(engine), "landmarks", collapsed_in_frame_2)
+    assert Run(folder, tmp_path / "out").alignments.reasons.tolist() == [0, 0, BAD_LANDMARKS, 0, 0, 0]
+
+
+def test_boxes_and_landmarks_are_truncated_before_the_matrix(tmp_path, moving_face, folder_of, engine, monkeypatch):
+    true_landmarks = type(engine).landmarks
+    monkeypatch.setattr(type(engine), "landmarks", lambda self, frame, box: true_landmarks(self, frame, box) + 0.75)
+    folder = folder_of(moving_face(4))
+    whole = Run(folder, tmp_path / "whole").alignments
+    exact = Run(folder, tmp_path / "exact", {"integer_landmarks": False}).alignments
+    np.testing.assert_array_equal(whole.landmarks % 1, 0)
+    np.testing.assert_array_equal(exact.landmarks % 1, 0.75)
+    np.testing.assert_allclose(whole.matrices, face_matrix(whole.landmarks), atol=1e-12)
+    np.testing.assert_allclose(exact.matrices, face_matrix(exact.landmarks), atol=1e-12)
+
+
+def test_a_run_cut_after_any_part_and_gone_on_with_equals_an_unbroken_one(tmp_path, moving_face, folder_of, flat):
+    frames = moving_face(28)
+    frames[14:17] = [flat] * 3  # the box known at the start of part 2 is older than its predecessor's last frame
+    folder = folder_of(frames)
+    unbroken = Run(folder, tmp_path / "unbroken")
+    for finished in (1, 2, 3):
+        done = [
+            [
+                str(tmp_path / "unbroken" / name)
+                for name in (f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors")
+            ]
+            for part in range(finished)
+        ]
+        resumed = Run(folder, tmp_path / f"resumed-{finished}", done=done)
+        assert resumed.messages[0] == {"resumed": finished}
+        assert resumed.extraction == unbroken.extraction
+        assert resumed.parts == {name: unbroken.parts[name] for name in resumed.parts}
+        assert len(resumed.parts) == len(unbroken.parts) - 2 * finished
+
+
+def test_finished_parts_of_another_engine_build_are_made_again(tmp_path, moving_face, folder_of, engine, monkeypatch):
+    folder = folder_of(moving_face(12))
+    first = Run(folder, tmp_path / "first")
+    done = [[str(tmp_path / "first" / name) for name in ("faces-00000.tar", "alignments-00000.safetensors")]]
+    monkeypatch.setattr(pipeline._engine("dlib", None), "build", "dlib 99")
+    again = Run(folder, tmp_path / "again", done=done)
+    assert again.messages[0] == {"resumed": 0}
+    assert again.extraction == first.extraction
+
+
+def test_a_faces_part_that_does_not_belong_to_its_alignments_is_made_again(tmp_path, moving_face, folder_of):
+    folder = folder_of(moving_face(12))
+    Run(folder, tmp_path / "first")
+    faces = tmp_path / "faces-00000.tar"
+    crops = dict(enumerate(np.zeros((PART, 256, 256, 3), np.uint8)))
+    faces.write_bytes(shard.pack(crops))
+    done = [[str(faces), str(tmp_path / "first" / "alignments-00000.safetensors")]]
+    assert Run(folder, tmp_path / "again", done=done).messages[0] == {"resumed": 0}
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_finished_part_that_cannot_be_read_is_made_again(tmp_path, moving_face, folder_of, damaged):
+    folder = folder_of(moving_face(12))
+    Run(folder, tmp_path / "first")
+    pair = [tmp_path / "first" / name for name in ("faces-00000.tar", "alignments-00000.safetensors")]
+    pair[damaged].write_bytes(b"something else")
+    done = [[str(path) for path in pair]]
+    assert Run(folder, tmp_path / "again", done=done).messages[0] == {"resumed": 0}
+
+
+def test_frames_other_than_those_of_finished_parts_are_data_loss(tmp_path, moving_face, folder_of):
+    frames = moving_face(12)
+    Run(folder_of(frames), tmp_path / "first")
+    done = [[str(tmp_path / "first" / name) for name in ("faces-00000.tar", "alignments-00000.safetensors")]]
+    frames[5] = 255 - frames[5]
+    with pytest.raises(DataLoss, match="Frame 5"):
+        Run(folder_of(frames, "changed"), tmp_path / "again", done=done)
+
+
+def test_the_same_source_gives_the_same_bytes_every_time(tmp_path, moving_face, video_of):
+    clip = video_of(moving_face(12))
+    assert Run(clip, tmp_path / "one").parts == Run(clip, tmp_path / "two").parts
+
+
+def test_detect_every_1_is_the_detector_on_each_frame(tmp_path, moving_face, folder_of, engine):
+    frames = moving_face(6)
+    faces = Run(folder_of(frames), tmp_path / "out", {"detect_every": 1}).alignments
+    for number, frame in enumerate(frames):
+        np.testing.assert_array_equal(faces.boxes[number], np.trunc(engine.detect(frame)[0]))
+
+
+def test_tracked_boxes_overlap_those_of_the_detector_on_each_frame(tmp_path, moving_face, folder_of, engine):
+    frames = moving_face(40)
+    faces = Run(folder_of(frames), tmp_path / "out", {"detect_every": 20}, part_frames=40).alignments
+    overlaps = [iou(box, engine.detect(frame)[0]) for box, frame in zip(faces.boxes, frames, strict=True)]
+    assert np.mean(np.array(overlaps) >= 0.8) >= 0.95
+
+
+def test_embeddings_come_when_asked_for(tmp_path, moving_face, folder_of, flat):
+    frames = [*moving_face(2), flat]
+    faces = Run(folder_of(frames), tmp_path / "out", {"identity": True}).alignments
+    assert faces.embeddings.shape == (3, 128)
+    assert 0 < np.linalg.norm(faces.embeddings[0] - faces.embeddings[1]) < 0.4
+    assert not faces.embeddings[2].any()
+
+
+@pytest.mark.parametrize("finished", [0, 2])
+def test_six_samples_are_spread_over_the_frames_with_faces(tmp_path, moving_face, folder_of, flat, finished):
+    frames = moving_face(40)
+    frames[:4] = [flat] * 4
+    folder = folder_of(frames)
+    done = []
+    if finished:
+        Run(folder, tmp_path / "first")
+        names = [(f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors") for part in range(finished)]
+        done = [[str(tmp_path / "first" / name) for name in pair] for pair in names]
+    samples = shard.unarchive(Run(folder, tmp_path / "out", done=done).parts["samples.tar"])
+    numbers = [int(name.removesuffix(".jpg")) for name in samples]
+    assert len(numbers) == 6 and numbers == sorted(numbers)
+    assert numbers[0] == 4 and numbers[-1] >= 34 and max(np.diff(numbers)) <= 2 * min(np.diff(numbers))
+    picture = cv2.imdecode(np.frombuffer(samples[f"{numbers[1]:06d}.jpg"], np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(picture.astype(int) - frames[numbers[1]]).mean() < 4
+
+
+def test_samples_of_large_frames_are_480_wide(tmp_path, portrait, folder_of):
+    large = cv2.resize(portrait, (960, 960))
+    samples = shard.unarchive(Run(folder_of([large]), tmp_path / "out").parts["samples.tar"])
+    picture = cv2.imdecode(np.frombuffer(samples["000000.jpg"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (480, 480, 3)
+
+
+def test_an_engine_that_is_not_there_is_refused(tmp_path, moving_face, folder_of):
+    with pytest.raises(InvalidInput, match="cannot be used here"):
+        Run(folder_of(moving_face(1)), tmp_path / "out", {"engine": "face_alignment"})
+
+
+def test_inspect_reads_the_container_and_counts_faces_in_even_spaced_frames(moving_face, video_of, flat):
+    frames = moving_face(9)
+    frames[8] = flat
+    (message,) = pipeline.inspect(source=[str(video_of(frames))], sample_frames=3, engine="dlib")
+    assert message["inspection"] == {
+        "frame_count": 9,
+        "frame_rate": {"numerator": 30, "denominator": 1},
+        "width": 192,
+        "height": 192,
+        "rotation": 0,
+        "codec": "h264",
+        "samples": [{"frame": 0, "faces": 1}, {"frame": 4, "faces": 1}, {"frame": 8, "faces": 0}],
+    }
+
+
+def test_inspect_with_no_samples_needs_no_engine(moving_face, folder_of):
+    folder = folder_of(moving_face(3))
+    (message,) = pipeline.inspect(source=[str(folder)], sample_frames=0, engine="none", frame_rate=[24, 1])
+    assert message["inspection"]["frame_count"] == 3 and message["inspection"]["samples"] == []
+    assert message["inspection"]["frame_rate"] == {"numerator": 24, "denominator": 1}
+
+
+def test_more_samples_than_frames_are_each_frame_once(moving_face, folder_of):
+    (message,) = pipeline.inspect(source=[str(folder_of(moving_face(2)))], sample_frames=64, engine="dlib")
+    assert [sample["frame"] for sample in message["inspection"]["samples"]] == [0, 1]
+
+
+def test_extraction_reads_a_video_as_the_reader_does(tmp_path, moving_face, video_of):
+    clip = video_of(moving_face(5))
+    faces = Run(clip, tmp_path / "out").alignments
+    with open_source(clip) as source:
+        assert [frame_digest(frame) for frame in source] == faces.frame_digests.tolist()

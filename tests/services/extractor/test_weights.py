@@ -1,0 +1,75 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facefoundry.errors import DataLoss, InvalidInput, NotFound
+from facefoundry.storage import manifest
+from services.extractor import engines
+from services.extractor.engines import face_alignment
+from services.extractor.engines.face_alignment import DETECTOR_FILE, LANDMARK_FILE
+from services.extractor.weights import Weights, put
+
+PREFIX = "weights/face_alignment"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "given"
+    made.mkdir()
+    (made / DETECTOR_FILE).write_bytes(b"detector")
+    (made / LANDMARK_FILE).write_bytes(b"landmarks")
+    return made
+
+
+def test_weights_put_below_a_prefix_are_fetched_once_and_verified(store, folder, tmp_path):
+    put(store, folder, PREFIX)
+    weights = Weights(store, None, PREFIX, tmp_path / "cache")
+    fetched = weights.folder("face_alignment")
+    assert (fetched / DETECTOR_FILE).read_bytes() == b"detector"
+    assert (fetched / LANDMARK_FILE).read_bytes() == b"landmarks"
+    store.delete([part.key for part in manifest.load(store, PREFIX).parts])
+    assert weights.folder("face_alignment") == fetched
+
+
+def test_a_changed_weight_is_data_loss(store, folder, tmp_path):
+    put(store, folder, PREFIX)
+    key = manifest.load(store, PREFIX).part(LANDMARK_FILE).key
+    store.put_bytes(key, b"landmarkz")
+    with pytest.raises(DataLoss):
+        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+
+
+def test_a_folder_wins_over_a_prefix(store, folder, tmp_path):
+    assert Weights(store, folder, PREFIX, tmp_path / "cache").folder("face_alignment") == folder
+
+
+def test_an_engine_with_weights_of_its_own_asks_for_none(store, tmp_path):
+    assert Weights(store, None, PREFIX, tmp_path / "cache").folder("dlib") is None
+
+
+def test_a_prefix_without_weights_is_not_found(store, tmp_path):
+    with pytest.raises(NotFound):
+        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+
+
+def test_a_prefix_counts_as_weights_where_the_package_is_installed(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(face_alignment, "missing_package", lambda: "")
+    assert Weights(store, None, PREFIX, tmp_path).engines() == ["dlib", "face_alignment"]
+    assert Weights(store, None, "", tmp_path).engines() == ["dlib"]
+    monkeypatch.setattr(face_alignment, "missing_package", lambda: "the package torch is not installed")
+    assert Weights(store, None, PREFIX, tmp_path).engines() == engines.installed() == ["dlib"]
+
+
+def test_a_folder_that_lacks_a_file_is_not_put(store, folder):
+    (folder / DETECTOR_FILE).unlink()
+    with pytest.raises(InvalidInput, match="s3fd"):
+        put(store, folder, PREFIX)
+
+
+def test_the_command_says_how_it_is_used():
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-m", "services.extractor.weights"]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and "FOLDER PREFIX" in ended.stderr
