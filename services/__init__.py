@@ -1,0 +1,1 @@
+"""The three services, run from a clone as `python -m services.<name>`."""

@@ -38,3 +38,4 @@ def local(local_dir: Path | None) -> None:
             click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")
         click.echo("Ctrl-C stops them.")
         stopping.wait()
+        signal.signal(signal.SIGINT, signal.default_int_handler)

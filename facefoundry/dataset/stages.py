@@ -157,13 +157,24 @@ class Stages:
         found: dict[str, Alignments] = {}
         for name, uri in (("swap", fake.uri), ("control", control.uri)):
             with self._stage(fake.id, f"compare {name}", "frames") as (_, progress):
-                extraction = self.client.extract(uri, fake.id, self.recipe, progress)
+                extraction = self._extract_fake(uri, fake.id, progress)
+            if extraction is None:
+                return
             found[name] = self._alignments(extraction)
         of_source, of_target = self._alignments(source.extraction), self._alignments(target.extraction)
         swapped = np.asarray(fake.labels, dtype=bool)
         with self.record.lock:
             fake.identity = comparison.identity(found["swap"], found["control"], of_source, of_target, swapped)
             fake.mouth_correlation = comparison.mouth_correlation(found["swap"], of_target, swapped)
+
+    def _extract_fake(self, uri: str, name: str, progress: Callable[[Any], None]) -> extractor_pb2.Extraction | None:
+        """Extraction of a fake; none where too little of a face came out of a short training to be found."""
+        try:
+            return self.client.extract(uri, name, self.recipe, progress)
+        except Unusable as error:
+            if error.reason != "NO_FACE_FOUND":
+                raise
+            return None
 
     def transcode(self, sequence: Sequence) -> None:
         """Send a real sequence through the ladder and fetch it."""

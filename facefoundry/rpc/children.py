@@ -33,7 +33,7 @@ class Children:
             sandbox = self._idle.pop() if self._idle else Sandbox(self._limits)
         lease = _Lease(sandbox)
         if not context.add_callback(lease.revoke):
-            lease.revoke()
+            raise Cancelled("The caller is gone.")
         try:
             yield sandbox
         except Unusable as error:

@@ -106,14 +106,14 @@ def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
 
 
 def find_parts(store: Store, prefix: str) -> dict[str, Part]:
-    """Parts that lie directly below a prefix, committed or not, by name; sizes are unknown (0) until read."""
+    """Parts that lie directly below a prefix, committed or not, by name."""
     found = {}
-    for key in store.list(prefix + "/"):
+    for key, size in store.sizes(prefix + "/"):
         base = key.removeprefix(prefix + "/")
         match = _KEY.fullmatch(base)
         if match:
             name = match["stem"] + (match["suffix"] or "")
-            found[name] = Part(name=name, key=key, size=0, sha256=match["sha256"])
+            found[name] = Part(name=name, key=key, size=size, sha256=match["sha256"])
     return found
 
 

@@ -154,10 +154,14 @@ class Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys below a prefix (a folder or the beginning of a key), in order."""
+        return (key for key, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Keys below a prefix and their sizes in bytes, in order."""
         with self._errors(prefix):
             for item in self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True):
                 if item.object_name and not item.is_dir:
-                    yield item.object_name
+                    yield item.object_name, item.size or 0
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; ones that are not there are no error."""

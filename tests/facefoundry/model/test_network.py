@@ -170,4 +170,4 @@ def test_bfloat16_computes_narrow_and_keeps_weights_and_output_float32() -> None
     assert swapped.dtype == np.float32
     wide = lively().swapper("a")(given)
     assert wide.std() > 0.05
-    assert 0 < np.abs(swapped - wide).max() < 0.1
+    assert 0 < np.abs(swapped - wide).mean() < 0.03

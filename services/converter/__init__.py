@@ -1,0 +1,1 @@
+"""Model and target sequence to manipulated sequence: the converter service."""

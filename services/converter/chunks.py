@@ -1,0 +1,112 @@
+"""Chunks: what conversion made of some consecutive frames, lossless, so that a cut conversion goes on behind them.
+
+A chunk is a tar of one PNG for every swapped frame, `<frame:06d>.png`, BGR with the blend mask as its alpha, and of
+`chunk.json`, which holds the label rows and where the pictures belong.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.errors import DataLoss
+from facefoundry.media import still
+from services.converter.archive import ArchiveWriter
+from services.converter.composite import Patch
+from services.converter.labels import Row
+from services.converter.warp import Region
+
+__all__ = ["FORMAT", "ChunkWriter", "name_of", "read"]
+
+FORMAT = "facefoundry.chunk/1"
+_INDEX = "chunk.json"
+_INDEX_BYTES = 1 << 20
+
+
+def name_of(index: int) -> str:
+    """Part name of a chunk; chunks count from 0."""
+    return f"chunk-{index:05d}.tar"
+
+
+class ChunkWriter:
+    """Writes one chunk, frame by frame."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = ArchiveWriter(path)
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: Row, patch: Patch | None) -> None:
+        """Append a frame.
+
+        Args:
+            row: Its label.
+            patch: What it has in place of the target's pixels; None when it is untouched.
+        """
+        region = None if patch is None else list(patch.region)
+        self._rows.append({**row.to_record(), "region": region})
+        if patch is not None:
+            picture = np.dstack([patch.pixels, patch.blend])
+            data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+            self._archive.add(f"{row.frame:06d}.png", data)
+
+    def close(self) -> Path:
+        """Finish the chunk and return its path."""
+        record = {"format": FORMAT, "rows": self._rows}
+        self._archive.add(_INDEX, json.dumps(record, separators=(",", ":"), sort_keys=True).encode())
+        return self._archive.close()
+
+
+def read(path: Path, frames: range, shape: tuple[int, ...]) -> Iterator[tuple[Row, Patch | None]]:
+    """Read a chunk's frames in order.
+
+    Args:
+        path: The tar.
+        frames: Numbers of the frames that it must hold.
+        shape: Of the target's frames, (h, w, ...).
+
+    Raises:
+        DataLoss: it holds something else (BAD_CHUNK).
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            record = json.loads(_member(archive, _INDEX, _INDEX_BYTES))
+            if record["format"] != FORMAT or [entry["frame"] for entry in record["rows"]] != list(frames):
+                raise ValueError(f"expected frames {frames.start} to {frames.stop - 1}")
+            for entry in record["rows"]:
+                row = Row.from_record(entry)
+                yield row, _patch(archive, row, entry["region"], shape)
+    except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
+        raise DataLoss(f"{path.name} is not the chunk it should be: {error}", reason="BAD_CHUNK") from error
+
+
+def _patch(archive: tarfile.TarFile, row: Row, corners: list[int] | None, shape: tuple[int, ...]) -> Patch | None:
+    if row.box is None:
+        return None
+    if corners is None:
+        raise ValueError(f"frame {row.frame} is swapped but has no region")
+    region = Region(*(int(corner) for corner in corners))
+    if region.clipped(shape) != region:
+        raise ValueError(f"the region of frame {row.frame} leaves the frame")
+    data = _member(archive, f"{row.frame:06d}.png", 8 * region.width * region.height + (1 << 16))
+    if still.size_of(data) != (region.width, region.height):
+        raise ValueError(f"the picture of frame {row.frame} has another size")
+    picture: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.dtype != np.uint8 or picture.shape != (region.height, region.width, 4):
+        raise ValueError(f"the picture of frame {row.frame} cannot be decoded")
+    blend = np.where(picture[:, :, 3] > 0, np.uint8(255), np.uint8(0))
+    return Patch(region, np.ascontiguousarray(picture[:, :, :3]), blend, row.box)
+
+
+def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
+    member = archive.getmember(name)
+    file = archive.extractfile(member) if member.isfile() and member.size <= most else None
+    if file is None:
+        raise ValueError(f"{name} is no file of at most {most} bytes")
+    return file.read()

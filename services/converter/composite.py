@@ -1,0 +1,113 @@
+"""One face put on one frame: joins warp, mask and blend, and keeps only what differs from the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.faces.crop import crop_matrix
+from services.converter import mask as masks
+from services.converter import poisson, warp
+from services.converter.mask import Box, MaskOptions
+from services.converter.warp import Region
+
+__all__ = ["MASK_TOO_SMALL", "SIZE", "Patch", "composite"]
+
+SIZE = 64
+"""Side of the face that the network takes and gives, pixels."""
+
+MASK_TOO_SMALL = "MASK_TOO_SMALL"
+"""Reason of a frame whose face lies outside it or leaves no pixel to blend."""
+
+
+# The box blur keeps a running sum, which leaves residues of about 1e-16 where the mask is 0.
+_NOTHING = 1e-9
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What a manipulated frame has in place of the target's pixels.
+
+    Attributes:
+        region: Frame pixels that are covered; outside it the frame is the target's.
+        pixels: uint8 [region.height, region.width, 3] BGR.
+        blend: uint8 [region.height, region.width], 255 where the soft mask is above 0, else 0.
+        box: The FF++ mask.
+    """
+
+    region: Region
+    pixels: NDArray[np.uint8]
+    blend: NDArray[np.uint8]
+    box: Box
+
+    def apply(self, target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The manipulated frame, a new array: uint8 [h, w, 3] BGR of the target's shape."""
+        frame = target.copy()
+        frame[self.region.slices] = self.pixels
+        return frame
+
+    def box_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """The FF++ mask as a picture: uint8 [h, w] of 0 and 255."""
+        mask = np.zeros(shape[:2], np.uint8)
+        mask[self.box.y : self.box.y + self.box.height, self.box.x : self.box.x + self.box.width] = 255
+        return mask
+
+    def blend_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Where the soft mask is above 0: uint8 [h, w] of 0 and 255."""
+        mask = np.zeros(shape[:2], np.uint8)
+        mask[self.region.slices] = self.blend
+        return mask
+
+
+def composite(
+    frame: NDArray[np.uint8],
+    face: NDArray[np.float32],
+    matrix: NDArray[np.float64],
+    landmarks: NDArray[np.float32],
+    options: MaskOptions,
+    seamless: bool,
+) -> Patch | None:
+    """Put the network's face on a frame.
+
+    Args:
+        frame: uint8 [h, w, 3] BGR; left as it is.
+        face: float32 [64, 64, 3] BGR in [0, 1], as the network gives it.
+        matrix: float64 [2, 3], frame to the mean face's unit square.
+        landmarks: float32 [68, 2], (x, y) in frame pixels.
+        options: How the mask is made.
+        seamless: Poisson blending, else alpha.
+
+    Returns:
+        The patch, or None when the frame stays as it is because no mask is left (`MASK_TOO_SMALL`).
+    """
+    to_face = crop_matrix(matrix, SIZE, 0)
+    soft = masks.soft_mask(frame.shape, to_face, landmarks, SIZE, options)
+    if soft is None:
+        return None
+    mask_levels = masks.levels(soft.values)
+    found = masks.core(mask_levels, soft.region)
+    if found is None:
+        return None
+    box, center = found
+    pixels = np.clip(face * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
+    warped = warp.paste(pixels, frame, to_face, soft.region)
+    if seamless:
+        blended = poisson.seamless(frame, warped, mask_levels, soft.region, center)
+    else:
+        blended = poisson.alpha(frame, warped, soft.values, soft.region)
+    return None if blended is None else _patch(frame, soft, blended, box)
+
+
+def _patch(frame: NDArray[np.uint8], soft: masks.SoftMask, blended: poisson.Blended, box: Box) -> Patch:
+    touched = np.where(soft.values > _NOTHING, np.uint8(255), np.uint8(0))
+    x, y, width, height = cv2.boundingRect(touched)
+    mask_region = Region(x, y, x + width, y + height).moved(soft.region.left, soft.region.top)
+    region = mask_region.joined(blended.region)
+    pixels = np.array(frame[region.slices], order="C")
+    pixels[blended.region.within(region)] = blended.pixels
+    blend = np.zeros((region.height, region.width), np.uint8)
+    blend[mask_region.within(region)] = touched[mask_region.within(soft.region)]
+    return Patch(region, pixels, blend, box)

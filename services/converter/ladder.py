@@ -1,0 +1,130 @@
+"""The ladder: target frames and patches to every rung, the mask videos, samples and figures, in one pass.
+
+Every target frame gives one frame of each rung and of each mask and one label row, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.media.read import MediaInfo
+from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec
+from services.converter import labels
+from services.converter.composite import Patch
+from services.converter.labels import Row
+from services.converter.quality import Quality
+from services.converter.samples import Samples
+
+__all__ = ["MASKS", "Assembled", "Ladder", "changed_pixels", "content_hash"]
+
+MASKS = ("masks", "masks_blend", "masks_changed")
+"""The mask videos: FF++'s box; where the soft mask is above 0; where the raw fake differs from the decoded target."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A finished sequence.
+
+    Attributes:
+        files: Part name to file.
+        content_digest: SHA-256 over decoded frames, masks and labels, 64 hex digits.
+        rows: One for every frame.
+        quality: Figures of `Quality`.
+        samples: Frames that `samples.tar` shows.
+    """
+
+    files: dict[str, Path]
+    content_digest: str
+    rows: list[Row]
+    quality: dict[str, float]
+    samples: list[int]
+
+
+class Ladder:
+    """Takes frames in order and writes all files of a conversion."""
+
+    def __init__(
+        self, folder: Path, rungs: Sequence[RungSpec], info: MediaInfo, samples: list[int], *, control: bool = False
+    ) -> None:
+        """Open all files.
+
+        Args:
+            folder: Where they go.
+            rungs: Compression levels.
+            info: Of the target; sets size and frame rate.
+            samples: Frames to show.
+            control: The face is the target's own; then no mask videos are written.
+        """
+        size = (info.frame_rate, info.width, info.height)
+        self._writer = LadderWriter(folder, rungs, *size)
+        self._masks = {} if control else {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
+        self._samples = Samples(folder / "samples.tar", samples)
+        self._labels = folder / "labels.json"
+        self._control = control
+        self._rows: list[Row] = []
+        self._quality = Quality()
+        self._content = content_hash(info)
+
+    def write(self, target: NDArray[np.uint8], row: Row, patch: Patch | None) -> None:
+        """Append a frame.
+
+        Args:
+            target: uint8 [h, w, 3] BGR, as decoded.
+            row: Its label.
+            patch: What it has in place of the target's pixels; None leaves it as it is.
+        """
+        shape = target.shape
+        nothing = np.zeros(shape[:2], np.uint8)
+        output = target if patch is None else patch.apply(target)
+        changed = nothing if patch is None else changed_pixels(target, output)
+        pictures = {
+            "masks": nothing if patch is None else patch.box_mask(shape),
+            "masks_blend": nothing if patch is None else patch.blend_mask(shape),
+            "masks_changed": changed,
+        }
+        self._writer.write(output)
+        for name, writer in self._masks.items():
+            writer.write(pictures[name])
+        self._content.update(output.data)
+        self._content.update(np.packbits(pictures["masks_blend"] > 0).data)
+        self._quality.add(target, output, changed, patch)
+        self._rows.append(row)
+        if row.swapped and self._samples.wants(row.frame):
+            self._samples.add(row.frame, {"target": target, "swap": output, **pictures})
+
+    def close(self) -> Assembled:
+        """Finish all files."""
+        files = {f"{name}.mp4": path for name, path in self._writer.close().items()}
+        files |= {f"{name}.mp4": writer.close() for name, writer in self._masks.items()}
+        self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
+        files |= {"labels.json": self._labels, "samples.tar": self._samples.close()}
+        self._content.update(json.dumps([row.to_record() for row in self._rows], sort_keys=True).encode())
+        return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)
+
+
+def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mark where two frames differ in any channel.
+
+    Args:
+        target: uint8 [h, w, 3].
+        output: uint8 [h, w, 3].
+
+    Returns:
+        uint8 [h, w] of 0 and 255.
+    """
+    blue, green, red = cv2.split(cv2.absdiff(target, output))
+    largest = cv2.max(cv2.max(blue, green), red)
+    return np.asarray(cv2.threshold(largest, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def content_hash(info: MediaInfo) -> hashlib._Hash:
+    """Begin a content digest with what holds for all frames: size and frame rate."""
+    return hashlib.sha256(f"frames/1 {info.width}x{info.height} {info.frame_rate[0]}/{info.frame_rate[1]}".encode())

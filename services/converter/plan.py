@@ -1,0 +1,175 @@
+"""What a request asks for, from manifests alone: where it will be, what it is made of, what the child gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from facefoundry import recipes
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.sources import SourceFiles, find_source
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
+
+__all__ = ["ALIGNMENTS", "WEIGHTS", "Plan", "of_conversion", "of_transcoding"]
+
+ALIGNMENTS = "alignments.safetensors"
+WEIGHTS = "weights.safetensors"
+
+_LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
+_OTHER = {"a": "b", "b": "a"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One piece of work.
+
+    Attributes:
+        kind: `conversion` or `transcoding`.
+        prefix: Where its parts go.
+        function: What the child runs.
+        files: What the child reads, local name to part; the source's files among them.
+        source: The source.
+        arguments: What else the child gets.
+        inputs: For the manifest: URIs and content digests of what it is made of.
+        options: For the manifest: recipe fields that were used.
+        info: For the manifest: facts that are known before the work.
+    """
+
+    kind: str
+    prefix: str
+    function: str
+    files: dict[str, Part]
+    source: SourceFiles
+    arguments: dict[str, Any]
+    inputs: dict[str, Any]
+    options: dict[str, Any]
+    info: dict[str, Any]
+
+
+def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
+    """Plan a conversion.
+
+    Raises:
+        InvalidInput: a field of the request is wrong.
+        NotFound: the model, the extraction or its source is not there.
+    """
+    target_id = keys.sequence_id(request.target_id, "target_id")
+    source_id = keys.sequence_id(request.source_id, "source_id")
+    side = _side(request.target_side)
+    recipe = recipes.resolve(request.recipe)
+    model = manifest.load(store, store.prefix_of(request.model_uri, "models", "model_uri"))
+    extraction_prefix = store.prefix_of(request.target_extraction_uri, "extractions", "target_extraction_uri")
+    extraction = manifest.load(store, extraction_prefix)
+    trained_on = _check_side(model, extraction, side)
+    source_uri = str(extraction.inputs.get("source", ""))
+    source = find_source(store, source_uri, target_id, "source of the extraction")
+    options = recipes.options(recipe.conversion)
+    rungs = _rungs(recipe, only_raw=request.control)
+    decoder = side if request.control else _OTHER[side]
+    digest = keys.digest_of(
+        {
+            "model": model.content_digest,
+            "target": extraction.content_digest,
+            "side": side,
+            "control": request.control,
+            "options": options,
+            "ladder": rungs,
+            "version": recipe.version,
+        }
+    )
+    return Plan(
+        kind="conversion",
+        prefix=keys.conversion(digest),
+        function="services.converter.pipeline:convert",
+        files={**source.files, ALIGNMENTS: extraction.part(ALIGNMENTS), WEIGHTS: model.part(WEIGHTS)},
+        source=source,
+        arguments={
+            "frame_rate": source.frame_rate,
+            "decoder": decoder,
+            "options": options,
+            "rungs": rungs,
+            "control": request.control,
+        },
+        inputs={
+            "model": request.model_uri,
+            "model_digest": model.content_digest,
+            "target": request.target_extraction_uri,
+            "target_digest": extraction.content_digest,
+            "source": source_uri,
+            "source_digest": source.content_digest,
+        },
+        options={"recipe": recipe.name, "version": recipe.version, "conversion": options, "ladder": rungs},
+        info={
+            "synthetic": True,
+            "target_id": target_id,
+            "source_id": source_id,
+            "target_side": side,
+            "decoder_side": decoder,
+            "control": request.control,
+            "trained_on_target": trained_on,
+            "rights": source.rights,
+        },
+    )
+
+
+def of_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> Plan:
+    """Plan a transcoding.
+
+    Raises:
+        InvalidInput: a field of the request is wrong.
+        NotFound: the source is not there.
+    """
+    sequence_id = keys.sequence_id(request.sequence_id)
+    recipe = recipes.resolve(request.recipe)
+    source = find_source(store, request.source_uri, sequence_id)
+    rungs = _rungs(recipe, only_raw=False)
+    digest = keys.digest_of(
+        {"source": source.content_digest, "frame_rate": source.frame_rate, "ladder": rungs, "version": recipe.version}
+    )
+    return Plan(
+        kind="transcoding",
+        prefix=keys.conversion(digest),
+        function="services.converter.pipeline:transcode",
+        files=source.files,
+        source=source,
+        arguments={"frame_rate": source.frame_rate, "rungs": rungs},
+        inputs={"source": request.source_uri, "source_digest": source.content_digest},
+        options={"recipe": recipe.name, "version": recipe.version, "ladder": rungs},
+        info={
+            "synthetic": False,
+            "sequence_id": sequence_id,
+            "rights": source.rights,
+        },
+    )
+
+
+def _side(value: common_pb2.Side.ValueType) -> str:
+    if value not in _LETTERS:
+        name = common_pb2.Side.Name(value) if value in common_pb2.Side.values() else value
+        message = f"Expected target_side SIDE_A or SIDE_B. Received {name}."
+        violation = FieldViolation("target_side", "must be SIDE_A or SIDE_B")
+        raise InvalidInput(message, reason="SIDE", violations=[violation])
+    return _LETTERS[value]
+
+
+def _check_side(model: Manifest, extraction: Manifest, side: str) -> bool:
+    """Say whether the model was trained on this very target; refuse a target that was its other side."""
+    content = {letter: model.inputs.get(f"content_{letter}") for letter in _OTHER}
+    if extraction.content_digest == content[side]:
+        return True
+    if extraction.content_digest == content[_OTHER[side]]:
+        received = f"side {_OTHER[side].upper()} of this model"
+        raise InvalidInput(
+            f"Expected the extraction of side {side.upper()}, as target_side says. Received that of {received}.",
+            reason="WRONG_SIDE",
+            violations=[FieldViolation("target_side", f"the target is {received}")],
+        )
+    return False
+
+
+def _rungs(recipe: recipe_pb2.Recipe, *, only_raw: bool) -> list[dict[str, Any]]:
+    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
+    return [rung for rung in rungs if rung["name"] == "raw" or not only_raw]

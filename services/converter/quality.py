@@ -1,0 +1,97 @@
+"""Cheap figures on a manipulated sequence, gathered while its frames pass by."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.converter.composite import Patch
+from services.converter.warp import Region
+
+__all__ = ["Quality"]
+
+
+class Quality:
+    """Gathers figures frame by frame. All frames are uint8 [h, w, 3] BGR; differences are in grey levels, 0 to 255."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._outside = 0
+        self._change: list[float] = []
+        self._changed_share: list[float] = []
+        self._box_share: list[float] = []
+        self._flicker: list[float] = []
+        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8], Patch] | None = None
+
+    def add(
+        self, target: NDArray[np.uint8], output: NDArray[np.uint8], changed: NDArray[np.uint8], patch: Patch | None
+    ) -> None:
+        """Take in a frame.
+
+        Args:
+            target: What was decoded.
+            output: What is written.
+            changed: uint8 [h, w], not 0 where the two differ.
+            patch: What was put on the target, if anything.
+        """
+        self._frames += 1
+        changed_pixels = cv2.countNonZero(changed)
+        if patch is None:
+            self._outside += changed_pixels
+            self._before = None
+            return
+        area = changed.shape[0] * changed.shape[1]
+        self._outside += changed_pixels - cv2.countNonZero(np.ascontiguousarray(changed[patch.region.slices]))
+        self._changed_share.append(changed_pixels / area)
+        self._box_share.append(patch.box.width * patch.box.height / area)
+        difference = cv2.absdiff(output[patch.region.slices], target[patch.region.slices])
+        self._change.append(_mean(difference, patch.blend))
+        if self._before is not None:
+            self._flicker.append(_flicker(self._before, target, output, patch))
+        self._before = (target, output, patch)
+
+    def figures(self) -> dict[str, float]:
+        """The figures so far.
+
+        Returns:
+            swapped_share: Share of frames that carry the other face.
+            mean_change: Mean absolute change inside the blend mask.
+            mean_flicker: Mean change from frame to frame, inside the blend mask, that the target does not have.
+            changed_share: Mean share of the frame's pixels that differ from the target, in swapped frames.
+            box_share: Mean share of the frame that the FF++ mask covers, in swapped frames.
+            changed_outside: Pixels, of all frames, that differ outside the regions that were worked on: 0, a PSNR of
+                infinity, since they are copied.
+        """
+        return {
+            "swapped_share": len(self._change) / max(self._frames, 1),
+            "mean_change": _average(self._change),
+            "mean_flicker": _average(self._flicker),
+            "changed_share": _average(self._changed_share),
+            "box_share": _average(self._box_share),
+            "changed_outside": float(self._outside),
+        }
+
+
+def _average(values: list[float]) -> float:
+    return round(float(np.mean(values)), 6) if values else 0.0
+
+
+def _mean(difference: NDArray[np.uint8], mask: NDArray[np.uint8]) -> float:
+    return float(np.mean(cv2.mean(np.ascontiguousarray(difference), mask=mask)[:3]))
+
+
+def _flicker(
+    before: tuple[NDArray[np.uint8], NDArray[np.uint8], Patch],
+    target: NDArray[np.uint8],
+    output: NDArray[np.uint8],
+    patch: Patch,
+) -> float:
+    target_before, output_before, patch_before = before
+    region: Region = patch.region.joined(patch_before.region)
+    mask = np.zeros((region.height, region.width), np.uint8)
+    for one in (patch, patch_before):
+        mask[one.region.within(region)] |= one.blend
+    put_now = output[region.slices].astype(np.int16) - target[region.slices]
+    put_before = output_before[region.slices].astype(np.int16) - target_before[region.slices]
+    return float(np.abs(put_now - put_before)[mask > 0].mean())

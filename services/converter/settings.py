@@ -1,0 +1,18 @@
+"""Settings of the converter."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from facefoundry.settings import ServerSettings
+
+__all__ = ["ConverterSettings"]
+
+
+class ConverterSettings(ServerSettings):
+    """What the converter needs beside what every service needs."""
+
+    converter_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")
+    converter_drain_work_seconds: float = Field(
+        20.0, ge=0, description="Time the running chunk gets to be finished after SIGTERM; below the drain time."
+    )

@@ -1,0 +1,338 @@
+"""The child's work on local files: convert and transcode."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facefoundry import recipes
+from facefoundry.errors import DataLoss, Unusable
+from facefoundry.faces.alignments import NO_FACE
+from facefoundry.faces.crop import cut
+from facefoundry.media.read import DECODER, open_source
+from facefoundry.model.network import SIDES, load
+from services.converter import chunks, pipeline
+from services.converter.composite import composite
+from services.converter.ladder import MASKS
+from services.converter.mask import MaskOptions
+from services.converter.samples import Samples, evenly
+
+Arguments = Callable[..., dict[str, Any]]
+FACELESS = (3, 12, 13)
+OUTSIDE = 19
+
+
+def collect(messages: Iterable[dict[str, Any]]) -> tuple[dict[str, Path], dict[str, Any]]:
+    parts: dict[str, Path] = {}
+    result: dict[str, Any] = {}
+    for message in messages:
+        json.dumps(message)
+        if "part" in message:
+            parts[message["part"]] = Path(message["path"])
+        result = message.get("result", result)
+    return parts, result
+
+
+def decoded(path: Path) -> list[NDArray[np.uint8]]:
+    with open_source(path) as source:
+        return list(source)
+
+
+def bytes_of(parts: dict[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in parts.items()}
+
+
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], Any]:
+    """One unbroken conversion that several tests look at."""
+    clip, weights = request.getfixturevalue("clip"), request.getfixturevalue("weights")
+    folder = tmp_path_factory.mktemp("unbroken")
+    (folder / "alignments").write_bytes(clip.alignments.to_bytes())
+    (folder / "made").mkdir()
+    rungs = [recipes.options(rung) for rung in recipes.load("preview").ladder.rungs]
+    options = {**recipes.options(recipes.load("preview").conversion), "batch_size": 4, "chunk_frames": 8}
+    messages = pipeline.convert(
+        sources=[str(clip.path)],
+        frame_rate=None,
+        alignments=str(folder / "alignments"),
+        weights=str(weights),
+        decoder="b",
+        options=options,
+        rungs=rungs,
+        chunk_files={},
+        folder=str(folder / "made"),
+        control=False,
+    )
+    return collect(messages)
+
+
+def test_every_frame_gives_one_output_frame_one_of_each_mask_and_one_row(made: Any, clip: Any) -> None:
+    parts, result = made
+    videos = ["raw", "c23", "c40", *MASKS]
+    expected = {f"{name}.mp4" for name in videos} | {"labels.json", "samples.tar"}
+    assert set(parts) == expected | {"chunk-00000.tar", "chunk-00001.tar", "chunk-00002.tar"}
+    for name in videos:
+        with open_source(parts[f"{name}.mp4"]) as source:
+            assert source.count() == len(clip.frames)
+            assert source.info.frame_rate == clip.rate
+            assert (source.info.width, source.info.height) == (161, 121)
+    labels = json.loads(parts["labels.json"].read_bytes())
+    assert labels["synthetic"] is True
+    assert [row["frame"] for row in labels["frames"]] == list(range(len(clip.frames)))
+    assert result["frame_count"] == 20
+    assert result["swapped_count"] == 16
+    assert result["untouched"] == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
+
+
+def test_untouched_frames_are_the_targets_and_say_why(made: Any, clip: Any) -> None:
+    parts, _ = made
+    rows = json.loads(parts["labels.json"].read_bytes())["frames"]
+    raw = decoded(parts["raw.mp4"])
+    masks = {name: decoded(parts[f"{name}.mp4"]) for name in MASKS}
+    for number in (*FACELESS, OUTSIDE):
+        reason = "MASK_TOO_SMALL" if number == OUTSIDE else "NO_FACE"
+        assert rows[number] == {"frame": number, "swapped": False, "reason": reason, "box": None}
+        np.testing.assert_array_equal(raw[number], clip.frames[number])
+        assert not any(masks[name][number].any() for name in MASKS)
+
+
+def test_the_three_masks_are_exact(made: Any, clip: Any) -> None:
+    parts, _ = made
+    raw = decoded(parts["raw.mp4"])
+    rows = json.loads(parts["labels.json"].read_bytes())["frames"]
+    box, blend, changed = (decoded(parts[f"{name}.mp4"]) for name in MASKS)
+    for number in (0, 7, 18):
+        for mask in (box, blend, changed):
+            assert set(np.unique(mask[number])) == {0, 255}
+        x, y, width, height = rows[number]["box"]
+        expected = np.zeros(raw[number].shape, np.uint8)
+        expected[y : y + height, x : x + width] = 255
+        np.testing.assert_array_equal(box[number], expected)
+        really_changed = (raw[number] != clip.frames[number]).any(axis=2)
+        np.testing.assert_array_equal(changed[number][:, :, 0] == 255, really_changed)
+        assert (blend[number] > 0).sum() > (box[number] > 0).sum() * 0.5
+
+
+def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder(
+    convert_arguments: Arguments, clip: Any, weights: Path
+) -> None:
+    network = load(weights.read_bytes())
+    crop = cut(clip.frames[5], clip.alignments.matrices[5], 64, 0)
+    shown = []
+    for side in SIDES:
+        parts, _ = collect(pipeline.convert(**convert_arguments(decoder=side)))
+        shown.append(decoded(parts["raw.mp4"])[5])
+        face = network.swapper(side, 4)(crop[None])[0]
+        matrix, landmarks = clip.alignments.matrices[5], clip.alignments.landmarks[5]
+        patch = composite(clip.frames[5], face, matrix, landmarks, MaskOptions("facehullandrect", 0, 2), True)
+        assert patch is not None
+        np.testing.assert_array_equal(shown[-1], patch.apply(clip.frames[5]))
+    assert (shown[0] != shown[1]).any()
+
+
+def test_a_resumed_conversion_equals_an_unbroken_one(convert_arguments: Arguments) -> None:
+    unbroken, result = collect(pipeline.convert(**convert_arguments()))
+    cut_off: dict[str, Path] = {}
+    running = pipeline.convert(**convert_arguments())
+    for message in running:
+        if "part" in message:
+            cut_off[message["part"]] = Path(message["path"])
+        if len(cut_off) == 2:
+            break
+    running.close()  # type: ignore[attr-defined]
+    assert set(cut_off) == {"chunk-00000.tar", "chunk-00001.tar"}
+    chunk_files = {name: str(path) for name, path in cut_off.items()}
+    rest, resumed = collect(pipeline.convert(**convert_arguments(chunk_files=chunk_files)))
+    assert "chunk-00000.tar" not in rest and "chunk-00002.tar" in rest
+    assert resumed == result
+    assert bytes_of({**cut_off, **rest}) == bytes_of(unbroken)
+
+
+def test_done_chunks_are_used_and_not_made_again(convert_arguments: Arguments, tmp_path: Path) -> None:
+    parts, result = collect(pipeline.convert(**convert_arguments()))
+    chunk_files = {name: str(path) for name, path in parts.items() if name.startswith("chunk-")}
+    arguments = convert_arguments(chunk_files=chunk_files, weights=str(tmp_path / "no-such-file"))
+    rest, resumed = collect(pipeline.convert(**arguments))
+    assert resumed == result
+    assert not any(name.startswith("chunk-") for name in rest)
+
+
+def test_the_control_has_the_raw_rung_alone(convert_arguments: Arguments) -> None:
+    arguments = convert_arguments(control=True, decoder="a")
+    parts, result = collect(pipeline.convert(**{**arguments, "rungs": arguments["rungs"][:1]}))
+    videos = {name for name in parts if name.endswith(".mp4")}
+    assert videos == {"raw.mp4"}
+    assert json.loads(parts["labels.json"].read_bytes())["control"] is True
+    assert result["swapped_count"] == 16
+
+
+def test_samples_show_six_swapped_frames(made: Any) -> None:
+    parts, result = made
+    assert len(result["samples"]) == 6
+    assert not {*FACELESS, OUTSIDE} & set(result["samples"])
+    with tarfile.open(parts["samples.tar"]) as archive:
+        names = archive.getnames()
+        pictures = ("target", "swap", *MASKS)
+        assert names == [f"{frame:06d}/{name}.jpg" for frame in result["samples"] for name in pictures]
+        data = archive.extractfile(names[0])
+        assert data is not None
+        picture = cv2.imdecode(np.frombuffer(data.read(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (121, 161, 3)
+
+
+def test_quality_says_that_nothing_outside_was_touched(made: Any) -> None:
+    _, result = made
+    quality = result["quality"]
+    assert quality["changed_outside"] == 0
+    assert quality["swapped_share"] == 0.8
+    assert quality["mean_change"] > 1
+    assert 0 < quality["box_share"] < quality["changed_share"] < 1
+
+
+def test_other_pixels_than_the_extraction_saw_are_refused(
+    convert_arguments: Arguments, clip: Any, tmp_path: Path
+) -> None:
+    digests = clip.alignments.frame_digests.copy()
+    digests[5] += np.uint64(1)
+    foreign = replace(clip.alignments, frame_digests=digests, decoder="av 1.0, libavcodec 1.2.3")
+    (tmp_path / "foreign").write_bytes(foreign.to_bytes())
+    with pytest.raises(Unusable, match="frame 5") as caught:
+        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "foreign"))))
+    assert caught.value.reason == "DECODER_MISMATCH"
+    assert DECODER in caught.value.message and "libavcodec 1.2.3" in caught.value.message
+
+
+@pytest.mark.parametrize("frames", [slice(0, 17), slice(0, 16)])
+def test_a_source_longer_than_its_extraction_is_refused(
+    convert_arguments: Arguments, clip: Any, tmp_path: Path, frames: slice
+) -> None:
+    names = ("boxes", "landmarks", "matrices", "reasons", "frame_digests", "crop_digests")
+    shorter = replace(clip.alignments, **{name: getattr(clip.alignments, name)[frames] for name in names})
+    (tmp_path / "shorter").write_bytes(shorter.to_bytes())
+    with pytest.raises(Unusable) as caught:
+        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "shorter"))))
+    assert caught.value.reason == "DECODER_MISMATCH"
+
+
+def test_a_target_without_any_face_is_refused(convert_arguments: Arguments, clip: Any, tmp_path: Path) -> None:
+    faceless = replace(clip.alignments, reasons=np.full(20, NO_FACE, np.uint8))
+    (tmp_path / "faceless").write_bytes(faceless.to_bytes())
+    with pytest.raises(Unusable) as caught:
+        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "faceless"))))
+    assert caught.value.reason == "NO_FACE"
+
+
+def test_a_source_of_another_size_than_its_extraction_is_refused(
+    convert_arguments: Arguments, clip: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "wider").write_bytes(replace(clip.alignments, width=200).to_bytes())
+    with pytest.raises(Unusable, match=r"161x121.*200x121") as caught:
+        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "wider"))))
+    assert caught.value.reason == "SIZE_MISMATCH"
+
+
+def test_a_target_whose_faces_are_all_outside_is_refused(
+    convert_arguments: Arguments, clip: Any, tmp_path: Path
+) -> None:
+    landmarks, matrices = clip.alignments.landmarks.copy(), clip.alignments.matrices.copy()
+    landmarks[:], matrices[:] = landmarks[OUTSIDE], matrices[OUTSIDE]
+    (tmp_path / "outside").write_bytes(replace(clip.alignments, landmarks=landmarks, matrices=matrices).to_bytes())
+    with pytest.raises(Unusable) as caught:
+        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "outside"))))
+    assert caught.value.reason == "NOTHING_SWAPPED"
+
+
+def test_samples_are_at_most_480_pixels_wide(tmp_path: Path) -> None:
+    samples = Samples(tmp_path / "samples.tar", [4, 9])
+    assert not samples.wants(3) and samples.wants(5)
+    samples.add(5, {"swap": np.zeros((300, 960, 3), np.uint8), "masks": np.zeros((300, 960), np.uint8)})
+    with tarfile.open(samples.close()) as archive:
+        assert archive.getnames() == ["000005/swap.jpg", "000005/masks.jpg"]
+        data = archive.extractfile("000005/swap.jpg")
+        assert data is not None
+        assert cv2.imdecode(np.frombuffer(data.read(), np.uint8), cv2.IMREAD_COLOR).shape == (150, 480, 3)
+    assert samples.frames == [5] and not samples.wants(6) and samples.wants(9)
+
+
+@pytest.mark.parametrize(("numbers", "chosen"), [(list(range(12)), [1, 3, 5, 7, 9, 11]), ([4, 8], [4, 8]), ([], [])])
+def test_samples_are_evenly_spaced(numbers: list[int], chosen: list[int]) -> None:
+    assert evenly(numbers) == chosen
+
+
+def test_chunks_of_other_frames_are_refused(convert_arguments: Arguments) -> None:
+    parts, _ = collect(pipeline.convert(**convert_arguments()))
+    wrong = {"chunk-00000.tar": str(parts["chunk-00001.tar"])}
+    with pytest.raises(DataLoss) as caught:
+        list(pipeline.convert(**convert_arguments(chunk_files=wrong)))
+    assert caught.value.reason == "BAD_CHUNK"
+
+
+def test_progress_counts_frames_to_the_end(convert_arguments: Arguments) -> None:
+    seen = [message["progress"] for message in pipeline.convert(**convert_arguments()) if "progress" in message]
+    assert seen[-1] == {"stage": "encode", "done": 20, "total": 20}
+    assert all(before["done"] <= after["done"] for before, after in pairwise(seen))
+
+
+def test_reals_go_through_the_same_ladder(made: Any, clip: Any, tmp_path: Path) -> None:
+    rungs = [recipes.options(rung) for rung in recipes.load("preview").ladder.rungs]
+    messages = pipeline.transcode(sources=[str(clip.path)], frame_rate=None, rungs=rungs, folder=str(tmp_path))
+    parts, result = collect(messages)
+    assert set(parts) == {"raw.mp4", "c23.mp4", "c40.mp4"}
+    assert result["frame_count"] == 20
+    for expected, frame in zip(clip.frames, decoded(parts["raw.mp4"]), strict=True):
+        np.testing.assert_array_equal(frame, expected)
+    for name, path in parts.items():
+        assert stream_fields(path) == stream_fields(made[0][name])
+
+
+def stream_fields(path: Path) -> dict[str, Any]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        frame = next(container.decode(stream))
+        return {
+            "streams": [one.type for one in container.streams],
+            "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
+            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
+            "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),
+            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries),
+        }
+
+
+def test_a_chunk_reads_back_as_it_was_written(convert_arguments: Arguments, clip: Any) -> None:
+    parts, _ = collect(pipeline.convert(**convert_arguments()))
+    raw = decoded(parts["raw.mp4"])
+    read_back = list(chunks.read(parts["chunk-00001.tar"], range(8, 16), (121, 161)))
+    assert [row.frame for row, _ in read_back] == list(range(8, 16))
+    for row, patch in read_back:
+        assert (patch is None) == (not row.swapped)
+        output = clip.frames[row.frame] if patch is None else patch.apply(clip.frames[row.frame])
+        np.testing.assert_array_equal(output, raw[row.frame])
+
+
+def test_a_chunk_with_a_picture_that_is_too_large_is_refused(convert_arguments: Arguments, tmp_path: Path) -> None:
+    parts, _ = collect(pipeline.convert(**convert_arguments()))
+    forged = tmp_path / "chunk-00000.tar"
+    with tarfile.open(parts["chunk-00000.tar"]) as old, tarfile.open(forged, "w") as new:
+        for member in old.getmembers():
+            file = old.extractfile(member)
+            assert file is not None
+            data = bytearray(file.read())
+            if member.name == "000000.png":
+                data[16:24] = (50000).to_bytes(4, "big") * 2
+            new.addfile(member, io.BytesIO(bytes(data)))
+    with pytest.raises(DataLoss, match="another size"):
+        list(chunks.read(forged, range(8), (121, 161)))

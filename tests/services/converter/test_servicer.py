@@ -1,0 +1,381 @@
+"""The service over real loopback gRPC and a real S3 server."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import grpc
+import numpy as np
+import psutil
+import pytest
+
+from facefoundry.errors import FaceFoundryError
+from facefoundry.media.read import DECODER, open_source
+from facefoundry.rpc.children import Children
+from facefoundry.rpc.status import from_rpc_error
+from facefoundry.sandbox import Limits
+from facefoundry.settings import read
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
+from services.converter.__main__ import build
+from services.converter.settings import ConverterSettings
+
+Convert = converter_pb2.ConvertRequest
+
+
+@dataclass
+class Service:
+    """A running converter and what it can work on."""
+
+    stub: Any
+    store: Store
+    server: Any
+    scratch: Path
+    model_uri: str
+    extraction_uri: str
+    source_uri: str
+
+    def request(self, **changes: Any) -> Convert:
+        fields: dict[str, Any] = {
+            "model_uri": self.model_uri,
+            "target_extraction_uri": self.extraction_uri,
+            "target_side": common_pb2.SIDE_A,
+            "target_id": "033",
+            "source_id": "097",
+            "recipe": quick_recipe(),
+        }
+        return Convert(**{**fields, **changes})
+
+    def convert(self, **changes: Any) -> tuple[list[common_pb2.Progress], converter_pb2.Conversion]:
+        return last(self.stub.Convert(self.request(**changes), timeout=120), "conversion")
+
+    def manifest(self, uri: str) -> Manifest:
+        return manifest.load(self.store, self.store.prefix_of(uri, "conversions"))
+
+    def part(self, uri: str, name: str) -> bytes:
+        return manifest.read_part(self.store, self.manifest(uri).part(name))
+
+
+def quick_recipe() -> recipe_pb2.Recipe:
+    recipe = recipe_pb2.Recipe(name="preview")
+    recipe.conversion.batch_size = 4
+    recipe.conversion.chunk_frames = 8
+    return recipe
+
+
+def last(stream: Any, kind: str) -> tuple[list[common_pb2.Progress], Any]:
+    events = list(stream)
+    assert [event.WhichOneof("event") for event in events[:-1]] == ["progress"] * (len(events) - 1)
+    assert events[-1].WhichOneof("event") == kind
+    return [event.progress for event in events[:-1]], getattr(events[-1], kind)
+
+
+def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, FaceFoundryError]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), from_rpc_error(caught.value, "converter")
+
+
+def digest(text: str) -> str:
+    return keys.digest_of({"test": text})
+
+
+def put_inputs(store: Store, clip: Any, weights: Path) -> tuple[str, str, str]:
+    """Commit a source, its extraction and a model as the other services do."""
+    source = keys.source(digest("source"))
+    part = manifest.put_part(store, source, "source.mp4", clip.path)
+    info = {"kind": "video", "file_name": "target.mp4"}
+    manifest.commit(store, source, Manifest("source", {}, {}, (part,), info, part.sha256))
+    extraction = put_extraction(store, clip.alignments, store.uri(source))
+    model = keys.model(digest("training"), 100)
+    part = manifest.put_part(store, model, "weights.safetensors", weights)
+    manifest.commit(store, model, Manifest("model", {}, {}, (part,), {}, part.sha256))
+    return store.uri(model), extraction, store.uri(source)
+
+
+def put_extraction(store: Store, alignments: Any, source_uri: str) -> str:
+    content = alignments.content_digest() + alignments.decoder
+    prefix = keys.extraction(digest(content + source_uri))
+    part = manifest.put_part(store, prefix, "alignments.safetensors", alignments.to_bytes())
+    content = hashlib.sha256(content.encode()).hexdigest()
+    manifest.commit(store, prefix, Manifest("extraction", {"source": source_uri}, {}, (part,), {}, content))
+    return store.uri(prefix)
+
+
+@pytest.fixture(scope="module")
+def stock() -> Iterator[Children]:
+    """Children that stay warm from test to test."""
+    children = Children(Limits(seconds=120, memory_bytes=3 << 30))
+    yield children
+    children.close()
+
+
+@pytest.fixture
+def service(store: Store, clip: Any, weights: Path, tmp_path: Path, stock: Children) -> Iterator[Service]:
+    scratch = tmp_path / "scratch"
+    settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1, drain_seconds=30.0)
+    server, _ = build(settings, store, stock)
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = converter_pb2_grpc.ConverterServiceStub(channel)
+        yield Service(stub, store, server, scratch, *put_inputs(store, clip, weights))
+    server.stop()
+
+
+def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service, clip: Any, tmp_path: Path) -> None:
+    progress, conversion = service.convert()
+    assert conversion.uri.startswith("s3://") and "/conversions/" in conversion.uri
+    assert (conversion.frame_count, conversion.swapped_count, conversion.reused) == (20, 16, False)
+    assert {one.reason: one.frames for one in conversion.untouched} == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
+    assert {one.stage for one in progress} == {"download", "convert", "encode"}
+    record = service.manifest(conversion.uri)
+    assert record.info["synthetic"] is True
+    assert (record.info["target_id"], record.info["source_id"]) == ("033", "097")
+    assert record.inputs["model"] == service.model_uri
+    assert record.options["conversion"]["mask"] == "facehullandrect"
+    assert record.info["quality"]["changed_outside"] == 0
+    assert record.info["decoder"] == DECODER
+    assert {part.name for part in record.parts} == {
+        *(f"chunk-{index:05d}.tar" for index in range(3)),
+        *(f"{name}.mp4" for name in ("raw", "c23", "c40", "masks", "masks_blend", "masks_changed")),
+        "labels.json",
+        "samples.tar",
+    }
+    assert all(part.size > 0 for part in record.parts)
+    labels = json.loads(service.part(conversion.uri, "labels.json"))
+    assert labels["synthetic"] is True
+    assert sum(row["swapped"] for row in labels["frames"]) == 16
+    (tmp_path / "raw.mp4").write_bytes(service.part(conversion.uri, "raw.mp4"))
+    with open_source(tmp_path / "raw.mp4") as source:
+        changed = [bool((frame != target).any()) for frame, target in zip(source, clip.frames, strict=True)]
+    assert changed == [row["swapped"] for row in labels["frames"]]
+    assert not list(service.scratch.iterdir())
+
+
+def test_the_same_work_asked_twice_is_found(service: Service) -> None:
+    _, first = service.convert()
+    objects = list(service.store.list("conversions/"))
+    progress, again = service.convert()
+    assert again.reused and not progress
+    assert (again.uri, again.content_digest, again.swapped_count) == (first.uri, first.content_digest, 16)
+    assert list(service.store.list("conversions/")) == objects
+
+
+def test_a_cut_conversion_goes_on_with_the_finished_chunks(service: Service) -> None:
+    _, unbroken = service.convert()
+    record = service.manifest(unbroken.uri)
+    chunks = {part.name: part for part in record.parts if part.name.startswith("chunk-")}
+    kept = {chunks["chunk-00000.tar"].key, chunks["chunk-00001.tar"].key}
+    prefix = service.store.prefix_of(unbroken.uri, "conversions")
+    service.store.delete([key for key in service.store.list(prefix + "/") if key not in kept])
+    _, resumed = service.convert()
+    assert not resumed.reused
+    assert resumed.content_digest == unbroken.content_digest
+    assert {p.name: p.sha256 for p in service.manifest(resumed.uri).parts} == {p.name: p.sha256 for p in record.parts}
+
+
+def test_a_damaged_chunk_of_a_cut_conversion_is_made_again(service: Service) -> None:
+    _, unbroken = service.convert()
+    record = service.manifest(unbroken.uri)
+    prefix = service.store.prefix_of(unbroken.uri, "conversions")
+    key = record.part("chunk-00001.tar").key
+    service.store.delete([f"{prefix}/manifest.json"])
+    service.store.put_bytes(key, b"something else", "application/x-tar")
+    _, resumed = service.convert()
+    assert resumed.content_digest == unbroken.content_digest
+    assert service.part(resumed.uri, "chunk-00001.tar")
+
+
+def test_both_directions_and_the_control_are_different_conversions(service: Service) -> None:
+    _, a_b = service.convert()
+    _, b_a = service.convert(target_side=common_pb2.SIDE_B)
+    _, control = service.convert(control=True)
+    assert len({a_b.uri, b_a.uri, control.uri}) == 3
+    assert a_b.content_digest != control.content_digest
+    assert [service.manifest(one.uri).info["decoder_side"] for one in (a_b, b_a, control)] == ["b", "a", "a"]
+    videos = [part.name for part in service.manifest(control.uri).parts if part.name.endswith(".mp4")]
+    assert videos == ["raw.mp4"]
+    assert [service.manifest(one.uri).info["control"] for one in (a_b, b_a, control)] == [False, False, True]
+
+
+def test_a_target_that_was_the_models_other_side_is_refused(service: Service) -> None:
+    """The origin converted both directions of a pair from A's frames."""
+    extraction = manifest.load(service.store, service.store.prefix_of(service.extraction_uri, "extractions"))
+    trained = keys.model(digest("trained"), 100)
+    part = manifest.put_part(service.store, trained, "weights.safetensors", b"never read")
+    inputs = {"content_a": extraction.content_digest, "content_b": "0" * 64}
+    manifest.commit(service.store, trained, Manifest("model", inputs, {}, (part,), {}, part.sha256))
+    uri = service.store.uri(trained)
+    code, error = refused(lambda: service.convert(model_uri=uri, target_side=common_pb2.SIDE_B))
+    assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SIDE")
+
+
+def test_a_real_sequence_goes_through_the_same_ladder(service: Service, clip: Any, tmp_path: Path) -> None:
+    request = converter_pb2.TranscodeRequest(source_uri=service.source_uri, sequence_id="033", recipe=quick_recipe())
+    _, transcoding = last(service.stub.Transcode(request, timeout=60), "transcoding")
+    assert (transcoding.frame_count, transcoding.reused) == (20, False)
+    record = service.manifest(transcoding.uri)
+    assert {part.name for part in record.parts} == {"raw.mp4", "c23.mp4", "c40.mp4"}
+    assert record.info["synthetic"] is False
+    (tmp_path / "raw.mp4").write_bytes(service.part(transcoding.uri, "raw.mp4"))
+    with open_source(tmp_path / "raw.mp4") as source:
+        assert source.info.frame_rate == (30000, 1001)
+        for frame, expected in zip(source, clip.frames, strict=True):
+            np.testing.assert_array_equal(frame, expected)
+    _, again = last(service.stub.Transcode(request, timeout=60), "transcoding")
+    assert again.reused and again.content_digest == transcoding.content_digest
+
+
+def test_frames_in_tars_are_a_source_too(service: Service, clip: Any, tmp_path: Path) -> None:
+    prefix = keys.source(digest("frames"))
+    parts = []
+    for index, start in enumerate((0, 12)):
+        path = tmp_path / f"frames-{index:05d}.tar"
+        with tarfile.open(path, "w") as archive:
+            for number in range(start, min(start + 12, 20)):
+                picture = tmp_path / f"{number:04d}.png"
+                picture.write_bytes(cv2.imencode(".png", clip.frames[number])[1].tobytes())
+                archive.add(picture, picture.name)
+        parts.append(manifest.put_part(service.store, prefix, path.name, path))
+    info = {"kind": "frames", "file_name": "frames", "frame_rate": "24/1"}
+    manifest.commit(service.store, prefix, Manifest("source", {}, {}, tuple(parts), info, "00"))
+    extraction = put_extraction(service.store, clip.alignments, service.store.uri(prefix))
+    _, conversion = service.convert(target_extraction_uri=extraction)
+    assert conversion.swapped_count == 16
+    assert service.manifest(conversion.uri).info["frame_rate"] == "24/1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "reason"),
+    [
+        ({"target_id": "a_b"}, grpc.StatusCode.INVALID_ARGUMENT, "SEQUENCE_ID"),
+        ({"target_side": common_pb2.SIDE_UNSPECIFIED}, grpc.StatusCode.INVALID_ARGUMENT, "SIDE"),
+        ({"model_uri": "s3://other/models/1"}, grpc.StatusCode.INVALID_ARGUMENT, "URI"),
+        ({"recipe": recipe_pb2.Recipe(name="nothing")}, grpc.StatusCode.INVALID_ARGUMENT, "RECIPE_UNKNOWN"),
+    ],
+)
+def test_wrong_requests_are_refused_by_name(
+    service: Service, changes: dict[str, Any], code: grpc.StatusCode, reason: str
+) -> None:
+    received, error = refused(lambda: service.convert(**changes))
+    assert (received, error.reason) == (code, reason)
+
+
+def test_a_model_that_is_not_there_is_named(service: Service) -> None:
+    uri = service.store.uri(keys.model(digest("nothing"), 7))
+    code, error = refused(lambda: service.convert(model_uri=uri))
+    assert code == grpc.StatusCode.NOT_FOUND and uri in error.message
+
+
+def test_a_source_that_decodes_to_other_pixels_is_refused_and_names_both_builds(service: Service, clip: Any) -> None:
+    digests = clip.alignments.frame_digests.copy()
+    digests[9] ^= np.uint64(1)
+    foreign = replace(clip.alignments, frame_digests=digests, decoder="libavcodec of another machine")
+    uri = put_extraction(service.store, foreign, service.source_uri)
+    code, error = refused(lambda: service.convert(target_extraction_uri=uri))
+    assert (code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DECODER_MISMATCH")
+    assert DECODER in error.message and "libavcodec of another machine" in error.message
+
+
+def test_a_full_converter_refuses_with_a_time_to_come_back(service: Service) -> None:
+    with service.server.slots.take():
+        code, error = refused(service.convert)
+    assert (code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "NO_FREE_SLOT")
+    assert error.retry_after_seconds is not None and error.retry_after_seconds > 0
+    assert service.convert()[1].swapped_count == 16
+
+
+def children() -> set[int]:
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "facefoundry.sandbox" in child.cmdline():
+                found.add(child.pid)
+    return found
+
+
+def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service) -> None:
+    stream = service.stub.Convert(service.request(), timeout=60)
+    next(stream)
+    deadline = time.monotonic() + 30
+    while not list(service.scratch.glob("*/made/raw.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    at_work = children()
+    assert at_work
+    stream.cancel()
+    while (children() & at_work or service.server.slots.in_use) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not children() & at_work
+    assert service.server.slots.in_use == 0
+    assert not list(service.scratch.iterdir())
+    _, conversion = service.convert()
+    assert conversion.swapped_count == 16 and not conversion.reused
+
+
+def test_a_draining_converter_ends_behind_a_chunk_and_the_work_goes_on_elsewhere(
+    service: Service, tmp_path: Path, stock: Children
+) -> None:
+    stream = service.stub.Convert(service.request(), timeout=60)
+    next(stream)
+    stopping = threading.Thread(target=service.server.stop)
+    stopping.start()
+    code, error = refused(lambda: list(stream))
+    stopping.join()
+    assert (code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "INTERRUPTED")
+    found = manifest.find_parts(service.store, next(iter(service.store.list("conversions/"))).rpartition("/")[0])
+    assert set(found) == {"chunk-00000.tar"}
+    settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=tmp_path / "other")
+    server, _ = build(settings, service.store, stock)
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = converter_pb2_grpc.ConverterServiceStub(channel)
+        _, conversion = last(stub.Convert(service.request(), timeout=60), "conversion")
+    server.stop()
+    assert conversion.swapped_count == 16
+    assert service.manifest(conversion.uri).part("chunk-00000.tar").key == found["chunk-00000.tar"].key
+
+
+def test_the_service_runs_as_a_module_without_tensorflow_in_its_process(store: Store, tmp_path: Path) -> None:
+    code = (
+        "import sys; from services.converter.__main__ import build; "
+        "print(sorted({'tensorflow', 'keras', 'cv2', 'av'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    access = store.settings
+    environment = {
+        **os.environ,
+        "FACEFOUNDRY_LISTEN": "127.0.0.1:0",
+        "FACEFOUNDRY_STORE_ENDPOINT": access.endpoint,
+        "FACEFOUNDRY_STORE_ACCESS_KEY": access.access_key.get_secret_value(),
+        "FACEFOUNDRY_STORE_SECRET_KEY": access.secret_key.get_secret_value(),
+        "FACEFOUNDRY_SCRATCH_DIR": str(tmp_path),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "services.converter"], stderr=subprocess.PIPE, env=environment)
+    try:
+        assert process.stderr is not None
+        line = json.loads(process.stderr.readline())
+        assert (line["event"], line["service"]) == ("serving", "converter")
+        with grpc.insecure_channel(f"127.0.0.1:{line['port']}") as channel:
+            stub = converter_pb2_grpc.ConverterServiceStub(channel)
+            code_, _ = refused(lambda: list(stub.Convert(Convert(), timeout=10)))
+        assert code_ == grpc.StatusCode.INVALID_ARGUMENT
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
