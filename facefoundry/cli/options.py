@@ -147,7 +147,11 @@ def connect(
             raise InvalidInput("--local runs its own services: leave out their addresses.", reason="USAGE")
         cores = os.cpu_count() or 1
         limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
-        with local_stack(local_dir, on_progress=say, on_wait=waiting(say)) as stack, Client(stack.channels) as client:
+        slots = {"FACEFOUNDRY_SLOTS": str(cores)}
+        with (
+            local_stack(local_dir, environment=slots, on_progress=say, on_wait=waiting(say)) as stack,
+            Client(stack.channels) as client,
+        ):
             yield Connection(client, Store(stack.store), limits)
         return
     with Client(read(ChannelSettings, **addresses)) as client:

@@ -20,7 +20,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
-from facefoundry.errors import Cancelled, Unusable
+from facefoundry.errors import Cancelled, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
@@ -119,7 +119,10 @@ class Stages:
                 relative = f"{pair.id}/preview-{int(preview['iteration']):07d}.jpg"
                 path = self.layout.report() / relative
                 path.parent.mkdir(exist_ok=True)
-                path.write_bytes(self.store.get_bytes(str(preview["key"])))
+                try:
+                    path.write_bytes(self.store.get_bytes(str(preview["key"])))
+                except NotFound:
+                    break  # a model from elsewhere comes without its training's pictures
                 previews.append({"iteration": int(preview["iteration"]), "file": relative})
         with self.record.lock:
             pair.training.model_uri = model_uri

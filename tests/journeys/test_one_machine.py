@@ -1,0 +1,176 @@
+"""Two clips in, two labelled fakes out, through the public command, a real store, real services and real training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import psutil
+import pytest
+
+from facefoundry.media.read import open_source
+
+ITERATIONS = 240
+FRAMES = {"astronaut": 40, "hopper": 36}
+FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
+
+
+# A recipe small enough for a test.
+TINY = [
+    "--recipe=preview",
+    "--set=training.encoder_filters=[4, 8, 8, 16]",
+    "--set=training.bottleneck=16",
+    "--set=training.upscale_filters=16",
+    "--set=training.decoder_filters=[8, 4, 4]",
+    "--set=training.batch_size=8",
+]
+
+
+def _generate(clips, out):
+    return ["generate-models", "-i", clips, "-o", out, *TINY, "-it", ITERATIONS, "--convert_images"]
+
+
+@pytest.fixture(scope="module")
+def finished(new_command, clips, tmp_path_factory):
+    """One unbroken run: its command, output folder and events."""
+    command, out = new_command(), tmp_path_factory.mktemp("out")
+    events = command.run(*_generate(clips, out))
+    return command, out, events
+
+
+def _deepfakes(out):
+    return out / "manipulated_sequences" / "Deepfakes"
+
+
+def _frames(path):
+    with open_source(path) as source:
+        return source.info, np.stack(list(source))
+
+
+def _digests(folder, pattern):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob(pattern))
+    }
+
+
+def _pair(out):
+    record = json.loads((out / "misc" / "report" / "run.json").read_text())
+    (pair,) = record["pairs"]
+    return pair
+
+
+@pytest.mark.parametrize("level", ["raw", "c23", "c40"])
+def test_every_level_has_fakes_and_reals_with_the_targets_frames_and_rate(finished, level):
+    _, out, _ = finished
+    for fake, (target, _) in FAKES.items():
+        real_info, real = _frames(out / "original_sequences" / "youtube" / level / "videos" / f"{target}.mp4")
+        info, frames = _frames(_deepfakes(out) / level / "videos" / f"{fake}.mp4")
+        assert len(frames) == len(real) == FRAMES[target]
+        assert info.frame_rate == real_info.frame_rate == (25, 1)
+        assert info.pixel_format == real_info.pixel_format
+
+
+def test_the_raw_real_is_the_clip_itself(finished, clips):
+    _, out, _ = finished
+    _, clip = _frames(clips / "hopper.mp4")
+    _, real = _frames(out / "original_sequences" / "youtube" / "raw" / "videos" / "hopper.mp4")
+    assert np.array_equal(clip, real)
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_the_fake_differs_from_its_target_only_where_the_masks_say(finished, fake):
+    _, out, _ = finished
+    target = FAKES[fake][0]
+    _, real = _frames(out / "original_sequences" / "youtube" / "raw" / "videos" / f"{target}.mp4")
+    _, made = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
+    changed = (real != made).any(axis=-1)
+    masks = {name: _frames(_deepfakes(out) / name / "videos" / f"{fake}.mp4")[1] for name in ("masks", "masks_changed")}
+    for mask in masks.values():
+        assert set(np.unique(mask)) <= {0, 255}
+    assert np.array_equal(changed, masks["masks_changed"][..., 0] == 255)
+    labels = json.loads((_deepfakes(out) / "labels" / f"{fake}.json").read_text())
+    swapped = np.array([row["swapped"] for row in labels["frames"]])
+    assert labels["synthetic"] is True
+    assert len(swapped) == FRAMES[target]
+    assert swapped.mean() > 0.9
+    assert np.array_equal(swapped, (masks["masks"] == 255).any(axis=(1, 2, 3)))
+
+
+def test_the_run_is_recorded_and_shown(finished):
+    _, out, events = finished
+    assert json.loads((out / "misc" / "filelist.json").read_text()) in (
+        [["astronaut", "hopper"]],
+        [["hopper", "astronaut"]],
+    )
+    pair = _pair(out)
+    assert pair["state"] == "done"
+    assert pair["training"]["iteration"] == ITERATIONS
+    assert len(pair["training"]["previews"]) >= 3
+    page = (out / "report.html").read_text()
+    assert pair["id"] in page
+    assert "data:image/jpeg" in page
+    stages = {event["stage"] for event in events if event["event"] == "progress"}
+    assert {"upload", "extract", "train", "convert", "transcode", "fetch", "pair"} <= stages
+
+
+def test_the_same_command_again_redoes_nothing(finished, clips):
+    command, out, _ = finished
+    before = {key: size for key, size in command.objects().items() if not key.startswith("runs/")}
+    videos = _digests(out, "*.mp4")
+    command.run(*_generate(clips, out))
+    after = {key: size for key, size in command.objects().items() if not key.startswith("runs/")}
+    assert after == before
+    assert _digests(out, "*.mp4") == videos
+
+
+def test_create_from_models_makes_the_same_fakes_in_another_store(finished, new_command, clips, tmp_path):
+    _, out, _ = finished
+    models = _deepfakes(out) / "models"
+    new_command().run("create-from-models", "-i", models, "-i2", clips, "-o", tmp_path)
+    for fake in FAKES:
+        _, first = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
+        _, second = _frames(_deepfakes(tmp_path) / "raw" / "videos" / f"{fake}.mp4")
+        assert np.array_equal(first, second)
+    assert _digests(_deepfakes(tmp_path) / "labels", "*.json") == _digests(_deepfakes(out) / "labels", "*.json")
+
+
+def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_command, clips, tmp_path):
+    _, unbroken, _ = finished
+    command = new_command()
+    environment = {"FACEFOUNDRY_LOCAL_CHECKPOINT_SECONDS": "0.5", "FACEFOUNDRY_LOCAL_STATUS_SECONDS": "0.3"}
+    environment["FACEFOUNDRY_WORKER_CALL_SECONDS"] = "0.3"
+    process = command.start(*_generate(clips, tmp_path), **environment)
+    family = psutil.Process(process.pid)
+    _until_iteration(process, ITERATIONS // 4)
+    worker = next(child for child in family.children(recursive=True) if "services.trainer.worker" in child.cmdline())
+    worker.kill()
+    _until_iteration(process, ITERATIONS // 2)
+    for child in [*family.children(recursive=True), family]:
+        if child.is_running():
+            child.kill()
+    process.communicate()
+    finished_parts = {key for key in command.objects() if key.startswith(("sources/", "extractions/"))}
+    assert finished_parts
+
+    command.run(*_generate(clips, tmp_path), **environment)
+    left = set(command.objects())
+    assert {key for key in left if key.startswith(("sources/", "extractions/")) and "manifest" not in key} >= {
+        key for key in finished_parts if "manifest" not in key
+    }
+    assert not [key for key in left if "/attempts/" in key], "checkpoints are deleted once the model is committed"
+    assert _digests(_deepfakes(tmp_path) / "models", "weights.safetensors") == _digests(
+        _deepfakes(unbroken) / "models", "weights.safetensors"
+    )
+    assert _digests(_deepfakes(tmp_path) / "raw", "*.mp4") == _digests(_deepfakes(unbroken) / "raw", "*.mp4")
+
+
+def _until_iteration(process, iteration):
+    """Read events until the training has come so far."""
+    for line in process.stdout:
+        event = json.loads(line)
+        if event.get("stage") == "train" and event["done"] >= iteration:
+            assert event["done"] < ITERATIONS, "the training was too quick to be killed"
+            return
+    raise AssertionError(f"it ended before iteration {iteration}: {process.stderr.read()}")
