@@ -15,7 +15,8 @@ def _rows(kind: type[Settings], inherited: type[Settings] | None = None) -> list
     for name, field in kind.model_fields.items():
         if inherited and name in inherited.model_fields and field.default == inherited.model_fields[name].default:
             continue
-        default = "" if field.default in (None, "", (), PydanticUndefined) else f"`{_shown(field.default)}`"
+        shown = _shown(field.default)
+        default = "" if shown in (None, "", (), PydanticUndefined) else f"`{shown}`"
         rows.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
     return rows
 

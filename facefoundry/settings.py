@@ -37,7 +37,6 @@ class StoreSettings(Settings):
     ca_file: Path | None = Field(None, description="CA certificates for the store, PEM; default is the system's.")
     region: str = Field("us-east-1", description="S3 region.")
     bucket: str = Field("facefoundry", description="Bucket that everything is written to.")
-    extra_buckets: tuple[str, ...] = Field((), description="Further buckets that URIs may name, read only; JSON list.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest silence of the store within one request.")
     attempts: int = Field(5, ge=1, description="Tries of one request before the store counts as unavailable.")
 
