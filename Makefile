@@ -34,7 +34,7 @@ demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine
 	@$(BIN)/python -m demo out/clips
 	@echo "==> Training a small model on them and swapping the faces: a few minutes"
 	$(BIN)/facefoundry generate-models --local --local-dir .facefoundry -i out/clips -o out/demo \
-	    --recipe preview --convert_images --keep_temp_directories
+	    --recipe preview -it 2000 --convert_images --keep_temp_directories
 	@echo "==> Done. Open out/demo/report.html"
 
 test: $(SET_UP) $(TORCH)  ## Run the tests

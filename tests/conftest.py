@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
@@ -46,3 +51,51 @@ def weed(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
     yield make
     for server in made:
         server.stop()
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(name, self._key.public_key(), None)
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, file_stem: str | None = None) -> tuple[Path, Path]:
+        """Certificate and key files for this machine's loopback address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, key.public_key(), [ipaddress.ip_address("127.0.0.1")])
+        stem = file_stem or name
+        cert_file, key_file = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
+        cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return cert_file, key_file
+
+    def _sign(self, name, public_key, addresses) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self._name)]))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=addresses is None, path_length=None), critical=True)
+        )
+        if addresses:
+            names = [x509.IPAddress(address) for address in addresses]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The authority that the test's server trusts."""
+    return Authority(tmp_path, "authority")

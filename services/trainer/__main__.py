@@ -1,0 +1,49 @@
+"""Runs the trainer service: `python -m services.trainer`."""
+
+from __future__ import annotations
+
+import sys
+
+from facefoundry.errors import FaceFoundryError
+from facefoundry.rpc.server import Server
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import configure_logging, logger
+from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from services.trainer.backends.local import LocalBackend
+from services.trainer.registry import Registry
+from services.trainer.servicer import TrainerServicer
+from services.trainer.settings import TrainerSettings
+
+__all__ = ["main"]
+
+_log = logger(__name__)
+
+
+def main() -> int:
+    """Serve until SIGTERM; returns the process's exit code."""
+    try:
+        settings = read(TrainerSettings)
+        configure_logging("trainer", settings.log_level)
+        store = Store(read(StoreSettings))
+        backend = LocalBackend(settings)
+        try:
+            _serve(settings, store, backend)
+        finally:
+            backend.close()
+    except FaceFoundryError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(settings: TrainerSettings, store: Store, backend: LocalBackend) -> None:
+    full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
+    server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
+    servicer = TrainerServicer(Registry(store, backend, settings), settings, server.draining)
+    server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
+    server.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Where workers run: the interface (`base`) and one module per kind of place."""

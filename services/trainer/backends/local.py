@@ -1,0 +1,193 @@
+"""Workers as supervised processes of this machine; they die with the trainer, and their checkpoints stay."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry.errors import InvalidInput
+from facefoundry.scratch import Scratch
+from facefoundry.telemetry import logger
+from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.handoff import ExitCode, Termination, from_json
+from services.trainer.settings import TrainerSettings
+
+__all__ = ["WORKER", "LocalBackend"]
+
+WORKER = (sys.executable, "-m", "services.trainer.worker")
+
+_ROOT = Path(__file__).resolve().parents[3]
+_LOOK_SECONDS = 0.1
+_LONGEST_WAIT_SECONDS = 60.0
+_log = logger(__name__)
+
+
+@dataclass
+class _Entry:
+    """One job and its process; only the supervisor's thread touches the process."""
+
+    name: str
+    request_uri: str
+    state: JobState = JobState.QUEUED
+    restarts: int = 0
+    exit_code: int | None = None
+    termination: Termination | None = None
+    process: subprocess.Popen[bytes] | None = None
+    not_before: float = 0.0
+    cancelled: bool = False
+    kill_at: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in (JobState.SUCCEEDED, JobState.FAILED) or self.cancelled
+
+    def view(self) -> Job:
+        return Job(self.name, self.state, self.restarts, self.exit_code, self.termination)
+
+
+class LocalBackend(TrainingBackend):
+    """Runs a limited number of workers at once, in the order they came.
+
+    Args:
+        settings: Limits and times.
+        command: The worker's program; the request's URI comes behind it.
+    """
+
+    name = "local"
+
+    def __init__(self, settings: TrainerSettings, command: Sequence[str] = WORKER) -> None:
+        self._settings = settings
+        self._command = tuple(command)
+        self._entries: dict[str, _Entry] = {}
+        self._leaving: list[_Entry] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._resources = ExitStack()
+        self._folder = self._resources.enter_context(Scratch("trainer", settings.scratch_dir).folder())
+        # The kernel ties a worker's life to the thread that started it, so this thread lives as long as the process.
+        self._supervisor = threading.Thread(target=self._supervise, name="local-backend", daemon=True)
+        self._supervisor.start()
+
+    def start(self, name: str, request_uri: str) -> None:
+        """Queue a job, or do nothing when its name is known."""
+        with self._changed:
+            if name not in self._entries:
+                self._entries[name] = _Entry(name, request_uri)
+                self._changed.notify()
+
+    def get(self, name: str) -> Job | None:
+        """Look at a job."""
+        with self._changed:
+            entry = self._entries.get(name)
+            return entry.view() if entry else None
+
+    def cancel(self, name: str) -> None:
+        """Stop a job's worker and forget the job; its place is free once the worker has ended."""
+        with self._changed:
+            entry = self._entries.pop(name, None)
+            if entry is not None:
+                entry.cancelled = True
+                self._leaving.append(entry)
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Stop all workers, giving them `grace_seconds` for a last checkpoint."""
+        with self._changed:
+            self._closing = True
+            self._leaving.extend(self._entries.values())
+            for entry in self._leaving:
+                entry.cancelled = True
+            self._entries.clear()
+            self._changed.notify()
+        self._supervisor.join()
+        self._resources.close()
+
+    def _supervise(self) -> None:
+        while True:
+            with self._changed:
+                for entry in [*self._entries.values(), *self._leaving]:
+                    self._look_at(entry)
+                self._leaving = [entry for entry in self._leaving if entry.process is not None]
+                self._fill_places()
+                if self._closing and not self._leaving:
+                    return
+                busy = any(not entry.over for entry in self._entries.values()) or self._leaving
+                self._changed.wait(_LOOK_SECONDS if busy else None)
+
+    def _look_at(self, entry: _Entry) -> None:
+        """See whether a worker has ended, and stop those that shall."""
+        if entry.process is None:
+            return
+        code = entry.process.poll()
+        if code is not None:
+            entry.process = None
+            self._ended(entry, code)
+        elif entry.cancelled:
+            if entry.kill_at is None:
+                entry.kill_at = time.monotonic() + self._settings.grace_seconds
+                entry.process.terminate()
+            elif time.monotonic() >= entry.kill_at:
+                entry.process.kill()
+
+    def _ended(self, entry: _Entry, code: int) -> None:
+        entry.exit_code = code
+        entry.termination = self._last_words(entry)
+        again = code not in (ExitCode.DONE, ExitCode.BAD_INPUT) and entry.restarts < self._settings.restarts
+        if code == ExitCode.DONE:
+            entry.state = JobState.SUCCEEDED
+        elif again and not entry.cancelled:
+            wait = min(self._settings.restart_seconds * 2**entry.restarts, _LONGEST_WAIT_SECONDS)
+            entry.not_before = time.monotonic() + wait
+            entry.restarts += 1
+            entry.state = JobState.QUEUED
+        else:
+            entry.state = JobState.FAILED
+        reason = entry.termination.reason if entry.termination else ""
+        _log.event("worker_ended", job=entry.name, exit_code=code, reason=reason, state=entry.state.value)
+
+    def _fill_places(self) -> None:
+        running = sum(entry.process is not None for entry in [*self._entries.values(), *self._leaving])
+        for entry in self._entries.values():
+            if running >= self._settings.local_workers:
+                return
+            if entry.state is JobState.QUEUED and time.monotonic() >= entry.not_before:
+                self._spawn(entry)
+                running += 1
+
+    def _spawn(self, entry: _Entry) -> None:
+        self._words_file(entry).unlink(missing_ok=True)
+        settings = self._settings
+        environment = {
+            "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
+            "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": str(settings.local_checkpoint_seconds),
+            **os.environ,
+            "FACEFOUNDRY_WORKER_ID": f"{entry.name}-{secrets.token_hex(4)}",
+            "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
+            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._words_file(entry)),
+        }
+        entry.process = subprocess.Popen(
+            [*self._command, entry.request_uri],
+            env=environment,
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        entry.state, entry.exit_code = JobState.RUNNING, None
+        _log.event("worker_started", job=entry.name, pid=entry.process.pid, restarts=entry.restarts)
+
+    def _words_file(self, entry: _Entry) -> Path:
+        return self._folder / f"{entry.name}.json"
+
+    def _last_words(self, entry: _Entry) -> Termination | None:
+        try:
+            return from_json(Termination, self._words_file(entry).read_bytes())
+        except (OSError, InvalidInput):
+            return None

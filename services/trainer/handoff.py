@@ -1,0 +1,231 @@
+"""What trainer and worker say to each other through the bucket and the exit code; it does no work itself.
+
+Below `trainings/<digest>/`: `request.json` (trainer to worker), `status.json` (worker to everybody), `record.json` (how
+an attempt ended). The worker's exit code is for its supervisor; its termination message is one JSON line that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import IntEnum
+from typing import Any, Literal, TypeVar
+
+from google.protobuf import json_format
+from pydantic import TypeAdapter, ValidationError
+
+from facefoundry.errors import FaceFoundryError, InvalidInput
+from facefoundry.storage import keys
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+
+__all__ = [
+    "ExitCode",
+    "Preview",
+    "Record",
+    "Request",
+    "Status",
+    "Termination",
+    "attempts_prefix",
+    "from_json",
+    "now",
+    "record_key",
+    "request_key",
+    "status_key",
+    "to_json",
+    "training_digest",
+]
+
+
+class ExitCode(IntEnum):
+    """How a worker ends; every other code is a crash."""
+
+    # The model's manifest is written.
+    DONE = 0
+    # The input or the recipe is at fault: another run would end the same.
+    BAD_INPUT = 65
+    # Stopped on the way; a later run goes on from the newest checkpoint.
+    INTERRUPTED = 75
+
+
+@dataclass(frozen=True)
+class Request:
+    """One attempt at a training.
+
+    Attributes:
+        training: Digest of the training.
+        attempt: Number of the attempt, from 1.
+        pair_id: `<A>_<B>`.
+        dataset: Label to list by; may be empty.
+        extraction_a: Prefix of A's extraction.
+        extraction_b: Prefix of B's extraction.
+        options: Training options as `recipes.options` gives them, iterations included.
+        iterations: Iterations in all.
+        created: UTC time, ISO 8601.
+    """
+
+    training: str
+    attempt: int
+    pair_id: str
+    dataset: str
+    extraction_a: str
+    extraction_b: str
+    options: dict[str, Any]
+    iterations: int
+    created: str
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the training."""
+        return keys.training(self.training)
+
+    @property
+    def model_prefix(self) -> str:
+        """Prefix of the model it makes."""
+        return keys.model(self.training, self.iterations)
+
+    def training_options(self) -> TrainingOptions:
+        """The options as the recipe's message.
+
+        Raises:
+            InvalidInput: they are none.
+        """
+        try:
+            return json_format.ParseDict(self.options, TrainingOptions())
+        except json_format.ParseError as error:
+            raise InvalidInput(f"The request's options are not training options: {error}", reason="REQUEST") from error
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One preview picture: after which iteration, and the JPEG's key."""
+
+    iteration: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a worker has come.
+
+    Attributes:
+        attempt: Number of the attempt.
+        worker: Unique id of the worker process or pod.
+        iteration: Iterations done.
+        iterations: Iterations asked for.
+        iterations_per_second: Over the last report; 0 while unknown.
+        eta_seconds: Time left at that speed; 0 while unknown.
+        losses: Rows (iteration, loss A, loss B), means over the stretch up to that iteration, at most 500.
+        checkpoint_iteration: Iteration of the newest committed checkpoint; 0 when none.
+        previews: Preview pictures so far.
+        updated: UTC time of this report, ISO 8601.
+    """
+
+    attempt: int
+    worker: str
+    iteration: int
+    iterations: int
+    iterations_per_second: float = 0.0
+    eta_seconds: float = 0.0
+    losses: tuple[tuple[int, float, float], ...] = ()
+    checkpoint_iteration: int = 0
+    previews: tuple[Preview, ...] = ()
+    updated: str = field(default_factory=lambda: now())
+
+
+@dataclass(frozen=True)
+class Record:
+    """How an attempt ended; written once, and outlives the job.
+
+    Attributes:
+        attempt: Number of the attempt; a record of an older one says nothing about the present one.
+        state: How it ended.
+        reason: UPPER_SNAKE reason of a failure, else empty.
+        message: A sentence about it, else empty.
+        iteration: Iterations done.
+        ended: UTC time, ISO 8601.
+    """
+
+    attempt: int
+    state: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
+    reason: str = ""
+    message: str = ""
+    iteration: int = 0
+    ended: str = field(default_factory=lambda: now())
+
+
+@dataclass(frozen=True)
+class Termination:
+    """A worker's last words, one JSON line.
+
+    Attributes:
+        reason: UPPER_SNAKE; `DONE` when the model is committed.
+        message: A sentence.
+        iteration: Iterations done.
+    """
+
+    reason: str
+    message: str
+    iteration: int = 0
+
+    @classmethod
+    def of(cls, error: FaceFoundryError, iteration: int) -> Termination:
+        """Say an error."""
+        return cls(error.reason, error.message, iteration)
+
+
+T = TypeVar("T", Request, Status, Record, Termination)
+
+
+def to_json(value: Request | Status | Record | Termination) -> bytes:
+    """Write one of the dataclasses above as a line of JSON."""
+    return TypeAdapter(type(value)).dump_json(value)
+
+
+def from_json(kind: type[T], data: bytes) -> T:
+    """Read one of the dataclasses above.
+
+    Raises:
+        InvalidInput: the bytes are not such a record.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(data)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise InvalidInput(
+            f"Expected a {kind.__name__} as JSON. Received another text: {wrong}", reason="REQUEST"
+        ) from error
+
+
+def training_digest(content_a: str, content_b: str, options: Mapping[str, Any], version: str) -> str:
+    """Digest of a training; iterations are not part of it, so that more of them go on from fewer."""
+    fixed = {name: value for name, value in options.items() if name != "iterations"}
+    return keys.digest_of({"a": content_a, "b": content_b, "options": fixed, "version": version})
+
+
+def request_key(prefix: str) -> str:
+    """Key of a training's request."""
+    return f"{prefix}/request.json"
+
+
+def status_key(prefix: str) -> str:
+    """Key of a training's status."""
+    return f"{prefix}/status.json"
+
+
+def record_key(prefix: str) -> str:
+    """Key of a training's terminal record."""
+    return f"{prefix}/record.json"
+
+
+def attempts_prefix(prefix: str) -> str:
+    """Prefix of all checkpoints of a training."""
+    return f"{prefix}/attempts"
+
+
+def now() -> str:
+    """UTC time, ISO 8601 with microseconds."""
+    return datetime.now(timezone.utc).isoformat()

@@ -1,0 +1,353 @@
+"""Trainings as the bucket and the backend tell of them. It keeps nothing that it could not read again.
+
+A training's truth, in this order: the record of how its attempt ended, the backend's job, the model's manifest. Any
+replica writes the record, and all would write the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from facefoundry import recipes
+from facefoundry.errors import Conflict, FieldViolation, InvalidInput, NotFound
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import TRAININGS_STARTED, logger
+from facefoundry.v1 import recipe_pb2, trainer_pb2
+from services.trainer import handoff
+from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.handoff import Record, Request, Status
+from services.trainer.settings import TrainerSettings
+
+__all__ = ["ENDED", "Registry", "job_name"]
+
+ENDED = frozenset(
+    {
+        trainer_pb2.TRAINING_STATE_SUCCEEDED,
+        trainer_pb2.TRAINING_STATE_FAILED,
+        trainer_pb2.TRAINING_STATE_CANCELLED,
+    }
+)
+
+_STATES: dict[str, trainer_pb2.TrainingState.ValueType] = {
+    "SUCCEEDED": trainer_pb2.TRAINING_STATE_SUCCEEDED,
+    "FAILED": trainer_pb2.TRAINING_STATE_FAILED,
+    "CANCELLED": trainer_pb2.TRAINING_STATE_CANCELLED,
+}
+# A replica may see a request a moment before another one has made its job.
+_START_SECONDS = 60.0
+_DEFAULT_PAGE = 100
+_LARGEST_PAGE = 1000
+_DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_log = logger(__name__)
+
+T = TypeVar("T", Request, Status, Record)
+
+
+def job_name(request: Request) -> str:
+    """The backend's name of an attempt, the same for every replica."""
+    return f"training-{request.training}-{request.attempt}"
+
+
+class Registry:
+    """Starts, finds and stops trainings.
+
+    Args:
+        store: The object store.
+        backend: Where workers run.
+        settings: Times.
+    """
+
+    def __init__(self, store: Store, backend: TrainingBackend, settings: TrainerSettings) -> None:
+        self._store = store
+        self._backend = backend
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, trainer_pb2.Training]] = {}
+
+    def start(self, asked: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
+        """Start a training, or find it running or done.
+
+        Raises:
+            InvalidInput: a field is wrong.
+            NotFound: an extraction is not committed.
+            Conflict: it is running for another number of iterations.
+        """
+        _check_labels(asked)
+        wanted = self._request(asked)
+        with self._lock:
+            self._seen.pop(wanted.prefix, None)
+            present = self._read(Request, handoff.request_key(wanted.prefix))
+            if present is None:
+                return self._begin(wanted)
+            training = self._describe(present)
+            same = present.iterations == wanted.iterations
+            if training.state in ENDED:
+                done = manifest.load_if_committed(self._store, wanted.model_prefix) is not None
+                if done and same and training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED:
+                    return training
+                return self._begin(replace(wanted, attempt=present.attempt + 1))
+            if not same:
+                raise Conflict(
+                    f"This training is running for {present.iterations} iterations. "
+                    f"Received iterations={wanted.iterations}; wait for it, or cancel it first.",
+                    reason="TRAINING_RUNS",
+                    resource=training.uri,
+                )
+            self._backend.start(job_name(present), self._uri(present))
+            return training
+
+    def get(self, uri: str, newest_seconds: float = 0.0) -> trainer_pb2.Training:
+        """Read a training.
+
+        Args:
+            uri: Its name.
+            newest_seconds: Age at which an answer given before is good enough.
+
+        Raises:
+            InvalidInput: the name is not one of a training.
+            NotFound: there is none of that name.
+        """
+        prefix = self._store.prefix_of(uri, "trainings", "training_uri")
+        seen = self._seen.get(prefix)
+        if seen and time.monotonic() - seen[0] < newest_seconds:
+            return seen[1]
+        training = self._describe(self._present(prefix))
+        if training.state in ENDED:
+            self._seen.pop(prefix, None)
+        elif newest_seconds:
+            self._seen[prefix] = time.monotonic(), training
+        return training
+
+    def cancel(self, uri: str) -> trainer_pb2.Training:
+        """Stop a training that has not ended.
+
+        Raises:
+            InvalidInput: the name is not one of a training.
+            NotFound: there is none of that name.
+        """
+        prefix = self._store.prefix_of(uri, "trainings", "training_uri")
+        with self._lock:
+            self._seen.pop(prefix, None)
+            request = self._present(prefix)
+            training = self._describe(request)
+            if training.state in ENDED:
+                return training
+            self._backend.cancel(job_name(request))
+            self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
+            return self._describe(request)
+
+    def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
+        """A page of trainings, newest first, and the token of the next page, empty on the last.
+
+        Raises:
+            InvalidInput: the token is none of ours.
+        """
+        after = _parse_token(page_token)
+        prefixes = [
+            key.removesuffix("/request.json") for key in self._store.list("trainings/") if key.endswith("/request.json")
+        ]
+        with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
+            requests = pool.map(lambda prefix: self._read(Request, handoff.request_key(prefix)), prefixes)
+            found = [request for request in requests if request and (not dataset or request.dataset == dataset)]
+            found.sort(key=_order, reverse=True)
+            rest = [request for request in found if after is None or _order(request) < after]
+            size = min(page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+            page = list(pool.map(self._describe, rest[:size]))
+        return page, _make_token(rest[size - 1]) if len(rest) > size else ""
+
+    def _request(self, asked: trainer_pb2.StartTrainingRequest) -> Request:
+        prefix_a = self._store.prefix_of(asked.extraction_a_uri, "extractions", "extraction_a_uri")
+        prefix_b = self._store.prefix_of(asked.extraction_b_uri, "extractions", "extraction_b_uri")
+        request = recipe_pb2.Recipe()
+        request.CopyFrom(asked.recipe)
+        recipe = recipes.resolve(request)
+        options = recipes.options(recipe.training)
+        content_a, content_b = (manifest.load(self._store, prefix).content_digest for prefix in (prefix_a, prefix_b))
+        return Request(
+            training=handoff.training_digest(content_a, content_b, options, recipe.version),
+            attempt=1,
+            pair_id=asked.pair_id,
+            dataset=asked.dataset,
+            extraction_a=prefix_a,
+            extraction_b=prefix_b,
+            options=options,
+            iterations=recipe.training.iterations,
+            created=handoff.now(),
+        )
+
+    def _begin(self, request: Request) -> trainer_pb2.Training:
+        key = handoff.request_key(request.prefix)
+        self._store.put_bytes(key, handoff.to_json(request), "application/json")
+        if manifest.load_if_committed(self._store, request.model_prefix) is not None:
+            return self._describe(request)
+        self._backend.start(job_name(request), self._uri(request))
+        TRAININGS_STARTED.labels(self._backend.name).inc()
+        _log.event("training_started", job=job_name(request), pair=request.pair_id, iterations=request.iterations)
+        return self._describe(request)
+
+    def _describe(self, request: Request) -> trainer_pb2.Training:
+        """Put together what is known of an attempt; an end that is seen for the first time is recorded."""
+        record = self._read(Record, handoff.record_key(request.prefix))
+        if record is None or record.attempt != request.attempt:
+            record = None
+            job = self._backend.get(job_name(request))
+            ended = self._end(request, job)
+            if ended is not None:
+                record = ended
+                self._write_record(request, ended)
+        status = self._read(Status, handoff.status_key(request.prefix))
+        if status is not None and status.attempt != request.attempt:
+            status = None
+        if record is not None:
+            return self._finished(request, record, status)
+        training = self._common(request, status)
+        training.state = self._running_state(job, status)
+        if status is not None and training.state == trainer_pb2.TRAINING_STATE_RUNNING:
+            training.iterations_per_second = status.iterations_per_second
+            training.eta_seconds = status.eta_seconds
+        return training
+
+    def _end(self, request: Request, job: Job | None) -> Record | None:
+        """How an attempt without a record ended, or nothing when it goes on."""
+        if job is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
+            return None
+        if manifest.load_if_committed(self._store, request.model_prefix) is not None:
+            return Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
+        if job is None:
+            if _age(request.created) < _START_SECONDS:
+                return None
+            return Record(
+                request.attempt,
+                "FAILED",
+                "JOB_LOST",
+                "Its job is gone and it has no model; start it again and it goes on from its last checkpoint.",
+            )
+        if job.state is JobState.SUCCEEDED:
+            return Record(
+                request.attempt, "FAILED", "MODEL_MISSING", "The worker reported success but there is no model."
+            )
+        if job.termination is not None:
+            last = job.termination
+            return Record(request.attempt, "FAILED", last.reason, last.message, last.iteration)
+        message = f"The worker ended with exit code {job.exit_code} and without a word, after {job.restarts} restarts."
+        return Record(request.attempt, "FAILED", "WORKER_CRASHED", message)
+
+    def _running_state(self, job: Job | None, status: Status | None) -> trainer_pb2.TrainingState.ValueType:
+        if job is None or job.state is JobState.QUEUED:
+            return trainer_pb2.TRAINING_STATE_QUEUED
+        if status is not None and _age(status.updated) > self._settings.stalled_seconds:
+            return trainer_pb2.TRAINING_STATE_STALLED
+        return trainer_pb2.TRAINING_STATE_RUNNING
+
+    def _finished(self, request: Request, record: Record, status: Status | None) -> trainer_pb2.Training:
+        training = self._common(request, status)
+        training.state = _STATES[record.state]
+        training.iteration = max(training.iteration, record.iteration)
+        if record.state == "SUCCEEDED":
+            training.iteration = request.iterations
+            training.model_uri = self._store.uri(request.model_prefix)
+        if record.state == "FAILED":
+            training.failure.reason, training.failure.message = record.reason, record.message
+        training.update_time.CopyFrom(_timestamp(record.ended))
+        return training
+
+    def _common(self, request: Request, status: Status | None) -> trainer_pb2.Training:
+        training = trainer_pb2.Training(
+            uri=self._store.uri(request.prefix),
+            pair_id=request.pair_id,
+            dataset=request.dataset,
+            attempt=request.attempt,
+            iterations=request.iterations,
+            create_time=_timestamp(request.created),
+        )
+        if status is not None:
+            training.iteration = status.iteration
+            training.checkpoint_iteration = status.checkpoint_iteration
+            training.update_time.CopyFrom(_timestamp(status.updated))
+            if status.losses:
+                training.loss_a, training.loss_b = status.losses[-1][1:]
+        return training
+
+    def _present(self, prefix: str) -> Request:
+        request = self._read(Request, handoff.request_key(prefix))
+        if request is None:
+            uri = self._store.uri(prefix)
+            raise NotFound(f"There is no training {uri}.", reason="NO_SUCH_TRAINING", resource=uri)
+        return request
+
+    def _uri(self, request: Request) -> str:
+        return self._store.uri(handoff.request_key(request.prefix))
+
+    def _read(self, kind: type[T], key: str) -> T | None:
+        try:
+            return handoff.from_json(kind, self._store.get_bytes(key))
+        except NotFound as error:
+            if error.reason != "NO_SUCH_OBJECT":
+                raise
+            return None
+
+    def _write_record(self, request: Request, record: Record) -> None:
+        key = handoff.record_key(request.prefix)
+        self._store.put_bytes(key, handoff.to_json(record), "application/json")
+        _log.event("training_ended", job=job_name(request), state=record.state, reason=record.reason)
+
+
+def _check_labels(asked: trainer_pb2.StartTrainingRequest) -> None:
+    ids = asked.pair_id.split("_")
+    if len(ids) != 2:
+        raise InvalidInput(
+            f"A pair's id has the form <A>_<B>. Received pair_id={asked.pair_id!r}.",
+            reason="PAIR_ID",
+            violations=[FieldViolation("pair_id", "must have the form <A>_<B>")],
+        )
+    for part in ids:
+        keys.sequence_id(part, "pair_id")
+    if not set(asked.dataset) <= _DATASET or len(asked.dataset) > 63:
+        raise InvalidInput(
+            f"A dataset's label has at most 63 letters, digits, '.', '_' and '-'. Received dataset={asked.dataset!r}.",
+            reason="DATASET",
+            violations=[FieldViolation("dataset", "at most 63 letters, digits, '.', '_' and '-'")],
+        )
+
+
+def _order(request: Request) -> tuple[str, str]:
+    return request.created, request.training
+
+
+def _make_token(request: Request) -> str:
+    return base64.urlsafe_b64encode(json.dumps(_order(request)).encode()).decode()
+
+
+def _parse_token(token: str) -> tuple[str, str] | None:
+    if not token:
+        return None
+    try:
+        created, digest = json.loads(base64.urlsafe_b64decode(token.encode()))
+        return str(created), str(digest)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"A page token is what the page before gave. Received page_token={token!r}.",
+            reason="PAGE_TOKEN",
+            violations=[FieldViolation("page_token", "must be next_page_token of the page before")],
+        ) from error
+
+
+def _age(moment: str) -> float:
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(moment)).total_seconds()
+
+
+def _timestamp(moment: str) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromisoformat(moment).astimezone(timezone.utc).replace(tzinfo=None))
+    return stamp

@@ -1,0 +1,74 @@
+"""Face crops of an extraction, fetched into memory for training."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.errors import Unusable
+from facefoundry.faces import shard
+from facefoundry.storage import manifest
+from facefoundry.storage.store import Store
+from services.trainer.worker.augmentation import CROP_SIZE, FACE_SIZE, MARGIN, MOST_FACES
+
+__all__ = ["Faces", "fetch", "straight"]
+
+
+class Faces(NamedTuple):
+    """A side's faces.
+
+    Attributes:
+        crops: uint8 [n, 256, 256, 3], BGR, in the order of frames, n >= 1.
+        margin: Distance of the mean-face square from the crop's border, pixels of these crops.
+        content_digest: The extraction's.
+    """
+
+    crops: NDArray[np.uint8]
+    margin: float
+    content_digest: str
+
+
+def fetch(store: Store, prefix: str) -> Faces:
+    """Read all crops of an extraction; very long ones are thinned out evenly.
+
+    Raises:
+        NotFound: the extraction is not committed.
+        DataLoss: its bytes are not what was written.
+        Unusable: it has no face at all.
+    """
+    extraction = manifest.load(store, prefix)
+    parts = sorted((part for part in extraction.parts if part.name.startswith("faces-")), key=lambda part: part.name)
+    shards = [shard.unpack(manifest.read_part(store, part))[1] for part in parts]
+    found = [crops for crops in shards if len(crops)]
+    if not found:
+        raise Unusable(
+            f"{store.uri(prefix)} has no face in any frame, so nothing can be trained on it.", reason="NO_FACES"
+        )
+    size = found[0].shape[1]
+    crops = np.concatenate(found) if size == CROP_SIZE else np.concatenate([_resized(crop) for crop in found])
+    if len(crops) > MOST_FACES:
+        crops = crops[np.linspace(0, len(crops) - 1, MOST_FACES).astype(np.int64)]
+    margin = float(extraction.options.get("padding", MARGIN)) * CROP_SIZE / size
+    return Faces(crops, margin, extraction.content_digest)
+
+
+def _resized(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring crops of another size to 256, pixel areas onto each other as the origin's cv2.resize does."""
+    return np.stack([np.asarray(cv2.resize(crop, (CROP_SIZE, CROP_SIZE)), np.uint8) for crop in crops])
+
+
+def straight(faces: Faces, count: int) -> NDArray[np.uint8]:
+    """Evenly chosen faces as the converter sees them: the mean-face square alone.
+
+    Returns:
+        uint8 [at most count, 64, 64, 3], BGR.
+    """
+    chosen = np.unique(np.linspace(0, len(faces.crops) - 1, count).astype(np.int64))
+    step = (CROP_SIZE - 2 * faces.margin) / FACE_SIZE
+    matrix = np.array([[step, 0, faces.margin], [0, step, faces.margin]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    pictures = [cv2.warpAffine(crop, matrix, (FACE_SIZE, FACE_SIZE), flags=flags) for crop in faces.crops[chosen]]
+    return np.stack([np.asarray(picture, np.uint8) for picture in pictures])

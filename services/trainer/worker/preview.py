@@ -1,0 +1,60 @@
+"""Preview pictures: when to make them and what is on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.model.network import SIDES, Network, SideName
+
+__all__ = ["Previewer", "schedule"]
+
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+_TILE = 96
+_QUALITY = 88
+
+
+def schedule(iterations: int) -> list[int]:
+    """Iterations after which a preview is made: the first, denser at the beginning, and the last; at most 10."""
+    return sorted({1, *(max(1, round(share * iterations)) for share in _SHARES)})
+
+
+class Previewer:
+    """Draws previews of the same faces again and again.
+
+    Args:
+        network: The networks; their present weights are used at every `draw`.
+        faces: Faces of each side, uint8 [n, 64, 64, 3], BGR, n >= 1.
+    """
+
+    def __init__(self, network: Network, faces: Mapping[SideName, NDArray[np.uint8]]) -> None:
+        self._faces = faces
+        self._columns = max(map(len, faces.values()))
+        self._decode = {side: network.swapper(side, batch_size=self._columns) for side in SIDES}
+
+    def draw(self) -> bytes:
+        """Draw six rows: A's faces, decoded as A, decoded as B; then B's, decoded as B, decoded as A.
+
+        Returns:
+            A JPEG, 96 pixels a face.
+        """
+        rows = []
+        for side, other in (SIDES, SIDES[::-1]):
+            faces = self._faces[side]
+            for pictures in (faces, self._decode[side](faces), self._decode[other](faces)):
+                rows.append(_row(pictures, self._columns))
+        encoded, data = cv2.imencode(".jpg", np.concatenate(rows), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+        if not encoded:
+            raise ValueError("Expected a picture that OpenCV can write as JPEG.")
+        return bytes(data.tobytes())
+
+
+def _row(faces: NDArray[np.uint8] | NDArray[np.float32], columns: int) -> NDArray[np.uint8]:
+    pixels = faces if faces.dtype == np.uint8 else np.clip(faces * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    row = np.zeros((_TILE, _TILE * columns, 3), np.uint8)
+    for index, face in enumerate(pixels):
+        row[:, index * _TILE : (index + 1) * _TILE] = cv2.resize(face, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC)
+    return row

@@ -1,0 +1,135 @@
+"""Small real inputs for trainings: extractions with drawn faces, and a recipe of seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facefoundry import recipes
+from facefoundry.faces import shard
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import recipe_pb2
+from services.trainer import handoff
+from services.trainer.backends.local import LocalBackend
+from services.trainer.settings import TrainerSettings
+
+
+def drawn_faces(count: int, seed: int) -> NDArray[np.uint8]:
+    """Smooth random crops uint8 [count, 256, 256, 3]."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:256, 0:256] / 256.0
+    waves = random.uniform(1, 6, (count, 3, 2, 1, 1))
+    phase = random.uniform(0, 6, (count, 3, 1, 1))
+    values = np.sin(waves[:, :, 0] * rows * 3 + waves[:, :, 1] * columns * 3 + phase)
+    return np.moveaxis(127.5 + 127.5 * values, 1, -1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw_faces() -> Callable[[int, int], NDArray[np.uint8]]:
+    """Draws smooth random crops: (count, seed) -> uint8 [count, 256, 256, 3]."""
+    return drawn_faces
+
+
+@pytest.fixture
+def put_extraction(store: Store) -> Callable[..., str]:
+    """Commits an extraction of drawn faces and gives its prefix."""
+
+    def put(seed: int, count: int = 12) -> str:
+        prefix = keys.extraction(keys.digest_of({"seed": seed, "count": count}))
+        crops = drawn_faces(count, seed)
+        data = shard.pack(dict(enumerate(crops)))
+        parts = (manifest.put_part(store, prefix, "faces-00000.tar", data),)
+        made = manifest.Manifest(
+            "extraction", {}, {"crop_size": 256, "padding": 48}, parts, {}, f"content-{seed}-{count}"
+        )
+        manifest.commit(store, prefix, made)
+        return prefix
+
+    return put
+
+
+@pytest.fixture
+def tiny_recipe() -> recipe_pb2.Recipe:
+    """A recipe request for a network of a few thousand parameters."""
+    recipe = recipe_pb2.Recipe(name="preview")
+    recipe.training.encoder_filters.extend([4, 4, 8, 8])
+    recipe.training.decoder_filters.extend([8, 4, 4])
+    recipe.training.bottleneck = 8
+    recipe.training.upscale_filters = 8
+    recipe.training.batch_size = 4
+    recipe.training.iterations = 6
+    return recipe
+
+
+@pytest.fixture
+def make_request(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]) -> Callable[..., handoff.Request]:
+    """Makes requests for the tiny recipe."""
+
+    def make(iterations: int = 6, attempt: int = 1, faces: int = 12) -> handoff.Request:
+        tiny_recipe.training.iterations = iterations
+        options = recipes.options(recipes.resolve(tiny_recipe).training)
+        extractions = [put_extraction(seed, faces) for seed in (1, 2)]
+        digest = handoff.training_digest(f"content-1-{faces}", f"content-2-{faces}", options, "1")
+        return handoff.Request(digest, attempt, "A_B", "test", *extractions, options, iterations, handoff.now())
+
+    return make
+
+
+@pytest.fixture
+def put_request(store: Store, make_request: Callable[..., handoff.Request]) -> Callable[..., handoff.Request]:
+    """Writes requests where a worker reads them."""
+
+    def put(*args: int, **kwargs: int) -> handoff.Request:
+        request = make_request(*args, **kwargs)
+        store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(request))
+        return request
+
+    return put
+
+
+STAND_IN = """
+import json, os, pathlib, signal, sys, time
+
+mode, folder, uri = sys.argv[1:4]
+runs = pathlib.Path(folder, "runs")
+with runs.open("a") as file:
+    file.write(f"{uri} {os.getpid()}\\n")
+count = sum(line.startswith(uri + " ") for line in runs.read_text().splitlines())
+if mode == "words":
+    words = {"reason": "NO_FACES", "message": "There is no face.", "iteration": 3}
+    pathlib.Path(os.environ["FACEFOUNDRY_WORKER_TERMINATION_LOG"]).write_text(json.dumps(words) + chr(10))
+    sys.exit(65)
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if mode in ("hang", "stubborn"):
+    time.sleep(600)
+if mode == "interrupted twice":
+    sys.exit(75 if count <= 2 else 0)
+if mode == "killed once" and count == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.exit({"crash": 1, "interrupted": 75}.get(mode, 0))
+"""
+
+
+@pytest.fixture
+def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
+    """Makes local backends with a light worker that behaves as its mode says, or with the real one."""
+    script = tmp_path / "worker.py"
+    script.write_text(STAND_IN)
+    made: list[LocalBackend] = []
+
+    def make(mode: str | None, **settings: float) -> LocalBackend:
+        chosen = TrainerSettings(**{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
+        command = (sys.executable, str(script), mode, str(tmp_path)) if mode else None
+        made.append(LocalBackend(chosen, command) if command else LocalBackend(chosen))
+        return made[-1]
+
+    yield make
+    for backend in made:
+        backend.close()

@@ -1,0 +1,165 @@
+"""Augmentation against OpenCV's own warps on the same draws, and the laws of the draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from keras import ops
+from numpy.typing import NDArray
+
+from facefoundry.recipes import load
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer.worker import augmentation
+from services.trainer.worker.augmentation import Draws, Sampler
+
+
+def options(batch_size: int, **changes: float) -> TrainingOptions:
+    made = load("ffpp").training
+    made.batch_size = batch_size
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def natural(count: int) -> NDArray[np.uint8]:
+    """Pictures with the spectrum of photographs: blurred noise with a fine grain, full range."""
+    noise = np.random.default_rng(5).normal(size=(count, 256, 256, 3))
+    coarse = np.stack(
+        [cv2.GaussianBlur(picture, (0, 0), 12) * 24 + cv2.GaussianBlur(picture, (0, 0), 2) for picture in noise]
+    )
+    return np.clip(127 + 50 * coarse, 0, 255).astype(np.uint8)
+
+
+def numpy_draws(draws: Draws) -> Draws:
+    return Draws(*(np.asarray(ops.convert_to_numpy(tensor)) for tensor in draws))
+
+
+def by_opencv(crop: NDArray[np.uint8], draws: Draws, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The origin's two stages with a 256x256 picture in between, grey levels as float."""
+    matrix = cv2.getRotationMatrix2D((128, 128), float(draws.rotation[index]), float(draws.scale[index]))
+    matrix[:, 2] += draws.shift[index]
+    moved = cv2.warpAffine(crop.astype(np.float64), matrix, (256, 256), borderMode=cv2.BORDER_REPLICATE)
+    moved = moved[:, ::-1].copy() if draws.flip[index] else moved
+    line = np.linspace(48, 208, 5)
+    maps = [plain + draws.jitter[index, :, :, axis] for axis, plain in enumerate(np.meshgrid(line, line))]
+    wide = [cv2.resize(values, (80, 80))[8:72, 8:72].astype(np.float32) for values in maps]
+    warped = cv2.remap(moved, wide[0], wide[1], cv2.INTER_LINEAR)
+    regular = np.meshgrid(np.linspace(0, 64, 5), np.linspace(0, 64, 5))
+    similarity = least_squares_similarity(np.stack(maps, -1).reshape(-1, 2), np.stack(regular, -1).reshape(-1, 2))
+    return warped, cv2.warpAffine(moved, similarity, (64, 64))
+
+
+def least_squares_similarity(source: NDArray[Any], target: NDArray[Any]) -> NDArray[np.float64]:
+    """Rotation, scale and shift by plain linear least squares in their four unknowns."""
+    x, y = source.T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    (cos, sin, right, down), *_ = np.linalg.lstsq(rows, np.concatenate(target.T), rcond=None)
+    return np.array([[cos, -sin, right], [sin, cos, down]])
+
+
+def test_batches_equal_opencv_on_the_same_draws() -> None:
+    crops = natural(6)
+    before = crops.copy()
+    draws = Sampler(options(24), "a", len(crops)).draw(7)
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws)
+    assert np.array_equal(crops, before)
+    plain = numpy_draws(draws)
+    assert {False, True} == set(plain.flip.tolist())
+    differences: dict[str, list[NDArray[Any]]] = {"inputs": [], "targets": []}
+    for index in range(24):
+        warped, straight = by_opencv(crops[plain.faces[index]], plain, index)
+        differences["inputs"].append(np.abs(np.asarray(inputs[index]) * 255 - warped))
+        differences["targets"].append(np.abs(np.asarray(targets[index]) * 255 - straight))
+    for name, found in differences.items():
+        assert np.mean(found) <= 0.1, name
+        assert np.quantile(found, 0.99) <= 1.0, name
+
+
+def test_without_any_draw_the_target_is_the_central_square() -> None:
+    crops = natural(2)
+    still = options(2, rotation_degrees=0, zoom=0, shift=0, flip_probability=0, warp_sigma=0)
+    draws = Sampler(still, "a", 2).draw(0)
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws)
+    order = numpy_draws(draws).faces
+    even = crops[order][:, 48:208:5, 48:208:5]
+    assert np.allclose(np.asarray(targets)[:, ::2, ::2] * 255, even, atol=0.01)
+    # The warp's map is a resize with replicated ends, so its outermost points lie inside the square.
+    assert np.abs(np.asarray(inputs) - np.asarray(targets))[:, 8:56, 8:56].mean() < 0.02
+
+
+def test_another_margin_reads_another_square() -> None:
+    crops = natural(1)
+    still = options(1, rotation_degrees=0, zoom=0, shift=0, flip_probability=0, warp_sigma=0)
+    draws = Sampler(still, "a", 1).draw(0)
+    _, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, margin=64.0)
+    assert np.allclose(np.asarray(targets)[0] * 255, crops[0, 64:192:2, 64:192:2], atol=0.01)
+
+
+def test_draws_are_a_function_of_seed_side_and_iteration_only() -> None:
+    def drawn(seed: int, side: str, iteration: int) -> list[list[float]]:
+        draws = numpy_draws(Sampler(options(4, seed=seed), side, 9).draw(iteration))
+        return [np.ravel(values).tolist() for values in draws]
+
+    assert drawn(1, "a", 5) == drawn(1, "a", 5)
+    for other in (drawn(2, "a", 5), drawn(1, "b", 5), drawn(1, "a", 6)):
+        assert drawn(1, "a", 5)[5] != other[5]
+        assert drawn(1, "a", 5)[1] != other[1]
+
+
+def test_draws_have_the_recipes_distributions() -> None:
+    sampler = Sampler(options(1000), "a", 2000)
+    draws = [numpy_draws(sampler.draw(iteration)) for iteration in range(8)]
+    rotation, scale, shift, flip, jitter = (
+        np.concatenate([getattr(draw, name) for draw in draws])
+        for name in ("rotation", "scale", "shift", "flip", "jitter")
+    )
+    for values, low, high in ((rotation, -10, 10), (scale, 0.95, 1.05), (shift, -12.8, 12.8)):
+        assert low <= values.min() < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < values.max() <= high
+        assert abs(values.mean() - (low + high) / 2) < 0.02 * (high - low)
+        assert abs(values.std() - (high - low) / np.sqrt(12)) < 0.02 * (high - low)
+    assert abs(flip.mean() - 0.4) < 0.02
+    assert abs(jitter.mean()) < 0.05
+    assert abs(jitter.std() - 5) < 0.05
+    assert abs((np.abs(jitter) < 5).mean() - 0.6827) < 0.005
+    assert np.abs(np.corrcoef(jitter.reshape(len(jitter), -1).T) - np.eye(50)).max() < 0.06
+
+
+@pytest.mark.parametrize(("faces", "batch"), [(11, 4), (12, 4), (7, 7), (65, 64)])
+def test_an_epoch_shows_no_face_twice_and_drops_the_tail(faces: int, batch: int) -> None:
+    sampler = Sampler(options(batch), "b", faces)
+    batches = faces // batch
+    epochs = []
+    for epoch in range(4):
+        seen = np.concatenate([np.asarray(sampler.draw(epoch * batches + index).faces) for index in range(batches)])
+        assert len(set(seen.tolist())) == batches * batch
+        assert 0 <= seen.min() <= seen.max() < faces
+        epochs.append(seen.tolist())
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_fewer_faces_than_a_batch_are_drawn_with_replacement() -> None:
+    sampler = Sampler(options(64), "a", 3)
+    seen = np.concatenate([np.asarray(sampler.draw(iteration).faces) for iteration in range(20)])
+    assert len(seen) == 20 * 64
+    assert np.abs(np.bincount(seen, minlength=3) / len(seen) - 1 / 3).max() < 0.04
+
+
+def test_threefry_is_the_published_cipher() -> None:
+    assert [hex(int(word)) for word in augmentation.threefry((0, 0), ops.cast(0, "uint32"), 2)] == [
+        "0x6b200159",
+        "0x99ba4efe",
+    ]
+
+
+def test_packed_pixels_hold_blue_green_and_red() -> None:
+    crops = np.zeros((1, 256, 256, 3), np.uint8)
+    crops[0, 0, 1] = 1, 2, 3
+    packed = augmentation.pack(crops)
+    assert packed.dtype == np.int32
+    assert packed.shape == (65536,)
+    assert packed[:3].tolist() == [0, 1 + 2 * 256 + 3 * 65536, 0]

@@ -1,0 +1,49 @@
+"""Losses in a bounded number of points."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from services.trainer.worker.history import MOST_POINTS, History
+
+
+def losses(count: int) -> np.ndarray:
+    return np.random.default_rng(1).uniform(size=(count, 2)).astype(np.float32)
+
+
+def filled(values: np.ndarray, piece: int) -> History:
+    history = History()
+    for start in range(0, len(values), piece):
+        history.add(min(start + piece, len(values)), values[start : start + piece])
+    return history
+
+
+def test_few_iterations_are_kept_one_by_one() -> None:
+    values = losses(MOST_POINTS)
+    history = filled(values, 7)
+    assert [point[0] for point in history.points] == list(range(1, MOST_POINTS + 1))
+    assert np.allclose([point[1:] for point in history.points], values)
+
+
+@pytest.mark.parametrize("count", [501, 502, 1000, 1001, 3000, 10_007])
+def test_many_become_means_over_equal_stretches(count: int) -> None:
+    values = losses(count)
+    history = filled(values, 64)
+    assert MOST_POINTS / 2 <= len(history.points) <= MOST_POINTS
+    assert [point[0] for point in history.points] == [history.stride * (k + 1) for k in range(len(history.points))]
+    whole = len(history.points) * history.stride
+    means = values[:whole].reshape(-1, history.stride, 2).mean(axis=1)
+    assert np.allclose([point[1:] for point in history.points], means, atol=1e-6)
+    assert history.count == count - whole
+
+
+def test_calls_and_resumes_change_nothing() -> None:
+    values = losses(2345)
+    assert filled(values, 1) == filled(values, 1024)
+    begun = filled(values[:1001], 100)
+    resumed = History.from_json(json.loads(json.dumps(begun.to_json())))
+    resumed.add(2345, values[1001:])
+    assert resumed == filled(values, 64)

@@ -1,0 +1,199 @@
+"""The compiled loop against steps made by hand, and its promise of bit-equal results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from facefoundry.errors import Unusable
+from facefoundry.model.network import Architecture, Network, build
+from facefoundry.model.weights import Tensors
+from facefoundry.recipes import load
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer.worker import loop
+from services.trainer.worker.loop import Pace, Training
+
+Snapshot = tuple[int, Tensors, Tensors]
+
+
+def options() -> TrainingOptions:
+    made = load("preview").training
+    made.ClearField("encoder_filters")
+    made.ClearField("decoder_filters")
+    made.encoder_filters.extend([4, 4, 8, 8])
+    made.decoder_filters.extend([8, 4, 4])
+    made.bottleneck = made.upscale_filters = 8
+    made.batch_size = 4
+    made.learning_rate = 1e-3
+    made.seed = 11
+    return made
+
+
+def make_training(draw_faces: Any, **changes: float) -> Training:
+    made = options()
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return Training(made, {"a": draw_faces(10, 1), "b": draw_faces(7, 2)})
+
+
+def snapshot(training: Training) -> Snapshot:
+    return training.iteration, training.network.tensors(), training.moments()
+
+
+def assert_equal(first: Snapshot, second: Snapshot) -> None:
+    assert first[0] == second[0]
+    for one, other in zip(first[1:], second[1:], strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def training(draw_faces: Any) -> Training:
+    loop.configure()
+    return make_training(draw_faces)
+
+
+@pytest.fixture
+def fresh(training: Training) -> Iterator[Training]:
+    """The module's training, put back to its beginning, because compiling one takes seconds."""
+    training.restore(
+        0,
+        build(Architecture.of(training.options), training.options.seed).tensors(),
+        {name: np.zeros_like(tensor) for name, tensor in training.moments().items()},
+    )
+    yield training
+
+
+def reference(training: Training) -> tuple[Network, dict[str, Any]]:
+    """The same fresh network as two Keras models, each with an Adam of its own."""
+    network = build(Architecture.of(training.options), training.options.seed)
+    models = {}
+    for side in ("a", "b"):
+        faces = keras.Input((64, 64, 3))
+        models[side] = keras.Model(faces, network.decoder(side)(network.encoder(faces)))
+        optimizer = keras.optimizers.Adam(
+            training.options.learning_rate, training.options.beta_1, training.options.beta_2, training.options.epsilon
+        )
+        models[side].compile(optimizer, "mean_absolute_error", jit_compile=False)
+        optimizer.build(models[side].trainable_variables)
+    return network, models
+
+
+def test_fifty_losses_are_those_of_plain_train_on_batch(fresh: Training) -> None:
+    network, models = reference(fresh)
+    expected = []
+    for iteration in range(50):
+        row = []
+        for order, side in enumerate(("a", "b")):
+            models[side].optimizer.iterations.assign(2 * iteration + order)
+            inputs, targets = fresh.batch(side, iteration)
+            row.append(float(models[side].train_on_batch(inputs, targets)))
+        expected.append(row)
+    losses = fresh.run(50)
+    assert np.abs(losses - expected).max() <= 1e-4
+    assert losses[-1].mean() < losses[0].mean()
+    expected_weights = network.tensors()
+    for name, tensor in fresh.network.tensors().items():
+        assert np.abs(tensor - expected_weights[name]).max() <= 1e-3, name
+
+
+def test_the_encoder_moves_on_a_then_on_b_with_one_count_of_steps(fresh: Training) -> None:
+    begin = fresh.network.tensors()
+    network, models = reference(fresh)
+    fresh.run(1)
+    after = fresh.network.tensors()
+    for order, side in enumerate(("a", "b")):
+        models[side].optimizer.iterations.assign(order)
+        models[side].train_on_batch(*fresh.batch(side, 0))
+    for name, tensor in network.tensors().items():
+        assert np.allclose(after[name], tensor, atol=1e-6), name
+    # Adam's first step is as long as the rate; B's is corrected as a second one, so it is shorter.
+    rate, first_step = fresh.options.learning_rate, {}
+    for side in ("a", "b"):
+        change = np.abs(after[f"decoder_{side}/output/bias"] - begin[f"decoder_{side}/output/bias"])
+        first_step[side] = np.median(change) / rate
+    second_step = np.sqrt(1 - 0.999**2) / (1 - 0.5**2) * 0.5 / np.sqrt(1 - 0.999)
+    assert first_step["a"] == pytest.approx(1.0, rel=1e-2)
+    assert first_step["b"] == pytest.approx(second_step, rel=1e-2)
+
+
+def test_each_side_has_moments_of_its_own_for_the_encoder(fresh: Training) -> None:
+    fresh.run(1)
+    moments = fresh.moments()
+    assert not np.allclose(
+        moments["moments/a/encoder/conv_1/kernel/first"], moments["moments/b/encoder/conv_1/kernel/first"]
+    )
+    assert not any(name.startswith("moments/a/decoder_b") for name in moments)
+
+
+def test_iterations_in_one_call_or_in_many_give_bit_equal_results(fresh: Training) -> None:
+    start = snapshot(fresh)
+    whole = fresh.run(7)
+    expected = snapshot(fresh)
+    fresh.restore(*start)
+    pieces = np.concatenate([fresh.run(steps) for steps in (1, 4, 2)])
+    assert np.array_equal(whole, pieces)
+    assert_equal(expected, snapshot(fresh))
+
+
+def test_a_resumed_training_equals_an_unbroken_one_bit_for_bit(fresh: Training, draw_faces: Any) -> None:
+    fresh.run(3)
+    saved = snapshot(fresh)
+    losses = fresh.run(4)
+    expected = snapshot(fresh)
+    resumed = make_training(draw_faces)
+    resumed.restore(*saved)
+    assert np.array_equal(resumed.run(4), losses)
+    assert_equal(expected, snapshot(resumed))
+
+
+def test_a_state_of_another_network_is_refused(fresh: Training) -> None:
+    _, weights, moments = snapshot(fresh)
+    with pytest.raises(Unusable):
+        fresh.restore(1, {}, moments)
+    moments.popitem()
+    with pytest.raises(Unusable):
+        fresh.restore(1, weights, moments)
+    assert fresh.iteration == 0
+
+
+def test_a_training_that_diverges_says_so(fresh: Training) -> None:
+    weights = fresh.network.tensors()
+    weights["encoder/dense_1/kernel"][:] = np.nan
+    fresh.restore(5, weights, fresh.moments())
+    with pytest.raises(Unusable, match="iteration 6") as caught:
+        fresh.run(3)
+    assert caught.value.reason == "DIVERGED"
+
+
+def test_the_pace_grows_to_calls_of_the_wanted_length() -> None:
+    pace = Pace(5.0)
+    steps = pace.next(10_000)
+    assert steps == 1
+    pace.done(steps, 30.0)
+    made = []
+    for _ in range(6):
+        steps = pace.next(10_000)
+        pace.done(steps, steps * 0.05)
+        made.append(steps)
+    assert made == [1, 4, 16, 64, 100, 100]
+    assert pace.next(7) == 7
+
+
+def test_a_slow_training_makes_one_iteration_a_call() -> None:
+    pace = Pace(5.0)
+    for _ in range(3):
+        assert pace.next(100) == 1
+        pace.done(1, 12.0)
+
+
+def test_a_call_is_never_longer_than_the_buffer_of_losses() -> None:
+    pace = Pace(5.0)
+    for _ in range(10):
+        steps = pace.next(10_000)
+        pace.done(steps, steps * 1e-4)
+    assert steps == loop.MOST_STEPS

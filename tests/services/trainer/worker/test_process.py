@@ -1,0 +1,145 @@
+"""The worker as a real process against a real store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facefoundry.model import network, weights
+from facefoundry.settings import StoreSettings
+from facefoundry.storage import manifest
+from facefoundry.storage.store import Store
+from services.trainer import handoff
+from services.trainer.handoff import ExitCode, Request, Status
+from services.trainer.worker import loop
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
+    """Starts workers; none survives the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(uri: str, environ: Mapping[str, str] | None = None, **settings: object) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
+            "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
+            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(tmp_path / "last-words"),
+            "FACEFOUNDRY_WORKER_STATUS_SECONDS": "0.2",
+            **{f"FACEFOUNDRY_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
+            **(environ or {}),
+        }
+        processes.append(subprocess.Popen([sys.executable, "-m", "services.trainer.worker", uri], env=environment))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def last_words(folder: Path) -> dict[str, Any]:
+    lines = (folder / "last-words").read_text().splitlines()
+    assert len(lines) == 1
+    return dict(json.loads(lines[0]))
+
+
+def uri_of(store: Store, request: Request) -> str:
+    return store.uri(handoff.request_key(request.prefix))
+
+
+def read_status(store: Store, request: Request) -> Status:
+    return handoff.from_json(Status, store.get_bytes(handoff.status_key(request.prefix)))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_stopped_by_sigterm_goes_on_to_the_model_of_an_unbroken_training(
+    store: Store, spawn: Spawn, put_request: Callable[..., Request], draw_faces: Callable[..., Any], tmp_path: Path
+) -> None:
+    request = put_request(iterations=120)
+    first = spawn(uri_of(store, request), id="first", call_seconds=0.2)
+    wait_for(lambda: store.exists(handoff.status_key(request.prefix)) and read_status(store, request).iteration > 0)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == ExitCode.INTERRUPTED
+    words = last_words(tmp_path)
+    stopped = read_status(store, request)
+    assert words["reason"] == "INTERRUPTED"
+    assert 0 < words["iteration"] == stopped.iteration == stopped.checkpoint_iteration < 120
+
+    second = spawn(uri_of(store, request), id="second")
+    assert second.wait(120) == ExitCode.DONE
+    assert last_words(tmp_path)["reason"] == "DONE"
+    model = manifest.load(store, request.model_prefix)
+    assert model.info["pair_id"] == "A_B"
+    assert model.info["iterations"] == 120
+    assert [point[0] for point in model.info["losses"]] == list(range(1, 121))
+    trained = network.load(manifest.read_part(store, model.part("weights.safetensors")))
+    assert weights.content_digest(trained.tensors()) == model.content_digest
+    status = read_status(store, request)
+    assert status.worker == "second"
+    assert status.iteration == status.iterations == 120
+    assert all(store.get_bytes(preview.key).startswith(b"\xff\xd8") for preview in status.previews)
+    assert list(store.list(handoff.attempts_prefix(request.prefix))) == []
+
+    loop.configure()
+    unbroken = loop.Training(request.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
+    unbroken.run(120)
+    assert weights.content_digest(unbroken.network.tensors()) == model.content_digest
+
+
+def test_bad_input_is_told_by_exit_code_and_last_words(
+    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = put_request()
+    store.delete(store.list(request.extraction_b))
+    assert spawn(uri_of(store, request)).wait(90) == ExitCode.BAD_INPUT
+    words = last_words(tmp_path)
+    assert words["reason"] == "NOT_COMMITTED"
+    assert request.extraction_b in words["message"]
+
+
+def test_a_request_that_is_none_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
+    prefix = "trainings/" + "0" * 40
+    store.put_bytes(f"{prefix}/request.json", b"{}")
+    assert spawn(store.uri(f"{prefix}/request.json")).wait(30) == ExitCode.BAD_INPUT
+    assert last_words(tmp_path)["reason"] == "REQUEST"
+
+
+def test_a_worker_whose_store_is_gone_asks_to_be_run_again(store: Store, spawn: Spawn, tmp_path: Path) -> None:
+    uri = store.uri("trainings/" + "0" * 40 + "/request.json")
+    dead = {"FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1", "FACEFOUNDRY_STORE_ATTEMPTS": "1"}
+    assert spawn(uri, dead).wait(30) == ExitCode.INTERRUPTED
+    assert last_words(tmp_path)["reason"] == "STORE_UNAVAILABLE"
+
+
+def test_a_worker_whose_parent_is_gone_does_nothing(store: Store, spawn: Spawn, tmp_path: Path) -> None:
+    uri = store.uri("trainings/" + "0" * 40 + "/request.json")
+    assert spawn(uri, parent=1).wait(30) == ExitCode.INTERRUPTED
+    assert not (tmp_path / "last-words").exists()
+
+
+def test_a_worker_without_progress_ends_as_interrupted(
+    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = put_request()
+    assert spawn(uri_of(store, request), idle_seconds=0.5).wait(60) == ExitCode.INTERRUPTED
+    assert last_words(tmp_path)["reason"] == "IDLE"
