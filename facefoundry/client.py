@@ -95,6 +95,11 @@ class Client:
         for stream in streams:
             stream.cancel()
 
+    def raise_if_stopped(self) -> None:
+        """Raise Cancelled after `stop`."""
+        if self._stopped.is_set():
+            raise Cancelled("The client was stopped.")
+
     def info(self, service: str, timeout_seconds: float = 10.0) -> info_pb2.GetInfoResponse:
         """What a service says of itself; asked once, without patience."""
         stub = info_pb2_grpc.InfoServiceStub(self._channels[service])
@@ -192,12 +197,11 @@ class Client:
                 waiting.after(from_rpc_error(error, self._addresses[service]))
 
     def _stream(self, method: Any, request: Message) -> Iterator[Any]:
-        if self._stopped.is_set():
-            raise Cancelled("The client was stopped.")
         stream = method(request)
         with self._lock:
             self._streams.add(stream)
         try:
+            self.raise_if_stopped()
             yield from stream
         finally:
             stream.cancel()
@@ -209,6 +213,7 @@ class Client:
     ) -> Answer:
         waiting = _Waiting(self._patience_seconds, self._stopped)
         while True:
+            self.raise_if_stopped()
             try:
                 return method(request, timeout=timeout)
             except grpc.RpcError as error:

@@ -1,7 +1,8 @@
 """Child processes with time and memory limits, for work on hostile media. It knows nothing of what the work is.
 
 A module-level generator function runs in a child; its arguments and what it yields are JSON values, its errors are
-ours. The child has no credentials, and neither side unpickles anything. The caller does all object storage.
+ours. The child's environment has no credentials, and neither side unpickles anything. The caller does all object
+storage.
 
     parent: Sandbox.run ── request line ──> child: call the function
             next()      <── one line per yielded message; the child waits while the pipe is full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -344,6 +345,6 @@ def _interrupt(*_: object) -> None:
 
 
 def _run_name(name: str | None, out: Path) -> str:
-    proposal = name or "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in out.resolve().name)
+    proposal = name or re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).lstrip("._-")[:63] or "run"
     keys.run(proposal)
     return proposal

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facefoundry.dataset.plan import Pair, pairs_of
 from facefoundry.errors import InvalidInput
+from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
@@ -17,6 +18,8 @@ from facefoundry.storage.store import Store
 __all__ = ["RECORD", "download", "find_models", "upload"]
 
 RECORD = "model.json"
+WEIGHTS = "weights.safetensors"
+_FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 
@@ -72,6 +75,8 @@ def download(store: Store, model_uri: str, folder: Path) -> Manifest:
 def upload(store: Store, folder: Path) -> str:
     """Bring a model from disk into the store and return its URI; one that is there already is not sent again.
 
+    Its prefix holds the digest of the weights, so a folder can never stand in for another model of this store.
+
     Raises:
         InvalidInput: the folder is not a whole model.
     """
@@ -80,21 +85,26 @@ def upload(store: Store, folder: Path) -> str:
         if record["format"] != _FORMAT:
             raise ValueError(f"format {record['format']!r}")
         fields = record["manifest"]
-        uri = keys.uri(store.bucket, record["prefix"])
-        prefix = store.prefix_of(uri, "models", "model")
-        parts = tuple(Part(**part) for part in fields["parts"])
+        parts = tuple(Part(**part) for part in fields["parts"] if part["name"] in _FILES)
         model = Manifest(**{**fields, "parts": parts})
+        iterations = int(model.info["iterations"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{folder / RECORD} is not a model's record: {error}.", reason="BAD_MODEL") from error
+    for part in parts:
+        if not _is(folder / part.name, part):
+            raise InvalidInput(f"{folder / part.name} is missing or not what {RECORD} says.", reason="BAD_MODEL")
+    prefix = keys.model(keys.digest_of({"imported": _content(folder)}), iterations)
     if manifest.load_if_committed(store, prefix) is None:
-        put = []
-        for part in model.parts:
-            path = folder / part.name
-            if not _is(path, part):
-                raise InvalidInput(f"{path} is missing or not what {RECORD} says.", reason="BAD_MODEL")
-            put.append(manifest.put_part(store, prefix, part.name, path))
-        manifest.commit(store, prefix, replace(model, parts=tuple(put)))
-    return uri
+        put = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in parts)
+        info = {**model.info, "previews": []}
+        manifest.commit(store, prefix, replace(model, parts=put, content_digest=_content(folder), info=info))
+    return store.uri(prefix)
+
+
+def _content(folder: Path) -> str:
+    """Content digest of a folder's weights; what its record says of them is not believed."""
+    tensors, _ = weights.from_bytes((folder / WEIGHTS).read_bytes(), weights.NETWORK_FORMAT)
+    return weights.content_digest(tensors)
 
 
 def _is(path: Path, part: Part) -> bool:

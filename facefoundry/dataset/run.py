@@ -22,7 +22,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
-from facefoundry.errors import Cancelled, FaceFoundryError
+from facefoundry.errors import Cancelled, FaceFoundryError, Unavailable
 from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2, recipe_pb2
@@ -97,6 +97,7 @@ class DatasetRun:
         self._stages = stages.Stages(client, store, recipe, self._layout, record, on_event)
         self._clips: Mapping[str, Clip] = {}
         self._next_note = 0.0
+        self._note_lock = threading.Lock()
 
     def run(
         self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
@@ -128,7 +129,7 @@ class DatasetRun:
                     ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                     for future in ended:
                         self._end(running.pop(future), future.exception())
-            except KeyboardInterrupt:
+            except BaseException:
                 self._client.stop()
                 for future in running:
                     future.cancel()
@@ -157,24 +158,21 @@ class DatasetRun:
             try:
                 for future in futures:
                     future.result()
-            except KeyboardInterrupt:
+            except BaseException:
                 self._client.stop()
+                for future in futures:
+                    future.cancel()
                 raise
         return failed
 
     def convert_one(self, clip: Clip, model: Path, pair: Pair, *, swap_model: bool) -> FakeRecord:
         """Put the other side's face of a model on one clip, which was trained as A, or as B with `swap_model`."""
         source_id, side = (pair.a, common_pb2.SIDE_B) if swap_model else (pair.b, common_pb2.SIDE_A)
-        noted = PairRecord(pair.id, pair.a, pair.b, state="running")
         fake = FakeRecord(f"{clip.id}_{source_id}", clip.id, source_id)
-        noted.fakes.append(fake)
-        self._record.pairs.append(noted)
         target = self._stages.sequence(clip, self._frame_rate, self._keep_faces)
         unseen = stages.Sequence(source_id, "", extractor_pb2.Extraction(), [])
         self._stages.convert(fake, models.upload(self._store, model), side, target, unseen)
         self._stages.transcode(target)
-        noted.state = "done"
-        self._note(always=True)
         return fake
 
     def _end(self, work: _Work, error: BaseException | None) -> None:
@@ -204,12 +202,13 @@ class DatasetRun:
             if not always and time.monotonic() < self._next_note:
                 return
             self._next_note = time.monotonic() + _NOTE_SECONDS
-        data = self._record.write(self._layout.report())
-        self._on_record()
         try:
+            with self._note_lock:
+                data = self._record.write(self._layout.report())
+                self._on_record()
             self._store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
-        except FaceFoundryError as error:
-            self._on_event(Event(self._record.name, "record", "failed", message=error.message))
+        except (FaceFoundryError, OSError) as error:
+            self._on_event(Event(self._record.name, "record", "failed", message=str(error)))
 
     def _pair(self, work: _Work) -> None:
         """All stages of one pair, in order."""
@@ -238,6 +237,7 @@ class DatasetRun:
 
         def extract() -> stages.Sequence:
             with self._extracting:
+                self._client.raise_if_stopped()
                 return self._stages.sequence(self._clips[name], self._frame_rate, self._keep_faces)
 
         return self._share(("sequence", name), extract)
@@ -249,9 +249,11 @@ class DatasetRun:
 
         def transcode() -> None:
             with self._converting:
+                self._client.raise_if_stopped()
                 self._stages.transcode(target)
 
         with self._converting:
+            self._client.raise_if_stopped()
             self._stages.convert(fake, model_uri, side, target, source)
         self._share(("real", target.id), transcode)
         if self._recipe.extraction.identity:
@@ -268,6 +270,9 @@ class DatasetRun:
             try:
                 future.set_result(make())
             except BaseException as error:
+                if isinstance(error, Unavailable):
+                    with self._once_lock:
+                        del self._once[key]  # it may answer when the next pair asks
                 future.set_exception(error)
                 raise
         result: T = future.result()

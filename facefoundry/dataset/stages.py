@@ -20,7 +20,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
-from facefoundry.errors import Cancelled, NotFound, Unusable
+from facefoundry.errors import Cancelled, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
@@ -30,6 +30,13 @@ from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2,
 __all__ = ["Sequence", "Stages"]
 
 Counts = Callable[[int, int], None]
+
+# A trainer that was restarted may have lost its jobs; asking again resumes them.
+_LOST_JOBS = 5
+_WAITING = {
+    trainer_pb2.TRAINING_STATE_QUEUED: "queued",
+    trainer_pb2.TRAINING_STATE_STALLED: "its worker has said nothing for a while",
+}
 
 
 @dataclass(frozen=True)
@@ -93,22 +100,30 @@ class Stages:
             recipe=self.recipe,
         )
         with self._stage(pair.id, "train", "iterations") as (counts, _):
-            started = self.client.start_training(request)
-            training = started
-            for training in self.client.watch_training(started.uri):
-                self._note_training(pair, training)
-                state = "waiting" if training.state == trainer_pb2.TRAINING_STATE_QUEUED else "running"
-                counts(training.iteration, training.iterations)
-                if state == "waiting" or training.state == trainer_pb2.TRAINING_STATE_STALLED:
-                    word = trainer_pb2.TrainingState.Name(training.state).removeprefix("TRAINING_STATE_").lower()
-                    self._tell(pair.id, "train", state, training.iteration, training.iterations, "iterations", word)
+            training = self._follow(pair, request, counts)
+            for _ in range(_LOST_JOBS):
+                if training.failure.reason != "JOB_LOST":
+                    break
+                training = self._follow(pair, request, counts)
             if training.state == trainer_pb2.TRAINING_STATE_FAILED:
                 raise Unusable(training.failure.message, reason=training.failure.reason, resource=training.uri)
             if training.state == trainer_pb2.TRAINING_STATE_CANCELLED:
-                raise Cancelled(
-                    "The training was cancelled; run the same command to go on.", reason="TRAINING_CANCELLED"
-                )
+                message = "The training was cancelled; run the same command to go on."
+                raise Cancelled(message, reason="TRAINING_CANCELLED")
         return training.model_uri
+
+    def _follow(
+        self, pair: PairRecord, request: trainer_pb2.StartTrainingRequest, counts: Counts
+    ) -> trainer_pb2.Training:
+        """Start a training and watch it to its end."""
+        training = self.client.start_training(request)
+        for training in self.client.watch_training(training.uri):  # noqa: B020 (the stream starts from its name)
+            self._note_training(pair, training)
+            counts(training.iteration, training.iterations)
+            word = _WAITING.get(training.state)
+            if word:
+                self._tell(pair.id, "train", "waiting", training.iteration, training.iterations, "iterations", word)
+        return training
 
     def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
         """Bring a model to the dataset's folders, and its losses and previews to the record."""
@@ -119,10 +134,7 @@ class Stages:
                 relative = f"{pair.id}/preview-{int(preview['iteration']):07d}.jpg"
                 path = self.layout.report() / relative
                 path.parent.mkdir(exist_ok=True)
-                try:
-                    path.write_bytes(self.store.get_bytes(str(preview["key"])))
-                except NotFound:
-                    break  # a model from elsewhere comes without its training's pictures
+                path.write_bytes(self.store.get_bytes(str(preview["key"])))
                 previews.append({"iteration": int(preview["iteration"]), "file": relative})
         with self.record.lock:
             pair.training.model_uri = model_uri

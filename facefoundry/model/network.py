@@ -22,7 +22,7 @@ from facefoundry.model import weights
 __all__ = ["FACE_SIZE", "FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
 
 FACE_SIZE = 64
-FORMAT = "facefoundry.weights/1"
+FORMAT = weights.NETWORK_FORMAT
 
 SideName = Literal["a", "b"]
 SIDES: tuple[SideName, SideName] = ("a", "b")

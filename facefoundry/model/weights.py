@@ -19,9 +19,12 @@ from safetensors.numpy import save as save_tensors
 
 from facefoundry.errors import Unusable
 
-__all__ = ["Tensors", "content_digest", "from_bytes", "to_bytes"]
+__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "to_bytes"]
 
 Tensors = dict[str, NDArray[Any]]
+
+NETWORK_FORMAT = "facefoundry.weights/1"
+"""Format word of the three networks' weights."""
 
 _KEY = "facefoundry"
 _LENGTH_BYTES = 8

@@ -35,6 +35,7 @@ __all__ = [
 FORMAT = "facefoundry.manifest/1"
 _NAME = "manifest.json"
 _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[A-Za-z0-9.]+)?")
+_PART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {".json": "application/json", ".mp4": "video/mp4", ".jpg": "image/jpeg", ".tar": "application/x-tar"}
 
 
@@ -148,8 +149,8 @@ def load(store: Store, prefix: str) -> Manifest:
         fields = {name: record[name] for name in Manifest.__dataclass_fields__}
         parts = tuple(Part(**part) for part in record["parts"])
         for part in parts:
-            if not part.key.startswith(prefix + "/"):
-                raise ValueError(f"part {part.key!r} lies outside")
+            if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
+                raise ValueError(f"part {part.name!r} at {part.key!r} lies outside")
         return Manifest(**{**fields, "parts": parts})
     except (ValueError, KeyError, TypeError) as error:
         raise DataLoss(

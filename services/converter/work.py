@@ -109,7 +109,7 @@ class Work:
             messages.close()  # type: ignore[attr-defined]
 
     def _put(self, plan: Plan, made: Path, message: dict[str, Any]) -> Part:
-        path = Path(message["path"])
+        path = made / Path(message["path"]).name  # the child names the file, never the folder
         part = manifest.put_part(self._store, plan.prefix, message["part"], path)
         path.unlink()
         return part

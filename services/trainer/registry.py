@@ -97,6 +97,8 @@ class Registry:
                 if done and same and training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED:
                     return training
                 return self._begin(replace(wanted, attempt=present.attempt + 1))
+            if not same and self._backend.get(job_name(present)) is None:
+                return self._begin(replace(wanted, attempt=present.attempt + 1))
             if not same:
                 raise Conflict(
                     f"This training is running for {present.iterations} iterations. "
@@ -143,8 +145,8 @@ class Registry:
             training = self._describe(request)
             if training.state in ENDED:
                 return training
-            self._backend.cancel(job_name(request))
             self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
+            self._backend.cancel(job_name(request))
             return self._describe(request)
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +163,8 @@ class LocalBackend(TrainingBackend):
                 running += 1
 
     def _spawn(self, entry: _Entry) -> None:
-        self._words_file(entry).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._words_file(entry).unlink()
         settings = self._settings
         environment = {
             "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
@@ -173,13 +174,15 @@ class LocalBackend(TrainingBackend):
             "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
             "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._words_file(entry)),
         }
-        entry.process = subprocess.Popen(
-            [*self._command, entry.request_uri],
-            env=environment,
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = [*self._command, entry.request_uri]
+        try:
+            entry.process = subprocess.Popen(
+                command, env=environment, cwd=_ROOT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            _log.warning("worker_not_started", job=entry.name, detail=str(error))
+            self._ended(entry, ExitCode.INTERRUPTED)
+            return
         entry.state, entry.exit_code = JobState.RUNNING, None
         _log.event("worker_started", job=entry.name, pid=entry.process.pid, restarts=entry.restarts)
 

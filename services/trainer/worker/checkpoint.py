@@ -186,9 +186,13 @@ def find_newest(store: Store, request: Request) -> State | None:
 
 def _candidates(store: Store, request: Request) -> Iterator[tuple[int, str, Callable[[], State]]]:
     for prefix in _committed(store, f"{attempts_prefix(request.prefix)}/"):
-        found = manifest.load_if_committed(store, prefix)
-        for part in found.parts if found else ():
-            iteration = int(part.name.partition(".")[0])
+        try:
+            found = manifest.load_if_committed(store, prefix)
+            parts = [(int(part.name.partition(".")[0]), part) for part in (found.parts if found else ())]
+        except (DataLoss, ValueError) as error:
+            _log.warning("checkpoint_unusable", key=prefix, detail=str(error))
+            continue
+        for iteration, part in parts:
             if iteration <= request.iterations:
                 yield iteration, part.key, lambda part=part: _read_checkpoint(store, part)  # type: ignore[misc]
     for prefix in _committed(store, f"models/{request.training}/"):

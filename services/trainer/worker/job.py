@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from facefoundry.errors import FaceFoundryError, Interrupted
@@ -99,6 +100,8 @@ class Job:
         state = self._state(training)
         checkpoint.commit_model(self._store, request, state, training.network.to_bytes(), inputs)
         self._report(training, 0.0)
+        with suppress(FaceFoundryError):  # the model is there: a checkpoint that failed no longer matters
+            self._checkpoints.finish()
         checkpoint.delete_all(self._store, request)
 
     def _done_elsewhere(self) -> bool:

@@ -1,0 +1,113 @@
+"""Models as folders, also ones from strangers."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from facefoundry.dataset import models
+from facefoundry.errors import InvalidInput
+from facefoundry.model import weights
+from facefoundry.storage import keys, manifest
+
+OPTIMIZER = b"moments"
+
+
+def _weights(value):
+    return weights.to_bytes({"encoder/kernel": np.full(4, value, np.float32)}, {"format": weights.NETWORK_FORMAT})
+
+
+def _trained(store, value=1.0):
+    """A committed model as a worker leaves it."""
+    prefix = keys.model("a" * 40, 300)
+    parts = tuple(
+        manifest.put_part(store, prefix, name, data)
+        for name, data in (("weights.safetensors", _weights(value)), ("optimizer.safetensors", OPTIMIZER))
+    )
+    digest = weights.content_digest(weights.from_bytes(_weights(value), weights.NETWORK_FORMAT)[0])
+    info = {"iterations": 300, "previews": [{"iteration": 1, "key": "trainings/x"}]}
+    record = manifest.Manifest("model", {"content_a": "x"}, {}, parts, info, digest)
+    manifest.commit(store, prefix, record)
+    return store.uri(prefix), record
+
+
+@pytest.fixture
+def folder(store, tmp_path):
+    """A model on disk."""
+    uri, _ = _trained(store)
+    models.download(store, uri, tmp_path / "a_b")
+    return tmp_path / "a_b"
+
+
+def _edit(folder, change):
+    record = json.loads((folder / models.RECORD).read_text())
+    change(record["manifest"])
+    (folder / models.RECORD).write_text(json.dumps(record))
+
+
+def test_a_model_goes_to_disk_and_back_with_its_weights_and_content(store, folder):
+    back = manifest.load(store, store.prefix_of(models.upload(store, folder), "models"))
+    assert manifest.read_part(store, back.part("weights.safetensors")) == _weights(1.0)
+    assert back.content_digest == _trained(store)[1].content_digest
+    assert back.inputs == {"content_a": "x"}
+    assert back.info["previews"] == []
+
+
+def test_uploading_twice_changes_nothing(store, folder):
+    first = models.upload(store, folder)
+    before = list(store.list(""))
+    assert models.upload(store, folder) == first
+    assert list(store.list("")) == before
+
+
+def test_changed_weights_are_refused(store, folder):
+    (folder / "weights.safetensors").write_bytes(_weights(2.0))
+    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or not what"):
+        models.upload(store, folder)
+
+
+def test_a_record_that_claims_another_models_digest_is_not_believed(store, folder):
+    stranger = _weights(2.0)
+    (folder / "weights.safetensors").write_bytes(stranger)
+
+    def claim(record):
+        part = next(part for part in record["parts"] if part["name"] == "weights.safetensors")
+        part |= {"sha256": hashlib.sha256(stranger).hexdigest(), "size": len(stranger)}
+
+    _edit(folder, claim)
+    uri = models.upload(store, folder)
+    trained_uri, trained = _trained(store)
+    assert uri != trained_uri
+    assert manifest.load(store, store.prefix_of(uri, "models")).content_digest != trained.content_digest
+
+
+def test_parts_outside_the_folder_are_left_alone(store, folder):
+    (folder.parent / "other.json").write_text("mine")
+    _edit(folder, lambda record: record["parts"].append({**record["parts"][0], "name": "../other.json"}))
+    back = manifest.load(store, store.prefix_of(models.upload(store, folder), "models"))
+    assert {part.name for part in back.parts} == {"weights.safetensors", "optimizer.safetensors"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}'])
+def test_a_record_that_is_none_is_refused(store, folder, text):
+    (folder / models.RECORD).write_text(text)
+    with pytest.raises(InvalidInput, match="is not a model's record"):
+        models.upload(store, folder)
+
+
+def test_models_are_found_below_a_folder_a_dataset_and_the_originals_layout(tmp_path):
+    for place in (
+        "plain/a_b",
+        "nested/c_d/models",
+        "dataset/manipulated_sequences/Deepfakes/models/e_f",
+        "plain/notes",
+    ):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / models.RECORD).touch()
+    assert [pair.id for pair in models.find_models(tmp_path / "plain")] == ["a_b"]
+    assert [pair.id for pair in models.find_models(tmp_path / "plain" / "a_b")] == ["a_b"]
+    assert [pair.id for pair in models.find_models(tmp_path / "nested")] == ["c_d"]
+    assert [pair.id for pair in models.find_models(tmp_path / "dataset")] == ["e_f"]
+    with pytest.raises(InvalidInput, match="holds no models"):
+        models.find_models(tmp_path)
