@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
-import tarfile
 from pathlib import Path
 from typing import Any
 
+from facefoundry import archive
 from facefoundry.dataset.ffpp_layout import MASKS, Layout
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
@@ -51,7 +50,7 @@ def faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> 
     folder, count = layout.faces(sequence), 0
     for part in extraction.parts:
         if part.name.startswith("faces-"):
-            for name, data in _members(manifest.read_part(store, part)):
+            for name, data in archive.unpack(manifest.read_part(store, part)).items():
                 if _FACE.fullmatch(name):
                     (folder / name).write_bytes(data)
                     count += 1
@@ -68,7 +67,7 @@ def samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[i
         Frame number to view name (empty for an extraction) to path relative to the report's folder.
     """
     found: dict[int, dict[str, str]] = {}
-    for member, data in _members(manifest.read_part(store, record.part("samples.tar"))):
+    for member, data in archive.unpack(manifest.read_part(store, record.part("samples.tar"))).items():
         match = _JPEG.fullmatch(member)
         if match is None:
             continue
@@ -79,13 +78,6 @@ def samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[i
         path.write_bytes(data)
         found.setdefault(int(frame), {})[view] = relative
     return dict(sorted(found.items()))
-
-
-def _members(data: bytes) -> list[tuple[str, bytes]]:
-    """Names and bytes of a tar's regular files."""
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        files = [(member.name, archive.extractfile(member)) for member in archive.getmembers() if member.isfile()]
-        return [(name, file.read()) for name, file in files if file is not None]
 
 
 def _file(store: Store, part: Part, path: Path) -> None:

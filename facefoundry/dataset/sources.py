@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import tarfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+from facefoundry import archive
 from facefoundry.dataset.plan import FRAME_SUFFIXES, Clip
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.storage import keys, manifest
@@ -113,12 +112,6 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _tar(frames: list[Path], start: int) -> bytes:
-    """Tar of frames renumbered from `start`, without times and owners, so that equal frames give equal bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for offset, path in enumerate(frames):
-            entry = tarfile.TarInfo(f"{start + offset:06d}{path.suffix.lower()}")
-            entry.size = path.stat().st_size
-            with path.open("rb") as file:
-                archive.addfile(entry, file)
-    return buffer.getvalue()
+    """Tar of frames renumbered from `start`."""
+    names = [f"{start + offset:06d}{path.suffix.lower()}" for offset, path in enumerate(frames)]
+    return archive.pack({name: path.read_bytes() for name, path in zip(names, frames, strict=True)})

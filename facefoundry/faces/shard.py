@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import archive
 from facefoundry.errors import DataLoss
 
-__all__ = ["archive", "pack", "unarchive", "unpack"]
+__all__ = ["pack", "unpack"]
 
 _FACE_NAME = re.compile(r"([0-9]{6,9})\.png")
 # Filter and level are fixed so that equal pixels give equal bytes; 2.4 ms and 100 kB a face of 256 pixels. Level 3 with
 # all filters takes 6 ms for 90 kB.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
-
-
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """Write named files, in the order given, to a tar; the same files always give the same bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def unarchive(data: bytes) -> dict[str, bytes]:
-    """Read the files of an `archive`, in its order.
-
-    Raises:
-        DataLoss: it is no tar or holds something else than plain files.
-    """
-    files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            for entry in tar:
-                content = tar.extractfile(entry)
-                if content is None:
-                    raise DataLoss(f"Expected plain files in a shard. Received {entry.name!r}.", reason="BAD_SHARD")
-                files[entry.name] = content.read()
-    except tarfile.TarError as error:
-        raise DataLoss(f"Expected a tar. Received {len(data)} other bytes: {error}.", reason="BAD_SHARD") from error
-    return files
 
 
 def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
@@ -66,7 +35,7 @@ def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
         if not encoded:
             raise ValueError(f"Expected a crop uint8 [size, size, 3]. Received shape {faces[frame].shape}.")
         files[f"{frame:06d}.png"] = data.tobytes()
-    return archive(files)
+    return archive.pack(files)
 
 
 def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -81,7 +50,7 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """
     frames: list[int] = []
     crops: list[NDArray[np.uint8]] = []
-    for name, content in unarchive(data).items():
+    for name, content in archive.unpack(data).items():
         number = _FACE_NAME.fullmatch(name)
         crop = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if number and content else None
         if number is None or crop is None or (crops and crop.shape != crops[0].shape):

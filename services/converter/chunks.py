@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry.archive import ArchiveWriter
 from facefoundry.errors import DataLoss
 from facefoundry.media import still
-from services.converter.archive import ArchiveWriter
 from services.converter.composite import Patch
 from services.converter.labels import Row
 from services.converter.warp import Region

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.converter.archive import ArchiveWriter
+from facefoundry.archive import ArchiveWriter
 
 __all__ = ["Samples", "evenly"]
 

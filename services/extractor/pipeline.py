@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import archive
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces import alignments, crop, shard
 from facefoundry.faces.alignments import BAD_LANDMARKS, FOUND, NO_FACE, Alignments
@@ -347,7 +348,7 @@ class _Samples:
         """The samples as a tar of `<frame:06d>.jpg`."""
         frames = list(self._kept)
         chosen = np.linspace(0, len(frames) - 1, min(_SAMPLES, len(frames))).round().astype(int)
-        return shard.archive({f"{frames[place]:06d}.jpg": self._kept[frames[place]] for place in chosen})
+        return archive.pack({f"{frames[place]:06d}.jpg": self._kept[frames[place]] for place in chosen})
 
 
 def _jpeg(frame: NDArray[np.uint8]) -> bytes:

@@ -4,6 +4,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from facefoundry import archive
 from facefoundry.errors import DataLoss
 from facefoundry.faces import shard
 
@@ -38,16 +39,16 @@ def test_a_shard_without_faces_is_no_error():
 
 def test_files_of_an_archive_come_back_in_their_order():
     files = {"b.jpg": b"2", "a.jpg": b"1" * 1000}
-    assert list(shard.unarchive(shard.archive(files)).items()) == list(files.items())
+    assert list(archive.unpack(archive.pack(files)).items()) == list(files.items())
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"no tar at all" * 100,
-        shard.archive({"000001.png": b"no picture"}),
-        shard.archive({"000001.png": b""}),
-        shard.archive({"../000001.png": b""}),
+        archive.pack({"000001.png": b"no picture"}),
+        archive.pack({"000001.png": b""}),
+        archive.pack({"../000001.png": b""}),
         shard.pack(crops(1))[:700] + b"\xff" * 20,
     ],
     ids=["not a tar", "not a picture", "empty picture", "path", "cut"],
@@ -58,12 +59,12 @@ def test_bytes_that_are_no_shard_are_data_loss(data):
 
 
 def test_pictures_of_different_sizes_are_data_loss():
-    files = shard.unarchive(shard.pack(crops(1))) | shard.unarchive(shard.pack(crops(2, size=16)))
+    files = archive.unpack(shard.pack(crops(1))) | archive.unpack(shard.pack(crops(2, size=16)))
     with pytest.raises(DataLoss, match="equally large"):
-        shard.unpack(shard.archive(files))
+        shard.unpack(archive.pack(files))
 
 
 def test_frames_out_of_order_are_data_loss():
-    files = shard.unarchive(shard.pack(crops(2))) | shard.unarchive(shard.pack(crops(1)))
+    files = archive.unpack(shard.pack(crops(2))) | archive.unpack(shard.pack(crops(1)))
     with pytest.raises(DataLoss, match="ascending"):
-        shard.unpack(shard.archive(files))
+        shard.unpack(archive.pack(files))

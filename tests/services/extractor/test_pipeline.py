@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facefoundry import recipes
+from facefoundry import archive, recipes
 from facefoundry.errors import DataLoss, InvalidInput, Unusable
 from facefoundry.faces import shard
 from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
@@ -240,7 +240,7 @@ def test_six_samples_are_spread_over_the_frames_with_faces(tmp_path, moving_face
         Run(folder, tmp_path / "first")
         names = [(f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors") for part in range(finished)]
         done = [[str(tmp_path / "first" / name) for name in pair] for pair in names]
-    samples = shard.unarchive(Run(folder, tmp_path / "out", done=done).parts["samples.tar"])
+    samples = archive.unpack(Run(folder, tmp_path / "out", done=done).parts["samples.tar"])
     numbers = [int(name.removesuffix(".jpg")) for name in samples]
     assert len(numbers) == 6 and numbers == sorted(numbers)
     assert numbers[0] == 4 and numbers[-1] >= 34 and max(np.diff(numbers)) <= 2 * min(np.diff(numbers))
@@ -250,7 +250,7 @@ def test_six_samples_are_spread_over_the_frames_with_faces(tmp_path, moving_face
 
 def test_samples_of_large_frames_are_480_wide(tmp_path, portrait, folder_of):
     large = cv2.resize(portrait, (960, 960))
-    samples = shard.unarchive(Run(folder_of([large]), tmp_path / "out").parts["samples.tar"])
+    samples = archive.unpack(Run(folder_of([large]), tmp_path / "out").parts["samples.tar"])
     picture = cv2.imdecode(np.frombuffer(samples["000000.jpg"], np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (480, 480, 3)
 

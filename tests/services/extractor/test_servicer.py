@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from facefoundry import recipes
+from facefoundry import archive, recipes
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.sources import upload
 from facefoundry.errors import Busy, DataLoss, InvalidInput, NotFound, Unusable
@@ -110,7 +110,7 @@ def test_a_video_becomes_a_committed_extraction(extractor, store, source_of, mov
         shard.unpack(manifest.read_part(store, record.part(f"faces-{part:05d}.tar")))[0].tolist() for part in range(3)
     ]
     assert frames == [list(range(10)), list(range(10, 20)), [20, 21, 22]]
-    assert len(shard.unarchive(manifest.read_part(store, record.part("samples.tar")))) == 6
+    assert len(archive.unpack(manifest.read_part(store, record.part("samples.tar")))) == 6
 
 
 def test_the_same_work_asked_twice_is_found(extractor, store, source_of, moving_face, video_of):

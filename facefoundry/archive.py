@@ -1,0 +1,66 @@
+"""Uncompressed tars whose bytes depend on their members' names and contents alone. Nothing is ever unpacked to disk."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from facefoundry.errors import DataLoss
+
+__all__ = ["ArchiveWriter", "pack", "unpack"]
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Write named files, in the order given, to a tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            _add(tar, name, data)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """Read the files of a tar, in its order.
+
+    Raises:
+        DataLoss: it is no tar or holds something else than plain files.
+    """
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            for entry in tar:
+                content = tar.extractfile(entry)
+                if content is None:
+                    raise DataLoss(f"Expected plain files in a tar. Received {entry.name!r}.", reason="BAD_ARCHIVE")
+                files[entry.name] = content.read()
+    except tarfile.TarError as error:
+        raise DataLoss(f"Expected a tar. Received {len(data)} other bytes: {error}.", reason="BAD_ARCHIVE") from error
+    return files
+
+
+class ArchiveWriter:
+    """Writes a tar beside its place and moves it there when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._archive = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed below
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append a member."""
+        _add(self._archive, name, data)
+
+    def close(self) -> Path:
+        """Finish the tar and return its path."""
+        self._archive.close()
+        self._partial.replace(self._path)
+        return self._path
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Append a member without dates, owners or rights."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
