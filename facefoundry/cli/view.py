@@ -76,7 +76,8 @@ class View(AbstractContextManager["View"]):
         task = self._tasks.pop(key, None)
         if task is not None:
             self._progress.remove_task(task)
-        seconds = time.monotonic() - self._started.pop(key, time.monotonic())
+        now = time.monotonic()
+        seconds = now - self._started.pop(key, now)
         mark = "✗" if event.state == "failed" else "✓"
         if event.stage == "pair":
             self.say(f"{mark} pair {event.item} {event.state}{': ' + event.message if event.message else ''}")

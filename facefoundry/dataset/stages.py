@@ -20,7 +20,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
-from facefoundry.errors import Cancelled, Unusable
+from facefoundry.errors import Cancelled, FaceFoundryError, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
@@ -242,7 +242,11 @@ class Stages:
 
         self._tell(item, stage, "running", unit=unit)
         start = time.monotonic()
-        yield counts, progress
+        try:
+            yield counts, progress
+        except FaceFoundryError:
+            self._tell(item, stage, "failed", unit=unit)  # the pair's end says why
+            raise
         seconds = round(time.monotonic() - start, 2)
         with self.record.lock:
             for pair in self.record.pairs:
