@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 __all__ = ["MOST_POINTS", "History"]
 
 MOST_POINTS = 500
+_FEWEST_POINTS, _NEWEST_POINTS = 40, 10
+_COLLAPSE = 4.0
 
 
 @dataclass
@@ -40,6 +42,16 @@ class History:
                 self.pending, self.count = (0.0, 0.0), 0
                 if len(self.points) > MOST_POINTS:
                     self._halve()
+
+    def collapsed(self) -> bool:
+        """Whether a side has lost what it had learned: its newest losses are far above its lowest ones.
+
+        Too high a learning rate can push a decoder to a constant picture, from which it does not come back.
+        """
+        if len(self.points) < _FEWEST_POINTS:
+            return False
+        losses = np.array(self.points)[:, 1:]
+        return bool((np.median(losses[-_NEWEST_POINTS:], axis=0) > _COLLAPSE * np.percentile(losses, 5, axis=0)).any())
 
     def _halve(self) -> None:
         """Join neighbours; an odd last point becomes the pending half of the next stretch."""

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from facefoundry.errors import FaceFoundryError, Interrupted
+from facefoundry.errors import FaceFoundryError, Interrupted, Unusable
 from facefoundry.model.network import SIDES
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
@@ -137,6 +137,12 @@ class Job:
             pace.done(steps, ended - begun)
             self._seconds += ended - begun
             self._history.add(training.iteration, losses)
+            if self._history.collapsed():
+                raise Unusable(
+                    f"The training collapsed before iteration {training.iteration}: its losses are far above those it "
+                    f"had reached. Use a learning_rate below {self._request.training_options().learning_rate:g}.",
+                    reason="COLLAPSED",
+                )
             self.progress.move(training.iteration)
             if due and training.iteration >= due[0]:
                 due.pop(0)

@@ -47,3 +47,28 @@ def test_calls_and_resumes_change_nothing() -> None:
     resumed = History.from_json(json.loads(json.dumps(begun.to_json())))
     resumed.add(2345, values[1001:])
     assert resumed == filled(values, 64)
+
+
+def falling(count: int) -> np.ndarray:
+    """Losses as a training has them: falling from 0.2 towards 0.02, with noise."""
+    noise = np.random.default_rng(2).uniform(0.8, 1.2, size=(count, 2))
+    return ((0.02 + 0.18 * np.exp(-np.arange(count) / 100))[:, None] * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [10, 60, 700, 5000])
+def test_a_falling_loss_is_no_collapse(count: int) -> None:
+    assert not filled(falling(count), 50).collapsed()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("at", [300, 2500])
+def test_a_side_that_jumps_back_up_and_stays_there_is_a_collapse(side: int, at: int) -> None:
+    values = falling(at + 200)
+    values[at:, side] = 0.4
+    assert filled(values, 50).collapsed()
+
+
+def test_a_short_spike_is_no_collapse() -> None:
+    values = falling(2000)
+    values[1990:1993] = 0.4
+    assert not filled(values, 50).collapsed()
