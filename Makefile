@@ -41,7 +41,7 @@ test: $(SET_UP) $(TORCH)  ## Run the tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report --fail-under=85 | tail -n 40
+	@$(BIN)/coverage report --fail-under=85
 
 lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	$(BIN)/ruff check
