@@ -134,6 +134,8 @@ class DatasetRun:
                 for future in running:
                     future.cancel()
                 wait(running)
+                for item in running.values():
+                    item.record.state = "pending"
                 self._note(always=True)
                 raise
         self._note(always=True)
