@@ -11,7 +11,7 @@ import pytest
 
 from facefoundry.media.read import open_source
 
-ITERATIONS = 240
+ITERATIONS = 600
 FRAMES = {"astronaut": 40, "hopper": 36}
 FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
 
@@ -139,16 +139,17 @@ def test_create_from_models_makes_the_same_fakes_in_another_store(finished, new_
 def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_command, clips, tmp_path):
     _, unbroken, _ = finished
     command = new_command()
-    environment = {"FACEFOUNDRY_LOCAL_CHECKPOINT_SECONDS": "0.5", "FACEFOUNDRY_LOCAL_STATUS_SECONDS": "0.3"}
-    environment["FACEFOUNDRY_WORKER_CALL_SECONDS"] = "0.3"
+    # Short calls and frequent looks: however quick the machine, the training is seen on its way.
+    environment = {"FACEFOUNDRY_LOCAL_CHECKPOINT_SECONDS": "0.3", "FACEFOUNDRY_LOCAL_STATUS_SECONDS": "0.1"}
+    environment |= {"FACEFOUNDRY_WORKER_CALL_SECONDS": "0.1", "FACEFOUNDRY_POLL_SECONDS": "0.1"}
     # Identity changes no content, so it can be left out here.
     words = [*_generate(clips, tmp_path), "--set=extraction.identity=false"]
     process = command.start(*words, **environment)
     family = psutil.Process(process.pid)
-    _until_iteration(process, ITERATIONS // 4)
+    _until_iteration(process, ITERATIONS // 8)
     worker = next(child for child in family.children(recursive=True) if "services.trainer.worker" in child.cmdline())
     worker.kill()
-    _until_iteration(process, ITERATIONS // 2)
+    _until_iteration(process, ITERATIONS // 3)
     for child in [*family.children(recursive=True), family]:
         if child.is_running():
             child.kill()
