@@ -52,6 +52,7 @@ lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	@$(MAKE) --no-print-directory generate OUT=$(VENV)/generated
 	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) $(VENV)/generated/$(STUBS) \
 	    && diff docs/settings.md $(VENV)/generated/docs/settings.md \
+	    && diff docs/recipes.md $(VENV)/generated/docs/recipes.md \
 	    || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
 
 format: $(SET_UP)  ## Format the code
@@ -59,11 +60,12 @@ format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff format
 
 OUT ?= .
-generate: $(SET_UP)  ## Make the gRPC stubs and docs/settings.md again
+generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md and docs/recipes.md again
 	@mkdir -p $(OUT)/docs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
+	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
 
 # Hashes are from the registry that uv is set up for; no address enters the files.
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate

@@ -24,6 +24,7 @@ from facefoundry.cli.options import (
     recipe_of,
     recipe_options,
 )
+from facefoundry.cli.original import conversion_options, refused_options
 from facefoundry.cli.view import View, make_view
 from facefoundry.dataset import models, plan
 from facefoundry.dataset.ffpp_layout import Layout
@@ -54,6 +55,7 @@ _name = click.option("--name", help="Name of the run, its label in the trainer. 
 
 
 @click.command(name="generate-models")
+@refused_options("generate-models")
 @click.option(
     "-i",
     "--data_path",
@@ -113,6 +115,7 @@ def generate_models(
 
 
 @click.command(name="create-from-models")
+@refused_options("create-from-models")
 @click.option(
     "-i", "--data_path", "--models", "models_path", type=_FOLDER, required=True, help="Folder of models <A>_<B>/."
 )
@@ -155,6 +158,7 @@ def create_from_models(
 
 
 @click.command(name="extract-faces")
+@refused_options("extract-faces")
 @click.option(
     "-i", "--data_path", "--clips", "clips_path", type=_ANY, required=True, help="A clip, or a folder of clips."
 )
@@ -177,6 +181,7 @@ def extract_faces(clips_path: Path, out: Path, as_json: bool, fps: str, **common
 
 
 @click.command()
+@refused_options("train")
 @click.option("-i", "--data_path", "--clip-a", "clip_a", type=_ANY, required=True, help="The clip of side A.")
 @click.option("-i2", "--data_path2", "--clip-b", "clip_b", type=_ANY, required=True, help="The clip of side B.")
 @_out
@@ -197,6 +202,7 @@ def train(clip_a: Path, clip_b: Path, name: str | None, **common: Any) -> None:
 
 
 @click.command()
+@refused_options("convert")
 @click.option(
     "-i",
     "--data_path",
@@ -211,6 +217,7 @@ def train(clip_a: Path, clip_b: Path, name: str | None, **common: Any) -> None:
     "-s", "--swap_model", "--swap-model", "swap_model", is_flag=True, help="The clip is the model's side B, not A."
 )
 @_out
+@conversion_options
 @recipe_options
 @connection_options
 @output_options

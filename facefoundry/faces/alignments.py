@@ -99,6 +99,12 @@ class Alignments:
         counts = Counter(self.reasons.tolist())
         return {name: counts[value] for value, name in enumerate(REASONS) if value != FOUND and counts[value]}
 
+    def take(self, frames: Sequence[int]) -> Alignments:
+        """The rows of some frames, in the order given."""
+        rows = list(frames)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        return replace(self, **{name: array[rows] for name, array in arrays.items()})
+
     def content_digest(self) -> str:
         """SHA-256 over decoded frames, boxes, landmarks and crops; the same for any division into parts."""
         digest = hashlib.sha256(f"{_FORMAT} {self.width}x{self.height} {self.frame_rate}".encode())

@@ -1,77 +1,32 @@
 """Recipes: the YAML files beside this module are values of `v1.Recipe`; there is no second schema.
 
-A request names a shipped recipe and overrides fields of it; `resolve` makes the whole of it and checks ranges.
+A request names a shipped recipe and overrides fields of it; `resolve` makes the whole of it, which `limits` judges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.recipes import ranges, refused
+from facefoundry.recipes.limits import violations
 from facefoundry.v1 import recipe_pb2
 
 __all__ = ["DEFAULT", "load", "names", "options", "override", "resolve"]
 
 DEFAULT = "ffpp"
 
-Check = tuple[Callable[[Any], bool], str]
-
-
-def _between(low: float, high: float) -> Check:
-    return (lambda value: low <= value <= high), f"must be from {low:g} to {high:g}"
-
-
-def _one_of(*words: str) -> Check:
-    return (lambda value: value in words), "must be one of " + ", ".join(words)
-
-
-def _each(low: int, high: int, count: int) -> Check:
-    return (
-        lambda values: len(values) == count and all(low <= value <= high for value in values)
-    ), f"must be {count} numbers from {low} to {high}"
-
-
-_CHECKS: dict[str, Check] = {
-    "extraction.engine": _one_of("dlib", "face_alignment"),
-    "extraction.crop_size": _between(64, 1024),
-    "extraction.padding": _between(0, 256),
-    "extraction.detect_every": _between(1, 1000),
-    "training.encoder_filters": _each(1, 4096, 4),
-    "training.bottleneck": _between(1, 8192),
-    "training.upscale_filters": _between(1, 4096),
-    "training.decoder_filters": _each(1, 4096, 3),
-    "training.iterations": _between(1, 10_000_000),
-    "training.batch_size": _between(1, 1024),
-    "training.learning_rate": _between(1e-9, 1.0),
-    "training.beta_1": _between(0.0, 0.9999),
-    "training.beta_2": _between(0.0, 0.999999),
-    "training.epsilon": _between(1e-12, 1.0),
-    "training.precision": _one_of("float32", "tensorfloat32", "bfloat16"),
-    "training.seed": _between(0, (1 << 63) - 1),
-    "training.rotation_degrees": _between(0.0, 90.0),
-    "training.zoom": _between(0.0, 0.5),
-    "training.shift": _between(0.0, 0.5),
-    "training.flip_probability": _between(0.0, 1.0),
-    "training.warp_sigma": _between(0.0, 32.0),
-    "conversion.mask": _one_of("facehullandrect", "facehull", "rect"),
-    "conversion.erosion": _between(-64, 64),
-    "conversion.blur": _between(0, 64),
-    "conversion.batch_size": _between(1, 256),
-    "conversion.chunk_frames": _between(1, 256),
-    "rung.codec": _one_of("libx264rgb", "libx264"),
-    "rung.crf": _between(0, 51),
-    "rung.pixel_format": _one_of("gbrp", "yuv444p", "yuv420p"),
-    "rung.preset": _one_of(
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ),
-}
+_UNKNOWN_NUMBER = "is a field that this version does not know; ask a service of the client's version, or leave it out"
 
 
 def names() -> list[str]:
@@ -109,8 +64,12 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
     """The whole recipe that a request's name and overrides mean.
 
     Raises:
-        InvalidInput: the name is unknown, the version differs, or values are out of range; all of them are named.
+        InvalidInput: the name or a field is unknown, the version differs, or values are out of range; all of them are
+            named.
     """
+    unknown = [FieldViolation(path, _UNKNOWN_NUMBER) for path in _unknown_numbers(request, "recipe")]
+    if unknown:
+        raise _invalid("RECIPE_FIELD", unknown)
     recipe = load(request.name or DEFAULT)
     if request.HasField("version") and request.version != recipe.version:
         raise _invalid(
@@ -122,29 +81,33 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
             ],
         )
     _merge(request, recipe)
-    violations = list(_violations(recipe))
-    if violations:
-        raise _invalid("RECIPE_RANGE", violations)
+    wrong = list(violations(recipe))
+    if wrong:
+        raise _invalid("RECIPE_RANGE", wrong)
     return recipe
 
 
 def override(request: recipe_pb2.Recipe, assignment: str) -> None:
-    """Set one field of a request from text such as `training.batch_size=32`.
+    """Set one field of a request from text such as `training.batch_size=32` or `conversion.frame_ranges=10-50,80-90`.
 
     Raises:
-        InvalidInput: there is no such field, or the value does not fit it.
+        InvalidInput: there is no such field, the original had it but it is not here, or the value does not fit it.
     """
-    path, _, text = assignment.partition("=")
+    path, equals, text = assignment.partition("=")
     try:
+        if not equals or not path:
+            raise ValueError("expected <stage>.<field>=<value>, such as training.iterations=3000")
         record: Any = yaml.safe_load(text)
-        if record is None or not path:
-            raise json_format.ParseError("expected <stage>.<field>=<value>")
+        if path == ranges.FIELD and not isinstance(record, list):
+            record = ranges.parse(text)
+        if record is None:
+            raise ValueError("expected a value behind =")
         for segment in reversed(path.split(".")):
             record = {segment: record}
+        _check_names(record, recipe_pb2.Recipe.DESCRIPTOR, "")
         update = json_format.ParseDict(record, recipe_pb2.Recipe())
-    except (json_format.ParseError, yaml.YAMLError) as error:
-        detail = f"{error}; fields are such as training.iterations, conversion.mask"
-        raise _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", detail)]) from error
+    except (ValueError, json_format.ParseError, yaml.YAMLError) as error:
+        raise _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", str(error))]) from error
     _merge(update, request)
 
 
@@ -166,29 +129,47 @@ def _merge(update: Message, target: Message) -> None:
             setattr(target, field.name, value)
 
 
-def _violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
-    for path, (accept, rule) in _CHECKS.items():
-        stage, field = path.split(".")
-        if stage == "rung":
-            for index, rung in enumerate(recipe.ladder.rungs):
-                if not accept(getattr(rung, field)):
-                    yield _violation(f"recipe.ladder.rungs[{index}].{field}", rule, getattr(rung, field))
-        else:
-            value = getattr(getattr(recipe, stage), field)
-            if not accept(value):
-                yield _violation(f"recipe.{path}", rule, value)
-    if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
-        yield _violation("recipe.extraction.padding", "must be less than half of crop_size", recipe.extraction.padding)
-    rung_names = [rung.name for rung in recipe.ladder.rungs]
-    if not rung_names or len(set(rung_names)) != len(rung_names) or not all(name.isalnum() for name in rung_names):
-        yield _violation("recipe.ladder.rungs", "must have distinct names of letters and digits", rung_names)
-    if "raw" not in rung_names:
-        yield _violation("recipe.ladder.rungs", "must have the lossless level 'raw'", rung_names)
+def _check_names(record: Any, descriptor: Descriptor, path: str) -> None:
+    """Refuse names in nested JSON values that the message does not have, with the reason or a proposal."""
+    for name, value in record.items() if isinstance(record, dict) else ():
+        field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
+        if field is None:
+            raise _unknown(f"{path}{name}")
+        for item in value if isinstance(value, list) else [value]:
+            if field.message_type is not None:
+                _check_names(item, field.message_type, f"{path}{name}.")
 
 
-def _violation(field: str, rule: str, value: object) -> FieldViolation:
-    shown = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
-    return FieldViolation(field, f"{rule}; got {shown!r}")
+def _unknown(path: str) -> InvalidInput:
+    row = refused.field(path.rpartition(".")[2])
+    if row is not None:
+        return _invalid(
+            "OPTION_REFUSED", [FieldViolation(f"recipe.{path}", f"cannot be set: {row.sentence().removesuffix('.')}")]
+        )
+    last = path.rpartition(".")[2]
+    known = list(_paths(recipe_pb2.Recipe.DESCRIPTOR, ""))
+    words = {one.rpartition(".")[2] for one in known}
+    like = [*difflib.get_close_matches(last, words, n=1, cutoff=0.75), *words.intersection(last.split("_"))]
+    near = [one for one in known if one.rpartition(".")[2] in like]
+    hint = f"did you mean {' or '.join(near)}" if near else "fields are such as training.iterations, conversion.mask"
+    return _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", f"is no field of a recipe; {hint}")])
+
+
+def _paths(descriptor: Descriptor, prefix: str) -> Iterator[str]:
+    for field in descriptor.fields:
+        yield prefix + field.name
+        if field.message_type is not None:
+            yield from _paths(field.message_type, f"{prefix}{field.name}.")
+
+
+def _unknown_numbers(message: Message, path: str) -> Iterator[str]:
+    """Fields that a newer client set: to leave them out silently would give something else than was asked for."""
+    unknown: Any = UnknownFieldSet(message)
+    yield from (f"{path}.{field.field_number}" for field in unknown)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for item in value if field.is_repeated else [value]:
+                yield from _unknown_numbers(item, f"{path}.{field.name}")
 
 
 def _invalid(reason: str, violations: list[FieldViolation]) -> InvalidInput:

@@ -117,7 +117,7 @@ class Conversion(_message.Message):
     content_digest: _builtins.str
     """SHA-256 over decoded frames, masks and labels."""
     frame_count: _builtins.int
-    """Frames, the same as the target's."""
+    """Frames, as many as the target has; with `discard` as many as its frame ranges hold."""
     swapped_count: _builtins.int
     """Frames that carry the other face."""
     reused: _builtins.bool

@@ -298,8 +298,41 @@ class TrainingOptions(_message.Message):
 Global___TrainingOptions: _TypeAlias = TrainingOptions  # noqa: Y015
 
 @_typing.final
+class FrameRange(_message.Message):
+    """Consecutive frames of a target sequence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """First frame, counted from 0; left out it is 0."""
+    last: _builtins.int
+    """Last frame, itself included; left out it is the sequence's last."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int | None = ...,
+        last: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_last", b"_last", "first", b"first", "last", b"last"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_last", b"_last", "first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first: _TypeAlias = _typing.Literal["first"]  # noqa: Y015
+    _WhichOneofArgType__first: _TypeAlias = _typing.Literal["_first", b"_first"]  # noqa: Y015
+    _WhichOneofReturnType__last: _TypeAlias = _typing.Literal["last"]  # noqa: Y015
+    _WhichOneofArgType__last: _TypeAlias = _typing.Literal["_last", b"_last"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first) -> _WhichOneofReturnType__first | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last) -> _WhichOneofReturnType__last | None: ...
+
+Global___FrameRange: _TypeAlias = FrameRange  # noqa: Y015
+
+@_typing.final
 class ConversionOptions(_message.Message):
-    """Options of the converter's network and blend."""
+    """Options of the converter's network and blend. Which decoder makes the face is no option: it follows from `target_side` of a ConvertRequest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,10 +342,12 @@ class ConversionOptions(_message.Message):
     SEAMLESS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     CHUNK_FRAMES_FIELD_NUMBER: _builtins.int
+    FRAME_RANGES_FIELD_NUMBER: _builtins.int
+    DISCARD_FIELD_NUMBER: _builtins.int
     mask: _builtins.str
     """Region that is blended: `facehullandrect`, `facehull` or `rect`."""
     erosion: _builtins.int
-    """Erosion of the mask, pixels; negative dilates."""
+    """Erosion of the mask: diameter of the elliptic kernel, pixels; negative dilates."""
     blur: _builtins.int
     """Side of the box blur of the mask, pixels; 0 leaves it sharp."""
     seamless: _builtins.bool
@@ -321,6 +356,12 @@ class ConversionOptions(_message.Message):
     """Faces in one call of the network."""
     chunk_frames: _builtins.int
     """Frames in one lossless chunk."""
+    discard: _builtins.bool
+    """Leave frames outside `frame_ranges` out of videos, masks and labels; labels keep the target's frame numbers."""
+    @_builtins.property
+    def frame_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRange]:
+        """Frames to swap, in ascending order; the others stay the target's, labelled OUT_OF_RANGE. None means all frames."""
+
     def __init__(
         self,
         *,
@@ -330,10 +371,12 @@ class ConversionOptions(_message.Message):
         seamless: _builtins.bool | None = ...,
         batch_size: _builtins.int | None = ...,
         chunk_frames: _builtins.int | None = ...,
+        frame_ranges: _abc.Iterable[Global___FrameRange] | None = ...,
+        discard: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -341,6 +384,8 @@ class ConversionOptions(_message.Message):
     _WhichOneofArgType__blur: _TypeAlias = _typing.Literal["_blur", b"_blur"]  # noqa: Y015
     _WhichOneofReturnType__chunk_frames: _TypeAlias = _typing.Literal["chunk_frames"]  # noqa: Y015
     _WhichOneofArgType__chunk_frames: _TypeAlias = _typing.Literal["_chunk_frames", b"_chunk_frames"]  # noqa: Y015
+    _WhichOneofReturnType__discard: _TypeAlias = _typing.Literal["discard"]  # noqa: Y015
+    _WhichOneofArgType__discard: _TypeAlias = _typing.Literal["_discard", b"_discard"]  # noqa: Y015
     _WhichOneofReturnType__erosion: _TypeAlias = _typing.Literal["erosion"]  # noqa: Y015
     _WhichOneofArgType__erosion: _TypeAlias = _typing.Literal["_erosion", b"_erosion"]  # noqa: Y015
     _WhichOneofReturnType__mask: _TypeAlias = _typing.Literal["mask"]  # noqa: Y015
@@ -353,6 +398,8 @@ class ConversionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blur) -> _WhichOneofReturnType__blur | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_frames) -> _WhichOneofReturnType__chunk_frames | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__discard) -> _WhichOneofReturnType__discard | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__erosion) -> _WhichOneofReturnType__erosion | None: ...
     @_typing.overload

@@ -1,4 +1,4 @@
-"""Labels: one row for every frame of a sequence, and the file that holds them."""
+"""Labels: one row for every frame of a manipulated sequence, and the file that holds them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 from services.converter.mask import Box
 
-__all__ = ["FORMAT", "Row", "to_json", "untouched"]
+__all__ = ["FORMAT", "OUT_OF_RANGE", "Row", "to_json", "untouched"]
 
 FORMAT = "facefoundry.labels/1"
+
+OUT_OF_RANGE = "OUT_OF_RANGE"
+"""Reason of a frame outside the recipe's frame ranges."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Row:
     """What became of one frame.
 
     Attributes:
-        frame: Number, from 0.
+        frame: Number in the target, from 0.
         swapped: True when the frame carries the other face.
         reason: Why it does not, UPPER_SNAKE; None when it does.
         box: Box of the FF++ mask; None when the frame is untouched.
@@ -54,7 +57,7 @@ def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
     """Write `labels.json`: says that the sequence is synthetic, and what became of every frame.
 
     Args:
-        rows: One for every frame, in order.
+        rows: One for every frame that is written, in order.
         control: The face comes from the target's own decoder.
     """
     record = {

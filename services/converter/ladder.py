@@ -1,6 +1,6 @@
 """The ladder: target frames and patches to every rung, the mask videos, samples and figures, in one pass.
 
-Every target frame gives one frame of each rung and of each mask and one label row, whatever became of it.
+Every target frame that comes gives one frame of each rung and of each mask and one label row, whatever became of it.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ class Ladder:
             writer.write(pictures[name])
         self._content.update(output.data)
         self._content.update(np.packbits(pictures["masks_blend"] > 0).data)
+        if self._rows and row.frame != self._rows[-1].frame + 1:
+            self._quality.cut()
         self._quality.add(target, output, changed, patch)
         self._rows.append(row)
         if row.swapped and self._samples.wants(row.frame):

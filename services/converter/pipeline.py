@@ -19,9 +19,10 @@ from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LadderWriter, RungSpec
+from facefoundry.recipes import ranges
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
-from services.converter.labels import Row
+from services.converter.labels import OUT_OF_RANGE, Row
 from services.converter.ladder import Ladder, content_hash
 from services.converter.mask import MaskOptions
 from services.converter.samples import evenly
@@ -66,12 +67,15 @@ def convert(
         Unusable: the media, the model or their fit is at fault (such as DECODER_MISMATCH, NO_FACE, SIZE_MISMATCH).
     """
     known = Alignments.from_bytes(Path(alignments).read_bytes())
-    if not known.found.any():
-        raise Unusable("No frame of the target has a face, so there is nothing to swap", reason="NO_FACE")
-    converter = _Converter(known, Path(weights), decoder, options)
+    chosen = _chosen(options, len(known))
+    if not (known.found & chosen).any():
+        where = "" if chosen.all() else " within the frame ranges"
+        raise Unusable(f"No frame of the target{where} has a face, so there is nothing to swap", reason="NO_FACE")
+    converter = _Converter(known, chosen, Path(weights), decoder, options)
+    kept = chosen if options.get("discard") else np.ones(len(known), np.bool_)
     with open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)) as source:
         _check_size(source, known)
-        wanted = evenly(np.flatnonzero(known.found).tolist())
+        wanted = evenly(np.flatnonzero(known.found & chosen).tolist())
         ladder = Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control)
         frames = _verified(source, known)
         for index, start in enumerate(range(0, len(known), converter.chunk_frames)):
@@ -83,7 +87,8 @@ def convert(
             else:
                 results = converter.chunk(Path(folder) / name, numbers, frames)
             for target, row, patch in results:
-                ladder.write(target, row, patch)
+                if kept[row.frame]:
+                    ladder.write(target, row, patch)
                 if (row.frame + 1) % _REPORT_EVERY == 0:
                     yield _progress("convert", row.frame + 1, len(known))
             if done is None:
@@ -100,7 +105,7 @@ def convert(
         "result": {
             **_facts(source),
             "content_digest": assembled.content_digest,
-            "frame_count": len(known),
+            "frame_count": len(assembled.rows),
             "swapped_count": swapped,
             "untouched": labels.untouched(assembled.rows),
             "quality": assembled.quality,
@@ -137,9 +142,15 @@ class _Converter:
     """Network and composite for windows of frames; the network is loaded when the first window needs it."""
 
     def __init__(
-        self, known: Alignments, weights: Path, decoder: Literal["a", "b"], options: Mapping[str, Any]
+        self,
+        known: Alignments,
+        chosen: NDArray[np.bool_],
+        weights: Path,
+        decoder: Literal["a", "b"],
+        options: Mapping[str, Any],
     ) -> None:
         self._known = known
+        self._chosen = chosen
         self._weights = weights
         self._decoder = decoder
         self._options = MaskOptions(options["mask"], int(options["erosion"]), int(options["blur"]))
@@ -159,12 +170,13 @@ class _Converter:
         writer.close()
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
-        found = [number for number in numbers if self._known.found[number]]
+        found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
         crops = [cut(targets[number - numbers.start], self._known.matrices[number], SIZE, 0) for number in found]
         faces = dict(zip(found, self._faces(crops), strict=True))
         for number, target in zip(numbers, targets, strict=True):
             if number not in faces:
-                yield target, Row(number, False, REASONS[self._known.reasons[number]]), None
+                reason = REASONS[self._known.reasons[number]] if self._chosen[number] else OUT_OF_RANGE
+                yield target, Row(number, False, reason), None
                 continue
             matrix, landmarks = self._known.matrices[number], self._known.landmarks[number]
             patch = composite(target, faces[number], matrix, landmarks, self._options, self._seamless)
@@ -179,6 +191,13 @@ class _Converter:
 
             self._swap = network.load(self._weights.read_bytes()).swapper(self._decoder, self._batch)
         return list(self._swap(np.stack(crops)))
+
+
+def _chosen(options: Mapping[str, Any], count: int) -> NDArray[np.bool_]:
+    """Mask bool [count], True for the frames that shall be swapped."""
+    chosen = np.zeros(count, np.bool_)
+    chosen[ranges.numbers(options.get("frame_ranges", ()), count)] = True
+    return chosen
 
 
 def _from_chunk(

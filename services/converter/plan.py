@@ -7,6 +7,7 @@ from typing import Any
 
 from facefoundry import recipes
 from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.recipes import ranges
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.sources import SourceFiles, find_source
@@ -66,7 +67,7 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
     trained_on = _check_side(model, extraction, side)
     source_uri = str(extraction.inputs.get("source", ""))
     source = find_source(store, source_uri, target_id, "source of the extraction")
-    options = recipes.options(recipe.conversion)
+    options = _options(recipe, extraction)
     rungs = _rungs(recipe, only_raw=request.control)
     decoder = side if request.control else _OTHER[side]
     digest = keys.digest_of(
@@ -168,6 +169,19 @@ def _check_side(model: Manifest, extraction: Manifest, side: str) -> bool:
             violations=[FieldViolation("target_side", f"the target is {received}")],
         )
     return False
+
+
+def _options(recipe: recipe_pb2.Recipe, extraction: Manifest) -> dict[str, Any]:
+    """Conversion options as JSON values; a conversion of all frames says nothing of ranges, nor does its digest."""
+    options = recipes.options(recipe.conversion)
+    if "frame_ranges" not in options:
+        del options["discard"]
+        return options
+    beyond = list(ranges.beyond(options["frame_ranges"], int(extraction.info["frame_count"])))
+    if beyond:
+        listed = "; ".join(f"{violation.field} {violation.description}" for violation in beyond)
+        raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=beyond)
+    return options
 
 
 def _rungs(recipe: recipe_pb2.Recipe, *, only_raw: bool) -> list[dict[str, Any]]:

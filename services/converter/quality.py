@@ -51,6 +51,10 @@ class Quality:
             self._flicker.append(_flicker(self._before, target, output, patch))
         self._before = (target, output, patch)
 
+    def cut(self) -> None:
+        """Say that the next frame does not follow the last one, so that nothing is measured between the two."""
+        self._before = None
+
     def figures(self) -> dict[str, float]:
         """The figures so far.
 

@@ -1,0 +1,114 @@
+"""Prints docs/recipes.md from the proto's comments, the shipped recipes and their rules: `python -m docs.recipes`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from facefoundry import recipes
+from facefoundry.recipes.limits import RULES
+from facefoundry.recipes.refused import REFUSED
+from facefoundry.v1 import recipe_pb2
+
+_PROTO = Path(__file__).parents[1] / "protos" / "facefoundry" / "v1" / "recipe.proto"
+_TOGETHER = {
+    "conversion.frame_ranges": "ascending, apart, within the target",
+    "conversion.discard": "true only with frame_ranges",
+    "ladder.rungs": "1 to 8, raw among them",
+}
+_INTRODUCTION = """# Recipes
+
+A recipe is the named set of options of all stages. A request, or the command, names a shipped one and overrides fields of it:
+
+```sh
+facefoundry generate-models ... --recipe ffpp --set training.batch_size=32 --set conversion.frame_ranges=10-50,80-max
+```
+
+A value that is not allowed and a field that does not exist are refused by name (INVALID_ARGUMENT; reasons RECIPE_RANGE, RECIPE_FIELD). The fields of a stage enter the digest of its work, `training.iterations` apart.
+`facefoundry convert` also takes the converter's options in the original's spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d` and, for which decoder makes the face, `-s`."""
+_REFUSED = """## Options of the original that are not here
+
+The command refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).
+
+| option | what it did | why it is not here | instead |
+|---|---|---|---|"""
+
+
+class _Row(NamedTuple):
+    path: str
+    field: FieldDescriptor
+    comment: str
+
+
+def _comments() -> dict[tuple[str, str], str]:
+    """Comment of every field of recipe.proto, by message and field."""
+    found, message, lines = {}, "", [""]
+    for line in _PROTO.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        opened = re.match(r"message (\w+)", text)
+        field = re.match(r"(?:optional |repeated )?\w+ (\w+) = \d+;", text)
+        message = opened[1] if opened else message
+        if field:
+            found[message, field[1]] = " ".join(lines)
+        lines = [*lines, text.removeprefix("// ")] if text.startswith("//") else []
+    return found
+
+
+def _rows(descriptor: Descriptor, prefix: str, comments: dict[tuple[str, str], str]) -> Iterator[_Row]:
+    for field in descriptor.fields:
+        path = f"{prefix}{field.name}"
+        yield _Row(path, field, comments[descriptor.name, field.name])
+        if field.message_type is not None:
+            yield from _rows(field.message_type, f"{path}.", comments)
+
+
+def _value(recipe: Message, path: str) -> str:
+    """The value of a field as it is written in YAML; empty for fields of fields that repeat."""
+    value: object = recipe
+    for name in path.split("."):
+        if not isinstance(value, Message):
+            return ""
+        value = getattr(value, name)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    items = list(value)  # type: ignore[call-overload]
+    return str([item.name if isinstance(item, recipe_pb2.Rung) else item for item in items]).replace("'", "")
+
+
+def _allowed(row: _Row) -> str:
+    if row.path in _TOGETHER:
+        return _TOGETHER[row.path]
+    if row.path in RULES:
+        return RULES[row.path].allowed
+    return "true or false" if row.field.type == FieldDescriptor.TYPE_BOOL else ""
+
+
+def main() -> None:
+    """Print the page."""
+    comments = _comments()
+    shipped = {name: recipes.load(name) for name in recipes.names()}
+    print(_INTRODUCTION)
+    for stage in recipe_pb2.Recipe.DESCRIPTOR.fields:
+        if stage.message_type is None:
+            continue
+        print(f"\n## {stage.name}\n\n{comments['Recipe', stage.name]}\n")
+        print("| field | " + " | ".join(f"`{name}`" for name in shipped) + " | allowed | meaning |")
+        print("|---|" + "---|" * len(shipped) + "---|---|")
+        for row in _rows(stage.message_type, f"{stage.name}.", comments):
+            values = " | ".join(_value(recipe, row.path) for recipe in shipped.values())
+            print(f"| `{row.path}` | {values} | {_allowed(row)} | {row.comment} |")
+    print(f"\n{_REFUSED}")
+    for refused in REFUSED:
+        spellings = ", ".join(f"`{spelling}`" for spelling in refused.spellings)
+        print(f"| {spellings} | {refused.was} | {refused.why} | {refused.instead} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What every recipe field may be; `violations` is the one judge of a whole recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf import json_format
+
+from facefoundry.errors import FieldViolation
+from facefoundry.recipes import ranges
+from facefoundry.v1 import recipe_pb2
+
+__all__ = ["RULES", "Rule", "violations"]
+
+
+class Rule(NamedTuple):
+    """What a field may be.
+
+    Attributes:
+        accept: Says whether a value is allowed.
+        allowed: The same in words that follow "must be".
+    """
+
+    accept: Callable[[Any], bool]
+    allowed: str
+
+
+def _between(low: float, high: float) -> Rule:
+    return Rule(lambda value: low <= value <= high, f"from {low:.10g} to {high:.10g}")
+
+
+def _one_of(*words: str) -> Rule:
+    return Rule(lambda value: value in words, "one of " + ", ".join(words))
+
+
+def _each(low: int, high: int, count: int) -> Rule:
+    return Rule(
+        lambda values: len(values) == count and all(low <= value <= high for value in values),
+        f"{count} numbers from {low} to {high}",
+    )
+
+
+# Names of rungs become folders beside these.
+_TAKEN = ("masks", "models", "labels")
+_NAME = Rule(
+    lambda name: name.isascii() and name.isalnum() and len(name) <= 32 and name not in _TAKEN,
+    "1 to 32 letters and digits, none of " + ", ".join(_TAKEN),
+)
+
+RULES: Mapping[str, Rule] = {
+    "extraction.engine": _one_of("dlib", "face_alignment"),
+    "extraction.crop_size": _between(64, 1024),
+    "extraction.padding": _between(0, 256),
+    "extraction.detect_every": _between(1, 1000),
+    "training.encoder_filters": _each(1, 4096, 4),
+    "training.bottleneck": _between(1, 8192),
+    "training.upscale_filters": _between(1, 4096),
+    "training.decoder_filters": _each(1, 4096, 3),
+    "training.iterations": _between(1, 10_000_000),
+    "training.batch_size": _between(1, 1024),
+    "training.learning_rate": _between(1e-9, 1.0),
+    "training.beta_1": _between(0.0, 0.9999),
+    "training.beta_2": _between(0.0, 0.999999),
+    "training.epsilon": _between(1e-12, 1.0),
+    "training.precision": _one_of("float32", "tensorfloat32", "bfloat16"),
+    "training.seed": Rule(lambda value: 0 <= value < 1 << 63, "from 0 to 2^63 - 1"),
+    "training.rotation_degrees": _between(0.0, 90.0),
+    "training.zoom": _between(0.0, 0.5),
+    "training.shift": _between(0.0, 0.5),
+    "training.flip_probability": _between(0.0, 1.0),
+    "training.warp_sigma": _between(0.0, 32.0),
+    "conversion.mask": _one_of("facehullandrect", "facehull", "rect"),
+    "conversion.erosion": _between(-64, 64),
+    "conversion.blur": _between(0, 64),
+    "conversion.batch_size": _between(1, 256),
+    "conversion.chunk_frames": _between(1, 256),
+    "ladder.name": _NAME,
+    "ladder.rungs.name": _NAME,
+    "ladder.rungs.codec": _one_of("libx264rgb", "libx264"),
+    "ladder.rungs.crf": _between(0, 51),
+    "ladder.rungs.pixel_format": _one_of("gbrp", "yuv444p", "yuv420p"),
+    "ladder.rungs.preset": _one_of(
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+    ),
+}
+"""By path; fields that are true or false, and those that are judged together below, have no rule of their own."""
+
+_RUNG = "ladder.rungs."
+_MOST_RUNGS = 8
+
+
+def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
+    """Everything that is wrong with a whole recipe, by field."""
+    for path, rule in RULES.items():
+        if path.startswith(_RUNG):
+            name = path.removeprefix(_RUNG)
+            for index, rung in enumerate(recipe.ladder.rungs):
+                yield from _judge(f"recipe.ladder.rungs[{index}].{name}", rule, getattr(rung, name))
+        else:
+            stage, name = path.split(".")
+            yield from _judge(f"recipe.{path}", rule, getattr(getattr(recipe, stage), name))
+    if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
+        yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
+    yield from _of_frames(recipe.conversion)
+    yield from _of_rungs(recipe.ladder)
+
+
+def _judge(field: str, rule: Rule, value: Any) -> Iterator[FieldViolation]:
+    if not rule.accept(value):
+        yield _violation(field, rule.allowed, value)
+
+
+def _of_frames(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:
+    yield from ranges.violations([json_format.MessageToDict(one) for one in conversion.frame_ranges])
+    if conversion.discard and not conversion.frame_ranges:
+        yield _violation("recipe.conversion.discard", "false where frame_ranges are not given", True)
+
+
+def _of_rungs(ladder: recipe_pb2.LadderOptions) -> Iterator[FieldViolation]:
+    names = [rung.name for rung in ladder.rungs]
+    if len(names) > _MOST_RUNGS:
+        yield _violation("recipe.ladder.rungs", f"at most {_MOST_RUNGS}", names)
+    if len(set(names)) != len(names):
+        yield _violation("recipe.ladder.rungs", "of distinct names", names)
+    if "raw" not in names:
+        yield _violation("recipe.ladder.rungs", "levels with the lossless one, raw, among them", names)
+    for index, rung in enumerate(ladder.rungs):
+        field = f"recipe.ladder.rungs[{index}]"
+        if rung.name == "raw" and (rung.codec, rung.crf) != ("libx264rgb", 0):
+            yield _violation(field, "lossless (codec libx264rgb, crf 0), as it is raw", f"{rung.codec}, crf {rung.crf}")
+        if (rung.codec == "libx264rgb") != (rung.pixel_format == "gbrp"):
+            what = f"{rung.codec}, {rung.pixel_format}"
+            yield _violation(field, "libx264rgb with gbrp, or libx264 with yuv444p or yuv420p", what)
+
+
+def _violation(field: str, allowed: str, value: object) -> FieldViolation:
+    shown = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+    return FieldViolation(field, f"must be {allowed}; got {shown!r}")
