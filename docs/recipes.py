@@ -23,14 +23,17 @@ _TOGETHER = {
 }
 _INTRODUCTION = """# Recipes
 
-A recipe is the named set of options of all stages. A request, or the command, names a shipped one and overrides fields of it:
+A recipe is the named set of options of all stages. A request, or the command, names a shipped one and overrides fields
+of it:
 
 ```sh
 facefoundry generate-models ... --recipe ffpp --set training.batch_size=32 --set conversion.frame_ranges=10-50,80-max
 ```
 
-A value that is not allowed and a field that does not exist are refused by name (INVALID_ARGUMENT; reasons RECIPE_RANGE, RECIPE_FIELD). The fields of a stage enter the digest of its work, `training.iterations` apart.
-`facefoundry convert` also takes the converter's options in the original's spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d` and, for which decoder makes the face, `-s`."""
+A value that is not allowed and a field that does not exist are refused by name (INVALID_ARGUMENT; reasons RECIPE_RANGE,
+RECIPE_FIELD). The fields of a stage enter the digest of its work, `training.iterations` apart. `facefoundry convert`
+also takes the converter's options in the original's spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d` and, for which
+decoder makes the face, `-s`."""
 _REFUSED = """## Options of the original that are not here
 
 The command refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).

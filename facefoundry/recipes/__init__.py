@@ -97,9 +97,8 @@ def override(request: recipe_pb2.Recipe, assignment: str) -> None:
     try:
         if not equals or not path:
             raise ValueError("expected <stage>.<field>=<value>, such as training.iterations=3000")
-        record: Any = yaml.safe_load(text)
-        if path == ranges.FIELD and not isinstance(record, list):
-            record = ranges.parse(text)
+        written = path == ranges.FIELD and not text.lstrip().startswith("[")
+        record: Any = ranges.parse(text) if written else yaml.safe_load(text)
         if record is None:
             raise ValueError("expected a value behind =")
         for segment in reversed(path.split(".")):
@@ -149,7 +148,7 @@ def _unknown(path: str) -> InvalidInput:
     last = path.rpartition(".")[2]
     known = list(_paths(recipe_pb2.Recipe.DESCRIPTOR, ""))
     words = {one.rpartition(".")[2] for one in known}
-    like = [*difflib.get_close_matches(last, words, n=1, cutoff=0.75), *words.intersection(last.split("_"))]
+    like = words.intersection((last, *last.split("_"))) or difflib.get_close_matches(last, sorted(words), n=1)
     near = [one for one in known if one.rpartition(".")[2] in like]
     hint = f"did you mean {' or '.join(near)}" if near else "fields are such as training.iterations, conversion.mask"
     return _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", f"is no field of a recipe; {hint}")])

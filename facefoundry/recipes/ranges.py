@@ -29,7 +29,7 @@ def parse(text: str) -> list[dict[str, int]]:
         ValueError: the text has another form; the message says which part of it.
     """
     found = []
-    for word in re.split(r"[,\s]+", text.strip()):
+    for word in re.split(r"\s*,\s*|\s+", text.strip()):
         match = _WRITTEN.fullmatch(word)
         if match is None:
             raise ValueError(f"expected frame ranges such as 10-50,80-90 or 80-max. Received {word!r}")

@@ -1,0 +1,148 @@
+"""Every recipe field has its limits, and a value beyond them is refused by the field's name."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from facefoundry import recipes
+from facefoundry.errors import InvalidInput
+from facefoundry.recipes.limits import RULES
+from facefoundry.v1 import recipe_pb2
+
+# Field, the lowest and the highest value that are taken, and values beyond.
+NUMBERS = [
+    ("extraction.crop_size", 97, 1024, (63, 1025)),
+    ("extraction.padding", 0, 127, (128, 257)),
+    ("extraction.detect_every", 1, 1000, (0, 1001)),
+    ("training.bottleneck", 1, 8192, (0, 8193)),
+    ("training.upscale_filters", 1, 4096, (0, 4097)),
+    ("training.iterations", 1, 10_000_000, (0, 10_000_001)),
+    ("training.batch_size", 1, 1024, (0, 1025)),
+    ("training.learning_rate", 1e-9, 1.0, (0.0, -1e-4, 1.001, math.nan, math.inf)),
+    ("training.beta_1", 0.0, 0.9999, (-0.1, 1.0, math.nan)),
+    ("training.beta_2", 0.0, 0.999999, (-0.1, 1.0, math.nan)),
+    ("training.epsilon", 1e-12, 1.0, (0.0, 1.1, math.nan)),
+    ("training.seed", 0, 2**63 - 1, (2**63,)),
+    ("training.rotation_degrees", 0.0, 90.0, (-1.0, 90.5, math.nan)),
+    ("training.zoom", 0.0, 0.5, (-0.01, 0.51, math.nan)),
+    ("training.shift", 0.0, 0.5, (-0.01, 0.51, math.nan)),
+    ("training.flip_probability", 0.0, 1.0, (-0.01, 1.01, math.nan)),
+    ("training.warp_sigma", 0.0, 32.0, (-0.1, 33.0, math.nan)),
+    ("conversion.erosion", -64, 64, (-65, 65)),
+    ("conversion.blur", 0, 64, (65,)),
+    ("conversion.batch_size", 1, 256, (0, 257)),
+    ("conversion.chunk_frames", 1, 256, (0, 257)),
+    ("ladder.rungs.crf", 0, 51, (52,)),
+]
+WORDS = [
+    ("extraction.engine", "face_alignment", ("magic", "")),
+    ("training.precision", "bfloat16", ("int8", "")),
+    ("conversion.mask", "rect", ("circle", "")),
+    ("ladder.name", "mine2", ("", "a_b", "../x", "x" * 33)),
+    ("ladder.rungs.name", "c10", ("", "a_b", "../x", "masks", "x" * 33)),
+    ("ladder.rungs.codec", "libx264", ("mpeg4", "")),
+    ("ladder.rungs.pixel_format", "yuv420p", ("rgb24", "")),
+    ("ladder.rungs.preset", "slow", ("placebo", "")),
+]
+LISTS = [
+    ("training.encoder_filters", [1, 4096, 1, 4096], ([1, 2, 3], [1, 2, 3, 4, 5], [0, 1, 1, 1], [1, 1, 1, 4097])),
+    ("training.decoder_filters", [1, 4096, 1], ([1, 2], [1, 2, 3, 4], [0, 1, 1], [4097, 1, 1])),
+]
+TAKEN = [(field, value) for field, low, high, _ in NUMBERS for value in (low, high)]
+TAKEN += [(field, value) for field, value, _ in [*WORDS, *LISTS]]
+REFUSED = [(field, value) for field, *_, beyond in [*NUMBERS, *WORDS, *LISTS] for value in beyond]
+
+
+def _with(field, value):
+    """The whole default recipe with one field changed; of the ladder's rungs the second is."""
+    recipe = recipes.load()
+    *path, name = field.split(".")
+    message = recipe
+    for segment in path:
+        message = message.rungs[1] if segment == "rungs" else getattr(message, segment)
+    if isinstance(value, list):
+        getattr(message, name)[:] = value
+    else:
+        setattr(message, name, value)
+    return recipe
+
+
+def _refusals(recipe):
+    with pytest.raises(InvalidInput) as caught:
+        recipes.resolve(recipe)
+    assert caught.value.reason == "RECIPE_RANGE"
+    return {violation.field: violation.description for violation in caught.value.violations}
+
+
+@pytest.mark.parametrize(("field", "value"), TAKEN)
+def test_a_value_at_its_limit_is_taken(field, value):
+    recipe = _with(field, value)
+    assert recipes.resolve(recipe) == recipe
+
+
+@pytest.mark.parametrize(("field", "value"), REFUSED)
+def test_a_value_beyond_its_limit_is_refused_by_the_fields_name(field, value):
+    refused = _refusals(_with(field, value))
+    description = refused["recipe." + field.replace("rungs.", "rungs[1].")]
+    shown = repr(value)
+    assert description.startswith("must be ") and f"got {shown}" in description
+
+
+def _scalars(descriptor, prefix=""):
+    for field in descriptor.fields:
+        if field.message_type is not None:
+            yield from _scalars(field.message_type, f"{prefix}{field.name}.")
+        elif field.type != field.TYPE_BOOL:
+            yield prefix + field.name
+
+
+def test_no_field_is_without_limits_and_none_without_a_row_here():
+    # The name and version of a recipe select it; ranges are judged together.
+    apart = {"name", "version", "description", "conversion.frame_ranges.first", "conversion.frame_ranges.last"}
+    fields = set(_scalars(recipe_pb2.Recipe.DESCRIPTOR)) - apart
+    assert set(RULES) == fields
+    assert {field for field, *_ in [*NUMBERS, *WORDS, *LISTS]} == fields
+
+
+def test_all_wrong_fields_are_named_at_once():
+    recipe = _with("conversion.blur", 65)
+    recipe.training.batch_size = 0
+    recipe.extraction.engine = "magic"
+    assert set(_refusals(recipe)) == {
+        "recipe.conversion.blur",
+        "recipe.training.batch_size",
+        "recipe.extraction.engine",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rungs", "field", "words"),
+    [
+        ([], "rungs", "raw, among them"),
+        ([("c23", "libx264", 23, "yuv444p")], "rungs", "raw, among them"),
+        ([("raw", "libx264rgb", 0, "gbrp")] * 2, "rungs", "of distinct names"),
+        ([("raw", "libx264rgb", 12, "gbrp")], "rungs[0]", "lossless"),
+        ([("raw", "libx264", 0, "yuv444p")], "rungs[0]", "lossless"),
+        ([("raw", "libx264rgb", 0, "gbrp"), ("x", "libx264", 9, "gbrp")], "rungs[1]", "libx264rgb with gbrp"),
+        ([("raw", "libx264rgb", 0, "yuv420p")], "rungs[0]", "libx264rgb with gbrp"),
+        (
+            [("raw", "libx264rgb", 0, "gbrp"), *((f"c{n}", "libx264", n, "yuv444p") for n in range(8))],
+            "rungs",
+            "at most",
+        ),
+    ],
+)
+def test_rungs_that_do_not_fit_together_are_refused(rungs, field, words):
+    recipe = recipes.load()
+    del recipe.ladder.rungs[:]
+    for name, codec, crf, pixel_format in rungs:
+        recipe.ladder.rungs.add(name=name, codec=codec, crf=crf, pixel_format=pixel_format, preset="fast")
+    request = recipe_pb2.Recipe()
+    request.CopyFrom(recipe)
+    if rungs:
+        assert words in _refusals(request)[f"recipe.ladder.{field}"]
+    else:
+        # No rung in a request means the shipped ones.
+        assert len(recipes.resolve(request).ladder.rungs) == 3

@@ -1,0 +1,178 @@
+"""The converter's options of 2018 on odd places, against the same steps over whole frames in plain cv2 and numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.converter.composite import Patch, composite
+from services.converter.mask import MaskOptions
+
+WIDTH, HEIGHT = 203, 151
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A frame, what the network gives for it, and where the face is."""
+
+    frame: NDArray[np.uint8]
+    face: NDArray[np.float32]
+    matrix: NDArray[np.float64]
+    landmarks: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the whole-frame steps give; no output where no pixel of the mask reaches 255."""
+
+    output: NDArray[np.uint8] | None
+    box_mask: NDArray[np.uint8]
+    blend_mask: NDArray[np.uint8]
+
+
+def scene(center: tuple[float, float], size: float, angle: float, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Scene:
+    """A face of `size` pixels, turned by `angle` degrees; the landmarks lie on an oval that leaves the square below."""
+    rng = np.random.default_rng(7)
+    height, width = shape
+    coarse = rng.integers(40, 216, (6, 8, 3), dtype=np.uint8)
+    frame = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    face = np.asarray(cv2.resize(rng.random((7, 7, 3), dtype=np.float32), (64, 64), interpolation=cv2.INTER_CUBIC))
+    turn = np.deg2rad(angle)
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    matrix = np.column_stack([rotation / size, np.array([0.5, 0.5]) - rotation / size @ np.array(center)])
+    around = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    oval = np.column_stack([0.46 * np.cos(around), 0.1 + 0.55 * np.sin(around)]) * size
+    return Scene(frame, face, matrix, np.trunc(oval @ rotation + np.array(center)).astype(np.float32))
+
+
+def whole_frame(given: Scene, options: MaskOptions, seamless: bool) -> Reference:
+    height, width = given.frame.shape[:2]
+    to_face, flags = given.matrix * 64, cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
+    square, hull = np.zeros((height, width)), np.zeros((height, width))
+    cv2.warpAffine(np.ones((64, 64)), to_face, (width, height), square, flags, cv2.BORDER_TRANSPARENT)
+    cv2.fillConvexPoly(hull, cv2.convexHull(given.landmarks.astype(np.int32)), 1)
+    soft = {"rect": square, "facehull": hull, "facehullandrect": square * hull}[options.kind]
+    if options.erosion > 0:
+        soft = cv2.erode(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (options.erosion,) * 2))
+    elif options.erosion < 0:
+        soft = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (-options.erosion,) * 2))
+    if options.blur:
+        soft = cv2.blur(soft, (options.blur, options.blur))
+    unit = np.clip(soft * 365, 0, 255).astype(np.uint8)
+    box_mask, blend_mask = np.zeros((2, height, width), np.uint8)
+    rows, columns = np.nonzero(unit == 255)
+    if not rows.size or rows.max() == rows.min() or columns.max() == columns.min():
+        return Reference(None, box_mask, blend_mask)
+    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
+    box_mask[top:bottom, left:right] = 255
+    blend_mask[soft > 1e-9] = 255
+    warped = given.frame.copy()
+    pixels = np.clip(given.face * 255, 0, 255).astype(np.uint8)
+    cv2.warpAffine(pixels, to_face, (width, height), warped, flags, cv2.BORDER_TRANSPARENT)
+    if not seamless:
+        share = np.clip(soft, 0, 1)[:, :, None]
+        return Reference(np.rint(share * warped + (1 - share) * given.frame).astype(np.uint8), box_mask, blend_mask)
+    # cv2 takes no mask on the outermost pixels and no rectangle that leaves the frame: such a one goes to the edge.
+    unit[[0, -1]] = 0
+    unit[:, [0, -1]] = 0
+    _, _, wide, high = cv2.boundingRect(unit)
+    x = min(max(left + (right - left) // 2, wide // 2), width - wide + wide // 2)
+    y = min(max(top + (bottom - top) // 2, high // 2), height - high + high // 2)
+    output = cv2.seamlessClone(warped, given.frame, unit, (int(x), int(y)), cv2.NORMAL_CLONE)
+    return Reference(np.asarray(output, np.uint8), box_mask, blend_mask)
+
+
+def put(given: Scene, options: MaskOptions, seamless: bool) -> Patch | None:
+    return composite(given.frame, given.face, given.matrix, given.landmarks, options, seamless)
+
+
+def assert_agree(patch: Patch | None, expected: Reference, given: Scene) -> None:
+    if expected.output is None:
+        assert patch is None
+        return
+    assert patch is not None
+    shape = given.frame.shape
+    np.testing.assert_array_equal(patch.box_mask(shape), expected.box_mask)
+    np.testing.assert_array_equal(patch.blend_mask(shape), expected.blend_mask)
+    np.testing.assert_array_equal(patch.apply(given.frame), expected.output)
+
+
+PLACES = {
+    "inside": scene((100.4, 70.2), 62.3, 17.0),
+    "left edge": scene((9.0, 75.0), 60.0, 8.0),
+    "corner": scene((197.0, 148.0), 70.0, 12.0),
+    "tiny": scene((60.0, 50.0), 9.0, -20.0),
+    "larger than its frame": scene((20.0, 14.0), 90.0, 3.0, (29, 41)),
+}
+KINDS = ("rect", "facehull", "facehullandrect")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_gives_the_pixels_of_the_whole_frame_steps(place: str, kind: str) -> None:
+    given, blended = PLACES[place], 0
+    for erosion, blur, seamless in product((0, 1, 5, -4, -11), (0, 2, 7), (True, False)):
+        options = MaskOptions(kind, erosion, blur)
+        expected = whole_frame(given, options, seamless)
+        assert_agree(put(given, options, seamless), expected, given)
+        blended += expected.output is not None
+    assert blended >= 15, "most of these options leave something to compare"
+
+
+@pytest.mark.parametrize("seamless", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_erosion_that_removes_everything_leaves_the_frame_untouched(kind: str, seamless: bool) -> None:
+    given = scene((100.0, 70.0), 30.0, 0.0)
+    options = MaskOptions(kind, 60, 2)
+    assert whole_frame(given, options, seamless).output is None
+    assert put(given, options, seamless) is None
+
+
+@pytest.mark.parametrize("seamless", [True, False])
+def test_a_mask_that_nowhere_reaches_255_leaves_the_frame_untouched(seamless: bool) -> None:
+    """B14: the original fell back to alpha blending here and returned a mask of 0 to 1, written as black."""
+    given = scene((100.0, 70.0), 14.0, 0.0)
+    assert put(given, MaskOptions("facehullandrect", 0, 2), seamless) is not None
+    spread = MaskOptions("facehullandrect", 0, 40)
+    assert whole_frame(given, spread, seamless).output is None
+    assert put(given, spread, seamless) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_erosion_shrinks_the_mask_and_a_negative_one_grows_it(kind: str) -> None:
+    given = PLACES["inside"]
+
+    def area(erosion: int) -> int:
+        patch = put(given, MaskOptions(kind, erosion, 0), seamless=False)
+        assert patch is not None
+        return int((patch.blend_mask(given.frame.shape) > 0).sum())
+
+    assert area(9) < area(3) < area(0) < area(-3) < area(-9)
+
+
+def test_the_mask_of_both_is_within_the_square_and_within_the_hull() -> None:
+    given = PLACES["inside"]
+    masks = {}
+    for kind in KINDS:
+        patch = put(given, MaskOptions(kind, 0, 0), seamless=False)
+        assert patch is not None
+        masks[kind] = patch.blend_mask(given.frame.shape) > 0
+    assert (masks["rect"] & ~masks["facehull"]).any() and (masks["facehull"] & ~masks["rect"]).any()
+    np.testing.assert_array_equal(masks["facehullandrect"], masks["rect"] & masks["facehull"])
+
+
+def test_seamless_takes_the_targets_colours_and_alpha_the_faces() -> None:
+    given = PLACES["inside"]
+    dark = Scene(given.frame, given.face * np.float32(0.1), given.matrix, given.landmarks)
+    outputs = {}
+    for seamless in (True, False):
+        patch = put(dark, MaskOptions("facehullandrect", 0, 2), seamless)
+        assert patch is not None
+        outputs[seamless] = patch.apply(given.frame)[60:80, 90:110].mean()
+    assert outputs[False] < 26
+    assert outputs[True] > outputs[False] + 40
