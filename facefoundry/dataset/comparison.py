@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import recipes
 from facefoundry.errors import InvalidInput
 from facefoundry.faces.alignments import Alignments
+from facefoundry.recipes import ranges
+from facefoundry.v1 import recipe_pb2
 
-__all__ = ["identity", "mouth_correlation", "mouth_opening"]
+__all__ = ["identity", "mouth_correlation", "mouth_opening", "shown"]
 
 _INNER_UPPER_LIP, _INNER_LOWER_LIP = 62, 66
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
@@ -33,7 +36,7 @@ def identity(
         control: Extraction of the control.
         source: Extraction of the sequence that gave the face.
         target: Extraction of the sequence that got it.
-        swapped: bool [n], frames of the target that carry the other face.
+        swapped: bool [n], frames of the fake that carry the other face.
 
     Returns:
         `swap_to_source`, `swap_to_target`, `control_to_source`, `control_to_target` (Euclidean, about 0.6 separates
@@ -47,6 +50,13 @@ def identity(
             distances = np.linalg.norm(_embeddings(face)[frames] - centre, axis=1)
             result[f"{name}_to_{other}"] = round(float(np.median(distances)), 4) if frames.any() else None
     return result
+
+
+def shown(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Alignments:
+    """The frames of a target that a fake of it has: all, or with `discard` those within the frame ranges."""
+    if not conversion.discard:
+        return target
+    return target.take(ranges.numbers(recipes.options(conversion)["frame_ranges"], len(target)))
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

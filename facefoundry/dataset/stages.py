@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from facefoundry import recipes
 from facefoundry.client import Client
 from facefoundry.dataset import comparison, fetch, models, sources
 from facefoundry.dataset.ffpp_layout import Layout
@@ -23,7 +22,6 @@ from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
 from facefoundry.errors import Cancelled, FaceFoundryError, Unusable
 from facefoundry.faces.alignments import Alignments
-from facefoundry.recipes import ranges
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
@@ -179,12 +177,11 @@ class Stages:
                 return
             found[name] = self._alignments(extraction)
         of_source, of_target = self._alignments(source.extraction), self._alignments(target.extraction)
-        conversion = recipes.options(self.recipe.conversion)
-        shown = ranges.numbers(conversion.get("frame_ranges", ()) if conversion["discard"] else (), len(of_target))
+        shown = comparison.shown(of_target, self.recipe.conversion)
         swapped = np.asarray(fake.labels, dtype=bool)
         with self.record.lock:
             fake.identity = comparison.identity(found["swap"], found["control"], of_source, of_target, swapped)
-            fake.mouth_correlation = comparison.mouth_correlation(found["swap"], of_target.take(shown), swapped)
+            fake.mouth_correlation = comparison.mouth_correlation(found["swap"], shown, swapped)
 
     def _extract_fake(self, uri: str, name: str, progress: Callable[[Any], None]) -> extractor_pb2.Extraction | None:
         """Extraction of a fake; none where too little of a face came out of a short training to be found."""

@@ -125,6 +125,22 @@ def test_the_same_command_again_redoes_nothing(finished, clips):
     assert _digests(out, "*.mp4") == videos
 
 
+def test_convert_with_ranges_and_discard_gives_those_frames_of_the_whole_fake(finished, clips, tmp_path):
+    command, out, _ = finished
+    (model,) = (_deepfakes(out) / "models").iterdir()
+    target, source = model.name.split("_")
+    name, kept = f"{target}_{source}", [*range(5, 15), *range(30, FRAMES[target])]
+    words = ["convert", "-i", clips / f"{target}.mp4", "--model_path", model, "-o", tmp_path]
+    command.run(*words, *TINY, "-S", "-b", "2", "-M", "facehullandrect", "-d", "-fr", "5-14", "30-max")
+    labels = json.loads((_deepfakes(tmp_path) / "labels" / f"{name}.json").read_text())
+    assert [row["frame"] for row in labels["frames"]] == kept
+    for folder in ("raw", "masks", "masks_blend", "masks_changed"):
+        info, frames = _frames(_deepfakes(tmp_path) / folder / "videos" / f"{name}.mp4")
+        of_whole, all_frames = _frames(_deepfakes(out) / folder / "videos" / f"{name}.mp4")
+        assert info.frame_rate == of_whole.frame_rate
+        assert np.array_equal(frames, all_frames[kept])
+
+
 def test_create_from_models_makes_the_same_fakes_in_another_store(finished, new_command, clips, tmp_path):
     _, out, _ = finished
     models = _deepfakes(out) / "models"

@@ -6,6 +6,7 @@ import pytest
 from facefoundry.dataset import comparison
 from facefoundry.errors import InvalidInput
 from facefoundry.faces.alignments import Alignments
+from facefoundry.v1 import recipe_pb2
 
 
 def _alignments(embedding=None, openings=None, found=None, frames=20):
@@ -94,3 +95,17 @@ def test_too_few_frames_and_a_still_mouth_give_no_correlation():
     few = np.arange(20) < 9
     assert comparison.mouth_correlation(_alignments(openings=moves), _alignments(openings=moves), few) is None
     assert comparison.mouth_correlation(_alignments(openings=moves), _alignments(), np.ones(20, bool)) is None
+
+
+def test_a_fake_with_discard_is_compared_with_the_frames_it_has():
+    openings = np.random.default_rng(1).uniform(0, 30, 20)
+    target = _alignments(openings=openings)
+    conversion = recipe_pb2.ConversionOptions(discard=True)
+    conversion.frame_ranges.add(first=2, last=8)
+    conversion.frame_ranges.add(first=13)
+    frames = [*range(2, 9), *range(13, 20)]
+    swap = _alignments(openings=openings[frames], frames=len(frames))
+    of_target = comparison.shown(target, conversion)
+    assert comparison.mouth_correlation(swap, of_target, np.ones(len(frames), bool)) == pytest.approx(1)
+    conversion.discard = False
+    assert comparison.shown(target, conversion) is target
