@@ -70,7 +70,7 @@ generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md and docs/recipes.m
 # Hashes are from the registry that uv is set up for; no address enters the files.
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock:  ## Resolve the locks again (needs uv)
-	$(COMPILE) --group dev -o locks/dev.txt
+	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras asks for it; tensorflow-cpu is it
 	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt
 	$(COMPILE) --group trainer -c locks/dev.txt -o locks/trainer.txt
 	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt
