@@ -31,7 +31,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
 
@@ -110,8 +110,8 @@ def generate_models(
     if not pairs:
         raise InvalidInput(f"{clips_path} holds only one sequence; a pair needs two.", reason="NO_PAIRS")
     plan.require(pairs, clips, clips_path)
-    note = f"{left_over} is left over: an odd number of clips cannot all be paired." if left_over else ""
-    _run(pairs, clips, convert=convert_images, keep_faces=keep_faces, name=name, seed=paired_by, note=note, **common)
+    notes = [f"{left_over} is left over: an odd number of clips cannot all be paired."] if left_over else []
+    _run(pairs, clips, convert=convert_images, keep_faces=keep_faces, name=name, seed=paired_by, notes=notes, **common)
 
 
 @click.command(name="create-from-models")
@@ -140,21 +140,61 @@ def create_from_models(
 ) -> None:
     """Make both manipulated sequences of each pair from models that exist.
 
+    A model is what generate-models writes, or the three .h5 files that FaceForensics++ published, in <A>_<B>/ or
+    <A>_<B>/models/. Without --filelist, models whose clips are not there are left out.
+
     \b
-    Example:
+    Examples:
       facefoundry create-from-models --local -i OUT/manipulated_sequences/Deepfakes/models -i2 CLIPS -o OUT2
+      facefoundry create-from-models -i PUBLISHED -i2 CLIPS -o OUT --filelist pairs.json
+
+    Pairs that are done are found, not made again.
     """
     found = models.find_models(models_path)
-    pairs = list(found)
-    if filelist is not None:
-        wanted = plan.read_filelist(filelist)
-        without = [pair.id for pair in wanted if pair not in found]
-        if without:
-            raise InvalidInput(f"{models_path} holds no model {', '.join(without)}.", reason="MISSING_MODEL")
-        pairs = wanted
     clips = plan.find_clips(clips_path)
-    plan.require(pairs, clips, clips_path)
-    _run(pairs, clips, convert=True, keep_faces=keep_faces, name=name, given=found, **common)
+    notes = list(found.others)
+    if filelist is not None:
+        pairs = models.choose(found, plan.read_filelist(filelist), models_path)
+    else:
+        pairs = [pair for pair in found.models if pair.a in clips and pair.b in clips]
+        without = [pair.id for pair in found.models if pair not in pairs]
+        if without and pairs:
+            notes.append(f"{', '.join(without)} left out: {clips_path} does not hold both clips.")
+    plan.require(pairs or found.models, clips, clips_path)
+    _run(pairs, clips, convert=True, keep_faces=keep_faces, name=name, given=found.models, notes=notes, **common)
+
+
+@click.command(name="export-models")
+@click.argument("models_path", metavar="MODELS", type=_FOLDER)
+@click.argument("out", metavar="OUT", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model instead of a line.")
+def export_models(models_path: Path, out: Path, as_json: bool) -> None:
+    """Write models as FaceForensics++ published them: OUT/<A>_<B>/ with encoder.h5, decoder_A.h5 and decoder_B.h5.
+
+    MODELS is one model's folder, a folder of models, or a dataset. Keras 2 and tf-keras load the files
+    into the Original network with load_weights; create-from-models takes OUT back.
+
+    \b
+    Example:
+      facefoundry export-models OUT/manipulated_sequences/Deepfakes/models PUBLISHED
+    """
+    found = models.find_models(models_path)
+    view = make_view(as_json)
+    for sentence in found.others:
+        view.say(sentence)
+    failed = False
+    for pair, folder in found.models.items():
+        if not models.is_ours(folder):
+            view.say(f"{folder} is left out: its files are in that form already.")
+            continue
+        try:
+            models.export(folder, out / pair.id)
+            view.say(f"{pair.id}: {out / pair.id}")
+        except FaceFoundryError as error:
+            failed = True
+            view.say(f"{pair.id} failed: {error.message} [{error.reason}]")
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 @click.command(name="extract-faces")
@@ -231,7 +271,7 @@ def convert(
       facefoundry convert --local -i 033.mp4 --model_path OUT/manipulated_sequences/Deepfakes/models/033_097 -o OUT2
     """
     clip = _one_clip(clip_path)
-    found = models.find_models(model_path)
+    found = models.find_models(model_path).models
     if len(found) != 1:
         raise InvalidInput(f"{model_path} holds {len(found)} models; name one of them.", reason="MODEL")
     pair, folder = next(iter(found.items()))
@@ -267,7 +307,7 @@ def _run(
     keep_faces: bool,
     name: str | None,
     seed: int | None = None,
-    note: str = "",
+    notes: Sequence[str] = (),
     given: Mapping[Pair, Path] | None = None,
     **common: Any,
 ) -> None:
@@ -278,13 +318,17 @@ def _run(
         view,
         run,
     ):
-        if note:
+        for note in notes:
             view.say(note)
         if seed is not None:
             view.say(f"Paired by seed {seed}: {', '.join(pair.id for pair in pairs[:8])}; see {Layout(out).filelist()}")
         record = run.run(pairs, clips, given)
         failed = [pair for pair in record.pairs if pair.state == "failed"]
-        view.say(f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {out}; look at {out / 'report.html'}")
+        before = sum(pair.was_done for pair in record.pairs)
+        found = f" ({before} found, not made again)" if before else ""
+        view.say(
+            f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {out}{found}; look at {out / 'report.html'}"
+        )
     if failed:
         raise click.exceptions.Exit(1)
 

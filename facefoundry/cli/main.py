@@ -19,6 +19,7 @@ _COMMANDS = {
     "extract-faces": "ffpp:extract_faces",
     "train": "ffpp:train",
     "convert": "ffpp:convert",
+    "export-models": "ffpp:export_models",
     "status": "status:status",
     "report": "report:report",
     "local": "local:local",

@@ -1,53 +1,127 @@
-"""Models as folders on disk: `<A>_<B>/` with `weights.safetensors`, `optimizer.safetensors` and `model.json`."""
+"""Models as folders on disk: `<A>_<B>/`, or `<A>_<B>/models/` as the original made them.
+
+A folder holds `weights.safetensors`, `optimizer.safetensors` and `model.json`, or the three .h5 files that
+FaceForensics++ published. Where both lie in one folder, ours count.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, replace
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from facefoundry.dataset import published
 from facefoundry.dataset.plan import Pair, pairs_of
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.model import weights
+from facefoundry.model.architecture import unpack
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
 
-__all__ = ["RECORD", "download", "find_models", "upload"]
+__all__ = ["RECORD", "Found", "choose", "download", "export", "find_models", "is_ours", "upload"]
 
 RECORD = "model.json"
 WEIGHTS = "weights.safetensors"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
+_FORMS = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(published.FILES.values())}"
 
 
-def find_models(folder: Path) -> dict[Pair, Path]:
-    """Folders `<A>_<B>/` (or `<A>_<B>/models/`) that hold a model, by pair.
+@dataclass(frozen=True)
+class Found:
+    """Models below a folder.
 
-    A finished dataset's root may be given too.
+    Attributes:
+        models: Folder of each model, by pair.
+        others: A sentence for each folder that is no model, or a second one of a pair.
+    """
+
+    models: dict[Pair, Path]
+    others: list[str]
+
+
+def find_models(folder: Path) -> Found:
+    """Find the models of pairs: a folder of models, one model's folder, or a dataset's root.
 
     Raises:
-        InvalidInput: there are none.
+        InvalidInput: there are none, or some are in .h5 files that cannot be read here.
     """
     nested = folder / "manipulated_sequences" / "Deepfakes" / "models"
     root = nested if nested.is_dir() else folder
-    if (root / RECORD).is_file() and _NAME.fullmatch(root.name):
-        return {_pair(root.name): root}
-    found = {}
-    for entry in sorted(root.iterdir()) if root.is_dir() else []:
-        for place in (entry, entry / "models"):
-            if _NAME.fullmatch(entry.name) and (place / RECORD).is_file():
-                found[_pair(entry.name)] = place
-                break
-    if not found:
+    if _holds_model(root):
+        whole = root.absolute()
+        found = _found([whole.parent if whole.name == "models" else whole])
+    else:
+        try:
+            entries = sorted(root.iterdir())
+        except OSError as error:
+            raise InvalidInput(f"Cannot read the folder {root}: {error.strerror}.", reason="INPUT_FOLDER") from error
+        found = _found(entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    if not found.models:
         raise InvalidInput(
-            f"{root} holds no models: expected folders <A>_<B>/ with {RECORD}, as `facefoundry "
-            "generate-models` writes.",
+            " ".join([f"{root} holds no models: expected folders <A>_<B>/ with {_FORMS}.", *found.others[:5]]),
             reason="NO_MODELS",
         )
+    if not all(is_ours(path) for path in found.models.values()):
+        published.require_reader()
+    return found
+
+
+def choose(found: Found, wanted: Iterable[Pair], root: Path) -> list[Pair]:
+    """The models of the wanted pairs, whichever of its two ids a pair names first.
+
+    Raises:
+        InvalidInput: some have no model; all of them are named.
+    """
+    chosen, missing = [], []
+    for pair in wanted:
+        either = [each for each in (pair, Pair(pair.b, pair.a)) if each in found.models]
+        chosen += either[:1]
+        missing += [] if either else [pair.id]
+    if missing:
+        raise InvalidInput(
+            f"{root} holds no model {', '.join(missing)}; it has "
+            f"{', '.join(sorted(pair.id for pair in found.models))[:500]}.",
+            reason="MISSING_MODEL",
+            violations=[FieldViolation("filelist", f"{name} has no model in {root}") for name in missing],
+        )
+    return chosen
+
+
+def is_ours(folder: Path) -> bool:
+    """Say whether a model's folder is in our form, not FaceForensics++'s."""
+    return (folder / RECORD).is_file()
+
+
+def _holds_model(folder: Path) -> bool:
+    return is_ours(folder) or published.is_published(folder)
+
+
+def _found(folders: Iterable[Path]) -> Found:
+    """Sort folders into models and others."""
+    found = Found({}, [])
+    for folder in folders:
+        place = next((place for place in (folder, folder / "models") if _holds_model(place)), None)
+        if not _NAME.fullmatch(folder.name):
+            found.others.append(f"{folder} is no model: its name is not of the form <A>_<B>.")
+        elif place is None:
+            found.others.append(f"{folder} is no model: it holds neither {RECORD} nor .h5 files.")
+        else:
+            try:
+                pair = _pair(folder.name)
+            except InvalidInput as error:
+                found.others.append(f"{folder} is no model: {error.message}")
+                continue
+            if Pair(pair.b, pair.a) in found.models:
+                found.others.append(f"{folder} is left out: {pair.mirrored} is a model of the same pair.")
+            else:
+                found.models[pair] = place
     return found
 
 
@@ -75,10 +149,64 @@ def download(store: Store, model_uri: str, folder: Path) -> Manifest:
 def upload(store: Store, folder: Path) -> str:
     """Bring a model from disk into the store and return its URI; one that is there already is not sent again.
 
-    Its prefix holds the digest of the weights, so a folder can never stand in for another model of this store.
+    Its prefix holds the digest of the weights, or of the .h5 files, so a folder can never stand in for another model
+    of this store.
 
     Raises:
         InvalidInput: the folder is not a whole model.
+        Unusable: an .h5 file is damaged or holds another network.
+    """
+    if not is_ours(folder):
+        return _upload_published(store, folder)
+    model = _whole(folder)
+    prefix = _prefix({"imported": _content(folder)}, int(model.info["iterations"]))
+    if manifest.load_if_committed(store, prefix) is None:
+        put = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
+        info = {**model.info, "previews": []}
+        manifest.commit(store, prefix, replace(model, parts=put, content_digest=_content(folder), info=info))
+    return store.uri(prefix)
+
+
+def export(folder: Path, out: Path) -> None:
+    """Write a model of ours as FaceForensics++'s three .h5 files.
+
+    Raises:
+        InvalidInput: the folder is not a whole model of ours, `out` cannot be written to, or h5py is missing.
+        Unusable: its weights are none.
+    """
+    _whole(folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"Cannot make the folder {out}: {error.strerror}.", reason="OUTPUT") from error
+    published.write(folder / WEIGHTS, out)
+
+
+def _upload_published(store: Store, folder: Path) -> str:
+    digests = published.digests(folder)
+    prefix = _prefix({"published": digests, "format": weights.NETWORK_FORMAT}, 0)
+    if manifest.load_if_committed(store, prefix) is None:
+        with tempfile.TemporaryDirectory(prefix="facefoundry-model-") as scratch:
+            path = Path(scratch) / WEIGHTS
+            published.read(folder, path)
+            architecture, tensors = unpack(path.read_bytes())
+            put = manifest.put_part(store, prefix, WEIGHTS, path)
+        info = {"iterations": 0, "previews": [], "architecture": asdict(architecture)}
+        digest = weights.content_digest(tensors)
+        manifest.commit(store, prefix, Manifest("model", {"published": digests}, {}, (put,), info, digest))
+    return store.uri(prefix)
+
+
+def _prefix(made_of: dict[str, object], iterations: int) -> str:
+    """Where an imported model lies; .h5 files do not say their iterations, and a key needs a number from 1."""
+    return keys.model(keys.digest_of(made_of), max(1, iterations))
+
+
+def _whole(folder: Path) -> Manifest:
+    """The record of a model of ours whose files are what it says.
+
+    Raises:
+        InvalidInput: they are not.
     """
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -87,18 +215,15 @@ def upload(store: Store, folder: Path) -> str:
         fields = record["manifest"]
         parts = tuple(Part(**part) for part in fields["parts"] if part["name"] in _FILES)
         model = Manifest(**{**fields, "parts": parts})
-        iterations = int(model.info["iterations"])
+        int(model.info["iterations"])
+        if WEIGHTS not in {part.name for part in parts}:
+            raise ValueError(f"it names no {WEIGHTS}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{folder / RECORD} is not a model's record: {error}.", reason="BAD_MODEL") from error
     for part in parts:
         if not _is(folder / part.name, part):
             raise InvalidInput(f"{folder / part.name} is missing or not what {RECORD} says.", reason="BAD_MODEL")
-    prefix = keys.model(keys.digest_of({"imported": _content(folder)}), iterations)
-    if manifest.load_if_committed(store, prefix) is None:
-        put = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in parts)
-        info = {**model.info, "previews": []}
-        manifest.commit(store, prefix, replace(model, parts=put, content_digest=_content(folder), info=info))
-    return store.uri(prefix)
+    return model
 
 
 def _content(folder: Path) -> str:

@@ -50,11 +50,12 @@ class TrainingRecord:
 
 @dataclass
 class FakeRecord:
-    """A manipulated sequence: the target's frames with the source's face."""
+    """A manipulated sequence: the target's frames with the source's face. `reused` if it was found, not made."""
 
     id: str
     target: str
     source: str
+    reused: bool = False
     uri: str = ""
     content_digest: str = ""
     frames: int = 0
@@ -79,6 +80,11 @@ class PairRecord:
     training: TrainingRecord = field(default_factory=TrainingRecord)
     fakes: list[FakeRecord] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def was_done(self) -> bool:
+        """Say whether both manipulated sequences were found in the store, so that nothing was made."""
+        return bool(self.fakes) and all(fake.reused for fake in self.fakes)
 
 
 @dataclass

@@ -188,14 +188,10 @@ class DatasetRun:
         with self._record.lock:
             work.record.state = "failed" if failure else "done"
             work.record.failure = failure
-        self._on_event(
-            Event(
-                work.pair.id,
-                "pair",
-                work.record.state,
-                message=f"{failure['reason']}: {failure['message']}" if failure else "",
-            )
-        )
+            message = "found, not made again" if work.record.was_done else ""
+        if failure:
+            message = f"{failure['reason']}: {failure['message']}"
+        self._on_event(Event(work.pair.id, "pair", work.record.state, message=message))
         self._note()
 
     def _note(self, *, always: bool = False) -> None:

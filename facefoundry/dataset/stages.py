@@ -152,6 +152,7 @@ class Stages:
             found = fetch.samples(self.store, committed, self.layout, fake.id)
         with self.record.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
+            fake.reused = conversion.reused
             fake.frames, fake.swapped = conversion.frame_count, conversion.swapped_count
             fake.reasons = _counts(conversion.untouched)
             fake.labels = [int(row["swapped"]) for row in labels["frames"]]

@@ -7,21 +7,20 @@ parameters and each decoder 6,199,747. Weights are always float32; `precision` c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from facefoundry.errors import Unusable
 from facefoundry.model import weights
+from facefoundry.model.architecture import FACE_SIZE, Architecture, unpack
 
 __all__ = ["FACE_SIZE", "FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
 
-FACE_SIZE = 64
 FORMAT = weights.NETWORK_FORMAT
 
 SideName = Literal["a", "b"]
@@ -29,43 +28,6 @@ SIDES: tuple[SideName, SideName] = ("a", "b")
 
 _SLOPE = 0.1
 _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
-
-
-class _Widths(Protocol):
-    """What `Architecture.of` reads; `v1.TrainingOptions` has it."""
-
-    @property
-    def encoder_filters(self) -> Sequence[int]: ...
-    @property
-    def bottleneck(self) -> int: ...
-    @property
-    def upscale_filters(self) -> int: ...
-    @property
-    def decoder_filters(self) -> Sequence[int]: ...
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Widths of the network; the defaults are the original's.
-
-    Attributes:
-        encoder_filters: Filters of the four stride-2 convolutions, outermost first.
-        bottleneck: Width of the first dense layer.
-        upscale_filters: Filters of the encoder's upscale block.
-        decoder_filters: Filters of the three upscale blocks of a decoder, innermost first.
-    """
-
-    encoder_filters: tuple[int, ...] = (128, 256, 512, 1024)
-    bottleneck: int = 1024
-    upscale_filters: int = 512
-    decoder_filters: tuple[int, ...] = (256, 128, 64)
-
-    @classmethod
-    def of(cls, options: _Widths) -> Architecture:
-        """Take the widths out of training options."""
-        return cls(
-            tuple(options.encoder_filters), options.bottleneck, options.upscale_filters, tuple(options.decoder_filters)
-        )
 
 
 @dataclass(frozen=True)
@@ -111,22 +73,13 @@ class Network:
         Raises:
             Unusable: a tensor is missing, is too many, or has another shape.
         """
-        variables = self.variables()
-        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
-        received = {name: tensor.shape for name, tensor in tensors.items()}
-        if expected != received:
-            wrong = sorted(name for name in expected | received if expected.get(name) != received.get(name))
-            raise Unusable(
-                f"Expected the tensors of {self.architecture}. Received others, first {wrong[0]!r}: "
-                f"expected shape {expected.get(wrong[0])}, received {received.get(wrong[0])}.",
-                reason="NOT_A_MODEL",
-            )
-        for name, variable in variables.items():
+        self.architecture.check(tensors)
+        for name, variable in self.variables().items():
             variable.assign(tensors[name])
 
     def to_bytes(self) -> bytes:
         """Write all weights, with the architecture, as safetensors."""
-        return weights.to_bytes(self.tensors(), {"format": FORMAT, "architecture": asdict(self.architecture)})
+        return self.architecture.pack(self.tensors())
 
     def swapper(self, decoder: SideName, batch_size: int = 16) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
         """Compile the path from faces to faces of one side.
@@ -190,17 +143,7 @@ def load(data: bytes, precision: str = "float32") -> Network:
     Raises:
         Unusable: the bytes are not a network's weights.
     """
-    tensors, metadata = weights.from_bytes(data, FORMAT)
-    try:
-        record = metadata["architecture"]
-        architecture = Architecture(
-            tuple(map(int, record["encoder_filters"])),
-            int(record["bottleneck"]),
-            int(record["upscale_filters"]),
-            tuple(map(int, record["decoder_filters"])),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unusable(f"The weights do not say their architecture ({error!r}).", reason="NOT_A_MODEL") from error
+    architecture, tensors = unpack(data)
     network = build(architecture, precision=precision)
     network.assign(tensors)
     return network

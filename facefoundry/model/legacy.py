@@ -1,0 +1,241 @@
+"""Models in the form FaceForensics++ published them: one Keras 2 weight file (HDF5) per network.
+
+    /                        attributes layer_names, backend, keras_version
+    /<layer>                 attribute weight_names, empty where a layer has none
+    /<layer>/<weight name>   float32, such as conv2d_1/kernel:0
+
+Layers count by their order, not their names. Kernels, Flatten (rows, columns, channels) and pixel shuffle (as
+tf.nn.depth_to_space) are those of our network, so tensors go over as they are. Files come from strangers:
+`import_model` and `export_model` are made for a `Sandbox`. The caller says which file is which network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.model.architecture import Architecture, unpack
+from facefoundry.model.weights import Tensors
+
+__all__ = ["export_model", "import_model", "read", "write"]
+
+_KERAS_VERSION = b"2.2.0"  # readers take a file without one for Keras 1 and turn its kernels
+_MOST_NAMES = 100
+_MOST_NAME_BYTES = 1 << 20
+# What h5py raises on damaged files.
+_FOREIGN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """One tensor in its file, not read yet."""
+
+    path: Path
+    place: str
+    dataset: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.dataset.shape)
+
+
+def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[dict[str, Any]]:
+    """Read the three networks and write them as one safetensors file; runs in a `Sandbox`.
+
+    Args:
+        files: Path of each network's file, by `encoder`, `decoder_a`, `decoder_b`.
+        weights: The file to write.
+
+    Yields:
+        `{"architecture": its fields}`, once.
+
+    Raises:
+        Unusable: as `read`.
+    """
+    architecture, tensors = read({network: Path(path) for network, path in files.items()})
+    Path(weights).write_bytes(architecture.pack(tensors))
+    yield {"architecture": asdict(architecture)}
+
+
+def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Write the networks of a safetensors file as Keras 2 files; arguments and result as of `import_model`.
+
+    Raises:
+        Unusable: the safetensors file holds no model.
+        InvalidInput: a file cannot be written.
+    """
+    architecture, tensors = unpack(Path(weights).read_bytes())
+    write(architecture, tensors, {network: Path(path) for network, path in files.items()})
+    yield {"architecture": asdict(architecture)}
+
+
+def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
+    """Read the three networks of a pair; their widths follow from the shapes.
+
+    Links, external storage, filters and virtual datasets are not followed: nothing but the file itself is opened, and
+    no more bytes are read than it has.
+
+    Args:
+        files: Keras 2 weight files by `encoder`, `decoder_a`, `decoder_b`.
+
+    Returns:
+        The widths, and the tensors under our names, float32.
+
+    Raises:
+        Unusable: a file is no HDF5, is damaged, or holds another network; the message names file and dataset.
+    """
+    with ExitStack() as stack:
+        found = {}
+        for network, path in files.items():
+            with _blame(path, "/"):
+                file = stack.enter_context(h5py.File(path, "r", locking=False))
+                found[network] = _weights(file, path)
+        architecture = _architecture(found, files)
+        tensors = {}
+        for network, shapes in architecture.shapes().items():
+            for (name, shape), weight in zip(shapes.items(), found[network], strict=True):
+                if weight.shape != shape:
+                    raise _unlike(weight.path, weight.place, f"shape {shape}", weight.shape)
+                tensors[f"{network}/{name}"] = _values(weight)
+    return architecture, tensors
+
+
+def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path]) -> None:
+    """Write the three networks of a pair as Keras 2's `save_weights` does; all files appear once all are written.
+
+    Args:
+        architecture: The widths.
+        tensors: All tensors under our names, float32.
+        files: Where to, by `encoder`, `decoder_a`, `decoder_b`.
+
+    Raises:
+        Unusable: the tensors are not those of the architecture.
+        InvalidInput: a file cannot be written.
+    """
+    architecture.check(tensors)
+    partial = {network: path.with_name(path.name + ".partial") for network, path in files.items()}
+    try:
+        for network, shapes in architecture.shapes().items():
+            with h5py.File(partial[network], "w") as file:
+                layers: dict[str, list[str]] = {}
+                for name in shapes:
+                    layer, _, weight = name.partition("/")
+                    layers.setdefault(layer, []).append(f"{layer}/{weight}:0")
+                    file[f"{layer}/{layers[layer][-1]}"] = tensors[f"{network}/{name}"]
+                for layer, names in layers.items():
+                    file[layer].attrs["weight_names"] = np.array(names, "S")
+                file.attrs["layer_names"] = np.array(list(layers), "S")
+                file.attrs["backend"] = np.bytes_(b"tensorflow")
+                file.attrs["keras_version"] = np.bytes_(_KERAS_VERSION)
+        for network, path in files.items():
+            partial[network].replace(path)
+    except OSError as error:
+        folder = next(iter(files.values())).parent
+        raise InvalidInput(f"The model's files cannot be written to {folder}: {error}.", reason="OUTPUT") from error
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+def _weights(file: Any, path: Path) -> list[_Weight]:
+    """All datasets of a file in the order of the layers, checked but not read."""
+    found = []
+    for layer in _names(file, "layer_names", path):
+        group = _member(file, layer, path)
+        if not isinstance(group, h5py.Group):
+            raise _unlike(path, group.name, "a layer's group", "a dataset")
+        for name in _names(group, "weight_names", path):
+            dataset = _member(group, name, path)
+            _check_storage(dataset, path)
+            found.append(_Weight(path, dataset.name, dataset))
+    declared, size = sum(weight.dataset.nbytes for weight in found), path.stat().st_size
+    if declared > size:
+        raise _unlike(path, "/", f"at most {size} bytes of weights, the file's size", f"{declared} declared")
+    return found
+
+
+def _names(group: Any, attribute: str, path: Path) -> list[str]:
+    """The names that an attribute lists."""
+    place = f"{group.name} attribute {attribute}"
+    if attribute not in group.attrs:
+        raise _unlike(path, place, "the names that Keras 2's save_weights writes", "none")
+    header = group.attrs.get_id(attribute)
+    if len(header.shape) != 1 or header.shape[0] > _MOST_NAMES or header.get_storage_size() > _MOST_NAME_BYTES:
+        raise _unlike(path, place, f"a list of at most {_MOST_NAMES} names", f"shape {header.shape}")
+    if header.shape[0] == 0:
+        return []
+    if h5py.check_string_dtype(header.dtype) is None:
+        raise _unlike(path, place, "names", header.dtype)
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]]
+
+
+def _member(group: Any, name: str, path: Path) -> Any:
+    """What lies in a group under a name such as `conv2d_1/kernel:0`, without following links."""
+    for step in name.split("/"):
+        place = f"{group.name.rstrip('/')}/{step}"
+        if not isinstance(group, h5py.Group) or step in ("", ".") or step not in group:
+            raise _unlike(path, place, "a member of the file", "nothing there")
+        if not isinstance(group.get(step, getlink=True), h5py.HardLink):
+            raise _unlike(path, place, "a member of the file", "a link, which is not followed")
+        group = group[step]
+    return group
+
+
+def _check_storage(dataset: Any, path: Path) -> None:
+    """Refuse a dataset that is not plain float32 values inside the file."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise _unlike(path, dataset.name, "a dataset", "a group")
+    if dataset.dtype.kind != "f" or dataset.dtype.itemsize != 4:
+        raise _unlike(path, dataset.name, "float32", dataset.dtype)
+    layout = dataset.id.get_create_plist()
+    if layout.get_layout() != h5py.h5d.CONTIGUOUS or layout.get_external_count():
+        raise _unlike(path, dataset.name, "values stored plainly, as Keras does", "chunks, a filter or another file")
+    if 0 in dataset.shape or dataset.id.get_storage_size() != dataset.nbytes:
+        stored = dataset.id.get_storage_size()
+        raise _unlike(path, dataset.name, f"{dataset.nbytes} bytes of values", f"{stored} bytes, shape {dataset.shape}")
+
+
+def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path]) -> Architecture:
+    """The widths, once number and rank of all tensors are those of the Original model."""
+    for network, shapes in Architecture().shapes().items():
+        if len(found[network]) != len(shapes):
+            expected = f"the {len(shapes)} weights of the Original model's {network}"
+            raise _unlike(files[network], "/", expected, f"{len(found[network])} weights")
+        for shape, weight in zip(shapes.values(), found[network], strict=True):
+            if len(weight.shape) != len(shape):
+                raise _unlike(weight.path, weight.place, f"a shape of rank {len(shape)}, as {shape}", weight.shape)
+    *convolutions, dense_1, _, upscale = (weight.shape[-1] for weight in found["encoder"][::2])
+    *upscales, _ = (weight.shape[-1] for weight in found["decoder_a"][::2])
+    return Architecture(tuple(convolutions), dense_1, upscale // 4, tuple(width // 4 for width in upscales))
+
+
+def _values(weight: _Weight) -> Any:
+    with _blame(weight.path, weight.place):
+        values = np.asarray(weight.dataset[()], np.float32)
+    if not np.isfinite(values).all():
+        raise _unlike(weight.path, weight.place, "finite values", "infinite ones or NaN")
+    return values
+
+
+@contextmanager
+def _blame(path: Path, place: str) -> Iterator[None]:
+    """Name file and place in what h5py raises."""
+    try:
+        yield
+    except _FOREIGN as error:
+        raise _unlike(
+            path, place, "a weight file (HDF5) that Keras 2 wrote", f"one that cannot be read: {error}"
+        ) from error
+
+
+def _unlike(path: Path, place: str, expected: str, received: object) -> Unusable:
+    return Unusable(
+        f"{path}, {place}: expected {expected}; received {received}.", reason="NOT_A_MODEL", resource=str(path)
+    )
