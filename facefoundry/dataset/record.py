@@ -83,8 +83,8 @@ class PairRecord:
 
     @property
     def was_done(self) -> bool:
-        """Say whether both manipulated sequences were found in the store, so that nothing was made."""
-        return bool(self.fakes) and all(fake.reused for fake in self.fakes)
+        """Say whether the pair is done and both manipulated sequences were found in the store, so nothing was made."""
+        return self.state == "done" and bool(self.fakes) and all(fake.reused for fake in self.fakes)
 
 
 @dataclass

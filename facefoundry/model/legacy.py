@@ -167,10 +167,12 @@ def _names(group: Any, attribute: str, path: Path) -> list[str]:
     if attribute not in group.attrs:
         raise _unlike(path, place, "the names that Keras 2's save_weights writes", "none")
     header = group.attrs.get_id(attribute)
-    if len(header.shape) != 1 or header.shape[0] > _MOST_NAMES or header.get_storage_size() > _MOST_NAME_BYTES:
+    if len(header.shape) != 1 or header.shape[0] > _MOST_NAMES:
         raise _unlike(path, place, f"a list of at most {_MOST_NAMES} names", f"shape {header.shape}")
     if header.shape[0] == 0:
         return []
+    if header.get_storage_size() > _MOST_NAME_BYTES:
+        raise _unlike(path, place, f"at most {_MOST_NAME_BYTES} bytes", header.get_storage_size())
     if h5py.check_string_dtype(header.dtype) is None:
         raise _unlike(path, place, "names", header.dtype)
     return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]]

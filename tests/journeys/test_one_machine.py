@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import psutil
@@ -41,6 +44,17 @@ def finished(new_command, clips, tmp_path_factory):
 
 def _deepfakes(out):
     return out / "manipulated_sequences" / "Deepfakes"
+
+
+def _models(out):
+    return sorted((_deepfakes(out) / "models").iterdir())
+
+
+def _facefoundry(*arguments):
+    words = [str(argument) for argument in arguments]
+    return subprocess.run(
+        [sys.executable, "-m", "facefoundry", *words], capture_output=True, text=True, timeout=280, check=False
+    )
 
 
 def _frames(path):
@@ -150,6 +164,62 @@ def test_create_from_models_makes_the_same_fakes_in_another_store(finished, new_
         _, second = _frames(_deepfakes(tmp_path) / "raw" / "videos" / f"{fake}.mp4")
         assert np.array_equal(first, second)
     assert _digests(_deepfakes(tmp_path) / "labels", "*.json") == _digests(_deepfakes(out) / "labels", "*.json")
+
+
+def test_published_models_make_the_same_fakes_and_what_is_no_model_stops_nobody(finished, new_command, clips, tmp_path):
+    _, out, _ = finished
+    published, given, (pair,) = tmp_path / "published", tmp_path / "clips", (path.name for path in _models(out))
+    exported = _facefoundry("export-models", out, published)
+    assert exported.returncode == 0, exported.stderr
+    # As the original left them: one level deeper.
+    (published / pair).rename(tmp_path / "models")
+    (published / pair).mkdir()
+    (tmp_path / "models").rename(published / pair / "models")
+    assert sorted(path.name for path in (published / pair / "models").iterdir()) == [
+        "decoder_A.h5",
+        "decoder_B.h5",
+        "encoder.h5",
+    ]
+    shutil.copytree(published / pair / "models", published / "again_hopper")
+    (published / "again_hopper" / "decoder_A.h5").write_bytes(b"not HDF5")
+    (published / "notes").mkdir()
+    shutil.copytree(clips, given)
+    shutil.copy(given / "astronaut.mp4", given / "again.mp4")
+    command = new_command()
+    words = [
+        "create-from-models",
+        "-i",
+        published,
+        "-i2",
+        given,
+        "-o",
+        tmp_path / "out",
+        "--set=extraction.identity=false",
+    ]
+
+    with command.start(*words) as process:
+        events = [json.loads(line) for line in process.communicate(timeout=280)[0].splitlines()]
+    assert process.returncode == 1
+    said = [event["message"] for event in events if event["event"] == "message"]
+    assert any("notes is no model" in message for message in said)
+    ends = {event["item"]: event for event in events if event.get("stage") == "pair"}
+    assert ends["again_hopper"]["state"] == "failed"
+    assert "NOT_A_MODEL" in ends["again_hopper"]["message"]
+    assert f"{published}/again_hopper/decoder_A.h5" in ends["again_hopper"]["message"]
+    assert ends[pair]["state"] == "done"
+    for fake in FAKES:
+        _, first = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
+        _, second = _frames(_deepfakes(tmp_path / "out") / "raw" / "videos" / f"{fake}.mp4")
+        assert np.array_equal(first, second)
+    assert _digests(_models(out)[0], "weights.safetensors") == _digests(
+        _models(tmp_path / "out")[0], "weights.safetensors"
+    )
+
+    (tmp_path / "pairs.json").write_text(json.dumps([pair.split("_")[::-1]]))
+    again = command.run(*words, "--filelist", tmp_path / "pairs.json")
+    ends = {event["item"]: event for event in again if event.get("stage") == "pair"}
+    assert set(ends) == {pair}
+    assert ends[pair]["message"] == "found, not made again"
 
 
 def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_command, clips, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facefoundry.dataset import models
+from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
@@ -96,18 +97,53 @@ def test_a_record_that_is_none_is_refused(store, folder, text):
         models.upload(store, folder)
 
 
-def test_models_are_found_below_a_folder_a_dataset_and_the_originals_layout(tmp_path):
-    for place in (
-        "plain/a_b",
-        "nested/c_d/models",
-        "dataset/manipulated_sequences/Deepfakes/models/e_f",
-        "plain/notes",
-    ):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / models.RECORD).touch()
-    assert [pair.id for pair in models.find_models(tmp_path / "plain")] == ["a_b"]
-    assert [pair.id for pair in models.find_models(tmp_path / "plain" / "a_b")] == ["a_b"]
-    assert [pair.id for pair in models.find_models(tmp_path / "nested")] == ["c_d"]
-    assert [pair.id for pair in models.find_models(tmp_path / "dataset")] == ["e_f"]
+def _place(root, *places, name=models.RECORD):
+    for place in places:
+        (root / place).mkdir(parents=True, exist_ok=True)
+        (root / place / name).touch()
+
+
+def _ids(found):
+    return [pair.id for pair in found.models]
+
+
+@pytest.mark.parametrize("name", [models.RECORD, "encoder.h5"])
+def test_models_are_found_below_a_folder_a_dataset_and_the_originals_layout(tmp_path, name):
+    _place(tmp_path, "plain/a_b", "nested/c_d/models", "dataset/manipulated_sequences/Deepfakes/models/e_f", name=name)
+    assert _ids(models.find_models(tmp_path / "plain")) == ["a_b"]
+    assert _ids(models.find_models(tmp_path / "plain" / "a_b")) == ["a_b"]
+    assert _ids(models.find_models(tmp_path / "nested")) == ["c_d"]
+    assert _ids(models.find_models(tmp_path / "nested" / "c_d" / "models")) == ["c_d"]
+    assert _ids(models.find_models(tmp_path / "dataset")) == ["e_f"]
     with pytest.raises(InvalidInput, match="holds no models"):
         models.find_models(tmp_path)
+    with pytest.raises(InvalidInput, match="Cannot read the folder"):
+        models.find_models(tmp_path / "nowhere")
+
+
+def test_folders_that_are_no_models_are_reported_and_the_others_found(tmp_path):
+    _place(tmp_path, "a_b", "c_d/models", "b_a", "e_e", "notes", "a_b_c")
+    (tmp_path / "g_h").mkdir()
+    (tmp_path / "readme_first").write_text("not a folder")
+    found = models.find_models(tmp_path)
+    assert found.models == {("a", "b"): tmp_path / "a_b", ("c", "d"): tmp_path / "c_d" / "models"}
+    reported = {sentence.split(" is ")[0].rpartition("/")[2]: sentence for sentence in found.others}
+    assert set(reported) == {"b_a", "e_e", "notes", "a_b_c", "g_h"}
+    assert "a_b is a model of the same pair" in reported["b_a"]
+    assert "with itself" in reported["e_e"]
+    assert "its name is not of the form <A>_<B>" in reported["notes"]
+    assert "neither model.json nor .h5 files" in reported["g_h"]
+
+
+def test_wanted_pairs_choose_their_models_whichever_id_comes_first(tmp_path):
+    _place(tmp_path, "a_b", "c_d", "e_f")
+    found = models.find_models(tmp_path)
+    assert models.choose(found, [Pair("f", "e"), Pair("a", "b")], tmp_path) == [("e", "f"), ("a", "b")]
+
+
+def test_wanted_pairs_without_a_model_are_all_named(tmp_path):
+    _place(tmp_path, "a_b", "c_d")
+    with pytest.raises(InvalidInput, match="holds no model a_c, x_y; it has a_b, c_d") as caught:
+        models.choose(models.find_models(tmp_path), [Pair("a", "c"), Pair("a", "b"), Pair("x", "y")], tmp_path)
+    assert caught.value.reason == "MISSING_MODEL"
+    assert len(caught.value.violations) == 2
