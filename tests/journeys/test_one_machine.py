@@ -50,13 +50,6 @@ def _models(out):
     return sorted((_deepfakes(out) / "models").iterdir())
 
 
-def _facefoundry(*arguments):
-    words = [str(argument) for argument in arguments]
-    return subprocess.run(
-        [sys.executable, "-m", "facefoundry", *words], capture_output=True, text=True, timeout=280, check=False
-    )
-
-
 def _frames(path):
     with open_source(path) as source:
         return source.info, np.stack(list(source))
@@ -155,71 +148,64 @@ def test_convert_with_ranges_and_discard_gives_those_frames_of_the_whole_fake(fi
         assert np.array_equal(frames, all_frames[kept])
 
 
-def test_create_from_models_makes_the_same_fakes_in_another_store(finished, new_command, clips, tmp_path):
-    _, out, _ = finished
-    models = _deepfakes(out) / "models"
-    new_command().run("create-from-models", "-i", models, "-i2", clips, "-o", tmp_path)
-    for fake in FAKES:
-        _, first = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
-        _, second = _frames(_deepfakes(tmp_path) / "raw" / "videos" / f"{fake}.mp4")
-        assert np.array_equal(first, second)
-    assert _digests(_deepfakes(tmp_path) / "labels", "*.json") == _digests(_deepfakes(out) / "labels", "*.json")
+@pytest.fixture(scope="module")
+def remade(finished, new_command, clips, tmp_path_factory):
+    """The finished models in published form, beside a damaged one and no one, made into fakes in another store.
 
-
-def test_published_models_make_the_same_fakes_and_what_is_no_model_stops_nobody(finished, new_command, clips, tmp_path):
-    _, out, _ = finished
-    published, given, (pair,) = tmp_path / "published", tmp_path / "clips", (path.name for path in _models(out))
-    exported = _facefoundry("export-models", out, published)
-    assert exported.returncode == 0, exported.stderr
-    # As the original left them: one level deeper.
-    (published / pair).rename(tmp_path / "models")
-    (published / pair).mkdir()
-    (tmp_path / "models").rename(published / pair / "models")
-    assert sorted(path.name for path in (published / pair / "models").iterdir()) == [
-        "decoder_A.h5",
-        "decoder_B.h5",
-        "encoder.h5",
-    ]
-    shutil.copytree(published / pair / "models", published / "again_hopper")
+    Returns its command and arguments, output folder, events and exit code.
+    """
+    _, made, _ = finished
+    folder, pair = tmp_path_factory.mktemp("remade"), _models(made)[0].name
+    published, given, out = folder / "published", folder / "clips", folder / "out"
+    words = [sys.executable, "-m", "facefoundry", "export-models", str(made), str(folder / "exported")]
+    subprocess.run(words, check=True, timeout=280)
+    (published / "notes").mkdir(parents=True)
+    shutil.copytree(folder / "exported" / pair, published / pair / "models")  # as the original left them
+    shutil.copytree(folder / "exported" / pair, published / "again_hopper")
     (published / "again_hopper" / "decoder_A.h5").write_bytes(b"not HDF5")
-    (published / "notes").mkdir()
     shutil.copytree(clips, given)
     shutil.copy(given / "astronaut.mp4", given / "again.mp4")
     command = new_command()
-    words = [
-        "create-from-models",
-        "-i",
-        published,
-        "-i2",
-        given,
-        "-o",
-        tmp_path / "out",
-        "--set=extraction.identity=false",
-    ]
-
-    with command.start(*words) as process:
+    # Identity changes no content, so it can be left out here.
+    arguments = ["-i2", given, "-o", out, "--set=extraction.identity=false"]
+    with command.start("create-from-models", "-i", published, *arguments) as process:
         events = [json.loads(line) for line in process.communicate(timeout=280)[0].splitlines()]
-    assert process.returncode == 1
-    said = [event["message"] for event in events if event["event"] == "message"]
-    assert any("notes is no model" in message for message in said)
-    ends = {event["item"]: event for event in events if event.get("stage") == "pair"}
-    assert ends["again_hopper"]["state"] == "failed"
-    assert "NOT_A_MODEL" in ends["again_hopper"]["message"]
-    assert f"{published}/again_hopper/decoder_A.h5" in ends["again_hopper"]["message"]
-    assert ends[pair]["state"] == "done"
-    for fake in FAKES:
-        _, first = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
-        _, second = _frames(_deepfakes(tmp_path / "out") / "raw" / "videos" / f"{fake}.mp4")
-        assert np.array_equal(first, second)
-    assert _digests(_models(out)[0], "weights.safetensors") == _digests(
-        _models(tmp_path / "out")[0], "weights.safetensors"
-    )
+    return command, arguments, out, events, process.returncode
 
+
+def test_published_models_make_the_same_fakes_in_another_store(finished, remade):
+    _, made, _ = finished
+    _, _, out, _, _ = remade
+    for fake in FAKES:
+        _, first = _frames(_deepfakes(made) / "raw" / "videos" / f"{fake}.mp4")
+        _, second = _frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")
+        assert np.array_equal(first, second)
+    assert _digests(_deepfakes(out) / "labels", "*.json") == _digests(_deepfakes(made) / "labels", "*.json")
+    assert _digests(_models(out)[0], "weights.safetensors") == _digests(_models(made)[0], "weights.safetensors")
+
+
+def test_what_is_no_model_is_reported_and_stops_nobody(remade):
+    _, _, out, events, code = remade
+    ends = {event["item"]: event for event in events if event.get("stage") == "pair"}
+    assert {name: end["state"] for name, end in ends.items()} == {
+        "again_hopper": "failed",
+        _models(out)[0].name: "done",
+    }
+    assert "again_hopper/decoder_A.h5, /: expected a weight file" in ends["again_hopper"]["message"]
+    assert any("notes is no model" in event["message"] for event in events if event["event"] == "message")
+    assert code == 1
+
+
+def test_models_in_either_form_are_the_same_work_and_a_filelist_chooses_among_them(finished, remade, tmp_path):
+    _, made, _ = finished
+    command, arguments, out, _, _ = remade
+    pair = _models(made)[0].name
+    videos = _digests(out, "*.mp4")
     (tmp_path / "pairs.json").write_text(json.dumps([pair.split("_")[::-1]]))
-    again = command.run(*words, "--filelist", tmp_path / "pairs.json")
-    ends = {event["item"]: event for event in again if event.get("stage") == "pair"}
-    assert set(ends) == {pair}
-    assert ends[pair]["message"] == "found, not made again"
+    events = command.run("create-from-models", "-i", made, *arguments, "--filelist", tmp_path / "pairs.json")
+    ends = {event["item"]: event["message"] for event in events if event.get("stage") == "pair"}
+    assert ends == {pair: "found, not made again"}
+    assert _digests(out, "*.mp4") == videos
 
 
 def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_command, clips, tmp_path):
