@@ -17,7 +17,14 @@ def _run(*arguments, timeout=60):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["generate-models", "--help"], ["status", "--help"], ["local", "--help"], ["report", "--help"]],
+    [
+        ["--help"],
+        ["generate-models", "--help"],
+        ["status", "--help"],
+        ["local", "--help"],
+        ["report", "--help"],
+        ["export-models", "--help"],
+    ],
 )
 def test_help_loads_no_heavy_library(arguments):
     code = (
@@ -56,6 +63,56 @@ def test_an_unknown_recipe_field_is_named(tmp_path):
     done = _run("generate-models", "-i", str(tmp_path), "-o", str(tmp_path / "out"), "--set", "training.nothing=1")
     assert done.returncode == 2
     assert "training.nothing" in done.stderr
+
+
+@pytest.fixture
+def originals(tmp_path):
+    """Folders as the original script takes them: two models, three clips."""
+    for pair in ("a_b", "c_d"):
+        (tmp_path / "models" / pair).mkdir(parents=True)
+        (tmp_path / "models" / pair / "encoder.h5").write_bytes(b"x")
+    (tmp_path / "clips").mkdir()
+    for name in "abc":
+        (tmp_path / "clips" / f"{name}.mp4").write_bytes(b"x")
+    return tmp_path
+
+
+def _create(folder, pairs):
+    (folder / "pairs.json").write_text(json.dumps(pairs))
+    words = [
+        "-i",
+        folder / "models",
+        "-i2",
+        folder / "clips",
+        "-o",
+        folder / "out",
+        "--filelist",
+        folder / "pairs.json",
+    ]
+    return _run("create-from-models", *map(str, words))
+
+
+@pytest.mark.parametrize(
+    "pairs, said",
+    [
+        ([["a", "b"], ["a", "c"], ["x", "y"]], "holds no model a_c, x_y; it has a_b, c_d"),
+        ([["a", "b"], ["c", "d"]], "holds no sequence d; it has a, b, c"),
+    ],
+)
+def test_create_from_models_names_what_its_filelist_asks_for_and_is_not_there(originals, pairs, said):
+    done = _create(originals, pairs)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (originals / "out").exists()
+
+
+def test_models_that_cannot_be_exported_are_named_and_the_command_fails(originals):
+    (originals / "models" / "a_b" / "model.json").write_text("{}")
+    done = _run("export-models", "--json", str(originals / "models"), str(originals / "out"))
+    messages = [json.loads(line)["message"] for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert any(message.startswith("a_b failed: ") and "BAD_MODEL" in message for message in messages)
+    assert any("c_d is left out: its files are in that form already" in message for message in messages)
 
 
 def test_services_that_do_not_answer_are_named_by_status():
