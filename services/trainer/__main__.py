@@ -10,7 +10,7 @@ from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
-from services.trainer.backends.local import LocalBackend
+from services.trainer.backends.base import TrainingBackend
 from services.trainer.registry import Registry
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
@@ -26,7 +26,7 @@ def main() -> int:
         settings = read(TrainerSettings)
         configure_logging("trainer", settings.log_level)
         store = Store(read(StoreSettings))
-        backend = LocalBackend(settings)
+        backend = _backend(settings)
         try:
             _serve(settings, store, backend)
         finally:
@@ -37,7 +37,18 @@ def main() -> int:
     return 0
 
 
-def _serve(settings: TrainerSettings, store: Store, backend: LocalBackend) -> None:
+def _backend(settings: TrainerSettings) -> TrainingBackend:
+    # Imported late: the Kubernetes client takes a second, and a local trainer does not need it.
+    if settings.backend == "kubernetes":
+        from services.trainer.backends.kubernetes import KubernetesBackend
+
+        return KubernetesBackend(settings)
+    from services.trainer.backends.local import LocalBackend
+
+    return LocalBackend(settings)
+
+
+def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> None:
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
     servicer = TrainerServicer(Registry(store, backend, settings), settings, server.draining)

@@ -215,6 +215,8 @@ class Registry:
             return self._finished(request, record, status)
         training = self._common(request, status)
         training.state = self._running_state(job, status)
+        if job is not None and job.trouble is not None:
+            training.trouble.reason, training.trouble.message = job.trouble.reason, job.trouble.message
         if status is not None and training.state == trainer_pb2.TRAINING_STATE_RUNNING:
             training.iterations_per_second = status.iterations_per_second
             training.eta_seconds = status.eta_seconds
@@ -242,6 +244,8 @@ class Registry:
         if job.termination is not None:
             last = job.termination
             return Record(request.attempt, "FAILED", last.reason, last.message, last.iteration)
+        if job.trouble is not None:
+            return Record(request.attempt, "FAILED", job.trouble.reason, job.trouble.message)
         message = f"The worker ended with exit code {job.exit_code} and without a word, after {job.restarts} restarts."
         return Record(request.attempt, "FAILED", "WORKER_CRASHED", message)
 

@@ -16,16 +16,26 @@ __all__ = ["TrainerSettings", "WorkerSettings"]
 class TrainerSettings(ServerSettings):
     """Settings of the service."""
 
-    backend: Literal["local"] = Field("local", description="Where workers run: `local` is this machine.")
+    backend: Literal["local", "kubernetes"] = Field(
+        "local", description="Where workers run: `local` is this machine, `kubernetes` a Job for each training."
+    )
+    job_template: Path | None = Field(
+        None, description="File of the Job that the kubernetes backend creates; the chart mounts it."
+    )
+    jobs_namespace: str = Field(
+        "", description="Namespace that the kubernetes backend creates Jobs in; default is the trainer's own."
+    )
+    gpu_resource: str = Field("nvidia.com/gpu", description="Device that a worker's Job asks for.")
+    gpus: int = Field(1, ge=0, description="How many of them; with 0 the Job template's resources stand as they are.")
     local_workers: int = Field(1, ge=1, description="Workers that the local backend runs at once; others are queued.")
     local_status_seconds: float = Field(2.0, gt=0, description="Time between two status reports of a local worker.")
     local_checkpoint_seconds: float = Field(30.0, gt=0, description="Time between two checkpoints of a local worker.")
-    restarts: int = Field(6, ge=0, description="Times an interrupted or crashed worker is started again.")
+    restarts: int = Field(6, ge=0, description="Times the local backend starts an interrupted or crashed worker again.")
     restart_seconds: float = Field(
         2.0, ge=0, description="Wait before the first restart of the local backend; doubles each time, to 60 s."
     )
     grace_seconds: float = Field(
-        20.0, gt=0, description="Time a worker gets for its last checkpoint when it is stopped."
+        20.0, gt=0, description="Time a local worker gets for its last checkpoint when it is stopped."
     )
     poll_seconds: float = Field(1.0, gt=0, description="How often WatchTraining looks for a change.")
     heartbeat_seconds: float = Field(15.0, gt=0, le=15, description="Longest silence of WatchTraining.")

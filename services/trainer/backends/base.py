@@ -8,7 +8,7 @@ from enum import Enum
 
 from services.trainer.handoff import Termination
 
-__all__ = ["Job", "JobState", "TrainingBackend"]
+__all__ = ["Job", "JobState", "TrainingBackend", "Trouble"]
 
 
 class JobState(Enum):
@@ -21,6 +21,19 @@ class JobState(Enum):
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What keeps a job from running, or ended its newest worker, as its backend saw it from outside.
+
+    Attributes:
+        reason: UPPER_SNAKE.
+        message: A sentence that says what to do.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One attempt as its backend sees it.
 
@@ -29,7 +42,8 @@ class Job:
         state: Where it stands; an interrupted worker that will be started again counts as queued.
         restarts: Times its worker was started again.
         exit_code: How the newest worker ended; negative is a signal's number, none while it runs.
-        termination: The newest worker's last words, if it had any.
+        termination: The last words of the newest worker that has ended, if it had any.
+        trouble: Why it waits, or how its newest worker ended; none when there is nothing to say.
     """
 
     name: str
@@ -37,6 +51,7 @@ class Job:
     restarts: int = 0
     exit_code: int | None = None
     termination: Termination | None = None
+    trouble: Trouble | None = None
 
 
 class TrainingBackend(ABC):
@@ -58,6 +73,10 @@ class TrainingBackend(ABC):
 
         Raises:
             Unavailable: the backend does not answer.
+            Busy: it takes no more jobs for now.
+            Conflict: the name is taken by another job.
+            Denied: it refuses the job.
+            Internal: it is set up wrongly.
         """
 
     @abstractmethod
