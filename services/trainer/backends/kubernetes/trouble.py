@@ -76,7 +76,7 @@ def of_wait(pod: Object, events: Sequence[Object]) -> Trouble | None:
     """
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return _unscheduled(pod, str(scheduled.get("message", "")))
+        return _unscheduled(str(scheduled.get("message", "")))
     waiting = _container(pod).get("state", {}).get("waiting", {})
     reason, said = str(waiting.get("reason", "")), str(waiting.get("message", ""))
     if reason in _IMAGE:
@@ -153,25 +153,23 @@ def last_words(pod: Object) -> Termination | None:
         return None
 
 
-def _unscheduled(pod: Object, said: str) -> Trouble:
-    short = re.search(r"Insufficient (\S+?)[.,]", f"{said}.")
-    limits = _spec(pod).get("resources", {}).get("limits", {})
-    device = next((name for name in limits if "/" in name), "")
-    if short and "/" in short.group(1):
-        name = short.group(1)
+def _unscheduled(said: str) -> Trouble:
+    short = re.findall(r"Insufficient ([\w./-]*\w)", said)
+    device = next((name for name in short if "/" in name), "")
+    if device:
         sentence = (
-            f"No node has a free {name}: it starts when another training ends; if none is running, the cluster has no "
-            f"node with {name}, or that node's device plugin does not run."
+            f"No node has a free {device}: it starts when another training ends; if none is running, the cluster has "
+            f"no node with {device}, or that node's device plugin does not run."
         )
         return _trouble("NO_FREE_GPU", sentence, said)
     if short:
-        sentence = f"No node has as much {short.group(1)} as the worker asks for: lower its requests or add a node."
+        sentence = f"No node has as much {short[0]} as the worker asks for: lower its requests or add a node."
     elif "taint" in said:
         sentence = "Every node that fits has a taint that the worker does not tolerate: give the worker the toleration."
     elif "affinity" in said or "selector" in said:
         sentence = "No node has the labels that the worker's node selector asks for: correct it or label a node."
     else:
-        sentence = f"No node can take the worker{f' with its {device}' if device else ''}."
+        sentence = "No node can take the worker now."
     return _trouble("NO_NODE", sentence, said)
 
 

@@ -1,0 +1,293 @@
+"""What Jobs, pods and Events mean, as a table; the objects are written as the API server gives them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from services.trainer.backends.base import Job, JobState
+from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, view
+
+Object = dict[str, Any]
+NAME = "training-0123-1"
+WORDS = '{"reason":"NO_FACES","message":"There is no face in A.","iteration":3}\n'
+
+
+def job(failed: int = 0, condition: str = "", suspended: bool = False, queue: str = "", reason: str = "") -> Object:
+    conditions = [{"type": condition, "status": "True", "reason": reason, "message": "of the Job"}] if condition else []
+    return {
+        "metadata": {"name": NAME, "uid": "1", "labels": {"kueue.x-k8s.io/queue-name": queue} if queue else {}},
+        "spec": {"suspend": suspended},
+        "status": {"failed": failed, "conditions": conditions} if failed or conditions else {},
+    }
+
+
+def pod(phase: str, number: int = 1, state: Object | None = None, **status: Any) -> Object:
+    """A pod of the worker, made at the given minute."""
+    statuses = [{"name": "proxy"}, {"name": "worker", "state": state}] if state else []
+    return {
+        "metadata": {
+            "name": f"{NAME}-pod{number}",
+            "namespace": "jobs",
+            "creationTimestamp": f"2026-01-01T00:{number:02}:00Z",
+            "labels": {"batch.kubernetes.io/job-name": NAME},
+        },
+        "spec": {
+            "containers": [
+                {"name": "proxy"},
+                {
+                    "name": "worker",
+                    "image": "registry/worker:1",
+                    "resources": {"limits": {"nvidia.com/gpu": "1", "memory": "16Gi"}},
+                },
+            ]
+        },
+        "status": {"phase": phase, "containerStatuses": statuses, **status},
+    }
+
+
+def ended(code: int, reason: str = "Error", message: str = "", number: int = 1, **status: Any) -> Object:
+    state = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+    return pod("Succeeded" if code == 0 else "Failed", number, state, **status)
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    return pod("Pending", state={"waiting": {"reason": reason, "message": message}})
+
+
+def unscheduled(message: str) -> Object:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return pod("Pending", conditions=[condition])
+
+
+def event(reason: str, message: str, kind: str = "Job", name: str = NAME, minute: int = 30) -> Object:
+    return {
+        "metadata": {"name": "event", "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z"},
+        "involvedObject": {"kind": kind, "name": name},
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+    }
+
+
+def refused(message: str, minute: int = 30) -> Object:
+    return event("FailedCreate", f'Error creating: pods "{NAME}-x" is forbidden: {message}', minute=minute)
+
+
+class Row(NamedTuple):
+    """Objects, and the state, reason and words that must be seen."""
+
+    job: Object
+    pods: list[Object]
+    events: list[Object]
+    state: JobState
+    reason: str = ""
+    says: tuple[str, ...] = ()
+
+
+QUEUED, RUNNING, SUCCEEDED, FAILED = JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED
+GPU = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. no new claims"
+DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API"}
+
+ROWS = {
+    "just created": Row(job(), [], [], QUEUED),
+    "its pod is being started": Row(job(), [waiting("ContainerCreating")], [], QUEUED),
+    "its worker runs": Row(job(), [pod("Running", state={"running": {}})], [], RUNNING),
+    "complete": Row(job(condition="Complete"), [ended(0, "Completed")], [], SUCCEEDED),
+    "done, the Job not yet complete": Row(job(), [ended(0, "Completed")], [], RUNNING),
+    "complete and its pods gone": Row(job(condition="Complete"), [], [], SUCCEEDED),
+    "suspended by Kueue": Row(job(suspended=True, queue="spot"), [], [], QUEUED, "IN_QUEUE", ("Kueue", "'spot'")),
+    "suspended by Kueue while its pod is leaving": Row(
+        job(suspended=True, queue="spot"), [pod("Running")], [], QUEUED, "IN_QUEUE", ("Kueue",)
+    ),
+    "suspended by hand": Row(job(suspended=True), [], [], QUEUED, "SUSPENDED", ("spec.suspend",)),
+    "no GPU free": Row(
+        job(), [unscheduled(GPU)], [], QUEUED, "NO_FREE_GPU", ("nvidia.com/gpu", "device plugin", "0/3 nodes")
+    ),
+    "not enough memory on any node": Row(
+        job(), [unscheduled("0/1 nodes are available: 1 Insufficient memory.")], [], QUEUED, "NO_NODE", ("memory",)
+    ),
+    "a taint on every node": Row(
+        job(),
+        [unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint(s).")],
+        [],
+        QUEUED,
+        "NO_NODE",
+        ("toleration",),
+    ),
+    "no node with the labels": Row(
+        job(),
+        [unscheduled("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")],
+        [],
+        QUEUED,
+        "NO_NODE",
+        ("node selector",),
+    ),
+    "no image": Row(
+        job(),
+        [waiting("ImagePullBackOff", 'Back-off pulling image "registry/worker:1"')],
+        [],
+        QUEUED,
+        "IMAGE_MISSING",
+        ("registry/worker:1", "pull secret", "Back-off"),
+    ),
+    "no image, the first try": Row(
+        job(), [waiting("ErrImagePull", "not found")], [], QUEUED, "IMAGE_MISSING", ("registry/worker:1",)
+    ),
+    "no secret": Row(
+        job(),
+        [waiting("CreateContainerConfigError", 'secret "facefoundry-store" not found')],
+        [],
+        QUEUED,
+        "SECRET_MISSING",
+        ("secret 'facefoundry-store'", "namespace 'jobs'", "create it"),
+    ),
+    "no such key in the secret": Row(
+        job(),
+        [waiting("CreateContainerConfigError", "couldn't find key access-key in Secret jobs/store")],
+        [],
+        QUEUED,
+        "SECRET_MISSING",
+        ("access-key in Secret", "jobs/store"),
+    ),
+    "a volume that cannot be mounted": Row(
+        job(),
+        [waiting("ContainerCreating")],
+        [event("FailedMount", 'MountVolume.SetUp failed: secret "ca" not found', "Pod", f"{NAME}-pod1")],
+        QUEUED,
+        "POD_NOT_STARTED",
+        ("FailedMount", '"ca"'),
+    ),
+    "an Event of another pod": Row(
+        job(), [waiting("ContainerCreating")], [event("FailedMount", "no", "Pod", f"{NAME}-pod0")], QUEUED
+    ),
+    "the quota is full": Row(
+        job(),
+        [],
+        [refused("exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: 2, limited: 2")],
+        QUEUED,
+        "QUOTA",
+        ("ResourceQuota", "requested: requests.nvidia.com/gpu=1"),
+    ),
+    "Pod Security refuses": Row(
+        job(),
+        [],
+        [refused('violates PodSecurity "restricted:latest": runAsNonRoot != true')],
+        QUEUED,
+        "POD_REFUSED",
+        ("Pod Security", "runAsNonRoot"),
+    ),
+    "no service account": Row(
+        job(),
+        [],
+        [refused('error looking up service account jobs/worker: serviceaccount "worker" not found')],
+        QUEUED,
+        "SERVICE_ACCOUNT_MISSING",
+        ("service account", '"worker"'),
+    ),
+    "an admission policy refuses": Row(
+        job(), [], [refused("ValidatingAdmissionPolicy 'x' denied request: no")], QUEUED, "POD_REFUSED", ("denied",)
+    ),
+    "refused before its last pod was made": Row(
+        job(failed=1),
+        [ended(75, message="", number=20)],
+        [refused("exceeded quota: x", minute=10)],
+        QUEUED,
+        "WORKER_CRASHED",
+        ("exit code 75",),
+    ),
+    "refused after its last pod was made": Row(
+        job(failed=1), [ended(75, number=20)], [refused("exceeded quota: x", minute=21)], QUEUED, "QUOTA"
+    ),
+    "bad input": Row(
+        job(1, "Failed", reason="PodFailurePolicy"),
+        [ended(65, message=WORDS)],
+        [],
+        FAILED,
+        "NO_FACES",
+        ("There is no face in A.",),
+    ),
+    "bad input, the Job not yet failed": Row(
+        job(1, "FailureTarget"), [ended(65, message=WORDS)], [], RUNNING, "NO_FACES"
+    ),
+    "out of memory, to be started again": Row(
+        job(1), [ended(137, "OOMKilled")], [], QUEUED, "OUT_OF_MEMORY", ("16Gi", "raise its memory limit")
+    ),
+    "out of memory, running again": Row(
+        job(1), [pod("Running", 2), ended(137, "OOMKilled")], [], RUNNING, "OUT_OF_MEMORY", ("16Gi",)
+    ),
+    "out of memory too often": Row(
+        job(7, "Failed", reason="BackoffLimitExceeded"), [ended(137, "OOMKilled")], [], FAILED, "OUT_OF_MEMORY"
+    ),
+    "evicted by the eviction API": Row(
+        job(), [ended(143, conditions=[DISRUPTED])], [], QUEUED, "EVICTED", ("last checkpoint", "EvictionByEvictionAPI")
+    ),
+    "evicted by a node short of disk": Row(
+        job(),
+        [pod("Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage.")],
+        [],
+        QUEUED,
+        "EVICTED",
+        ("ephemeral-storage",),
+    ),
+    "refused by its node": Row(
+        job(1),
+        [pod("Failed", reason="UnexpectedAdmissionError", message="device plugin is gone")],
+        [],
+        QUEUED,
+        "POD_REFUSED",
+        ("device plugin is gone",),
+    ),
+    "the program is missing from the image": Row(
+        job(1), [ended(128, "StartError", 'exec: "python": not found')], [], QUEUED, "POD_NOT_STARTED", ("python",)
+    ),
+    "killed from outside": Row(job(1), [ended(137)], [], QUEUED, "WORKER_CRASHED", ("137", "short of memory")),
+    "crashed with a log and no last words": Row(
+        job(1),
+        [ended(1, message="one\ntwo\nthree\nTraceback\nValueError: x")],
+        [],
+        QUEUED,
+        "WORKER_CRASHED",
+        ("exit code 1", "three | Traceback | ValueError: x"),
+    ),
+    "failed and its pods gone": Row(
+        job(7, "Failed", reason="BackoffLimitExceeded"), [], [], FAILED, "WORKER_CRASHED", ("of the Job",)
+    ),
+    "a new pod waits after a crash": Row(
+        job(1), [ended(1), unscheduled(GPU) | {"metadata": pod("Pending", 2)["metadata"]}], [], QUEUED, "NO_FREE_GPU"
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_objects_are_read_as_the_state_and_the_sentence_they_mean(row: Row) -> None:
+    seen = view(row.job, row.pods, row.events)
+    assert seen.name == NAME
+    assert seen.state is row.state
+    assert (seen.trouble.reason if seen.trouble else "") == row.reason, seen.trouble
+    for words in row.says:
+        assert seen.trouble is not None and words in seen.trouble.message
+
+
+def test_restarts_exit_code_and_last_words_are_those_of_the_newest_worker() -> None:
+    pods = [ended(1, number=1), ended(65, message=WORDS, number=3), ended(75, number=2)]
+    seen = view(job(3, "Failed"), pods)
+    assert (seen.restarts, seen.exit_code) == (2, 65)
+    assert seen.termination is not None and seen.termination.iteration == 3
+    again = view(job(2), [*pods[::2], pod("Running", 3)])
+    assert (again.state, again.restarts, again.exit_code) == (RUNNING, 2, None)
+    assert view(job(2), pods[::2]).exit_code == 75
+    assert view(job(condition="Complete"), [ended(0, "Completed")]) == Job(NAME, SUCCEEDED, 0, 0)
+
+
+def test_what_kubernetes_says_is_cut_to_a_length_that_fits_a_table() -> None:
+    seen = view(job(), [unscheduled("x" * 5000)])
+    assert seen.trouble is not None and len(seen.trouble.message) < 800
+
+
+def test_pods_and_events_are_found_by_their_job() -> None:
+    assert job_of_pod(pod("Running")) == NAME
+    assert job_of_pod({"metadata": {"name": "stray"}}) == ""
+    assert job_of_event(event("FailedMount", "", "Pod", f"{NAME}-x1y2z")) == NAME
+    assert job_of_event(event("FailedCreate", "")) == NAME
