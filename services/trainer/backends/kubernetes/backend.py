@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -21,12 +22,12 @@ from services.trainer.backends.base import Job, TrainingBackend
 from services.trainer.backends.kubernetes import template
 from services.trainer.backends.kubernetes.template import LABELS, Object
 from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, view
-from services.trainer.backends.kubernetes.watched import REQUEST_TIMEOUT, Watched
+from services.trainer.backends.kubernetes.watched import REQUEST_TIMEOUT, Watched, said
 from services.trainer.settings import TrainerSettings
 
 __all__ = ["KubernetesBackend"]
 
-_FIRST_LIST_SECONDS = 15.0
+_FIRST_LIST_SECONDS = 5.0
 _SEEN_SECONDS = 3.0
 _QUOTA_SECONDS = 30.0
 # Enough for every Job that a cluster can start, and mild to its API server.
@@ -137,8 +138,8 @@ class KubernetesBackend(TrainingBackend):
         for watched in (self._jobs, self._pods, self._events):
             if not watched.current(max(deadline - time.monotonic(), 0.0)):
                 raise Unavailable(
-                    f"The Kubernetes API server {self._api.configuration.host} does not answer, so nothing is known of "
-                    "the trainings' Jobs at the moment; they go on.",
+                    f"The Kubernetes API server {self._api.configuration.host} tells nothing of the {watched.kind} in "
+                    f"the namespace {self._namespace} at the moment; trainings go on meanwhile. {watched.why}".strip(),
                     reason="API_SERVER",
                 )
 
@@ -200,39 +201,32 @@ class _Pace:
 
 
 def _error(error: ApiException, doing: str, namespace: str) -> Exception:
-    said = _said(error)
+    told = said(error)
     if error.status == 404:
-        missing = 'namespaces "' in said
+        missing = 'namespaces "' in told
         return _Gone(
             f"The namespace {namespace} of the Jobs does not exist: create it."
             if missing
-            else f"Kubernetes found nothing while {doing}: {said}",
+            else f"Kubernetes found nothing while {doing}: {told}",
             reason="NAMESPACE_MISSING" if missing else "GONE",
         )
     if error.status == 409:
-        return Conflict(f"Kubernetes refused {doing}: {said}", reason="JOB_EXISTS")
-    if error.status == 403 and "exceeded quota" in said:
+        return Conflict(f"Kubernetes refused {doing}: {told}", reason="JOB_EXISTS")
+    if error.status == 403 and "exceeded quota" in told:
         return Busy(
-            f"The quota of the namespace {namespace} has no room for another Job: {said}",
+            f"The quota of the namespace {namespace} has no room for another Job: {told}",
             reason="QUOTA",
             retry_after_seconds=_QUOTA_SECONDS,
         )
     if error.status == 403:
         return Denied(
-            f"Kubernetes does not allow {doing}: {said}. Check the trainer's Role and the admission policies in the "
+            f"Kubernetes does not allow {doing}: {told}. Check the trainer's Role and the admission policies in the "
             f"namespace {namespace}.",
             reason="JOB_REFUSED",
         )
     if error.status in (400, 422):
-        return Internal(f"Kubernetes finds the Job wrong while {doing}: {said}. Check the Job template.", reason="JOB")
-    return Unavailable(f"The Kubernetes API server failed while {doing} ({error.status}): {said}")
-
-
-def _said(error: ApiException) -> str:
-    try:
-        return str(json.loads(error.body or "")["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.reason)
+        return Internal(f"Kubernetes finds the Job wrong while {doing}: {told}. Check the Job template.", reason="JOB")
+    return Unavailable(f"The Kubernetes API server failed while {doing} ({error.status}): {told}")
 
 
 def _configuration() -> Any:
@@ -242,7 +236,7 @@ def _configuration() -> Any:
         config.load_incluster_config(client_configuration=found)
     except config.ConfigException:
         try:
-            config.load_kube_config(client_configuration=found)
+            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found)
         except (config.ConfigException, OSError) as error:
             raise Internal(
                 "The kubernetes backend found neither a service account's token nor a KUBECONFIG: mount the one or set "

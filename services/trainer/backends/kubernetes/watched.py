@@ -20,7 +20,7 @@ from kubernetes.informer import ADDED, DELETED, ERROR, MODIFIED, SharedInformer
 from facefoundry.telemetry import logger
 from services.trainer.backends.kubernetes.template import Object
 
-__all__ = ["REQUEST_TIMEOUT", "Watched"]
+__all__ = ["REQUEST_TIMEOUT", "Watched", "said"]
 
 # Seconds to connect and of silence.
 REQUEST_TIMEOUT = (5.0, 30.0)
@@ -36,8 +36,12 @@ _log = logger(__name__)
 class Watched:
     """Objects in their JSON form, by Job.
 
+    Attributes:
+        kind: What they are, for people.
+        why: What the API server said when it was lost.
+
     Args:
-        kind: What they are, for the log.
+        kind: What they are.
         call: Lists them, as a method of the official client.
         job_of: Name of the Job that an object belongs to.
         drop: Fields that nobody reads, as (part, field); they are let go, to save memory.
@@ -52,7 +56,8 @@ class Watched:
         drop: Sequence[tuple[str, str]] = (),
         **selectors: str,
     ) -> None:
-        self._kind = kind
+        self.kind = kind
+        self.why = ""
         self._call = call
         self._job_of = job_of
         self._drop = (("metadata", "managedFields"), *drop)
@@ -127,8 +132,8 @@ class Watched:
 
     def _found(self) -> None:
         if self._lost is not None:
-            _log.event("watch_found", kind=self._kind, seconds=round(time.monotonic() - self._lost, 1))
-        self._lost, self._failures = None, 0
+            _log.event("watch_found", kind=self.kind, seconds=round(time.monotonic() - self._lost, 1))
+        self._lost, self._failures, self.why = None, 0, ""
         self._listed.set()
 
     def _fail(self, error: object) -> None:
@@ -136,7 +141,18 @@ class Watched:
         if self._closing.is_set():
             return
         self._failures += 1
+        self.why = said(error)
         if self._lost is None:
             self._lost = time.monotonic()
-            _log.warning("watch_lost", kind=self._kind, detail=str(error)[:500])
+            _log.warning("watch_lost", kind=self.kind, detail=self.why)
         self._closing.wait(min(2.0 ** (self._failures - 1), _LONGEST_WAIT_SECONDS))
+
+
+def said(error: object) -> str:
+    """What the API server said, or what was wrong with reaching it, in one line."""
+    if isinstance(error, ApiException):
+        try:
+            return str(json.loads(error.body or "")["message"])
+        except (ValueError, KeyError, TypeError):
+            return str(error.reason)
+    return " ".join(str(error).split())[:500]

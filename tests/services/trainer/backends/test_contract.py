@@ -1,103 +1,118 @@
-"""What every training backend does, whatever it runs workers on."""
+"""What every training backend does, whatever it runs workers on.
+
+The kubernetes backend runs against a real cluster: the one that KUBECONFIG names.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from tests.cluster import workers
 
-MakeBackend = Callable[..., TrainingBackend]
 URI = "s3://bucket/trainings/x/request.json"
 
 
-@pytest.fixture(params=["local"])
-def make_backend(request: pytest.FixtureRequest) -> MakeBackend:
-    """Makes backends whose worker behaves in a given way; one entry here for each kind."""
-    makers: dict[str, str] = {"local": "make_local_backend"}
-    made: MakeBackend = request.getfixturevalue(makers[request.param])
-    return made
+@dataclass(frozen=True)
+class Place:
+    """A kind of backend: makes one whose worker behaves in a given way, and counts the workers started for a job."""
+
+    make: Callable[..., TrainingBackend]
+    runs: Callable[[str], int]
+    seconds: float
+
+    def wait_for(self, backend: TrainingBackend, name: str, *states: JobState) -> Job:
+        return workers.wait_for(backend, name, *states, seconds=self.seconds)
 
 
-def wait_for(backend: TrainingBackend, name: str, *states: JobState, seconds: float = 20.0) -> Job:
-    deadline = time.monotonic() + seconds
-    while True:
-        job = backend.get(name)
-        if job is not None and job.state in states:
-            return job
-        assert time.monotonic() < deadline, job
-        time.sleep(0.02)
+@pytest.fixture
+def local(make_local_backend: Callable[..., TrainingBackend], tmp_path: Path) -> Place:
+    def runs(name: str) -> int:
+        path = tmp_path / "runs"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    return Place(partial(make_local_backend, restarts=2), runs, 20.0)
 
 
-def runs(folder: Path) -> list[str]:
-    path = folder / "runs"
-    return path.read_text().splitlines() if path.exists() else []
+@pytest.fixture
+def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    workers.need_cluster()
+    cluster = workers.ClusterWorkers(tmp_path)
+    yield Place(partial(cluster.backend, monkeypatch=monkeypatch), cluster.runs, 240.0)
+    cluster.close()
 
 
-def test_a_worker_that_is_done_has_succeeded(make_backend: MakeBackend, tmp_path: Path) -> None:
-    backend = make_backend("done")
+@pytest.fixture(params=["local", "kubernetes"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """One entry for each kind."""
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_worker_that_is_done_has_succeeded(place: Place) -> None:
+    backend = place.make("done")
     assert backend.get("job") is None
     backend.start("job", URI)
-    job = wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
+    job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert job == Job("job", JobState.SUCCEEDED, 0, 0, None)
-    assert len(runs(tmp_path)) == 1
+    assert place.runs("job") == 1
 
 
-def test_starting_a_known_job_again_changes_nothing(make_backend: MakeBackend, tmp_path: Path) -> None:
-    backend = make_backend("done")
+def test_starting_a_known_job_again_changes_nothing(place: Place) -> None:
+    backend = place.make("done")
     for _ in range(3):
         backend.start("job", URI)
-    wait_for(backend, "job", JobState.SUCCEEDED)
+    place.wait_for(backend, "job", JobState.SUCCEEDED)
     backend.start("job", URI)
     time.sleep(0.3)
-    assert wait_for(backend, "job", JobState.SUCCEEDED).restarts == 0
-    assert len(runs(tmp_path)) == 1
+    assert place.wait_for(backend, "job", JobState.SUCCEEDED).restarts == 0
+    assert place.runs("job") == 1
 
 
-def test_bad_input_is_final_and_its_words_are_kept(make_backend: MakeBackend, tmp_path: Path) -> None:
-    backend = make_backend("words")
+def test_bad_input_is_final_and_its_words_are_kept(place: Place) -> None:
+    backend = place.make("words")
     backend.start("job", URI)
-    job = wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
+    job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts, job.exit_code) == (JobState.FAILED, 0, 65)
     assert job.termination is not None
     assert (job.termination.reason, job.termination.iteration) == ("NO_FACES", 3)
-    assert len(runs(tmp_path)) == 1
+    assert place.runs("job") == 1
 
 
 @pytest.mark.parametrize(("mode", "restarts"), [("interrupted twice", 2), ("killed once", 1)])
-def test_interrupted_and_killed_workers_are_started_again(
-    make_backend: MakeBackend, tmp_path: Path, mode: str, restarts: int
-) -> None:
-    backend = make_backend(mode)
+def test_interrupted_and_killed_workers_are_started_again(place: Place, mode: str, restarts: int) -> None:
+    backend = place.make(mode)
     backend.start("job", URI)
-    job = wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
+    job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts) == (JobState.SUCCEEDED, restarts)
-    assert len(runs(tmp_path)) == restarts + 1
+    assert place.runs("job") == restarts + 1
 
 
 @pytest.mark.parametrize("mode", ["crash", "interrupted"])
-def test_a_worker_that_never_gets_through_fails_after_its_restarts(
-    make_backend: MakeBackend, tmp_path: Path, mode: str
-) -> None:
-    backend = make_backend(mode)
+def test_a_worker_that_never_gets_through_fails_after_its_restarts(place: Place, mode: str) -> None:
+    backend = place.make(mode)
     backend.start("job", URI)
-    job = wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
-    assert (job.state, job.restarts, job.termination) == (JobState.FAILED, 3, None)
-    assert len(runs(tmp_path)) == 4
+    job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
+    assert (job.state, job.restarts, job.termination) == (JobState.FAILED, 2, None)
+    assert job.exit_code == {"crash": 1, "interrupted": 75}[mode]
+    assert place.runs("job") == 3
 
 
 @pytest.mark.parametrize("mode", ["hang", "stubborn"])
-def test_a_cancelled_job_is_forgotten_and_its_worker_ends(make_backend: MakeBackend, tmp_path: Path, mode: str) -> None:
-    backend = make_backend(mode, grace_seconds=0.5)
+def test_a_cancelled_job_is_forgotten_and_its_worker_ends(place: Place, mode: str) -> None:
+    backend = place.make(mode, grace_seconds=0.5)
     backend.start("job", URI)
-    wait_for(backend, "job", JobState.RUNNING)
+    place.wait_for(backend, "job", JobState.RUNNING)
     backend.cancel("job")
     assert backend.get("job") is None
     backend.cancel("job")
     backend.cancel("another")
     backend.start("next", URI)
-    wait_for(backend, "next", JobState.RUNNING)
+    place.wait_for(backend, "next", JobState.RUNNING)
     assert backend.get("job") is None

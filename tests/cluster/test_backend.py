@@ -1,0 +1,200 @@
+"""What only the kubernetes backend does, on the cluster that KUBECONFIG names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from facefoundry.errors import Conflict, Denied, Unavailable
+from services.trainer.backends.base import JobState, Trouble
+from services.trainer.backends.kubernetes import KubernetesBackend
+from tests.cluster.workers import ClusterWorkers, need_cluster, until, wait_for
+
+URI = "s3://bucket/trainings/x/request.json"
+Make = Callable[..., KubernetesBackend]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
+    need_cluster()
+    made = ClusterWorkers(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make(cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch) -> Make:
+    return lambda mode="done", **changes: cluster.backend(mode, monkeypatch, **changes)
+
+
+def trouble(backend: KubernetesBackend, reason: str, seconds: float = 60.0) -> Trouble:
+    """Wait for a trouble: a minute is what is promised."""
+    deadline = time.monotonic() + seconds
+    while True:
+        job = backend.get("job")
+        if job is not None and job.trouble is not None and job.trouble.reason == reason:
+            return job.trouble
+        assert time.monotonic() < deadline, job
+        time.sleep(0.1)
+
+
+def test_replicas_that_start_the_same_job_at_once_make_one(cluster: ClusterWorkers, make: Make) -> None:
+    replicas = [make(), make()]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: replicas[number % 2].start("job", URI), range(8)))
+    for replica in replicas:
+        assert wait_for(replica, "job", JobState.SUCCEEDED, seconds=120).restarts == 0
+    assert len(cluster.batch.list_namespaced_job(cluster.namespace).items) == cluster.runs("job") == 1
+
+
+def test_a_job_of_that_name_for_another_request_is_a_conflict(make: Make) -> None:
+    backend = make("hang")
+    backend.start("job", URI)
+    with pytest.raises(Conflict, match="trainings/x"):
+        backend.start("job", "s3://bucket/trainings/y/request.json")
+
+
+def test_cancelling_leaves_no_pod_and_no_job(cluster: ClusterWorkers, make: Make) -> None:
+    backend, other = make("hang"), make("hang")
+    backend.start("job", URI)
+    wait_for(backend, "job", JobState.RUNNING, seconds=120)
+    backend.cancel("job")
+    until(lambda: other.get("job") is None)
+    until(lambda: not cluster.pods("job"))
+    until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
+
+
+def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make) -> None:
+    backend = make("hang", restarts=0)
+    backend.start("job", URI)
+    wait_for(backend, "job", JobState.RUNNING, seconds=120)
+    (pod,) = cluster.pods("job")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.metadata.name}}
+    cluster.core.create_namespaced_pod_eviction(pod.metadata.name, cluster.namespace, eviction)
+    until(
+        lambda: any(
+            one.status.phase == "Running"
+            and not one.metadata.deletion_timestamp
+            and one.metadata.name != pod.metadata.name
+            for one in cluster.pods("job")
+        )
+    )
+    job = wait_for(backend, "job", JobState.RUNNING, seconds=60)
+    assert (job.restarts, job.trouble and job.trouble.reason) == (0, "EVICTED")
+
+
+def test_a_worker_over_its_memory_limit_shows_as_such(make: Make) -> None:
+    backend = make("memory", restarts=0)
+    backend.start("job", URI)
+    job = wait_for(backend, "job", JobState.FAILED, seconds=120)
+    assert job.trouble is not None and job.trouble.reason == "OUT_OF_MEMORY"
+    assert "64Mi" in job.trouble.message
+
+
+def test_a_suspended_job_is_queued_and_goes_on_when_it_is_admitted(cluster: ClusterWorkers, make: Make) -> None:
+    def queue(job: dict[str, Any]) -> None:
+        job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "spot"
+
+    backend = make("hang", edit=queue)
+    backend.start("job", URI)
+    assert "'spot'" in trouble(backend, "IN_QUEUE").message
+
+    def admit(suspend: bool) -> None:
+        cluster.batch.patch_namespaced_job("job", cluster.namespace, {"spec": {"suspend": suspend}})
+
+    admit(False)
+    wait_for(backend, "job", JobState.RUNNING, seconds=120)
+    admit(True)
+    assert wait_for(backend, "job", JobState.QUEUED, seconds=120).restarts == 0
+    until(lambda: not cluster.pods("job"))
+    admit(False)
+    assert wait_for(backend, "job", JobState.RUNNING, seconds=120).restarts == 0
+
+
+def image(job: dict[str, Any]) -> None:
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost/not-there:1"
+
+
+def secret(job: dict[str, Any]) -> None:
+    reference = {"secretKeyRef": {"name": "facefoundry-store", "key": "access-key"}}
+    job["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "KEY", "valueFrom": reference})
+
+
+def privilege(job: dict[str, Any]) -> None:
+    job["spec"]["template"]["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+
+
+def account(job: dict[str, Any]) -> None:
+    job["spec"]["template"]["spec"]["serviceAccountName"] = "nobody"
+
+
+def volume(job: dict[str, Any]) -> None:
+    pod = job["spec"]["template"]["spec"]
+    pod["volumes"].append({"name": "ca", "secret": {"secretName": "store-ca"}})
+    pod["containers"][0]["volumeMounts"].append({"name": "ca", "mountPath": "/ca"})
+
+
+def nodes(job: dict[str, Any]) -> None:
+    job["spec"]["template"]["spec"]["nodeSelector"] = {"no-such-label": "x"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "says"),
+    [
+        ({"edit": image}, "IMAGE_MISSING", "localhost/not-there:1"),
+        ({"edit": secret}, "SECRET_MISSING", "facefoundry-store"),
+        ({"edit": volume}, "POD_NOT_STARTED", "store-ca"),
+        ({"edit": privilege}, "POD_REFUSED", "Pod Security"),
+        ({"edit": account}, "SERVICE_ACCOUNT_MISSING", "nobody"),
+        ({"edit": nodes}, "NO_NODE", "node selector"),
+        ({"gpus": 99}, "NO_FREE_GPU", "nvidia.com/gpu"),
+    ],
+    ids=["image", "secret", "volume", "Pod Security", "service account", "node selector", "GPU"],
+)
+def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
+    make: Make, changes: dict[str, Any], reason: str, says: str
+) -> None:
+    backend = make("done", **changes)
+    backend.start("job", URI)
+    assert says in trouble(backend, reason).message
+    job = backend.get("job")
+    assert job is not None and job.state is JobState.QUEUED
+
+
+def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Make) -> None:
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
+    cluster.core.create_namespaced_resource_quota(cluster.namespace, quota)
+    until(lambda: bool(cluster.core.read_namespaced_resource_quota("few", cluster.namespace).status.hard))
+    backend = make()
+    backend.start("job", URI)
+    assert "pods=0" in trouble(backend, "QUOTA").message
+
+
+def test_what_the_cluster_refuses_at_once_is_told_to_the_caller(cluster: ClusterWorkers, make: Make) -> None:
+    backend = make()
+    client.RbacAuthorizationV1Api().delete_namespaced_role_binding("trainer", cluster.namespace)
+    said: list[str] = []
+
+    def refused() -> bool:
+        try:
+            backend.start(f"job-{time.monotonic_ns()}", URI)
+        except Denied as error:
+            said.append(error.message)
+        return bool(said)
+
+    until(refused)
+    assert "Role" in said[0] and cluster.namespace in said[0]
+
+
+def test_a_namespace_that_it_may_not_look_into_is_unavailable_and_named(make: Make) -> None:
+    backend = make(namespace="not-there")
+    with pytest.raises(Unavailable, match="not-there"):
+        backend.get("job")
+    with pytest.raises(Denied, match="not-there"):
+        backend.start("job", URI)

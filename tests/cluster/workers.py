@@ -1,0 +1,177 @@
+"""Light workers on a real cluster: a namespace of their own, Jobs that behave as their mode says, least rights."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.backends.kubernetes import KubernetesBackend
+from services.trainer.settings import TrainerSettings
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "helm/facefoundry/files/training-job.yaml"
+# Any image with a shell and nc; the cluster must have it or be able to fetch it.
+IMAGE = os.environ.get("FACEFOUNDRY_CLUSTER_IMAGE", "localhost/busybox:1")
+
+_SCRIPT = r"""
+count() { until n=$(nc "$COUNTER" 8000 </dev/null) && [ -n "$n" ]; do sleep 1; done; echo "$n"; }
+case "$MODE" in
+done) exit 0 ;;
+words) echo '{"reason":"NO_FACES","message":"There is no face.","iteration":3}' >/dev/termination-log; exit 65 ;;
+crash) exit 1 ;;
+interrupted) exit 75 ;;
+hang) trap 'exit 75' TERM; sleep 600 & wait ;;
+stubborn) trap '' TERM; sleep 600; sleep 600 ;;
+"interrupted twice") [ "$(count)" -gt 2 ] || exit 75 ;;
+"killed once") [ "$(count)" -gt 1 ] || exit 137 ;;
+memory) head -c 200m /dev/zero | tail ;;
+*) exit 64 ;;
+esac
+"""
+_COUNTER = 'n=1; while true; do echo "$n" | nc -l -p 8000; n=$((n + 1)); done'
+
+# What the trainer's account may do, and no more; the chart's Role says the same.
+RULES = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
+]
+
+
+def need_cluster() -> None:
+    """Skip where there is no cluster to talk to."""
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("needs a cluster: set KUBECONFIG")
+    config.load_kube_config(os.environ["KUBECONFIG"])
+
+
+class ClusterWorkers:
+    """A namespace with restricted Pod Security, and an account of the trainer's that may do only what it must."""
+
+    def __init__(self, folder: Path) -> None:
+        self.namespace = f"facefoundry-test-{secrets.token_hex(4)}"
+        self.core, self.batch = client.CoreV1Api(), client.BatchV1Api()
+        self._folder = folder
+        self._made: list[KubernetesBackend] = []
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.core.create_namespace({"metadata": {"name": self.namespace, "labels": labels}})
+        rights = client.RbacAuthorizationV1Api()
+        account = {"kind": "ServiceAccount", "name": "trainer", "namespace": self.namespace}
+        self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": "trainer"}})
+        rights.create_namespaced_role(self.namespace, {"metadata": {"name": "trainer"}, "rules": RULES})
+        rights.create_namespaced_role_binding(
+            self.namespace,
+            {
+                "metadata": {"name": "trainer"},
+                "subjects": [account],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "trainer"},
+            },
+        )
+        until(lambda: "default" in [one.metadata.name for one in self._accounts()])
+        self.kubeconfig = self._log_in()
+
+    def backend(self, mode: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> KubernetesBackend:
+        """A backend of the trainer's account whose workers behave as the mode says.
+
+        Args:
+            mode: A word of the script above.
+            monkeypatch: Sets KUBECONFIG.
+            changes: `grace_seconds`, `restarts`, `gpus`, `namespace`, or a function `edit` that changes the template.
+        """
+        job = yaml.safe_load(TEMPLATE.read_text())
+        spec = job["spec"]
+        spec["backoffLimit"] = changes.get("restarts", 2)
+        pod = spec["template"]["spec"]
+        pod["terminationGracePeriodSeconds"] = max(1, round(changes.get("grace_seconds", 2)))
+        (worker,) = pod["containers"]
+        worker["image"] = IMAGE
+        worker["command"] = ["sh", "-c", _SCRIPT, "worker"]
+        variables = [{"name": "MODE", "value": mode}]
+        if mode in ("interrupted twice", "killed once"):
+            variables.append({"name": "COUNTER", "value": self._count(pod)})
+        worker["env"] = variables
+        worker["resources"] = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+        changes.get("edit", lambda _: None)(job)
+        path = self._folder / f"job-{secrets.token_hex(4)}.yaml"
+        path.write_text(yaml.safe_dump(job))
+        monkeypatch.setenv("KUBECONFIG", str(self.kubeconfig))
+        namespace = changes.get("namespace", self.namespace)
+        settings = TrainerSettings(job_template=path, jobs_namespace=namespace, gpus=changes.get("gpus", 0))
+        self._made.append(KubernetesBackend(settings))
+        return self._made[-1]
+
+    def runs(self, name: str) -> int:
+        """Workers that were started for a job; a Job keeps its pods until it is deleted."""
+        return len(self.pods(name))
+
+    def pods(self, name: str) -> list[Any]:
+        """The pods of a job."""
+        selector = f"batch.kubernetes.io/job-name={name}"
+        return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        for backend in self._made:
+            backend.close()
+        self.core.delete_namespace(self.namespace, propagation_policy="Background")
+
+    def _count(self, like: dict[str, Any]) -> str:
+        """Address of a pod that says how many times it was asked."""
+        container = {**like["containers"][0], "command": ["sh", "-c", _COUNTER], "args": []}
+        for field in ("env", "volumeMounts"):
+            container.pop(field, None)
+        container["resources"] = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+        name = f"counter-{secrets.token_hex(4)}"
+        spec = {"securityContext": like["securityContext"], "containers": [container], "restartPolicy": "Never"}
+        spec["terminationGracePeriodSeconds"] = 0
+        self.core.create_namespaced_pod(self.namespace, {"metadata": {"name": name}, "spec": spec})
+        until(lambda: self.core.read_namespaced_pod(name, self.namespace).status.phase == "Running")
+        return str(self.core.read_namespaced_pod(name, self.namespace).status.pod_ip)
+
+    def _accounts(self) -> list[Any]:
+        return list(self.core.list_namespaced_service_account(self.namespace).items)
+
+    def _log_in(self) -> Path:
+        ticket = self.core.create_namespaced_service_account_token(
+            "trainer", self.namespace, {"spec": {"audiences": [], "expirationSeconds": 7200}}
+        )
+        known = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+        context = next(one for one in known["contexts"] if one["name"] == known["current-context"])["context"]
+        cluster = next(one for one in known["clusters"] if one["name"] == context["cluster"])
+        written = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [cluster],
+            "users": [{"name": "trainer", "user": {"token": ticket.status.token}}],
+            "contexts": [{"name": "x", "context": {"cluster": cluster["name"], "user": "trainer"}}],
+            "current-context": "x",
+        }
+        path = self._folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(written))
+        return path
+
+
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def wait_for(backend: TrainingBackend, name: str, *states: JobState, seconds: float = 20.0) -> Job:
+    """Wait until a job is in one of these states."""
+    deadline = time.monotonic() + seconds
+    while True:
+        job = backend.get(name)
+        if job is not None and job.state in states:
+            return job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.02)
