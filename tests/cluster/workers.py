@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -83,7 +87,7 @@ class ClusterWorkers:
         Args:
             mode: A word of the script above.
             monkeypatch: Sets KUBECONFIG.
-            changes: `grace_seconds`, `restarts`, `gpus`, `namespace`, or a function `edit` that changes the template.
+            changes: `grace_seconds`, `restarts`, `gpus`, `namespace`, `kubeconfig`; `edit` changes the template.
         """
         job = yaml.safe_load(TEMPLATE.read_text())
         spec = job["spec"]
@@ -101,7 +105,7 @@ class ClusterWorkers:
         changes.get("edit", lambda _: None)(job)
         path = self._folder / f"job-{secrets.token_hex(4)}.yaml"
         path.write_text(yaml.safe_dump(job))
-        monkeypatch.setenv("KUBECONFIG", str(self.kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(changes.get("kubeconfig", self.kubeconfig)))
         namespace = changes.get("namespace", self.namespace)
         settings = TrainerSettings(job_template=path, jobs_namespace=namespace, gpus=changes.get("gpus", 0))
         self._made.append(KubernetesBackend(settings))
@@ -156,6 +160,66 @@ class ClusterWorkers:
         path = self._folder / "kubeconfig"
         path.write_text(yaml.safe_dump(written))
         return path
+
+
+class Detour:
+    """A way to the API server that can be closed and opened again."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        known = yaml.safe_load(kubeconfig.read_text())
+        cluster = known["clusters"][0]["cluster"]
+        server = urlsplit(cluster["server"])
+        self._server = (str(server.hostname), server.port or 443)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = True
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+        port = self._listener.getsockname()[1]
+        cluster |= {"server": f"https://127.0.0.1:{port}", "tls-server-name": server.hostname}
+        self.kubeconfig = kubeconfig.with_name("detour")
+        self.kubeconfig.write_text(yaml.safe_dump(known))
+
+    def __enter__(self) -> Detour:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._listener.close()
+
+    def close(self) -> None:
+        """Cut what is open, and refuse what comes."""
+        self._open = False
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def open(self) -> None:
+        """Let traffic through again."""
+        self._open = True
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near = self._listener.accept()[0]
+            except OSError:
+                return
+            if not self._open:
+                near.close()
+                continue
+            far = socket.create_connection(self._server)
+            self._sockets += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for one in (source, sink):
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
 
 
 def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -76,7 +76,6 @@ class ApiServer:
         request.send_response(self.status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Transfer-Encoding", "chunked")
-        request.send_header("Connection", "close")
         request.end_headers()
         if self.status != 200:
             self._write(request, b'{"message": "out of order"}')
