@@ -81,13 +81,12 @@ class ClusterWorkers:
         until(lambda: "default" in [one.metadata.name for one in self._accounts()])
         self.kubeconfig = self._log_in()
 
-    def backend(self, mode: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> KubernetesBackend:
-        """A backend of the trainer's account whose workers behave as the mode says.
+    def template(self, mode: str, **changes: Any) -> Path:
+        """The shipped Job with a light worker that behaves as the mode says.
 
         Args:
             mode: A word of the script above.
-            monkeypatch: Sets KUBECONFIG.
-            changes: `grace_seconds`, `restarts`, `gpus`, `namespace`, `kubeconfig`; `edit` changes the template.
+            changes: `grace_seconds`, `restarts`; `edit` changes the template.
         """
         job = yaml.safe_load(TEMPLATE.read_text())
         spec = job["spec"]
@@ -105,9 +104,22 @@ class ClusterWorkers:
         changes.get("edit", lambda _: None)(job)
         path = self._folder / f"job-{secrets.token_hex(4)}.yaml"
         path.write_text(yaml.safe_dump(job))
+        return path
+
+    def backend(self, mode: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> KubernetesBackend:
+        """A backend of the trainer's account for such workers.
+
+        Args:
+            mode: As above.
+            monkeypatch: Sets KUBECONFIG.
+            changes: As above, and `gpus`, `namespace`, `kubeconfig`.
+        """
         monkeypatch.setenv("KUBECONFIG", str(changes.get("kubeconfig", self.kubeconfig)))
-        namespace = changes.get("namespace", self.namespace)
-        settings = TrainerSettings(job_template=path, jobs_namespace=namespace, gpus=changes.get("gpus", 0))
+        settings = TrainerSettings(
+            job_template=self.template(mode, **changes),
+            jobs_namespace=changes.get("namespace", self.namespace),
+            gpus=changes.get("gpus", 0),
+        )
         self._made.append(KubernetesBackend(settings))
         return self._made[-1]
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ __all__ = ["exit_code", "main"]
 
 _BAD_INPUT = (InvalidInput, NotFound, Unusable, DataLoss, Denied)
 _CRASH = 1
+_LONGEST_WORDS = 1000
 _PR_SET_PDEATHSIG = 1
 _log = logger(__name__)
 
@@ -119,12 +121,14 @@ class _LastWords:
 
     def say(self, termination: Termination) -> None:
         try:
-            self._path.write_bytes(to_json(termination) + b"\n")
+            # Kubernetes cuts a message at 4,096 bytes, and one that is cut is no JSON.
+            short = replace(termination, message=termination.message[:_LONGEST_WORDS])
+            self._path.write_bytes(to_json(short) + b"\n")
         except OSError as error:
             _log.warning("last_words_lost", detail=str(error))
 
     def on_crash(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.say(Termination("WORKER_CRASHED", f"{kind.__name__}: {error}"[:2000], self.iteration))
+        self.say(Termination("WORKER_CRASHED", f"{kind.__name__}: {error}", self.iteration))
         sys.__excepthook__(kind, error, trace)
 
 

@@ -21,7 +21,7 @@ from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, TrainingBackend
 from services.trainer.backends.kubernetes import template
 from services.trainer.backends.kubernetes.template import LABELS, Object
-from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, view
+from services.trainer.backends.kubernetes.view import JOB, job_of_event, job_of_pod, lags, view
 from services.trainer.backends.kubernetes.watched import REQUEST_TIMEOUT, Watched, said
 from services.trainer.settings import TrainerSettings
 
@@ -60,6 +60,7 @@ class KubernetesBackend(TrainingBackend):
         self._api = client.ApiClient(_configuration())
         self._batch = client.BatchV1Api(self._api)
         core = client.CoreV1Api(self._api)
+        self._list = core.list_namespaced_pod
         self._pace = _Pace(_REQUESTS_PER_SECOND)
         # Deleted by this process; the watch may tell of it later.
         self._cancelled: set[str] = set()
@@ -101,6 +102,8 @@ class KubernetesBackend(TrainingBackend):
             return None
         uid = job["metadata"]["uid"]
         pods = [pod for pod in self._pods.of(name) if _owner(pod) == uid]
+        if lags(job, pods):
+            pods = [pod for pod in self._list_pods(name) if _owner(pod) == uid]
         return view(job, pods, self._events.of(name))
 
     def cancel(self, name: str) -> None:
@@ -167,6 +170,17 @@ class KubernetesBackend(TrainingBackend):
                 return job
         except _Gone:
             return None
+
+    def _list_pods(self, name: str) -> list[Object]:
+        with self._asking(f"listing the pods of the Job {name}"):
+            answer = self._list(
+                self._namespace,
+                label_selector=f"{JOB}={name}",
+                _preload_content=False,
+                _request_timeout=REQUEST_TIMEOUT,
+            )
+            pods: list[Object] = json.loads(answer.data)["items"]
+            return pods
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:

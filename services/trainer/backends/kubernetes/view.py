@@ -8,8 +8,9 @@ from services.trainer.backends.base import Job, JobState, Trouble
 from services.trainer.backends.kubernetes import trouble
 from services.trainer.backends.kubernetes.template import QUEUE, Object
 
-__all__ = ["job_of_event", "job_of_pod", "view"]
+__all__ = ["JOB", "job_of_event", "job_of_pod", "lags", "view"]
 
+JOB = "batch.kubernetes.io/job-name"
 _OVER = ("Succeeded", "Failed")
 
 
@@ -38,10 +39,24 @@ def view(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()
     )
 
 
+def lags(job: Object, pods: Sequence[Object]) -> bool:
+    """Whether the pods tell of an earlier moment than the Job, which has ended.
+
+    Jobs and pods are watched apart, and how the last pod ended goes into the record for good.
+    """
+    status = job.get("status", {})
+    if not _true(job) & {"Complete", "Failed"}:
+        return False
+    ended = [_phase(pod) for pod in pods if _phase(pod) in _OVER]
+    known = ended.count("Succeeded"), ended.count("Failed")
+    counted = int(status.get("succeeded") or 0), int(status.get("failed") or 0)
+    return len(ended) < len(pods) or known[0] < counted[0] or known[1] < counted[1]
+
+
 def job_of_pod(pod: Object) -> str:
     """Name of the Job that made a pod."""
     labels = pod["metadata"].get("labels") or {}
-    return str(labels.get("batch.kubernetes.io/job-name") or labels.get("job-name") or "")
+    return str(labels.get(JOB, ""))
 
 
 def job_of_event(event: Object) -> str:
@@ -52,8 +67,7 @@ def job_of_event(event: Object) -> str:
 
 
 def _state(job: Object, newest: Object | None, last: Object | None) -> JobState:
-    status = job.get("status", {})
-    true = {one["type"] for one in status.get("conditions") or [] if one.get("status") == "True"}
+    true = _true(job)
     if "Complete" in true:
         return JobState.SUCCEEDED
     if "Failed" in true:
@@ -95,6 +109,11 @@ def _failed(job: Object) -> Trouble | None:
     failed = next(one for one in conditions if one["type"] == "Failed")
     said = str(failed.get("message") or failed.get("reason") or "")
     return Trouble("WORKER_CRASHED", f"Its Job has failed and its pods are gone. Kubernetes says: {said}")
+
+
+def _true(job: Object) -> set[str]:
+    conditions: list[Object] = job.get("status", {}).get("conditions") or []
+    return {str(one["type"]) for one in conditions if one.get("status") == "True"}
 
 
 def _phase(pod: Object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.trainer.backends.base import Job, JobState
-from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, view
+from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, lags, view
 
 Object = dict[str, Any]
 NAME = "training-0123-1"
@@ -284,6 +284,31 @@ def test_restarts_exit_code_and_last_words_are_those_of_the_newest_worker() -> N
 def test_what_kubernetes_says_is_cut_to_a_length_that_fits_a_table() -> None:
     seen = view(job(), [unscheduled("x" * 5000)])
     assert seen.trouble is not None and len(seen.trouble.message) < 800
+
+
+@pytest.mark.parametrize(
+    ("over", "pods", "expected"),
+    [
+        (job(1, "Failed"), [ended(65, message=WORDS)], False),
+        (job(1, "Failed"), [], True),
+        (job(2, "Failed"), [ended(75)], True),
+        (job(1, "Failed"), [pod("Running")], True),
+        (job(2, "Failed"), [ended(1), pod("Running", 2)], True),
+        (job(1), [pod("Running")], False),
+        (job(), [], False),
+    ],
+)
+def test_pods_that_lag_behind_the_end_of_their_job_are_noticed(
+    over: Object, pods: list[Object], expected: bool
+) -> None:
+    assert lags(over, pods) is expected
+
+
+def test_a_complete_job_lags_until_its_pod_has_succeeded() -> None:
+    over = job(condition="Complete")
+    over["status"]["succeeded"] = 1
+    assert lags(over, [pod("Running")]) and lags(over, [])
+    assert not lags(over, [ended(0, "Completed")])
 
 
 def test_pods_and_events_are_found_by_their_job() -> None:

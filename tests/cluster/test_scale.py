@@ -1,0 +1,94 @@
+"""A thousand Jobs: what they cost the trainer's memory and the API server. On demand: FACEFOUNDRY_CLUSTER_FULL=1.
+
+Their pods go to nodes of the label type=kwok, and wait where there are none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.workers import ClusterWorkers, need_cluster
+
+JOBS = 1000
+MIB = 1 << 20
+
+# A process of its own, so that its memory is the trainer's and not the test's. It creates the Jobs and then looks at
+# all of them every second, as a thousand clients that watch do.
+TRAINER = """
+import json, resource, sys, time
+from collections import Counter
+from pathlib import Path
+import psutil
+from kubernetes.client import rest
+from services.trainer.backends.kubernetes import KubernetesBackend
+from services.trainer.settings import TrainerSettings
+
+seconds = Counter()
+ask = rest.RESTClientObject.request
+def counted(self, *arguments, **keywords):
+    seconds[int(time.monotonic())] += 1
+    return ask(self, *arguments, **keywords)
+rest.RESTClientObject.request = counted
+
+template, namespace, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+backend = KubernetesBackend(TrainerSettings(job_template=template, jobs_namespace=namespace, gpus=1))
+names = [f"training-{number:040x}-1" for number in range(count)]
+began = time.monotonic()
+for name in names:
+    backend.start(name, f"s3://bucket/trainings/{name}/request.json")
+created = time.monotonic() - began
+looks, states, watched_from = [], Counter(), int(time.monotonic()) + 1
+for _ in range(60):
+    before = time.monotonic()
+    states = Counter(backend.get(name).state.value for name in names)
+    looks.append(time.monotonic() - before)
+    time.sleep(max(0.0, 1.0 - looks[-1]))
+print(json.dumps({
+    "created_seconds": created, "most_requests_in_a_second": max(seconds.values()),
+    "requests_while_looking": sum(n for second, n in seconds.items() if second >= watched_from),
+    "look_seconds": sorted(looks)[len(looks) // 2], "states": states,
+    "rss": psutil.Process().memory_info().rss, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+}))
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
+    if not os.environ.get("FACEFOUNDRY_CLUSTER_FULL"):
+        pytest.skip("takes minutes: set FACEFOUNDRY_CLUSTER_FULL=1")
+    need_cluster()
+    made = ClusterWorkers(tmp_path)
+    yield made
+    made.close()
+
+
+def _to_kwok(job: dict[str, Any]) -> None:
+    pod = job["spec"]["template"]["spec"]
+    pod["nodeSelector"] = {"type": "kwok"}
+    pod["tolerations"] = [{"operator": "Exists"}]
+
+
+@pytest.mark.timeout(1800)
+def test_a_thousand_jobs_cost_little_memory_and_few_requests(
+    cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = cluster.template("hang", edit=_to_kwok)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    command = [sys.executable, "-c", TRAINER, str(template), cluster.namespace, str(JOBS)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    seen = json.loads(done.stdout.splitlines()[-1])
+    with capsys.disabled():
+        print(f"\n{JOBS} Jobs: {json.dumps(seen)}")
+    assert sum(seen["states"].values()) == JOBS
+    assert seen["peak"] <= 300 * MIB
+    assert seen["most_requests_in_a_second"] <= 20
+    assert seen["requests_while_looking"] <= 20
+    assert len(cluster.batch.list_namespaced_job(cluster.namespace).items) == JOBS

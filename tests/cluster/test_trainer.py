@@ -1,0 +1,153 @@
+"""The trainer service itself with its kubernetes backend: a process on this machine, Jobs on the cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from facefoundry.settings import StoreSettings
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from tests.cluster.workers import ClusterWorkers, need_cluster, until
+
+Asking = tuple[trainer_pb2_grpc.TrainerServiceStub, trainer_pb2.StartTrainingRequest]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
+    need_cluster()
+    made = ClusterWorkers(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def request_for_a_pair(store: Store) -> trainer_pb2.StartTrainingRequest:
+    """Asks to train a pair of extractions that are committed but empty; no real worker reads them here."""
+    uris = []
+    for seed in (1, 2):
+        prefix = keys.extraction(keys.digest_of({"seed": seed}))
+        manifest.commit(store, prefix, manifest.Manifest("extraction", {}, {}, (), {}, f"content-{seed}"))
+        uris.append(store.uri(prefix))
+    request = trainer_pb2.StartTrainingRequest(extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id="A_B")
+    request.recipe.name = "preview"
+    return request
+
+
+@pytest.fixture
+def trainer(cluster: ClusterWorkers, store_settings: StoreSettings) -> Callable[..., Any]:
+    """Runs trainer processes whose workers behave as their mode says."""
+
+    @contextmanager
+    def run(mode: str, **changes: Any) -> Iterator[tuple[str, trainer_pb2_grpc.TrainerServiceStub]]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "FACEFOUNDRY_BACKEND": "kubernetes",
+            "FACEFOUNDRY_JOB_TEMPLATE": str(cluster.template(mode, **changes)),
+            "FACEFOUNDRY_JOBS_NAMESPACE": cluster.namespace,
+            "FACEFOUNDRY_GPUS": "0",
+            "FACEFOUNDRY_LISTEN": address,
+            "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
+            "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
+        }
+        process = subprocess.Popen([sys.executable, "-m", "services.trainer"], env=environment)
+        try:
+            with grpc.insecure_channel(address) as channel:
+                grpc.channel_ready_future(channel).result(timeout=120)
+                yield address, trainer_pb2_grpc.TrainerServiceStub(channel)
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+    return run
+
+
+def waited_for(stub: trainer_pb2_grpc.TrainerServiceStub, uri: str, state: int, seconds: float) -> trainer_pb2.Training:
+    deadline = time.monotonic() + seconds
+    while True:
+        training = stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=uri)).training
+        if training.state == state:
+            return training
+        assert time.monotonic() < deadline, training
+        time.sleep(0.2)
+
+
+def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
+    trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
+) -> None:
+    def image(job: dict[str, Any]) -> None:
+        job["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost/not-there:1"
+
+    with trainer("done", edit=image) as (address, stub):
+        stub.StartTraining(request_for_a_pair)
+        places = ["--extractor", address, "--trainer", address, "--converter", address]
+        command = [sys.executable, "-m", "facefoundry", "status", "--json", *places]
+
+        def seen() -> dict[str, Any]:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            (training,) = json.loads(done.stdout)["trainings"]
+            return dict(training)
+
+        until(lambda: seen().get("trouble", {}).get("reason") == "IMAGE_MISSING", seconds=60)
+        training = seen()
+        assert training["state"] == "TRAINING_STATE_QUEUED"
+        assert "localhost/not-there:1" in training["trouble"]["message"]
+
+
+def test_bad_input_fails_at_once_with_the_workers_own_words_and_they_outlive_the_job(
+    cluster: ClusterWorkers, trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
+) -> None:
+    with trainer("words", restarts=6) as (_, stub):
+        uri = stub.StartTraining(request_for_a_pair).training.uri
+        failed = waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        assert (failed.failure.reason, failed.failure.message) == ("NO_FACES", "There is no face.")
+        (job,) = cluster.batch.list_namespaced_job(cluster.namespace).items
+        assert cluster.runs(job.metadata.name) == 1
+        cluster.batch.delete_namespaced_job(job.metadata.name, cluster.namespace, propagation_policy="Foreground")
+        until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
+        again = stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=uri)).training
+        assert again.failure == failed.failure
+        # Asked for again, it is a new attempt and a new Job.
+        assert stub.StartTraining(request_for_a_pair).training.attempt == 2
+        waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+
+
+def test_a_job_that_completes_without_a_model_has_failed(
+    trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
+) -> None:
+    with trainer("done") as (_, stub):
+        uri = stub.StartTraining(request_for_a_pair).training.uri
+        failed = waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        assert failed.failure.reason == "MODEL_MISSING"
+
+
+def test_watching_goes_on_at_a_second_trainer_when_the_first_one_is_gone(
+    cluster: ClusterWorkers, trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
+) -> None:
+    with trainer("hang") as (_, second):
+        with trainer("hang") as (_, first):
+            uri = first.StartTraining(request_for_a_pair).training.uri
+            waited_for(first, uri, trainer_pb2.TRAINING_STATE_RUNNING, 120)
+            assert second.StartTraining(request_for_a_pair).training.attempt == 1
+        training = next(iter(second.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri=uri)))).training
+        assert training.state == trainer_pb2.TRAINING_STATE_RUNNING
+        cancelled = second.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=uri)).training
+        assert cancelled.state == trainer_pb2.TRAINING_STATE_CANCELLED
+        until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
