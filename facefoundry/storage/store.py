@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import urllib3
 from minio import Minio
@@ -26,7 +28,12 @@ _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAc
 
 
 class Store:
-    """One S3 server and the bucket we write to; safe to share between threads, not between processes."""
+    """One S3 server and the bucket we write to; safe to share between threads, not between processes.
+
+    Attributes:
+        settings: Where it is.
+        bucket: Ours.
+    """
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
@@ -37,7 +44,7 @@ class Store:
             backoff_jitter=0.2,
             status_forcelist=(429, 500, 502, 503, 504),
         )
-        pool = urllib3.PoolManager(
+        self._pool = _Pool(
             timeout=urllib3.Timeout(connect=min(5.0, settings.timeout_seconds), read=settings.timeout_seconds),
             maxsize=32,
             retries=retries,
@@ -50,8 +57,13 @@ class Store:
             secret_key=settings.secret_key.get_secret_value() or None,
             secure=settings.secure,
             region=settings.region,
-            http_client=pool,
+            http_client=self._pool,
         )
+
+    @property
+    def moved(self) -> float:
+        """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
+        return self._pool.moved
 
     def uri(self, prefix: str) -> str:
         """URI of a prefix in our bucket."""
@@ -126,6 +138,7 @@ class Store:
                         hashed.update(block)
                         sink.write(block)
                         size += len(block)
+                        self._pool.moved = time.monotonic()
                 except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
                     if attempt + 1 == self.settings.attempts:
                         raise
@@ -236,3 +249,16 @@ class Store:
             resource=self.settings.endpoint,
             retry_after_seconds=5.0,
         )
+
+
+class _Pool(urllib3.PoolManager):
+    """Connections that remember when the store last answered."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.moved = time.monotonic()
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+        response = super().urlopen(*args, **kwargs)
+        self.moved = time.monotonic()
+        return response

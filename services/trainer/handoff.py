@@ -1,7 +1,8 @@
 """What trainer and worker say to each other through the bucket and the exit code; it does no work itself.
 
-Below `trainings/<digest>/`: `request.json` (trainer to worker), `status.json` (worker to everybody), `record.json` (how
-an attempt ended). The worker's exit code is for its supervisor; its termination message is one JSON line that says why.
+Below `trainings/<digest>/`: `request.json` (trainer to worker), `status.json` (worker to everybody), `records/<n>.json`
+(how attempt n ended). The worker's exit code is for its supervisor; its termination message is one JSON line that says
+why.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "from_json",
     "now",
     "record_key",
+    "records_prefix",
     "request_key",
     "status_key",
     "to_json",
@@ -135,10 +137,10 @@ class Status:
 
 @dataclass(frozen=True)
 class Record:
-    """How an attempt ended; written once, and outlives the job.
+    """How an attempt ended; it outlives the job.
 
     Attributes:
-        attempt: Number of the attempt; a record of an older one says nothing about the present one.
+        attempt: Number of the attempt.
         state: How it ended.
         reason: UPPER_SNAKE reason of a failure, else empty.
         message: A sentence about it, else empty.
@@ -216,9 +218,14 @@ def status_key(prefix: str) -> str:
     return f"{prefix}/status.json"
 
 
-def record_key(prefix: str) -> str:
-    """Key of a training's terminal record."""
-    return f"{prefix}/record.json"
+def record_key(prefix: str, attempt: int) -> str:
+    """Key of an attempt's terminal record; each has its own, so that no late writer hides a newer attempt's."""
+    return f"{records_prefix(prefix)}/{attempt}.json"
+
+
+def records_prefix(prefix: str) -> str:
+    """Prefix of the terminal records of all attempts of a training."""
+    return f"{prefix}/records"
 
 
 def attempts_prefix(prefix: str) -> str:

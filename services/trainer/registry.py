@@ -1,7 +1,9 @@
 """Trainings as the bucket and the backend tell of them. It keeps nothing that it could not read again.
 
-A training's truth, in this order: the record of how its attempt ended, the backend's job, the model's manifest. Any
-replica writes the record, and all would write the same.
+A training's truth, in this order: the model's manifest, the record of how its attempt ended, the backend's job. Any
+replica writes the record, and all would write the same. Replicas share no lock, so what one of them does is right
+whatever another does between two of its steps: attempts have records of their own, and whoever stops a job writes the
+record before, so that a job that is seen gone has its record already.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, FieldViolation, InvalidInput, NotFound
+from facefoundry.errors import Conflict, DataLoss, FieldViolation, InvalidInput, NotFound
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
@@ -44,8 +46,6 @@ _STATES: dict[str, trainer_pb2.TrainingState.ValueType] = {
     "FAILED": trainer_pb2.TRAINING_STATE_FAILED,
     "CANCELLED": trainer_pb2.TRAINING_STATE_CANCELLED,
 }
-# A replica may see a request a moment before another one has made its job.
-_START_SECONDS = 60.0
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
 _DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -92,25 +92,37 @@ class Registry:
                 return self._begin(wanted)
             training = self._describe(present)
             same = present.iterations == wanted.iterations
-            if training.state in ENDED:
-                done = manifest.load_if_committed(self._store, wanted.model_prefix) is not None
-                if done and same and training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED:
-                    return training
-                return self._begin(replace(wanted, attempt=present.attempt + 1))
-            if not same and self._backend.get(job_name(present)) is None:
-                return self._begin(replace(wanted, attempt=present.attempt + 1))
+            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same:
+                return training
+            if training.state in ENDED or (not same and self._backend.get(job_name(present)) is None):
+                return self._begin(self._next(wanted, present))
             if not same:
                 raise Conflict(
                     f"This training is running for {present.iterations} iterations. "
-                    f"Received iterations={wanted.iterations}; wait for it, or cancel it first.",
+                    f"Received iterations={wanted.iterations}. Wait for it to end, or stop it with "
+                    f"`facefoundry cancel {training.uri}` and ask again: it goes on from its last checkpoint.",
                     reason="TRAINING_RUNS",
                     resource=training.uri,
                 )
             self._backend.start(job_name(present), self._uri(present))
-            return training
+            training = self._describe(present)
+            if training.state != trainer_pb2.TRAINING_STATE_CANCELLED:
+                return training
+            # Cancelled by another replica just now: the job that was made again is nobody's.
+            self._backend.cancel(job_name(present))
+            return self._begin(self._next(wanted, present))
 
-    def get(self, uri: str, newest_seconds: float = 0.0) -> trainer_pb2.Training:
+    def get(self, uri: str) -> trainer_pb2.Training:
         """Read a training.
+
+        Raises:
+            InvalidInput: the name is not one of a training.
+            NotFound: there is none of that name.
+        """
+        return self._describe(self._present(self._store.prefix_of(uri, "trainings", "training_uri")))
+
+    def follow(self, uri: str, newest_seconds: float) -> trainer_pb2.Training:
+        """Read a training for somebody who waits for its end: one whose job is lost is taken up again.
 
         Args:
             uri: Its name.
@@ -124,10 +136,10 @@ class Registry:
         seen = self._seen.get(prefix)
         if seen and time.monotonic() - seen[0] < newest_seconds:
             return seen[1]
-        training = self._describe(self._present(prefix))
+        training = self._describe(self._present(prefix), take_up=True)
         if training.state in ENDED:
             self._seen.pop(prefix, None)
-        elif newest_seconds:
+        else:
             self._seen[prefix] = time.monotonic(), training
         return training
 
@@ -147,7 +159,7 @@ class Registry:
                 return training
             self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(request))
-            return self._describe(request)
+            return self._describe(self._present(prefix))
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
         """A page of trainings, newest first, and the token of the next page, empty on the last.
@@ -160,7 +172,7 @@ class Registry:
             key.removesuffix("/request.json") for key in self._store.list("trainings/") if key.endswith("/request.json")
         ]
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            requests = pool.map(lambda prefix: self._read(Request, handoff.request_key(prefix)), prefixes)
+            requests = pool.map(self._listed, prefixes)
             found = [request for request in requests if request and (not dataset or request.dataset == dataset)]
             found.sort(key=_order, reverse=True)
             rest = [request for request in found if after is None or _order(request) < after]
@@ -188,6 +200,12 @@ class Registry:
             created=handoff.now(),
         )
 
+    def _next(self, wanted: Request, present: Request) -> Request:
+        """The wanted training as an attempt that has no record yet."""
+        names = (key.rpartition("/")[2] for key in self._store.list(f"{handoff.records_prefix(wanted.prefix)}/"))
+        recorded = [int(number) for name in names if (number := name.partition(".")[0]).isdigit()]
+        return replace(wanted, attempt=max([present.attempt, *recorded]) + 1)
+
     def _begin(self, request: Request) -> trainer_pb2.Training:
         key = handoff.request_key(request.prefix)
         self._store.put_bytes(key, handoff.to_json(request), "application/json")
@@ -198,19 +216,26 @@ class Registry:
         _log.event("training_started", job=job_name(request), pair=request.pair_id, iterations=request.iterations)
         return self._describe(request)
 
-    def _describe(self, request: Request) -> trainer_pb2.Training:
+    def _describe(self, request: Request, *, take_up: bool = False) -> trainer_pb2.Training:
         """Put together what is known of an attempt; an end that is seen for the first time is recorded."""
-        record = self._read(Record, handoff.record_key(request.prefix))
-        if record is None or record.attempt != request.attempt:
-            record = None
+        record, status, job = self._record(request), self._status(request), None
+        if record is None:
             job = self._backend.get(job_name(request))
-            ended = self._end(request, job)
-            if ended is not None:
+            ended = self._end(request, job, status)
+            lost = job is None and self._silent(request, status) > self._settings.stalled_seconds
+            if ended is not None or lost:
+                record = self._record(request)  # it may have come between the first look and the job's
+            if record is None and lost and take_up:
+                self._backend.start(job_name(request), self._uri(request))
+                job = self._backend.get(job_name(request))
+                _log.event("training_taken_up", job=job_name(request))
+            elif record is None and ended is not None:
                 record = ended
                 self._write_record(request, ended)
-        status = self._read(Status, handoff.status_key(request.prefix))
-        if status is not None and status.attempt != request.attempt:
-            status = None
+        elif record.state != "SUCCEEDED" and manifest.load_if_committed(self._store, request.model_prefix) is not None:
+            # Its worker was done before it could be stopped.
+            record = Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
+            self._write_record(request, record)
         if record is not None:
             return self._finished(request, record, status)
         training = self._common(request, status)
@@ -222,14 +247,19 @@ class Registry:
             training.eta_seconds = status.eta_seconds
         return training
 
-    def _end(self, request: Request, job: Job | None) -> Record | None:
+    def _silent(self, request: Request, status: Status | None) -> float:
+        """Seconds since anybody did anything for an attempt."""
+        return min(_age(request.created), _age(status.updated) if status is not None else float("inf"))
+
+    def _end(self, request: Request, job: Job | None, status: Status | None) -> Record | None:
         """How an attempt without a record ended, or nothing when it goes on."""
         if job is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
             return None
         if manifest.load_if_committed(self._store, request.model_prefix) is not None:
             return Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
         if job is None:
-            if _age(request.created) < _START_SECONDS:
+            # Another replica may be about to make the job, or run the worker; and watchers take it up before this time.
+            if self._silent(request, status) < 2 * self._settings.stalled_seconds:
                 return None
             return Record(
                 request.attempt,
@@ -250,7 +280,7 @@ class Registry:
         return Record(request.attempt, "FAILED", "WORKER_CRASHED", message)
 
     def _running_state(self, job: Job | None, status: Status | None) -> trainer_pb2.TrainingState.ValueType:
-        if job is None or job.state is JobState.QUEUED:
+        if job.state is JobState.QUEUED if job is not None else status is None:
             return trainer_pb2.TRAINING_STATE_QUEUED
         if status is not None and _age(status.updated) > self._settings.stalled_seconds:
             return trainer_pb2.TRAINING_STATE_STALLED
@@ -295,6 +325,26 @@ class Registry:
     def _uri(self, request: Request) -> str:
         return self._store.uri(handoff.request_key(request.prefix))
 
+    def _listed(self, prefix: str) -> Request | None:
+        """A request for a list; one that is damaged does not hide the others."""
+        try:
+            return self._read(Request, handoff.request_key(prefix))
+        except DataLoss as error:
+            _log.warning("request_unreadable", key=error.resource, detail=error.message)
+            return None
+
+    def _status(self, request: Request) -> Status | None:
+        """The newest report of this attempt's worker; the next one replaces a damaged one."""
+        try:
+            status = self._read(Status, handoff.status_key(request.prefix))
+        except DataLoss as error:
+            _log.warning("status_unreadable", key=error.resource, detail=error.message)
+            return None
+        return status if status is not None and status.attempt == request.attempt else None
+
+    def _record(self, request: Request) -> Record | None:
+        return self._read(Record, handoff.record_key(request.prefix, request.attempt))
+
     def _read(self, kind: type[T], key: str) -> T | None:
         try:
             return handoff.from_json(kind, self._store.get_bytes(key))
@@ -302,9 +352,11 @@ class Registry:
             if error.reason != "NO_SUCH_OBJECT":
                 raise
             return None
+        except InvalidInput as error:
+            raise DataLoss(f"{key} is damaged. {error.message}", reason="BAD_RECORD", resource=key) from error
 
     def _write_record(self, request: Request, record: Record) -> None:
-        key = handoff.record_key(request.prefix)
+        key = handoff.record_key(request.prefix, request.attempt)
         self._store.put_bytes(key, handoff.to_json(record), "application/json")
         _log.event("training_ended", job=job_name(request), state=record.state, reason=record.reason)
 

@@ -57,7 +57,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
         sent: trainer_pb2.Training | None = None
         sent_at = 0.0
         while context.is_active():
-            training = self._registry.get(request.training_uri, newest_seconds=poll / 2)
+            training = self._registry.follow(request.training_uri, newest_seconds=poll / 2)
             if training != sent or time.monotonic() - sent_at + poll > self._settings.heartbeat_seconds:
                 yield trainer_pb2.WatchTrainingResponse(training=training)
                 sent, sent_at = training, time.monotonic()

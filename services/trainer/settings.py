@@ -39,7 +39,11 @@ class TrainerSettings(ServerSettings):
     )
     poll_seconds: float = Field(1.0, gt=0, description="How often WatchTraining looks for a change.")
     heartbeat_seconds: float = Field(15.0, gt=0, le=15, description="Longest silence of WatchTraining.")
-    stalled_seconds: float = Field(60.0, gt=0, description="Age of a status from which its training shows as stalled.")
+    stalled_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Silence after which a training shows as stalled, and is taken up again where its job is gone.",
+    )
 
 
 class WorkerSettings(Settings):
@@ -51,7 +55,9 @@ class WorkerSettings(Settings):
     status_seconds: float = Field(15.0, gt=0, description="Time between two status reports.")
     checkpoint_seconds: float = Field(300.0, gt=0, description="Time between two checkpoints.")
     call_seconds: float = Field(5.0, gt=0, description="Aim for the length of one compiled call; a stop waits so long.")
-    idle_seconds: float = Field(900.0, gt=0, description="Time without an iteration after which the worker gives up.")
+    idle_seconds: float = Field(
+        900.0, gt=0, description="Time without an iteration or an answer of the store after which the worker gives up."
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes all cores.")
     termination_log: Path = Field(
         Path("/dev/termination-log"),

@@ -135,9 +135,9 @@ class _LastWords:
 def _watch(job: Job, idle_seconds: float, words: _LastWords) -> None:
     """End the process when nothing moves: a hung device or store is left to another run."""
     while True:
-        idle = time.monotonic() - job.progress.moved
+        idle = time.monotonic() - job.moved
         if idle >= idle_seconds:
-            message = f"No iteration for {idle:.0f} s after iteration {job.progress.iteration}."
+            message = f"Nothing moved for {idle:.0f} s after iteration {job.progress.iteration}."
             _log.warning("worker_idle", seconds=round(idle), iteration=job.progress.iteration)
             words.say(Termination("IDLE", message, job.progress.iteration))
             os._exit(ExitCode.INTERRUPTED)

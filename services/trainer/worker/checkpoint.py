@@ -229,6 +229,9 @@ def commit_model(store: Store, request: Request, state: State, network_bytes: by
         state: Its last state.
         network_bytes: `Network.to_bytes()` of the same weights.
         inputs: The extractions' URIs and content digests.
+
+    A model that another worker has committed meanwhile stays as it is; the parts written here are then left over, for
+    they may be those of a third worker.
     """
     prefix = request.model_prefix
     moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **state.facts()})
@@ -252,10 +255,19 @@ def commit_model(store: Store, request: Request, state: State, network_bytes: by
         info=info,
         content_digest=weights.content_digest(state.weights),
     )
+    if manifest.load_if_committed(store, prefix) is not None:
+        _log.event("model_found", uri=store.uri(prefix))
+        return
     manifest.commit(store, prefix, model)
     _log.event("model_committed", uri=store.uri(prefix), content_digest=model.content_digest)
 
 
 def delete_all(store: Store, request: Request) -> None:
-    """Delete every checkpoint of a training, of all workers."""
-    store.delete(list(store.list(f"{attempts_prefix(request.prefix)}/")))
+    """Delete the checkpoints of all workers that the model makes useless: those of up to as many iterations."""
+    found: dict[str, list[str]] = {}
+    for key in store.list(f"{attempts_prefix(request.prefix)}/"):
+        found.setdefault(key.rpartition("/")[0], []).append(key)
+    for keys in found.values():
+        stems = [key.rpartition("/")[2].partition("-")[0] for key in keys]
+        if all(int(stem) <= request.iterations for stem in stems if stem.isdigit()):
+            store.delete(keys)

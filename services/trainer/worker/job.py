@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from facefoundry.errors import FaceFoundryError, Interrupted, Unusable
+from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable, Unusable
 from facefoundry.model.network import SIDES
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
@@ -66,6 +67,11 @@ class Job:
         self._seconds = 0.0
         self._resumed = 0
 
+    @property
+    def moved(self) -> float:
+        """Monotonic time at which an iteration was done, or at which the store last took or gave bytes."""
+        return max(self.progress.moved, self._store.moved)
+
     def run(self) -> None:
         """Train until the model is committed.
 
@@ -77,6 +83,7 @@ class Job:
         options = request.training_options()
         options.iterations = request.iterations
         if self._done_elsewhere():
+            self._end()
             return
         device = loop.configure(options.precision, self._settings.threads)
         found = {
@@ -93,25 +100,35 @@ class Job:
         _log.event("training", device=device, first=training.iteration, iterations=request.iterations, **counts)
         self._report(training, 0.0)
         straight = {side: faces.straight(found[side], _PREVIEW_FACES) for side in SIDES}
-        if self._iterate(training, Previewer(training.network, straight)):
-            return
+        if not self._iterate(training, Previewer(training.network, straight)) and not self._done_elsewhere():
+            self._commit(training, found)
+        self._end()
+
+    def _commit(self, training: loop.Training, found: Mapping[str, faces.Faces]) -> None:
+        request = self._request
         inputs = {f"extraction_{side}": self._store.uri(getattr(request, f"extraction_{side}")) for side in SIDES}
         inputs |= {f"content_{side}": found[side].content_digest for side in SIDES}
         state = self._state(training)
         checkpoint.commit_model(self._store, request, state, training.network.to_bytes(), inputs)
         self._report(training, 0.0)
+
+    def _end(self) -> None:
+        """Clean up behind a committed model, whoever made it."""
+        self.progress.move(self._request.iterations)
         with suppress(FaceFoundryError):  # the model is there: a checkpoint that failed no longer matters
             self._checkpoints.finish()
-        checkpoint.delete_all(self._store, request)
+        checkpoint.delete_all(self._store, self._request)
 
     def _done_elsewhere(self) -> bool:
-        """Whether another worker, or this one in an earlier life, has committed the model."""
-        if manifest.load_if_committed(self._store, self._request.model_prefix) is None:
+        """Whether another worker, or this one in an earlier life, has committed the model; no while nobody knows."""
+        try:
+            found = manifest.load_if_committed(self._store, self._request.model_prefix) is not None
+        except Unavailable as error:
+            _log.warning("model_unknown", detail=error.message)
             return False
-        _log.event("model_found", uri=self._store.uri(self._request.model_prefix))
-        checkpoint.delete_all(self._store, self._request)
-        self.progress.move(self._request.iterations)
-        return True
+        if found:
+            _log.event("model_found", uri=self._store.uri(self._request.model_prefix))
+        return found
 
     def _resume(self, training: loop.Training) -> None:
         state = checkpoint.find_newest(self._store, self._request)
@@ -150,6 +167,8 @@ class Job:
             if training.iteration == total:
                 break
             if self._stop.is_set():
+                if self._done_elsewhere():
+                    return True
                 self._interrupt(training)
             if ended - checkpointed >= self._settings.checkpoint_seconds and not self._checkpoints.busy:
                 if self._done_elsewhere():
@@ -157,6 +176,8 @@ class Job:
                 self._checkpoints.begin(self._state(training))
                 checkpointed = time.monotonic()
             if ended - reported >= self._settings.status_seconds:
+                if self._done_elsewhere():
+                    return True
                 speed = (training.iteration - reported_iteration) / (ended - reported)
                 self._report(training, speed)
                 reported, reported_iteration = ended, training.iteration

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from facefoundry.model import network, weights
-from facefoundry.settings import StoreSettings
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from services.trainer import handoff
@@ -23,32 +17,7 @@ from services.trainer.handoff import ExitCode, Request, Status
 from services.trainer.worker import loop
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
-    """Starts workers; none survives the test."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(uri: str, environ: Mapping[str, str] | None = None, **settings: object) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
-            "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
-            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(tmp_path / "last-words"),
-            "FACEFOUNDRY_WORKER_STATUS_SECONDS": "0.2",
-            **{f"FACEFOUNDRY_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
-            **(environ or {}),
-        }
-        processes.append(subprocess.Popen([sys.executable, "-m", "services.trainer.worker", uri], env=environment))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
+WaitFor = Callable[[Callable[[], bool]], None]
 
 
 def last_words(folder: Path) -> dict[str, Any]:
@@ -65,15 +34,13 @@ def read_status(store: Store, request: Request) -> Status:
     return handoff.from_json(Status, store.get_bytes(handoff.status_key(request.prefix)))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_worker_stopped_by_sigterm_goes_on_to_the_model_of_an_unbroken_training(
-    store: Store, spawn: Spawn, put_request: Callable[..., Request], draw_faces: Callable[..., Any], tmp_path: Path
+    store: Store,
+    spawn: Spawn,
+    put_request: Callable[..., Request],
+    draw_faces: Callable[..., Any],
+    wait_for: WaitFor,
+    tmp_path: Path,
 ) -> None:
     request = put_request(iterations=120)
     first = spawn(uri_of(store, request), id="first", call_seconds=0.2)
