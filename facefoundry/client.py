@@ -57,7 +57,7 @@ class Client:
 
     Args:
         settings: Addresses and TLS files.
-        patience_seconds: How long a service may stay unreachable before a call fails.
+        patience_seconds: How long a call may get no further while its service is unreachable or ends it early.
     """
 
     def __init__(self, settings: ChannelSettings, patience_seconds: float = 300.0) -> None:
@@ -185,13 +185,17 @@ class Client:
     def _work(self, service: str, method: Any, request: Message, on_progress: OnProgress, result: str) -> Any:
         """Run a streaming call to its last message, opening it again as often as it takes."""
         waiting = _Waiting(self._patience_seconds, self._stopped)
+        furthest: dict[str, int] = {}
         while True:
             try:
                 for message in self._stream(method, request):
-                    waiting.reset()
                     if message.WhichOneof("event") == result:
                         return getattr(message, result)
-                    on_progress(message.progress)
+                    progress = message.progress
+                    if progress.done > furthest.get(progress.stage, -1):
+                        furthest[progress.stage] = progress.done
+                        waiting.reset()  # work that ends its service each time at the same place is not asked for ever
+                    on_progress(progress)
                 waiting.after(Unavailable("The stream ended without a result.", reason="STREAM_ENDED"))
             except grpc.RpcError as error:
                 waiting.after(from_rpc_error(error, self._addresses[service]))
@@ -229,7 +233,7 @@ class _Waiting:
         self.reset()
 
     def reset(self) -> None:
-        """Something arrived: patience starts anew."""
+        """Something got further: patience starts anew."""
         self._wait = _SHORTEST_WAIT
         self._deadline = time.monotonic() + self._patience_seconds
 

@@ -63,7 +63,7 @@ class ServerSettings(Settings):
 
 
 class ChannelSettings(Settings):
-    """How a client reaches the services."""
+    """How a client reaches the services. An address is a name with a port, or IPv4 addresses with ports and commas."""
 
     extractor_address: str = Field("127.0.0.1:50051", description="Address of the extractor.")
     trainer_address: str = Field("127.0.0.1:50052", description="Address of the trainer.")

@@ -19,10 +19,14 @@ _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
     """Open a channel to `host:port`; every address the name resolves to is used in turn.
 
+    Args:
+        address: A name and port, several IPv4 addresses with ports, parted by commas, or any other target of gRPC's.
+        settings: TLS files.
+
     Raises:
         InvalidInput: a TLS file cannot be read.
     """
-    target = address if "://" in address or address.startswith("unix:") else f"dns:///{address}"
+    target = _target(address)
     options = [
         ("grpc.service_config", _SERVICE_CONFIG),
         ("grpc.keepalive_time_ms", 60_000),
@@ -30,7 +34,7 @@ def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
         ("grpc.enable_retries", 0),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),
-        ("grpc.enable_http_proxy", 0 if address.startswith(_LOOPBACK) else 1),
+        ("grpc.enable_http_proxy", 0 if target.rpartition("/")[2].startswith(_LOOPBACK) else 1),
     ]
     if settings.ca_file is None:
         return grpc.insecure_channel(target, options)
@@ -40,6 +44,12 @@ def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
         certificate_chain=_read(settings.client_cert_file),
     )
     return grpc.secure_channel(target, credentials, options)
+
+
+def _target(address: str) -> str:
+    if "://" in address or address.startswith("unix:"):
+        return address
+    return f"ipv4:///{address}" if "," in address else f"dns:///{address}"
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -1,28 +1,39 @@
-"""The one place where exceptions become statuses, and where every call is measured and logged, streams to their end."""
+"""The one place where exceptions become statuses, and where every call is counted, measured and logged to its end."""
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
-from facefoundry.errors import FaceFoundryError, Internal
+from facefoundry.errors import Busy, FaceFoundryError, Internal
 from facefoundry.rpc.status import code_of, to_status
 from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
 
 __all__ = ["CallInterceptor"]
 
 _log = logger(__name__)
+_RETRY_SECONDS = 5.0
 _QUIET = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every handler of our services; outermost, so that nothing escapes unmapped."""
+    """Wraps every handler of our services; outermost, so that nothing escapes unmapped.
 
-    def __init__(self, service: str) -> None:
+    Args:
+        service: Name of the service.
+        most_calls: Calls served at once; further ones are refused. Health and reflection do not count.
+    """
+
+    def __init__(self, service: str, most_calls: int) -> None:
         self._service = service
+        self._most_calls = most_calls
+        self._free = threading.BoundedSemaphore(most_calls)
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
@@ -42,7 +53,7 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     def _unary(self, method: str, handler: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
         def call(request: Any, context: grpc.ServicerContext) -> Any:
-            with _Call(self._service, method, context) as running:
+            with _Call(self._service, method, context) as running, self._place():
                 running.response = handler(request, context)
             return running.response
 
@@ -50,10 +61,23 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     def _stream(self, method: str, handler: Callable[[Any, grpc.ServicerContext], Iterator[Any]]) -> Callable[..., Any]:
         def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Call(self._service, method, context):
+            with _Call(self._service, method, context), self._place():
                 yield from handler(request, context)
 
         return call
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._free.acquire(blocking=False):
+            raise Busy(
+                f"This {self._service} serves {self._most_calls} calls already; ask another replica or try again.",
+                reason="TOO_MANY_CALLS",
+                retry_after_seconds=_RETRY_SECONDS * random.uniform(0.5, 1.5),
+            )
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class _Call:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +27,9 @@ from facefoundry.v1 import info_pb2, info_pb2_grpc
 
 __all__ = ["Server"]
 
+# Health answers and refusals need a thread too when all others are in calls.
+_SPARE_THREADS = 16
+_LEAVE_SECONDS = 2.0
 _log = logger(__name__)
 
 
@@ -58,9 +64,10 @@ class Server:
         self.port = 0
         self._names = [full_name, info_pb2.DESCRIPTOR.services_by_name["InfoService"].full_name]
         self._health = health.HealthServicer()
+        self._pool = ThreadPoolExecutor(settings.threads + _SPARE_THREADS, thread_name_prefix="call")
         self._server = grpc.server(
-            ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
-            interceptors=[CallInterceptor(name)],
+            self._pool,
+            interceptors=[CallInterceptor(name, settings.threads)],
             options=self._options(),
         )
         self._probes: grpc.Server | None = None
@@ -108,14 +115,35 @@ class Server:
             self._probes.stop(None).wait()
         _log.event("stopped")
 
-    def run(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, then drain. Call it from the main thread."""
+    def run(self, close: Callable[[], None] = lambda: None) -> None:
+        """Start, serve until SIGTERM or SIGINT, drain, and close. Call it from the main thread.
+
+        The process ends here, with exit code 0, where a call that was cut still holds its thread: in a store that is
+        silent, for example. Python itself would wait for it.
+
+        Args:
+            close: Lets go of what the handlers used.
+        """
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         self.start()
         stopping.wait()
         self.stop()
+        close()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._pool.shutdown(wait=False)
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for thread in threading.enumerate():
+            if thread.name.startswith("call_"):
+                thread.join(max(0.0, deadline - time.monotonic()))
+                if thread.is_alive():
+                    _log.warning("calls_abandoned")
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                    os._exit(0)
 
     def _options(self) -> list[tuple[str, int]]:
         settings = self.settings

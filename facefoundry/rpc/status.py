@@ -36,6 +36,9 @@ CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
     errors.Internal: grpc.StatusCode.INTERNAL,
 }
 
+# What proxies and connections say of a call that they cut; our services always send an ErrorInfo.
+_CUT_WORDS = ("RST_STREAM", "Stream removed", "GOAWAY")
+
 _BARE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
@@ -45,7 +48,6 @@ _BARE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unavailable,
     grpc.StatusCode.DATA_LOSS: errors.DataLoss,
-    grpc.StatusCode.CANCELLED: errors.Cancelled,
     grpc.StatusCode.PERMISSION_DENIED: errors.Denied,
     grpc.StatusCode.UNAUTHENTICATED: errors.Denied,
 }
@@ -116,6 +118,9 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
         return errors.from_record(record)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         record["message"] = f"The service at {peer} does not answer: {record['message']}"
+    cut = any(word in record["message"] for word in _CUT_WORDS)
+    if code is grpc.StatusCode.CANCELLED or (cut and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)):
+        return errors.Unavailable(f"The call to {peer} was cut: {record['message']}", reason="CALL_CUT")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in record["message"]:
         return errors.InvalidInput(record["message"], reason="MESSAGE_TOO_LARGE")  # a full replica it is not
     return _BARE.get(code, errors.Internal)(record["message"], reason=record["reason"])

@@ -21,8 +21,7 @@ def main() -> None:
         settings = read(ConverterSettings)
         configure_logging("converter", settings.log_level)
         server, servicer = build(settings, Store(read(StoreSettings)))
-        server.run()
-        servicer.close()
+        server.run(servicer.close)
     except FaceFoundryError as error:
         sys.exit(error.message)
 

@@ -20,8 +20,7 @@ def main() -> None:
         settings = read(ExtractorSettings)
         configure_logging("extractor", settings.log_level)
         server, servicer = build(settings, Store(read(StoreSettings)))
-        server.run()
-        servicer.close()
+        server.run(servicer.close)
     except FaceFoundryError as error:
         sys.exit(error.message)
 

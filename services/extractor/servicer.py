@@ -13,7 +13,7 @@ import grpc
 from google.protobuf import json_format
 
 from facefoundry import recipes
-from facefoundry.errors import FieldViolation, Interrupted, InvalidInput, Unusable
+from facefoundry.errors import Cancelled, FieldViolation, Interrupted, InvalidInput, Unusable
 from facefoundry.rpc.children import Children
 from facefoundry.rpc.slots import Slots
 from facefoundry.sandbox import Limits, Sandbox
@@ -32,7 +32,7 @@ __all__ = ["ExtractorServicer"]
 
 _log = logger(__name__)
 _MOST_SAMPLES = 64
-_DRAIN_SECONDS = 20.0
+_DRAIN_SHARE = 0.8  # of the drain time; the rest is for what a call has to let go of
 
 
 class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
@@ -55,6 +55,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         part_frames: int = PART_FRAMES,
     ) -> None:
         self._store, self._slots, self._draining, self._part_frames = store, slots, draining, part_frames
+        self._drain_seconds = _DRAIN_SHARE * settings.drain_seconds
         self._most_bytes = settings.extractor_max_source_bytes
         self._scratch = Scratch("extractor", settings.scratch_dir)
         self._children = Children(Limits(settings.child_seconds, settings.child_memory_bytes))
@@ -81,7 +82,8 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         engine = request.engine or recipes.load().extraction.engine
         with self._slots.take(), self._children.lend(context) as sandbox, self._scratch.folder() as folder:
             for _ in self._fetch(source, folder):
-                pass
+                if not context.is_active():
+                    raise Cancelled("The caller is gone.")
             arguments = {**_local(source, folder), "sample_frames": request.sample_frames, "engine": engine}
             (found,) = sandbox.run("services.extractor.pipeline:inspect", **arguments, **self._weights_for(engine))
         return json_format.ParseDict(found["inspection"], extractor_pb2.InspectResponse())
@@ -95,10 +97,12 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         if record is not None:
             yield self._response(order, record, reused=True)
             return
+        drain = _Drain(self._draining, self._drain_seconds)
         with self._slots.take(), self._children.lend(context) as sandbox, self._scratch.folder() as folder:
             for done, total in self._fetch(order.source, folder):
                 yield _progress("download", done, total, "bytes")
-            yield from self._extract(order, sandbox, folder)
+                drain.check(part_is_finished=False)
+            yield from self._extract(order, sandbox, folder, drain)
 
     def _fetch(self, source: SourceFiles, folder: Path) -> Iterator[tuple[int, int]]:
         if source.size > self._most_bytes:
@@ -107,7 +111,9 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             raise Unusable(message, reason="TOO_LARGE", resource=name)
         yield from sources.fetch(self._store, source.files, folder)
 
-    def _extract(self, order: Order, sandbox: Sandbox, folder: Path) -> Iterator[extractor_pb2.ExtractResponse]:
+    def _extract(
+        self, order: Order, sandbox: Sandbox, folder: Path, drain: _Drain
+    ) -> Iterator[extractor_pb2.ExtractResponse]:
         delivery = Delivery(self._store, order)
         arguments: dict[str, Any] = {
             **_local(order.source, folder),
@@ -117,7 +123,6 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             "part_frames": self._part_frames,
             **self._weights_for(order.options["engine"]),
         }
-        drain = _Drain(self._draining)
         with closing(sandbox.run("services.extractor.pipeline:extract", **arguments)) as messages:
             for message in messages:
                 if "resumed" in message:
@@ -146,15 +151,15 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
 class _Drain:
     """Ends a call of a process that shall end: at a finished part, but not much later than it is asked to."""
 
-    def __init__(self, draining: threading.Event) -> None:
-        self._draining = draining
+    def __init__(self, draining: threading.Event, seconds: float) -> None:
+        self._draining, self._seconds = draining, seconds
         self._since: float | None = None
 
     def check(self, part_is_finished: bool) -> None:
         if not self._draining.is_set():
             return
         self._since = self._since or time.monotonic()
-        if part_is_finished or time.monotonic() - self._since > _DRAIN_SECONDS:
+        if part_is_finished or time.monotonic() - self._since > self._seconds:
             raise Interrupted("This extractor is stopping; the same call made again goes on with the finished parts.")
 
 

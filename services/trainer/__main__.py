@@ -53,7 +53,7 @@ def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) ->
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
     servicer = TrainerServicer(Registry(store, backend, settings), settings, server.draining)
     server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
-    server.run()
+    server.run(backend.close)
 
 
 if __name__ == "__main__":

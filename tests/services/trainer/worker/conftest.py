@@ -46,7 +46,7 @@ def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
 def wait_for() -> Callable[..., None]:
     """Waits until a condition holds."""
 
-    def wait(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    def wait(condition: Callable[[], bool], seconds: float = 240.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline

@@ -67,6 +67,7 @@ def commit_foreign_model(store: Store, request: Request) -> None:
     checkpoint.commit_model(store, request, state, other.to_bytes(), {})
 
 
+@pytest.mark.timeout(600)
 def test_two_run_to_the_end_at_once_and_a_third_wakes_up_behind_them(
     store: Store, spawn: Spawn, put_request: PutRequest, wait_for: WaitFor
 ) -> None:
