@@ -32,7 +32,7 @@ from facefoundry.v1 import (
     trainer_pb2_grpc,
 )
 
-__all__ = ["SERVICES", "Client", "OnProgress"]
+__all__ = ["ENDED", "SERVICES", "Client", "OnProgress"]
 
 SERVICES = ("extractor", "trainer", "converter")
 ENDED = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shlex
 import signal
 import sys
@@ -29,7 +30,7 @@ from facefoundry.cli.view import View, make_view
 from facefoundry.dataset import models, plan
 from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.record import RunRecord, name_in
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.storage import keys
@@ -51,7 +52,11 @@ _keep = click.option(
     "--keep_temp_directories", "--keep-faces", "keep_faces", is_flag=True, help="Also write face crops and alignments."
 )
 _filelist = click.option("--filelist", type=_ANY, help='JSON list of pairs, [["033", "097"], ...].')
-_name = click.option("--name", help="Name of the run, its label in the trainer.  [default: the output folder's name]")
+_name = click.option(
+    "--name",
+    help="Name of the run: its record in the bucket, its label in the trainer.  "
+    "[default: the output folder's name and a random word, kept in the folder]",
+)
 
 
 @click.command(name="generate-models")
@@ -396,6 +401,10 @@ def _interrupt(*_: object) -> None:
 
 
 def _run_name(name: str | None, out: Path) -> str:
-    proposal = name or re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).lstrip("._-")[:63] or "run"
-    keys.run(proposal)
-    return proposal
+    """The name as it was given, or the one this folder's run has had so far, or a new one that nobody else has."""
+    chosen = name or name_in(Layout(out).report())
+    if chosen is None:
+        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).lstrip("._-")[:54] or "run"
+        chosen = f"{folder}-{secrets.token_hex(4)}"
+    keys.run(chosen)
+    return chosen

@@ -21,6 +21,7 @@ _COMMANDS = {
     "convert": "ffpp:convert",
     "export-models": "ffpp:export_models",
     "status": "status:status",
+    "cancel": "cancel:cancel",
     "report": "report:report",
     "local": "local:local",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +29,7 @@ __all__ = [
     "output_options",
     "recipe_of",
     "recipe_options",
+    "running_services",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,6 +133,18 @@ def frame_rate_of(text: str) -> Fraction:
 def waiting(say: Callable[[str], None]) -> Callable[[list[User]], None]:
     """Tells who keeps the local stack from stopping."""
     return lambda users: say(f"Waiting for processes {', '.join(str(user.pid) for user in users)}; Ctrl-C stops.")
+
+
+@contextmanager
+def running_services(
+    use_local: bool, local_dir: Path | None, addresses: Mapping[str, str | None]
+) -> Iterator[ChannelSettings]:
+    """Where the services are; with `--local` they must run already."""
+    if not use_local:
+        yield read(ChannelSettings, **addresses)
+        return
+    with local_stack(local_dir, start=False) as stack:
+        yield stack.channels
 
 
 @contextmanager

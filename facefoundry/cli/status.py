@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from facefoundry.cli.options import connection_options
+from facefoundry.cli.options import connection_options, running_services
 from facefoundry.client import SERVICES, Client
 from facefoundry.errors import FaceFoundryError
-from facefoundry.local import local_stack
-from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import trainer_pb2
 
 __all__ = ["status"]
@@ -36,7 +32,7 @@ def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None,
       facefoundry status --trainer HOST:50052 --dataset faces1
     """
     with (
-        _channels(use_local, local_dir, addresses) as channels,
+        running_services(use_local, local_dir, addresses) as channels,
         Client(channels, patience_seconds=2.0) as client,
     ):
         services = {name: _info(client, name) for name in SERVICES}
@@ -50,15 +46,6 @@ def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None,
         _print(services, trainings)
     if not all(row["healthy"] for row in services.values()):
         raise click.exceptions.Exit(1)
-
-
-@contextmanager
-def _channels(use_local: bool, local_dir: Path | None, addresses: dict[str, str | None]) -> Iterator[ChannelSettings]:
-    if not use_local:
-        yield read(ChannelSettings, **addresses)
-        return
-    with local_stack(local_dir, start=False) as stack:
-        yield stack.channels
 
 
 def _info(client: Client, service: str) -> dict[str, Any]:

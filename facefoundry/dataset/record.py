@@ -12,7 +12,7 @@ from typing import Any
 
 from facefoundry import __version__
 
-__all__ = ["FORMAT", "FakeRecord", "PairRecord", "RunRecord", "SequenceRecord", "TrainingRecord"]
+__all__ = ["FORMAT", "FakeRecord", "PairRecord", "RunRecord", "SequenceRecord", "TrainingRecord", "name_in"]
 
 FORMAT = "facefoundry.run/1"
 
@@ -121,3 +121,12 @@ class RunRecord:
             partial.write_bytes(data)
             partial.replace(folder / "run.json")
         return data
+
+
+def name_in(folder: Path) -> str | None:
+    """The name of the run whose record lies in a folder, so that it is kept; nothing where there is no record."""
+    try:
+        name = json.loads((folder / "run.json").read_bytes())["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) and name else None

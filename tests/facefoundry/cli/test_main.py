@@ -21,6 +21,7 @@ def _run(*arguments, timeout=60):
         ["--help"],
         ["generate-models", "--help"],
         ["status", "--help"],
+        ["cancel", "--help"],
         ["local", "--help"],
         ["report", "--help"],
         ["export-models", "--help"],

@@ -1,0 +1,304 @@
+"""Services to cut, fill, cancel and stop: relays that break connections, and processes on ports that stay the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from skimage import data
+
+from facefoundry.client import Client
+from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.sources import upload
+from facefoundry.faces import shard
+from facefoundry.local.process import free_ports
+from facefoundry.model import network
+from facefoundry.settings import ChannelSettings, StoreSettings, read
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+_BLOCK = 1 << 16
+_DATA = 0
+
+
+class Relay:
+    """Passes TCP connections on to a port of this machine, and breaks them as told.
+
+    Attributes:
+        address: Where it listens.
+        cut: Whether the ordered cut has happened.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = host, int(port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._messages_left: int | None = None
+        self.cut = False
+        self._open = threading.Event()
+        self._open.set()
+        self._lock = threading.Lock()
+        self._connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_after(self, messages: int) -> None:
+        """Cut a connection once, in the midst of the message that follows so many whole ones from the server."""
+        with self._lock:
+            self._messages_left, self.cut = messages, False
+
+    def hold(self) -> None:
+        """Let nothing through from now on, without closing anything."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let everything through again."""
+        self._open.set()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def break_off(self) -> None:
+        """Break every connection and take no more."""
+        self.close()
+        for connection in self._connections:
+            _reset(connection)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    server = socket.create_connection(self._target)
+                except OSError:
+                    _reset(client)
+                    continue
+                self._connections += [client, server]
+                for pump in (self._to_server, self._to_client):
+                    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+
+    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := client.recv(_BLOCK):
+                self._open.wait()
+                server.sendall(block)
+        _reset(server)
+
+    def _to_client(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what the server sends; only while a cut is ordered it is looked at, frame by frame (HTTP/2)."""
+        waiting = b""
+        with contextlib.suppress(OSError):
+            while block := server.recv(_BLOCK):
+                self._open.wait()
+                if self._messages_left is None:
+                    client.sendall(waiting + block)
+                    waiting = b""
+                    continue
+                waiting += block
+                while len(waiting) >= 9 and len(waiting) >= (size := 9 + int.from_bytes(waiting[:3], "big")):
+                    frame, waiting = waiting[:size], waiting[size:]
+                    if frame[3] == _DATA and size > 9 and not self._passes():
+                        client.sendall(frame[: size // 2])
+                        _reset(client)
+                        _reset(server)
+                        return
+                    client.sendall(frame)
+        _reset(client)
+
+    def _passes(self) -> bool:
+        with self._lock:
+            if self._messages_left is None:
+                return True
+            if self._messages_left:
+                self._messages_left -= 1
+                return True
+            self._messages_left, self.cut = None, True
+            return False
+
+
+def _reset(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def relay_to() -> Iterator[Callable[[str], Relay]]:
+    """Puts relays before addresses."""
+    made: list[Relay] = []
+
+    def make(target: str) -> Relay:
+        made.append(Relay(target))
+        return made[-1]
+
+    yield make
+    for relay in made:
+        relay.release()
+        relay.close()
+
+
+class Service:
+    """A service as a process, on a port that it keeps when it is started again."""
+
+    def __init__(self, name: str, environment: dict[str, str], folder: Path) -> None:
+        (port,) = free_ports(1)
+        self.name, self.address, self.scratch = name, f"127.0.0.1:{port}", folder / "scratch"
+        self._log = folder / "log"
+        self._environment = {
+            **os.environ,
+            **environment,
+            "FACEFOUNDRY_LISTEN": self.address,
+            "FACEFOUNDRY_SCRATCH_DIR": str(self.scratch),
+        }
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("a") as log:
+            command = [sys.executable, "-m", f"services.{self.name}"]
+            self.process = subprocess.Popen(command, env=self._environment, stderr=log, stdout=log)
+        with grpc.insecure_channel(self.address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=120)
+            assert health_of(channel) == SERVING
+
+    def stop(self, signal_number: int) -> None:
+        self.process.send_signal(signal_number)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def start_service(
+    store: Store, relay_to: Callable[[str], Relay], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., tuple[Service, Relay]]]:
+    """Starts services as processes that reach their store through a relay; gives the service and the relay."""
+    made: list[Service] = []
+
+    def start(name: str, **settings: object) -> tuple[Service, Relay]:
+        relay = relay_to(store.settings.endpoint)
+        environment = {
+            "FACEFOUNDRY_STORE_ENDPOINT": relay.address,
+            "FACEFOUNDRY_STORE_ACCESS_KEY": store.settings.access_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_SECRET_KEY": store.settings.secret_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_BUCKET": store.bucket,
+            **{f"FACEFOUNDRY_{key.upper()}": str(value) for key, value in settings.items()},
+        }
+        made.append(Service(name, environment, tmp_path_factory.mktemp(name)))
+        return made[-1], relay
+
+    yield start
+    for service in made:
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def store(object_store: StoreSettings) -> Store:
+    """A store on a bucket of the module's own."""
+    made = Store(object_store.model_copy(update={"bucket": f"test-{uuid.uuid4().hex[:12]}"}))
+    made.make_bucket()
+    return made
+
+
+@pytest.fixture(scope="module")
+def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    """Uploads a clip of so many frames in which a real face drifts; gives its URI."""
+    portrait = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+
+    def put(frames: int) -> str:
+        folder = tmp_path_factory.mktemp("clip") / "frames"
+        folder.mkdir()
+        for number in range(frames):
+            dx, dy = int(20 * np.sin(number / 15)), int(12 * np.cos(number / 11))
+            cv2.imwrite(str(folder / f"{number:04d}.png"), portrait[25 + dy : 217 + dy, 130 + dx : 322 + dx])
+        return upload(store, Clip("frames", folder), Fraction(25), lambda done, total: None)
+
+    return put
+
+
+@pytest.fixture(scope="module")
+def put_extraction(store: Store) -> Callable[[int], str]:
+    """Commits an extraction of a few drawn crops; gives its URI."""
+
+    def put(seed: int) -> str:
+        prefix = keys.extraction(keys.digest_of({"seed": seed}))
+        small = np.random.default_rng(seed).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+        crops = [cv2.resize(crop, (256, 256), interpolation=cv2.INTER_CUBIC) for crop in small]
+        part = manifest.put_part(store, prefix, "faces-00000.tar", shard.pack(dict(enumerate(crops))))
+        options = {"crop_size": 256, "padding": 48}
+        manifest.commit(store, prefix, Manifest("extraction", {}, options, (part,), {}, f"content-{seed}"))
+        return store.uri(prefix)
+
+    return put
+
+
+@pytest.fixture(scope="module")
+def model_uri(store: Store) -> str:
+    """A tiny committed model with random weights."""
+    made = network.build(network.Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4)), seed=3)
+    prefix = keys.model(keys.digest_of({"test": "model"}), 100)
+    part = manifest.put_part(store, prefix, "weights.safetensors", made.to_bytes())
+    manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {}, part.sha256))
+    return store.uri(prefix)
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., Client]]:
+    """Opens SDK clients of one address for all three services."""
+    made: list[Client] = []
+
+    def make(address: str, patience_seconds: float = 120.0) -> Client:
+        settings = read(ChannelSettings, extractor_address=address, trainer_address=address, converter_address=address)
+        made.append(Client(settings, patience_seconds=patience_seconds))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def health_of(channel: grpc.Channel) -> int:
+    request = health_pb2.HealthCheckRequest(service="")
+    status: int = health_pb2_grpc.HealthStub(channel).Check(request, timeout=20).status
+    return status
+
+
+@pytest.fixture(scope="session")
+def health() -> Callable[[grpc.Channel], int]:
+    """Asks a server's health."""
+    return health_of
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """Waits until a condition holds."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,184 @@
+"""A call that is cut at any message is opened again by the SDK and ends with the content of an unbroken one."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import grpc
+import psutil
+import pytest
+
+from facefoundry import recipes
+from facefoundry.errors import Cancelled
+from facefoundry.rpc.children import Children
+from facefoundry.rpc.server import Server
+from facefoundry.sandbox import Limits
+from facefoundry.settings import read
+from facefoundry.v1 import (
+    common_pb2,
+    converter_pb2,
+    extractor_pb2_grpc,
+    info_pb2,
+    info_pb2_grpc,
+    recipe_pb2,
+)
+from services.converter.__main__ import build
+from services.converter.settings import ConverterSettings
+from services.extractor.servicer import ExtractorServicer
+from services.extractor.settings import ExtractorSettings
+
+FRAMES = 4
+PART = 2
+
+
+@pytest.fixture(scope="module")
+def extractor(store, tmp_path_factory):
+    """Address and scratch folder of an extractor with small parts."""
+    scratch = tmp_path_factory.mktemp("extractor")
+    settings = read(ExtractorSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1)
+    server = Server("extractor", settings, store, "facefoundry.v1.ExtractorService")
+    servicer = ExtractorServicer(store, settings, server.slots, server.draining, part_frames=PART)
+    server.add(lambda made: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, made))
+    yield f"127.0.0.1:{server.start()}", scratch
+    server.stop()
+    servicer.close()
+
+
+@pytest.fixture(scope="module")
+def converter(store, tmp_path_factory):
+    """Address and scratch folder of a converter."""
+    scratch = tmp_path_factory.mktemp("converter")
+    settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1)
+    children = Children(Limits(seconds=300, memory_bytes=3 << 30))
+    server, servicer = build(settings, store, children)
+    yield f"127.0.0.1:{server.start()}", scratch
+    server.stop()
+    servicer.close()
+
+
+@pytest.fixture(scope="module")
+def source_uri(upload_face):
+    return upload_face(FRAMES)
+
+
+def recipe():
+    made = recipe_pb2.Recipe(name="preview")
+    made.extraction.identity = False
+    made.conversion.batch_size = 4
+    made.conversion.chunk_frames = 2
+    return recipes.resolve(made)
+
+
+def conversion_request(model_uri, extraction, target="033"):
+    return converter_pb2.ConvertRequest(
+        model_uri=model_uri,
+        target_extraction_uri=extraction.uri,
+        target_side=common_pb2.SIDE_A,
+        target_id=target,
+        source_id="097",
+        recipe=recipe(),
+    )
+
+
+def cut_everywhere(store, relay, call):
+    """Make a call cut after 0, 1, 2, ... messages, until it is through before the cut; each time from nothing.
+
+    Returns:
+        The number of messages at which it was cut.
+    """
+    unbroken = call()
+    prefix = unbroken.uri.split("/", 3)[3]
+    content = sorted(store.list(prefix + "/"))
+    assert content
+    relay.cut = True
+    messages = -1
+    while relay.cut:
+        messages += 1
+        store.delete(content)
+        relay.cut_after(messages)
+        result = call()
+        result.reused = False  # it may have been committed before the cut
+        assert result == unbroken
+        assert sorted(store.list(prefix + "/")) == content, f"cut after {messages} messages"
+    return messages
+
+
+def test_an_extraction_cut_at_any_message_ends_with_equal_content(store, extractor, relay_to, client_of, source_uri):
+    relay = relay_to(extractor[0])
+    client = client_of(relay.address)
+    cuts = cut_everywhere(store, relay, lambda: client.extract(source_uri, "033", recipe()))
+    assert cuts > FRAMES // PART
+
+
+def test_a_transcoding_cut_at_any_message_ends_with_equal_content(store, converter, relay_to, client_of, source_uri):
+    relay = relay_to(converter[0])
+    client = client_of(relay.address)
+    assert cut_everywhere(store, relay, lambda: client.transcode(source_uri, "033", recipe())) > 2
+
+
+@pytest.mark.timeout(900)
+def test_a_conversion_cut_at_any_message_ends_with_equal_content(
+    store, extractor, converter, relay_to, client_of, source_uri, model_uri
+):
+    extraction = client_of(extractor[0]).extract(source_uri, "033", recipe())
+    relay = relay_to(converter[0])
+    client = client_of(relay.address)
+    request = conversion_request(model_uri, extraction)
+    assert cut_everywhere(store, relay, lambda: client.convert(request)) > 2
+
+
+def sandboxes():
+    """Processes in which media is worked on."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "facefoundry.sandbox" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                found.add(child.pid)
+    return found
+
+
+def cancel_in(stage, service, client, until, call):
+    """Cancel a call once its work is in a stage; everything that it held is let go of within a second (here 5)."""
+    address, scratch = service
+    reached = threading.Event()
+
+    def seen(progress):
+        if progress.stage == stage:
+            reached.set()
+
+    def work():
+        with pytest.raises(Cancelled):
+            call(seen)
+
+    working = threading.Thread(target=work)
+    with grpc.insecure_channel(address) as channel:
+        info = info_pb2_grpc.InfoServiceStub(channel)
+        working.start()
+        assert reached.wait(120)
+        before = sandboxes()
+        assert info.GetInfo(info_pb2.GetInfoRequest()).slots_in_use == 1
+        begun = time.monotonic()
+        client.stop()
+        until(lambda: info.GetInfo(info_pb2.GetInfoRequest()).slots_in_use == 0)
+        assert time.monotonic() - begun < 5
+    working.join(20)
+    assert not working.is_alive()
+    until(lambda: before - sandboxes())
+    assert not list(scratch.iterdir())
+
+
+def test_a_cancelled_extraction_frees_its_slot_kills_its_child_and_leaves_no_file(
+    extractor, client_of, upload_face, until
+):
+    source, client = upload_face(90), client_of(extractor[0])
+    cancel_in("extract", extractor, client, until, lambda seen: client.extract(source, "033", recipe(), seen))
+
+
+def test_a_cancelled_conversion_frees_its_slot_kills_its_child_and_leaves_no_file(
+    extractor, converter, client_of, upload_face, model_uri, until
+):
+    extraction = client_of(extractor[0]).extract(upload_face(91), "034", recipe())
+    request, client = conversion_request(model_uri, extraction, "034"), client_of(converter[0])
+    cancel_in("convert", converter, client, until, lambda seen: client.convert(request, seen))

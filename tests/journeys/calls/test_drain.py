@@ -1,0 +1,237 @@
+"""SIGTERM in the midst of calls, to services as processes: health first, calls end, the process ends in time."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from facefoundry import recipes
+from facefoundry.client import ENDED
+from facefoundry.errors import Unavailable
+from facefoundry.rpc.status import from_rpc_error
+from facefoundry.v1 import (
+    common_pb2,
+    converter_pb2,
+    extractor_pb2,
+    extractor_pb2_grpc,
+    info_pb2,
+    info_pb2_grpc,
+    recipe_pb2,
+    trainer_pb2,
+    trainer_pb2_grpc,
+)
+
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+DRAIN_SECONDS = 6
+
+
+def recipe():
+    made = recipe_pb2.Recipe(name="preview")
+    made.extraction.identity = False
+    made.conversion.batch_size = 4
+    made.conversion.chunk_frames = 8
+    return recipes.resolve(made)
+
+
+def in_thread(function, *arguments, **keywords) -> Future:
+    with contextlib.ExitStack() as leaving:
+        pool = ThreadPoolExecutor(1)
+        leaving.callback(pool.shutdown, wait=False)
+        return pool.submit(function, *arguments, **keywords)
+
+
+class Terminating:
+    """Sends SIGTERM while calls hang in the store, and holds the service to its promises."""
+
+    def __init__(self, service, relay, health_watch):
+        self._service, self._relay, self._watch = service, relay, health_watch
+
+    def go(self, calls, *, release):
+        """Start calls against a store that is silent, send SIGTERM; returns what became of the calls."""
+        service, relay = self._service, self._relay
+        relay.hold()
+        running = [in_thread(call) for call in calls]
+        time.sleep(0.5)  # time to arrive; a call that has not is refused, which is a right end too
+        begun = time.monotonic()
+        service.stop(signal.SIGTERM)
+        assert next(self._watch).status == NOT_SERVING
+        assert service.process.poll() is None, "health comes first"
+        if release:
+            relay.release()
+        code = service.process.wait(DRAIN_SECONDS + 60)
+        took = time.monotonic() - begun
+        relay.release()
+        assert code == 0, service.log()
+        # The drain time, what a thread gets to leave, and a slow machine.
+        assert took < DRAIN_SECONDS + 15
+        return [ended(call) for call in running]
+
+
+def ended(call):
+    """A call's answer, or its error, which says that the service went away."""
+    try:
+        return call.result(timeout=60)
+    except grpc.RpcError as error:
+        known = from_rpc_error(error, "service")
+        assert isinstance(known, Unavailable), known
+        return known
+
+
+@pytest.fixture
+def terminating():
+    """Makes a Terminating for a service; it watches health from the beginning."""
+    with contextlib.ExitStack() as channels:
+
+        def make(service, relay):
+            channel = channels.enter_context(grpc.insecure_channel(service.address))
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+            next(watch)
+            return Terminating(service, relay, watch), channel
+
+        yield make
+
+
+def get_info(channel):
+    return info_pb2_grpc.InfoServiceStub(channel).GetInfo(info_pb2.GetInfoRequest(), timeout=60)
+
+
+def when_at(stage, call):
+    """Start an SDK call in a thread and wait until its work is in a stage."""
+    reached = threading.Event()
+    running = in_thread(call, lambda progress: reached.set() if progress.stage == stage else None)
+    assert reached.wait(120)
+    return running
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_an_extractor_drains_and_its_successor_goes_on(start_service, client_of, upload_face, terminating, release):
+    service, relay = start_service("extractor", drain_seconds=DRAIN_SECONDS, slots=3, store_attempts=2)
+    client = client_of(service.address)
+    short, long = upload_face(2), upload_face(150 + release)
+    extracting = when_at("extract", lambda seen: client.extract(long, "033", recipe(), seen))
+    term, channel = terminating(service, relay)
+    request = extractor_pb2.InspectRequest(source_uri=short)
+    stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
+    inspected, info = term.go([lambda: stub.Inspect(request, timeout=60), lambda: get_info(channel)], release=release)
+    if release:
+        assert isinstance(inspected, Unavailable) or inspected.frame_count == 2
+        assert isinstance(info, Unavailable) or info.service == "extractor"
+    else:
+        assert "calls_abandoned" in service.log()
+    service.start()
+    assert client.inspect(short).frame_count == 2
+    assert extracting.result(timeout=120).face_count == 150 + release
+
+
+@pytest.fixture(scope="module")
+def trainer(start_service):
+    """A trainer that reports and checkpoints often, and its relay to the store."""
+    often = {"worker_call_seconds": 0.01, "local_status_seconds": 0.1, "local_checkpoint_seconds": 0.1}
+    often |= {"poll_seconds": 0.1, "stalled_seconds": 1, "restart_seconds": 0.1, "grace_seconds": 1}
+    return start_service("trainer", drain_seconds=DRAIN_SECONDS, store_attempts=2, **often)
+
+
+@pytest.fixture
+def ask(put_extraction):
+    """Makes requests for trainings of a network of a few thousand parameters."""
+    uris = [put_extraction(seed) for seed in (1, 2)]
+
+    def make(seed, iterations=40):
+        tiny = recipe_pb2.Recipe(name="preview")
+        tiny.training.encoder_filters.extend([4, 4, 8, 8])
+        tiny.training.decoder_filters.extend([8, 4, 4])
+        tiny.training.bottleneck = tiny.training.upscale_filters = 8
+        tiny.training.batch_size = 4
+        tiny.training.iterations, tiny.training.seed = iterations, seed
+        return trainer_pb2.StartTrainingRequest(
+            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id="A_B", dataset="set", recipe=tiny
+        )
+
+    return make
+
+
+@pytest.mark.timeout(900)
+def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_listed(trainer, client_of, ask, until):
+    service, _ = trainer
+    client = client_of(service.address)
+    started = client.start_training(ask(1))
+    seen = []
+    watching = in_thread(lambda: seen.extend(client.watch_training(started.uri)) or seen[-1])
+    stored = client_of(service.address)
+    until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
+    service.stop(signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    ended = watching.result(timeout=400)
+    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 40)
+    assert '"resumed"' in service.log()
+    service.stop(signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    assert list(client.list_trainings("set")) == [ended]
+    assert client.start_training(ask(1)) == ended
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("release", [True, False])
+def test_a_trainer_drains_all_its_calls_and_its_successor_goes_on(trainer, client_of, ask, terminating, until, release):
+    service, relay = trainer
+    client = client_of(service.address)
+    kept = client.start_training(ask(20 + release, 1_000_000))
+    cancelled = client.start_training(ask(30 + release, 1_000_000))
+    new = ask(40 + release, 1_000_000)
+    states = []
+    watching = in_thread(lambda: states.extend(training.state for training in client.watch_training(kept.uri)))
+    until(lambda: states)
+    term, channel = terminating(service, relay)
+    stub = trainer_pb2_grpc.TrainerServiceStub(channel)
+    asked = [
+        (stub.StartTraining, new),
+        (stub.GetTraining, trainer_pb2.GetTrainingRequest(training_uri=kept.uri)),
+        (stub.ListTrainings, trainer_pb2.ListTrainingsRequest()),
+        (stub.CancelTraining, trainer_pb2.CancelTrainingRequest(training_uri=cancelled.uri)),
+    ]
+    calls = [lambda method=method, request=request: method(request, timeout=60) for method, request in asked]
+    answers = term.go([*calls, lambda: get_info(channel)], release=release)
+    if release:
+        assert not all(isinstance(answer, Unavailable) for answer in answers)
+    service.start()
+    assert client.start_training(new).state not in ENDED
+    assert client.cancel_training(cancelled.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    before = len(states)
+    until(lambda: len(states) > before)
+    for uri in (kept.uri, client.start_training(new).uri):
+        assert client.cancel_training(uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    watching.result(timeout=60)
+    assert states[-1] == trainer_pb2.TRAINING_STATE_CANCELLED
+
+
+@pytest.mark.timeout(600)
+def test_a_converter_drains_and_its_successor_goes_on(start_service, client_of, upload_face, model_uri, terminating):
+    extractor, _ = start_service("extractor")
+    service, relay = start_service("converter", drain_seconds=DRAIN_SECONDS, slots=3, converter_drain_work_seconds=4)
+    source = upload_face(120)
+    extraction = client_of(extractor.address).extract(source, "033", recipe())
+    client = client_of(service.address)
+    request = converter_pb2.ConvertRequest(
+        model_uri=model_uri,
+        target_extraction_uri=extraction.uri,
+        target_side=common_pb2.SIDE_A,
+        target_id="033",
+        source_id="097",
+        recipe=recipe(),
+    )
+    transcoding = in_thread(client.transcode, source, "033", recipe())
+    converting = when_at("convert", lambda seen: client.convert(request, seen))
+    term, channel = terminating(service, relay)
+    term.go([lambda: get_info(channel)], release=True)
+    service.start()
+    assert converting.result(timeout=240).frame_count == 120
+    assert transcoding.result(timeout=240).frame_count == 120

@@ -1,0 +1,98 @@
+"""`facefoundry cancel` against a real trainer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from facefoundry.cli.main import cli
+from facefoundry.errors import Conflict, InvalidInput, NotFound
+from facefoundry.rpc.server import Server
+from facefoundry.storage.store import Store
+from facefoundry.v1 import recipe_pb2, trainer_pb2, trainer_pb2_grpc
+from services.trainer.backends.local import LocalBackend
+from services.trainer.registry import Registry
+from services.trainer.servicer import TrainerServicer
+from services.trainer.settings import TrainerSettings
+
+CANCELLED = trainer_pb2.TRAINING_STATE_CANCELLED
+Start = Callable[..., trainer_pb2.Training]
+
+
+@pytest.fixture
+def registry(store: Store, make_local_backend: Callable[..., LocalBackend]) -> Registry:
+    return Registry(store, make_local_backend("hang", local_workers=4), TrainerSettings())
+
+
+@pytest.fixture
+def cancel(store: Store, registry: Registry) -> Iterator[Callable[..., Result]]:
+    """Runs the command against a served trainer."""
+    settings = TrainerSettings(listen="127.0.0.1:0", drain_seconds=1)
+    server = Server("trainer", settings, store, "facefoundry.v1.TrainerService")
+    servicer = TrainerServicer(registry, settings, server.draining)
+    server.add(lambda made: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, made))
+    port = server.start()
+    yield lambda *words: CliRunner().invoke(cli, ["cancel", "--trainer", f"127.0.0.1:{port}", *words])
+    server.stop()
+
+
+@pytest.fixture
+def start(
+    store: Store, registry: Registry, put_extraction: Callable[..., str], tiny_recipe: recipe_pb2.Recipe
+) -> Start:
+    uris = [store.uri(put_extraction(seed)) for seed in (1, 2)]
+
+    def make(seed: int, pair: str = "A_B", dataset: str = "set", iterations: int = 6) -> trainer_pb2.Training:
+        tiny_recipe.training.seed, tiny_recipe.training.iterations = seed, iterations
+        return registry.start(
+            trainer_pb2.StartTrainingRequest(
+                extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id=pair, dataset=dataset, recipe=tiny_recipe
+            )
+        )
+
+    return make
+
+
+def states(registry: Registry, *trainings: trainer_pb2.Training) -> list[bool]:
+    return [registry.get(training.uri).state == CANCELLED for training in trainings]
+
+
+def test_trainings_are_named_by_uri(registry: Registry, cancel: Callable[..., Result], start: Start) -> None:
+    one, two, three = (start(seed) for seed in range(3))
+    done = cancel(one.uri, two.uri)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == ["A_B is cancelled after iteration 0/6."] * 2
+    assert states(registry, one, two, three) == [True, True, False]
+
+
+def test_a_pair_of_a_run_is_neither_the_pair_of_another_nor_another_pair(
+    registry: Registry, cancel: Callable[..., Result], start: Start
+) -> None:
+    mine, other_run, other_pair = start(0), start(1, dataset="theirs"), start(2, pair="C_D")
+    done = cancel("--pair", "A_B", "--dataset", "set", "--json")
+    assert [json.loads(line)["uri"] for line in done.output.splitlines()] == [mine.uri]
+    assert states(registry, mine, other_run, other_pair) == [True, False, False]
+    assert cancel("--dataset", "set").exit_code == 0
+    assert states(registry, mine, other_run, other_pair) == [True, False, True]
+
+
+def test_what_is_not_there_or_not_named_is_told(cancel: Callable[..., Result]) -> None:
+    assert cancel().exit_code == 2
+    assert isinstance(cancel("--pair", "X_Y").exception, NotFound)
+    assert isinstance(cancel("s3://elsewhere/x").exception, InvalidInput)
+
+
+def test_the_refusal_of_other_iterations_names_the_command_that_makes_way(
+    cancel: Callable[..., Result], start: Start
+) -> None:
+    started = start(0)
+    with pytest.raises(Conflict, match="facefoundry cancel") as caught:
+        start(0, iterations=9)
+    words = caught.value.message.partition("`facefoundry cancel ")[2].partition("`")[0]
+    assert words == started.uri
+    assert cancel(words).exit_code == 0
+    again = start(0, iterations=9)
+    assert (again.attempt, again.iterations) == (2, 9)
