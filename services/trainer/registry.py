@@ -46,6 +46,7 @@ _STATES: dict[str, trainer_pb2.TrainingState.ValueType] = {
     "FAILED": trainer_pb2.TRAINING_STATE_FAILED,
     "CANCELLED": trainer_pb2.TRAINING_STATE_CANCELLED,
 }
+_LOST = "JOB_LOST"
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
 _DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -155,7 +156,7 @@ class Registry:
             self._seen.pop(prefix, None)
             request = self._present(prefix)
             training = self._describe(request)
-            if training.state in ENDED:
+            if training.state in ENDED and training.failure.reason != _LOST:
                 return training
             self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(request))
@@ -231,7 +232,8 @@ class Registry:
                 _log.event("training_taken_up", job=job_name(request))
             elif record is None and ended is not None:
                 record = ended
-                self._write_record(request, ended)
+                if ended.reason != _LOST:
+                    self._write_record(request, ended)
         elif record.state != "SUCCEEDED" and manifest.load_if_committed(self._store, request.model_prefix) is not None:
             # Its worker was done before it could be stopped.
             record = Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
@@ -258,14 +260,16 @@ class Registry:
         if manifest.load_if_committed(self._store, request.model_prefix) is not None:
             return Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
         if job is None:
-            # Another replica may be about to make the job, or run the worker; and watchers take it up before this time.
+            # Another replica may be about to make the job, or run the worker.
             if self._silent(request, status) < 2 * self._settings.stalled_seconds:
                 return None
+            # It is not recorded: whoever waits for the training takes it up again.
             return Record(
                 request.attempt,
                 "FAILED",
-                "JOB_LOST",
+                _LOST,
                 "Its job is gone and it has no model; start it again and it goes on from its last checkpoint.",
+                ended=status.updated if status is not None else request.created,
             )
         if job.state is JobState.SUCCEEDED:
             return Record(

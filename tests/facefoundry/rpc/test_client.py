@@ -60,6 +60,19 @@ def test_a_full_replica_is_asked_again_without_an_end_of_patience(running):
         assert not waiting.is_alive()
 
 
+def test_work_that_ends_its_service_at_the_same_place_each_time_is_given_up(running):
+    running.servicer.error = Unavailable("gone again", retry_after_seconds=0.1)
+    running.servicer.go_on.set()
+    with _client(running.address, patience_seconds=1.0) as client, pytest.raises(Unavailable, match="gone again"):
+        _extract(client)
+
+
+def test_an_address_may_be_a_list_whose_first_entry_is_dead(running):
+    running.servicer.answer = extractor_pb2.InspectResponse(frame_count=7)
+    with _client(f"127.0.0.1:1,{running.address}") as client:
+        assert client.inspect("s3://facefoundry/sources/x").frame_count == 7
+
+
 def test_stop_ends_running_streams_and_refuses_later_calls(running):
     with _client(running.address) as client:
         errors = []

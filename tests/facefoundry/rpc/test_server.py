@@ -261,6 +261,26 @@ def test_calls_beyond_the_slots_are_refused_with_a_time_to_come_back_and_the_ser
         assert len(list(stub.Extract(extractor_pb2.ExtractRequest()))) == 1
 
 
+def test_when_every_call_is_taken_health_answers_and_further_calls_are_refused_at_once(serve):
+    running = serve(threads=4, slots=100)
+    with grpc.insecure_channel(running.address) as channel:
+        stub = running.stub(channel)
+        streams = [stub.Extract(extractor_pb2.ExtractRequest()) for _ in range(4)]
+        for stream in streams:
+            next(stream)
+        for _ in range(30):
+            assert health_of(channel) == SERVING
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Inspect(extractor_pb2.InspectRequest(), timeout=30)
+            refused = from_rpc_error(caught.value, running.address)
+            assert (type(refused), refused.reason) == (Busy, "TOO_MANY_CALLS")
+            assert 1 <= refused.retry_after_seconds <= 10
+        running.servicer.go_on.set()
+        for stream in streams:
+            list(stream)
+        assert stub.Inspect(extractor_pb2.InspectRequest(), timeout=30) == running.servicer.answer
+
+
 def test_a_slot_is_free_again_after_an_error_and_after_the_client_hung_up(running, stub):
     running.servicer.error = InvalidInput("No.")
     running.servicer.go_on.set()

@@ -1,6 +1,7 @@
 """Exceptions over a real wire: every class arrives as itself, foreign statuses become the nearest of ours."""
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -10,7 +11,7 @@ from facefoundry.errors import Busy, FaceFoundryError, FieldViolation, Internal,
 from facefoundry.rpc.channel import open_channel
 from facefoundry.rpc.status import CODES, DOMAIN, code_of, from_rpc_error, to_status
 from facefoundry.settings import ChannelSettings, read
-from facefoundry.v1 import extractor_pb2, trainer_pb2, trainer_pb2_grpc
+from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, trainer_pb2, trainer_pb2_grpc
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, FaceFoundryError)]
 FULL = {
@@ -122,6 +123,32 @@ def test_a_service_that_does_not_answer_is_unavailable_and_named():
     received = from_rpc_error(caught.value, "127.0.0.1:1")
     assert type(received) is Unavailable
     assert "127.0.0.1:1" in received.message
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "cut"),
+    [
+        (grpc.StatusCode.CANCELLED, "RST_STREAM with error code 8", True),
+        (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", True),
+        (grpc.StatusCode.UNKNOWN, "Stream removed", True),
+        (grpc.StatusCode.INTERNAL, "Exception deserializing response!", False),
+        (grpc.StatusCode.UNIMPLEMENTED, "Method not found!", False),
+    ],
+)
+def test_what_a_proxy_says_of_a_cut_call_is_unavailable(code, details, cut):
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, handler_call_details):
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: context.abort(code, details))
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as caught:
+        extractor_pb2_grpc.ExtractorServiceStub(channel).Inspect(extractor_pb2.InspectRequest(), timeout=20)
+    server.stop(None)
+    error = from_rpc_error(caught.value, "here")
+    assert type(error) is (Unavailable if cut else Internal)
+    assert details in error.message
 
 
 def test_a_deadline_is_unavailable_and_an_unknown_method_is_internal(running, stub):

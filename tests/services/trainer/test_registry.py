@@ -18,6 +18,7 @@ from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from services.trainer import handoff
+from services.trainer.backends.base import JobState
 from services.trainer.backends.local import LocalBackend
 from services.trainer.handoff import Request, Status
 from services.trainer.registry import ENDED, Registry, job_name
@@ -416,19 +417,23 @@ def test_a_start_that_meets_a_cancel_of_another_replica_is_a_new_attempt(
 def test_a_late_replica_does_not_hide_the_end_of_a_newer_attempt(
     make_registry: MakeRegistry, ask: Ask, store: Store
 ) -> None:
-    one, two = make_registry(), make_registry()
+    one, two = make_registry(), make_registry("words")
     started = one.start(ask())
-    age_request(store, started)
     late = request_of(store, started)
+    two._backend.start(job_name(late), "")
+    deadline = time.monotonic() + 60
+    while (job := two._backend.get(job_name(late))) is None or job.state is not JobState.FAILED:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
     def overtake() -> None:
         one.cancel(started.uri)
-        store.delete([handoff.record_key(late.prefix, 1)])  # what `two` would have seen a moment earlier
         assert one.start(ask()).attempt == 2
         one.cancel(started.uri)
+        store.delete([handoff.record_key(late.prefix, 1)])  # as if it had come a moment after `two` looked
 
     between(two, "get", overtake)
-    assert two._describe(late).failure.reason == "JOB_LOST"
+    assert two._describe(late).failure.reason == "NO_FACES"
     assert one.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
     assert one.get(started.uri).attempt == 2
     assert records(store, started) == {"1.json": "FAILED", "2.json": "CANCELLED"}
@@ -484,6 +489,17 @@ def test_nobody_takes_up_what_nobody_waits_for(make_registry: MakeRegistry, ask:
     successor = make_registry()
     assert successor.list("", 0, "")[0][0].failure.reason == "JOB_LOST"
     assert successor._backend.get(job_name(request_of(store, started))) is None
+    assert successor.follow(started.uri, 0.0).state not in ENDED
+    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+
+
+def test_a_lost_training_can_be_cancelled_for_good(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
+    started = make_registry().start(ask())
+    age_request(store, started)
+    successor = make_registry()
+    assert successor.get(started.uri).failure.reason == "JOB_LOST"
+    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert successor.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
 
 
 def test_a_damaged_request_or_report_hides_nothing_else(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
