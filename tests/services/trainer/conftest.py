@@ -14,10 +14,14 @@ from facefoundry import recipes
 from facefoundry.faces import shard
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
-from facefoundry.v1 import recipe_pb2
+from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer import handoff
 from services.trainer.backends.local import LocalBackend
+from services.trainer.registry import Registry
 from services.trainer.settings import TrainerSettings
+
+MakeRegistry = Callable[..., Registry]
+Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 
 def drawn_faces(count: int, seed: int) -> NDArray[np.uint8]:
@@ -133,3 +137,32 @@ def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
     yield make
     for backend in made:
         backend.close()
+
+
+@pytest.fixture
+def make_registry(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeRegistry:
+    """Makes trainers of one bucket, each with a memory of its own."""
+
+    def make(mode: str = "hang", **settings: float) -> Registry:
+        return Registry(store, make_local_backend(mode, **settings), TrainerSettings(**settings))
+
+    return make
+
+
+@pytest.fixture
+def ask(store: Store, put_extraction: Callable[..., str], tiny_recipe: recipe_pb2.Recipe) -> Ask:
+    """Makes requests for the pair of two committed extractions."""
+    uris = [store.uri(put_extraction(seed)) for seed in (1, 2)]
+
+    def make(
+        iterations: int = 6, dataset: str = "set", pair: str = "A_B", seed: int = 0
+    ) -> trainer_pb2.StartTrainingRequest:
+        recipe = recipe_pb2.Recipe()
+        recipe.CopyFrom(tiny_recipe)
+        recipe.training.iterations = iterations
+        recipe.training.seed = seed
+        return trainer_pb2.StartTrainingRequest(
+            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id=pair, dataset=dataset, recipe=recipe
+        )
+
+    return make

@@ -5,21 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
 import pytest
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, DataLoss, InvalidInput, NotFound
+from facefoundry.errors import Conflict, InvalidInput, NotFound
 from facefoundry.rpc.server import Server
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from facefoundry.v1 import recipe_pb2, trainer_pb2, trainer_pb2_grpc
+from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from services.trainer import handoff
-from services.trainer.backends.base import JobState
-from services.trainer.backends.local import LocalBackend
 from services.trainer.handoff import Request, Status
 from services.trainer.registry import ENDED, Registry, job_name
 from services.trainer.servicer import TrainerServicer
@@ -27,35 +24,6 @@ from services.trainer.settings import TrainerSettings
 
 MakeRegistry = Callable[..., Registry]
 Ask = Callable[..., trainer_pb2.StartTrainingRequest]
-
-
-@pytest.fixture
-def make_registry(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeRegistry:
-    """Makes trainers of one bucket, each with a memory of its own."""
-
-    def make(mode: str = "hang", **settings: float) -> Registry:
-        return Registry(store, make_local_backend(mode, **settings), TrainerSettings(**settings))
-
-    return make
-
-
-@pytest.fixture
-def ask(store: Store, put_extraction: Callable[..., str], tiny_recipe: recipe_pb2.Recipe) -> Ask:
-    """Makes requests for the pair of two committed extractions."""
-    uris = [store.uri(put_extraction(seed)) for seed in (1, 2)]
-
-    def make(
-        iterations: int = 6, dataset: str = "set", pair: str = "A_B", seed: int = 0
-    ) -> trainer_pb2.StartTrainingRequest:
-        recipe = recipe_pb2.Recipe()
-        recipe.CopyFrom(tiny_recipe)
-        recipe.training.iterations = iterations
-        recipe.training.seed = seed
-        return trainer_pb2.StartTrainingRequest(
-            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id=pair, dataset=dataset, recipe=recipe
-        )
-
-    return make
 
 
 def request_of(store: Store, training: trainer_pb2.Training) -> Request:
@@ -340,173 +308,3 @@ def test_a_stopping_trainer_ends_its_watches_as_unavailable(
             list(stream)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         stopping.join()
-
-
-# Replicas: two trainers of one bucket. What one does between two steps of the other is done here by a hook.
-
-
-def between(registry: Registry, method: str, act: Callable[[], object]) -> None:
-    """Have `act` happen once, right before the registry's backend does `method`."""
-    backend, original = registry._backend, getattr(registry._backend, method)
-
-    def hooked(*arguments: str) -> object:
-        setattr(backend, method, original)
-        act()
-        return original(*arguments)
-
-    setattr(backend, method, hooked)
-
-
-def records(store: Store, training: trainer_pb2.Training) -> dict[str, str]:
-    prefix = store.prefix_of(training.uri, "trainings")
-    keys = store.list(f"{handoff.records_prefix(prefix)}/")
-    return {key.rpartition("/")[2]: handoff.from_json(handoff.Record, store.get_bytes(key)).state for key in keys}
-
-
-def age_request(store: Store, training: trainer_pb2.Training) -> None:
-    request = request_of(store, training)
-    old = Request(**{**vars(request), "created": "2020-01-01T00:00:00+00:00"})
-    store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(old))
-
-
-def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    replicas = [make_registry() for _ in range(2)]
-    with ThreadPoolExecutor(8) as pool:
-        started = list(pool.map(lambda number: replicas[number % 2].start(ask()), range(8)))
-    assert len({training.uri for training in started}) == 1
-    assert {training.attempt for training in started} == {1}
-    assert len(list(store.list("trainings/"))) == 1
-
-
-def test_a_cancel_seen_half_done_by_another_replica_stays_a_cancel(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry()
-    started = one.start(ask())
-    age_request(store, started)
-    between(two, "get", lambda: one.cancel(started.uri))
-    assert two.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert records(store, started) == {"1.json": "CANCELLED"}
-
-
-def test_a_watch_does_not_wake_a_job_that_another_replica_cancels(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry()
-    started = one.start(ask())
-    age_request(store, started)
-    between(two, "get", lambda: one.cancel(started.uri))
-    assert two.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert two._backend.get(job_name(request_of(store, started))) is None
-
-
-def test_a_start_that_meets_a_cancel_of_another_replica_is_a_new_attempt(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry()
-    started = one.start(ask())
-    between(two, "start", lambda: one.cancel(started.uri))
-    again = two.start(ask())
-    assert again.attempt == 2 and again.state not in ENDED
-    assert two._backend.get(f"{job_name(request_of(store, started))[:-1]}1") is None
-    assert records(store, started) == {"1.json": "CANCELLED"}
-
-
-def test_a_late_replica_does_not_hide_the_end_of_a_newer_attempt(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry("words")
-    started = one.start(ask())
-    late = request_of(store, started)
-    two._backend.start(job_name(late), "")
-    deadline = time.monotonic() + 60
-    while (job := two._backend.get(job_name(late))) is None or job.state is not JobState.FAILED:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-    def overtake() -> None:
-        one.cancel(started.uri)
-        assert one.start(ask()).attempt == 2
-        one.cancel(started.uri)
-        store.delete([handoff.record_key(late.prefix, 1)])  # as if it had come a moment after `two` looked
-
-    between(two, "get", overtake)
-    assert two._describe(late).failure.reason == "NO_FACES"
-    assert one.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert one.get(started.uri).attempt == 2
-    assert records(store, started) == {"1.json": "FAILED", "2.json": "CANCELLED"}
-
-
-def test_a_request_that_was_put_back_by_a_late_replica_takes_no_ended_attempts_number(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    registry = make_registry()
-    started = registry.start(ask())
-    first = request_of(store, started)
-    for _ in range(2):
-        registry.cancel(started.uri)
-        registry.start(ask())
-    registry.cancel(started.uri)
-    store.put_bytes(handoff.request_key(first.prefix), handoff.to_json(first))
-    again = registry.start(ask())
-    assert again.attempt == 4 and again.state not in ENDED
-
-
-def test_a_training_that_was_done_before_its_cancel_has_succeeded(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry()
-    started = one.start(ask())
-    between(one, "cancel", lambda: commit_model(store, request_of(store, started)))
-    one.cancel(started.uri)
-    for registry in (one, two):
-        done = registry.get(started.uri)
-        assert done.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and done.model_uri
-    assert one.start(ask()) == two.get(started.uri)
-    assert records(store, started) == {"1.json": "SUCCEEDED"}
-
-
-def test_a_training_that_another_replica_runs_is_running_and_not_lost(
-    make_registry: MakeRegistry, ask: Ask, store: Store
-) -> None:
-    one, two = make_registry(), make_registry()
-    started = one.start(ask())
-    age_request(store, started)
-    put_status(store, request_of(store, started))
-    assert two.get(started.uri).state == trainer_pb2.TRAINING_STATE_RUNNING
-    two.follow(started.uri, 0.0)
-    assert two._backend.get(job_name(request_of(store, started))) is None
-    put_status(store, request_of(store, started), updated="2020-01-01T00:00:00+00:00")
-    assert two.follow(started.uri, 0.0).state not in ENDED
-    assert two._backend.get(job_name(request_of(store, started))) is not None, "who waits for it takes it up"
-
-
-def test_nobody_takes_up_what_nobody_waits_for(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
-    started = make_registry().start(ask())
-    age_request(store, started)
-    successor = make_registry()
-    assert successor.list("", 0, "")[0][0].failure.reason == "JOB_LOST"
-    assert successor._backend.get(job_name(request_of(store, started))) is None
-    assert successor.follow(started.uri, 0.0).state not in ENDED
-    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-
-
-def test_a_lost_training_can_be_cancelled_for_good(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
-    started = make_registry().start(ask())
-    age_request(store, started)
-    successor = make_registry()
-    assert successor.get(started.uri).failure.reason == "JOB_LOST"
-    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert successor.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
-
-
-def test_a_damaged_request_or_report_hides_nothing_else(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
-    registry = make_registry()
-    broken, whole = registry.start(ask(seed=1)), registry.start(ask(seed=2))
-    store.put_bytes(handoff.request_key(store.prefix_of(broken.uri, "trainings")), b'{"training": ')
-    store.put_bytes(handoff.status_key(store.prefix_of(whole.uri, "trainings")), b"\x00")
-    assert [training.uri for training in registry.list("", 0, "")[0]] == [whole.uri]
-    with pytest.raises(DataLoss, match=r"request\.json"):
-        registry.get(broken.uri)

@@ -1,0 +1,205 @@
+"""Two trainers of one bucket: they share no lock, and yet tell and do the same.
+
+What one does between two steps of the other is done here by a hook.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from facefoundry.errors import DataLoss
+from facefoundry.storage import manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import trainer_pb2
+from services.trainer import handoff
+from services.trainer.backends.base import JobState
+from services.trainer.handoff import Request, Status
+from services.trainer.registry import ENDED, Registry, job_name
+
+MakeRegistry = Callable[..., Registry]
+Ask = Callable[..., trainer_pb2.StartTrainingRequest]
+
+
+def request_of(store: Store, training: trainer_pb2.Training) -> Request:
+    prefix = store.prefix_of(training.uri, "trainings")
+    return handoff.from_json(Request, store.get_bytes(handoff.request_key(prefix)))
+
+
+def commit_model(store: Store, request: Request) -> None:
+    manifest.commit(store, request.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
+
+
+def put_status(store: Store, request: Request, **fields: object) -> None:
+    status = Status(request.attempt, "worker", 3, request.iterations, **fields)  # type: ignore[arg-type]
+    store.put_bytes(handoff.status_key(request.prefix), handoff.to_json(status))
+
+
+def between(registry: Registry, method: str, act: Callable[[], object]) -> None:
+    """Have `act` happen once, right before the registry's backend does `method`."""
+    backend, original = registry._backend, getattr(registry._backend, method)
+
+    def hooked(*arguments: str) -> object:
+        setattr(backend, method, original)
+        act()
+        return original(*arguments)
+
+    setattr(backend, method, hooked)
+
+
+def records(store: Store, training: trainer_pb2.Training) -> dict[str, str]:
+    prefix = store.prefix_of(training.uri, "trainings")
+    keys = store.list(f"{handoff.records_prefix(prefix)}/")
+    return {key.rpartition("/")[2]: handoff.from_json(handoff.Record, store.get_bytes(key)).state for key in keys}
+
+
+def age_request(store: Store, training: trainer_pb2.Training) -> None:
+    request = request_of(store, training)
+    old = Request(**{**vars(request), "created": "2020-01-01T00:00:00+00:00"})
+    store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(old))
+
+
+def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    replicas = [make_registry() for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        started = list(pool.map(lambda number: replicas[number % 2].start(ask()), range(8)))
+    assert len({training.uri for training in started}) == 1
+    assert {training.attempt for training in started} == {1}
+    assert len(list(store.list("trainings/"))) == 1
+
+
+def test_a_cancel_seen_half_done_by_another_replica_stays_a_cancel(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry()
+    started = one.start(ask())
+    age_request(store, started)
+    between(two, "get", lambda: one.cancel(started.uri))
+    assert two.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert records(store, started) == {"1.json": "CANCELLED"}
+
+
+def test_a_watch_does_not_wake_a_job_that_another_replica_cancels(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry()
+    started = one.start(ask())
+    age_request(store, started)
+    between(two, "get", lambda: one.cancel(started.uri))
+    assert two.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert two._backend.get(job_name(request_of(store, started))) is None
+
+
+def test_a_start_that_meets_a_cancel_of_another_replica_is_a_new_attempt(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry()
+    started = one.start(ask())
+    between(two, "start", lambda: one.cancel(started.uri))
+    again = two.start(ask())
+    assert again.attempt == 2 and again.state not in ENDED
+    assert two._backend.get(f"{job_name(request_of(store, started))[:-1]}1") is None
+    assert records(store, started) == {"1.json": "CANCELLED"}
+
+
+def test_a_late_replica_does_not_hide_the_end_of_a_newer_attempt(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry("words")
+    started = one.start(ask())
+    late = request_of(store, started)
+    two._backend.start(job_name(late), "")
+    deadline = time.monotonic() + 60
+    while (job := two._backend.get(job_name(late))) is None or job.state is not JobState.FAILED:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    def overtake() -> None:
+        one.cancel(started.uri)
+        assert one.start(ask()).attempt == 2
+        one.cancel(started.uri)
+        store.delete([handoff.record_key(late.prefix, 1)])  # as if it had come a moment after `two` looked
+
+    between(two, "get", overtake)
+    assert two._describe(late).failure.reason == "NO_FACES"
+    assert one.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert one.get(started.uri).attempt == 2
+    assert records(store, started) == {"1.json": "FAILED", "2.json": "CANCELLED"}
+
+
+def test_a_request_that_was_put_back_by_a_late_replica_takes_no_ended_attempts_number(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    registry = make_registry()
+    started = registry.start(ask())
+    first = request_of(store, started)
+    for _ in range(2):
+        registry.cancel(started.uri)
+        registry.start(ask())
+    registry.cancel(started.uri)
+    store.put_bytes(handoff.request_key(first.prefix), handoff.to_json(first))
+    again = registry.start(ask())
+    assert again.attempt == 4 and again.state not in ENDED
+
+
+def test_a_training_that_was_done_before_its_cancel_has_succeeded(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry()
+    started = one.start(ask())
+    between(one, "cancel", lambda: commit_model(store, request_of(store, started)))
+    one.cancel(started.uri)
+    for registry in (one, two):
+        done = registry.get(started.uri)
+        assert done.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and done.model_uri
+    assert one.start(ask()) == two.get(started.uri)
+    assert records(store, started) == {"1.json": "SUCCEEDED"}
+
+
+def test_a_training_that_another_replica_runs_is_running_and_not_lost(
+    make_registry: MakeRegistry, ask: Ask, store: Store
+) -> None:
+    one, two = make_registry(), make_registry()
+    started = one.start(ask())
+    age_request(store, started)
+    put_status(store, request_of(store, started))
+    assert two.get(started.uri).state == trainer_pb2.TRAINING_STATE_RUNNING
+    two.follow(started.uri, 0.0)
+    assert two._backend.get(job_name(request_of(store, started))) is None
+    put_status(store, request_of(store, started), updated="2020-01-01T00:00:00+00:00")
+    assert two.follow(started.uri, 0.0).state not in ENDED
+    assert two._backend.get(job_name(request_of(store, started))) is not None, "who waits for it takes it up"
+
+
+def test_nobody_takes_up_what_nobody_waits_for(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
+    started = make_registry().start(ask())
+    age_request(store, started)
+    successor = make_registry()
+    assert successor.list("", 0, "")[0][0].failure.reason == "JOB_LOST"
+    assert successor._backend.get(job_name(request_of(store, started))) is None
+    assert successor.follow(started.uri, 0.0).state not in ENDED
+    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+
+
+def test_a_lost_training_can_be_cancelled_for_good(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
+    started = make_registry().start(ask())
+    age_request(store, started)
+    successor = make_registry()
+    assert successor.get(started.uri).failure.reason == "JOB_LOST"
+    assert successor.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert successor.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
+
+
+def test_a_damaged_request_or_report_hides_nothing_else(make_registry: MakeRegistry, ask: Ask, store: Store) -> None:
+    registry = make_registry()
+    broken, whole = registry.start(ask(seed=1)), registry.start(ask(seed=2))
+    store.put_bytes(handoff.request_key(store.prefix_of(broken.uri, "trainings")), b'{"training": ')
+    store.put_bytes(handoff.status_key(store.prefix_of(whole.uri, "trainings")), b"\x00")
+    assert [training.uri for training in registry.list("", 0, "")[0]] == [whole.uri]
+    with pytest.raises(DataLoss, match=r"request\.json"):
+        registry.get(broken.uri)
