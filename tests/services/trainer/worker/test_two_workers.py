@@ -67,7 +67,7 @@ def commit_foreign_model(store: Store, request: Request) -> None:
     checkpoint.commit_model(store, request, state, other.to_bytes(), {})
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_two_run_to_the_end_at_once_and_a_third_wakes_up_behind_them(
     store: Store, spawn: Spawn, put_request: PutRequest, wait_for: WaitFor
 ) -> None:
@@ -78,12 +78,12 @@ def test_two_run_to_the_end_at_once_and_a_third_wakes_up_behind_them(
     late.send_signal(signal.SIGSTOP)
     assert manifest.load_if_committed(store, request.model_prefix) is None, "it was paused too late"
     both = [spawn(uri_of(store, request), id=name, **pace) for name in ("one", "two")]
-    assert [process.wait(200) for process in both] == [ExitCode.DONE] * 2
+    assert [process.wait(500) for process in both] == [ExitCode.DONE] * 2
     assert manifest.load_if_committed(store, request.model_prefix) is not None
     committed = objects(store, request.model_prefix)
 
     late.send_signal(signal.SIGCONT)
-    assert late.wait(90) == ExitCode.DONE
+    assert late.wait(300) == ExitCode.DONE
     assert objects(store, request.model_prefix) == committed
     assert_whole(store, request)
     status = status_of(store, request)
@@ -102,7 +102,7 @@ def test_a_late_worker_with_another_result_leaves_the_committed_model_alone(
     commit_foreign_model(store, request)
     committed = objects(store, request.model_prefix)
     late.send_signal(signal.SIGCONT)
-    assert late.wait(90) == ExitCode.DONE
+    assert late.wait(300) == ExitCode.DONE
     assert objects(store, request.model_prefix) == committed
     assert_whole(store, request)
 
