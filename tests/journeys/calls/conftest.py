@@ -45,6 +45,7 @@ class Relay:
     Attributes:
         address: Where it listens.
         cut: Whether the ordered cut has happened.
+        held: Streams that wait to be let through.
     """
 
     def __init__(self, target: str) -> None:
@@ -54,6 +55,7 @@ class Relay:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._messages_left: int | None = None
         self.cut = False
+        self.held = 0
         self._open = threading.Event()
         self._open.set()
         self._lock = threading.Lock()
@@ -98,7 +100,7 @@ class Relay:
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while block := client.recv(_BLOCK):
-                self._open.wait()
+                self._gate()
                 server.sendall(block)
         _reset(server)
 
@@ -107,7 +109,7 @@ class Relay:
         waiting = b""
         with contextlib.suppress(OSError):
             while block := server.recv(_BLOCK):
-                self._open.wait()
+                self._gate()
                 if self._messages_left is None:
                     client.sendall(waiting + block)
                     waiting = b""
@@ -122,6 +124,14 @@ class Relay:
                         return
                     client.sendall(frame)
         _reset(client)
+
+    def _gate(self) -> None:
+        if not self._open.is_set():
+            with self._lock:
+                self.held += 1
+            self._open.wait()
+            with self._lock:
+                self.held -= 1
 
     def _passes(self) -> bool:
         with self._lock:

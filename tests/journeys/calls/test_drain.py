@@ -58,7 +58,10 @@ class Terminating:
         service, relay = self._service, self._relay
         relay.hold()
         running = [in_thread(call) for call in calls]
-        time.sleep(0.5)  # time to arrive; a call that has not is refused, which is a right end too
+        deadline = time.monotonic() + 60
+        while relay.held < len(calls):
+            assert time.monotonic() < deadline, "the calls did not get as far as the store"
+            time.sleep(0.02)
         begun = time.monotonic()
         service.stop(signal.SIGTERM)
         assert next(self._watch).status == NOT_SERVING
