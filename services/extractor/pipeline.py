@@ -22,7 +22,7 @@ from facefoundry.faces.alignments import BAD_LANDMARKS, FOUND, NO_FACE, Alignmen
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
 from services.extractor import engines
 from services.extractor.identity import Identity
-from services.extractor.tracking import Subject
+from services.extractor.tracking import Subject, whole
 
 __all__ = ["PART_FRAMES", "extract", "inspect"]
 
@@ -293,7 +293,7 @@ class _Work:
             return NO_FACE, None
         # The origin truncates the box before the landmarks and the landmarks before the matrix.
         whole_pixels = self._options["integer_landmarks"]
-        box = np.trunc(found) if whole_pixels else found
+        box = whole(found) if whole_pixels else found
         landmarks = self._engine.landmarks(frame, box)
         landmarks = np.trunc(landmarks) if whole_pixels else landmarks
         matrix = crop.face_matrix(landmarks)
@@ -301,7 +301,7 @@ class _Work:
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options["crop_size"], self._options["padding"])
         embedding = self._identity.embed(frame, landmarks) if self._identity else np.zeros(128, np.float32)
-        return FOUND, _Face(np.trunc(box).astype(np.int32), landmarks, matrix, picture, embedding)
+        return FOUND, _Face(whole(box).astype(np.int32), landmarks, matrix, picture, embedding)
 
     def _end_part(self) -> Iterator[dict[str, Any]]:
         number = len(self._pieces)

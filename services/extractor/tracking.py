@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from services.extractor.engines.base import Engine, Tracker
 
-__all__ = ["Subject", "iou", "is_cut", "largest", "nearest", "thumbnail"]
+__all__ = ["Subject", "iou", "is_cut", "largest", "nearest", "thumbnail", "whole"]
 
 Box = NDArray[np.float64]
 Frame = NDArray[np.uint8]
@@ -34,6 +34,13 @@ def nearest(boxes: NDArray[np.float64], previous: ArrayLike) -> Box:
     last = np.asarray(previous, dtype=np.float64)
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - (last[:2] + last[2:] / 2)
     return np.asarray(boxes[np.argmin((offset**2).sum(axis=1))], dtype=np.float64)
+
+
+def whole(box: ArrayLike) -> Box:
+    """Cut the fractions off a box's corners, as the origin does: its width may grow by one pixel or shrink by one."""
+    exact = np.asarray(box, dtype=np.float64)
+    near, far = np.trunc(exact[:2]), np.trunc(exact[:2] + exact[2:])
+    return np.concatenate([near, far - near])
 
 
 def iou(first: ArrayLike, second: ArrayLike) -> float:

@@ -12,7 +12,7 @@ from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
 from facefoundry.faces.crop import cut, face_matrix
 from facefoundry.media.read import frame_digest, open_source
 from services.extractor import pipeline
-from services.extractor.tracking import iou
+from services.extractor.tracking import iou, whole
 
 PART = 8
 
@@ -212,7 +212,7 @@ def test_detect_every_1_is_the_detector_on_each_frame(tmp_path, moving_face, fol
     frames = moving_face(6)
     faces = Run(folder_of(frames), tmp_path / "out", {"detect_every": 1}).alignments
     for number, frame in enumerate(frames):
-        np.testing.assert_array_equal(faces.boxes[number], np.trunc(engine.detect(frame)[0]))
+        np.testing.assert_array_equal(faces.boxes[number], whole(engine.detect(frame)[0]))
 
 
 def test_tracked_boxes_overlap_those_of_the_detector_on_each_frame(tmp_path, moving_face, folder_of, engine):

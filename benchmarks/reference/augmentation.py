@@ -1,0 +1,63 @@
+"""The origin's random similarity and random warp of one face, in float64 and with given draws.
+
+Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.reference.extraction import umeyama
+
+__all__ = ["Draw", "make_pair", "random_transform", "random_warp"]
+
+_SIZE = 256
+_COVERAGE = 160
+
+
+class Draw(NamedTuple):
+    """The random choices of one sample.
+
+    Attributes:
+        rotation: Degrees, counter-clockwise.
+        scale: Zoom factor.
+        shift: Pixels (x, y), two numbers.
+        flip: Mirror left and right after the similarity.
+        jitter: Displacement (x, y) of the warp's grid points by row and column, [5, 5, 2], pixels.
+    """
+
+    rotation: float
+    scale: float
+    shift: Any
+    flip: bool
+    jitter: NDArray[Any]
+
+
+def make_pair(face: NDArray[np.uint8], draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Warped input and straight target of a crop uint8 [256, 256, 3]; each float64 [64, 64, 3] in [0, 1]."""
+    return random_warp(random_transform(face / 255.0, draw), draw)
+
+
+def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
+    """Turn, zoom and shift about the centre, the border going on; then mirror. float64 [256, 256, 3]."""
+    matrix = cv2.getRotationMatrix2D((_SIZE // 2, _SIZE // 2), float(draw.rotation), float(draw.scale))
+    matrix[:, 2] += draw.shift
+    moved = cv2.warpAffine(picture, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
+    return np.array(moved[:, ::-1] if draw.flip else moved, np.float64)
+
+
+def random_warp(picture: NDArray[np.float64], draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the picture along a jittered grid, and straight along the grid's nearest similarity."""
+    line = np.linspace(_SIZE // 2 - _COVERAGE // 2, _SIZE // 2 + _COVERAGE // 2, 5)
+    grid = np.stack(np.meshgrid(line, line), axis=-1) + draw.jitter
+    maps = [
+        cv2.resize(np.ascontiguousarray(grid[..., axis]), (80, 80))[8:72, 8:72].astype("float32") for axis in (0, 1)
+    ]
+    warped = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR)
+    regular = np.stack(np.meshgrid(range(0, 65, 16), range(0, 65, 16)), axis=-1)
+    matrix = umeyama(grid.reshape(-1, 2), regular.reshape(-1, 2).astype(np.float64))
+    return np.asarray(warped, np.float64), np.asarray(cv2.warpAffine(picture, matrix, (64, 64)), np.float64)

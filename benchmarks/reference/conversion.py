@@ -1,0 +1,117 @@
+"""The origin's conversion of one frame: everything over the whole frame, masks in float64 with three channels.
+
+Points are (x, y) in frame pixels, pixel centres at integers; matrices are float64 [2, 3] and map frame points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Blend", "Rectangle", "box_of", "destination", "mask_levels", "patch", "put", "read_face", "soft_mask"]
+
+Frame = NDArray[np.uint8]
+Rectangle = tuple[int, int, int, int]
+"""x, y, width, height."""
+
+_PASTE = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A converted frame.
+
+    Attributes:
+        output: uint8 [h, w, 3] BGR; None where seamlessClone refuses, because its rectangle would leave the frame.
+        soft: float64 [h, w, 3], the mask that is blended by.
+        box: The FF++ mask, uint8 [h, w] of 0 and 255.
+        destination: The only pixels that seamlessClone may change.
+    """
+
+    output: Frame | None
+    soft: NDArray[np.float64]
+    box: Frame
+    destination: Rectangle
+
+
+def patch(
+    frame: Frame,
+    matrix: NDArray[np.float64],
+    landmarks: NDArray[Any],
+    network: Callable[[NDArray[np.float64]], NDArray[Any]],
+) -> Blend | None:
+    """Convert a frame with one face.
+
+    Args:
+        frame: uint8 [h, w, 3] BGR; left as it is.
+        matrix: Frame to the mean face's unit square.
+        landmarks: [68, 2].
+        network: Faces [n, 64, 64, 3] BGR in [0, 1] to the other side's.
+
+    Returns:
+        The frame with its masks; None where no pixel of the mask reaches 255.
+    """
+    face = network(read_face(frame, matrix)[None] / 255.0)[0]
+    return put(frame, face, matrix, soft_mask(frame.shape, matrix, landmarks))
+
+
+def read_face(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+    """Cut the mean-face square, uint8 [64, 64, 3]."""
+    return np.asarray(cv2.warpAffine(frame, matrix * 64, (64, 64)), np.uint8)
+
+
+def soft_mask(
+    shape: tuple[int, ...], matrix: NDArray[np.float64], landmarks: NDArray[Any], blur: int = 2
+) -> NDArray[np.float64]:
+    """The square of the face times the hull of its landmarks, blurred: float64 [h, w, 3], about 0 to 1."""
+    square, hull = np.zeros(shape), np.zeros(shape)
+    cv2.warpAffine(np.ones((64, 64, 3)), matrix * 64, shape[1::-1], square, _PASTE, cv2.BORDER_TRANSPARENT)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.asarray(landmarks).astype(int).astype(np.int32)), (1, 1, 1))
+    return np.asarray(cv2.blur(square * hull, (blur, blur)), np.float64)
+
+
+def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64]) -> Blend | None:
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; None as in `patch`."""
+    warped = frame.copy()
+    levels = np.clip(face * 255, 0, 255).astype(np.uint8)
+    cv2.warpAffine(levels, matrix * 64, frame.shape[1::-1], warped, _PASTE, cv2.BORDER_TRANSPARENT)
+    unit = mask_levels(soft)
+    found = box_of(unit)
+    if found is None:
+        return None
+    left, top, width, height = found
+    centre = (left + width // 2, top + height // 2)
+    box = np.zeros(frame.shape[:2], np.uint8)
+    box[top : top + height, left : left + width] = 255
+    x, y, wide, high = rectangle = destination(unit, centre)
+    fits = x >= 0 and y >= 0 and x + wide <= frame.shape[1] and y + high <= frame.shape[0]
+    output = cv2.seamlessClone(warped, frame, unit, centre, cv2.NORMAL_CLONE) if fits else None
+    return Blend(None if output is None else np.asarray(output, np.uint8), soft, box, rectangle)
+
+
+def mask_levels(soft: NDArray[np.float64]) -> Frame:
+    """What seamlessClone is given: uint8 [h, w, 3]; a soft value of 0.699 and more is 255, lesser ones stay soft."""
+    return np.clip(soft * 365, 0, 255).astype(np.uint8)
+
+
+def box_of(levels: Frame) -> Rectangle | None:
+    """The FF++ mask: around all pixels of 255, without the last column and row. None where there is no such pixel."""
+    rows, columns = np.nonzero(levels[:, :, 0] == 255)
+    if not len(rows):
+        return None
+    left, top = int(columns.min()), int(rows.min())
+    return left, top, int(columns.max()) - left, int(rows.max()) - top
+
+
+def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
+    """Where seamlessClone writes: the rectangle around all levels above 0 but the frame's rim, put at the centre."""
+    inner = levels[:, :, 0].copy()
+    inner[[0, -1]] = 0
+    inner[:, [0, -1]] = 0
+    _, _, width, height = cv2.boundingRect(inner)
+    return centre[0] - width // 2, centre[1] - height // 2, int(width), int(height)

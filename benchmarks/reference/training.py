@@ -1,0 +1,151 @@
+"""The origin's network and training step: plain Keras layers, an Adam of Keras 2.2 in numpy, one step counter for two.
+
+Weights go by names such as `encoder/conv_1/kernel` and `decoder_a/output/bias`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from numpy.typing import NDArray
+
+__all__ = ["Adam", "Counter", "Pair", "Widths"]
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Widths of the network; the defaults are the origin's."""
+
+    encoder: Sequence[int] = (128, 256, 512, 1024)
+    bottleneck: int = 1024
+    upscale: int = 512
+    decoder: Sequence[int] = (256, 128, 64)
+
+
+@dataclass
+class Counter:
+    """Steps that were made, of both sides together."""
+
+    steps: int = 0
+
+
+@dataclass
+class Adam:
+    """Adam as Keras 2.2 writes it, one side's: moments of its own, a counter that another side may count with."""
+
+    counter: Counter
+    rate: float = 5e-5
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    first: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    second: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def step(self, weights: Mapping[str, NDArray[Any]], gradients: Mapping[str, NDArray[Any]]) -> Weights:
+        """The weights after one step along gradients of the same names."""
+        number = self.counter.steps + 1
+        rate = self.rate * np.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
+        moved: Weights = {}
+        for name, slope in gradients.items():
+            gradient = slope.astype(np.float64)
+            self.first[name] = self.beta_1 * self.first.get(name, 0.0) + (1 - self.beta_1) * gradient
+            self.second[name] = self.beta_2 * self.second.get(name, 0.0) + (1 - self.beta_2) * gradient**2
+            change = rate * self.first[name] / (np.sqrt(self.second[name]) + self.epsilon)
+            moved[name] = (weights[name] - change).astype(np.float32)
+        self.counter.steps = number
+        return moved
+
+
+class Pair:
+    """Two autoencoders that share their encoder."""
+
+    def __init__(self, widths: Widths | None = None) -> None:
+        widths = widths or Widths()
+        faces = keras.Input((64, 64, 3))
+        self.encoder = keras.Model(faces, _encode(faces, widths))
+        self.autoencoders = {}
+        self._parts = {"encoder": self.encoder}
+        for side in ("a", "b"):
+            code = keras.Input((8, 8, widths.upscale))
+            self._parts[f"decoder_{side}"] = keras.Model(code, _decode(code, widths))
+            self.autoencoders[side] = keras.Model(faces, self._parts[f"decoder_{side}"](self.encoder(faces)))
+
+    def variables(self, side: str) -> dict[str, Any]:
+        """What one side's step moves, by name."""
+        return {
+            f"{part}/{layer.name}/{name}": variable
+            for part in ("encoder", f"decoder_{side}")
+            for layer in self._parts[part].layers
+            for name, variable in zip(("kernel", "bias"), layer.weights, strict=False)
+        }
+
+    def weights(self) -> Weights:
+        """Copies of all weights."""
+        every = {**self.variables("a"), **self.variables("b")}
+        return {name: np.array(variable.numpy()) for name, variable in every.items()}
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Put weights in; those of other names stay."""
+        every = {**self.variables("a"), **self.variables("b")}
+        for name, value in weights.items():
+            every[name].assign(value)
+
+    def compile(self, **rates: float) -> None:
+        """Give each side a Keras Adam of its own, ready for `train_on_batch`."""
+        for model in self.autoencoders.values():
+            optimizer = keras.optimizers.Adam(**rates)
+            model.compile(optimizer, "mean_absolute_error", jit_compile=False)
+            optimizer.build(model.trainable_variables)
+
+    def train_on_batch(self, iteration: int, batches: Mapping[str, tuple[Any, Any]]) -> list[float]:
+        """One iteration as the origin has it, A then B; their losses before the update.
+
+        In Keras 3 two models cannot share an Adam, so the shared counter is set by hand.
+        """
+        losses = []
+        for order, (side, model) in enumerate(self.autoencoders.items()):
+            model.optimizer.iterations.assign(2 * iteration + order)
+            losses.append(float(model.train_on_batch(*batches[side])))
+        return losses
+
+    def step_by_hand(self, optimizers: Mapping[str, Adam], batches: Mapping[str, tuple[Any, Any]]) -> list[float]:
+        """The same iteration, with gradients by TensorFlow and the steps in numpy."""
+        losses = []
+        for side, model in self.autoencoders.items():
+            variables = self.variables(side)
+            inputs, targets = batches[side]
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.abs(model(inputs, training=True) - targets))
+            slopes = tape.gradient(loss, [variable.value for variable in variables.values()])
+            gradients = {name: slope.numpy() for name, slope in zip(variables, slopes, strict=True)}
+            self.set_weights(optimizers[side].step(self.weights(), gradients))
+            losses.append(float(loss))
+        return losses
+
+
+def _encode(maps: Any, widths: Widths) -> Any:
+    for index, filters in enumerate(widths.encoder, 1):
+        maps = layers.Conv2D(filters, 5, strides=2, padding="same", name=f"conv_{index}")(maps)
+        maps = layers.LeakyReLU(0.1)(maps)
+    features = layers.Dense(widths.bottleneck, name="dense_1")(layers.Flatten()(maps))
+    features = layers.Dense(4 * 4 * widths.encoder[-1], name="dense_2")(features)
+    return _upscale(layers.Reshape((4, 4, widths.encoder[-1]))(features), widths.upscale, "upscale")
+
+
+def _decode(maps: Any, widths: Widths) -> Any:
+    for index, filters in enumerate(widths.decoder, 1):
+        maps = _upscale(maps, filters, f"upscale_{index}")
+    return layers.Conv2D(3, 5, padding="same", activation="sigmoid", name="output")(maps)
+
+
+def _upscale(maps: Any, filters: int, name: str) -> Any:
+    maps = layers.LeakyReLU(0.1)(layers.Conv2D(4 * filters, 3, padding="same", name=name)(maps))
+    return layers.Lambda(lambda values: tf.nn.depth_to_space(values, 2))(maps)
