@@ -10,6 +10,7 @@ import pytest
 from keras import ops
 from numpy.typing import NDArray
 
+from benchmarks.reference import augmentation as origin
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import augmentation
@@ -37,30 +38,6 @@ def numpy_draws(draws: Draws) -> Draws:
     return Draws(*(np.asarray(ops.convert_to_numpy(tensor)) for tensor in draws))
 
 
-def by_opencv(crop: NDArray[np.uint8], draws: Draws, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The origin's two stages with a 256x256 picture in between, grey levels as float."""
-    matrix = cv2.getRotationMatrix2D((128, 128), float(draws.rotation[index]), float(draws.scale[index]))
-    matrix[:, 2] += draws.shift[index]
-    moved = cv2.warpAffine(crop.astype(np.float64), matrix, (256, 256), borderMode=cv2.BORDER_REPLICATE)
-    moved = moved[:, ::-1].copy() if draws.flip[index] else moved
-    line = np.linspace(48, 208, 5)
-    maps = [plain + draws.jitter[index, :, :, axis] for axis, plain in enumerate(np.meshgrid(line, line))]
-    wide = [cv2.resize(values, (80, 80))[8:72, 8:72].astype(np.float32) for values in maps]
-    warped = cv2.remap(moved, wide[0], wide[1], cv2.INTER_LINEAR)
-    regular = np.meshgrid(np.linspace(0, 64, 5), np.linspace(0, 64, 5))
-    similarity = least_squares_similarity(np.stack(maps, -1).reshape(-1, 2), np.stack(regular, -1).reshape(-1, 2))
-    return warped, cv2.warpAffine(moved, similarity, (64, 64))
-
-
-def least_squares_similarity(source: NDArray[Any], target: NDArray[Any]) -> NDArray[np.float64]:
-    """Rotation, scale and shift by plain linear least squares in their four unknowns."""
-    x, y = source.T
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    (cos, sin, right, down), *_ = np.linalg.lstsq(rows, np.concatenate(target.T), rcond=None)
-    return np.array([[cos, -sin, right], [sin, cos, down]])
-
-
 def test_batches_equal_opencv_on_the_same_draws() -> None:
     crops = natural(6)
     before = crops.copy()
@@ -71,9 +48,11 @@ def test_batches_equal_opencv_on_the_same_draws() -> None:
     assert {False, True} == set(plain.flip.tolist())
     differences: dict[str, list[NDArray[Any]]] = {"inputs": [], "targets": []}
     for index in range(24):
-        warped, straight = by_opencv(crops[plain.faces[index]], plain, index)
-        differences["inputs"].append(np.abs(np.asarray(inputs[index]) * 255 - warped))
-        differences["targets"].append(np.abs(np.asarray(targets[index]) * 255 - straight))
+        warped, straight = origin.make_pair(
+            crops[plain.faces[index]], origin.Draw(*(drawn[index] for drawn in plain[1:]))
+        )
+        differences["inputs"].append(np.abs(np.asarray(inputs[index]) - warped) * 255)
+        differences["targets"].append(np.abs(np.asarray(targets[index]) - straight) * 255)
     for name, found in differences.items():
         assert np.mean(found) <= 0.1, name
         assert np.quantile(found, 0.99) <= 1.0, name
@@ -142,8 +121,11 @@ def test_an_epoch_shows_no_face_twice_and_drops_the_tail(faces: int, batch: int)
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
-def test_fewer_faces_than_a_batch_are_drawn_with_replacement() -> None:
-    sampler = Sampler(options(64), "a", 3)
+def test_b16_fewer_faces_than_a_batch_of_64_are_drawn_with_replacement() -> None:
+    crops = natural(3)
+    sampler = Sampler(options(64), "a", len(crops))
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), sampler.draw(0))
+    assert inputs.shape == targets.shape == (64, 64, 64, 3)
     seen = np.concatenate([np.asarray(sampler.draw(iteration).faces) for iteration in range(20)])
     assert len(seen) == 20 * 64
     assert np.abs(np.bincount(seen, minlength=3) / len(seen) - 1 / 3).max() < 0.04

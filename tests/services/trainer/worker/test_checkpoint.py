@@ -118,7 +118,9 @@ def test_more_iterations_go_on_from_a_committed_model(store: Store, make_request
     assert_same(checkpoint.find_newest(store, request), state(700))
 
 
-def test_the_model_has_what_its_readers_need_and_checkpoints_go(store: Store, make_request: MakeRequest) -> None:
+def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoints_go(
+    store: Store, make_request: MakeRequest
+) -> None:
     request = make_request(iterations=6)
     write(store, request, "one", 2, 4)
     commit_model(store, request, 6)
@@ -131,6 +133,8 @@ def test_the_model_has_what_its_readers_need_and_checkpoints_go(store: Store, ma
     assert model.info["previews"] == [{"iteration": 1, "key": "previews/1.jpg"}]
     assert model.info["seconds"] == 1.5
     assert model.content_digest == weights.content_digest(state(6).weights)
+    kept, _ = weights.from_bytes(manifest.read_part(store, model.part("weights.safetensors")), FORMAT)
+    assert np.array_equal(kept["encoder/conv_1/kernel"], state(6).weights["encoder/conv_1/kernel"])
 
 
 def test_a_failed_checkpoint_is_told_at_the_end_and_made_good_by_the_next(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
+from benchmarks.reference import training as origin
 from facefoundry.errors import Unusable
-from facefoundry.model.network import Architecture, Network, build
+from facefoundry.model.network import SIDES, Architecture, build
 from facefoundry.model.weights import Tensors
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
@@ -68,52 +68,60 @@ def fresh(training: Training) -> Iterator[Training]:
     yield training
 
 
-def reference(training: Training) -> tuple[Network, dict[str, Any]]:
-    """The same fresh network as two Keras models, each with an Adam of its own."""
-    network = build(Architecture.of(training.options), training.options.seed)
-    models = {}
-    for side in ("a", "b"):
-        faces = keras.Input((64, 64, 3))
-        models[side] = keras.Model(faces, network.decoder(side)(network.encoder(faces)))
-        optimizer = keras.optimizers.Adam(
-            training.options.learning_rate, training.options.beta_1, training.options.beta_2, training.options.epsilon
-        )
-        models[side].compile(optimizer, "mean_absolute_error", jit_compile=False)
-        optimizer.build(models[side].trainable_variables)
-    return network, models
+def plain(training: Training) -> origin.Pair:
+    """The origin's network in plain Keras layers, with the fresh weights that the training begins with."""
+    made = training.options
+    widths = origin.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters)
+    pair = origin.Pair(widths)
+    pair.set_weights(build(Architecture.of(made), made.seed).tensors())
+    return pair
+
+
+def rates(training: Training) -> dict[str, float]:
+    made = training.options
+    return {"beta_1": made.beta_1, "beta_2": made.beta_2, "epsilon": made.epsilon}
+
+
+def batches(training: Training, iteration: int) -> dict[str, Any]:
+    return {side: training.batch(side, iteration) for side in SIDES}
 
 
 def test_fifty_losses_are_those_of_plain_train_on_batch(fresh: Training) -> None:
-    network, models = reference(fresh)
-    expected = []
-    for iteration in range(50):
-        row = []
-        for order, side in enumerate(("a", "b")):
-            models[side].optimizer.iterations.assign(2 * iteration + order)
-            inputs, targets = fresh.batch(side, iteration)
-            row.append(float(models[side].train_on_batch(inputs, targets)))
-        expected.append(row)
+    pair = plain(fresh)
+    pair.compile(learning_rate=fresh.options.learning_rate, **rates(fresh))
+    expected = [pair.train_on_batch(iteration, batches(fresh, iteration)) for iteration in range(50)]
     losses = fresh.run(50)
     assert np.abs(losses - expected).max() <= 1e-4
     assert losses[-1].mean() < losses[0].mean()
-    expected_weights = network.tensors()
-    for name, tensor in fresh.network.tensors().items():
-        assert np.abs(tensor - expected_weights[name]).max() <= 1e-3, name
+    trained = fresh.network.tensors()
+    for name, tensor in pair.weights().items():
+        assert np.abs(trained[name] - tensor).max() <= 1e-3, name
 
 
-def test_the_encoder_moves_on_a_then_on_b_with_one_count_of_steps(fresh: Training) -> None:
+def test_weights_and_moments_are_those_of_two_adams_stepped_by_hand_with_one_counter(fresh: Training) -> None:
+    pair, counter = plain(fresh), origin.Counter()
+    optimizers = {side: origin.Adam(counter, fresh.options.learning_rate, **rates(fresh)) for side in SIDES}
+    expected = [pair.step_by_hand(optimizers, batches(fresh, iteration)) for iteration in range(3)]
+    assert np.abs(fresh.run(3) - expected).max() <= 1e-6
+    assert counter.steps == 6, "A sees steps 0, 2, 4 and B sees 1, 3, 5"
+    trained, moments = fresh.network.tensors(), fresh.moments()
+    for name, tensor in pair.weights().items():
+        assert np.abs(trained[name] - tensor).max() <= 1e-2 * fresh.options.learning_rate, name
+    for side, optimizer in optimizers.items():
+        for name in optimizer.first:
+            for order, state in (("first", optimizer.first), ("second", optimizer.second)):
+                largest = np.abs(state[name]).max()
+                found = moments[f"moments/{side}/{name}/{order}"]
+                assert np.abs(found - state[name]).max() <= 1e-2 * largest + 1e-12, (side, name, order)
+
+
+def test_the_encoder_moves_on_a_then_on_b(fresh: Training) -> None:
     begin = fresh.network.tensors()
-    network, models = reference(fresh)
     fresh.run(1)
     after = fresh.network.tensors()
-    for order, side in enumerate(("a", "b")):
-        models[side].optimizer.iterations.assign(order)
-        models[side].train_on_batch(*fresh.batch(side, 0))
-    for name, tensor in network.tensors().items():
-        assert np.allclose(after[name], tensor, atol=1e-6), name
     # Adam's first step is as long as the rate; B's is corrected as a second one, so it is shorter.
     rate, first_step = fresh.options.learning_rate, {}
-    for side in ("a", "b"):
+    for side in SIDES:
         change = np.abs(after[f"decoder_{side}/output/bias"] - begin[f"decoder_{side}/output/bias"])
         first_step[side] = np.median(change) / rate
     second_step = np.sqrt(1 - 0.999**2) / (1 - 0.5**2) * 0.5 / np.sqrt(1 - 0.999)

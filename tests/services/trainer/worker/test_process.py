@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from facefoundry.model import network, weights
 from facefoundry.storage import manifest
@@ -34,7 +37,7 @@ def read_status(store: Store, request: Request) -> Status:
     return handoff.from_json(Status, store.get_bytes(handoff.status_key(request.prefix)))
 
 
-def test_a_worker_stopped_by_sigterm_goes_on_to_the_model_of_an_unbroken_training(
+def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_many_iterations(
     store: Store,
     spawn: Spawn,
     put_request: Callable[..., Request],
@@ -73,12 +76,24 @@ def test_a_worker_stopped_by_sigterm_goes_on_to_the_model_of_an_unbroken_trainin
     assert weights.content_digest(unbroken.network.tensors()) == model.content_digest
 
 
-def test_bad_input_is_told_by_exit_code_and_last_words(
-    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+@pytest.fixture
+def silent_keyboard() -> Iterator[None]:
+    """A standard input that stays open and says nothing, for the processes that the test starts."""
+    reading, writing = os.pipe()
+    own = os.dup(0)
+    os.dup2(reading, 0)
+    yield
+    os.dup2(own, 0)
+    for descriptor in (reading, writing, own):
+        os.close(descriptor)
+
+
+def test_b10_a_worker_ends_by_itself_with_an_exit_code_that_tells_a_failure(
+    store: Store, spawn: Spawn, put_request: Callable[..., Request], silent_keyboard: None, tmp_path: Path
 ) -> None:
     request = put_request()
     store.delete(store.list(request.extraction_b))
-    assert spawn(uri_of(store, request)).wait(90) == ExitCode.BAD_INPUT
+    assert spawn(uri_of(store, request)).wait(90) == ExitCode.BAD_INPUT != 0
     words = last_words(tmp_path)
     assert words["reason"] == "NOT_COMMITTED"
     assert request.extraction_b in words["message"]
