@@ -1,0 +1,137 @@
+"""Rate, length and stream fields of what is written, for targets of irregular times and turned pictures too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facefoundry.media.read import open_source
+from services.converter import pipeline
+
+Arguments = Callable[..., dict[str, Any]]
+Frames = list[NDArray[np.uint8]]
+
+# Milliseconds from a frame to the next, as a phone records them in changing light.
+STEPS = (33, 34, 33, 67, 33, 33, 40, 41, 100, 33)
+
+
+def decoded(path: Path) -> Frames:
+    with open_source(path) as source:
+        return list(source)
+
+
+def write_lossless(path: Path, frames: Frames, *, steps: tuple[int, ...] = (40,), rotation: int = 0) -> None:
+    """A video that decodes to exactly these frames before they are turned.
+
+    Args:
+        path: File to write.
+        frames: uint8 [h, w, 3] BGR.
+        steps: Milliseconds from a frame to the next, over and over.
+        rotation: Degrees, counter-clockwise, that the container asks a player to turn by.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25, options={"crf": "0", "preset": "ultrafast"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "bgr24"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        time = 0
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="bgr24")
+            picture.pts, picture.time_base = time, Fraction(1, 1000)
+            time += steps[number % len(steps)]
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def times(path: Path) -> list[Fraction]:
+    """When each frame is shown, seconds."""
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def fields(path: Path) -> dict[str, Any]:
+    """Every field of container, stream and codec that does not follow from the number of bytes."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        frame = next(container.decode(stream))
+        return {
+            "streams": [one.type for one in container.streams],
+            "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
+            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
+            "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),
+            "size": (context.width, context.height, context.sample_aspect_ratio),
+            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries, frame.rotation),
+        }
+
+
+def files(messages: Any) -> dict[str, Path]:
+    return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
+
+
+def transcoded(source: Path, folder: Path, arguments: dict[str, Any]) -> dict[str, Path]:
+    folder.mkdir()
+    return files(
+        pipeline.transcode(sources=[str(source)], frame_rate=None, rungs=arguments["rungs"], folder=str(folder))
+    )
+
+
+@pytest.fixture(scope="module")
+def irregular(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("irregular") / "target.mp4"
+    write_lossless(path, clip.frames, steps=STEPS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def turned(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("turned") / "target.mp4"
+    write_lossless(path, [np.rot90(frame, -1) for frame in clip.frames], rotation=90)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["irregular", "turned"])
+def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
+    kind: str, request: pytest.FixtureRequest, convert_arguments: Arguments, clip: Any, tmp_path: Path
+) -> None:
+    target: Path = request.getfixturevalue(kind)
+    with open_source(target) as source:
+        rate = Fraction(*source.info.frame_rate)
+        size = (source.info.width, source.info.height)
+    assert size == (161, 121)
+    (tmp_path / "alignments").write_bytes(
+        replace(clip.alignments, frame_rate=(rate.numerator, rate.denominator)).to_bytes()
+    )
+    arguments = convert_arguments(sources=[str(target)], alignments=str(tmp_path / "alignments"))
+    fake = files(pipeline.convert(**arguments))
+    real = transcoded(target, tmp_path / "real", arguments)
+    for expected, frame in zip(clip.frames, decoded(real["raw.mp4"]), strict=True):
+        np.testing.assert_array_equal(frame, expected)
+    for name in ("raw.mp4", "c23.mp4", "c40.mp4"):
+        assert fields(fake[name]) == fields(real[name])
+    with av.open(str(target)) as container:
+        length = container.streams.video[0].duration * container.streams.video[0].time_base
+    for path in (*real.values(), fake["masks.mp4"], fake["raw.mp4"]):
+        shown = times(path)
+        assert len(shown) == len(clip.frames)
+        assert shown[0] == 0
+        assert all(abs(after - before - 1 / rate) < Fraction(1, 5000) for before, after in pairwise(shown))
+        assert abs(len(shown) / rate - length) < Fraction(1, 500), "it lasts as long as the target"
+        assert fields(path)["size"][:2] == size
+        assert fields(path)["colour"][-1] == 0, "frames are turned, and no player turns them again"
+
+
+def test_times_of_the_irregular_target_are_what_the_test_says(irregular: Path, clip: Any) -> None:
+    shown = times(irregular)
+    assert [round(1000 * (after - before)) for before, after in pairwise(shown)] == [*STEPS, *STEPS[:-1]]
