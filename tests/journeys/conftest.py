@@ -19,6 +19,7 @@ from demo import clip
 from facefoundry.local import ObjectStore
 
 FRAMES = {"astronaut": 40, "hopper": 36}
+RATES = {"astronaut": 25, "hopper": 30}
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     for name, count in FRAMES.items():
         with av.open(str(folder / f"{name}.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=25, options={"crf": "12", "x264-params": "mbtree=0"})
+            stream = container.add_stream("libx264", rate=RATES[name], options={"crf": "12", "x264-params": "mbtree=0"})
             stream.width = stream.height = clip.SIZE
             stream.pix_fmt = "yuv420p"
             for frame in islice(clip.frames(name), 0, 2 * count, 2):

@@ -12,10 +12,16 @@ import numpy as np
 import psutil
 import pytest
 
+from facefoundry.dataset import fetch
+from facefoundry.local import ObjectStore
 from facefoundry.media.read import open_source
+from facefoundry.model import weights
+from facefoundry.storage import manifest
+from facefoundry.storage.store import Store
 
 ITERATIONS = 600
 FRAMES = {"astronaut": 40, "hopper": 36}
+RATES = {"astronaut": (25, 1), "hopper": (30, 1)}
 FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
 
 
@@ -40,6 +46,27 @@ def finished(new_command, clips, tmp_path_factory):
     command, out = new_command(), tmp_path_factory.mktemp("out")
     events = command.run(*_generate(clips, out))
     return command, out, events
+
+
+@pytest.fixture(scope="module")
+def committed(finished):
+    """Manifests of the fakes and alignments of the clips, as they lie in the store after the run, by name."""
+    command, out, _ = finished
+    record = json.loads((out / "misc" / "report" / "run.json").read_text())
+    with ObjectStore(command.local_dir / "store") as settings:
+        store = Store(settings)
+        fakes = {
+            fake["id"]: manifest.load(store, store.prefix_of(fake["uri"], "conversions"))
+            for pair in record["pairs"]
+            for fake in pair["fakes"]
+        }
+        clips = {
+            name: fetch.alignments(
+                store, manifest.load(store, store.prefix_of(sequence["extraction_uri"], "extractions"))
+            )
+            for name, sequence in record["sequences"].items()
+        }
+    return fakes | clips
 
 
 def _deepfakes(out):
@@ -69,13 +96,13 @@ def _pair(out):
 
 
 @pytest.mark.parametrize("level", ["raw", "c23", "c40"])
-def test_every_level_has_fakes_and_reals_with_the_targets_frames_and_rate(finished, level):
+def test_b17_every_level_has_fakes_and_reals_with_the_targets_frames_and_rate(finished, level):
     _, out, _ = finished
     for fake, (target, _) in FAKES.items():
         real_info, real = _frames(out / "original_sequences" / "youtube" / level / "videos" / f"{target}.mp4")
         info, frames = _frames(_deepfakes(out) / level / "videos" / f"{fake}.mp4")
         assert len(frames) == len(real) == FRAMES[target]
-        assert info.frame_rate == real_info.frame_rate == (25, 1)
+        assert info.frame_rate == real_info.frame_rate == RATES[target]
         assert info.pixel_format == real_info.pixel_format
 
 
@@ -84,6 +111,20 @@ def test_the_raw_real_is_the_clip_itself(finished, clips):
     _, clip = _frames(clips / "hopper.mp4")
     _, real = _frames(out / "original_sequences" / "youtube" / "raw" / "videos" / "hopper.mp4")
     assert np.array_equal(clip, real)
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_b01_each_fake_has_its_own_targets_frames_faces_and_the_other_side(finished, committed, fake):
+    _, out, _ = finished
+    target, source = FAKES[fake]
+    a, b = _pair(out)["id"].split("_")
+    conversion = committed[fake]
+    assert (conversion.info["target_id"], conversion.info["source_id"]) == (target, source)
+    assert conversion.info["target_side"] == {a: "a", b: "b"}[target]
+    assert conversion.info["decoder_side"] == {a: "a", b: "b"}[source]
+    sequences = json.loads((out / "misc" / "report" / "run.json").read_text())["sequences"]
+    assert conversion.inputs["target"] == sequences[target]["extraction_uri"]
+    assert conversion.inputs["source"] == sequences[target]["source_uri"]
 
 
 @pytest.mark.parametrize("fake", FAKES)
@@ -103,6 +144,42 @@ def test_the_fake_differs_from_its_target_only_where_the_masks_say(finished, fak
     assert len(swapped) == FRAMES[target]
     assert swapped.mean() > 0.9
     assert np.array_equal(swapped, (masks["masks"] == 255).any(axis=(1, 2, 3)))
+
+
+def test_b02_fakes_are_made_without_anything_temporary_being_kept(finished):
+    command, out, _ = finished
+    assert not {"--keep_temp_directories", "--keep-faces"} & {str(word) for word in _generate("", out)}
+    assert not list(out.rglob("*.png")), "no face crops are left in the dataset"
+    for fake, (target, _) in FAKES.items():
+        assert len(_frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")[1]) == FRAMES[target]
+    assert not [key for key in command.objects() if "/attempts/" in key]
+
+
+def test_b05_masks_labels_and_alignments_outlive_the_cleaning_up(finished, committed):
+    _, out, _ = finished
+    for fake, (target, _) in FAKES.items():
+        for name in ("masks", "masks_blend", "masks_changed"):
+            assert len(_frames(_deepfakes(out) / name / "videos" / f"{fake}.mp4")[1]) == FRAMES[target]
+        assert len(json.loads((_deepfakes(out) / "labels" / f"{fake}.json").read_text())["frames"]) == FRAMES[target]
+        assert len(committed[target]) == FRAMES[target], "alignments stay in the store"
+
+
+def test_b18_a_pair_has_one_model_that_holds_both_decoders(finished):
+    _, out, _ = finished
+    (folder,) = (_deepfakes(out) / "models").iterdir()
+    assert folder.name == _pair(out)["id"]
+    tensors, _ = weights.from_bytes((folder / "weights.safetensors").read_bytes(), weights.NETWORK_FORMAT)
+    assert {name.partition("/")[0] for name in tensors} == {"encoder", "decoder_a", "decoder_b"}
+
+
+def test_b03_the_mode_convert_makes_one_fake_of_a_model(finished, clips, tmp_path):
+    command, out, _ = finished
+    pair = _pair(out)["id"]
+    words = ["-i", clips / f"{pair.split('_')[1]}.mp4", "--model_path", _deepfakes(out) / "models" / pair]
+    command.run("convert", *words, "--swap_model", "-o", tmp_path, *TINY)
+    (made,) = (_deepfakes(tmp_path) / "raw" / "videos").iterdir()
+    assert made.stem == "_".join(reversed(pair.split("_")))
+    assert made.read_bytes() == (_deepfakes(out) / "raw" / "videos" / made.name).read_bytes()
 
 
 def test_the_run_is_recorded_and_shown(finished):

@@ -97,7 +97,7 @@ def test_every_frame_gives_one_output_frame_one_of_each_mask_and_one_row(made: A
     assert result["untouched"] == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
 
 
-def test_untouched_frames_are_the_targets_and_say_why(made: Any, clip: Any) -> None:
+def test_b13_frames_without_a_face_are_the_targets_with_empty_masks_and_a_reason(made: Any, clip: Any) -> None:
     parts, _ = made
     rows = json.loads(parts["labels.json"].read_bytes())["frames"]
     raw = decoded(parts["raw.mp4"])
