@@ -38,7 +38,7 @@ def clips(tmp_path):
     return folder
 
 
-def test_b04_every_mode_that_takes_iterations_uses_them_and_none_drops_an_option(clips, tmp_path):
+def test_b04_modes_that_train_use_their_iterations_and_none_drops_an_option(clips, tmp_path):
     for mode, words in {
         "train": ["-i", clips / "a.mp4", "-i2", clips / "b.mp4"],
         "generate_models": ["-i", clips],

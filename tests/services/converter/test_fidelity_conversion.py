@@ -132,7 +132,7 @@ def test_b12_a_face_is_swapped_exactly_once_with_masks_and_without(
 def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_untouched(
     convert_arguments: Arguments, clip: Any, tmp_path: Path
 ) -> None:
-    """The origin mixes such a frame and writes its mask as fractions, so as 0 and 1."""
+
     landmarks, matrices = clip.alignments.landmarks.copy(), clip.alignments.matrices.copy()
     # A hull of one line: after the blur no pixel is above a half.
     landmarks[5] = np.column_stack([np.full(68, 70), np.linspace(40, 80, 68)]).astype(np.float32)
