@@ -66,13 +66,34 @@ def read_face(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
 
 
 def soft_mask(
-    shape: tuple[int, ...], matrix: NDArray[np.float64], landmarks: NDArray[Any], blur: int = 2
+    shape: tuple[int, ...],
+    matrix: NDArray[np.float64],
+    landmarks: NDArray[Any],
+    kind: str = "facehullandrect",
+    erosion: int = 0,
+    blur: int = 2,
 ) -> NDArray[np.float64]:
-    """The square of the face times the hull of its landmarks, blurred: float64 [h, w, 3], about 0 to 1."""
+    """The mask that is blended by.
+
+    Args:
+        shape: Of the frame, (h, w, 3).
+        matrix: Frame to the mean face's unit square.
+        landmarks: [68, 2].
+        kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
+        erosion: Side of the ellipse that is eroded by, or dilated by if negative; 0 for neither.
+        blur: Side of the box blur; 0 for none.
+
+    Returns:
+        float64 [h, w, 3], about 0 to 1.
+    """
     square, hull = np.zeros(shape), np.zeros(shape)
     cv2.warpAffine(np.ones((64, 64, 3)), matrix * 64, shape[1::-1], square, _PASTE, cv2.BORDER_TRANSPARENT)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.asarray(landmarks).astype(int).astype(np.int32)), (1, 1, 1))
-    return np.asarray(cv2.blur(square * hull, (blur, blur)), np.float64)
+    mask = {"rect": square, "facehull": hull, "facehullandrect": square * hull}[kind]
+    if erosion:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(erosion), abs(erosion)))
+        mask = cv2.erode(mask, kernel) if erosion > 0 else cv2.dilate(mask, kernel)
+    return np.asarray(cv2.blur(mask, (blur, blur)) if blur else mask, np.float64)
 
 
 def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64]) -> Blend | None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.reference import conversion as origin
+from benchmarks.reference.conversion import Blend
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
 
@@ -41,52 +43,22 @@ def scene(center: tuple[float, float], size: float, angle: float, seed: int = 0)
     return Scene(frame, face, matrix, landmarks)
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What the whole-frame path gives."""
-
-    output: NDArray[np.uint8] | None
-    box_mask: NDArray[np.uint8]
-    blend_mask: NDArray[np.uint8]
-    destination: tuple[int, int, int, int]
-
-
 Place = tuple[tuple[float, float], float, float]
 
 
-def whole_frame(given: Scene, options: MaskOptions = FFPP) -> Reference:
-    """The conversion over whole float64 frames of three channels, the soft mask going in as it is."""
-    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
-    to_face = given.matrix * 64
-    size = (WIDTH, HEIGHT)
-    face = np.clip(given.face * 255, 0, 255).astype(np.uint8)
-    warped = given.frame.copy()
-    cv2.warpAffine(face, to_face, size, warped, flags, cv2.BORDER_TRANSPARENT)
-    square = np.zeros((HEIGHT, WIDTH, 3))
-    cv2.warpAffine(np.ones((64, 64, 3)), to_face, size, square, flags, cv2.BORDER_TRANSPARENT)
-    hull = np.zeros((HEIGHT, WIDTH, 3))
-    cv2.fillConvexPoly(hull, cv2.convexHull(given.landmarks.astype(int).astype(np.int32)), (1, 1, 1))
-    soft = {"rect": square, "facehull": hull}.get(options.kind, square * hull)
-    if options.erosion:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(options.erosion),) * 2)
-        soft = cv2.erode(soft, kernel) if options.erosion > 0 else cv2.dilate(soft, kernel)
-    if options.blur:
-        soft = cv2.blur(soft, (options.blur, options.blur))
-    unit = np.clip(soft * 365, 0, 255).astype(np.uint8)
-    rows, columns = np.nonzero(unit[:, :, 0] == 255)
-    top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
-    center = (int(left + (right - left) // 2), int(top + (bottom - top) // 2))
-    box_mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    box_mask[top:bottom, left:right] = 255
-    inner = unit[:, :, 0].copy()
-    inner[[0, -1]] = 0
-    inner[:, [0, -1]] = 0
-    _, _, width, height = cv2.boundingRect(inner)
-    destination = (center[0] - width // 2, center[1] - height // 2, width, height)
-    inside = destination[0] >= 0 and destination[1] >= 0
-    inside = inside and destination[0] + width <= WIDTH and destination[1] + height <= HEIGHT
-    output = cv2.seamlessClone(warped, given.frame, unit, center, cv2.NORMAL_CLONE) if inside else None
-    return Reference(output, box_mask, np.where(soft[:, :, 0] > 1e-9, 255, 0).astype(np.uint8), destination)
+def whole_frame(given: Scene, options: MaskOptions = FFPP) -> Blend:
+    """The origin's conversion of the scene."""
+    blend = origin.put(given.frame, given.face, given.matrix, soft_mask(given, options))
+    assert blend is not None
+    return blend
+
+
+def soft_mask(given: Scene, options: MaskOptions) -> NDArray[np.float64]:
+    return origin.soft_mask(given.frame.shape, given.matrix, given.landmarks, *options)
+
+
+def touched(blend: Blend) -> NDArray[np.uint8]:
+    return np.where(blend.soft[:, :, 0] > 1e-9, 255, 0).astype(np.uint8)
 
 
 def put(given: Scene, options: MaskOptions = FFPP, seamless: bool = True) -> Patch | None:
@@ -112,8 +84,8 @@ def test_the_region_path_gives_the_pixels_of_the_whole_frame_path(
     given = scene(*place)
     expected = whole_frame(given)
     patch = must_put(given)
-    np.testing.assert_array_equal(patch.box_mask(given.frame.shape), expected.box_mask)
-    np.testing.assert_array_equal(patch.blend_mask(given.frame.shape), expected.blend_mask)
+    np.testing.assert_array_equal(patch.box_mask(given.frame.shape), expected.box)
+    np.testing.assert_array_equal(patch.blend_mask(given.frame.shape), touched(expected))
     if expected.output is not None:
         np.testing.assert_array_equal(patch.apply(given.frame), expected.output)
     else:
@@ -135,8 +107,8 @@ def test_every_kind_of_mask_agrees_with_the_whole_frame_path(options: MaskOption
     given = scene(*place, seed=3)
     expected = whole_frame(given, options)
     patch = must_put(given, options)
-    np.testing.assert_array_equal(patch.box_mask(given.frame.shape), expected.box_mask)
-    np.testing.assert_array_equal(patch.blend_mask(given.frame.shape), expected.blend_mask)
+    np.testing.assert_array_equal(patch.box_mask(given.frame.shape), expected.box)
+    np.testing.assert_array_equal(patch.blend_mask(given.frame.shape), touched(expected))
     if expected.output is not None:
         np.testing.assert_array_equal(patch.apply(given.frame), expected.output)
 
