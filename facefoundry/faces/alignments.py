@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -197,7 +199,7 @@ def concatenate(pieces: Sequence[Alignments]) -> Alignments:
 
 
 def from_faceswap(record: Mapping[str, Any], *, frame_rate: tuple[int, int], width: int, height: int) -> Alignments:
-    """Read faceswap's 2018 form; the first face of a frame is the subject's, frames go by name.
+    """Read faceswap's 2018 form; the first face of a frame is the subject's, frames go by the number in their name.
 
     Args:
         record: The parsed JSON file.
@@ -214,20 +216,28 @@ def from_faceswap(record: Mapping[str, Any], *, frame_rate: tuple[int, int], wid
     n = len(record)
     boxes, landmarks = np.zeros((n, 4), np.int32), np.zeros((n, 68, 2), np.float32)
     reasons = np.full(n, NO_FACE, np.uint8)
-    for index, name in enumerate(sorted(record)):
+    for index, name in enumerate(sorted(record, key=_in_order)):
         try:
             if record[name]:
                 face = record[name][0]
+                if face["r"]:
+                    raise ValueError(f"r={face['r']!r}, the face of a turned frame, which nothing here can turn back")
                 boxes[index] = [face[key] for key in ("x", "y", "w", "h")]
                 landmarks[index] = np.array(face["landmarksXY"], np.float32).reshape(68, 2)
                 reasons[index] = FOUND
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            message = f"Expected faceswap's 2018 form (x, y, w, h, landmarksXY) in frame {name!r}: {error!r}."
+            message = f"Expected faceswap's 2018 form (r, x, y, w, h, landmarksXY) in frame {name!r}: {error!r}."
             raise InvalidInput(message, reason="BAD_ALIGNMENTS") from error
     matrices = np.nan_to_num(similarity(landmarks[:, FIRST_LANDMARK:], MEAN_FACE), nan=0.0)
     nothing = np.zeros(n, np.uint64)
     facts = (frame_rate, width, height, "", "faceswap-2018")
     return Alignments(boxes, landmarks, matrices, reasons, nothing, nothing, *facts)
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    """Sorts frames as the reader of folders does, so that 10.png comes after 9.png."""
+    number = re.search(r"[0-9]+$", PurePath(name).stem)
+    return int(number.group()) if number else -1, name
 
 
 def _plain(value: float) -> int | float:

@@ -114,10 +114,24 @@ def test_fractions_of_landmarks_survive_faceswaps_json():
     assert record["a"][0]["landmarksXY"][0] == [12.25, 8]
 
 
-@pytest.mark.parametrize("face", [{"x": 1}, {"x": 1, "y": 1, "w": 1, "h": 1, "landmarksXY": [[0, 0]]}, "text"])
+@pytest.mark.parametrize("face", [{"x": 1}, {"r": 0, "x": 1, "y": 1, "w": 1, "h": 1, "landmarksXY": [[0, 0]]}, "text"])
 def test_another_json_is_refused_by_the_name_of_the_frame(face):
     with pytest.raises(InvalidInput, match=r"'0007\.png'"):
         alignments.from_faceswap({"0007.png": [face]}, frame_rate=(25, 1), width=8, height=8)
+
+
+def test_a_face_of_a_turned_frame_is_refused():
+    record = made(n=1).to_faceswap(["0007.png"])
+    record["0007.png"][0]["r"] = 90
+    with pytest.raises(InvalidInput, match=r"'0007\.png'.*turned"):
+        alignments.from_faceswap(record, frame_rate=(25, 1), width=8, height=8)
+
+
+def test_frames_go_by_number_where_their_names_have_no_leading_zeros():
+    faces = made(n=12)
+    names = [f"frame_{frame}.png" for frame in range(12)]
+    back = alignments.from_faceswap(faces.to_faceswap(names), frame_rate=(30000, 1001), width=640, height=360)
+    np.testing.assert_array_equal(back.boxes, faces.boxes)
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 50, made().to_bytes()[:-10], b"\xff" * 8 + b"{}"])
