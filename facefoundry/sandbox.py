@@ -33,6 +33,7 @@ from typing import IO, Any
 import psutil
 
 from facefoundry.errors import FaceFoundryError, Internal, Unusable, from_record, to_record
+from facefoundry.scratch import disk_full
 
 __all__ = ["Limits", "Sandbox", "launch"]
 
@@ -130,7 +131,8 @@ class Sandbox:
     def run(self, target: str, **arguments: Any) -> Generator[Any, None, None]:
         """Run `package.module:function` in the child and yield what it yields.
 
-        Closing the iterator early kills the child. After a clean run the child is kept for the next one.
+        Closing the iterator early kills the child. After a run that ended, well or with an error of ours, the child is
+        kept for the next one.
 
         Args:
             target: A module-level generator function.
@@ -181,13 +183,13 @@ class Sandbox:
                         record = child.receive()
                     if record is None:
                         raise watchdog.verdict() or child.crash()
-                    if "message" in record:
-                        yield record["message"]
-                    elif "error" in record:
-                        raise from_record(record["error"])
-                    else:
+                    if "message" not in record:
                         break
+                    yield record["message"]
+            # An error of ours ends a run as well as its last message does; only what is unexpected costs the child.
             clean = child.resident_bytes() <= self.limits.memory_bytes // 2
+            if "error" in record:
+                raise from_record(record["error"])
         finally:
             if not clean:
                 self.close()
@@ -386,6 +388,11 @@ def _serve(requests: IO[bytes], messages: IO[bytes]) -> None:
                 say({"message": message})
         except FaceFoundryError as error:
             say({"error": to_record(error)})
+        except Exception as error:
+            full = disk_full(error)
+            if full is None:
+                raise
+            say({"error": to_record(full)})
         else:
             say({"end": True})
 

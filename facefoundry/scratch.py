@@ -1,7 +1,8 @@
-"""Folders for the files of one call, and sweeping up after processes that were killed."""
+"""Folders for the files of one call, sweeping up after processes that were killed, and what a full disk is called."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -11,7 +12,23 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Scratch"]
+from facefoundry.errors import Unavailable
+
+__all__ = ["Scratch", "disk_full"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_RETRY_SECONDS = 10.0
+
+
+def disk_full(error: BaseException) -> Unavailable | None:
+    """Our error for a failed write to a full disk or over a quota, of the system's or of FFmpeg's; None for others."""
+    if getattr(error, "errno", None) not in _FULL:
+        return None
+    return Unavailable(
+        "The disk for temporary files is full. Make room there, or name another folder with FACEFOUNDRY_SCRATCH_DIR.",
+        reason="SCRATCH_FULL",
+        retry_after_seconds=_RETRY_SECONDS,
+    )
 
 
 class Scratch:
@@ -25,9 +42,19 @@ class Scratch:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder for the time of the block."""
-        with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:
-            yield Path(made)
+        """A folder for the time of the block.
+
+        Raises:
+            Unavailable: the disk is full (SCRATCH_FULL), also when the block finds that.
+        """
+        try:
+            with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:
+                yield Path(made)
+        except OSError as error:
+            full = disk_full(error)
+            if full is None:
+                raise
+            raise full from error
 
     def _sweep(self) -> None:
         """Remove folders whose process is gone."""

@@ -39,6 +39,9 @@ class StoreSettings(Settings):
     bucket: str = Field("facefoundry", description="Bucket that everything is written to.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest silence of the store within one request.")
     attempts: int = Field(5, ge=1, description="Tries of one request before the store counts as unavailable.")
+    max_source_bytes: int = Field(
+        8 << 30, ge=1, description="Largest clip that is sent to the store; services have limits of their own."
+    )
 
 
 class ServerSettings(Settings):

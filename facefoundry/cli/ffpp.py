@@ -317,18 +317,21 @@ def _run(
     **common: Any,
 ) -> None:
     """A dataset run with its view, filelist, report and exit code."""
-    text = json.dumps([list(pair) for pair in pairs], indent=1)
-    Layout(out).filelist().write_text(text + "\n", encoding="utf-8")
     with _session(out, as_json, fps, name=name, seed=seed, keep_faces=keep_faces, convert=convert, **common) as (
         view,
         run,
     ):
+        text = json.dumps([list(pair) for pair in pairs], indent=1)
+        Layout(out).filelist().write_text(text + "\n", encoding="utf-8")
         for note in notes:
             view.say(note)
         if seed is not None:
             view.say(f"Paired by seed {seed}: {', '.join(pair.id for pair in pairs[:8])}; see {Layout(out).filelist()}")
         record = run.run(pairs, clips, given)
         failed = [pair for pair in record.pairs if pair.state == "failed"]
+        for pair in failed:
+            failure = pair.failure or {}
+            view.say(f"{pair.id} failed: {failure.get('message')} [{failure.get('reason')}]")
         before = sum(pair.was_done for pair in record.pairs)
         found = f" ({before} found, not made again)" if before else ""
         view.say(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.storage import keys
 
-__all__ = ["Clip", "Pair", "find_clips", "is_frame_folder", "pair_up", "pairs_of", "read_filelist"]
+__all__ = ["Clip", "Pair", "find_clips", "is_frame", "is_frame_folder", "pair_up", "pairs_of", "read_filelist"]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"})
 FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
@@ -44,8 +44,16 @@ class Pair(NamedTuple):
 
 
 def is_frame_folder(path: Path) -> bool:
-    """Say whether a folder directly holds frame pictures."""
-    return path.is_dir() and any(entry.suffix.lower() in FRAME_SUFFIXES for entry in path.iterdir())
+    """Say whether a folder directly holds frame pictures; one that cannot be read may, which its upload will tell."""
+    try:
+        return path.is_dir() and any(is_frame(entry) for entry in path.iterdir())
+    except OSError:
+        return True
+
+
+def is_frame(path: Path) -> bool:
+    """Say whether a file is named like a frame; hidden ones, such as `._0001.png` of macOS, are none."""
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
 def find_clips(folder: Path) -> dict[str, Clip]:
@@ -64,8 +72,8 @@ def find_clips(folder: Path) -> dict[str, Clip]:
             continue
         if is_frame_folder(entry):
             name = entry.name
-        elif entry.is_file() and entry.suffix.lower() in VIDEO_SUFFIXES:
-            name = entry.stem
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and not entry.is_dir():
+            name = entry.stem  # a dangling link or a pipe too: its upload says what is wrong with it
         else:
             continue
         if name in clips:

@@ -22,7 +22,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
-from facefoundry.errors import Cancelled, FaceFoundryError, Unavailable
+from facefoundry.errors import Cancelled, FaceFoundryError, Unavailable, Unusable
 from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2, recipe_pb2
@@ -181,6 +181,9 @@ class DatasetRun:
         """Note how a pair ended."""
         if isinstance(error, FaceFoundryError):
             failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
+        elif isinstance(error, OSError):
+            message = f"Cannot write {error.filename or self._layout.root}: {error.strerror}."
+            failure = {"stage": "", "reason": "OUTPUT_FILE", "message": message}
         elif error is not None:
             failure = {"stage": "", "reason": "UNEXPECTED", "message": f"{type(error).__name__}: {error}"}
         else:
@@ -214,6 +217,9 @@ class DatasetRun:
             work.record.state = "running"
         with _during("extract"):
             a, b = self._both(self._sequence, [(work.pair.a,), (work.pair.b,)])
+            if a.extraction.content_digest == b.extraction.content_digest:
+                message = f"{a.id} and {b.id} are the same clip under two names; a pair needs two different ones."
+                raise Unusable(message, reason="SAME_CLIP")
         with _during("train"):
             if work.model is None:
                 model_uri = self._stages.train(work.record, a, b)

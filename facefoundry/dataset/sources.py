@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from facefoundry import archive
-from facefoundry.dataset.plan import FRAME_SUFFIXES, Clip
+from facefoundry.dataset.plan import Clip, is_frame
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
@@ -17,7 +18,9 @@ from facefoundry.storage.store import Store
 __all__ = ["upload"]
 
 FRAMES_PER_TAR = 256
-_NUMBER = re.compile(r"(\d+)\.[A-Za-z]+$")
+# A tar is made in memory, so it also ends once it holds this much.
+_BYTES_PER_TAR = 64 << 20
+_NUMBER = re.compile(r"([0-9]+)\.[A-Za-z]+$")
 
 
 def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
@@ -30,8 +33,9 @@ def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[i
         on_bytes: Called with bytes done and bytes in all.
 
     Raises:
-        InvalidInput: the clip cannot be read.
-        Unusable: a folder of frames has a gap in its numbers.
+        InvalidInput: the clip cannot be read (INPUT_FILE).
+        Unusable: it is no file or too large, or a folder of frames has a gap in its numbers (NOT_A_FILE, TOO_LARGE,
+            NOT_A_VIDEO, NO_FRAMES, FRAME_NAME, FRAME_TWICE, FRAME_GAP).
     """
     try:
         if clip.path.is_dir():
@@ -43,8 +47,29 @@ def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[i
         ) from error
 
 
+def _size(path: Path) -> int:
+    """Bytes of a plain file; opening anything else, such as a pipe, might never return."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable(f"{path} is no plain file.", reason="NOT_A_FILE", resource=str(path))
+    return status.st_size
+
+
+def _check_size(store: Store, path: Path, size: int) -> None:
+    """Refuse a clip by its size alone: reading 60 GB to find out takes minutes."""
+    most = store.settings.max_source_bytes
+    if size > most:
+        raise Unusable(
+            f"{path} has {size} bytes; at most {most} are accepted. Cut it, or raise "
+            "FACEFOUNDRY_STORE_MAX_SOURCE_BYTES here and the limits of the services.",
+            reason="TOO_LARGE",
+            resource=str(path),
+        )
+
+
 def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]) -> str:
-    size = clip.path.stat().st_size
+    size = _size(clip.path)
+    _check_size(store, clip.path, size)
     if size == 0:
         raise Unusable(f"{clip.path} is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(clip.path))
     with clip.path.open("rb") as file:
@@ -60,7 +85,9 @@ def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]
 
 def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
     frames = _numbered(clip.path)
-    total = sum(path.stat().st_size for path in frames)
+    sizes = [_size(path) for path in frames]
+    total = sum(sizes)
+    _check_size(store, clip.path, total)
     hashed = hashlib.sha256()
     for path in frames:
         with path.open("rb") as file:
@@ -69,12 +96,10 @@ def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Cal
     prefix = keys.source(keys.digest_of({"frames": hashed.hexdigest(), "frame_rate": rate}))
     if manifest.load_if_committed(store, prefix) is None:
         parts, done = [], 0
-        for start in range(0, len(frames), FRAMES_PER_TAR):
-            shard = frames[start : start + FRAMES_PER_TAR]
-            parts.append(
-                manifest.put_part(store, prefix, f"frames-{start // FRAMES_PER_TAR:05d}.tar", _tar(shard, start))
-            )
-            done += sum(path.stat().st_size for path in shard)
+        for number, shard in enumerate(_shards(sizes)):
+            data = _tar(frames[shard.start : shard.stop], shard.start)
+            parts.append(manifest.put_part(store, prefix, f"frames-{number:05d}.tar", data))
+            done += sum(sizes[shard.start : shard.stop])
             on_bytes(done, total)
         info = {"kind": "frames", "file_name": clip.path.name, "frame_rate": rate, "frames": len(frames)}
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
@@ -86,7 +111,7 @@ def _numbered(folder: Path) -> list[Path]:
     """Frames in the order of their numbers, which must be without a gap."""
     numbers: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in FRAME_SUFFIXES:
+        if not is_frame(path):
             continue
         match = _NUMBER.search(path.name)
         if match is None:
@@ -109,6 +134,17 @@ def _numbered(folder: Path) -> list[Path]:
             resource=str(folder),
         )
     return [numbers[number] for number in range(first, last + 1)]
+
+
+def _shards(sizes: Sequence[int]) -> Iterator[range]:
+    """Which consecutive frames go into one tar."""
+    start, held = 0, 0
+    for index, size in enumerate(sizes):
+        if index > start and (index - start == FRAMES_PER_TAR or held + size > _BYTES_PER_TAR):
+            yield range(start, index)
+            start, held = index, 0
+        held += size
+    yield range(start, len(sizes))
 
 
 def _tar(frames: list[Path], start: int) -> bytes:

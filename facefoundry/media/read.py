@@ -22,11 +22,13 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 from facefoundry.media import still
+from facefoundry.media.extent import missing_bytes
 
 __all__ = ["DECODER", "ReadLimits", "MediaInfo", "Source", "frame_digest", "open_source"]
 
@@ -43,6 +45,9 @@ DECODER = (
 
 DEFAULT_FRAME_RATE = (25, 1)
 """Frames per second of folders and tars that say nothing else."""
+
+FRAME_RATES = (1, 1000)
+"""The lowest and the highest frame rate that is taken."""
 
 # Containers that hold one file's media and refer to nothing outside it: no playlists, no concat scripts, no devices.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,ivf,nut,gif,apng"
@@ -144,7 +149,8 @@ def open_source(
         The source, opened; close it or use it as a context manager.
 
     Raises:
-        Unusable: NOT_A_VIDEO, NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME, FRAME_TWICE, TOO_LARGE or SIZE_CHANGES.
+        Unusable: NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME,
+            FRAME_TWICE, TOO_LARGE, SIZE_CHANGES or PIXEL_FORMAT.
     """
     paths = [Path(path)] if isinstance(path, Path | str) else [Path(part) for part in path]
     limits = limits or ReadLimits()
@@ -182,7 +188,9 @@ class _Tars:
                 self.close()
                 raise Unusable(f"{path.name} is no tar of frames", reason="NOT_A_VIDEO", resource=path.name) from error
             self.entries += [
-                (PurePosixPath(member.name).name, _reader(archive, member)) for member in members if member.isfile()
+                (f"{path.stem}/{PurePosixPath(member.name).name}", _reader(archive, member))
+                for member in members
+                if member.isfile()
             ]
 
     def close(self) -> None:
@@ -211,10 +219,10 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
     """Sort pictures by the number their names end in and see that none is missing or there twice."""
     numbered = []
     for name, read in entries:
-        stem, suffix = PurePath(name).stem, PurePath(name).suffix
-        if suffix.lower() not in still.SUFFIXES or name.startswith("."):
+        file = PurePath(name)
+        if file.suffix.lower() not in still.SUFFIXES or file.name.startswith("."):
             continue
-        match = re.search(r"([0-9]{1,12})$", stem)
+        match = re.search(r"([0-9]{1,12})$", file.stem)
         if match is None:
             message = f"Frame names end in their number, such as 0001.png; received {name}"
             raise Unusable(message, reason="FRAME_NAME", resource=name)
@@ -280,15 +288,20 @@ class _Video(Source):
         self._path = path
         self._limits = limits
         self._count: int | None = None
+        self._size: tuple[int, int] | None = None
+        lacking = missing_bytes(path)
+        if lacking:
+            raise self._unusable("TRUNCATED", f"is cut off: {lacking} bytes are missing at its end")
         with self._open() as container:
-            stream = _video_stream(container, path.name)
+            stream = self._stream(container)
+            self._check_pixels(stream.codec_context.width, stream.codec_context.height)
             first = next(self._decoded(container, stream), None)
             if first is None:
                 raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
             self._turns = round(first.rotation / 90) % 4
             self._size = (first.width, first.height)
-            rate = _frame_rate(stream)
-            width, height = self._size if self._turns % 2 == 0 else self._size[::-1]
+            rate = self._frame_rate(stream)
+            width, height = (first.width, first.height) if self._turns % 2 == 0 else (first.height, first.width)
             self.info = MediaInfo(
                 frame_count=None,
                 frame_rate=(rate.numerator, rate.denominator),
@@ -311,6 +324,30 @@ class _Video(Source):
             raise Unusable(message, reason="NOT_A_VIDEO", resource=self._path.name) from error
         return container
 
+    def _stream(self, container: InputContainer) -> VideoStream:
+        """The first stream of moving pictures; a cover is none."""
+        streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+        if not streams:
+            raise self._unusable("NOT_A_VIDEO", "holds no video stream")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise self._unusable("CODEC", "holds video of a kind that cannot be decoded here")
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _DECODING_THREADS
+        return stream
+
+    def _frame_rate(self, stream: VideoStream) -> Fraction:
+        """The first of the rates the stream says that can be one."""
+        said = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+        if not said:
+            return Fraction(*DEFAULT_FRAME_RATE)
+        low, high = FRAME_RATES
+        rate = next((rate for rate in said if low <= rate <= high), None)
+        if rate is None:
+            what = f"says it has {float(said[0]):g} frames per second; {low} to {high} are accepted"
+            raise self._unusable("FRAME_RATE", what)
+        return rate
+
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Yield decoder frames; a file that stops in the middle is an error and not a shorter clip."""
         frames = 0
@@ -319,9 +356,10 @@ class _Video(Source):
                 if packet.is_corrupt:
                     raise self._unusable("TRUNCATED", f"ends within frame {frames}")
                 for frame in packet.decode():
-                    if frames == 0 and frame.width * frame.height > self._limits.max_pixels:
-                        what = f"is {frame.width}x{frame.height}; at most {self._limits.max_pixels} pixels are accepted"
-                        raise self._unusable("TOO_LARGE", what)
+                    self._check_pixels(frame.width, frame.height)
+                    if self._size not in (None, (frame.width, frame.height)):
+                        what = f"changes its size to {frame.width}x{frame.height} at frame {frames}"
+                        raise self._unusable("SIZE_CHANGES", what)
                     if frames == self._limits.max_frames:
                         raise self._unusable("TOO_LARGE", f"has more than {frames} frames")
                     frames += 1
@@ -332,41 +370,32 @@ class _Video(Source):
     def _unusable(self, reason: str, what: str) -> Unusable:
         return Unusable(f"{self._path.name} {what}", reason=reason, resource=self._path.name)
 
+    def _check_pixels(self, width: int, height: int) -> None:
+        if width * height > self._limits.max_pixels:
+            what = f"is {width}x{height}; at most {self._limits.max_pixels} pixels are accepted"
+            raise self._unusable("TOO_LARGE", what)
+
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         with self._open() as container:
-            for number, frame in enumerate(self._decoded(container, _video_stream(container, self._path.name))):
-                if (frame.width, frame.height) != self._size:
-                    what = f"changes its size from {self._size[0]}x{self._size[1]} to {frame.width}x{frame.height}"
-                    raise self._unusable("SIZE_CHANGES", f"{what} at frame {number}")
+            for number, frame in enumerate(self._decoded(container, self._stream(container))):
                 if number >= start:
-                    pixels = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-                    yield np.ascontiguousarray(np.rot90(pixels, self._turns), np.uint8)
+                    yield np.ascontiguousarray(np.rot90(self._pixels(frame), self._turns), np.uint8)
+
+    def _pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        try:
+            return np.asarray(frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray(), np.uint8)
+        except (av.FFmpegError, ValueError) as error:
+            what = f"has pixels of the kind {frame.format.name}, which cannot be converted: {_reason(error)}"
+            raise self._unusable("PIXEL_FORMAT", what) from error
 
     def count(self) -> int:
         if self._count is None:
             with self._open() as container:
-                stream = _video_stream(container, self._path.name)
-                self._count = sum(1 for _ in self._decoded(container, stream))
+                self._count = sum(1 for _ in self._decoded(container, self._stream(container)))
         return self._count
 
     def close(self) -> None:
         """Nothing is held open between passes."""
-
-
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    if not container.streams.video:
-        raise Unusable(f"{name} holds no video stream", reason="NOT_A_VIDEO", resource=name)
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = _DECODING_THREADS
-    return stream
-
-
-def _frame_rate(stream: VideoStream) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate:
-            return Fraction(rate)
-    return Fraction(*DEFAULT_FRAME_RATE)
 
 
 def _reason(error: Exception) -> str:

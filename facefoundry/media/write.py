@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
+from facefoundry.scratch import disk_full
 
 __all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
 
@@ -126,7 +127,8 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except av.FFmpegError as error:
-            raise InvalidInput(f"Rung {self._rung.name} cannot be encoded: {error.strerror}", reason="RUNG") from error
+            message = f"Rung {self._rung.name} cannot be encoded: {error.strerror}"
+            raise disk_full(error) or InvalidInput(message, reason="RUNG") from error
 
     def close(self) -> Path:
         """Finish the file and return its path."""

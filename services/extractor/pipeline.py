@@ -39,6 +39,7 @@ def extract(
     source: Sequence[str],
     folder: str,
     options: Mapping[str, Any],
+    name: str = "the source",
     done: Sequence[Sequence[str]] = (),
     weights_dir: str | None = None,
     frame_rate: Sequence[int] | None = None,
@@ -50,6 +51,7 @@ def extract(
         source: The video file, the folder of frames, or tars of frames.
         folder: Where part files are written.
         options: Fields of `v1.ExtractionOptions`, all set.
+        name: What messages call the sequence.
         done: Faces file and alignments file of each part that is finished already, from the first on. Their frames are
             decoded and compared, not searched again; pairs that do not belong together or that are of another decoder,
             engine or size are not used, nor those behind them.
@@ -77,7 +79,7 @@ def extract(
             yield from work.add(index, frame)
             if index % _PROGRESS_FRAMES == 0:
                 yield {"progress": {"done": index + 1, "total": total}}
-        yield from work.finish()
+        yield from work.finish(name)
 
 
 def inspect(
@@ -257,7 +259,7 @@ class _Work:
         if part >= self._done and row == self._part_frames - 1:
             yield from self._end_part()
 
-    def finish(self) -> Iterator[dict[str, Any]]:
+    def finish(self, name: str) -> Iterator[dict[str, Any]]:
         """End the last part and yield the whole.
 
         Raises:
@@ -267,8 +269,8 @@ class _Work:
             yield from self._end_part()
         whole = alignments.concatenate(self._pieces)
         if not whole.found.any():
-            message = f"No face was found in any of the {len(whole)} frames."
-            raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))})
+            message = f"No face was found in any of the {len(whole)} frames of {name}."
+            raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))}, resource=name)
         yield self._part("samples.tar", self._samples.archive())
         yield self._part("alignments.safetensors", whole.to_bytes())
         yield {"progress": {"done": len(whole), "total": len(whole)}}

@@ -119,6 +119,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             **_local(order.source, folder),
             "folder": str(folder),
             "options": order.options,
+            "name": order.name,
             "done": delivery.fetch_finished(folder),
             "part_frames": self._part_frames,
             **self._weights_for(order.options["engine"]),
@@ -130,7 +131,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
                 elif "progress" in message:
                     yield _progress("extract", message["progress"]["done"], message["progress"]["total"], "frames")
                 elif "part" in message:
-                    delivery.put(message["part"], folder / message["part"])
+                    delivery.put(message["part"], folder / Path(message["path"]).name)
                 else:
                     record = delivery.commit(message["extraction"], message["versions"])
                     _count(record.info)

@@ -115,11 +115,14 @@ def test_arguments_and_messages_are_json_values_and_arrive_as_they_were(work, sa
     assert second["pid"] != os.getpid()
 
 
-def test_a_child_is_reused_after_a_clean_run_and_replaced_after_an_error(work, sandbox):
+def test_a_child_is_reused_after_a_run_that_ended_and_replaced_after_what_nobody_expected(work, sandbox):
     pids = [list(sandbox.run(f"{work}:echo"))[1]["pid"] for _ in range(2)]
     assert pids[0] == pids[1]
     with pytest.raises(InvalidInput):
         list(sandbox.run(f"{work}:refuses"))
+    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] == pids[0]
+    with pytest.raises(Unusable):
+        list(sandbox.run(f"{work}:raises"))
     assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pids[0]
 
 

@@ -210,8 +210,8 @@ def test_a_video_that_stops_in_the_middle_is_an_error_and_not_a_shorter_clip(tmp
     write_h264(path, moving_frames(30, 96, 64), faststart=True)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 3 // 4])
-    with open_source(path) as source, pytest.raises(Unusable) as caught:
-        list(source)
+    with pytest.raises(Unusable) as caught:
+        list(open_source(path))
     assert caught.value.reason == "TRUNCATED"
 
 
