@@ -102,7 +102,7 @@ def read_filelist(path: Path) -> list[Pair]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"Cannot read the filelist {path}: {error.strerror}.", reason="FILELIST") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The filelist {path} is not JSON: {error}.", reason="FILELIST") from error
     is_pairs = isinstance(record, list) and all(
         isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row) for row in record

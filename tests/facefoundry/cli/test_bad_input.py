@@ -1,0 +1,158 @@
+"""What is wrong with a command's input is said in a sentence, by field or file, before anything is begun."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from facefoundry.cli.main import main
+
+
+def refused(capsys, *arguments):
+    """Exit code and what was said."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err and not said.out
+    return caught.value.code, said.err
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of three clips that nobody looks into."""
+    made = tmp_path / "clips"
+    made.mkdir()
+    for name in ("033", "097", "100"):
+        (made / f"{name}.mp4").write_bytes(b"x")
+    return made
+
+
+def filelist(tmp_path, text):
+    path = tmp_path / "pairs.json"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[["033", "098"]]', "holds no sequence 098"),
+        ('[["033", "033"]]', "pairs '033' with itself"),
+        ('[["033", "097"], ["033", "097"]]', "repeats the pair '033', '097'"),
+        ('[["033", "097"], ["097", "033"]]', "one pair makes both directions"),
+        ('[["../033", "097"]]', "rename it"),
+        ("033 097\n", "is not JSON"),
+        ("\x00\xff", "is not JSON"),
+        ('{"033": "097"}', 'must be a list of pairs such as [["033", "097"]]'),
+        ('["033", "097"]', "must be a list of pairs"),
+        ("[[33, 97]]", "must be a list of pairs"),
+        ('[["033", "097", "100"]]', "must be a list of pairs"),
+        ("[]", "must be a list of pairs"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_a_wrong_filelist(capsys, tmp_path, folder, text, complaint):
+    path = filelist(tmp_path, text)
+    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
+    assert code == 2 and complaint in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_filelist_that_is_no_file(capsys, tmp_path, folder):
+    for path in (tmp_path / "gone.json", folder):
+        code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
+        assert code == 2 and f"Cannot read the filelist {path}" in said
+
+
+@pytest.mark.parametrize(("name", "proposal"), [("a_b", "a-b"), ("a b", "a-b"), ("Jürgen", "J-rgen"), ("李", "clip")])
+def test_ids_that_consumers_cannot_split_are_refused_with_one_that_would_do(capsys, tmp_path, folder, name, proposal):
+    (folder / f"{name}.mp4").write_bytes(b"x")
+    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
+    assert code == 2 and f"{name!r}" in said.replace(f"{folder}/", "") and f"{proposal!r}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--set", "training.nothing=1"], "training.nothing"),
+        (["--set", "nothing.seed=1"], "nothing"),
+        (["--set", "training.batch_size"], "training.batch_size"),
+        (["--set", "training.batch_size=many"], "training.batch_size"),
+        (["--set", "training.batch_size=0"], "training.batch_size"),
+        (["--set", "training.learning_rate=-1"], "training.learning_rate"),
+        (["--set", "conversion.blur=100000"], "conversion.blur"),
+        (["--set", "extraction.engine=mtcnn"], "extraction.engine"),
+        (["--recipe", "best"], "'best'"),
+        (["-it", "0"], "--iterations"),
+        (["--fps", "fast"], "--fps"),
+        (["--fps", "1001"], "--fps"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_options_that_are_wrong(capsys, tmp_path, folder, arguments, complaint):
+    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", *arguments)
+    assert code == 2 and complaint in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_that_are_none(capsys, tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe")
+    for name, complaint in {
+        "empty": "holds no sequence: expected video files",
+        "gone": "Cannot read the folder",
+        "link": "Cannot read the folder",
+        "pipe": "Cannot read the folder",
+        "clips/033.mp4": "Cannot read the folder",
+    }.items():
+        code, said = refused(capsys, "generate-models", "-i", tmp_path / name, "-o", tmp_path / "out")
+        assert code == 2 and complaint in said and str(tmp_path / name) in said
+    for name in ("empty", "gone", "pipe"):
+        code, said = refused(capsys, "train", "-i", tmp_path / name, "-i2", folder / "033.mp4", "-o", tmp_path / "out")
+        assert code == 2 and "is neither a video file nor a folder of frames" in said
+
+
+def test_one_clip_makes_no_pair(capsys, tmp_path):
+    (tmp_path / "033.mp4").write_bytes(b"x")
+    code, said = refused(capsys, "generate-models", "-i", tmp_path, "-o", tmp_path / "out")
+    assert code == 2 and "holds only one sequence; a pair needs two" in said
+
+
+def test_two_clips_of_one_name(capsys, tmp_path, folder):
+    (folder / "033.avi").write_bytes(b"x")
+    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
+    assert code == 2 and "033.avi" in said and "033.mp4" in said
+
+
+def test_a_clip_that_is_its_own_other_side(capsys, tmp_path, folder):
+    clip = folder / "033.mp4"
+    code, said = refused(capsys, "train", "-i", clip, "-i2", clip, "-o", tmp_path / "out")
+    assert code == 2 and "with itself" in said
+
+
+def test_errors_are_objects_where_objects_were_asked_for(capsys, tmp_path, folder, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["facefoundry", "--json"])
+    with pytest.raises(SystemExit):
+        main(["generate-models", "--json", "-i", str(folder), "--set", "training.nothing=1", "-o", str(tmp_path / "o")])
+    (line,) = capsys.readouterr().out.splitlines()
+    record = json.loads(line)
+    assert record["event"] == "error" and record["reason"].startswith("RECIPE")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+def test_a_folder_that_may_not_be_read_is_a_clip_that_fails_and_no_crash(tmp_path, folder):
+    """Only its upload can say what is wrong with it, and the others go on."""
+    (folder / "secret").mkdir(mode=0o700)
+    for above in (folder, *folder.parents[:3]):  # pytest's own folders are private too
+        above.chmod(0o755)
+    code = (
+        "import os, sys, pathlib\nfrom facefoundry.dataset import plan\nos.setegid(65534); os.seteuid(65534)\n"
+        "print(sorted(plan.find_clips(pathlib.Path(sys.argv[1]))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "['033', '097', '100', 'secret']", done.stderr

@@ -1,0 +1,97 @@
+"""An extractor and a converter in front of one store, over loopback gRPC, and calls to them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from fractions import Fraction
+
+import grpc
+
+from facefoundry.dataset import sources
+from facefoundry.dataset.plan import Clip
+from facefoundry.rpc.status import from_rpc_error
+from facefoundry.settings import read
+from facefoundry.storage.store import Store
+from facefoundry.v1 import converter_pb2, converter_pb2_grpc, extractor_pb2, extractor_pb2_grpc, recipe_pb2
+from services.converter.__main__ import build as build_converter
+from services.converter.settings import ConverterSettings
+from services.extractor.__main__ import build as build_extractor
+from services.extractor.settings import ExtractorSettings
+
+LADDER = recipe_pb2.LadderOptions(
+    name="quick",
+    rungs=[recipe_pb2.Rung(name="raw", codec="libx264rgb", crf=0, pixel_format="gbrp", preset="ultrafast")],
+)
+
+
+class Services:
+    """An extractor and a converter in front of one store."""
+
+    def __init__(self, settings, folder, **limits):
+        self.store = Store(settings.model_copy(update={"bucket": f"bad-{uuid.uuid4().hex[:12]}"}))
+        self.store.make_bucket()
+        self.scratch = folder / "scratch"
+        common = {"listen": "127.0.0.1:0", "scratch_dir": self.scratch, "slots": 4, **limits}
+        self._made = [
+            build_extractor(read(ExtractorSettings, **common), self.store),
+            build_converter(read(ConverterSettings, **common), self.store),
+        ]
+        self._channels = [grpc.insecure_channel(f"127.0.0.1:{server.start()}") for server, _ in self._made]
+        self._extractor = extractor_pb2_grpc.ExtractorServiceStub(self._channels[0])
+        self._converter = converter_pb2_grpc.ConverterServiceStub(self._channels[1])
+
+    def close(self):
+        for channel, (server, servicer) in zip(self._channels, self._made, strict=True):
+            channel.close()
+            server.stop()
+            servicer.close()
+
+    def upload(self, path):
+        return sources.upload(self.store, Clip(path.stem, path), Fraction(25), lambda done, total: None)
+
+    def inspect(self, uri):
+        request = extractor_pb2.InspectRequest(source_uri=uri, sample_frames=2)
+        return _raised(lambda: self._extractor.Inspect(request, timeout=120))
+
+    def extract(self, uri):
+        request = extractor_pb2.ExtractRequest(
+            source_uri=uri, sequence_id="clip-1", recipe=recipe_pb2.Recipe(name="ffpp")
+        )
+        return _raised(lambda: list(self._extractor.Extract(request, timeout=120))[-1].extraction)
+
+    def transcode(self, uri):
+        recipe = recipe_pb2.Recipe(name="preview", ladder=LADDER)
+        request = converter_pb2.TranscodeRequest(source_uri=uri, sequence_id="clip-1", recipe=recipe)
+        return _raised(lambda: list(self._converter.Transcode(request, timeout=120))[-1].transcoding)
+
+    def convert(self, uri):
+        request = converter_pb2.ConvertRequest(
+            model_uri=uri and uri.replace("sources", "models") + "/1",
+            target_extraction_uri=uri.replace("sources", "extractions"),
+            target_side=1,
+            target_id="a",
+            source_id="b",
+            recipe=recipe_pb2.Recipe(name="preview"),
+        )
+        return _raised(lambda: list(self._converter.Convert(request, timeout=120))[-1].conversion)
+
+    def committed(self):
+        """Everything that readers can see."""
+        return {key for key in self.store.list("") if key.endswith("manifest.json")}
+
+    def leave_nothing(self):
+        """Whether scratch gets empty; services clean up just behind the last message."""
+        deadline = time.monotonic() + 30
+        while any(self.scratch.iterdir()):
+            assert time.monotonic() < deadline, list(self.scratch.iterdir())
+            time.sleep(0.02)
+
+
+def _raised(call):
+    try:
+        return call()
+    except grpc.RpcError as error:
+        known = from_rpc_error(error, "service")
+        known.code = error.code()
+        raise known from error
