@@ -291,7 +291,7 @@ class _Video(Source):
         self._size: tuple[int, int] | None = None
         lacking = missing_bytes(path)
         if lacking:
-            raise self._unusable("TRUNCATED", f"is cut off: {lacking} bytes are missing at its end")
+            raise self._unusable("TRUNCATED", f"is cut off: at least {lacking} bytes are missing at its end")
         with self._open() as container:
             stream = self._stream(container)
             self._check_pixels(stream.codec_context.width, stream.codec_context.height)

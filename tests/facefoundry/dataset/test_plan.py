@@ -1,6 +1,7 @@
 """Which sequences there are and how they are paired."""
 
 import json
+import os
 
 import pytest
 
@@ -22,6 +23,13 @@ def test_videos_and_frame_folders_are_found_and_other_files_are_not(tmp_path):
         "033": "033.mp4",
         "097": "097",
     }
+
+
+def test_what_is_named_like_a_video_is_a_clip_whatever_it_is_so_that_its_pair_fails_and_no_other_changes(tmp_path):
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    _touch(tmp_path, "033.mp4", "._033.mp4", "hidden/._0001.png")
+    assert sorted(plan.find_clips(tmp_path)) == ["033", "link", "pipe"]
 
 
 def test_an_empty_folder_is_refused_with_what_was_expected(tmp_path):

@@ -11,6 +11,7 @@ from facefoundry.dataset.plan import Clip
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.read import open_source
 from facefoundry.storage.sources import fetch, find_source
+from facefoundry.storage.store import Store
 
 
 def _quiet(done, total):
@@ -88,3 +89,33 @@ def test_an_empty_video_is_refused(store, tmp_path):
 def test_a_missing_file_is_refused_by_name(store, tmp_path):
     with pytest.raises(InvalidInput, match=r"gone\.mp4"):
         sources.upload(store, Clip("gone", tmp_path / "gone.mp4"), Fraction(25), _quiet)
+
+
+def test_a_large_clip_is_refused_by_its_size_alone(store, store_settings, tmp_path):
+    small = Store(store_settings.model_copy(update={"max_source_bytes": 100}))
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"x" * 101)
+    clip = _frames(tmp_path / "frames", range(3))
+    for one in (Clip("a", path), clip):
+        with pytest.raises(Unusable, match="at most 100 are accepted") as caught:
+            sources.upload(small, one, Fraction(25), _quiet)
+        assert caught.value.reason == "TOO_LARGE" and str(one.path) in caught.value.message
+    path.write_bytes(b"x" * 100)
+    assert sources.upload(small, Clip("a", path), Fraction(25), _quiet)
+
+
+def test_tars_of_large_frames_are_smaller(store, tmp_path, monkeypatch):
+    clip = _frames(tmp_path / "frames", range(7))
+    sizes = [path.stat().st_size for path in clip.path.iterdir()]
+    monkeypatch.setattr(sources, "_BYTES_PER_TAR", 2 * max(sizes) + 1)
+    found, files = _fetch(store, sources.upload(store, clip, Fraction(25), _quiet), tmp_path / "got")
+    assert len(files) == 4
+    with open_source(files, frame_rate=found.frame_rate) as source:
+        assert [int(frame[0, 0, 0]) for frame in source] == list(range(7))
+
+
+def test_hidden_files_are_no_frames(store, tmp_path):
+    clip = _frames(tmp_path / "frames", [1, 2])
+    (clip.path / "._1.png").write_bytes(b"what macOS leaves")
+    found, _ = _fetch(store, sources.upload(store, clip, Fraction(25), _quiet), tmp_path / "got")
+    assert found.size > 0
