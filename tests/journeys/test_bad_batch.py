@@ -1,4 +1,4 @@
-"""A run over good and bad clips: exactly the pairs with bad ones fail, each with its reason, and the others are done."""
+"""A run over good and bad clips: exactly the pairs with bad ones fail, each with its reason; the others are done."""
 
 from __future__ import annotations
 
