@@ -182,8 +182,8 @@ class DatasetRun:
         if isinstance(error, FaceFoundryError):
             failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
         elif isinstance(error, OSError):
-            message = f"Cannot write {error.filename or self._layout.root}: {error.strerror}."
-            failure = {"stage": "", "reason": "OUTPUT_FILE", "message": message}
+            message = f"Cannot read or write {error.filename or self._layout.root}: {error.strerror}."
+            failure = {"stage": "", "reason": "FILE", "message": message}
         elif error is not None:
             failure = {"stage": "", "reason": "UNEXPECTED", "message": f"{type(error).__name__}: {error}"}
         else:

@@ -23,8 +23,12 @@ class Children:
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, context: grpc.ServicerContext) -> Iterator[Sandbox]:
+    def lend(self, context: grpc.ServicerContext, name: str = "") -> Iterator[Sandbox]:
         """Lend a sandbox for the time of the block; its child is killed as soon as the call ends, however it ends.
+
+        Args:
+            context: The call.
+            name: What is worked on, for errors that cannot know, such as that of a child that was killed at a limit.
 
         Raises:
             Cancelled: the call was gone before the block was done.
@@ -39,7 +43,10 @@ class Children:
         except Unusable as error:
             if lease.revoked:
                 raise Cancelled("The caller is gone; finished parts are kept.") from error
-            raise
+            if error.resource or not name:
+                raise
+            message = f"{name}: {error.message}"
+            raise Unusable(message, reason=error.reason, metadata=error.metadata, resource=name) from error
         finally:
             lease.end()
             with self._lock:

@@ -86,7 +86,8 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
             return
         if self._draining.is_set():
             raise Interrupted("This converter is stopping; ask another replica.", retry_after_seconds=1.0)
-        with self._slots.take(), self._children.lend(context) as sandbox:
+        name = next(iter(planned.source.files))
+        with self._slots.take(), self._children.lend(context, name) as sandbox:
             for event in self._work.do(planned, sandbox):
                 yield event, False
 

@@ -80,7 +80,8 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             violation = FieldViolation("sample_frames", f"must be from 0 to {_MOST_SAMPLES}")
             raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
         engine = request.engine or recipes.load().extraction.engine
-        with self._slots.take(), self._children.lend(context) as sandbox, self._scratch.folder() as folder:
+        name = next(iter(source.files))
+        with self._slots.take(), self._children.lend(context, name) as sandbox, self._scratch.folder() as folder:
             for _ in self._fetch(source, folder):
                 if not context.is_active():
                     raise Cancelled("The caller is gone.")
@@ -98,7 +99,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             yield self._response(order, record, reused=True)
             return
         drain = _Drain(self._draining, self._drain_seconds)
-        with self._slots.take(), self._children.lend(context) as sandbox, self._scratch.folder() as folder:
+        with self._slots.take(), self._children.lend(context, order.name) as sandbox, self._scratch.folder() as folder:
             for done, total in self._fetch(order.source, folder):
                 yield _progress("download", done, total, "bytes")
                 drain.check(part_is_finished=False)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,11 +55,12 @@ class Outcome:
     """What became of all cases.
 
     Attributes:
+        cases: Number of clips.
+        seed: Of their damage.
         calls: How often each `<rpc> <status>[/<reason>]` was the end.
         faults: What must not be, one sentence each, with the case that shows it.
         service_bytes: Most resident memory that the service had.
         child_bytes: Most that one of its children had.
-        seconds: CPU time of the service and its children.
     """
 
     cases: int
@@ -125,11 +126,11 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
 
             def one(number: int) -> None:
                 case, path = make_case(seed, number, folder)
-                for call in _calls(stub, store, path):
+                for call, detail in _calls(stub, store, path):
                     outcome.calls[call] += 1
-                    fault = _fault(call)
+                    fault = _fault(call, detail)
                     if fault:
-                        outcome.faults.append(f"case {number} ({case}): {call}: {fault}")
+                        outcome.faults.append(f"case {number} ({case}): {call}: {fault}: {detail}")
 
             with ThreadPoolExecutor(_THREADS) as pool:
                 list(pool.map(one, range(cases)))
@@ -145,20 +146,20 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
     return outcome
 
 
-def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Path) -> Iterator[str]:
-    """Upload a clip, then Inspect and Extract it; how each call ended."""
+def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Path) -> Iterator[tuple[str, str]]:
+    """Upload a clip, then Inspect and Extract it; how each call ended, and what was said."""
     try:
         uri = sources.upload(store, Clip(path.name, path), Fraction(25), lambda done, total: None)
     except FaceFoundryError as error:
-        yield f"upload {type(error).__name__}/{error.reason}"
+        yield f"upload {type(error).__name__}/{error.reason}", error.message
         return
     inspect = extractor_pb2.InspectRequest(source_uri=uri, sample_frames=2)
     extract = extractor_pb2.ExtractRequest(source_uri=uri, sequence_id="clip", recipe=recipe_pb2.Recipe(name="ffpp"))
-    yield "Inspect " + _end(lambda: stub.Inspect(inspect, timeout=_CALL_SECONDS))
-    yield "Extract " + _end(lambda: list(stub.Extract(extract, timeout=_CALL_SECONDS)))
+    yield _end("Inspect", lambda: stub.Inspect(inspect, timeout=_CALL_SECONDS))
+    yield _end("Extract", lambda: list(stub.Extract(extract, timeout=_CALL_SECONDS)))
 
 
-def _end(call: object) -> str:
+def _end(name: str, call: Callable[[], object]) -> tuple[str, str]:
     while True:
         try:
             call()
@@ -167,11 +168,11 @@ def _end(call: object) -> str:
                 time.sleep(0.05)  # the slot of the call before is not free yet
                 continue
             known = from_rpc_error(error, "extractor")
-            return f"{error.code().name}/{known.reason}"
-        return "OK"
+            return f"{name} {error.code().name}/{known.reason}", known.message
+        return f"{name} OK", ""
 
 
-def _fault(call: str) -> str:
+def _fault(call: str, detail: str) -> str:
     """Why a call's end is none of those that may be, or nothing."""
     status, _, reason = call.partition(" ")[2].partition("/")
     if status in _NEVER:
@@ -180,6 +181,8 @@ def _fault(call: str) -> str:
         return "it did not end"
     if status != "OK" and reason in ("", "UNKNOWN", "UNUSABLE", "UNAVAILABLE"):
         return "no reason of ours"
+    if reason == "MEDIA_CRASHED" and "ended with exit code" in detail:
+        return "nobody expected this exception"
     return ""
 
 

@@ -169,7 +169,10 @@ def box_foreign(random: Random, data: bytes, other: bytes) -> bytes:
 
 def box_values(random: Random, data: bytes, other: bytes) -> bytes:
     """Write extreme numbers over fields of a box that is no parent of others, its length and kind kept."""
-    box = random.choice([one for one in boxes(data) if one.length >= 16 and one.kind not in _PARENTS | {b"mdat"}])
+    found = [one for one in boxes(data) if one.length >= 16 and one.kind not in _PARENTS | {b"mdat"}]
+    if not found:
+        return extreme(random, data, other)
+    box = random.choice(found)
     damaged = bytearray(data)
     for _ in range(random.randint(1, 3)):
         place = box.start + 8 + 4 * random.randrange((box.length - 8) // 4)
@@ -194,10 +197,16 @@ _BOXED = (box_length, box_kind, box_twice, box_gone, box_moved, box_foreign, box
 
 
 def mutate(random: Random, name: str, data: bytes, others: Sequence[bytes]) -> Mutation:
-    """Damage a video file; those of the mp4 kind by their boxes more often than not."""
-    choices = _ANY + 2 * _BOXED if name.endswith((".mp4", ".mov")) and boxes(data) else _ANY
-    chosen = random.choice(choices)
-    return Mutation(chosen.__name__, chosen(random, data, random.choice(others)))
+    """Damage a video file once to three times; those of the mp4 kind by their boxes more often than not."""
+    done = []
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        if len(data) < 8:
+            break
+        choices = _ANY + 2 * _BOXED if name.endswith((".mp4", ".mov")) and boxes(data) else _ANY
+        chosen = random.choice(choices)
+        done.append(chosen.__name__)
+        data = chosen(random, data, random.choice(others))
+    return Mutation(" ".join(done), data)
 
 
 def mutate_picture(random: Random, data: bytes, others: Sequence[bytes]) -> Mutation:

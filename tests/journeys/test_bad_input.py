@@ -16,6 +16,7 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from av.stream import Disposition
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.faces.alignments import Alignments
@@ -75,14 +76,24 @@ def without_frames(folder):
     return path
 
 
-def sound(folder):
+def sound(folder, cover=False):
     with av.open(str(folder / "clip.mp4"), "w") as out:
         stream = out.add_stream("aac", rate=8000)
+        if cover:
+            picture = out.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 160, 120, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 8000
         out.mux(stream.encode(frame))
         out.mux(stream.encode())
+        if cover:
+            out.mux(picture.encode(av.VideoFrame.from_ndarray(FACES[0], format="bgr24").reformat(format="yuvj420p")))
     return folder / "clip.mp4"
+
+
+def sound_with_a_cover(folder):
+    return sound(folder, cover=True)
 
 
 def unknown_codec(folder):
@@ -192,6 +203,7 @@ REFUSED = [
     Refused("a cut avi", cut("clip.avi", codec="mjpeg", pixels="yuvj420p"), "TRUNCATED", "clip-1.avi"),
     Refused("zero frames", without_frames, "NO_FRAMES", "clip-1.mp4"),
     Refused("sound alone", sound, "NOT_A_VIDEO", "clip-1.mp4"),
+    Refused("sound with a cover", sound_with_a_cover, "NOT_A_VIDEO", "clip-1.mp4"),
     Refused("a codec nobody knows", unknown_codec, "CODEC", "clip-1.mp4"),
     Refused("1000 and more frames a second", video(rate=5000), "FRAME_RATE", "clip-1.mp4"),
     Refused("an empty folder", empty_folder, "NO_FRAMES", "clip", True),
@@ -367,6 +379,7 @@ def test_a_clip_that_asks_for_too_much_costs_its_child_and_nothing_else(object_s
         with pytest.raises(FaceFoundryError) as caught:
             running.extract(bomb)
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, reason)
+        assert caught.value.message.startswith("clip-1: ") and caught.value.resource == "clip-1"
         running.leave_nothing()
         assert not [key for key in running.committed() if key.startswith("extractions/")]
         if reason == "MEDIA_MEMORY":
