@@ -156,3 +156,38 @@ def test_a_folder_that_may_not_be_read_is_a_clip_that_fails_and_no_crash(tmp_pat
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "['033', '097', '100', 'secret']", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("SECRET_KEY", "wrong", "STORE_ACCESS_DENIED"),
+        ("ACCESS_KEY", "nobody", "STORE_ACCESS_DENIED"),
+        ("BUCKET", "there-is-none", "NO_SUCH_BUCKET"),
+    ],
+)
+def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_over(
+    capfd, monkeypatch, tmp_path, folder, store, variable, value, reason
+):
+    settings = store.settings
+    for name, right in {
+        "ENDPOINT": settings.endpoint,
+        "ACCESS_KEY": settings.access_key.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "BUCKET": settings.bucket,
+        variable: value,
+    }.items():
+        monkeypatch.setenv(f"FACEFOUNDRY_STORE_{name}", right)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
+    with pytest.raises(SystemExit) as caught:
+        main(["generate-models", "-i", str(folder), "-o", str(tmp_path / "out")])
+    said = capfd.readouterr().err
+    record = json.loads((tmp_path / "out" / "misc" / "report" / "run.json").read_text())
+    (pair,) = record["pairs"]
+    (left_over,) = {"033", "097", "100"} - {pair["a"], pair["b"]}
+    assert caught.value.code == 1
+    assert f"{left_over} is left over" in said and "Paired by seed 0" in said
+    assert pair["failure"]["reason"] == reason
+    assert f"{pair['id']} failed: The store at {settings.endpoint} " in said and f"[{reason}]" in said
+    assert "FACEFOUNDRY_STORE_" in said and "Traceback" not in said and "wrong" not in said.split()
+    assert list(store.list("")) == []
