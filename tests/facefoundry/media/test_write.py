@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facefoundry.errors import Internal, InvalidInput
+from facefoundry.errors import Internal, InvalidInput, Unavailable
 from facefoundry.media.read import open_source
-from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec
+from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec, VideoWriter
 
 FFPP = (
     RungSpec("raw", "libx264rgb", 0, "gbrp", "medium"),
@@ -151,3 +151,11 @@ def test_masks_decode_to_exactly_0_and_255(tmp_path: Path, size: tuple[int, int]
 def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Internal, match="0 and 255"):
         MaskWriter(tmp_path / "masks.mp4", (25, 1), 16, 16).write(np.full((16, 16), 254, np.uint8))
+
+
+def test_a_full_disk_is_said_and_not_laid_to_the_rung() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    with pytest.raises(Unavailable) as caught, VideoWriter(Path("/dev/full"), FFPP[0], (25, 1), 320, 240) as writer:
+        for _ in range(200):
+            writer.write(noise)
+    assert caught.value.reason == "SCRATCH_FULL"
