@@ -42,6 +42,9 @@ class StoreSettings(Settings):
     max_source_bytes: int = Field(
         8 << 30, ge=1, description="Largest clip that is sent to the store; services have limits of their own."
     )
+    patience_seconds: float = Field(
+        300.0, ge=0, description="How long a dataset run, or a worker with a finished model, waits for the store."
+    )
 
 
 class ServerSettings(Settings):

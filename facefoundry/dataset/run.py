@@ -130,7 +130,7 @@ class DatasetRun:
                     for future in ended:
                         self._end(running.pop(future), future.exception())
             except BaseException:
-                self._client.stop()
+                self._stop()
                 for future in running:
                     future.cancel()
                 wait(running)
@@ -161,7 +161,7 @@ class DatasetRun:
                 for future in futures:
                     future.result()
             except BaseException:
-                self._client.stop()
+                self._stop()
                 for future in futures:
                     future.cancel()
                 raise
@@ -207,9 +207,15 @@ class DatasetRun:
             with self._note_lock:
                 data = self._record.write(self._layout.report())
                 self._on_record()
-            self._store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
+            store = self._store.patient(0.0)  # the next note makes good for a lost one
+            store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
         except (FaceFoundryError, OSError) as error:
             self._on_event(Event(self._record.name, "record", "failed", message=str(error)))
+
+    def _stop(self) -> None:
+        """Have every call and every wait of the other threads end."""
+        self._client.stop()
+        self._store.stop_waiting()
 
     def _pair(self, work: _Work) -> None:
         """All stages of one pair, in order."""

@@ -77,6 +77,12 @@ def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]
     prefix = keys.source(keys.digest_of({"video": sha256}))
     if manifest.load_if_committed(store, prefix) is None:
         part = manifest.put_part(store, prefix, "source" + clip.path.suffix.lower(), clip.path)
+        if part.sha256 != sha256:
+            raise Unusable(
+                f"{clip.path} changed while it was read; run the command again when it is finished.",
+                reason="INPUT_CHANGES",
+                resource=str(clip.path),
+            )
         info = {"kind": "video", "file_name": clip.path.name}
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, (part,), info, sha256))
     on_bytes(size, size)

@@ -20,7 +20,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
-from facefoundry.errors import Cancelled, FaceFoundryError, Unusable
+from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
@@ -135,7 +135,10 @@ class Stages:
                 relative = f"{pair.id}/preview-{int(preview['iteration']):07d}.jpg"
                 path = self.layout.report() / relative
                 path.parent.mkdir(exist_ok=True)
-                path.write_bytes(self.store.get_bytes(str(preview["key"])))
+                try:
+                    manifest.fetch_part(self.store, manifest.part_at(str(preview["key"])), path)
+                except DataLoss:
+                    continue  # a picture of the way there: the model itself is whole
                 previews.append({"iteration": int(preview["iteration"]), "file": relative})
         with self.record.lock:
             pair.training.model_uri = model_uri

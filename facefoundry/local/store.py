@@ -49,19 +49,28 @@ class ObjectStore:
             Store(settings).put_bytes("runs/a", b"...")
     """
 
-    def __init__(self, folder: Path, *, bucket: str = "facefoundry", logs: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        bucket: str = "facefoundry",
+        logs: Path | None = None,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
         """Prepare without starting anything.
 
         Args:
             folder: Private folder for objects and configuration.
             bucket: Bucket that is made at the start.
             logs: Folder for the log files; the private folder if not given.
+            credentials: Access key and secret key; new random ones at each start if not given.
         """
         self.folder = folder
         self.bucket = bucket
         self.settings = loopback_settings(f"{LOOPBACK}:0", "", "", bucket)
         self.processes: dict[str, LocalProcess] = {}
         self._logs = logs or folder
+        self._credentials = credentials
         self._environment: dict[str, str] = {}
         self._http: dict[str, int] = {}
         self._grpc: dict[str, int] = {}
@@ -102,7 +111,7 @@ class ObjectStore:
         self._write_private("ports.json", json.dumps(ports))
         self._http = dict(zip(_ROLES, ports[::2], strict=True))
         self._grpc = dict(zip(_ROLES, ports[1::2], strict=True))
-        access_key, secret_key = secrets.token_hex(10), secrets.token_urlsafe(30)
+        access_key, secret_key = self._credentials or (secrets.token_hex(10), secrets.token_urlsafe(30))
         identities = self._write_private("s3.json", _identities(access_key, secret_key))
         self.settings = loopback_settings(f"{LOOPBACK}:{self._http['s3']}", access_key, secret_key, self.bucket)
         self._environment = {**_environment(self.folder), **environment}

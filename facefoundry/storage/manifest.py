@@ -3,21 +3,24 @@
 A part's key contains the part's SHA-256; only `manifest.json` has a fixed name and is written last. So any of two
 racing writers leaves a consistent result, a prefix without a manifest does not exist for readers, and the finished
 parts of a cut-off writer are found again by name.
+
+Everything is verified when it is read, the manifest by a digest of its own, and read once more when it is not what was
+written: bytes that changed on their way are no loss.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from facefoundry import __version__
 from facefoundry.errors import DataLoss, NotFound
+from facefoundry.storage import document
 from facefoundry.storage.store import Store
 
 __all__ = [
@@ -28,15 +31,18 @@ __all__ = [
     "find_parts",
     "load",
     "load_if_committed",
+    "part_at",
     "put_part",
     "read_part",
 ]
 
-FORMAT = "facefoundry.manifest/1"
+FORMAT = "facefoundry.manifest/2"
 _NAME = "manifest.json"
 _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[A-Za-z0-9.]+)?")
 _PART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {".json": "application/json", ".mp4": "video/mp4", ".jpg": "image/jpeg", ".tar": "application/x-tar"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
 def commit(store: Store, prefix: str, manifest: Manifest) -> None:
     """Make a prefix exist for readers. All its parts must have been put."""
     record = {"format": FORMAT, **asdict(manifest)}
-    store.put_bytes(f"{prefix}/{_NAME}", json.dumps(record, indent=1, sort_keys=True).encode(), "application/json")
+    store.put_bytes(f"{prefix}/{_NAME}", document.to_bytes(record), "application/json")
 
 
 def load(store: Store, prefix: str) -> Manifest:
@@ -133,7 +139,7 @@ def load(store: Store, prefix: str) -> Manifest:
     """
     key = f"{prefix}/{_NAME}"
     try:
-        data = store.get_bytes(key)
+        return store.get_parsed(key, lambda data: _parse(data, key, prefix))
     except NotFound as error:
         if error.reason != "NO_SUCH_OBJECT":
             raise
@@ -142,8 +148,11 @@ def load(store: Store, prefix: str) -> Manifest:
             reason="NOT_COMMITTED",
             resource=store.uri(prefix),
         ) from error
+
+
+def _parse(data: bytes, key: str, prefix: str) -> Manifest:
     try:
-        record: Mapping[str, Any] = json.loads(data)
+        record: Mapping[str, Any] = document.from_bytes(data)
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}")
         fields = {name: record[name] for name in Manifest.__dataclass_fields__}
@@ -152,7 +161,7 @@ def load(store: Store, prefix: str) -> Manifest:
             if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
                 raise ValueError(f"part {part.name!r} at {part.key!r} lies outside")
         return Manifest(**{**fields, "parts": parts})
-    except (ValueError, KeyError, TypeError) as error:
+    except (DataLoss, ValueError, KeyError, TypeError) as error:
         raise DataLoss(
             f"{key} is not a manifest that can be read ({error}).", reason="BAD_MANIFEST", resource=key
         ) from error
@@ -174,12 +183,13 @@ def read_part(store: Store, part: Part) -> bytes:
     Raises:
         DataLoss: it is not what was written, or gone.
     """
-    try:
+
+    def read() -> bytes:
         data = store.get_bytes(part.key)
-    except NotFound as error:
-        raise _lost(part) from error
-    _verify(part, hashlib.sha256(data).hexdigest())
-    return data
+        _verify(part, hashlib.sha256(data).hexdigest())
+        return data
+
+    return _twice(part, read)
 
 
 def fetch_part(store: Store, part: Part, path: Path) -> Path:
@@ -190,13 +200,34 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        _verify(part, store.get_file(part.key, partial))
+        _twice(part, lambda: _verify(part, store.get_file(part.key, partial)))
         partial.replace(path)
-    except NotFound as error:
-        raise _lost(part) from error
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def part_at(key: str) -> Part:
+    """The part that a key names; its size is not known.
+
+    Raises:
+        DataLoss: it is no part's key.
+    """
+    match = _KEY.fullmatch(key.rpartition("/")[2])
+    if match is None:
+        raise DataLoss(f"{key} is not the key of a part.", reason="BAD_KEY", resource=key)
+    return Part(name=match["stem"] + (match["suffix"] or ""), key=key, size=0, sha256=match["sha256"])
+
+
+def _twice(part: Part, read: Callable[[], T]) -> T:
+    """Read a part, once more if it is not what was written."""
+    try:
+        try:
+            return read()
+        except DataLoss:
+            return read()
+    except NotFound as error:
+        raise _lost(part) from error
 
 
 def _verify(part: Part, sha256: str) -> None:

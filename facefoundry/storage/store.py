@@ -1,14 +1,22 @@
-"""The S3 client: whole objects in and out, in our exceptions. It knows nothing of manifests."""
+"""The S3 client: whole objects in and out, in our exceptions. It knows nothing of manifests.
+
+Three things are tried again here: a request that was refused or cut (`attempts` times within seconds), an answer that
+is damaged (once more: what flips on the way is not lost), and, for a patient store, everything as long as the store
+does not answer.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -25,6 +33,11 @@ _BLOCK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
 _MISSING = {"NoSuchKey", "NoSuchObject"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
+_NO_ROOM = 507
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 5.0
+
+T = TypeVar("T")
 
 
 class Store:
@@ -38,10 +51,15 @@ class Store:
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
         self.bucket = settings.bucket
+        self._patience_seconds = 0.0
+        self._impatient = threading.Event()
+        # Every request of ours may be sent twice, POST included: it deletes, or begins or ends an upload.
         retries = urllib3.Retry(
             total=settings.attempts - 1,
             backoff_factor=0.2,
             backoff_jitter=0.2,
+            allowed_methods=None,
+            raise_on_status=False,  # the last refusal says which and why
             status_forcelist=(429, 500, 502, 503, 504),
         )
         self._pool = _Pool(
@@ -65,6 +83,20 @@ class Store:
         """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
         return self._pool.moved
 
+    def patient(self, seconds: float | None = None) -> Store:
+        """This store for unattended work: it waits for a server that does not answer, `patience_seconds` by default.
+
+        Args:
+            seconds: Another time to wait for.
+        """
+        other = copy(self)
+        other._patience_seconds = self.settings.patience_seconds if seconds is None else seconds
+        return other
+
+    def stop_waiting(self) -> None:
+        """End every wait of this store and its patient ones, now and later; their requests fail as they come."""
+        self._impatient.set()
+
     def uri(self, prefix: str) -> str:
         """URI of a prefix in our bucket."""
         return uri(self.bucket, prefix)
@@ -86,26 +118,30 @@ class Store:
 
     def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """Write one object; it becomes visible whole or not at all."""
-        with self._errors(key):
-            self._client.put_object(
+        self._do(
+            key,
+            lambda: self._client.put_object(
                 bucket_name=self.bucket,
                 object_name=key,
                 data=io.BytesIO(data),
                 length=len(data),
                 content_type=content_type,
                 part_size=_MULTIPART_BYTES,
-            )
+            ),
+        )
 
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         """Write one object from a local file."""
-        with self._errors(key):
-            self._client.fput_object(
+        self._do(
+            key,
+            lambda: self._client.fput_object(
                 bucket_name=self.bucket,
                 object_name=key,
                 file_path=str(path),
                 content_type=content_type,
                 part_size=_MULTIPART_BYTES,
-            )
+            ),
+        )
 
     def get_bytes(self, key: str) -> bytes:
         """Read one object.
@@ -115,13 +151,25 @@ class Store:
             DataLoss: fewer bytes arrived than the store promised, however often it was tried.
         """
         buffer = io.BytesIO()
-        self._read(key, buffer)
+        self._do(key, lambda: self._read(key, buffer))
         return buffer.getvalue()
+
+    def get_parsed(self, key: str, parse: Callable[[bytes], T]) -> T:
+        """Read one object and parse it; one that cannot be parsed is read once more.
+
+        Args:
+            key: Which.
+            parse: Raises InvalidInput or DataLoss for damaged bytes.
+        """
+        try:
+            return parse(self.get_bytes(key))
+        except (InvalidInput, DataLoss):
+            return parse(self.get_bytes(key))
 
     def get_file(self, key: str, path: Path) -> str:
         """Read one object into a file and return its SHA-256, 64 hex digits."""
         with path.open("wb") as file:
-            return self._read(key, file)
+            return self._do(key, lambda: self._read(key, file))
 
     def _read(self, key: str, sink: io.BufferedIOBase) -> str:
         """Stream an object into a sink; a broken transfer is started over."""
@@ -130,22 +178,21 @@ class Store:
             sink.truncate()
             hashed = hashlib.sha256()
             size = 0
-            with self._errors(key):
-                response = self._client.get_object(bucket_name=self.bucket, object_name=key)
-                try:
-                    promised = int(response.headers.get("Content-Length", "-1"))
-                    for block in response.stream(_BLOCK):
-                        hashed.update(block)
-                        sink.write(block)
-                        size += len(block)
-                        self._pool.moved = time.monotonic()
-                except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
-                    if attempt + 1 == self.settings.attempts:
-                        raise
-                    continue
-                finally:
-                    response.close()
-                    response.release_conn()
+            response = self._client.get_object(bucket_name=self.bucket, object_name=key)
+            try:
+                promised = int(response.headers.get("Content-Length", "-1"))
+                for block in response.stream(_BLOCK):
+                    hashed.update(block)
+                    sink.write(block)
+                    size += len(block)
+                    self._pool.moved = time.monotonic()
+            except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
+                if attempt + 1 == self.settings.attempts:
+                    raise
+                continue
+            finally:
+                response.close()
+                response.release_conn()
             if promised in (-1, size):
                 return hashed.hexdigest()
         raise DataLoss(
@@ -157,8 +204,7 @@ class Store:
     def exists(self, key: str) -> bool:
         """Say whether an object is there."""
         try:
-            with self._errors(key):
-                self._client.stat_object(bucket_name=self.bucket, object_name=key)
+            self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
         except NotFound as error:
             if error.reason == "NO_SUCH_OBJECT":
                 return False
@@ -171,24 +217,33 @@ class Store:
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below a prefix and their sizes in bytes, in order."""
-        with self._errors(prefix):
-            for item in self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True):
-                if item.object_name and not item.is_dir:
-                    yield item.object_name, item.size or 0
+
+        def found() -> list[tuple[str, int]]:
+            items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True)
+            return [(item.object_name, item.size or 0) for item in items if item.object_name and not item.is_dir]
+
+        yield from self._do(prefix, found)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; ones that are not there are no error."""
-        with self._errors("delete"):
+        wanted = list(keys)
+
+        def remove() -> None:
             for problem in self._client.remove_objects(
-                bucket_name=self.bucket, delete_object_list=[DeleteObject(key) for key in keys]
+                bucket_name=self.bucket, delete_object_list=[DeleteObject(key) for key in wanted]
             ):
                 raise Unavailable(f"The store did not delete {problem.name!r}: {problem.message}", reason="STORE_ERROR")
 
+        self._do("delete", remove)
+
     def make_bucket(self) -> None:
         """Make our bucket unless it is there."""
-        with self._errors(self.bucket):
+
+        def make() -> None:
             if not self._client.bucket_exists(bucket_name=self.bucket):
                 self._client.make_bucket(bucket_name=self.bucket)
+
+        self._do(self.bucket, make)
 
     def check(self) -> None:
         """Ask the store whether it answers and has our bucket.
@@ -198,8 +253,7 @@ class Store:
             Denied: the credentials are wrong.
             Unavailable: the store does not answer.
         """
-        with self._errors(self.bucket):
-            found = self._client.bucket_exists(bucket_name=self.bucket)
+        found = self._do(self.bucket, lambda: self._client.bucket_exists(bucket_name=self.bucket))
         if not found:
             raise self._no_bucket()
 
@@ -211,13 +265,35 @@ class Store:
             resource=self.bucket,
         )
 
+    def _do(self, key: str, operation: Callable[[], T]) -> T:
+        """Do something with the store, again where that makes sense, and with our exceptions."""
+        deadline = time.monotonic() + self._patience_seconds
+        wait, garbled = _SHORTEST_WAIT, 0
+        while True:
+            try:
+                with self._errors(key):
+                    return operation()
+            except _Garbled:
+                garbled += 1
+                if garbled >= self.settings.attempts:
+                    raise
+            except Unavailable:
+                if self._impatient.is_set() or time.monotonic() + wait > deadline:
+                    raise
+                self._impatient.wait(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
         """Turn everything the client raises into our exceptions, most specific first."""
         try:
             yield
         except S3Error as error:
+            if error.code == "NoSuchUpload":  # an upload in parts whose end was sent twice; it is begun anew
+                raise _Garbled(self._down(f"the upload of {key!r} is over").message) from error
             raise self._from_s3(error, key) from error
+        except (ParseError, ValueError) as error:
+            raise _Garbled(self._down(f"its answer about {key!r} cannot be read: {error}").message) from error
         except (InvalidResponseError, ServerError, MinioException) as error:
             raise self._down(str(error)) from error
         except urllib3.exceptions.HTTPError as error:
@@ -234,6 +310,14 @@ class Store:
                 "Check FACEFOUNDRY_STORE_ACCESS_KEY, FACEFOUNDRY_STORE_SECRET_KEY and the bucket's policy.",
                 reason="STORE_ACCESS_DENIED",
                 resource=key,
+            )
+        if error.code in _FULL or error.response.status == _NO_ROOM:
+            return Unavailable(
+                f"The store at {self.settings.endpoint} has no room for {key!r} ({error.code}). Make room and ask "
+                "again: what is finished is kept.",
+                reason="STORE_FULL",
+                resource=key,
+                retry_after_seconds=5.0,
             )
         return Unavailable(
             f"The store at {self.settings.endpoint} failed on {key!r}: {error.code}: {error.message}",
@@ -262,3 +346,9 @@ class _Pool(urllib3.PoolManager):
         response = super().urlopen(*args, **kwargs)
         self.moved = time.monotonic()
         return response
+
+
+class _Garbled(Unavailable):
+    """An answer that no server means."""
+
+    default_reason = "STORE_UNAVAILABLE"

@@ -8,7 +8,7 @@ why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
 from typing import Any, Literal, TypeVar
@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 from google.protobuf import json_format
 from pydantic import TypeAdapter, ValidationError
 
-from facefoundry.errors import FaceFoundryError, InvalidInput
-from facefoundry.storage import keys
+from facefoundry.errors import DataLoss, FaceFoundryError, InvalidInput
+from facefoundry.storage import document, keys
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
@@ -180,8 +180,10 @@ T = TypeVar("T", Request, Status, Record, Termination)
 
 
 def to_json(value: Request | Status | Record | Termination) -> bytes:
-    """Write one of the dataclasses above as a line of JSON."""
-    return TypeAdapter(type(value)).dump_json(value)
+    """Write one of the dataclasses above as JSON: last words as a line, what goes to the bucket with its digest."""
+    if isinstance(value, Termination):
+        return TypeAdapter(type(value)).dump_json(value)
+    return document.to_bytes(asdict(value))
 
 
 def from_json(kind: type[T], data: bytes) -> T:
@@ -191,7 +193,13 @@ def from_json(kind: type[T], data: bytes) -> T:
         InvalidInput: the bytes are not such a record.
     """
     try:
-        return TypeAdapter(kind).validate_json(data)
+        if kind is Termination:
+            return TypeAdapter(kind).validate_json(data)
+        return TypeAdapter(kind).validate_python(document.from_bytes(data))
+    except DataLoss as error:
+        raise InvalidInput(
+            f"Expected a {kind.__name__} as JSON. Received something else: {error.message}.", reason="REQUEST"
+        ) from error
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"

@@ -351,7 +351,7 @@ class Registry:
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:
-            return handoff.from_json(kind, self._store.get_bytes(key))
+            return self._store.get_parsed(key, lambda data: handoff.from_json(kind, data))
         except NotFound as error:
             if error.reason != "NO_SUCH_OBJECT":
                 raise

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Job:
     store = Store(read(StoreSettings))
     prefix = store.prefix_of(uri.removesuffix("/request.json"), "trainings", "request_uri")
-    request = from_json(Request, store.get_bytes(request_key(prefix)))
+    request = store.get_parsed(request_key(prefix), lambda data: from_json(Request, data))
     if request.prefix != prefix:
         raise InvalidInput(f"{uri} holds the request of {request.prefix}.", reason="REQUEST")
     for extraction in (request.extraction_a, request.extraction_b):

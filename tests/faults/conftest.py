@@ -1,0 +1,91 @@
+"""A furnished house to copy, how much is tested, and one summary line for each kind of fault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from facefoundry.dataset import sources
+from facefoundry.dataset.plan import Clip
+from tests.faults.house import FRAMES, House, client_of, extractor_of, tiny_recipe, write_clip
+from tests.faults.victims import Worker, put_training
+
+WHOLE = bool(os.environ.get("FACEFOUNDRY_CRASH_TEST"))
+"""Everything (`make crash-test`), or a sample."""
+
+_summaries = pytest.StashKey[list[str]]()
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """A store's folder with sources a, b and c, extractions of a and b, and a model of them; URIs by name."""
+
+    folder: Path
+    inputs: dict[str, str]
+    clips: Path
+
+
+@pytest.fixture(scope="session")
+def whole() -> bool:
+    return WHOLE
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
+    folder = tmp_path_factory.mktemp("furnished")
+    clips = folder / "clips"
+    clips.mkdir()
+    write_clip(folder / "c.mp4", phase=20, frames=FRAMES + 1)
+    paths = [write_clip(clips / "a.mp4", phase=0), write_clip(clips / "b.mp4", phase=40), folder / "c.mp4"]
+    house = House(folder)
+    extractor = extractor_of(house)
+    try:
+        inputs = {}
+        for path in paths:
+            clip = Clip(path.stem, path)
+            inputs[f"source_{clip.id}"] = sources.upload(house.store, clip, Fraction(25), lambda done, total: None)
+        extractor.ready().close()
+        with client_of(extractor=extractor) as client:
+            for name in "ab":
+                extraction = client.extract(inputs[f"source_{name}"], name, tiny_recipe())
+                inputs[f"extraction_{name}"] = extraction.uri
+        worker = Worker(house, put_training(house, inputs))
+        assert worker.ask()
+        inputs["model"] = house.store.uri(worker.request.model_prefix)
+    finally:
+        extractor.kill()
+        house.close()
+    return Furnished(folder, inputs, clips)
+
+
+@pytest.fixture
+def new_house(furnished: Furnished, tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Makes houses furnished alike, or empty ones; all are closed in the end."""
+    made: list[House] = []
+
+    def make(empty: bool = False) -> House:
+        folder = tmp_path / f"house-{len(made)}"
+        folder.mkdir()
+        made.append(House(folder, None if empty else furnished.folder))
+        made[-1].keep()
+        return made[-1]
+
+    yield make
+    for house in made:
+        house.close()
+
+
+@pytest.fixture(scope="session")
+def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line at the end of the run."""
+    return request.config.stash.setdefault(_summaries, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_summaries, []):
+        terminalreporter.write_line(line)

@@ -1,0 +1,92 @@
+"""kill -9 at commit points: asked again, the work ends as if nothing had happened."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.faults.kills import Tally, run_matrix, sample
+from tests.faults.victims import Converter, Extractor, Orchestrator, StoreItself, Worker, put_training
+
+LANES = 2
+
+
+@pytest.fixture(scope="module")
+def tallies(request, whole, summarize):
+    """What became of every victim; told at the end of the module."""
+    found: dict[str, Tally] = {}
+    yield found
+    kills = sum(tally.kills for tally in found.values())
+    equal = sum(tally.equal for tally in found.values())
+    halves = sum("is not what" in text or "not there" in text for tally in found.values() for text in tally.complaints)
+    each = ", ".join(f"{name} {tally.kills}" for name, tally in found.items())
+    word = "crash-test" if whole else "crash-test (sample)"
+    summarize(f"{word}: {kills} kills ({each}), {equal} ended equal to the unbroken run, {halves} half-visible")
+
+
+@pytest.fixture
+def matrix(whole, tallies):
+    """Runs the matrix with victims made by a function, all of it or a sample, and asserts that nothing is wrong."""
+
+    def run(make, few: int, lanes: int = LANES) -> None:
+        with ExitStack() as stack:
+            victims = [make() for _ in range(lanes if whole else 1)]
+            for victim in victims:
+                stack.callback(victim.close)
+            tally = Tally()
+            run_matrix(victims, tally, list if whole else sample(few, seed=few))
+        total = tallies.setdefault(victims[0].name, Tally())
+        total.kills += tally.kills
+        total.equal += tally.equal
+        total.complaints += tally.complaints
+        assert tally.complaints == []
+        assert tally.missed == []
+        assert tally.equal == tally.kills > 0
+
+    return run
+
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def test_an_extractor_killed_at_any_write_goes_on(matrix, new_house, furnished):
+    matrix(lambda: Extractor(new_house(), furnished.inputs["source_c"]), few=2)
+
+
+def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_house, furnished):
+    matrix(lambda: Converter(new_house(), furnished.inputs), few=2)
+
+
+def test_a_converter_killed_at_any_write_of_a_real_goes_on(matrix, new_house, furnished, whole):
+    if not whole:
+        pytest.skip("part of make crash-test")
+    matrix(lambda: Converter(new_house(), furnished.inputs, transcode=True), few=1)
+
+
+def _swapped(inputs):
+    return {**inputs, "extraction_a": inputs["extraction_b"], "extraction_b": inputs["extraction_a"]}
+
+
+def _worker(house, inputs):
+    uri = put_training(house, _swapped(inputs))
+    house.keep()
+    return Worker(house, uri)
+
+
+def test_a_worker_killed_at_any_write_goes_on_from_its_newest_checkpoint(matrix, new_house, furnished):
+    matrix(lambda: _worker(new_house(), furnished.inputs), few=2)
+
+
+def test_a_run_killed_at_any_write_goes_on_when_the_same_command_is_given(matrix, new_house, furnished):
+    matrix(lambda: Orchestrator(new_house(empty=True), furnished.clips), few=1)
+
+
+def _store(house, inputs):
+    uri = put_training(house, _swapped(inputs))
+    house.keep()
+    return StoreItself(house, inputs, uri)
+
+
+def test_a_store_killed_at_any_write_holds_nobody_up_once_it_is_back(matrix, new_house, furnished):
+    matrix(lambda: _store(new_house(), furnished.inputs), few=1)

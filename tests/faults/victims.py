@@ -1,0 +1,306 @@
+"""The processes that the kill matrix kills."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+
+from facefoundry import recipes
+from facefoundry.storage import manifest
+from facefoundry.v1 import (
+    common_pb2,
+    converter_pb2,
+    converter_pb2_grpc,
+    extractor_pb2,
+    extractor_pb2_grpc,
+)
+from services.trainer import handoff
+from tests.faults.house import (
+    ITERATIONS,
+    TINY,
+    House,
+    Process,
+    Service,
+    client_of,
+    extractor_of,
+    tiny_recipe,
+)
+from tests.faults.kills import Point, Victim
+from tests.faults.proxy import Request
+
+_RESTARTS = 6
+_WORKER_TIMES = {
+    "FACEFOUNDRY_WORKER_CALL_SECONDS": "0.0001",
+    "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": "0.0001",
+    "FACEFOUNDRY_WORKER_STATUS_SECONDS": "0.2",
+    "FACEFOUNDRY_WORKER_THREADS": "1",
+}
+
+
+class _ServiceVictim(Victim):
+    """A service that is asked by one streaming call."""
+
+    service: Service
+    part: re.Pattern[str]
+
+    def ask(self) -> bool:
+        with self.service.ready() as channel:
+            try:
+                for _ in self.call(channel):
+                    pass
+            except grpc.RpcError as error:
+                if not self.service.gone(seconds=5.0):
+                    raise AssertionError(f"{self.name}: {error.details()}\n{self.service.tail()}") from error
+                return False
+        return True
+
+    def call(self, channel: grpc.Channel):
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        self.service.kill()
+
+    def redone(self, before: set[str], again: Sequence[Request]) -> int:
+        numbers = [self.part.search(request.key) for request in again if request.key in before]
+        return len({match[1] for match in numbers if match})
+
+
+class Extractor(_ServiceVictim):
+    """Extract of a clip of several parts."""
+
+    name = "extractor"
+    part = re.compile(r"/(?:faces|alignments)-(\d{5})-")
+
+    def __init__(self, house: House, source_uri: str) -> None:
+        super().__init__(house)
+        self.service = extractor_of(house)
+        self.request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id="clip", recipe=tiny_recipe())
+
+    def call(self, channel: grpc.Channel):
+        return extractor_pb2_grpc.ExtractorServiceStub(channel).Extract(self.request, timeout=240)
+
+
+class Converter(_ServiceVictim):
+    """Convert of several chunks, or Transcode."""
+
+    name = "converter"
+    part = re.compile(r"/chunk-(\d{5})-")
+
+    def __init__(self, house: House, inputs: dict[str, str], transcode: bool = False) -> None:
+        super().__init__(house)
+        self.service = Service("converter", house)
+        self.request = convert_request(inputs)
+        self._real = converter_pb2.TranscodeRequest(
+            source_uri=inputs["source_a"], sequence_id="a", recipe=tiny_recipe()
+        )
+        self._transcode = transcode
+
+    def call(self, channel: grpc.Channel):
+        stub = converter_pb2_grpc.ConverterServiceStub(channel)
+        return stub.Transcode(self._real, timeout=240) if self._transcode else stub.Convert(self.request, timeout=240)
+
+
+def convert_request(inputs: dict[str, str]) -> converter_pb2.ConvertRequest:
+    return converter_pb2.ConvertRequest(
+        model_uri=inputs["model"],
+        target_extraction_uri=inputs["extraction_a"],
+        target_side=common_pb2.SIDE_A,
+        target_id="a",
+        source_id="b",
+        recipe=tiny_recipe(),
+    )
+
+
+class Worker(Victim):
+    """A training whose every iteration may end in a checkpoint."""
+
+    name = "worker"
+
+    def __init__(self, house: House, request_uri: str) -> None:
+        super().__init__(house)
+        self._uri = request_uri
+        self.process = Process("worker", ["services.trainer.worker"], house.environment(**_WORKER_TIMES), house.folder)
+        self.request = handoff.from_json(
+            handoff.Request, house.store.get_bytes(handoff.request_key(request_uri.split("/", 3)[3].rpartition("/")[0]))
+        )
+
+    def ask(self) -> bool:
+        for _ in range(_RESTARTS):
+            self.process.start(self._uri)
+            code = self.process.wait()
+            if code != handoff.ExitCode.INTERRUPTED:
+                break
+        assert code in (0, -9), f"the worker ended with {code}:\n{self.process.tail()}"
+        return code == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def points(self, written: Sequence[Request]) -> list[Point]:
+        """Of writes that depend on the clock, only as many as every run has."""
+        most = {"status.json": 1, "attempts/": 4}
+        return [
+            point
+            for point in super().points(written)
+            if all(part not in point.key or point.turn < count for part, count in most.items())
+        ]
+
+    def redone(self, before: set[str], again: Sequence[Request]) -> int:
+        """Iterations of the newest checkpoint that was committed, beyond those that the second run began with."""
+        if f"{self.request.model_prefix}/manifest.json" in before:
+            return 0
+        begun = [event for event in self.process.events() if event["event"] == "training"][-1]
+        return 2 if int(str(begun["first"])) < self._newest else 0
+
+    def killed(self) -> None:
+        """Remember the newest committed checkpoint."""
+        store = self.house.store
+        found = [0]
+        for key in store.list(handoff.attempts_prefix(self.request.prefix)):
+            if key.endswith("/manifest.json"):
+                record = manifest.load(store, key.removesuffix("/manifest.json"))
+                found += [int(part.name.partition(".")[0]) for part in record.parts]
+        self._newest = max(found)
+
+
+def put_training(house: House, inputs: dict[str, str]) -> str:
+    """Write the request of a training and give its URI."""
+    store = house.store
+    recipe = tiny_recipe()
+    options = recipes.options(recipe.training)
+    prefixes = [store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab"]
+    contents = [manifest.load(store, prefix).content_digest for prefix in prefixes]
+    request = handoff.Request(
+        handoff.training_digest(*contents, options, recipe.version),
+        1,
+        "a_b",
+        "faults",
+        *prefixes,
+        options,
+        ITERATIONS,
+        handoff.now(),
+    )
+    store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(request))
+    return store.uri(handoff.request_key(request.prefix))
+
+
+class Orchestrator(Victim):
+    """`generate-models` against services that live on. Where the point allows it, the training is done already."""
+
+    name = "orchestrator"
+
+    def __init__(self, house: House, clips: Path) -> None:
+        super().__init__(house)
+        self._clips = clips
+        self._runs = 0
+        more = {"FACEFOUNDRY_POLL_SECONDS": "0.1", "FACEFOUNDRY_SLOTS": "2"}
+        self.services = {
+            "extractor": extractor_of(house),
+            "trainer": Service("trainer", house, **more, **_WORKER_TIMES),
+            "converter": Service("converter", house, **more),
+        }
+        self.process = Process("orchestrator", ["facefoundry"], house.environment(), house.folder)
+
+    @property
+    def _out(self) -> Path:
+        return self.house.folder / f"out-{self._runs}"
+
+    def begin(self, point: Point | None) -> None:
+        self._runs += 1
+        anew = point is None or point.key.startswith(("trainings/", "models/"))
+        keys = self.house.store.list("")
+        self.house.kept = set() if anew else {key for key in keys if key.startswith(("trainings/", "models/"))}
+        if anew:
+            self.services["trainer"].kill()  # it would remember trainings that are no longer in the bucket
+
+    def ask(self) -> bool:
+        words = ["generate-models", "-i", str(self._clips), "-o", str(self._out), "--convert_images", "--json"]
+        words += ["--recipe=preview", f"-it={ITERATIONS}", "--name=faults", *(f"--set={each}" for each in TINY)]
+        for service in self.services.values():
+            service.ready().close()
+            words += [f"--{service.name}", service.address]
+        self.process.start(*words)
+        code = self.process.wait()
+        assert code in (0, -9), f"the run ended with {code}:\n{self.process.tail()}"
+        return code == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def owns(self, request: Request) -> bool:
+        return request.key.startswith(("sources/", "runs/"))
+
+    def made(self) -> dict[str, str]:
+        files = [path for path in self._out.rglob("*") if path.is_file()]
+        assert not [path for path in files if "partial" in path.name]
+        compared = [path for path in files if path.suffix in (".mp4", ".safetensors") or path.parent.name == "labels"]
+        digests = {str(path.relative_to(self._out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in compared}
+        digests = {name: digest for name, digest in digests.items() if "optimizer" not in name}
+        return {**super().made(), **digests}
+
+    def points(self, written: Sequence[Request]) -> list[Point]:
+        """Of what depends on the clock, only what every run has."""
+        return [
+            point
+            for point in super().points(written)
+            if "attempts/" not in point.key and (point.turn == 0 or not point.key.startswith(("trainings/", "runs/")))
+        ]
+
+    def redone(self, before: set[str], again: Sequence[Request]) -> int:
+        """Committed prefixes that were made again."""
+        done = {key for key in before if key.endswith("/manifest.json")}
+        return sum(2 for request in again if request.key in done)
+
+    def close(self) -> None:
+        self.kill()
+        for service in self.services.values():
+            service.kill()
+
+
+class StoreItself(Victim):
+    """The object store, killed under an extraction, a conversion and a training; it is started again at once."""
+
+    name = "object store"
+
+    def __init__(self, house: House, inputs: dict[str, str], request_uri: str) -> None:
+        super().__init__(house)
+        self._extractor, self._converter = extractor_of(house), Service("converter", house)
+        self._inputs = inputs
+        self._worker = Worker(house, request_uri)
+        self._restarting: threading.Thread | None = None
+
+    def ask(self) -> bool:
+        for service in (self._extractor, self._converter):
+            service.ready().close()
+        with client_of(extractor=self._extractor, converter=self._converter) as client:
+            client.extract(self._inputs["source_c"], "clip", tiny_recipe())
+            client.convert(convert_request(self._inputs))
+        self._worker.ask()
+        self._back()
+        return True
+
+    def kill(self) -> None:
+        self.house.weed.kill()
+        self._restarting = threading.Thread(target=self.house.restart)
+        self._restarting.start()
+
+    def points(self, written: Sequence[Request]) -> list[Point]:
+        return self._worker.points(written)
+
+    def redone(self, before: set[str], again: Sequence[Request]) -> int:
+        return 0
+
+    def close(self) -> None:
+        self._back()
+        self._extractor.kill()
+        self._converter.kill()
+        self._worker.kill()
+
+    def _back(self) -> None:
+        if self._restarting is not None:
+            self._restarting.join()
