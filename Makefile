@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint format generate lock clean
+.PHONY: help setup demo test fuzz crash-test lint format generate lock clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: $(SET_UP) $(TORCH)  ## Run the tests
 
 fuzz: $(SET_UP)  ## 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
+
+crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: about 25 minutes
+	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest tests/faults
 
 lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	$(BIN)/ruff check

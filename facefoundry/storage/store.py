@@ -241,7 +241,11 @@ class Store:
 
         def make() -> None:
             if not self._client.bucket_exists(bucket_name=self.bucket):
-                self._client.make_bucket(bucket_name=self.bucket)
+                try:
+                    self._client.make_bucket(bucket_name=self.bucket)
+                except S3Error:  # an answer that got lost: sent again, it is there already
+                    if not self._client.bucket_exists(bucket_name=self.bucket):
+                        raise
 
         self._do(self.bucket, make)
 
@@ -289,8 +293,9 @@ class Store:
         try:
             yield
         except S3Error as error:
-            if error.code == "NoSuchUpload":  # an upload in parts whose end was sent twice; it is begun anew
-                raise _Garbled(self._down(f"the upload of {key!r} is over").message) from error
+            # Nothing we know is missing: an upload in parts whose end was sent twice, or the word for it was damaged.
+            if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
+                raise _Garbled(self._down(f"{error.code} for {key!r}").message) from error
             raise self._from_s3(error, key) from error
         except (ParseError, ValueError) as error:
             raise _Garbled(self._down(f"its answer about {key!r} cannot be read: {error}").message) from error

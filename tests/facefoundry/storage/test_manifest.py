@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from contextlib import suppress
 
 import pytest
 
 from facefoundry.errors import DataLoss, NotFound
-from facefoundry.storage import keys, manifest
+from facefoundry.storage import document, keys, manifest
 from facefoundry.storage.manifest import Manifest, put_part
 from facefoundry.storage.store import Store
 
@@ -115,10 +116,32 @@ def test_a_fetched_part_appears_whole_in_place_of_what_was_there(store, tmp_path
 def test_a_manifest_that_cannot_be_read_or_points_outside_is_data_loss(store, spoil):
     committed(store, faces__tar=b"faces")
     key = f"{PREFIX}/manifest.json"
-    store.put_bytes(key, spoil(json.loads(store.get_bytes(key))))
+    spoilt = spoil(document.from_bytes(store.get_bytes(key)))
+    with suppress(ValueError, TypeError):
+        spoilt = document.to_bytes(json.loads(spoilt))  # its digest is right: it was written so
+    store.put_bytes(key, spoilt)
     with pytest.raises(DataLoss, match=r"manifest\.json") as caught:
         manifest.load(store, PREFIX)
     assert caught.value.reason == "BAD_MANIFEST"
+
+
+def test_a_manifest_in_which_one_digit_changed_is_data_loss(store):
+    committed(store, faces__tar=b"faces")
+    key = f"{PREFIX}/manifest.json"
+    data = store.get_bytes(key)
+    assert b'"frames": 3' in data
+    store.put_bytes(key, data.replace(b'"frames": 3', b'"frames": 7'))
+    with pytest.raises(DataLoss, match=r"manifest\.json") as caught:
+        manifest.load(store, PREFIX)
+    assert (caught.value.reason, caught.value.resource) == ("BAD_MANIFEST", key)
+
+
+def test_a_key_of_a_part_is_a_part_and_another_key_is_none(store):
+    part = put_part(store, PREFIX, "0000010.jpg", b"picture")
+    named = manifest.part_at(part.key)
+    assert (named.name, named.key, named.sha256) == (part.name, part.key, part.sha256)
+    with pytest.raises(DataLoss, match="status"):
+        manifest.part_at(f"{PREFIX}/status.json")
 
 
 def test_finished_parts_of_a_cut_off_writer_are_found_by_name(store):

@@ -1,0 +1,122 @@
+"""Forty pairs over a store that refuses or cuts every twentieth request, with five clips that cannot be used."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from demo import clip
+from tests.faults.house import TINY, House, Process, Service, content, half_visible
+from tests.faults.proxy import now_and_then
+
+ITERATIONS = 10
+SIZE, FRAMES, STEP = 216, 8, 3
+CLIPS_EACH = 5
+PAIRS = 40
+SPOILT = {"garbage": "NOT_A_VIDEO", "cut": "NOT_A_VIDEO", "empty": "NOT_A_VIDEO"}
+FACELESS = {"wall": "NO_FACE_FOUND", "noise": "NO_FACE_FOUND"}
+
+
+def write(path: Path, pictures) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "fast", "threads": "1"})
+        stream.width = stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            small = np.ascontiguousarray(cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def write_clips(folder: Path) -> list[str]:
+    """Stretches of the demo's two clips, and five clips that cannot be used; the names of the good ones."""
+    folder.mkdir()
+    good = []
+    for name in ("astronaut", "hopper"):
+        frames = itertools.islice(clip.frames(name), 0, CLIPS_EACH * FRAMES * STEP, STEP)
+        for number in range(CLIPS_EACH):
+            stretch = list(itertools.islice(frames, FRAMES))
+            if stretch:
+                good.append(f"{name}{number}")
+                write(folder / f"{name}{number}.mp4", stretch)
+    (folder / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
+    whole = (folder / f"{good[0]}.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.mp4").write_bytes(b"")
+    write(folder / "wall.mp4", [np.full((SIZE, SIZE, 3), 90 + number, np.uint8) for number in range(FRAMES)])
+    noise = np.random.default_rng(1).integers(0, 256, (FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
+    write(folder / "noise.mp4", list(noise))
+    return good
+
+
+def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict]:
+    """`generate-models` of the pairs; the record's pairs by id."""
+    more = {"FACEFOUNDRY_SLOTS": "2", "FACEFOUNDRY_LOCAL_WORKERS": "2", "FACEFOUNDRY_WORKER_THREADS": "1"}
+    more |= {"FACEFOUNDRY_RESTART_SECONDS": "0.2", "FACEFOUNDRY_POLL_SECONDS": "0.5"}
+    services = {name: Service(name, house, **more) for name in ("extractor", "trainer", "converter")}
+    command = Process("run", ["facefoundry"], house.environment(), house.folder)
+    filelist, out = house.folder / "pairs.json", house.folder / "out"
+    filelist.write_text(json.dumps(pairs))
+    words = ["generate-models", "-i", str(clips), "-o", str(out), "--filelist", str(filelist), "--convert_images"]
+    words += ["--json", "--recipe=preview", f"-it={ITERATIONS}", "--name=forty", *(f"--set={each}" for each in TINY)]
+    try:
+        for name, service in services.items():
+            service.ready().close()
+            words += [f"--{name}", service.address]
+        command.start(*words)
+        code = command.wait(1500)
+    finally:
+        command.kill()
+        for service in services.values():
+            service.kill()
+    record = json.loads((out / "misc" / "report" / "run.json").read_text())
+    failed = [pair for pair in record["pairs"] if pair["state"] != "done"]
+    assert code == (1 if failed else 0), command.tail()
+    return {pair["id"]: pair for pair in record["pairs"]}
+
+
+@pytest.mark.timeout(3600)
+def test_of_forty_pairs_exactly_those_with_unusable_clips_fail(new_house, tmp_path, whole, summarize):
+    if not whole:
+        pytest.skip("part of make crash-test")
+    clips = tmp_path / "clips"
+    good = write_clips(clips)
+    reasons = {**SPOILT, **FACELESS}
+    assert len(good) == 2 * CLIPS_EACH
+    right = [list(pair) for pair in itertools.combinations(good, 2)][: PAIRS - len(reasons)]
+    wrong = [[name, good[index]] for index, name in enumerate(reasons)]
+    mixed = [pair for group in itertools.zip_longest(right[::7], wrong) for pair in group if pair]
+    pairs = mixed + [pair for pair in right if pair not in mixed]
+    assert len(pairs) == PAIRS
+
+    undisturbed, disturbed = new_house(empty=True), new_house(empty=True)
+    expected = run(undisturbed, clips, right)
+    disturbed.proxy.rule = now_and_then(0.05, seed=40)
+    found = run(disturbed, clips, pairs)
+    disturbed.proxy.rule = None
+
+    failed = {name: pair["failure"]["reason"] for name, pair in found.items() if pair["state"] != "done"}
+    assert failed == {"_".join(pair): reasons[pair[0]] for pair in wrong}
+    assert {pair["failure"]["stage"] for pair in found.values() if pair["failure"]} == {"extract"}
+
+    def digests(pairs_by_id, name):
+        return {fake["id"]: fake["content_digest"] for fake in pairs_by_id[name]["fakes"]}
+
+    for name in expected:
+        assert expected[name]["state"] == "done"
+        assert digests(found, name) == digests(expected, name)
+        assert len(digests(found, name)) == 2
+    assert half_visible(disturbed.store) == []
+    made, same = content(disturbed.store), content(undisturbed.store)
+    assert same.items() <= made.items()
+    summarize(
+        f"crash-test: {PAIRS} pairs over {disturbed.proxy.faults} refused or cut requests: {len(failed)} failed with "
+        f"their reasons, {len(expected)} ended equal to an undisturbed run"
+    )

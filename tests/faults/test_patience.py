@@ -1,0 +1,123 @@
+"""A patient store waits for its server, an impatient one says at once that it does not answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from facefoundry.errors import DataLoss, NotFound, Unavailable
+from facefoundry.storage.store import Store
+from tests.faults.proxy import Fault, Proxy
+
+
+@pytest.fixture
+def proxy(store):
+    with Proxy(store.settings.endpoint) as proxy:
+        yield proxy
+
+
+def through(store, proxy, **changes):
+    return Store(store.settings.model_copy(update={"endpoint": proxy.endpoint, "attempts": 1, **changes}))
+
+
+def test_a_patient_store_waits_until_its_server_is_back(store, proxy, tmp_path):
+    ours = through(store, proxy, patience_seconds=120.0).patient()
+    ours.put_bytes("runs/a", b"content")
+    proxy.down()
+    back = threading.Timer(3.0, proxy.up)
+    back.start()
+    assert ours.get_bytes("runs/a") == b"content"
+    back.join()
+    for use in (
+        lambda: ours.put_bytes("runs/b", b"b"),
+        lambda: list(ours.list("runs/")),
+        lambda: ours.exists("runs/b"),
+        lambda: ours.get_file("runs/b", tmp_path / "b"),
+        lambda: ours.delete(["runs/b"]),
+    ):
+        proxy.down()
+        back = threading.Timer(0.3, proxy.up)
+        back.start()
+        use()
+        back.join()
+    with pytest.raises(NotFound):
+        ours.get_bytes("runs/b")
+
+
+def test_patience_ends(store, proxy):
+    ours = through(store, proxy).patient(1.0)
+    proxy.down()
+    begin = time.monotonic()
+    with pytest.raises(Unavailable):
+        ours.get_bytes("runs/a")
+    assert time.monotonic() - begin >= 0.5
+    proxy.up()
+
+
+def test_a_store_told_to_stop_waiting_stops_at_once(store, proxy):
+    whole = through(store, proxy)
+    ours = whole.patient(600.0)
+    proxy.down()
+    threading.Timer(1.0, whole.stop_waiting).start()
+    with pytest.raises(Unavailable):
+        ours.get_bytes("runs/a")
+    proxy.up()
+
+
+def test_deletes_are_tried_again_like_everything_else(store, proxy):
+    ours = through(store, proxy, attempts=3)
+    faults = iter([Fault(status=503), Fault(reset="after")])
+    ours.put_bytes("runs/a", b"content")
+    proxy.rule = lambda request: next(faults, None)
+    ours.delete(["runs/a"])
+    assert not store.exists("runs/a")
+
+
+def test_a_refusal_names_what_the_store_said(store, proxy):
+    proxy.rule = lambda request: Fault(status=503, code="SlowDown")
+    with pytest.raises(Unavailable, match="SlowDown") as caught:
+        through(store, proxy, attempts=2).put_bytes("runs/a", b"content")
+    assert (caught.value.reason, caught.value.resource) == ("STORE_ERROR", "runs/a")
+
+
+def test_a_store_without_room_says_so(store, proxy):
+    proxy.rule = lambda request: Fault(status=507, code="XMinioStorageFull")
+    with pytest.raises(Unavailable, match="no room") as caught:
+        through(store, proxy).put_bytes("runs/a", b"content")
+    assert (caught.value.reason, caught.value.resource) == ("STORE_FULL", "runs/a")
+
+
+def test_an_object_that_cannot_be_parsed_is_read_once_more(store, proxy):
+    ours = through(store, proxy)
+    ours.put_bytes("runs/a", b"0000")
+
+    def parse(data):
+        if data != b"0000":
+            raise DataLoss("damaged")
+        return "right"
+
+    faults = iter([Fault(flip=True)])
+    proxy.rule = lambda request: next(faults, None)
+    assert ours.get_parsed("runs/a", parse) == "right"
+    proxy.rule = lambda request: Fault(flip=True)
+    with pytest.raises(DataLoss):
+        ours.get_parsed("runs/a", parse)
+
+
+def test_a_list_that_cannot_be_read_is_asked_for_again(store, proxy):
+    ours = through(store, proxy, attempts=40)
+    keys = [f"runs/{number}" for number in range(5)]
+    for key in keys:
+        ours.put_bytes(key, b"x")
+    answers = []
+
+    def rule(request):
+        answers.append(request)
+        return Fault(flip=True) if len(answers) % 2 else None
+
+    proxy.rule = rule
+    for _ in range(20):
+        assert len(list(ours.list("runs/"))) <= 5
+    assert len(answers) > 20, "some could not be read"
