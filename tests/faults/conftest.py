@@ -40,7 +40,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
     folder = tmp_path_factory.mktemp("furnished")
     clips = folder / "clips"
     clips.mkdir()
-    write_clip(folder / "c.mp4", phase=20, frames=FRAMES + 1)
+    write_clip(folder / "c.mp4", phase=20, frames=2 * FRAMES)
     paths = [write_clip(clips / "a.mp4", phase=0), write_clip(clips / "b.mp4", phase=40), folder / "c.mp4"]
     house = House(folder)
     extractor = extractor_of(house)

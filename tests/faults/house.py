@@ -30,7 +30,7 @@ from tests.faults.proxy import Proxy
 ROOT = Path(__file__).parents[2]
 FRAMES = 10
 PART_FRAMES = 3
-ITERATIONS = 12
+ITERATIONS = 24
 CREDENTIALS = ("tester", "a secret of the tests")
 
 TINY = (
@@ -148,7 +148,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
             )
 
-    def wait(self, seconds: float = 240.0) -> int:
+    def wait(self, seconds: float = 900.0) -> int:
         assert self._process is not None
         return self._process.wait(seconds)
 
@@ -190,7 +190,7 @@ class Service(Process):
         options += [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
         channel = grpc.insecure_channel(self.address, options=options)
         try:
-            grpc.channel_ready_future(channel).result(120)
+            grpc.channel_ready_future(channel).result(300)
         except grpc.FutureTimeoutError:
             raise AssertionError(f"{self.name} does not answer:\n{self.tail()}") from None
         return channel

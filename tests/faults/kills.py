@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from tests.faults.house import House, content, half_visible, masked
 from tests.faults.proxy import Fault, Request
@@ -96,30 +97,42 @@ class Tally:
 
 
 class _Trigger:
-    """A rule that kills the victim at a point, once."""
+    """A rule that kills the victim at the first of some points that comes; once, or at each of them.
 
-    def __init__(self, victim: Victim, point: Point) -> None:
-        self._victim, self._point = victim, point
-        self._seen = 0
+    Args:
+        victim: Who dies.
+        points: Where. In a chain a point is met by the next write of its kind, whichever turn that is.
+        chain: Kill again at the points that are left.
+    """
+
+    def __init__(self, victim: Victim, points: Sequence[Point], *, chain: bool = False) -> None:
+        self._victim, self.left, self._chain = victim, list(points), chain
+        self._seen: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        self.fired = False
+        self.fired: list[Point] = []
 
     def __call__(self, request: Request) -> Fault | None:
-        point = self._point
-        if not request.writes or (request.kind, masked(request.key)) != (point.kind, point.key):
+        if not request.writes:
             return None
+        place = (request.kind, masked(request.key))
         with self._lock:
-            hit = self._seen == point.turn and not self.fired
-            self._seen += 1
-            self.fired = self.fired or hit
-        if not hit:
-            return None
+            point = next((point for point in self.left if self._meets(point, place)), None)
+            self._seen[place] += 1
+            if point is None:
+                return None
+            self.left.remove(point)
+            self.fired.append(point)
 
         def fire() -> bool:
             self._victim.kill()
             return self._victim.owns(request)
 
         return Fault(before=fire) if point.moment == "before" else Fault(after=fire)
+
+    def _meets(self, point: Point, place: tuple[str, str]) -> bool:
+        if (point.kind, point.key) != place:
+            return False
+        return self._chain or (self._seen[place] == point.turn and not self.fired)
 
 
 def unbroken(victim: Victim) -> tuple[list[Request], dict[str, str]]:
@@ -133,57 +146,82 @@ def unbroken(victim: Victim) -> tuple[list[Request], dict[str, str]]:
 
 def kill_at(victim: Victim, point: Point, expected: dict[str, str], tally: Tally) -> None:
     """Kill at a point, look, ask again, and compare with the unbroken run."""
+    kill_again_and_again(victim, [point], expected, tally, chain=False)
+
+
+def kill_again_and_again(
+    victim: Victim, points: Sequence[Point], expected: dict[str, str], tally: Tally, *, chain: bool = True
+) -> None:
+    """Kill one piece of work at every point that comes, asking again after each, and compare with the unbroken run."""
     house = victim.house
-    victim.begin(point)
+    victim.begin(points[0] if not chain else None)
     house.clear()
-    trigger = _Trigger(victim, point)
+    trigger = _Trigger(victim, points, chain=chain)
     house.proxy.rule = trigger
+    complaints: list[str] = []
     ended = victim.ask()
-    house.proxy.rule = None
-    if not trigger.fired:
-        tally.missed.append(str(point))
-        return
-    tally.kills += 1
-    where = f"{victim.name} killed {point}"
-    complaints = [f"{where}: {complaint}" for complaint in half_visible(house.store)]
-    made = content(house.store)
-    complaints += [f"{where}: {prefix} has other content" for prefix in made if made[prefix] != expected.get(prefix)]
-    if not ended:
+    while not ended:
+        where = f"{victim.name} killed {trigger.fired[-1]}"
+        complaints += [f"{where}: {complaint}" for complaint in _wrong(victim, expected)]
         victim.killed()
         before = set(house.store.list(""))
         house.proxy.forget()
-        if not victim.ask():
-            complaints.append(f"{where}: it ended early again")
+        ended = victim.ask()
         redone = victim.redone(before, house.proxy.written())
         if redone > 1:
             complaints.append(f"{where}: {redone} parts or intervals were done again")
-    complaints += [f"{where}, asked again: {complaint}" for complaint in half_visible(house.store)]
+    house.proxy.rule = None
+    complaints += [f"{victim.name}, in the end: {complaint}" for complaint in _wrong(victim, expected)]
     found = victim.made()
-    if found == expected:
-        tally.equal += 1
-    else:
-        names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        complaints.append(f"{where}: what was made differs from the unbroken run's: {', '.join(names)}")
+    names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    complaints += [f"{victim.name}, in the end: {name} differs from the unbroken run's" for name in names]
+    tally.kills += len(trigger.fired)
+    tally.equal += 0 if complaints else len(trigger.fired)
+    tally.missed += map(str, trigger.left)
     tally.complaints += complaints
 
 
+def _wrong(victim: Victim, expected: dict[str, str]) -> list[str]:
+    """What readers of the bucket would see now and should not."""
+    made = content(victim.house.store)
+    other = [f"{prefix} is visible with other content" for prefix in made if made[prefix] != expected.get(prefix)]
+    return half_visible(victim.house.store) + other
+
+
 def run_matrix(
-    victims: Sequence[Victim], tally: Tally, choose: Callable[[list[Point]], list[Point]] = list
-) -> tuple[list[Request], dict[str, str]]:
-    """Kill at all chosen points of the first victim's unbroken run; the victims, all alike, share the points."""
+    victims: Sequence[Victim], tally: Tally, choose: Callable[[list[Point]], list[Point]] = list, *, chain: bool = False
+) -> None:
+    """Kill at all chosen points of the first victim's unbroken run; the victims, all alike, share the points.
+
+    Args:
+        victims: Alike, each with a house of its own; they work side by side.
+        tally: What became of the kills.
+        choose: Which of all points.
+        chain: Every victim has all its points in one piece of work, being asked again after each kill. Otherwise every
+            point has a piece of work of its own.
+    """
     with ThreadPoolExecutor(len(victims)) as pool:
         (written, expected), *others = pool.map(unbroken, victims)
         assert all(made == expected for _, made in others), "two unbroken runs differ"
+        chosen = choose(victims[0].points(written))
+        if chain:
+            shares = [chosen[number :: len(victims)] for number in range(len(victims))]
+            list(
+                pool.map(
+                    lambda job: kill_again_and_again(job[0], job[1], expected, tally), zip(victims, shares, strict=True)
+                )
+            )
+            return
         points: SimpleQueue[Point] = SimpleQueue()
-        for point in choose(victims[0].points(written)):
+        for point in chosen:
             points.put(point)
 
         def work(victim: Victim) -> None:
-            while not points.empty():
-                kill_at(victim, points.get(), expected, tally)
+            with suppress(Empty):
+                while True:
+                    kill_at(victim, points.get_nowait(), expected, tally)
 
         list(pool.map(work, victims))
-    return written, expected
 
 
 def sample(count: int, seed: int) -> Callable[[list[Point]], list[Point]]:

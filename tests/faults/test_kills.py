@@ -29,33 +29,40 @@ def tallies(request, whole, summarize):
 def matrix(whole, tallies):
     """Runs the matrix with victims made by a function, all of it or a sample, and asserts that nothing is wrong."""
 
-    def run(make, few: int, lanes: int = LANES) -> None:
+    def run(make, few: int, *, chain: bool = False) -> None:
         with ExitStack() as stack:
-            victims = [make() for _ in range(lanes if whole else 1)]
+            victims = [make() for _ in range(LANES if whole else 1)]
             for victim in victims:
                 stack.callback(victim.close)
             tally = Tally()
-            run_matrix(victims, tally, list if whole else sample(few, seed=few))
+            run_matrix(victims, tally, list if whole else sample(few, seed=few), chain=chain)
         total = tallies.setdefault(victims[0].name, Tally())
         total.kills += tally.kills
         total.equal += tally.equal
         total.complaints += tally.complaints
         assert tally.complaints == []
-        assert tally.missed == []
         assert tally.equal == tally.kills > 0
+        # Writes that depend on the clock may come less often when one is killed again and again.
+        assert len(tally.missed) <= (tally.kills // 3 if chain else 0), tally.missed
 
     return run
 
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 
-def test_an_extractor_killed_at_any_write_goes_on(matrix, new_house, furnished):
-    matrix(lambda: Extractor(new_house(), furnished.inputs["source_c"]), few=2)
+@pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])
+def test_an_extractor_killed_at_any_write_goes_on(matrix, new_house, furnished, whole, chain):
+    if chain and not whole:
+        pytest.skip("part of make crash-test")
+    matrix(lambda: Extractor(new_house(), furnished.inputs["source_c"]), few=2, chain=chain)
 
 
-def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_house, furnished):
-    matrix(lambda: Converter(new_house(), furnished.inputs), few=2)
+@pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])
+def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_house, furnished, whole, chain):
+    if chain and not whole:
+        pytest.skip("part of make crash-test")
+    matrix(lambda: Converter(new_house(), furnished.inputs), few=2, chain=chain)
 
 
 def test_a_converter_killed_at_any_write_of_a_real_goes_on(matrix, new_house, furnished, whole):
@@ -74,12 +81,12 @@ def _worker(house, inputs):
     return Worker(house, uri)
 
 
-def test_a_worker_killed_at_any_write_goes_on_from_its_newest_checkpoint(matrix, new_house, furnished):
-    matrix(lambda: _worker(new_house(), furnished.inputs), few=2)
+def test_a_worker_killed_again_and_again_goes_on_from_its_newest_checkpoint(matrix, new_house, furnished):
+    matrix(lambda: _worker(new_house(), furnished.inputs), few=2, chain=True)
 
 
-def test_a_run_killed_at_any_write_goes_on_when_the_same_command_is_given(matrix, new_house, furnished):
-    matrix(lambda: Orchestrator(new_house(empty=True), furnished.clips), few=1)
+def test_a_run_killed_again_and_again_goes_on_when_the_same_command_is_given(matrix, new_house, furnished):
+    matrix(lambda: Orchestrator(new_house(empty=True), furnished.clips), few=2, chain=True)
 
 
 def _store(house, inputs):
@@ -88,5 +95,5 @@ def _store(house, inputs):
     return StoreItself(house, inputs, uri)
 
 
-def test_a_store_killed_at_any_write_holds_nobody_up_once_it_is_back(matrix, new_house, furnished):
-    matrix(lambda: _store(new_house(), furnished.inputs), few=1)
+def test_a_store_killed_again_and_again_holds_nobody_up_once_it_is_back(matrix, new_house, furnished):
+    matrix(lambda: _store(new_house(), furnished.inputs), few=2, chain=True)
