@@ -12,7 +12,8 @@ import pytest
 
 from facefoundry.dataset import sources
 from facefoundry.dataset.plan import Clip
-from tests.faults.house import FRAMES, House, client_of, extractor_of, tiny_recipe, write_clip
+from tests.faults.house import FRAMES, House, client_of, content, extractor_of, tiny_recipe, write_clip
+from tests.faults.proxy import Request
 from tests.faults.victims import Worker, put_training
 
 WHOLE = bool(os.environ.get("FACEFOUNDRY_CRASH_TEST"))
@@ -23,11 +24,23 @@ _summaries = pytest.StashKey[list[str]]()
 
 @dataclass(frozen=True)
 class Furnished:
-    """A store's folder with sources a, b and c, extractions of a and b, and a model of them; URIs by name."""
+    """A store's folder with sources a, b and c, extractions of a and b, and a model of them.
+
+    Attributes:
+        folder: Where it is.
+        inputs: URIs by name.
+        clips: Folder of the clips a and b.
+        training: URI of the training's request.
+        written: What the training wrote, undisturbed.
+        content: What is committed.
+    """
 
     folder: Path
     inputs: dict[str, str]
     clips: Path
+    training: str
+    written: list[Request]
+    content: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +67,15 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
             for name in "ab":
                 extraction = client.extract(inputs[f"source_{name}"], name, tiny_recipe())
                 inputs[f"extraction_{name}"] = extraction.uri
-        worker = Worker(house, put_training(house, inputs))
+        house.proxy.forget()
+        training = put_training(house, inputs)
+        worker = Worker(house, training)
         assert worker.ask()
         inputs["model"] = house.store.uri(worker.request.model_prefix)
+        return Furnished(folder, inputs, clips, training, house.proxy.written(), content(house.store))
     finally:
         extractor.kill()
         house.close()
-    return Furnished(folder, inputs, clips)
 
 
 @pytest.fixture
@@ -68,10 +83,12 @@ def new_house(furnished: Furnished, tmp_path: Path) -> Iterator[Callable[..., Ho
     """Makes houses furnished alike, or empty ones; all are closed in the end."""
     made: list[House] = []
 
-    def make(empty: bool = False) -> House:
+    def make(empty: bool = False, without: str = "nothing/") -> House:
         folder = tmp_path / f"house-{len(made)}"
         folder.mkdir()
         made.append(House(folder, None if empty else furnished.folder))
+        store = made[-1].store
+        store.delete([key for key in store.list("") if key.startswith(without)])
         made[-1].keep()
         return made[-1]
 
