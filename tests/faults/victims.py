@@ -254,7 +254,7 @@ class Orchestrator(Victim):
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
         """Committed prefixes that were made again."""
-        done = {key for key in before if key.endswith("/manifest.json")}
+        done = {key for key in before if key.endswith("/manifest.json") and "/attempts/" not in key}
         return sum(2 for request in again if request.key in done)
 
     def close(self) -> None:
