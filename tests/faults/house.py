@@ -77,8 +77,8 @@ class House:
         proxy: What the processes know as the store.
     """
 
-    def __init__(self, folder: Path, furnished: Path | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, furnished: Path | None = None, scratch: Path | None = None) -> None:
+        self.folder, self.scratch = folder, scratch or folder / "scratch"
         if furnished is not None:
             shutil.copytree(furnished / "store" / "data", folder / "store" / "data")
         self.weed = ObjectStore(folder / "store", credentials=CREDENTIALS)
@@ -118,7 +118,7 @@ class House:
             "FACEFOUNDRY_STORE_ACCESS_KEY": settings.access_key.get_secret_value(),
             "FACEFOUNDRY_STORE_SECRET_KEY": settings.secret_key.get_secret_value(),
             "FACEFOUNDRY_STORE_BUCKET": settings.bucket,
-            "FACEFOUNDRY_SCRATCH_DIR": str(self.folder / "scratch"),
+            "FACEFOUNDRY_SCRATCH_DIR": str(self.scratch),
             "TF_CPP_MIN_LOG_LEVEL": "3",
             **more,
         }
