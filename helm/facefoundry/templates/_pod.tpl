@@ -1,0 +1,172 @@
+{{- /* The one pod: what every pod of the chart has in common. */ -}}
+
+{{- define "facefoundry.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "facefoundry.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- /* Places on nodes: a block of values. */ -}}
+{{- define "facefoundry.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "facefoundry.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if .Values.tls.existingSecret }}
+- {name: tls, mountPath: /etc/facefoundry/tls, readOnly: true}
+{{- end }}
+{{- if .Values.store.caConfigMap }}
+- {name: store-ca, mountPath: /etc/facefoundry/store-ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- /* Volumes: `root`, `scratch`. */ -}}
+{{- define "facefoundry.volumes" -}}
+- name: tmp
+  emptyDir: {sizeLimit: {{ .scratch }}}
+{{- with .root.Values.tls.existingSecret }}
+- name: tls
+  secret: {secretName: {{ . }}, defaultMode: 288}
+{{- end }}
+{{- with .root.Values.store.caConfigMap }}
+- name: store-ca
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- end -}}
+
+{{- /* A service's pod: `root`, `name`. */ -}}
+{{- define "facefoundry.servicePod" -}}
+{{- $root := .root -}}
+{{- $block := get $root.Values .name -}}
+{{- $settings := $block.settings -}}
+{{- $isTrainer := eq .name "trainer" -}}
+{{- $slots := $settings.slots | default (include "facefoundry.cores" (($block.resources).requests).cpu) | int64 -}}
+{{- $drain := $settings.drainSeconds | default 25 -}}
+metadata:
+  labels:
+    {{- include "facefoundry.labels" . | nindent 4 }}
+  annotations:
+    kubectl.kubernetes.io/default-container: {{ .name }}
+    {{- if $isTrainer }}
+    checksum/training-job: {{ include "facefoundry.trainingJob" $root | sha256sum }}
+    {{- end }}
+    {{- with $block.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "facefoundry.fullname" $root }}-{{ .name }}
+  automountServiceAccountToken: {{ $isTrainer }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ add (ceil $drain) 10 }}
+  {{- include "facefoundry.pullSecrets" $root | nindent 2 }}
+  {{- include "facefoundry.placement" $block | nindent 2 }}
+  {{- with $block.topologyKeys }}
+  topologySpreadConstraints:
+    {{- range . }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "facefoundry.selector" $ | nindent 10 }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    {{- include "facefoundry.podSecurity" . | nindent 4 }}
+  containers:
+    - name: {{ .name }}
+      image: {{ include "facefoundry.image" (dict "root" $root "name" .name "digest" $block.digest) }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      ports:
+        - {name: grpc, containerPort: 50051}
+        - {name: health, containerPort: 8081}
+        - {name: metrics, containerPort: 9090}
+      env:
+        - {name: FACEFOUNDRY_LISTEN, value: "0.0.0.0:50051"}
+        - {name: FACEFOUNDRY_HEALTH_LISTEN, value: "0.0.0.0:8081"}
+        - {name: FACEFOUNDRY_METRICS_LISTEN, value: "0.0.0.0:9090"}
+        - {name: FACEFOUNDRY_SCRATCH_DIR, value: /tmp}
+        {{- if $root.Values.tls.existingSecret }}
+        - {name: FACEFOUNDRY_TLS_CERT_FILE, value: /etc/facefoundry/tls/tls.crt}
+        - {name: FACEFOUNDRY_TLS_KEY_FILE, value: /etc/facefoundry/tls/tls.key}
+        {{- if $root.Values.tls.mutual }}
+        - {name: FACEFOUNDRY_TLS_CLIENT_CA_FILE, value: /etc/facefoundry/tls/ca.crt}
+        {{- end }}
+        {{- end }}
+        {{- if $isTrainer }}
+        - {name: FACEFOUNDRY_BACKEND, value: kubernetes}
+        - {name: FACEFOUNDRY_JOB_TEMPLATE, value: /etc/facefoundry/job/training-job.yaml}
+        - {name: FACEFOUNDRY_JOBS_NAMESPACE, value: {{ include "facefoundry.jobsNamespace" $root | quote }}}
+        - {name: FACEFOUNDRY_GPU_RESOURCE, value: {{ $root.Values.worker.gpu.resource | quote }}}
+        - {name: FACEFOUNDRY_GPUS, value: {{ $root.Values.worker.gpu.count | quote }}}
+        {{- else }}
+        {{- if not $settings.slots }}
+        - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}
+        {{- end }}
+        {{- with (($block.resources).limits).memory }}
+        {{- if not $settings.childMemoryBytes }}
+        - {name: FACEFOUNDRY_CHILD_MEMORY_BYTES, value: {{ include "facefoundry.childBytes" (dict "name" $.name "memory" . "slots" $slots) | quote }}}
+        {{- end }}
+        {{- end }}
+        {{- end }}
+        {{- include "facefoundry.storeEnv" (dict "root" $root "secret" $block.storeSecret) | nindent 8 }}
+        {{- include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_" "settings" $settings) | nindent 8 }}
+      startupProbe:
+        grpc: {port: 8081}
+        periodSeconds: 2
+        failureThreshold: 90
+      readinessProbe:
+        grpc: {port: 8081}
+        periodSeconds: 5
+        timeoutSeconds: 5
+      livenessProbe:
+        grpc: {port: 8081}
+        periodSeconds: 20
+        timeoutSeconds: 10
+        failureThreshold: 6
+      {{- with $block.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        {{- include "facefoundry.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        {{- include "facefoundry.mounts" $root | nindent 8 }}
+        {{- if $isTrainer }}
+        - {name: job, mountPath: /etc/facefoundry/job, readOnly: true}
+        {{- end }}
+  volumes:
+    {{- include "facefoundry.volumes" (dict "root" $root "scratch" $block.scratch) | nindent 4 }}
+    {{- if $isTrainer }}
+    - name: job
+      configMap: {name: {{ include "facefoundry.fullname" $root }}-training-job}
+    {{- end }}
+{{- end -}}
+
+{{- /* A media child's share of the pod's memory, so that a hostile clip ends its child and not the pod. */ -}}
+{{- define "facefoundry.childBytes" -}}
+{{- $share := div (sub (include "facefoundry.bytes" .memory | int64) 536870912) .slots -}}
+{{- if lt $share 67108864 -}}
+{{- fail (printf "%s.resources.limits.memory is %v: after 512Mi for the server, less than 64Mi is left for each of its %d slots. Raise it, or lower %s.settings.slots or %s.resources.requests.cpu." .name .memory .slots .name .name) -}}
+{{- end -}}
+{{- $share -}}
+{{- end -}}
