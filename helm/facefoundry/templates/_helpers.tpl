@@ -87,8 +87,7 @@ imagePullSecrets:
 {{- define "facefoundry.settings" -}}
 {{- $prefix := .prefix -}}
 {{- range $name, $value := .settings }}
-- name: {{ $prefix }}{{ snakecase $name | upper }}
-  value: {{ include "facefoundry.text" $value | quote }}
+- {name: {{ $prefix }}{{ snakecase $name | upper }}, value: {{ include "facefoundry.text" $value | quote }}}
 {{- end }}
 {{- end -}}
 

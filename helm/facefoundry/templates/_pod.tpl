@@ -63,7 +63,7 @@ priorityClassName: {{ . }}
 {{- $drain := $settings.drainSeconds | default 25 -}}
 metadata:
   labels:
-    {{- include "facefoundry.labels" . | nindent 4 }}
+    {{- include "facefoundry.selector" . | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: {{ .name }}
     {{- if $isTrainer }}
@@ -77,8 +77,8 @@ spec:
   automountServiceAccountToken: {{ $isTrainer }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ add (ceil $drain) 10 }}
-  {{- include "facefoundry.pullSecrets" $root | nindent 2 }}
-  {{- include "facefoundry.placement" $block | nindent 2 }}
+  {{- with include "facefoundry.pullSecrets" $root | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "facefoundry.placement" $block | trim }}{{ . | nindent 2 }}{{ end }}
   {{- with $block.topologyKeys }}
   topologySpreadConstraints:
     {{- range . }}
@@ -129,7 +129,7 @@ spec:
         {{- end }}
         {{- end }}
         {{- include "facefoundry.storeEnv" (dict "root" $root "secret" $block.storeSecret) | nindent 8 }}
-        {{- include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_" "settings" $settings) | nindent 8 }}
+        {{- with include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_" "settings" $settings) | trim }}{{ . | nindent 8 }}{{ end }}
       startupProbe:
         grpc: {port: 8081}
         periodSeconds: 2

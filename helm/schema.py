@@ -1,0 +1,66 @@
+"""Prints helm/facefoundry/values.schema.json from helm/schema.yaml and the settings classes: `python -m helm.schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facefoundry.settings import Settings, StoreSettings
+from services.converter.settings import ConverterSettings
+from services.extractor.settings import ExtractorSettings
+from services.trainer.settings import TrainerSettings, WorkerSettings
+
+__all__ = ["CLASSES", "OWNED", "camel_case", "schema"]
+
+# Settings by the name that schema.yaml calls them by.
+CLASSES: dict[str, type[Settings]] = {
+    "store": StoreSettings,
+    "extractor": ExtractorSettings,
+    "trainer": TrainerSettings,
+    "converter": ConverterSettings,
+    "worker": WorkerSettings,
+}
+# What the templates set themselves, from other values.
+OWNED = {
+    "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"},
+    "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
+    | {"scratch_dir", "extractor_weights_dir"}
+    | {"backend", "job_template", "jobs_namespace", "gpu_resource", "gpus"}
+    | {"local_workers", "local_status_seconds", "local_checkpoint_seconds", "restarts", "restart_seconds"}
+    | {"grace_seconds"},
+    "worker": {"id", "termination_log", "parent", "scratch_dir"},
+}
+_KEPT = ("type", "description", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+def camel_case(name: str) -> str:
+    """`max_message_bytes` as `maxMessageBytes`, the form of the chart's values."""
+    first, *others = name.split("_")
+    return first + "".join(part.capitalize() for part in others)
+
+
+def schema() -> dict[str, Any]:
+    """The whole schema, as JSON values."""
+    made: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text(encoding="utf-8"))
+    for name, definition in made["$defs"].items():
+        if "settings" in definition:
+            made["$defs"][name] = _settings(definition["settings"])
+    return made
+
+
+def _settings(name: str) -> dict[str, Any]:
+    owned = OWNED.get(name, OWNED["service"])
+    fields = CLASSES[name].model_json_schema()["properties"]
+    properties = {
+        camel_case(field): {key: facts[key] for key in _KEPT if key in facts}
+        for field, facts in fields.items()
+        if field not in owned
+    }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))
