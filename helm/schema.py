@@ -45,9 +45,17 @@ def camel_case(name: str) -> str:
 def schema() -> dict[str, Any]:
     """The whole schema, as JSON values."""
     made: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text(encoding="utf-8"))
-    for name, definition in made["$defs"].items():
+    definitions = made["$defs"]
+    for name, definition in definitions.items():
         if "settings" in definition:
-            made["$defs"][name] = _settings(definition["settings"])
+            definitions[name] = _settings(definition["settings"])
+    for block in made["properties"].values():
+        while "extends" in block:
+            base = definitions[block.pop("extends")]
+            block |= {key: value for key, value in base.items() if key not in block}
+            block["properties"] = base["properties"] | block["properties"]
+    for name in ("pod", "service"):
+        del definitions[name]
     return made
 
 
