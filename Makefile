@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz crash-test lint format generate lock images base-image objectstore-image helm chart clean
+.PHONY: help setup demo test fuzz crash-test lint format generate lock images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine
 	    --recipe preview -it 2000 --convert_images --keep_temp_directories
 	@echo "==> Done. Open out/demo/report.html"
 
-test: $(SET_UP) $(TORCH)  ## Run the tests
+test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
@@ -59,6 +59,8 @@ lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) $(VENV)/generated/$(STUBS) \
 	    && diff docs/settings.md $(VENV)/generated/docs/settings.md \
 	    && diff docs/recipes.md $(VENV)/generated/docs/recipes.md \
+	    && diff helm/facefoundry/values.schema.json $(VENV)/generated/helm/facefoundry/values.schema.json \
+	    && { [ ! -e $(VENV)/generated/k8s/facefoundry.yaml ] || diff k8s/facefoundry.yaml $(VENV)/generated/k8s/facefoundry.yaml; } \
 	    || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
 
 format: $(SET_UP)  ## Format the code
@@ -66,12 +68,15 @@ format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff format
 
 OUT ?= .
-generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md and docs/recipes.md again
-	@mkdir -p $(OUT)/docs
+generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md, docs/recipes.md, the chart's schema and k8s/facefoundry.yaml again
+	@mkdir -p $(OUT)/docs $(OUT)/helm/facefoundry $(OUT)/k8s
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
+	@schema=$$($(BIN)/python -m helm.schema) && echo "$$schema" > $(OUT)/helm/facefoundry/values.schema.json
+	@if [ -x "$(HELM)" ]; then $(HELM) template facefoundry helm/facefoundry --namespace facefoundry --values k8s/values.yaml \
+	    --skip-tests > $(OUT)/k8s/facefoundry.yaml; else echo "helm is not here: k8s/facefoundry.yaml is left out." >&2; fi
 
 # Hashes are from the registry that uv is set up for; no address enters the files.
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
@@ -111,8 +116,29 @@ images:  ## Build the container images; IMAGES=trainer builds one (needs docker,
 	        --target $$image --tag $(REPOSITORY)/$$image:$(TAG) . || exit 1; \
 	done
 
+objectstore-image:  ## Build the development MinIO for the chart's minio.enabled (needs Go)
+	@engine="$(ENGINE)"; \
+	test -n "$$engine" || { echo "make objectstore-image needs docker, podman or buildah, and its daemon." >&2; exit 1; }; \
+	echo "==> Building MinIO from source: about 3 minutes the first time"; \
+	cd helm/objectstore-dev && CGO_ENABLED=0 go build -ldflags='-s -w' -o build/minio github.com/minio/minio && \
+	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi && \
+	"$$@" --tag $(REPOSITORY)/objectstore-dev:$(TAG) .
+
 base-image:  ## Make localhost/python:3.11 from Debian packages, where no registry can be reached (root, buildah)
 	@tests/cluster/base-image.sh
+
+# Programs that are built from source once and kept outside the tree.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/facefoundry/bin
+HELM ?= $(or $(shell command -v helm 2>/dev/null),$(TOOLS)/helm)
+export HELM
+
+helm: $(HELM)  ## Build helm, if it is not here and Go is (the chart's tests are skipped without)
+
+$(TOOLS)/helm:
+	@if command -v go >/dev/null; then \
+	    echo "==> Building helm: about 3 minutes, once"; mkdir -p $(@D) && \
+	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' helm.sh/helm/v4/cmd/helm@v4.3.1; \
+	else echo "Neither helm nor Go is here: the chart's tests are skipped." >&2; fi
 
 clean:  ## Remove everything that was made here, the environment included
 	rm -rf $(VENV) out .facefoundry build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""Prints helm/facefoundry/values.schema.json from helm/schema.yaml and the settings classes: `python -m helm.schema`."""
+"""Prints the chart's values.schema.json from schema.yaml and the settings classes: `python -m helm.schema`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,16 @@ class Helm:
 
     def __init__(self, program: str) -> None:
         self._program = program
+        self._ended: dict[str, subprocess.CompletedProcess] = {}
 
     def template(self, *values: Path | Mapping[str, Any], options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-        """Render as release `ff` in the namespace `facefoundry`; each further value wins over the ones before."""
+        """Render as release `ff` in the namespace `facefoundry`, once for equal values; further values win."""
+        key = json.dumps([*map(str, values), options])
+        if key not in self._ended:
+            self._ended[key] = self._template(*values, options=options)
+        return self._ended[key]
+
+    def _template(self, *values: Path | Mapping[str, Any], options: tuple[str, ...]) -> subprocess.CompletedProcess:
         command = [self._program, "template", "ff", str(CHART), "--namespace", "facefoundry", *options]
         text = None
         for value in values:
@@ -49,7 +56,7 @@ class Helm:
         """The rendered objects."""
         ended = self.template(*values, options=options)
         assert ended.returncode == 0, ended.stderr
-        return [one for one in yaml.safe_load_all(ended.stdout) if one]
+        return [one for one in yaml.load_all(ended.stdout, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one]
 
     def refusal(self, *values: Path | Mapping[str, Any]) -> str:
         """What helm says of values that it must refuse."""
@@ -112,7 +119,16 @@ def unrestricted(name: str, pod: Object) -> list[str]:
         wrong.append("has no seccomp profile")
     if any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC")):
         wrong.append("uses the host's namespaces")
-    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+    allowed = {
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
     wrong += [f"mounts {volume}" for volume in pod.get("volumes", []) if not (set(volume) - {"name"}) <= allowed]
     for container in [*pod["containers"], *pod.get("initContainers", [])]:
         security = container.get("securityContext", {})
@@ -140,17 +156,3 @@ def training_job(objects: list[Object]) -> Object:
 def environment(container: Object) -> dict[str, Any]:
     """A container's variables: texts, or where they come from."""
     return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container["env"]}
-
-
-@pytest.fixture
-def closed() -> Callable[[], list[str]]:
-    """Paths of all objects of values.yaml that have keys of ours."""
-
-    def paths(node: Any, path: str = "") -> Iterator[str]:
-        if isinstance(node, dict) and (node or path.endswith("settings")):
-            yield path
-            for key, value in node.items():
-                yield from paths(value, f"{path}.{key}".strip("."))
-
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    return lambda: list(paths(values))

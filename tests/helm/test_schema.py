@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import jsonschema
@@ -75,7 +76,7 @@ def test_helm_itself_refuses_them_all_and_names_each(helm: Helm, depth):
     ],
 )
 def test_an_unknown_key_within_a_list_is_refused(path, value):
-    with pytest.raises(jsonschema.ValidationError, match="kee|podSelectors|labels|but"):
+    with pytest.raises(jsonschema.ValidationError, match=r"kee|podSelectors|labels|but"):
         CHECK.validate(_with(path[:-1], path[-1], value))
 
 
@@ -107,11 +108,13 @@ def test_every_value_has_a_comment():
     lines = (CHART / "values.yaml").read_text().splitlines()
     bare = [
         line
-        for above, line in zip(lines, lines[1:], strict=False)
+        for above, line in pairwise(lines)
         if re.match(r"\s*[A-Za-z]+:", line)
         and not above.lstrip().startswith("#")
         # The parts of a Kubernetes quantity map, and the switch right below its block's comment.
-        and not re.match(r"\s*(requests|limits|cpu|memory|grafana_dashboard|enabled|resource|persistence|gpu|policy):", line)
+        and not re.match(
+            r"\s*(requests|limits|cpu|memory|grafana_dashboard|enabled|resource|persistence|gpu|policy):", line
+        )
     ]
     assert not bare
 
@@ -144,7 +147,11 @@ def test_the_three_services_have_equal_blocks():
 def test_every_setting_arrives_in_its_process(helm: Helm, name, monkeypatch):
     kind: type[BaseSettings] = CLASSES[name]
     settings = {key: _other(facts) for key, facts in SCHEMA["$defs"][f"{name}Settings"]["properties"].items()}
-    block = {"store": STORE["store"] | {"settings": settings}} if name == "store" else STORE | {name: {"settings": settings}}
+    block = (
+        {"store": STORE["store"] | {"settings": settings}}
+        if name == "store"
+        else STORE | {name: {"settings": settings}}
+    )
     objects = helm.objects(block)
     if name == "worker":
         container = training_job(objects)["spec"]["template"]["spec"]["containers"][0]

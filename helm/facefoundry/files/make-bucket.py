@@ -1,3 +1,5 @@
+"""Makes the bucket; the chart runs it with the development store."""
+
 import sys
 import time
 

@@ -1,0 +1,55 @@
+"""What each account may do in the bucket: files/bucket/."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+
+import pytest
+
+from facefoundry.storage import keys
+
+from .conftest import CHART
+
+BUCKET = "arn:aws:s3:::facefoundry"
+FOLDER = CHART / "files/bucket"
+ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client")
+# Which classes each account reads, writes and deletes; everything else is refused.
+RIGHTS = {
+    "extractor": ({"sources", "conversions", "extractions"}, {"extractions"}, set()),
+    "trainer": ({"extractions", "trainings", "models"}, {"trainings"}, set()),
+    "worker": ({"extractions", "trainings", "models"}, {"trainings", "models"}, {"trainings"}),
+    "converter": ({"sources", "extractions", "models", "conversions"}, {"conversions"}, set()),
+    "client": (set(keys.CLASSES), {"sources", "models", "runs"}, set()),
+}
+
+
+def _allows(account: str, action: str, resource: str) -> bool:
+    policy = json.loads((FOLDER / f"{account}.json").read_text())
+    assert policy["Version"] == "2012-10-17"
+    return any(
+        statement["Effect"] == "Allow"
+        and action in statement["Action"]
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        for statement in policy["Statement"]
+    )
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_an_account_may_do_what_its_component_does_and_no_more(account):
+    for index, action in enumerate(("s3:GetObject", "s3:PutObject", "s3:DeleteObject")):
+        allowed = {kind for kind in keys.CLASSES if _allows(account, action, f"{BUCKET}/{kind}/abc/manifest.json")}
+        assert allowed == RIGHTS[account][index], action
+    assert _allows(account, "s3:ListBucket", BUCKET)
+    assert not any(_allows(account, action, f"{BUCKET}/elsewhere/x") for action in ("s3:GetObject", "s3:PutObject"))
+
+
+def test_there_is_a_policy_for_each_account_and_nothing_else():
+    assert {path.stem for path in FOLDER.glob("*.json")} == {*ACCOUNTS, "lifecycle"}
+
+
+def test_lifecycle_rules_end_only_what_can_be_made_again():
+    rules = json.loads((FOLDER / "lifecycle.json").read_text())["Rules"]
+    ended = {rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule}
+    assert ended == {"trainings/"}
+    assert any(rule.get("AbortIncompleteMultipartUpload") for rule in rules)

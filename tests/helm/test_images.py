@@ -1,0 +1,61 @@
+"""What the Dockerfile and the locks promise each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from .conftest import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+TARGETS = ("cli", "trainer", "extractor", "worker", "converter")
+
+
+def test_every_image_is_a_target_and_runs_as_a_numeric_user():
+    parents = {name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
+    for target in TARGETS:
+        parent = parents[target]
+        assert parent == "runtime" or parents[parent] == "runtime", target
+    runtime = DOCKERFILE.partition("AS runtime")[2]
+    assert re.findall(r"^USER (.*)$", runtime, re.MULTILINE) == ["10001:10001"]
+    assert set(re.search(r"^IMAGES \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()) == set(
+        TARGETS
+    )
+
+
+def test_worker_and_converter_share_one_tensorflow_layer():
+    assert "FROM tensorflow AS worker" in DOCKERFILE
+    assert "FROM tensorflow AS converter" in DOCKERFILE
+
+
+def test_every_lock_has_hashes_and_installs_say_so():
+    for name in (*TARGETS, "worker-cuda", "dlib-models"):
+        lock = (ROOT / f"locks/{name}.txt").read_text()
+        pinned = re.findall(r"^\S+==\S+", lock, re.MULTILINE)
+        assert pinned
+        assert len(re.findall(r"^\S+==\S+ \\\n +--hash=sha256:", lock, re.MULTILINE)) == len(pinned), name
+        assert "://" not in lock
+    assert "install --require-hashes --no-deps" in DOCKERFILE
+
+
+def test_the_cuda_worker_differs_from_the_other_in_the_cuda_libraries_only():
+    def packages(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE))
+
+    cpu, cuda = packages("worker"), packages("worker-cuda")
+    assert cpu.pop("tensorflow-cpu") == cuda.pop("tensorflow")
+    assert all(name.startswith("nvidia-") for name in set(cuda) - set(cpu))
+    assert {name: cuda.get(name) for name in cpu} == cpu
+
+
+def test_the_trainer_runs_without_what_its_lock_leaves_out():
+    names = re.search(r"^NOT_IN_TRAINER = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    lock = (ROOT / "locks/trainer.txt").read_text()
+    assert not [name for name in names if f"\n{name}==" in lock]
+    modules = [{"markdown-it-py": "markdown_it"}.get(name, name) for name in names]
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({[*modules, 'kubernetes.aio']!r}))\n"
+        "import services.trainer.__main__, services.trainer.backends.kubernetes, services.trainer.backends.local"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, check=True)

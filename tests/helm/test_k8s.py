@@ -1,0 +1,161 @@
+"""k8s/: the rendered chart, and the examples for what stands beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from facefoundry.cli.main import cli
+from facefoundry.settings import StoreSettings
+from facefoundry.storage.store import Store
+
+from .conftest import CHART, ROOT, Helm, environment, invalid, named, pods, training_job, unrestricted
+
+EXAMPLES = ROOT / "k8s/examples"
+# Groups whose schemas do not come with Kubernetes; the tests below look at what matters in them.
+FOREIGN = {"kueue.x-k8s.io/v1beta2", "keda.sh/v1alpha1", "cert-manager.io/v1"}
+
+
+def _read(name: str) -> list[dict]:
+    return [one for one in yaml.safe_load_all((EXAMPLES / name).read_text()) if one]
+
+
+def _release(helm: Helm, **values) -> list[dict]:
+    """The chart as the examples expect it: release and namespace `facefoundry`."""
+    return helm.objects(
+        {
+            "fullnameOverride": "facefoundry",
+            "store": {"endpoint": "s3.example.org:443", "existingSecret": "facefoundry-store"},
+            **values,
+        }
+    )
+
+
+def test_the_rendered_chart_is_the_chart(helm: Helm):
+    command = [
+        "template",
+        "facefoundry",
+        str(CHART),
+        "--namespace",
+        "facefoundry",
+        "--values",
+        str(ROOT / "k8s/values.yaml"),
+        "--skip-tests",
+    ]
+    ended = helm.run(*command)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == (ROOT / "k8s/facefoundry.yaml").read_text(), "run `make generate`"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_example_is_valid(path: Path, helm: Helm):
+    if path.stem.endswith("-values"):
+        assert helm.objects(path)
+        return
+    objects = _read(path.name)
+    assert objects
+    assert [wrong for one in objects if one["apiVersion"] not in FOREIGN for wrong in invalid(one)] == []
+    assert [wrong for name, pod in pods(objects) for wrong in unrestricted(name, pod)] == []
+
+
+def test_every_example_is_listed():
+    page = (ROOT / "k8s/README.md").read_text()
+    assert all(f"(examples/{path.name})" in page for path in EXAMPLES.iterdir())
+
+
+def test_the_dataset_job_calls_the_services_of_the_chart_with_options_that_exist(helm: Helm):
+    objects = _release(helm)
+    (job,) = (one for one in _read("dataset-job.yaml") if one["kind"] == "Job")
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    variables = environment(container)
+    for service in ("extractor", "trainer", "converter"):
+        host, _, port = variables[f"FACEFOUNDRY_{service.upper()}_ADDRESS"].partition(":")
+        assert named(objects, "Service", host)["spec"]["ports"][0]["port"] == int(port)
+    assert container["image"].startswith("localhost/facefoundry/cli:")
+    assert container["args"][0] in cli.list_commands(None)
+    command = cli.get_command(None, container["args"][0])
+    options = {name for option in command.params for name in option.opts}
+    assert {argument.partition("=")[0] for argument in container["args"][1:]} <= options
+    (rule,) = (one for one in job["spec"]["podFailurePolicy"]["rules"] if one["action"] == "FailJob")
+    wrong_usage = CliRunner().invoke(cli, [container["args"][0], "--no-such-option"]).exit_code
+    assert rule["onExitCodes"]["values"] == [wrong_usage]
+
+
+def test_the_dataset_jobs_input_comes_from_the_bucket_and_is_fetched_once(
+    store: Store, store_settings: StoreSettings, tmp_path, monkeypatch
+):
+    (script,) = (one["data"]["fetch.py"] for one in _read("dataset-job.yaml") if one["kind"] == "ConfigMap")
+    store.put_bytes("runs/celebs/input/filelist.json", b'[["000", "001"]]')
+    store.put_bytes("runs/celebs/input/clips/000.mp4", b"0" * 1000)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
+        "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
+        "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
+        "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
+    }
+
+    def fetch() -> str:
+        command = [sys.executable, "-c", script, "celebs", str(tmp_path / "input")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    assert fetch().count("bytes") == 2
+    assert json.loads((tmp_path / "input/filelist.json").read_text()) == [["000", "001"]]
+    assert (tmp_path / "input/clips/000.mp4").stat().st_size == 1000
+    assert fetch() == ""
+
+
+def test_kueue_takes_spot_gpus_first_and_its_queue_is_the_jobs(helm: Helm):
+    objects = _read("kueue.yaml")
+    queue = named(objects, "ClusterQueue", "trainings")["spec"]
+    (group,) = queue["resourceGroups"]
+    assert [flavor["name"] for flavor in group["flavors"]] == ["gpu-spot", "gpu-on-demand"]
+    for flavor in group["flavors"]:
+        assert named(objects, "ResourceFlavor", flavor["name"])["spec"]["nodeLabels"]
+        assert [one["name"] for one in flavor["resources"]] == group["coveredResources"]
+    local = named(objects, "LocalQueue", "trainings")
+    job = training_job(_release(helm, worker={"queueName": local["metadata"]["name"]}))
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == local["metadata"]["name"]
+    assert local["spec"]["clusterQueue"] == "trainings"
+    assert queue["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": local["metadata"]["namespace"]}
+    resources = job["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert {*resources["requests"], *resources["limits"]} <= set(group["coveredResources"])
+
+
+def test_the_certificate_has_the_names_that_are_called(helm: Helm):
+    certificate = named(_read("cert-manager.yaml"), "Certificate", "facefoundry-tls")["spec"]
+    test = named(
+        _release(helm, tls={"existingSecret": certificate["secretName"], "mutual": True}), "Pod", "facefoundry-test"
+    )
+    addresses = [
+        value for name, value in environment(test["spec"]["containers"][0]).items() if name.endswith("_ADDRESS")
+    ]
+    assert len(addresses) == 3
+    assert {address.partition(":")[0] for address in addresses} <= set(certificate["dnsNames"])
+    assert {"server auth", "client auth"} <= set(certificate["usages"])
+
+
+def test_keda_scales_a_deployment_of_the_chart_on_slots(helm: Helm):
+    (scaled,) = _read("keda.yaml")
+    named(_release(helm), "Deployment", scaled["spec"]["scaleTargetRef"]["name"])
+    (trigger,) = scaled["spec"]["triggers"]
+    assert "facefoundry_slots_in_use" in trigger["metadata"]["query"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+    assert 0 < Fraction(trigger["metadata"]["threshold"]) < 1
+
+
+def test_time_slicing_offers_the_gpu_under_the_name_that_the_example_gives():
+    config = yaml.safe_load(_read("gpu-time-slicing.yaml")[0]["data"]["config.yaml"])["sharing"]["timeSlicing"]
+    assert config["renameByDefault"]
+    assert (
+        f"worker.gpu.resource={config['resources'][0]['name']}.shared"
+        in (EXAMPLES / "gpu-time-slicing.yaml").read_text()
+    )

@@ -1,0 +1,310 @@
+"""Each template: what it makes, and when it makes nothing."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from services.trainer.backends.kubernetes import template as job_template
+from services.trainer.handoff import ExitCode
+
+from .conftest import CHART, SCENARIOS, Helm, environment, invalid, named, pods, training_job, unrestricted
+
+BASE: dict[str, Any] = {"store": {"endpoint": "s3.example.org", "existingSecret": "facefoundry-store"}}
+MINIO: dict[str, Any] = {"minio": {"enabled": True}}
+EXTERNAL = {"monitoring.coreos.com/v1"}
+SERVICES = ("extractor", "trainer", "converter")
+
+
+def _and(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    made = copy.deepcopy(base)
+    node = made
+    *parents, last = path.split(".")
+    for part in parents:
+        node = node.setdefault(part, {})
+    node[last] = value
+    return made
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
+def test_a_scenario_renders_valid_restricted_objects(helm: Helm, scenario):
+    objects = helm.objects(scenario)
+    assert [wrong for one in objects if one["apiVersion"] not in EXTERNAL for wrong in invalid(one)] == []
+    job = training_job(objects)
+    assert invalid(job_template.training_job(job, "a-name", "s3://facefoundry/trainings/x/request.json")) == []
+    found = list(pods(objects))
+    assert {name for name, _ in found} >= {"training-job"}
+    assert len(found) >= 5
+    assert [wrong for name, pod in found for wrong in unrestricted(name, pod)] == []
+
+
+def test_the_schemas_find_what_is_wrong(helm: Helm):
+    deployment = named(helm.objects(BASE), "Deployment", "ff-facefoundry-extractor")
+    deployment["spec"]["template"]["spec"]["contaners"] = []
+    assert "contaners" in str(invalid(deployment))
+
+
+def test_names_are_unique_and_namespaces_are_said(helm: Helm):
+    objects = helm.objects(CHART / "ci/everything-values.yaml")
+    cluster_wide = {"Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    places = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects]
+    assert len(places) == len(set(places))
+    assert all(namespace for kind, namespace, _ in places if kind not in cluster_wide)
+
+
+def test_rendering_again_gives_the_same(helm: Helm):
+    assert helm.template(MINIO).stdout == helm.template(MINIO, options=("--debug",)).stdout
+
+
+TABLE = [
+    # kind, name, values with it, values without it
+    ("Deployment", "extractor", BASE, None),
+    ("Service", "converter", BASE, None),
+    ("ServiceAccount", "trainer", BASE, None),
+    ("ConfigMap", "training-job", BASE, None),
+    ("Role", "trainer", BASE, None),
+    ("RoleBinding", "trainer", BASE, None),
+    ("PodDisruptionBudget", "extractor", BASE, _and(BASE, "extractor.disruptionBudget", False)),
+    ("PodDisruptionBudget", "trainer", BASE, _and(BASE, "trainer.disruptionBudget", False)),
+    ("HorizontalPodAutoscaler", "extractor", _and(BASE, "extractor.autoscaling.enabled", True), BASE),
+    ("HorizontalPodAutoscaler", "converter", _and(BASE, "converter.autoscaling.enabled", True), BASE),
+    ("Namespace", "jobs", BASE, _and(BASE, "jobs.createNamespace", False)),
+    ("ResourceQuota", "jobs", _and(BASE, "jobs.quota", {"requests.nvidia.com/gpu": 4}), BASE),
+    ("ValidatingAdmissionPolicy", "trainer", BASE, _and(BASE, "jobs.policy.enabled", False)),
+    ("ValidatingAdmissionPolicyBinding", "trainer", BASE, _and(BASE, "jobs.policy.enabled", False)),
+    ("NetworkPolicy", "default", _and(BASE, "networkPolicy.enabled", True), BASE),
+    ("NetworkPolicy", "minio", _and(MINIO, "networkPolicy.enabled", True), _and(BASE, "networkPolicy.enabled", True)),
+    ("PodMonitor", "services", _and(BASE, "metrics.podMonitor.enabled", True), BASE),
+    ("PrometheusRule", "alerts", _and(BASE, "metrics.rules.enabled", True), BASE),
+    ("ConfigMap", "dashboard", _and(BASE, "metrics.dashboard.enabled", True), BASE),
+    ("StatefulSet", "minio", MINIO, BASE),
+    ("Secret", "minio", MINIO, BASE),
+    ("Service", "minio", MINIO, BASE),
+    ("Job", "bucket", MINIO, BASE),
+    ("Pod", "test", BASE, "--skip-tests"),
+]
+
+
+@pytest.mark.parametrize(
+    "kind, name, present, absent", TABLE, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_an_object_is_there_when_it_is_asked_for_and_only_then(helm: Helm, kind, name, present, absent):
+    def there(objects):
+        return [one for one in objects if one["kind"] == kind and one["metadata"]["name"].endswith(f"-{name}")]
+
+    assert there(helm.objects(present))
+    if isinstance(absent, str):
+        assert not there(helm.objects(present, options=(absent,)))
+    elif absent is not None:
+        assert not there(helm.objects(absent))
+
+
+def test_every_template_is_in_the_table(helm: Helm):
+    made = set()
+    for line in helm.template(CHART / "ci/everything-values.yaml").stdout.splitlines():
+        if line.startswith("# Source:"):
+            made.add(line.rpartition("templates/")[2])
+    for line in helm.template(MINIO).stdout.splitlines():
+        if line.startswith("# Source:"):
+            made.add(line.rpartition("templates/")[2])
+    folder = CHART / "templates"
+    assert made == {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
+
+
+def test_no_store_is_a_refusal_that_says_what_to_do(helm: Helm):
+    said = helm.refusal({})
+    assert "store.existingSecret" in said
+    assert "minio.enabled=true" in said
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"store": BASE["store"], **MINIO}, "choose the bundled"),
+        ({"store": {"existingSecret": "a"}}, "host and port"),
+        (_and(BASE, "jobs.namespace", "facefoundry"), "jobs.createNamespace=false"),
+        (_and(BASE, "worker.gpu.count", 2), "jobs.policy.maxGPUs"),
+        (
+            _and(BASE, "extractor.resources", {"limits": {"memory": "600Mi"}, "requests": {"cpu": 4}}),
+            "extractor.settings.slots",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(helm: Helm, values, words):
+    assert words in helm.refusal(values)
+
+
+@pytest.mark.parametrize(
+    "cpu, memory, slots, child",
+    [
+        ("2", "8Gi", "2", 4026531840),
+        ("200m", "2Gi", "1", 1610612736),
+        (3.5, "7G", "3", 2154376362),
+        ("8000m", "16Gi", "8", 2080374784),
+    ],
+)
+def test_slots_are_whole_cores_and_children_share_the_memory(helm: Helm, cpu, memory, slots, child):
+    values = _and(BASE, "converter.resources", {"requests": {"cpu": cpu}, "limits": {"memory": memory}})
+    pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
+    variables = environment(pod["containers"][0])
+    assert variables["FACEFOUNDRY_SLOTS"] == slots
+    assert int(variables["FACEFOUNDRY_CHILD_MEMORY_BYTES"]) == child
+
+
+def test_an_autoscaled_service_has_no_number_of_replicas(helm: Helm):
+    values = _and(BASE, "extractor.autoscaling.enabled", True)
+    assert "replicas" not in named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]
+    assert named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["replicas"] == 1
+    assert named(helm.objects(BASE), "Deployment", "ff-facefoundry-extractor")["spec"]["replicas"] == 1
+
+
+def test_a_pod_lives_longer_than_it_drains(helm: Helm):
+    values = _and(BASE, "converter.settings", {"drainSeconds": 90.5})
+    pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 101
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_probes_ask_the_plaintext_health_port(helm: Helm, service):
+    pod = named(helm.objects(BASE), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    port = int(environment(container)["FACEFOUNDRY_HEALTH_LISTEN"].rpartition(":")[2])
+    assert {container[probe]["grpc"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {port}
+    assert port in {one["containerPort"] for one in container["ports"]}
+
+
+def test_services_are_headless_and_meet_their_pods(helm: Helm):
+    for service in SERVICES:
+        one = named(helm.objects(BASE), "Service", f"ff-facefoundry-{service}")["spec"]
+        pod = named(helm.objects(BASE), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]
+        assert one["clusterIP"] == "None"
+        assert one["selector"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_tls_is_on_with_a_secret_and_mutual_on_demand(helm: Helm):
+    def variables(values):
+        pod = named(helm.objects(values), "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]
+        assert all(
+            mount["name"] in {volume["name"] for volume in pod["volumes"]}
+            for mount in pod["containers"][0]["volumeMounts"]
+        )
+        return environment(pod["containers"][0])
+
+    tls = _and(BASE, "tls.existingSecret", "certificate")
+    assert "FACEFOUNDRY_TLS_CERT_FILE" not in variables(BASE)
+    assert "FACEFOUNDRY_TLS_CERT_FILE" in variables(tls)
+    assert "FACEFOUNDRY_TLS_CLIENT_CA_FILE" not in variables(tls)
+    assert "FACEFOUNDRY_TLS_CLIENT_CA_FILE" in variables(_and(tls, "tls.mutual", True))
+
+
+def test_each_component_uses_its_own_account(helm: Helm):
+    objects = helm.objects(CHART / "ci/external-store-values.yaml")
+    found = {}
+    for name, pod in pods(objects):
+        variables = environment(pod["containers"][0])
+        if "FACEFOUNDRY_STORE_ACCESS_KEY" in variables:
+            found[name.removeprefix("ff-facefoundry-")] = variables["FACEFOUNDRY_STORE_ACCESS_KEY"]["secretKeyRef"][
+                "name"
+            ]
+    assert found == {
+        "extractor": "extractor-store",
+        "trainer": "trainer-store",
+        "converter": "converter-store",
+        "training-job": "worker-store",
+    }
+
+
+def test_the_trainer_alone_has_a_token_and_may_only_make_jobs(helm: Helm):
+    objects = helm.objects(BASE)
+    mounted = {name for name, pod in pods(objects) if pod.get("automountServiceAccountToken")}
+    assert mounted == {"ff-facefoundry-trainer"}
+    (role,) = (one for one in objects if one["kind"] == "Role")
+    assert role["metadata"]["namespace"] == "ff-facefoundry-jobs"
+    rights = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    assert rights == {("jobs", verb) for verb in ("create", "get", "list", "watch", "delete")} | {
+        (resource, verb) for resource in ("pods", "events") for verb in ("get", "list", "watch")
+    }
+    assert not [one for one in objects if one["kind"] in ("ClusterRole", "ClusterRoleBinding")]
+
+
+def test_uninstalling_keeps_what_running_jobs_need(helm: Helm):
+    kept = {
+        (one["kind"], one["metadata"]["name"])
+        for one in helm.objects(MINIO)
+        if one["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert kept == {
+        ("Namespace", "ff-facefoundry-jobs"),
+        ("ServiceAccount", "ff-facefoundry-worker"),
+        ("Secret", "ff-facefoundry-minio"),
+    }
+
+
+def test_the_job_is_the_file_with_the_values_of_the_installation(helm: Helm):
+    shipped = yaml.safe_load((CHART / "files/training-job.yaml").read_text())
+    job = training_job(helm.objects(_and(BASE, "worker.queueName", "trainings")))
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "trainings"
+    assert {key: value for key, value in job["spec"].items() if key != "template"} == {
+        key: value for key, value in shipped["spec"].items() if key != "template"
+    }
+    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [int(ExitCode.BAD_INPUT)]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "ff-facefoundry-worker"
+    assert pod["automountServiceAccountToken"] is False
+    container = pod["containers"][0]
+    assert container["image"] == "localhost/facefoundry/worker:0.1.0"
+    variables = environment(container)
+    assert variables["FACEFOUNDRY_STORE_ENDPOINT"] == "s3.example.org"
+    assert not [name for name, value in variables.items() if "KEY" in name and isinstance(value, str)]
+
+
+def test_another_job_restarts_the_trainer_and_nothing_else(helm: Helm):
+    changed = _and(BASE, "worker.resources", {"limits": {"memory": "32Gi"}})
+    for service in SERVICES:
+        before, after = (
+            named(helm.objects(values), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]
+            for values in (BASE, changed)
+        )
+        assert (before != after) == (service == "trainer")
+
+
+def test_the_gpu_is_a_name_and_a_number(helm: Helm):
+    values = _and(_and(BASE, "worker.gpu.resource", "nvidia.com/mig-1g.18gb"), "worker.gpu.count", 0)
+    pod = named(helm.objects(values), "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]
+    variables = environment(pod["containers"][0])
+    assert variables["FACEFOUNDRY_GPU_RESOURCE"] == "nvidia.com/mig-1g.18gb"
+    assert variables["FACEFOUNDRY_GPUS"] == "0"
+
+
+def test_network_policies_let_the_store_in_and_out(helm: Helm):
+    def defaults(values):
+        return [
+            one
+            for one in helm.objects(_and(values, "networkPolicy.enabled", True))
+            if one["metadata"]["name"] == "ff-facefoundry-default"
+        ]
+
+    assert [one["spec"]["egress"][1]["ports"] for one in defaults(BASE)] == [[{"protocol": "TCP", "port": 443}]] * 2
+    inside = defaults(MINIO)
+    assert {one["metadata"]["namespace"] for one in inside} == {"facefoundry", "ff-facefoundry-jobs"}
+    store = inside[0]["spec"]["egress"][1]["to"][0]["podSelector"]["matchLabels"]
+    pod = named(helm.objects(_and(MINIO, "networkPolicy.enabled", True)), "StatefulSet", "ff-facefoundry-minio")
+    assert store.items() <= pod["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_bundled_store_keeps_its_bucket_on_a_claim_unless_told(helm: Helm):
+    kept = named(helm.objects(MINIO), "StatefulSet", "ff-facefoundry-minio")["spec"]
+    assert kept["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    lost = named(
+        helm.objects(_and(MINIO, "minio.persistence", {"enabled": False})), "StatefulSet", "ff-facefoundry-minio"
+    )["spec"]
+    assert "volumeClaimTemplates" not in lost
+    assert "data" in {volume["name"] for volume in lost["template"]["spec"]["volumes"]}
+
+
+def test_helm_lint_is_content(helm: Helm):
+    ended = helm.run("lint", "--strict", str(CHART), "--values", str(CHART / "ci/everything-values.yaml"))
+    assert ended.returncode == 0, ended.stdout
