@@ -74,7 +74,7 @@ generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md, docs/recipes.md, 
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
-	@schema=$$($(BIN)/python -m helm.schema) && echo "$$schema" > $(OUT)/helm/facefoundry/values.schema.json
+	@$(BIN)/python -m helm.schema > $(OUT)/helm/facefoundry/values.schema.json
 	@if [ -x "$(HELM)" ]; then $(HELM) template facefoundry helm/facefoundry --namespace facefoundry --values k8s/values.yaml \
 	    --skip-tests > $(OUT)/k8s/facefoundry.yaml; else echo "helm is not here: k8s/facefoundry.yaml is left out." >&2; fi
 

@@ -8,8 +8,7 @@ import json
 import pytest
 
 from facefoundry.storage import keys
-
-from .conftest import CHART
+from tests.helm.chart import CHART
 
 BUCKET = "arn:aws:s3:::facefoundry"
 FOLDER = CHART / "files/bucket"

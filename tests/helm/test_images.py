@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from .conftest import ROOT
+from tests.helm.chart import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("cli", "trainer", "extractor", "worker", "converter")

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from facefoundry.cli.main import cli
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
-
-from .conftest import CHART, ROOT, Helm, environment, invalid, named, pods, training_job, unrestricted
+from tests.helm.chart import CHART, ROOT, Helm, environment, invalid, named, pods, training_job, unrestricted
 
 EXAMPLES = ROOT / "k8s/examples"
 # Groups whose schemas do not come with Kubernetes; the tests below look at what matters in them.

@@ -10,8 +10,7 @@ import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
 from facefoundry import telemetry
-
-from .conftest import CHART, ROOT, Helm, named
+from tests.helm.chart import CHART, ROOT, Helm, named
 
 # Of kube-state-metrics, which the operations page names as needed for two alerts.
 FOREIGN = {"kube_job_status_failed", "kube_pod_status_phase"}

@@ -14,8 +14,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from helm.schema import CLASSES, OWNED, camel_case, schema
-
-from .conftest import CHART, Helm, environment, named, training_job
+from tests.helm.chart import CHART, Helm, environment, named, training_job
 
 STORE = {"store": {"endpoint": "s3.example.org", "existingSecret": "facefoundry-store"}}
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())

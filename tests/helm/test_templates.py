@@ -10,8 +10,7 @@ import yaml
 
 from services.trainer.backends.kubernetes import template as job_template
 from services.trainer.handoff import ExitCode
-
-from .conftest import CHART, SCENARIOS, Helm, environment, invalid, named, pods, training_job, unrestricted
+from tests.helm.chart import CHART, SCENARIOS, Helm, environment, invalid, named, pods, training_job, unrestricted
 
 BASE: dict[str, Any] = {"store": {"endpoint": "s3.example.org", "existingSecret": "facefoundry-store"}}
 MINIO: dict[str, Any] = {"minio": {"enabled": True}}

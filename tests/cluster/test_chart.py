@@ -1,0 +1,210 @@
+"""The chart on the cluster that KUBECONFIG names: what the trainer may create, and what an uninstall leaves."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from services.trainer.backends.kubernetes.template import training_job
+from tests.cluster.workers import need_cluster
+from tests.helm.chart import CHART, Helm, find_helm
+
+Job = dict[str, Any]
+
+
+@dataclass
+class Installation:
+    """A release without running pods: its fence is there all the same."""
+
+    helm: Helm
+    namespace: str
+    jobs: str
+
+    @property
+    def account(self) -> str:
+        return f"system:serviceaccount:{self.namespace}:ff-facefoundry-trainer"
+
+    def job(self) -> Job:
+        """The Job that this installation's trainer would create."""
+        config_map = client.CoreV1Api().read_namespaced_config_map("ff-facefoundry-training-job", self.namespace)
+        template = yaml.safe_load(config_map.data["training-job.yaml"])
+        return training_job(template, "a-job", "s3://facefoundry/trainings/x/request.json", "nvidia.com/gpu", 1)
+
+    def create(self, job: Job, namespace: str | None = None) -> str:
+        """Create it as the trainer, without effect; returns the refusal, empty when it was taken."""
+        as_trainer = client.ApiClient()
+        as_trainer.set_default_header("Impersonate-User", self.account)
+        try:
+            client.BatchV1Api(as_trainer).create_namespaced_job(namespace or self.jobs, job, dry_run="All")
+        except ApiException as error:
+            return str(error.body)
+        return ""
+
+    def may(self, verb: str, resource: str, namespace: str, group: str = "", account: str | None = None) -> bool:
+        """Whether an account has a right."""
+        attributes = {"verb": verb, "resource": resource, "namespace": namespace, "group": group}
+        review = {"spec": {"user": account or self.account, "resourceAttributes": attributes}}
+        answer = client.AuthorizationV1Api().create_subject_access_review(review)
+        return bool(answer.status.allowed)
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Installation]:
+    need_cluster()
+    helm, core = find_helm(), client.CoreV1Api()
+    namespace = f"facefoundry-test-{secrets.token_hex(4)}"
+    jobs = f"{namespace}-jobs"
+    core.create_namespace({"metadata": {"name": namespace}})
+    values = [f"jobs.namespace={jobs}", "store.existingSecret=store", "store.endpoint=127.0.0.1:9"]
+    values += [f"{service}.replicas=0" for service in ("extractor", "trainer", "converter")]
+    try:
+        ended = helm.run("install", "ff", str(CHART), "--namespace", namespace, "--set", ",".join(values))
+        assert ended.returncode == 0, ended.stderr
+        made = Installation(helm, namespace, jobs)
+        _until_fenced(made)
+        yield made
+    finally:
+        helm.run("uninstall", "ff", "--namespace", namespace)
+        for name in (namespace, jobs):
+            core.delete_namespace(name)
+
+
+def _until_fenced(installation: Installation, seconds: float = 120.0) -> None:
+    """A new policy takes the API server a moment."""
+    job = installation.job()
+    job["spec"]["template"]["spec"]["hostNetwork"] = True
+    deadline = time.monotonic() + seconds
+    while "no access to the host" not in installation.create(job):
+        assert time.monotonic() < deadline, "the policy does not work"
+        time.sleep(0.2)
+
+
+def _pod(job: Job) -> Job:
+    return job["spec"]["template"]["spec"]
+
+
+def _container(job: Job) -> Job:
+    return _pod(job)["containers"][0]
+
+
+def _volume(job: Job, **source: Any) -> None:
+    _pod(job)["volumes"].append({"name": "another", **source})
+
+
+def _environment(job: Job, **source: Any) -> None:
+    _container(job)["env"].append({"name": "ANOTHER", "valueFrom": source})
+
+
+FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
+    "a foreign image": (lambda job: _container(job).update(image="docker.io/library/busybox"), "image"),
+    "an image beside ours": (lambda job: _container(job).update(image="localhost/facefoundry/worker2:1"), "image"),
+    "a foreign init container": (
+        lambda job: _pod(job).update(
+            initContainers=[copy.deepcopy(_container(job)) | {"name": "init", "image": "busybox"}]
+        ),
+        "image",
+    ),
+    "another account": (lambda job: _pod(job).update(serviceAccountName="default"), "service account"),
+    "a token": (lambda job: _pod(job).update(automountServiceAccountToken=True), "without its token"),
+    "a host path": (lambda job: _volume(job, hostPath={"path": "/"}), "mount"),
+    "the host's network": (lambda job: _pod(job).update(hostNetwork=True), "host"),
+    "a chosen node": (lambda job: _pod(job).update(nodeName="node1"), "host"),
+    "privileged": (
+        lambda job: _container(job)["securityContext"].update(privileged=True, allowPrivilegeEscalation=True),
+        "privileges",
+    ),
+    "a capability": (
+        lambda job: _container(job)["securityContext"].update(
+            capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+        ),
+        "privileges",
+    ),
+    "a foreign secret as a variable": (
+        lambda job: _environment(job, secretKeyRef={"name": "another", "key": "key"}),
+        "Secrets of the installation",
+    ),
+    "all of a foreign secret": (
+        lambda job: _container(job).update(envFrom=[{"secretRef": {"name": "another"}}]),
+        "Secrets of the installation",
+    ),
+    "a foreign secret as a file": (lambda job: _volume(job, secret={"secretName": "another"}), "mount"),
+    "a foreign secret among others": (
+        lambda job: _volume(job, projected={"sources": [{"secret": {"name": "another"}}]}),
+        "mount",
+    ),
+    "a foreign pull secret": (lambda job: _pod(job).update(imagePullSecrets=[{"name": "another"}]), "Secrets"),
+    "too much memory": (lambda job: _container(job)["resources"]["limits"].update(memory="1Ti"), "ceiling"),
+    "memory without a limit": (lambda job: _container(job)["resources"]["limits"].pop("memory"), "ceiling"),
+    "too many CPUs": (lambda job: _container(job)["resources"]["requests"].update(cpu="64"), "ceiling"),
+    "too many GPUs": (lambda job: _container(job)["resources"]["limits"].update({"nvidia.com/gpu": "8"}), "ceiling"),
+    "many pods": (lambda job: job["spec"].update(parallelism=5), "ceiling"),
+    "a foreign priority": (lambda job: _pod(job).update(priorityClassName="system-node-critical"), "priority"),
+}
+
+
+def test_the_trainer_may_create_its_own_job(installed: Installation) -> None:
+    assert installed.create(installed.job()) == ""
+
+
+@pytest.mark.parametrize("what", FENCED)
+def test_the_trainer_is_refused(installed: Installation, what: str) -> None:
+    change, words = FENCED[what]
+    job = installed.job()
+    change(job)
+    refusal = installed.create(job)
+    assert "ValidatingAdmissionPolicy" in refusal
+    assert words in refusal.rpartition("denied request")[2]
+
+
+def test_the_trainers_rights_end_with_jobs_in_the_jobs_namespace(installed: Installation) -> None:
+    for verb in ("create", "get", "list", "watch", "delete"):
+        assert installed.may(verb, "jobs", installed.jobs, "batch"), verb
+        assert not installed.may(verb, "jobs", installed.namespace, "batch"), verb
+    for verb in ("get", "list", "watch"):
+        assert installed.may(verb, "pods", installed.jobs), verb
+        assert installed.may(verb, "events", installed.jobs), verb
+    for verb, resource, group in (
+        ("get", "secrets", ""),
+        ("list", "secrets", ""),
+        ("create", "pods", ""),
+        ("create", "pods/exec", ""),
+        ("update", "jobs", "batch"),
+        ("patch", "jobs", "batch"),
+        ("deletecollection", "jobs", "batch"),
+        ("create", "serviceaccounts/token", ""),
+        ("create", "rolebindings", "rbac.authorization.k8s.io"),
+    ):
+        assert not installed.may(verb, resource, installed.jobs, group), (verb, resource)
+
+
+def test_the_worker_has_no_rights(installed: Installation) -> None:
+    account = f"system:serviceaccount:{installed.jobs}:ff-facefoundry-worker"
+    for resource, group in (("jobs", "batch"), ("pods", ""), ("secrets", ""), ("configmaps", "")):
+        assert not installed.may("get", resource, installed.jobs, group, account)
+
+
+def test_uninstalling_leaves_the_jobs_namespace_with_its_account_and_its_jobs(installed: Installation) -> None:
+    """The last test of this module: the installation ends here."""
+    batch, core = client.BatchV1Api(), client.CoreV1Api()
+    job = installed.job()
+    job["spec"]["suspend"] = True
+    batch.create_namespaced_job(installed.jobs, job)
+    ended = installed.helm.run("uninstall", "ff", "--namespace", installed.namespace, "--wait")
+    assert ended.returncode == 0, ended.stderr
+    assert [one.metadata.name for one in batch.list_namespaced_job(installed.jobs).items] == ["a-job"]
+    accounts = {one.metadata.name for one in core.list_namespaced_service_account(installed.jobs).items}
+    assert accounts == {"default", "ff-facefoundry-worker"}
+    assert core.read_namespace(installed.jobs).metadata.deletion_timestamp is None
+    assert not client.RbacAuthorizationV1Api().list_namespaced_role(installed.jobs).items
+    assert not client.AppsV1Api().list_namespaced_deployment(installed.namespace).items
+    policies = client.AdmissionregistrationV1Api().list_validating_admission_policy().items
+    assert not [one for one in policies if one.metadata.name.startswith(installed.namespace)]
