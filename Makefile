@@ -137,7 +137,8 @@ helm: $(HELM)  ## Build helm, if it is not here and Go is (the chart's tests are
 $(TOOLS)/helm:
 	@if command -v go >/dev/null; then \
 	    echo "==> Building helm: about 3 minutes, once"; mkdir -p $(@D) && \
-	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' helm.sh/helm/v4/cmd/helm@v4.3.1; \
+	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' helm.sh/helm/v4/cmd/helm@v4.3.1 \
+	    || echo "helm could not be built: the chart's tests are skipped." >&2; \
 	else echo "Neither helm nor Go is here: the chart's tests are skipped." >&2; fi
 
 clean:  ## Remove everything that was made here, the environment included
