@@ -12,7 +12,11 @@ import pytest
 
 from facefoundry import __version__
 
-NO_STORE = {"FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1", "FACEFOUNDRY_STORE_ATTEMPTS": "1"}
+NO_STORE = {
+    "FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1",
+    "FACEFOUNDRY_STORE_ATTEMPTS": "1",
+    "FACEFOUNDRY_STORE_PATIENCE_SECONDS": "0",
+}
 NO_SERVICES = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
 SHELL = 'clips; touch owned $(touch owned) & \'two "words"'
 
