@@ -68,16 +68,16 @@ class ApiServer:
         query = parse_qs(urlsplit(request.path).query)
         watch = "watch" in query
         with self._changed:
-            cut = self._cut
+            cut, status = self._cut, self.status
             self.watches += watch
             self.lists += not watch
             if watch:
                 self.versions.append(query["resourceVersion"][0])
-        request.send_response(self.status)
+        request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
-        if self.status != 200:
+        if status != 200:
             self._write(request, b'{"message": "out of order"}')
         elif not watch:
             self._write(request, json.dumps({"metadata": {"resourceVersion": "10"}, "items": self.items}).encode())
