@@ -245,12 +245,8 @@ class Orchestrator(Victim):
         return {**super().made(), **digests}
 
     def points(self, written: Sequence[Request]) -> list[Point]:
-        """Of what depends on the clock, only what every run has."""
-        return [
-            point
-            for point in super().points(written)
-            if "attempts/" not in point.key and (point.turn == 0 or not point.key.startswith(("trainings/", "runs/")))
-        ]
+        """Of each kind the first: the clock decides on some of the others."""
+        return [point for point in super().points(written) if "attempts/" not in point.key and point.turn == 0]
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
         """Committed prefixes that were made again."""
