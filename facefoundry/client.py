@@ -186,18 +186,25 @@ class Client:
         """Run a streaming call to its last message, opening it again as often as it takes."""
         waiting = _Waiting(self._patience_seconds, self._stopped)
         furthest: dict[str, int] = {}
+        answer: Any = None
         while True:
             try:
                 for message in self._stream(method, request):
                     if message.WhichOneof("event") == result:
-                        return getattr(message, result)
+                        # Read on to the end: to a service that is cut here the call was cancelled, and its child dies.
+                        answer = getattr(message, result)
+                        continue
                     progress = message.progress
                     if progress.done > furthest.get(progress.stage, -1):
                         furthest[progress.stage] = progress.done
                         waiting.reset()  # work that ends its service each time at the same place is not asked for ever
                     on_progress(progress)
+                if answer is not None:
+                    return answer
                 waiting.after(Unavailable("The stream ended without a result.", reason="STREAM_ENDED"))
             except grpc.RpcError as error:
+                if answer is not None:
+                    return answer
                 waiting.after(from_rpc_error(error, self._addresses[service]))
 
     def _stream(self, method: Any, request: Message) -> Iterator[Any]:

@@ -264,9 +264,9 @@ class StoreItself(Victim):
 
     name = "object store"
 
-    def __init__(self, house: House, inputs: dict[str, str], request_uri: str, *, training: bool) -> None:
+    def __init__(self, house: House, inputs: dict[str, str], request_uri: str, *, extraction_only: bool) -> None:
         super().__init__(house)
-        self._training = training
+        self._all = not extraction_only
         self._extractor, self._converter = extractor_of(house), Service("converter", house)
         self._inputs = inputs
         self._worker = Worker(house, request_uri)
@@ -274,13 +274,13 @@ class StoreItself(Victim):
         self._killing = threading.Lock()
 
     def ask(self) -> bool:
-        for service in (self._extractor, self._converter):
-            service.ready().close()
+        self._extractor.ready().close()
         with client_of(extractor=self._extractor, converter=self._converter) as client:
             client.extract(self._inputs["source_c"], "clip", tiny_recipe())
-            client.convert(convert_request(self._inputs))
-        if self._training:
-            assert self._worker.ask()
+            if self._all:
+                self._converter.ready().close()
+                client.convert(convert_request(self._inputs))
+                assert self._worker.ask()
         self._back()
         return True
 

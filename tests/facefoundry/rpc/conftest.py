@@ -26,6 +26,7 @@ class Servicer(extractor_pb2_grpc.ExtractorServiceServicer):
     answer: extractor_pb2.InspectResponse = field(default_factory=extractor_pb2.InspectResponse)
     go_on: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    extract: Callable[..., Iterator[extractor_pb2.ExtractResponse]] | None = None
 
     def Inspect(self, request, context):
         if self.error is not None:
@@ -34,6 +35,9 @@ class Servicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
     def Extract(self, request, context):
         """Hold a slot and stream until `go_on` is set or the client is gone, then raise `error` if there is one."""
+        if self.extract is not None:
+            yield from self.extract(request, context)
+            return
         try:
             with self.server.slots.take():
                 while context.is_active():

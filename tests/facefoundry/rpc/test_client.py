@@ -67,6 +67,21 @@ def test_work_that_ends_its_service_at_the_same_place_each_time_is_given_up(runn
         _extract(client)
 
 
+def test_a_call_that_gave_its_answer_is_read_to_its_end_and_not_cancelled(running):
+    ends = []
+
+    def extract(request, context):
+        context.add_callback(lambda: ends.append(context.code()))
+        yield extractor_pb2.ExtractResponse(extraction=extractor_pb2.Extraction(uri="s3://facefoundry/extractions/x"))
+        time.sleep(0.3)  # a call that is cancelled here loses its warm child
+        ends.append("the servicer's own end")
+
+    running.servicer.extract = extract
+    with _client(running.address) as client:
+        assert _extract(client).uri == "s3://facefoundry/extractions/x"
+    assert ends[0] == "the servicer's own end"
+
+
 def test_an_address_may_be_a_list_whose_first_entry_is_dead(running):
     running.servicer.answer = extractor_pb2.InspectResponse(frame_count=7)
     with _client(f"127.0.0.1:1,{running.address}") as client:
