@@ -142,4 +142,4 @@ $(TOOLS)/helm:
 	else echo "Neither helm nor Go is here: the chart's tests are skipped." >&2; fi
 
 clean:  ## Remove everything that was made here, the environment included
-	rm -rf $(VENV) out .facefoundry build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) out .facefoundry build helm/objectstore-dev/build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

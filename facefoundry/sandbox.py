@@ -23,8 +23,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,9 +32,10 @@ from typing import IO, Any
 import psutil
 
 from facefoundry.errors import FaceFoundryError, Internal, Unusable, from_record, to_record
+from facefoundry.launch import launch
 from facefoundry.scratch import disk_full
 
-__all__ = ["Limits", "Sandbox", "launch"]
+__all__ = ["Limits", "Sandbox"]
 
 _LINE_BYTES = 16 << 20
 _WATCH_SECONDS = 0.1
@@ -43,52 +43,6 @@ _TREE_EVERY = 5
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
-
-# Started programs ask the kernel to end with the *thread* that started them, so all are started by one lasting thread.
-_launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
-_BIND_AND_EXEC = """\
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, int(sys.argv[1]), 0, 0, 0)
-if os.getppid() != int(sys.argv[2]):
-    os._exit(1)
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-
-
-def launch(
-    command: Sequence[str],
-    *,
-    environment: Mapping[str, str],
-    output: int | IO[bytes],
-    death_signal: signal.Signals = signal.SIGKILL,
-    folder: Path | None = None,
-    pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
-    """Start a program in its own session that ends when this process ends, however that happens.
-
-    Args:
-        command: Absolute path of the program, then its arguments.
-        environment: Its whole environment.
-        output: Where its stdout and stderr go.
-        death_signal: What it gets when this process dies (Linux).
-        folder: Its working folder.
-        pass_fds: File descriptors it inherits under the same numbers.
-    """
-
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BIND_AND_EXEC, str(int(death_signal)), str(os.getpid()), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            cwd=folder,
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-        )
-
-    return _launcher.submit(start).result()
 
 
 @dataclass(frozen=True)

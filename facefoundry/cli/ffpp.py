@@ -32,7 +32,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord, name_in
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.errors import FaceFoundryError, InvalidInput
+from facefoundry.errors import InvalidInput
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
 
@@ -167,39 +167,6 @@ def create_from_models(
             notes.append(f"{', '.join(without)} left out: {clips_path} does not hold both clips.")
     plan.require(pairs or found.models, clips, clips_path)
     _run(pairs, clips, convert=True, keep_faces=keep_faces, name=name, given=found.models, notes=notes, **common)
-
-
-@click.command(name="export-models")
-@click.argument("models_path", metavar="MODELS", type=_FOLDER)
-@click.argument("out", metavar="OUT", type=_FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model instead of a line.")
-def export_models(models_path: Path, out: Path, as_json: bool) -> None:
-    """Write models as FaceForensics++ published them: OUT/<A>_<B>/ with encoder.h5, decoder_A.h5 and decoder_B.h5.
-
-    MODELS is one model's folder, a folder of models, or a dataset. Keras 2 and tf-keras load the files
-    into the Original network with load_weights; create-from-models takes OUT back.
-
-    \b
-    Example:
-      facefoundry export-models OUT/manipulated_sequences/Deepfakes/models PUBLISHED
-    """
-    found = models.find_models(models_path)
-    view = make_view(as_json)
-    for sentence in found.others:
-        view.say(sentence)
-    failed = False
-    for pair, folder in found.models.items():
-        if not models.is_ours(folder):
-            view.say(f"{folder} is left out: its files are in that form already.")
-            continue
-        try:
-            models.export(folder, out / pair.id)
-            view.say(f"{pair.id}: {out / pair.id}")
-        except FaceFoundryError as error:
-            failed = True
-            view.say(f"{pair.id} failed: {error.message} [{error.reason}]")
-    if failed:
-        raise click.exceptions.Exit(1)
 
 
 @click.command(name="extract-faces")

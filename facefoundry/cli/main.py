@@ -19,7 +19,7 @@ _COMMANDS = {
     "extract-faces": "ffpp:extract_faces",
     "train": "ffpp:train",
     "convert": "ffpp:convert",
-    "export-models": "ffpp:export_models",
+    "export-models": "export:export_models",
     "status": "status:status",
     "cancel": "cancel:cancel",
     "report": "report:report",

@@ -165,7 +165,7 @@ def connect(
             local_stack(local_dir, environment=slots, on_progress=say, on_wait=waiting(say)) as stack,
             Client(stack.channels) as client,
         ):
-            yield Connection(client, Store(stack.store).patient(), limits)
+            yield Connection(client, Store(stack.store).patient(on_wait=say), limits)
         return
     with Client(read(ChannelSettings, **addresses)) as client:
-        yield Connection(client, Store(read(StoreSettings)).patient(), Limits())
+        yield Connection(client, Store(read(StoreSettings)).patient(on_wait=say), Limits())

@@ -52,6 +52,7 @@ class Store:
         self.settings = settings
         self.bucket = settings.bucket
         self._patience_seconds = 0.0
+        self._on_wait: Callable[[str], object] = lambda _: None
         self._impatient = threading.Event()
         # Every request of ours may be sent twice, POST included: it deletes, or begins or ends an upload.
         retries = urllib3.Retry(
@@ -83,14 +84,16 @@ class Store:
         """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
         return self._pool.moved
 
-    def patient(self, seconds: float | None = None) -> Store:
+    def patient(self, seconds: float | None = None, on_wait: Callable[[str], object] = lambda _: None) -> Store:
         """This store for unattended work: it waits for a server that does not answer, `patience_seconds` by default.
 
         Args:
             seconds: Another time to wait for.
+            on_wait: Gets a sentence whenever a request begins to wait.
         """
         other = copy(self)
         other._patience_seconds = self.settings.patience_seconds if seconds is None else seconds
+        other._on_wait = on_wait
         return other
 
     def stop_waiting(self) -> None:
@@ -281,9 +284,11 @@ class Store:
                 garbled += 1
                 if garbled >= self.settings.attempts:
                     raise
-            except Unavailable:
+            except Unavailable as error:
                 if self._impatient.is_set() or time.monotonic() + wait > deadline:
                     raise
+                if wait == _SHORTEST_WAIT:
+                    self._on_wait(f"{error.message} Waiting for it up to {self._patience_seconds:g} s.")
                 self._impatient.wait(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 

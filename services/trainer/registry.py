@@ -16,12 +16,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, DataLoss, FieldViolation, InvalidInput, NotFound
+from facefoundry.errors import Conflict, FieldViolation, InvalidInput
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
@@ -29,6 +28,7 @@ from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer import handoff
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.handoff import Record, Request, Status
+from services.trainer.ledger import Ledger
 from services.trainer.settings import TrainerSettings
 
 __all__ = ["ENDED", "Registry", "job_name"]
@@ -52,8 +52,6 @@ _LARGEST_PAGE = 1000
 _DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _log = logger(__name__)
 
-T = TypeVar("T", Request, Status, Record)
-
 
 def job_name(request: Request) -> str:
     """The backend's name of an attempt, the same for every replica."""
@@ -71,6 +69,7 @@ class Registry:
 
     def __init__(self, store: Store, backend: TrainingBackend, settings: TrainerSettings) -> None:
         self._store = store
+        self._ledger = Ledger(store)
         self._backend = backend
         self._settings = settings
         self._lock = threading.Lock()
@@ -88,7 +87,7 @@ class Registry:
         wanted = self._request(asked)
         with self._lock:
             self._seen.pop(wanted.prefix, None)
-            present = self._read(Request, handoff.request_key(wanted.prefix))
+            present = self._ledger.find(wanted.prefix)
             if present is None:
                 return self._begin(wanted)
             training = self._describe(present)
@@ -120,7 +119,7 @@ class Registry:
             InvalidInput: the name is not one of a training.
             NotFound: there is none of that name.
         """
-        return self._describe(self._present(self._store.prefix_of(uri, "trainings", "training_uri")))
+        return self._describe(self._ledger.present(self._store.prefix_of(uri, "trainings", "training_uri")))
 
     def follow(self, uri: str, newest_seconds: float) -> trainer_pb2.Training:
         """Read a training for somebody who waits for its end: one whose job is lost is taken up again.
@@ -137,7 +136,7 @@ class Registry:
         seen = self._seen.get(prefix)
         if seen and time.monotonic() - seen[0] < newest_seconds:
             return seen[1]
-        training = self._describe(self._present(prefix), take_up=True)
+        training = self._describe(self._ledger.present(prefix), take_up=True)
         if training.state in ENDED:
             self._seen.pop(prefix, None)
         else:
@@ -154,13 +153,13 @@ class Registry:
         prefix = self._store.prefix_of(uri, "trainings", "training_uri")
         with self._lock:
             self._seen.pop(prefix, None)
-            request = self._present(prefix)
+            request = self._ledger.present(prefix)
             training = self._describe(request)
             if training.state in ENDED and training.failure.reason != _LOST:
                 return training
             self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(request))
-            return self._describe(self._present(prefix))
+            return self._describe(self._ledger.present(prefix))
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
         """A page of trainings, newest first, and the token of the next page, empty on the last.
@@ -169,12 +168,8 @@ class Registry:
             InvalidInput: the token is none of ours.
         """
         after = _parse_token(page_token)
-        prefixes = [
-            key.removesuffix("/request.json") for key in self._store.list("trainings/") if key.endswith("/request.json")
-        ]
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            requests = pool.map(self._listed, prefixes)
-            found = [request for request in requests if request and (not dataset or request.dataset == dataset)]
+            found = [request for request in self._ledger.all(pool) if not dataset or request.dataset == dataset]
             found.sort(key=_order, reverse=True)
             rest = [request for request in found if after is None or _order(request) < after]
             size = min(page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
@@ -203,14 +198,11 @@ class Registry:
 
     def _next(self, wanted: Request, present: Request) -> Request:
         """The wanted training as an attempt that has no record yet."""
-        names = (key.rpartition("/")[2] for key in self._store.list(f"{handoff.records_prefix(wanted.prefix)}/"))
-        recorded = [int(number) for name in names if (number := name.partition(".")[0]).isdigit()]
-        return replace(wanted, attempt=max([present.attempt, *recorded]) + 1)
+        return replace(wanted, attempt=self._ledger.next_attempt(present))
 
     def _begin(self, request: Request) -> trainer_pb2.Training:
-        key = handoff.request_key(request.prefix)
-        self._store.put_bytes(key, handoff.to_json(request), "application/json")
-        if manifest.load_if_committed(self._store, request.model_prefix) is not None:
+        self._ledger.write_request(request)
+        if self._ledger.has_model(request):
             return self._describe(request)
         self._backend.start(job_name(request), self._uri(request))
         TRAININGS_STARTED.labels(self._backend.name).inc()
@@ -219,13 +211,13 @@ class Registry:
 
     def _describe(self, request: Request, *, take_up: bool = False) -> trainer_pb2.Training:
         """Put together what is known of an attempt; an end that is seen for the first time is recorded."""
-        record, status, job = self._record(request), self._status(request), None
+        record, status, job = self._ledger.record(request), self._ledger.status(request), None
         if record is None:
             job = self._backend.get(job_name(request))
             ended = self._end(request, job, status)
             lost = job is None and self._silent(request, status) > self._settings.stalled_seconds
             if ended is not None or lost:
-                record = self._record(request)  # it may have come between the first look and the job's
+                record = self._ledger.record(request)  # it may have come between the first look and the job's
             if record is None and lost and take_up:
                 self._backend.start(job_name(request), self._uri(request))
                 job = self._backend.get(job_name(request))
@@ -234,7 +226,7 @@ class Registry:
                 record = ended
                 if ended.reason != _LOST:
                     self._write_record(request, ended)
-        elif record.state != "SUCCEEDED" and manifest.load_if_committed(self._store, request.model_prefix) is not None:
+        elif record.state != "SUCCEEDED" and self._ledger.has_model(request):
             # Its worker was done before it could be stopped.
             record = Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
             self._write_record(request, record)
@@ -257,7 +249,7 @@ class Registry:
         """How an attempt without a record ended, or nothing when it goes on."""
         if job is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
             return None
-        if manifest.load_if_committed(self._store, request.model_prefix) is not None:
+        if self._ledger.has_model(request):
             return Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
         if job is None:
             # Another replica may be about to make the job, or run the worker.
@@ -319,49 +311,11 @@ class Registry:
                 training.loss_a, training.loss_b = status.losses[-1][1:]
         return training
 
-    def _present(self, prefix: str) -> Request:
-        request = self._read(Request, handoff.request_key(prefix))
-        if request is None:
-            uri = self._store.uri(prefix)
-            raise NotFound(f"There is no training {uri}.", reason="NO_SUCH_TRAINING", resource=uri)
-        return request
-
     def _uri(self, request: Request) -> str:
         return self._store.uri(handoff.request_key(request.prefix))
 
-    def _listed(self, prefix: str) -> Request | None:
-        """A request for a list; one that is damaged does not hide the others."""
-        try:
-            return self._read(Request, handoff.request_key(prefix))
-        except DataLoss as error:
-            _log.warning("request_unreadable", key=error.resource, detail=error.message)
-            return None
-
-    def _status(self, request: Request) -> Status | None:
-        """The newest report of this attempt's worker; the next one replaces a damaged one."""
-        try:
-            status = self._read(Status, handoff.status_key(request.prefix))
-        except DataLoss as error:
-            _log.warning("status_unreadable", key=error.resource, detail=error.message)
-            return None
-        return status if status is not None and status.attempt == request.attempt else None
-
-    def _record(self, request: Request) -> Record | None:
-        return self._read(Record, handoff.record_key(request.prefix, request.attempt))
-
-    def _read(self, kind: type[T], key: str) -> T | None:
-        try:
-            return self._store.get_parsed(key, lambda data: handoff.from_json(kind, data))
-        except NotFound as error:
-            if error.reason != "NO_SUCH_OBJECT":
-                raise
-            return None
-        except InvalidInput as error:
-            raise DataLoss(f"{key} is damaged. {error.message}", reason="BAD_RECORD", resource=key) from error
-
     def _write_record(self, request: Request, record: Record) -> None:
-        key = handoff.record_key(request.prefix, request.attempt)
-        self._store.put_bytes(key, handoff.to_json(record), "application/json")
+        self._ledger.write_record(request, record)
         _log.event("training_ended", job=job_name(request), state=record.state, reason=record.reason)
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from facefoundry.errors import FieldViolation, Internal, InvalidInput, Unusable
-from facefoundry.sandbox import Limits, Sandbox, launch
+from facefoundry.sandbox import Limits, Sandbox
 
 WORK = """
 import os, signal, subprocess, sys, time
@@ -317,10 +317,3 @@ def test_children_die_with_a_parent_that_is_killed(work, tmp_path):
         assert psutil.pid_exists(pid)
         parent.kill()
     assert gone(pid)
-
-
-def test_a_launched_program_keeps_its_pid_through_the_binding_step(tmp_path):
-    with (tmp_path / "log").open("wb") as log:
-        process = launch(["/bin/sh", "-c", "echo $$; exit 7"], environment={}, output=log, folder=tmp_path)
-    assert process.wait() == 7
-    assert int((tmp_path / "log").read_text()) == process.pid

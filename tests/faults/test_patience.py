@@ -46,13 +46,16 @@ def test_a_patient_store_waits_until_its_server_is_back(store, proxy, tmp_path):
         ours.get_bytes("runs/b")
 
 
-def test_patience_ends(store, proxy):
-    ours = through(store, proxy).patient(1.0)
+def test_patience_is_told_of_and_ends(store, proxy):
+    said = []
+    ours = through(store, proxy).patient(1.0, on_wait=said.append)
     proxy.down()
     begin = time.monotonic()
     with pytest.raises(Unavailable):
         ours.get_bytes("runs/a")
     assert time.monotonic() - begin >= 0.5
+    (sentence,) = said
+    assert proxy.endpoint in sentence and "up to 1 s" in sentence
     proxy.up()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.reference import conversion
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
 
@@ -53,16 +54,7 @@ def scene(center: tuple[float, float], size: float, angle: float, shape: tuple[i
 def whole_frame(given: Scene, options: MaskOptions, seamless: bool) -> Reference:
     height, width = given.frame.shape[:2]
     to_face, flags = given.matrix * 64, cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
-    square, hull = np.zeros((height, width)), np.zeros((height, width))
-    cv2.warpAffine(np.ones((64, 64)), to_face, (width, height), square, flags, cv2.BORDER_TRANSPARENT)
-    cv2.fillConvexPoly(hull, cv2.convexHull(given.landmarks.astype(np.int32)), 1)
-    soft = {"rect": square, "facehull": hull, "facehullandrect": square * hull}[options.kind]
-    if options.erosion > 0:
-        soft = cv2.erode(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (options.erosion,) * 2))
-    elif options.erosion < 0:
-        soft = cv2.dilate(soft, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (-options.erosion,) * 2))
-    if options.blur:
-        soft = cv2.blur(soft, (options.blur, options.blur))
+    soft = conversion.soft_mask(given.frame.shape, given.matrix, given.landmarks, *options)[:, :, 0]
     unit = np.clip(soft * 365, 0, 255).astype(np.uint8)
     box_mask, blend_mask = np.zeros((2, height, width), np.uint8)
     rows, columns = np.nonzero(unit == 255)

@@ -13,31 +13,16 @@ import pytest
 from facefoundry import recipes
 from facefoundry.errors import Conflict, InvalidInput, NotFound
 from facefoundry.rpc.server import Server
-from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from services.trainer import handoff
-from services.trainer.handoff import Request, Status
 from services.trainer.registry import ENDED, Registry, job_name
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
+from tests.services.trainer.documents import commit_model, put_status, request_of
 
 MakeRegistry = Callable[..., Registry]
 Ask = Callable[..., trainer_pb2.StartTrainingRequest]
-
-
-def request_of(store: Store, training: trainer_pb2.Training) -> Request:
-    prefix = store.prefix_of(training.uri, "trainings")
-    return handoff.from_json(Request, store.get_bytes(handoff.request_key(prefix)))
-
-
-def commit_model(store: Store, request: Request) -> None:
-    manifest.commit(store, request.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
-
-
-def put_status(store: Store, request: Request, **fields: object) -> None:
-    status = Status(request.attempt, "worker", 3, request.iterations, **fields)  # type: ignore[arg-type]
-    store.put_bytes(handoff.status_key(request.prefix), handoff.to_json(status))
 
 
 def wait_for(registry: Registry, uri: str, *states: int) -> trainer_pb2.Training:

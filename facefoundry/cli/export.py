@@ -1,0 +1,46 @@
+"""`facefoundry export-models`: models in the form that FaceForensics++ published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facefoundry.cli.view import make_view
+from facefoundry.dataset import models
+from facefoundry.errors import FaceFoundryError
+
+__all__ = ["export_models"]
+
+
+@click.command(name="export-models")
+@click.argument("models_path", metavar="MODELS", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model instead of a line.")
+def export_models(models_path: Path, out: Path, as_json: bool) -> None:
+    """Write models as FaceForensics++ published them: OUT/<A>_<B>/ with encoder.h5, decoder_A.h5 and decoder_B.h5.
+
+    MODELS is one model's folder, a folder of models, or a dataset. Keras 2 and tf-keras load the files
+    into the Original network with load_weights; create-from-models takes OUT back.
+
+    \b
+    Example:
+      facefoundry export-models OUT/manipulated_sequences/Deepfakes/models PUBLISHED
+    """
+    found = models.find_models(models_path)
+    view = make_view(as_json)
+    for sentence in found.others:
+        view.say(sentence)
+    failed = False
+    for pair, folder in found.models.items():
+        if not models.is_ours(folder):
+            view.say(f"{folder} is left out: its files are in that form already.")
+            continue
+        try:
+            models.export(folder, out / pair.id)
+            view.say(f"{pair.id}: {out / pair.id}")
+        except FaceFoundryError as error:
+            failed = True
+            view.say(f"{pair.id} failed: {error.message} [{error.reason}]")
+    if failed:
+        raise click.exceptions.Exit(1)
