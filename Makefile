@@ -37,9 +37,11 @@ demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine
 	    --recipe preview -it 2000 --convert_images --keep_temp_directories
 	@echo "==> Done. Open out/demo/report.html"
 
+# Half of the tests' time is waiting, for processes to start or to notice something; so two files run side by side.
+JOBS ?= 2
 test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --durations 30
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 
