@@ -1,0 +1,23 @@
+"""The rows of the bench, in the order of the pipeline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["ROWS", "Spec"]
+
+
+class Spec(NamedTuple):
+    """What must be known of a row before it runs.
+
+    Attributes:
+        cheap: It takes seconds, so a check runs it.
+    """
+
+    cheap: bool
+
+
+ROWS = {
+    "conversion": Spec(cheap=True),
+}
+"""Module of `benchmarks.rows` to what is known of it."""
