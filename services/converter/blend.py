@@ -96,13 +96,13 @@ def _seam(
 
     Gradients look forwards, the divergence backwards. All are [h, w] or [h, w, 3]; the result is [h - 2, w - 2, 3].
     """
-    difference = np.asarray(cv2.subtract(foreground, background, dtype=cv2.CV_32F), np.float32)
-    shares = np.asarray(cv2.merge([share, share, share]), np.float32)
-    across = difference[1:-1, 1:] - difference[1:-1, :-1]
-    across *= shares[1:-1, :-1]
-    down = difference[1:, 1:-1] - difference[:-1, 1:-1]
-    down *= shares[:-1, 1:-1]
-    divergence = across[:, 1:] - across[:, :-1]
+    difference = cv2.subtract(foreground, background, dtype=cv2.CV_32F)
+    shares = cv2.merge([share, share, share])
+    across = cv2.subtract(difference[1:-1, 1:], difference[1:-1, :-1])
+    across = cv2.multiply(across, shares[1:-1, :-1], dst=across)
+    down = cv2.subtract(difference[1:, 1:-1], difference[:-1, 1:-1])
+    down = cv2.multiply(down, shares[:-1, 1:-1], dst=down)
+    divergence = np.asarray(cv2.subtract(across[:, 1:], across[:, :-1]), np.float32)
     divergence += down[1:]
     divergence -= down[:-1]
     return divergence
