@@ -42,7 +42,7 @@ def shots(count: int, face: float = 200.0, size: tuple[int, int] = HD) -> list[S
 
     Args:
         count: How many.
-        face: Side of the mean-face square, about the height of the face, pixels.
+        face: Width of its 68 landmarks, about that of the face, pixels.
         size: Width and height, pixels.
     """
     return [shot(number, face, size) for number in range(count)]
@@ -51,10 +51,9 @@ def shots(count: int, face: float = 200.0, size: tuple[int, int] = HD) -> list[S
 def shot(number: int, face: float = 200.0, size: tuple[int, int] = HD) -> Shot:
     """One frame of `shots`."""
     portrait = _astronaut()
-    to_square = face_matrix(portrait.landmarks)
     middle = portrait.landmarks[17:].mean(axis=0)
     phase = 2 * np.pi * number / 50
-    scale = face * float(np.sqrt(abs(np.linalg.det(to_square[:, :2])))) * (1 + 0.03 * np.sin(0.7 * phase))
+    scale = face / float(np.ptp(portrait.landmarks[:, 0])) * (1 + 0.03 * np.sin(0.7 * phase))
     turn = np.deg2rad(5 * np.sin(phase))
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     width, height = size
