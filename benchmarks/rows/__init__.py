@@ -18,6 +18,10 @@ class Spec(NamedTuple):
 
 
 ROWS = {
+    "tracking": Spec(cheap=False),
+    "landmarks": Spec(cheap=False),
+    "augmentation": Spec(cheap=True),
+    "training": Spec(cheap=False),
     "conversion": Spec(cheap=True),
 }
 """Module of `benchmarks.rows` to what is known of it."""
