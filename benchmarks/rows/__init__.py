@@ -22,6 +22,8 @@ ROWS = {
     "landmarks": Spec(cheap=False),
     "augmentation": Spec(cheap=True),
     "training": Spec(cheap=False),
+    "training_gpu": Spec(cheap=False),
+    "training_memory": Spec(cheap=False),
     "conversion": Spec(cheap=True),
 }
 """Module of `benchmarks.rows` to what is known of it."""
