@@ -1,8 +1,8 @@
-"""The worker's training step driven by JAX, for the bench alone: `KERAS_BACKEND=jax python -m benchmarks.jax_step`.
+"""The worker's training step driven by JAX, for the bench alone.
 
 Network, augmentation and Adam are the worker's own, on keras.ops; only the gradient and the loop are JAX's here. Widths
-are those of `small`. It prints the losses as JSON; `on_jax` has them in a process on TensorFlow. JAX is in none of this
-project's locks: `pip install jax` beside them.
+are those of `small`. JAX is in none of this project's locks: `pip install jax` beside them. A process has one backend,
+so `on_jax` starts another: `KERAS_BACKEND=jax python -m benchmarks.jax_step STEPS WEIGHTS`, which prints JSON.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.model.network import SIDES, Architecture, build
+from facefoundry.model.network import SIDES, Network
+from facefoundry.model.network import load as load_network
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
@@ -44,13 +47,21 @@ def crops(count: int = 6) -> NDArray[np.uint8]:
     return np.stack(planes, -1).reshape(256, 256, count, 3).transpose(2, 0, 1, 3).astype(np.uint8)
 
 
-def losses(steps: int) -> NDArray[np.float64]:
-    """Losses of A and B before each update, [steps, 2]; one compiled call for all of them."""
+def losses(steps: int, weights: bytes) -> NDArray[np.float64]:
+    """Train in one compiled call.
+
+    Args:
+        steps: Iterations.
+        weights: What `Network.to_bytes` gave.
+
+    Returns:
+        Losses of A and B before each update, [steps, 2].
+    """
     import jax
     import keras
 
     options, faces = small(), crops()
-    network = build(Architecture.of(options), options.seed)
+    network = load_network(weights)
     variables = {side: network.side_variables(side) for side in SIDES}
     moments = {side: adam.make_moments(variables[side]) for side in SIDES}
     tables = {side: jax.numpy.asarray(augmentation.pack(faces)) for side in SIDES}
@@ -76,11 +87,14 @@ def losses(steps: int) -> NDArray[np.float64]:
     return found
 
 
-def on_jax(steps: int) -> NDArray[np.float64]:
-    """Have `losses` in a process of JAX, on the CPU; [steps, 2]."""
+def on_jax(steps: int, network: Network) -> NDArray[np.float64]:
+    """Have `losses` of a network's weights in a process on JAX, on the CPU; [steps, 2]."""
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "benchmarks.jax_step", str(steps)]
-    made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(network.to_bytes())
+        file.flush()
+        command = [sys.executable, "-m", "benchmarks.jax_step", str(steps), file.name]
+        made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return np.array(json.loads(made.stdout), np.float64)
 
 
@@ -101,4 +115,4 @@ if __name__ == "__main__":
 
     # A pixel's three channels are summed in one int64.
     _jax.config.update("jax_enable_x64", True)
-    json.dump(losses(int(sys.argv[1]) if len(sys.argv) > 1 else 50).tolist(), sys.stdout)
+    json.dump(losses(int(sys.argv[1]), Path(sys.argv[2]).read_bytes()).tolist(), sys.stdout)
