@@ -33,6 +33,7 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
+from services.converter import plan
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
 
@@ -175,6 +176,15 @@ def test_the_same_work_asked_twice_is_found(service: Service) -> None:
     assert again.reused and not progress
     assert (again.uri, again.content_digest, again.swapped_count) == (first.uri, first.content_digest, 16)
     assert list(service.store.list("conversions/")) == objects
+
+
+def test_a_conversion_by_another_method_is_not_taken_for_one_by_this(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = service.convert()
+    monkeypatch.setattr(plan, "_METHOD", 1)
+    _, older = service.convert()
+    assert not older.reused and older.uri != first.uri
 
 
 def test_a_cut_conversion_goes_on_with_the_finished_chunks(service: Service) -> None:
