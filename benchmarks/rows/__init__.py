@@ -18,6 +18,8 @@ class Spec(NamedTuple):
 
 
 ROWS = {
+    "frames": Spec(cheap=True),
     "conversion": Spec(cheap=True),
+    "encode": Spec(cheap=False),
 }
 """Module of `benchmarks.rows` to what is known of it."""
