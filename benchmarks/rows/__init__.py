@@ -20,6 +20,8 @@ class Spec(NamedTuple):
 ROWS = {
     "frames": Spec(cheap=True),
     "conversion": Spec(cheap=True),
+    "network": Spec(cheap=False),
     "encode": Spec(cheap=False),
+    "intermediates": Spec(cheap=True),
 }
 """Module of `benchmarks.rows` to what is known of it."""

@@ -19,7 +19,7 @@ from services.converter.composite import Patch, composite
 from services.converter.ladder import MASKS, changed_pixels
 from services.converter.mask import MaskOptions
 
-FRAMES = 16
+FRAMES = 8
 FFPP = MaskOptions("facehullandrect", 0, 2)
 
 
@@ -67,7 +67,7 @@ def run() -> list[Row]:
             for writer in writers.values():
                 writer.close()
 
-        timing = interleaved(passes, at_once, rounds=2)
+        timing = interleaved(passes, at_once, rounds=1)
         lossless = all(
             np.array_equal(*pair)
             for name, frames in pictures.items()

@@ -178,6 +178,15 @@ def test_the_same_work_asked_twice_is_found(service: Service) -> None:
     assert list(service.store.list("conversions/")) == objects
 
 
+def test_a_conversion_stores_an_object_for_each_chunk_and_video_and_none_for_a_frame(service: Service) -> None:
+    service.convert()
+    names = [key.rsplit("/", 1)[1].split("-")[0].split(".")[0] for key in service.store.list("conversions/")]
+    chunks = names.count("chunk")
+    assert chunks == 3  # 20 frames, 8 in a chunk
+    others = ["c23", "c40", "labels", "manifest", "masks", "masks_blend", "masks_changed", "raw", "samples"]
+    assert sorted(name for name in names if name != "chunk") == others
+
+
 def test_a_conversion_by_another_method_is_not_taken_for_one_by_this(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
