@@ -14,7 +14,7 @@ from tests.cluster.release import Release, command
 from tests.cluster.trainings import Trainings
 from tests.cluster.workers import ClusterWorkers, need_cluster, until
 
-ITERATIONS = 300
+ITERATIONS = 150
 HERE = Path(__file__).parent
 
 

@@ -187,6 +187,12 @@ class Release:
         found = self.batch.list_namespaced_job(self.jobs).items
         return [job for job in found if training_uri in yaml.safe_dump(job.metadata.annotations or {})]
 
+    def pods_of_job(self, name: str) -> list[Any]:
+        """A training Job's pods, the newest last; those that ended and those that are ending are among them."""
+        selector = f"batch.kubernetes.io/job-name={name}"
+        pods = self.core.list_namespaced_pod(self.jobs, label_selector=selector).items
+        return sorted(pods, key=lambda pod: pod.metadata.creation_timestamp)
+
     def _helm(self, verb: str, **values: Any) -> None:
         self._values = _merged(self._values, values)
         path = self.folder / "values.yaml"

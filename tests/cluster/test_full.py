@@ -56,7 +56,7 @@ def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(rel
 
 
 def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: Trainings) -> None:
-    training = trainings.start(seed=51, iterations=6000)
+    training = trainings.start(seed=51, iterations=1500)
     trainings.wait(training, lambda seen: seen.state == RUNNING and seen.iteration > 0)
     (before,) = trainings.workers(training)
     release.upgrade(trainer={"settings": {"stalledSeconds": 120}}, worker={"settings": {"checkpointSeconds": 6}})
@@ -70,7 +70,7 @@ def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: 
 def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_store(
     release: Release, environment: dict[str, str], clips: Path
 ) -> None:
-    release.start_dataset_job(store(environment), clips, "--iterations=3000", *tiny_flags())
+    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny_flags())
 
     def events() -> list[dict[str, Any]]:
         (pod,) = release.pods("dataset")

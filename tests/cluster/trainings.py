@@ -67,9 +67,7 @@ class Trainings:
 
     def workers(self, training: trainer_pb2.Training) -> list[Any]:
         """All its pods, the newest last; a Job keeps those that ended."""
-        selector = f"batch.kubernetes.io/job-name={self.job(training).metadata.name}"
-        pods = self.release.core.list_namespaced_pod(self.release.jobs, label_selector=selector).items
-        return sorted(pods, key=lambda pod: pod.metadata.creation_timestamp)
+        return self.release.pods_of_job(self.job(training).metadata.name)
 
 
 def tiny_flags() -> list[str]:

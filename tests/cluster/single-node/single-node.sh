@@ -284,6 +284,7 @@ up() {
     node "${1:-2}"
     names_and_metrics
     volumes
+    wait_for kubectl get --raw /apis/metrics.k8s.io/v1beta1
 }
 
 pretend() { # nodes, GPUs each: kwok plays their kubelets
