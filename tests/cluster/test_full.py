@@ -80,16 +80,16 @@ def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_s
         return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
 
     def stages() -> set[str]:
-        return {event["stage"] for event in events()}
+        return {event.get("stage", "") for event in events()}
 
-    until(lambda: any(event["stage"] == "train" and event["done"] > 0 for event in events()), seconds=300)
+    until(lambda: any(event.get("stage") == "train" and event["done"] > 0 for event in events()), seconds=300)
     release.core.delete_namespaced_pod(f"{release.of('minio')}-0", release.namespace)
     until(lambda: "convert" in stages(), seconds=600)
     release.kubectl("rollout", "restart", f"deployment/{release.of('converter')}")
     until(lambda: [pod.status.phase for pod in release.pods("dataset")] == ["Succeeded"], seconds=600)
     (pod,) = release.pods("dataset")
     assert pod.status.container_statuses[0].restart_count == 0
-    assert [event["state"] for event in events() if event["stage"] == "pair"][-1] == "done"
+    assert [event["state"] for event in events() if event.get("stage") == "pair"][-1] == "done"
 
 
 @pytest.mark.parametrize(

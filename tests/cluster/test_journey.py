@@ -161,7 +161,7 @@ def test_a_dataset_job_outlives_its_pod_and_the_trainers(
     (last,) = pods()
     log = release.core.read_namespaced_pod_log(last.metadata.name, release.namespace)
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    assert [event["state"] for event in events if event["stage"] == "pair"][-1] == "done"
+    assert [event["state"] for event in events if event.get("stage") == "pair"][-1] == "done"
 
 
 def test_a_worker_over_its_memory_limit_is_said_to_be_out_of_memory(release: Release, trainings: Trainings) -> None:
