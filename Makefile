@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz crash-test bench bench-check lint format generate lock images objectstore-image base-image helm clean
+.PHONY: help setup demo test test-cluster test-cluster-full fuzz crash-test bench bench-check lint format generate lock images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,11 +45,17 @@ test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 
+test-cluster: $(SET_UP) helm  ## Test the chart on a real Kubernetes: a node made here, or KUBECONFIG's cluster
+	@REPOSITORY=$(REPOSITORY) TAG=$(TAG) tests/cluster/run.sh $(CLUSTER_TESTS)
+
+test-cluster-full: export FACEFOUNDRY_CLUSTER_FULL = 1
+test-cluster-full: test-cluster  ## The same and what takes long: load, upgrades, a thousand Jobs
+
 fuzz: $(SET_UP)  ## 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
 
 crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: about 25 minutes
-	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest tests/faults
+	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
 
 bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR keeps figures
 	$(BIN)/python -m benchmarks $(ROWS) $(if $(JSON),--json $(JSON))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,13 +65,13 @@ def shot(number: int, face: float = 200.0, size: tuple[int, int] = HD) -> Shot:
     return Shot(frame, landmarks, face_matrix(landmarks))
 
 
-def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], crf: int = 18) -> Path:
+def write_clip(path: Path, frames: Sequence[NDArray[np.uint8]], crf: int = 18) -> Path:
     """Encode frames, uint8 [h, w, 3] BGR, as a clip is usually found: H.264, 4:2:0, 25 frames a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "medium"})
+        stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"
+        stream.height, stream.width = frames[0].shape[:2]
         for frame in frames:
-            stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
         container.mux(stream.encode())
     return path

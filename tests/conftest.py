@@ -1,4 +1,4 @@
-"""What all tests share: a real S3 server for the session and a fresh bucket in it for each test."""
+"""What all tests share: a real S3 server for the session, a fresh bucket in it for each test, lines for the end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
+
+_SUMMARIES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +102,26 @@ class Authority:
 def authority(tmp_path: Path) -> Authority:
     """The authority that the test's server trusts."""
     return Authority(tmp_path, "authority")
+
+
+@pytest.fixture(scope="session")
+def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line at the end of the run."""
+    return request.config.stash.setdefault(_SUMMARIES, []).append
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a process of a parallel run: hand the lines to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["summaries"] = session.config.stash.get(_SUMMARIES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the one that prints: take them."""
+    node.config.stash.setdefault(_SUMMARIES, []).extend(getattr(node, "workeroutput", {}).get("summaries", []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_SUMMARIES, []):
+        terminalreporter.write_line(line)

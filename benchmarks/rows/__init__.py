@@ -18,6 +18,7 @@ class Spec(NamedTuple):
 
 
 ROWS = {
+    "frames": Spec(cheap=True),
     "tracking": Spec(cheap=False),
     "landmarks": Spec(cheap=False),
     "augmentation": Spec(cheap=True),
@@ -25,5 +26,8 @@ ROWS = {
     "training_gpu": Spec(cheap=False),
     "training_memory": Spec(cheap=False),
     "conversion": Spec(cheap=True),
+    "network": Spec(cheap=False),
+    "encode": Spec(cheap=False),
+    "intermediates": Spec(cheap=True),
 }
 """Module of `benchmarks.rows` to what is known of it."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +13,10 @@ from kubernetes import client
 from facefoundry.errors import Conflict, Denied, Unavailable
 from services.trainer.backends.base import JobState, Trouble
 from services.trainer.backends.kubernetes import KubernetesBackend
-from tests.cluster.workers import ClusterWorkers, Detour, need_cluster, until, wait_for
+from tests.cluster.workers import ClusterWorkers, Detour, until, wait_for
 
 URI = "s3://bucket/trainings/x/request.json"
 Make = Callable[..., KubernetesBackend]
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
-    need_cluster()
-    made = ClusterWorkers(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def _volume(job: Job, **source: Any) -> None:
 
 
 def _environment(job: Job, **source: Any) -> None:
-    _container(job)["env"].append({"name": "ANOTHER", "valueFrom": source})
+    _container(job)["env"][-1] = {"name": _container(job)["env"][-1]["name"], "valueFrom": source}
 
 
 FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
@@ -147,6 +147,21 @@ FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
     "too many CPUs": (lambda job: _container(job)["resources"]["requests"].update(cpu="64"), "ceiling"),
     "too many GPUs": (lambda job: _container(job)["resources"]["limits"].update({"nvidia.com/gpu": "8"}), "ceiling"),
     "many pods": (lambda job: job["spec"].update(parallelism=5), "ceiling"),
+    "another command": (lambda job: _container(job).update(command=["python", "-c", "pass"]), "nothing else"),
+    "a request elsewhere": (lambda job: _container(job).update(args=["s3://another/request.json"]), "nothing else"),
+    "a second argument": (lambda job: _container(job)["args"].append("--pdb"), "nothing else"),
+    "a hook": (
+        lambda job: _container(job).update(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),
+        "nothing else",
+    ),
+    "a probe that runs something": (
+        lambda job: _container(job).update(livenessProbe={"exec": {"command": ["sh"]}}),
+        "nothing else",
+    ),
+    "another variable": (
+        lambda job: _container(job)["env"].append({"name": "PYTHONPATH", "value": "/tmp"}),
+        "nothing else",
+    ),
     "a foreign priority": (lambda job: _pod(job).update(priorityClassName="system-node-critical"), "priority"),
 }
 

@@ -1,4 +1,4 @@
-"""A thousand Jobs: what they cost the trainer's memory and the API server. On demand: FACEFOUNDRY_CLUSTER_FULL=1.
+"""A thousand Jobs: what they cost the trainer's memory and the API server. Part of make test-cluster-full.
 
 Their pods go to nodes of the label type=kwok, and wait where there are none.
 """
@@ -6,16 +6,13 @@ Their pods go to nodes of the label type=kwok, and wait where there are none.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.workers import ClusterWorkers, need_cluster
+from tests.cluster.workers import ClusterWorkers
 
 JOBS = 1000
 MIB = 1 << 20
@@ -60,16 +57,6 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
-    if not os.environ.get("FACEFOUNDRY_CLUSTER_FULL"):
-        pytest.skip("takes minutes: set FACEFOUNDRY_CLUSTER_FULL=1")
-    need_cluster()
-    made = ClusterWorkers(tmp_path)
-    yield made
-    made.close()
-
-
 def _to_kwok(job: dict[str, Any]) -> None:
     pod = job["spec"]["template"]["spec"]
     pod["nodeSelector"] = {"type": "kwok"}
@@ -78,7 +65,7 @@ def _to_kwok(job: dict[str, Any]) -> None:
 
 @pytest.mark.timeout(1800)
 def test_a_thousand_jobs_cost_little_memory_and_few_requests(
-    cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    full: None, cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     template = cluster.template("hang", edit=_to_kwok)
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,17 +19,9 @@ from facefoundry.settings import StoreSettings
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
-from tests.cluster.workers import ClusterWorkers, need_cluster, until
+from tests.cluster.workers import ClusterWorkers, until
 
 Asking = tuple[trainer_pb2_grpc.TrainerServiceStub, trainer_pb2.StartTrainingRequest]
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
-    need_cluster()
-    made = ClusterWorkers(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

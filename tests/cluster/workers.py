@@ -50,9 +50,9 @@ RULES = [
 
 
 def need_cluster() -> None:
-    """Skip where there is no cluster to talk to."""
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("needs a cluster: set KUBECONFIG")
+    """Skip outside `make test-cluster`: a KUBECONFIG alone may name a cluster that nobody meant to test on."""
+    if not os.environ.get("FACEFOUNDRY_TEST_CLUSTER"):
+        pytest.skip("needs a cluster: make test-cluster")
     config.load_kube_config(os.environ["KUBECONFIG"])
 
 

@@ -1,4 +1,4 @@
-"""A furnished house to copy, how much is tested, and one summary line for each kind of fault."""
+"""A furnished house to copy, and how much is tested."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from tests.faults.victims import Worker, put_training
 
 WHOLE = bool(os.environ.get("FACEFOUNDRY_CRASH_TEST"))
 """Everything (`make crash-test`), or a sample."""
-
-_summaries = pytest.StashKey[list[str]]()
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,3 @@ def new_house(furnished: Furnished, tmp_path: Path) -> Iterator[Callable[..., Ho
     yield make
     for house in made:
         house.close()
-
-
-@pytest.fixture(scope="session")
-def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a line at the end of the run."""
-    return request.config.stash.setdefault(_summaries, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(_summaries, []):
-        terminalreporter.write_line(line)

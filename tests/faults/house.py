@@ -19,6 +19,7 @@ from skimage import data
 
 from facefoundry import recipes
 from facefoundry.client import Client
+from facefoundry.errors import NotFound
 from facefoundry.local.process import LOOPBACK, free_ports
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import ChannelSettings
@@ -208,18 +209,29 @@ def client_of(patience_seconds: float = 300.0, **services: Service) -> Client:
 
 
 def half_visible(store: Store) -> list[str]:
-    """What is wrong with the bucket: manifests without their parts, or with other bytes than they say."""
+    """What is wrong with the bucket: manifests without their parts, or with other bytes than they say.
+
+    Services may be at work. Cleaning up takes the manifest first, so what has none any more was not visible.
+    """
     complaints = []
     for key in list(store.list("")):
-        if not key.endswith("/manifest.json"):
-            continue
-        record = manifest.load(store, key.removesuffix("/manifest.json"))
-        for part in record.parts:
-            if not store.exists(part.key):
-                complaints.append(f"{key} names {part.key}, which is not there")
-            elif hashlib.sha256(store.get_bytes(part.key)).hexdigest() != part.sha256:
-                complaints.append(f"{part.key} is not what {key} says")
+        if key.endswith("/manifest.json"):
+            try:
+                wrong = _wrong_parts(store, key)
+            except NotFound:
+                continue
+            complaints += wrong if store.exists(key) else []
     return complaints
+
+
+def _wrong_parts(store: Store, key: str) -> list[str]:
+    wrong = []
+    for part in manifest.load(store, key.removesuffix("/manifest.json")).parts:
+        if not store.exists(part.key):
+            wrong.append(f"{key} names {part.key}, which is not there")
+        elif hashlib.sha256(store.get_bytes(part.key)).hexdigest() != part.sha256:
+            wrong.append(f"{part.key} is not what {key} says")
+    return wrong
 
 
 def content(store: Store) -> dict[str, str]:

@@ -8,32 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
-from demo import clip
 from facefoundry.local import ObjectStore
-
-FRAMES = {"astronaut": 40, "hopper": 36}
-RATES = {"astronaut": 25, "hopper": 30}
+from tests import short_clips
 
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the first frames of the demo's two clips."""
     folder = tmp_path_factory.mktemp("clips")
-    for name, count in FRAMES.items():
-        with av.open(str(folder / f"{name}.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=RATES[name], options={"crf": "12", "x264-params": "mbtree=0"})
-            stream.width = stream.height = clip.SIZE
-            stream.pix_fmt = "yuv420p"
-            for frame in islice(clip.frames(name), 0, 2 * count, 2):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
-            container.mux(stream.encode())
+    short_clips.write(folder)
     return folder
 
 

@@ -268,7 +268,12 @@ def delete_all(store: Store, request: Request) -> None:
     found: dict[str, list[str]] = {}
     for key in store.list(f"{attempts_prefix(request.prefix)}/"):
         found.setdefault(key.rpartition("/")[0], []).append(key)
+    useless: list[str] = []
     for keys in found.values():
         stems = [key.rpartition("/")[2].partition("-")[0] for key in keys]
         if all(int(stem) <= request.iterations for stem in stems if stem.isdigit()):
-            store.delete(keys)
+            useless += keys
+    # Manifests first: whoever looks meanwhile sees a checkpoint with all its parts or none.
+    manifests = [key for key in useless if key.endswith("/manifest.json")]
+    store.delete(manifests)
+    store.delete(key for key in useless if key not in manifests)

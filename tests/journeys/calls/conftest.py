@@ -33,6 +33,7 @@ from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
+from facefoundry.v1 import recipe_pb2, trainer_pb2
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 _BLOCK = 1 << 16
@@ -272,6 +273,37 @@ def model_uri(store: Store) -> str:
     part = manifest.put_part(store, prefix, "weights.safetensors", made.to_bytes())
     manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {}, part.sha256))
     return store.uri(prefix)
+
+
+@pytest.fixture(scope="module")
+def trainer(start_service: Callable[..., tuple[Service, Relay]]) -> tuple[Service, Relay]:
+    """A trainer that reports and checkpoints often, and its relay to the store."""
+    often: dict[str, object] = {
+        "worker_call_seconds": 0.01,
+        "local_status_seconds": 0.1,
+        "local_checkpoint_seconds": 0.1,
+    }
+    often |= {"poll_seconds": 0.1, "stalled_seconds": 1, "restart_seconds": 0.1, "grace_seconds": 1}
+    return start_service("trainer", drain_seconds=6, store_attempts=2, **often)
+
+
+@pytest.fixture
+def ask(put_extraction: Callable[[int], str]) -> Callable[..., trainer_pb2.StartTrainingRequest]:
+    """Makes requests for trainings of a network of a few thousand parameters."""
+    uris = [put_extraction(seed) for seed in (1, 2)]
+
+    def make(seed: int, iterations: int = 40) -> trainer_pb2.StartTrainingRequest:
+        tiny = recipe_pb2.Recipe(name="preview")
+        tiny.training.encoder_filters.extend([4, 4, 8, 8])
+        tiny.training.decoder_filters.extend([8, 4, 4])
+        tiny.training.bottleneck = tiny.training.upscale_filters = 8
+        tiny.training.batch_size = 4
+        tiny.training.iterations, tiny.training.seed = iterations, seed
+        return trainer_pb2.StartTrainingRequest(
+            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id="A_B", dataset="set", recipe=tiny
+        )
+
+    return make
 
 
 @pytest.fixture

@@ -133,55 +133,6 @@ def test_an_extractor_drains_and_its_successor_goes_on(start_service, client_of,
     assert extracting.result(timeout=120).face_count == 150 + release
 
 
-@pytest.fixture(scope="module")
-def trainer(start_service):
-    """A trainer that reports and checkpoints often, and its relay to the store."""
-    often = {"worker_call_seconds": 0.01, "local_status_seconds": 0.1, "local_checkpoint_seconds": 0.1}
-    often |= {"poll_seconds": 0.1, "stalled_seconds": 1, "restart_seconds": 0.1, "grace_seconds": 1}
-    return start_service("trainer", drain_seconds=DRAIN_SECONDS, store_attempts=2, **often)
-
-
-@pytest.fixture
-def ask(put_extraction):
-    """Makes requests for trainings of a network of a few thousand parameters."""
-    uris = [put_extraction(seed) for seed in (1, 2)]
-
-    def make(seed, iterations=40):
-        tiny = recipe_pb2.Recipe(name="preview")
-        tiny.training.encoder_filters.extend([4, 4, 8, 8])
-        tiny.training.decoder_filters.extend([8, 4, 4])
-        tiny.training.bottleneck = tiny.training.upscale_filters = 8
-        tiny.training.batch_size = 4
-        tiny.training.iterations, tiny.training.seed = iterations, seed
-        return trainer_pb2.StartTrainingRequest(
-            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id="A_B", dataset="set", recipe=tiny
-        )
-
-    return make
-
-
-@pytest.mark.timeout(900)
-def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_listed(trainer, client_of, ask, until):
-    service, _ = trainer
-    client = client_of(service.address)
-    started = client.start_training(ask(1))
-    seen = []
-    watching = in_thread(lambda: seen.extend(client.watch_training(started.uri)) or seen[-1])
-    stored = client_of(service.address)
-    until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
-    service.stop(signal.SIGKILL)
-    service.process.wait()
-    service.start()
-    ended = watching.result(timeout=400)
-    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 40)
-    assert '"resumed"' in service.log()
-    service.stop(signal.SIGKILL)
-    service.process.wait()
-    service.start()
-    assert list(client.list_trainings("set")) == [ended]
-    assert client.start_training(ask(1)) == ended
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("release", [True, False])
 def test_a_trainer_drains_all_its_calls_and_its_successor_goes_on(trainer, client_of, ask, terminating, until, release):

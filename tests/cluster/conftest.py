@@ -1,0 +1,91 @@
+"""One release of the chart for a module of tests, and light workers for those that need no real ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import short_clips
+from tests.cluster.release import Release, command
+from tests.cluster.trainings import Trainings
+from tests.cluster.workers import ClusterWorkers, need_cluster, until
+
+ITERATIONS = 150
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip without a cluster before any fixture starts something."""
+    for item in items:
+        if HERE in item.path.parents and not os.environ.get("FACEFOUNDRY_TEST_CLUSTER"):
+            item.add_marker(pytest.mark.skip(reason="needs a cluster: make test-cluster"))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
+    """A namespace in which light workers behave as told."""
+    need_cluster()
+    made = ClusterWorkers(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def full() -> None:
+    """For tests that take many minutes."""
+    if not os.environ.get("FACEFOUNDRY_CLUSTER_FULL"):
+        pytest.skip("part of make test-cluster-full")
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the two short clips."""
+    folder = tmp_path_factory.mktemp("clips")
+    short_clips.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    need_cluster()
+    made = Release(tmp_path_factory.mktemp("release"))
+    try:
+        made.install()
+        made.wait()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def environment(release: Release) -> Iterator[dict[str, str]]:
+    """How this machine reaches the release."""
+    with release.reached() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One pair through the services: extracted, trained as a Job, converted both ways, fetched."""
+    out = tmp_path_factory.mktemp("out")
+    with release.reached() as variables, ThreadPoolExecutor(1) as pool:
+        arguments = ["-i", clips, "-o", out, "--recipe", "preview", "-it", ITERATIONS, "--convert_images", "--json"]
+        run = pool.submit(command, variables, "generate-models", *arguments)
+        until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
+        for job in release.batch.list_namespaced_job(release.jobs).items:
+            limits = job.spec.template.spec.containers[0].resources.limits
+            assert limits["nvidia.com/gpu"] == "1"
+        ended = run.result()
+    assert ended.returncode == 0, ended.stderr + ended.stdout[-3000:]
+    return out
+
+
+@pytest.fixture
+def trainings(release: Release, dataset: Path, environment: dict[str, str]) -> Iterator[Trainings]:
+    made = Trainings(release, dataset, environment)
+    with made.client:
+        yield made

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The cluster tests, on a real Kubernetes: `make test-cluster` calls this.
+#
+# Without KUBECONFIG it starts a node on this machine (root; single-node/), builds the images, runs the tests and takes
+# the node away again; KEEP=1 leaves it. With KUBECONFIG the tests use that cluster, which must be able to pull
+# <REPOSITORY>/{extractor,trainer,worker,converter,cli,objectstore-dev}:<TAG> and FACEFOUNDRY_CLUSTER_IMAGE, any image
+# with a busybox shell.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+single_node=$here/single-node/single-node.sh
+programs=${XDG_CACHE_HOME:-$HOME/.cache}/facefoundry/single-node
+images=(extractor trainer worker converter cli objectstore-dev)
+buildah="buildah --storage-driver ${STORAGE_DRIVER:-overlay}"
+
+busybox_image() {
+    local container links
+    $buildah inspect --type image localhost/busybox:1 >/dev/null 2>&1 && return
+    echo "==> Making localhost/busybox:1"
+    links=$(mktemp -d)
+    mkdir "$links/bin"
+    cp /bin/busybox "$links/bin/busybox"
+    for applet in $(/bin/busybox --list); do [ "$applet" = busybox ] || ln -s busybox "$links/bin/$applet"; done
+    container=$($buildah from scratch)
+    $buildah add --quiet "$container" "$links" / >/dev/null
+    $buildah config --cmd sh --env PATH=/bin "$container"
+    $buildah commit --quiet --rm "$container" localhost/busybox:1 >/dev/null
+    rm -r "$links"
+}
+
+bring() { # images: export each and load it on the node
+    local image file
+    file=$(mktemp --dry-run --suffix=.tar)
+    for image; do
+        echo "==> Bringing $image onto the node"
+        $buildah push --quiet --disable-compression "$image" "oci-archive:$file:$image"
+        "$single_node" load "$file"
+        rm -f "$file"
+    done
+}
+
+own_node() {
+    [ "$(id -u)" = 0 ] || { echo "Set KUBECONFIG to a cluster, or be root to start one here." >&2; exit 1; }
+    if ! dpkg-query --show buildah debootstrap busybox-static >/dev/null 2>&1; then
+        echo "==> Installing Debian packages that build images"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            buildah debootstrap busybox-static ca-certificates >/dev/null
+    fi
+    "$single_node" build
+    make --no-print-directory base-image
+    make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11
+    busybox_image
+    echo "==> Starting Kubernetes"
+    trap '[ -n "${KEEP:-}" ] || "$single_node" down' EXIT
+    "$single_node" up 2
+    [ -z "${FACEFOUNDRY_CLUSTER_FULL:-}" ] || "$single_node" pretend 25 8
+    bring "${images[@]/#/$REPOSITORY/}" localhost/busybox:1
+    export KUBECONFIG
+    KUBECONFIG=$("$single_node" kubeconfig)
+}
+
+export REPOSITORY=${REPOSITORY:-localhost/facefoundry}
+images=("${images[@]/%/:$TAG}")
+[ -n "${KUBECONFIG:-}" ] || own_node
+export PATH=$programs:$PATH FACEFOUNDRY_TEST_CLUSTER=1
+.venv/bin/python -m pytest --durations 20 --timeout 600 "$@" tests/cluster tests/services/trainer/backends/test_contract.py

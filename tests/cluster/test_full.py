@@ -1,0 +1,144 @@
+"""What takes many minutes on a cluster, through the chart: load, upgrades and lost pods in the midst of work, and what
+the command says of a wrong installation. Part of make test-cluster-full."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.release import Release, command, store
+from tests.cluster.trainings import RUNNING, Trainings, tiny_flags
+from tests.cluster.workers import until
+
+pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.timeout(1800)]
+
+# Calls of an in-cluster client that go on until its pod is deleted: every padding is an extraction of its own.
+LOAD = """
+import itertools, sys, threading
+from facefoundry import recipes
+from facefoundry.client import Client
+from facefoundry.settings import ChannelSettings, read
+counter = itertools.count()
+def work(client):
+    for number in counter:
+        recipe = recipes.resolve(recipes.load("preview"))
+        recipe.extraction.padding = number % 96
+        recipe.extraction.detect_every = 1 + number // 96
+        client.extract(sys.argv[1], "astronaut", recipe)
+        print("extracted", number, flush=True)
+clients = [Client(read(ChannelSettings)) for _ in range(6)]
+threads = [threading.Thread(target=work, args=(client,)) for client in clients]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(release: Release, dataset: Path) -> None:
+    def extractors() -> int:
+        return len([pod for pod in release.pods("extractor") if pod.status.phase == "Running"])
+
+    release.upgrade(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}})
+    assert extractors() == 1
+    record = json.loads((dataset / "misc/report/run.json").read_text())
+    release.run_in_pod("load", "python3", "-c", LOAD, record["sequences"]["astronaut"]["source_uri"])
+    until(lambda: extractors() == 3, seconds=300)
+    time.sleep(60)
+    for pod in release.pods("extractor"):
+        log = release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace)
+        assert '"Extract"' in log or "/Extract" in log, f"{pod.metadata.name} was never called"
+    release.core.delete_namespaced_pod("load", release.namespace, grace_period_seconds=0)
+    until(lambda: extractors() == 1, seconds=900)
+    release.upgrade(extractor={"autoscaling": {"enabled": False}})
+
+
+def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: Trainings) -> None:
+    training = trainings.start(seed=51, iterations=1500)
+    trainings.wait(training, lambda seen: seen.state == RUNNING and seen.iteration > 0)
+    (before,) = trainings.workers(training)
+    release.upgrade(trainer={"settings": {"stalledSeconds": 120}}, worker={"settings": {"checkpointSeconds": 6}})
+    with release.reached() as variables:
+        after = Trainings(release, trainings.dataset, variables)
+        ended = after.end(training)
+        (still,) = after.workers(training)
+    assert still.metadata.uid == before.metadata.uid and ended.attempt == 1
+
+
+def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_store(
+    release: Release, environment: dict[str, str], clips: Path
+) -> None:
+    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny_flags())
+
+    def events() -> list[dict[str, Any]]:
+        (pod,) = release.pods("dataset")
+        if pod.status.phase == "Pending":
+            return []
+        log = release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace)
+        return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+
+    def stages() -> set[str]:
+        return {event.get("stage", "") for event in events()}
+
+    until(lambda: any(event.get("stage") == "train" and event["done"] > 0 for event in events()), seconds=300)
+    release.core.delete_namespaced_pod(f"{release.of('minio')}-0", release.namespace)
+    until(lambda: "convert" in stages(), seconds=600)
+    release.kubectl("rollout", "restart", f"deployment/{release.of('converter')}")
+    until(lambda: [pod.status.phase for pod in release.pods("dataset")] == ["Succeeded"], seconds=600)
+    (pod,) = release.pods("dataset")
+    assert pod.status.container_statuses[0].restart_count == 0
+    assert [event["state"] for event in events() if event.get("stage") == "pair"][-1] == "done"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "says"),
+    [
+        ({"worker": {"gpu": {"resource": "example.org/gpu"}}}, "NO_FREE_GPU", "example.org/gpu"),
+        ({"worker": {"nodeSelector": {"no-such-label": "x"}}}, "NO_NODE", "node"),
+        ({"worker": {"digest": "sha256:" + "0" * 64}}, "IMAGE_MISSING", "worker@sha256"),
+        ({"jobs": {"quota": {"requests.nvidia.com/gpu": "0"}}}, "QUOTA", "requests.nvidia.com/gpu"),
+    ],
+    ids=["no GPU of that name", "no such node", "no image", "no quota"],
+)
+def test_what_keeps_trainings_from_starting_is_a_sentence_within_a_minute(
+    release: Release, trainings: Trainings, values: dict[str, Any], reason: str, says: str
+) -> None:
+    with release.changed(**values), release.reached() as variables:
+        after = Trainings(release, trainings.dataset, variables)
+        training = after.start(seed=len(reason) + 70)
+        seen = after.wait(training, lambda seen: seen.trouble.reason == reason, seconds=60)
+        assert says in seen.trouble.message
+        rows = json.loads(command(variables, "status", "--json").stdout)["trainings"]
+        assert seen.trouble.message in [row.get("trouble", {}).get("message") for row in rows]
+        after.client.cancel_training(training.uri)
+
+
+@pytest.mark.parametrize(
+    ("secret", "bucket", "says"),
+    [("another-key", "facefoundry", "key"), ("development-only", "absent", "absent")],
+    ids=["wrong credentials", "missing bucket"],
+)
+def test_a_store_that_refuses_is_a_sentence_in_the_status(
+    release: Release, tmp_path: Path, secret: str, bucket: str, says: str
+) -> None:
+    wrong = Release(tmp_path)
+    credentials = {"access-key": "facefoundry", "secret-key": secret}
+    try:
+        wrong.install(
+            minio={"enabled": False},
+            store={
+                "endpoint": f"{release.of('minio')}.{release.namespace}.svc:9000",
+                "secure": False,
+                "bucket": bucket,
+                "existingSecret": "store",
+            },
+        )
+        wrong.core.create_namespaced_secret(wrong.namespace, {"metadata": {"name": "store"}, "stringData": credentials})
+        until(lambda: len([pod for pod in wrong.pods("extractor") if pod.status.phase == "Running"]) == 1)
+        with wrong.reached() as variables:
+            until(lambda: says in command(variables, "status").stdout, seconds=60)
+            assert command(variables, "status").returncode == 1
+    finally:
+        wrong.remove()

@@ -1,0 +1,190 @@
+"""The whole product on a cluster: the chart with its bundled store, real images, trainings as Jobs that ask for a GPU.
+
+The tests share one release and run in this order; the last one removes it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kubernetes import client as kubernetes
+
+from facefoundry.media.read import open_source
+from facefoundry.storage import manifest
+from facefoundry.v1 import trainer_pb2
+from tests.cluster.release import Release, command, kill_worker, store
+from tests.cluster.trainings import FAILED, QUEUED, RUNNING, Trainings, tiny_flags
+from tests.cluster.workers import until
+
+LONG = 400
+
+
+def test_helm_test_is_green(release: Release) -> None:
+    ended = release.helm.run("test", release.name, "--namespace", release.namespace, "--logs", "--timeout", "100s")
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+
+
+def test_every_pod_is_admitted_under_restricted_pod_security(release: Release) -> None:
+    for component in ("extractor", "trainer", "converter", "minio"):
+        assert release.pods(component), component
+
+
+def test_a_pair_goes_through_the_services_into_a_dataset(dataset: Path, clips: Path) -> None:
+    fakes = dataset / "manipulated_sequences" / "Deepfakes"
+    for target, source in (("astronaut", "hopper"), ("hopper", "astronaut")):
+        real = _frames(clips / f"{target}.mp4")
+        made = _frames(fakes / "raw" / "videos" / f"{target}_{source}.mp4")
+        changed = _frames(fakes / "masks_changed" / "videos" / f"{target}_{source}.mp4")[..., 0] == 255
+        assert np.array_equal((real != made).any(axis=-1), changed)
+        labels = json.loads((fakes / "labels" / f"{target}_{source}.json").read_text())
+        assert np.mean([row["swapped"] for row in labels["frames"]]) > 0.9
+    assert (dataset / "report.html").is_file()
+
+
+def _frames(path: Path) -> np.ndarray:
+    with open_source(path) as source:
+        return np.stack(list(source))
+
+
+def test_a_killed_worker_resumes_and_ends_at_the_right_iteration(trainings: Trainings) -> None:
+    training = trainings.start(seed=1, iterations=LONG)
+    before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
+    (victim,) = trainings.workers(training)
+    kill_worker(victim)
+    assert_resumed(trainings, training, victim, before.checkpoint_iteration)
+    assert trainings.job(training).status.failed == 1
+
+
+def test_an_evicted_worker_resumes_and_the_backoff_limit_is_untouched(trainings: Trainings) -> None:
+    training = trainings.start(seed=2, iterations=LONG)
+    before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
+    (victim,) = trainings.workers(training)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim.metadata.name}}
+    trainings.release.core.create_namespaced_pod_eviction(victim.metadata.name, trainings.release.jobs, eviction)
+    assert_resumed(trainings, training, victim, before.checkpoint_iteration)
+    assert not trainings.job(training).status.failed
+
+
+def assert_resumed(trainings: Trainings, training: trainer_pb2.Training, victim: Any, checkpoint: int) -> None:
+    """Another pod went on from the victim's checkpoint or a later one, and the model has all its iterations."""
+    ended = trainings.end(training)
+    assert (ended.attempt, ended.iteration, ended.model_uri.rpartition("/")[2]) == (1, LONG, str(LONG))
+    last = trainings.workers(training)[-1]
+    assert last.metadata.uid != victim.metadata.uid
+    log = trainings.release.core.read_namespaced_pod_log(last.metadata.name, trainings.release.jobs)
+    (resumed,) = (json.loads(line) for line in log.splitlines() if '"resumed"' in line)
+    assert checkpoint <= resumed["iteration"] < LONG
+
+
+def test_bad_input_fails_the_job_at_once_and_the_reason_reaches_the_caller_and_the_command(
+    release: Release, trainings: Trainings, environment: dict[str, str]
+) -> None:
+    objects = store(environment)
+    extraction = manifest.load(objects, objects.prefix_of(trainings.extractions[0], "extractions"))
+    faces = next(part for part in extraction.parts if part.name.startswith("faces-"))
+    whole = objects.get_bytes(faces.key)
+    objects.put_bytes(faces.key, whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        failed = trainings.end(trainings.start(seed=3), FAILED)
+    finally:
+        objects.put_bytes(faces.key, whole)
+    assert failed.failure.reason == "DIGEST_MISMATCH"
+    assert faces.key in failed.failure.message
+    assert trainings.job(failed).status.failed == 1
+    seen = json.loads(command(environment, "status", "--json").stdout)["trainings"]
+    assert failed.failure.message in [one.get("failure", {}).get("message") for one in seen]
+    assert trainings.start(seed=3).attempt == 2, "with the input whole again, the same request starts anew"
+
+
+def test_three_at_once_on_two_gpus_are_two_running_and_one_queued_and_all_end(trainings: Trainings) -> None:
+    three = [trainings.start(seed, iterations=300) for seed in (11, 12, 13)]
+
+    def states() -> list[int]:
+        return sorted(trainings.client.get_training(one.uri).state for one in three)
+
+    until(lambda: states() == sorted([QUEUED, RUNNING, RUNNING]))
+    (waiting,) = (one for one in three if trainings.client.get_training(one.uri).state == QUEUED)
+    until(
+        lambda: (
+            trainings.client.get_training(waiting.uri).trouble.reason == "NO_FREE_GPU"
+            or trainings.client.get_training(waiting.uri).state != QUEUED
+        )
+    )
+    for one in three:
+        trainings.end(one)
+
+
+def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
+    trainings: Trainings, environment: dict[str, str]
+) -> None:
+    other = Trainings(trainings.release, trainings.dataset, environment)
+    with other.client, ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda one: one.start(seed=21, iterations=100_000), (trainings, other)))
+    training = both[0]
+    assert training.uri == both[1].uri and training.attempt == both[1].attempt == 1
+    name = trainings.job(training).metadata.name
+    trainings.wait(training, lambda seen: seen.state == RUNNING)
+    trainings.client.cancel_training(training.uri)
+    until(lambda: not trainings.release.jobs_of(training.uri))
+    until(lambda: not trainings.release.pods_of_job(name))
+
+
+def test_a_dataset_job_outlives_its_pod_and_the_trainers(
+    release: Release, environment: dict[str, str], clips: Path
+) -> None:
+    """The example of k8s/: its input from the bucket; trainers that it watches are deleted, then its own pod."""
+    name = "celebs"
+    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny_flags())
+
+    def pods() -> list[Any]:
+        return release.pods("dataset")
+
+    def training() -> dict[str, Any]:
+        seen = json.loads(command(environment, "status", "--json", "--dataset", name).stdout)["trainings"]
+        return dict(seen[0]) if seen else {}
+
+    until(lambda: int(training().get("iteration", 0)) > 0, seconds=300)
+    (watching,) = pods()
+    for pod in release.pods("trainer"):
+        release.core.delete_namespaced_pod(pod.metadata.name, release.namespace)
+    release.wait()
+    time.sleep(5)
+    (still,) = pods()
+    assert still.metadata.uid == watching.metadata.uid and still.status.phase == "Running"
+    release.core.delete_namespaced_pod(still.metadata.name, release.namespace)
+    until(lambda: [pod.status.phase for pod in pods()] == ["Succeeded"], seconds=400)
+    (last,) = pods()
+    log = release.core.read_namespaced_pod_log(last.metadata.name, release.namespace)
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert [event["state"] for event in events if event.get("stage") == "pair"][-1] == "done"
+
+
+def test_a_worker_over_its_memory_limit_is_said_to_be_out_of_memory(release: Release, trainings: Trainings) -> None:
+    small = {"resources": {"requests": {"memory": "100Mi"}, "limits": {"memory": "200Mi"}}}
+    with release.changed(worker=small), release.reached() as variables:
+        after = Trainings(release, trainings.dataset, variables)
+        training = after.start(seed=31)
+        seen = after.wait(training, lambda seen: seen.trouble.reason == "OUT_OF_MEMORY")
+        assert "200Mi" in seen.trouble.message
+        after.client.cancel_training(training.uri)
+
+
+def test_uninstalling_leaves_bucket_jobs_namespace_and_running_jobs(release: Release, dataset: Path) -> None:
+    with release.reached() as variables:
+        assert list(store(variables).list("models/"))
+        trainings = Trainings(release, dataset, variables)
+        running = trainings.start(seed=41, iterations=100_000)
+        trainings.wait(running, lambda seen: seen.state == RUNNING)
+    release.uninstall()
+    assert [pod.status.phase for pod in trainings.workers(running)] == ["Running"]
+    claims = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
+    assert f"data-{release.of('minio')}-0" in {claim.metadata.name for claim in claims}
+    until(lambda: not release.core.list_namespaced_service(release.namespace).items)
+    for kind in (release.apps.list_namespaced_deployment, release.apps.list_namespaced_stateful_set):
+        assert not kind(release.namespace).items
+    assert not kubernetes.RbacAuthorizationV1Api().list_namespaced_role(release.jobs).items

@@ -1,0 +1,57 @@
+"""Watching a training: over cuts of the stream, and over a trainer that is killed and has forgotten everything."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from facefoundry.v1 import trainer_pb2
+
+
+@pytest.mark.timeout(900)
+def test_a_watch_that_is_cut_at_any_message_goes_on_to_the_same_end(trainer, client_of, relay_to, ask):
+    service, _ = trainer
+    relay = relay_to(service.address)
+    watching, stored = client_of(relay.address), client_of(service.address)
+    started = stored.start_training(ask(50, iterations=60))
+    seen, messages = [], 0
+    relay.cut_after(messages)
+    for training in watching.watch_training(started.uri):
+        seen.append(training)
+        if relay.cut:
+            messages += 1
+            relay.cut_after(messages)
+    assert messages > 3, "the training was over before the stream was cut a few times"
+    ended = stored.get_training(started.uri)
+    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 60)
+    assert seen[-1] == ended
+    iterations = [training.iteration for training in seen]
+    assert iterations == sorted(iterations), "no cut shows an older state"
+    relay.cut_after(0)
+    assert list(watching.watch_training(started.uri)) == [ended]
+    assert relay.cut
+
+
+@pytest.mark.timeout(900)
+def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_listed(trainer, client_of, ask, until):
+    service, _ = trainer
+    client = client_of(service.address)
+    started = client.start_training(ask(1))
+    seen = []
+    pool = ThreadPoolExecutor(1)
+    watching = pool.submit(lambda: seen.extend(client.watch_training(started.uri)) or seen[-1])
+    stored = client_of(service.address)
+    until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
+    service.stop(signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    ended = watching.result(timeout=400)
+    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 40)
+    assert '"resumed"' in service.log()
+    service.stop(signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    assert ended in list(client.list_trainings("set"))
+    assert client.start_training(ask(1)) == ended
