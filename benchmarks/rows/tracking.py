@@ -67,11 +67,8 @@ def run() -> list[Row]:
         return [*rows, Row(stage, "s/frame", None, None, 10, "", True, INSTALL_MTCNN)]
     few = clip[:: FRAMES // 5]
     timing = interleaved(lambda: [mtcnn(frame) for frame in few], lambda: follow(every), rounds=3)
-    hits = [
-        iou(largest(boxes), expected[index * (FRAMES // 5)])
-        for index, boxes in enumerate(map(mtcnn, few))
-        if len(boxes)
-    ]
+    pairs = zip(map(mtcnn, few), expected[:: FRAMES // 5], strict=True)
+    hits = [iou(largest(boxes), box) for boxes, box in pairs if len(boxes) and box is not None]
     agree = f"{sum(hit > 0.3 for hit in hits)} of MTCNN's {len(few)} largest faces are the subject"
     return [
         *rows,
