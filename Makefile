@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cluster test-cluster-full fuzz crash-test lint format generate lock images objectstore-image base-image helm clean
+.PHONY: help setup demo test test-cluster test-cluster-full fuzz crash-test bench bench-check lint format generate lock images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ fuzz: $(SET_UP)  ## 1,000 damaged clips through a real extractor; SEED=1 CASES=5
 
 crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: about 25 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
+
+bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR keeps figures
+	$(BIN)/python -m benchmarks $(ROWS) $(if $(JSON),--json $(JSON))
+
+bench-check: $(SET_UP)  ## The cheap rows of the bench against two thirds of their bars: about 2 minutes
+	$(BIN)/python -m benchmarks --check
 
 lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	$(BIN)/ruff check

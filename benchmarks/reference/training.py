@@ -105,7 +105,7 @@ class Pair:
             model.compile(optimizer, "mean_absolute_error", jit_compile=False)
             optimizer.build(model.trainable_variables)
 
-    def train_on_batch(self, iteration: int, batches: Mapping[str, tuple[Any, Any]]) -> list[float]:
+    def train_on_batch(self, iteration: int, batches: Mapping[Any, Sequence[Any]]) -> list[float]:
         """One iteration as the origin has it, A then B; their losses before the update.
 
         In Keras 3 two models cannot share an Adam, so the shared counter is set by hand.
@@ -116,7 +116,7 @@ class Pair:
             losses.append(float(model.train_on_batch(*batches[side])))
         return losses
 
-    def step_by_hand(self, optimizers: Mapping[str, Adam], batches: Mapping[str, tuple[Any, Any]]) -> list[float]:
+    def step_by_hand(self, optimizers: Mapping[str, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
         """The same iteration, with gradients by TensorFlow and the steps in numpy."""
         losses = []
         for side, model in self.autoencoders.items():

@@ -57,8 +57,8 @@ class RungSpec:
     preset: str
 
 
-LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "medium")
-"""Decodes to exactly the pixels that went in."""
+LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "superfast")
+"""Decodes to exactly the pixels that went in; the search for smaller files gains nothing on masks."""
 
 
 class VideoWriter:
@@ -114,13 +114,17 @@ class VideoWriter:
         else:
             self._container.close()
 
+    @property
+    def fed(self) -> str:
+        """Pixel format of the pictures that the encoder takes."""
+        return str(self._stream.pix_fmt)
+
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame, uint8 [h, w, 3] BGR."""
-        if frame.shape != self._shape or frame.dtype != np.uint8:
-            message = f"Frames here are uint8 {self._shape}; received {frame.dtype} {frame.shape}"
-            raise Internal(message, reason="FRAME_SHAPE")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="bgr24")
-        picture = picture.reformat(format=self._stream.pix_fmt, interpolation="BICUBIC")
+        """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
+        self.encode(_converted(_picture(frame, self._shape), self.fed))
+
+    def encode(self, picture: av.VideoFrame) -> None:
+        """Append a picture of the format `fed`; several writers of one frame rate may share it."""
         picture.pts = self._frames
         picture.time_base = self._time_base
         self._frames += 1
@@ -138,6 +142,21 @@ class VideoWriter:
         return self._path
 
 
+def _picture(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> av.VideoFrame:
+    """A picture on the frame's own memory.
+
+    Raises:
+        Internal: the frame has another shape (FRAME_SHAPE).
+    """
+    if frame.shape != shape or frame.dtype != np.uint8:
+        raise Internal(f"Frames here are uint8 {shape}; received {frame.dtype} {frame.shape}", reason="FRAME_SHAPE")
+    return av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="bgr24")
+
+
+def _converted(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    return picture.reformat(format=pixel_format, interpolation="BICUBIC")
+
+
 class LadderWriter:
     """All rungs in one pass over the frames: one `<rung>.mp4` each."""
 
@@ -148,11 +167,14 @@ class LadderWriter:
         self._writers = {
             rung.name: VideoWriter(folder / f"{rung.name}.mp4", rung, frame_rate, width, height) for rung in rungs
         }
+        self._shape = (height, width, 3)
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame, uint8 [h, w, 3] BGR, to every rung."""
+        """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards, to every rung."""
+        picture = _picture(frame, self._shape)
+        converted = {fed: _converted(picture, fed) for fed in {writer.fed for writer in self._writers.values()}}
         for writer in self._writers.values():
-            writer.write(frame)
+            writer.encode(converted[writer.fed])
 
     def close(self) -> dict[str, Path]:
         """Finish the files and return their paths by rung."""
@@ -168,7 +190,7 @@ class MaskWriter:
 
     def write(self, mask: NDArray[np.uint8]) -> None:
         """Append a mask, uint8 [h, w] of 0 and 255."""
-        if (mask + np.uint8(1) > 1).any():
+        if cv2.countNonZero(mask) != cv2.countNonZero(cv2.compare(mask, 255, cv2.CMP_EQ)):
             raise Internal("Masks hold 0 and 255 only", reason="MASK_VALUES")
         self._writer.write(np.asarray(cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR), np.uint8))
 

@@ -351,7 +351,7 @@ class ConversionOptions(_message.Message):
     blur: _builtins.int
     """Side of the box blur of the mask, pixels; 0 leaves it sharp."""
     seamless: _builtins.bool
-    """Poisson blending (cv2.seamlessClone, NORMAL_CLONE); otherwise alpha blending."""
+    """Poisson blending (as cv2.seamlessClone with NORMAL_CLONE); otherwise alpha blending."""
     batch_size: _builtins.int
     """Faces in one call of the network."""
     chunk_frames: _builtins.int

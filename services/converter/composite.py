@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.faces.crop import crop_matrix
+from services.converter import blend as blending
 from services.converter import mask as masks
-from services.converter import poisson, warp
+from services.converter import warp
 from services.converter.mask import Box, MaskOptions
 from services.converter.warp import Region
 
@@ -21,10 +21,6 @@ SIZE = 64
 
 MASK_TOO_SMALL = "MASK_TOO_SMALL"
 """Reason of a frame whose face lies outside it or leaves no pixel to blend."""
-
-
-# The box blur keeps a running sum, which leaves residues of about 1e-16 where the mask is 0.
-_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -95,19 +91,16 @@ def composite(
     pixels = np.clip(face * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
     warped = warp.paste(pixels, frame, to_face, soft.region)
     if seamless:
-        blended = poisson.seamless(frame, warped, mask_levels, soft.region, center)
+        blended = blending.seamless(frame, warped, mask_levels, soft.region, center)
     else:
-        blended = poisson.alpha(frame, warped, soft.values, soft.region)
+        blended = blending.alpha(frame, warped, soft.values, soft.region)
     return None if blended is None else _patch(frame, soft, blended, box)
 
 
-def _patch(frame: NDArray[np.uint8], soft: masks.SoftMask, blended: poisson.Blended, box: Box) -> Patch:
-    touched = np.where(soft.values > _NOTHING, np.uint8(255), np.uint8(0))
-    x, y, width, height = cv2.boundingRect(touched)
-    mask_region = Region(x, y, x + width, y + height).moved(soft.region.left, soft.region.top)
-    region = mask_region.joined(blended.region)
+def _patch(frame: NDArray[np.uint8], soft: masks.SoftMask, blended: blending.Blended, box: Box) -> Patch:
+    region = soft.region.joined(blended.region)
     pixels = np.array(frame[region.slices], order="C")
     pixels[blended.region.within(region)] = blended.pixels
     blend = np.zeros((region.height, region.width), np.uint8)
-    blend[mask_region.within(region)] = touched[mask_region.within(soft.region)]
+    blend[soft.region.within(region)] = soft.touched
     return Patch(region, pixels, blend, box)

@@ -18,6 +18,9 @@ __all__ = ["Box", "MaskOptions", "SoftMask", "core", "levels", "soft_mask"]
 # What the origin multiplies by before cutting off at 255: a soft value of 0.699 and more is core.
 _GAIN = 365.0
 
+# The box blur keeps a running sum, which leaves residues of about 1e-16 where the mask is 0.
+_NOTHING = 1e-9
+
 
 class MaskOptions(NamedTuple):
     """How the soft mask is made.
@@ -43,15 +46,17 @@ class Box(NamedTuple):
 
 
 class SoftMask(NamedTuple):
-    """The part of a frame's soft mask that may differ from 0.
+    """The part of a frame's soft mask that differs from 0.
 
     Attributes:
-        region: Which frame pixels these are.
+        region: Which frame pixels these are, as few as possible.
         values: float64 [region.height, region.width], nominally 0 to 1; cubic edges overshoot a little.
+        touched: uint8 of the same shape, 255 where the value is above 0, else 0.
     """
 
     region: Region
     values: NDArray[np.float64]
+    touched: NDArray[np.uint8]
 
 
 def soft_mask(
@@ -71,30 +76,36 @@ def soft_mask(
         options: How the mask is made.
 
     Returns:
-        The mask on the region where it may differ from 0, or None when the face lies outside the frame.
+        The mask on the region where it is above 0, or None when there is no such pixel in the frame.
     """
     square = footprint(matrix, size)
     if square is None:
         return None
     hull = cv2.convexHull(landmarks.astype(np.int32).reshape(-1, 1, 2))
     x, y, width, height = cv2.boundingRect(hull)
-    whole = square.joined(Region(x, y, x + width, y + height))
-    region = whole.grown(abs(options.erosion) + options.blur + 2).clipped(shape)
+    inside = Region(x, y, x + width, y + height)
+    part = {"rect": square, "facehull": inside, "facehullandrect": square.shared(inside)}[options.kind]
+    region = part.grown(abs(options.erosion) + options.blur + 2).clipped(shape)
     if region is None:
         return None
-    values = np.ones((region.height, region.width), np.float64)
-    if options.kind != "facehull":
-        values *= paste_ones(size, shape, matrix, region)
-    if options.kind != "rect":
-        filled = np.zeros_like(values)
-        cv2.fillConvexPoly(filled, hull - np.array(region[:2], np.int32), 1.0)
-        values *= filled
+    if options.kind == "rect":
+        values = paste_ones(size, matrix, region)
+    else:
+        values = np.zeros((region.height, region.width), np.float64)
+        cv2.fillConvexPoly(values, hull - np.array(region[:2], np.int32), 1.0)
+        if options.kind == "facehullandrect":
+            values *= paste_ones(size, matrix, region)
     if options.erosion:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(options.erosion), abs(options.erosion)))
         values = np.asarray((cv2.erode if options.erosion > 0 else cv2.dilate)(values, kernel), np.float64)
     if options.blur:
         values = np.asarray(cv2.blur(values, (options.blur, options.blur)), np.float64)
-    return SoftMask(region, values)
+    touched = np.where(values > _NOTHING, np.uint8(255), np.uint8(0))
+    x, y, width, height = cv2.boundingRect(touched)
+    if not width:
+        return None
+    inner = Region(x, y, x + width, y + height)
+    return SoftMask(inner.moved(region.left, region.top), values[inner.slices], touched[inner.slices])
 
 
 def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -19,6 +19,10 @@ __all__ = ["ALIGNMENTS", "WEIGHTS", "Plan", "of_conversion", "of_transcoding"]
 ALIGNMENTS = "alignments.safetensors"
 WEIGHTS = "weights.safetensors"
 
+# What a conversion computes. It counts up when equal inputs give other pixels, so that older conversions, and their
+# chunks, are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone.
+_METHOD = 2
+
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
 _OTHER = {"a": "b", "b": "a"}
 
@@ -79,6 +83,7 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
             "options": options,
             "ladder": rungs,
             "version": recipe.version,
+            "method": _METHOD,
         }
     )
     return Plan(
@@ -102,7 +107,13 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
             "source": source_uri,
             "source_digest": source.content_digest,
         },
-        options={"recipe": recipe.name, "version": recipe.version, "conversion": options, "ladder": rungs},
+        options={
+            "recipe": recipe.name,
+            "version": recipe.version,
+            "method": _METHOD,
+            "conversion": options,
+            "ladder": rungs,
+        },
         info={
             "synthetic": True,
             "target_id": target_id,

@@ -1,94 +1,113 @@
-"""Blending a warped face into its frame: Poisson (cv2.seamlessClone, NORMAL_CLONE) or alpha."""
+"""Poisson's equation on a rectangle, solved exactly: sines along one axis, an elimination for each along the other.
+
+On up to a few hundred pixels a product with the sines' matrix is as fast as a fast transform that meets a convenient
+size, and does not depend on meeting one. Half of that product is saved because every sine is symmetric or
+antisymmetric about the middle.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.converter.warp import Region
+__all__ = ["solve"]
 
-__all__ = ["Blended", "alpha", "seamless"]
+# Faces drift in size, so a sequence meets a few heights again and again.
+_HEIGHTS = 16
 
-# seamlessClone erodes the mask by three pixels and wants to see that it is 0 around.
-_MARGIN = 8
-
-# The smallest rectangle its solver has an inside for.
-_SMALLEST = 4
+# Widths are rounded up to it, so that one table serves several.
+_WIDTHS = 64
 
 
-class Blended(NamedTuple):
-    """The only pixels of a frame that blending may have changed.
+def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Find the picture that has a Laplacian and is 0 all around.
 
-    Attributes:
-        region: Which frame pixels these are; for Poisson blending the destination rectangle.
-        pixels: uint8 [region.height, region.width, 3] BGR.
-    """
-
-    region: Region
-    pixels: NDArray[np.uint8]
-
-
-def seamless(
-    frame: NDArray[np.uint8],
-    warped: NDArray[np.uint8],
-    mask_levels: NDArray[np.uint8],
-    region: Region,
-    center: tuple[int, int],
-) -> Blended | None:
-    """Clone a face into its frame; the same pixels as cv2.seamlessClone on whole frames, at a fraction of the work.
-
-    As in OpenCV, the outermost pixels of the frame never belong to the mask, and the rectangle around the non-zero mask
-    is placed by its centre, which may move it by a pixel. A rectangle that would leave the frame, where OpenCV
-    gives up, is moved to its edge.
+    The Laplacian of a pixel is the sum of its four neighbours less four times the pixel; the neighbours beyond the rim
+    are 0.
 
     Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
-        warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        mask_levels: uint8 [region.height, region.width]; every non-zero level takes part.
-        region: Which frame pixels the two are.
-        center: Where the rectangle's centre goes, (x, y) in frame pixels.
+        laplacian: float32 [h, w, c]; left as it is.
 
     Returns:
-        The destination rectangle with its pixels, or None when the mask is too small to be solved in.
+        float32 [h, w, c].
     """
-    height, width = frame.shape[:2]
-    inner = mask_levels.copy()
-    inner[: max(1 - region.top, 0)] = 0
-    inner[:, : max(1 - region.left, 0)] = 0
-    inner[max(height - 1 - region.top, 0) :] = 0
-    inner[:, max(width - 1 - region.left, 0) :] = 0
-    x, y, rect_width, rect_height = cv2.boundingRect(inner)
-    if min(rect_width, rect_height) < _SMALLEST:
-        return None
-    source = Region(x, y, x + rect_width, y + rect_height).moved(region.left, region.top)
-    left = min(max(center[0] - rect_width // 2, 0), width - rect_width)
-    top = min(max(center[1] - rect_height // 2, 0), height - rect_height)
-    destination = Region(left, top, left + rect_width, top + rect_height)
+    height, width, channels = laplacian.shape
+    rows = laplacian.reshape(height, width * channels)
+    sines = _sines(height)
+    half, modes = height // 2, sines.symmetric.shape[1]
+    top, bottom = rows[:half], rows[::-1][:half]
+    folded = np.empty((height - half, width * channels), np.float32)
+    np.add(top, bottom, out=folded[:half])
+    folded[half:] = rows[half : height - half]
 
-    crop = source.joined(destination).grown(_MARGIN).clipped(frame.shape)
-    assert crop is not None
-    background = np.ascontiguousarray(frame[crop.slices])
-    foreground = np.zeros_like(background)
-    foreground[source.within(crop)] = warped[source.within(region)]
-    mask = np.zeros(background.shape[:2], np.uint8)
-    mask[source.within(crop)] = inner[source.within(region)]
-    point = (left + rect_width // 2 - crop.left, top + rect_height // 2 - crop.top)
-    cloned = cv2.seamlessClone(foreground, background, mask, point, cv2.NORMAL_CLONE)
-    return Blended(destination, np.ascontiguousarray(cloned[destination.within(crop)], np.uint8))
+    spectrum = np.empty((width * channels, height), np.float32)
+    np.matmul(folded.T, sines.symmetric, out=spectrum[:, :modes])
+    np.matmul((top - bottom).T, sines.antisymmetric, out=spectrum[:, modes:])
+    factors = _factors(height, channels, -(-width // _WIDTHS) * _WIDTHS)
+    _eliminate(spectrum.reshape(width, channels * height), factors)
+
+    picture = np.empty_like(rows)
+    even = np.matmul(sines.symmetric, spectrum[:, :modes].T, out=folded)
+    odd = sines.antisymmetric @ spectrum[:, modes:].T
+    np.add(even[:half], odd, out=picture[:half])
+    picture[half : height - half] = even[half:]
+    np.subtract(even[:half], odd, out=picture[::-1][:half])
+    return picture.reshape(laplacian.shape)
 
 
-def alpha(frame: NDArray[np.uint8], warped: NDArray[np.uint8], soft: NDArray[np.float64], region: Region) -> Blended:
-    """Mix a face into its frame by its soft mask, rounded to the nearest level.
+class _Sines(NamedTuple):
+    """The orthonormal sines on n points that are 0 beyond them, of which each half tells the other.
 
-    Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
-        warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        soft: float64 [region.height, region.width]; values are cut to 0..1.
-        region: Which frame pixels the two are.
+    Attributes:
+        symmetric: float32 [(n + 1) // 2, (n + 1) // 2], point by sine; the middle point of an odd n is the last.
+        antisymmetric: float32 [n // 2, n // 2].
     """
-    share = np.clip(soft, 0.0, 1.0)[:, :, None]
-    mixed = share * warped + (1.0 - share) * frame[region.slices]
-    return Blended(region, np.rint(mixed).astype(np.uint8))
+
+    symmetric: NDArray[np.float32]
+    antisymmetric: NDArray[np.float32]
+
+
+@lru_cache(_HEIGHTS)
+def _sines(count: int) -> _Sines:
+    turn = 2 * (count + 1)
+    values = np.sin(np.arange(turn) * (2 * np.pi / turn)) * np.sqrt(4 / turn)
+    points, numbers = np.arange(1, (count + 1) // 2 + 1), np.arange(1, count + 1)
+    matrix = values.astype(np.float32)[np.outer(points, numbers) % turn]
+    return _Sines(
+        np.ascontiguousarray(matrix[:, 0::2]),
+        np.ascontiguousarray(matrix[: count // 2, 1::2]),
+    )
+
+
+@lru_cache(_HEIGHTS)
+def _factors(height: int, channels: int, width: int) -> NDArray[np.float32]:
+    """Reciprocal pivots, float32 [width, channels * height]; heights are in the order of `_Sines`, symmetric first.
+
+    Along the other axis a sine's share x of the picture obeys x[i - 1] - d x[i] + x[i + 1] = f[i]. The pivots d,
+    d - 1/d and so on have a closed form in the root r < 1 of r + 1/r = d.
+    """
+    numbers = np.concatenate([np.arange(1, height + 1, 2), np.arange(2, height + 1, 2)])
+    diagonal = 4 - 2 * np.cos(np.pi * numbers / (height + 1))
+    root = (diagonal - np.sqrt(diagonal**2 - 4)) / 2
+    powers = np.exp(2 * np.arange(1, width + 2)[:, None] * np.log(root))
+    return np.tile(((1 - powers[:-1]) / (1 - powers[1:]) * root).astype(np.float32), channels)
+
+
+def _eliminate(columns: NDArray[np.float32], factors: NDArray[np.float32]) -> None:
+    """Solve for every sine along the first axis, in place: Thomas's algorithm, one column after the other."""
+    np.negative(columns, out=columns)
+    steps = list(zip(columns, factors, strict=False))
+    before, factor = steps[0]
+    np.multiply(before, factor, out=before)
+    for column, factor in steps[1:]:
+        np.add(column, before, out=column)
+        np.multiply(column, factor, out=column)
+        before = column
+    share = np.empty_like(before)
+    for column, factor in steps[-2::-1]:
+        np.multiply(before, factor, out=share)
+        np.add(column, share, out=column)
+        before = column

@@ -6,7 +6,7 @@ to the pixels of the aligned face.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,10 +18,9 @@ __all__ = ["Region", "footprint", "paste", "paste_ones"]
 _REACH = 3.0
 
 # OpenCV works on blocks of columns from the left and treats the rest at the right edge by other code, whose results at
-# the border of the face differ. A region that ends this far right of the face meets the same code as the whole frame.
-_TAIL = 64
-
-_FLAGS = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
+# the border of the face differ. A window of whole blocks, or one that ends with its frame, meets the same code as the
+# whole frame.
+_BLOCK = 32
 
 
 class Region(NamedTuple):
@@ -55,6 +54,15 @@ class Region(NamedTuple):
         """The region moved right by x and down by y."""
         return Region(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
+    def shared(self, other: Region) -> Region:
+        """What lies in both; a region of negative size when nothing does."""
+        return Region(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
     def grown(self, margin: int) -> Region:
         """The region with a margin on every side."""
         return Region(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
@@ -68,12 +76,10 @@ class Region(NamedTuple):
             max(self.bottom, other.bottom),
         )
 
-    def clipped(self, shape: tuple[int, ...]) -> Self | None:
+    def clipped(self, shape: tuple[int, ...]) -> Region | None:
         """The part inside a frame of shape (h, w, ...), or None when nothing of it is."""
-        height, width = shape[:2]
-        left, right = max(self.left, 0), min(self.right, width)
-        top, bottom = max(self.top, 0), min(self.bottom, height)
-        return type(self)(left, top, right, bottom) if left < right and top < bottom else None
+        inside = self.shared(Region(0, 0, shape[1], shape[0]))
+        return inside if inside.width > 0 and inside.height > 0 else None
 
 
 def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
@@ -101,7 +107,7 @@ def paste(
 ) -> NDArray[np.uint8]:
     """Warp an aligned face onto its frame, cubic; frame pixels that the face does not cover stay.
 
-    The result is the same as warping onto the whole frame and cutting the region out.
+    The result is that of `cv2.warpAffine` onto the whole frame, bit by bit.
 
     Args:
         face: uint8 [s, s, 3] BGR.
@@ -112,26 +118,48 @@ def paste(
     Returns:
         uint8 [region.height, region.width, 3] BGR.
     """
-    right = min(frame.shape[1], region.right + _TAIL)
-    canvas = np.array(frame[: region.bottom, :right], order="C")
-    cv2.warpAffine(face, matrix, (right, region.bottom), canvas, _FLAGS, cv2.BORDER_TRANSPARENT)
-    return np.ascontiguousarray(canvas[region.slices])
+    left, right = region.left // _BLOCK * _BLOCK, -(-region.right // _BLOCK) * _BLOCK
+    window = Region(left, region.top, min(right, frame.shape[1]), region.bottom)
+    columns, rows = _coordinates(matrix, window)
+    # In float32 OpenCV is faster than in uint8, of which it makes float32 and rounds the result.
+    canvas = frame[window.slices].astype(np.float32)
+    cv2.remap(face.astype(np.float32), columns, rows, cv2.INTER_CUBIC, canvas, cv2.BORDER_TRANSPARENT)
+    return np.asarray(cv2.add(canvas, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)[region.within(window)]
 
 
-def paste_ones(size: int, shape: tuple[int, ...], matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
+def paste_ones(size: int, matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
     """Warp a square of ones onto zeros as `paste` warps a face; cubic, so it overshoots 0 and 1 at its edges.
+
+    Only the edges are interpolated: within, where OpenCV's weights sum up to 1 give or take 1e-7, the result is 1.
 
     Args:
         size: Side of the square, pixels.
-        shape: Of the frame, (h, w, ...).
         matrix: float64 [2, 3], frame to face pixels.
         region: Part of the frame that is wanted; inside the frame.
 
     Returns:
         float64 [region.height, region.width], about -0.15 to 1.25.
     """
-    right = min(shape[1], region.right + _TAIL)
-    canvas = np.zeros((region.bottom, right), np.float64)
-    square = np.ones((size, size), np.float64)
-    cv2.warpAffine(square, matrix, (right, region.bottom), canvas, _FLAGS, cv2.BORDER_TRANSPARENT)
-    return np.ascontiguousarray(canvas[region.slices])
+    columns, rows = _coordinates(matrix, region)
+    middle = np.float32((size - 1) / 2)
+    distance = np.abs(columns - middle)
+    np.maximum(distance, np.abs(rows - middle), out=distance)
+    values = (distance < middle - 2).astype(np.float64)
+    distance -= middle + np.float32(0.5)
+    edge = np.flatnonzero(np.abs(distance, out=distance) <= 2.5)
+    if edge.size:
+        shape = (-(-edge.size // _BLOCK), _BLOCK)
+        x, y = (np.resize(axis.ravel()[edge], shape) for axis in (columns, rows))
+        drawn = np.zeros(shape, np.float64)
+        cv2.remap(np.ones((size, size)), x, y, cv2.INTER_CUBIC, drawn, cv2.BORDER_TRANSPARENT)
+        values.ravel()[edge] = drawn.ravel()[: edge.size]
+    return np.asarray(values, np.float64)
+
+
+def _coordinates(matrix: NDArray[np.float64], region: Region) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where in the face a region's pixels lie, float32 x and y, rounded step by step as cv2.warpAffine does it."""
+    single = matrix.astype(np.float32)
+    x = np.arange(region.left, region.right, dtype=np.float32)
+    y = np.arange(region.top, region.bottom, dtype=np.float32)[:, None]
+    columns, rows = (one[0] * x + (one[1] * y + one[2]) for one in single)
+    return np.asarray(columns, np.float32), np.asarray(rows, np.float32)

@@ -17,6 +17,10 @@ from facefoundry.v1 import extractor_pb2
 
 __all__ = ["Delivery", "Order"]
 
+# What an extraction computes. It counts up when equal inputs give other boxes or crops, so that older extractions, and
+# their parts, are not taken for new ones. 2: a tracked box is one of the whole frame's own detection windows.
+_METHOD = 2
+
 
 @dataclass(frozen=True)
 class Order:
@@ -26,7 +30,7 @@ class Order:
         name: Id of the sequence, for messages.
         source: The source.
         options: Fields of `v1.ExtractionOptions`, all set.
-        prefix: Prefix of the extraction; holds the digest of source, options and recipe version.
+        prefix: Prefix of the extraction; holds the digest of source, options, recipe version and method.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Order:
             "source": source.digest,
             "options": options,
             "version": recipe.version,
+            "method": _METHOD,
         }
         prefix = keys.extraction(keys.digest_of(made_of))
         return cls(name, source, options, prefix)

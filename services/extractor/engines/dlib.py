@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss
 from services.extractor.engines.base import Engine, Tracker, not_installed
-from services.extractor.tracking import nearest
+from services.extractor.tracking import iou, nearest
 
 __all__ = ["REMEDY", "DlibEngine", "load", "missing", "weights"]
 
@@ -36,13 +36,15 @@ _CLOSER_SCORE: Final = 0.4
 # The detector's smallest box, pixels, and the factor from one of its pyramid's levels to the next.
 _SMALLEST: Final = 73
 _STEP: Final = 6 / 5
-# Levels finer than the box's that a tracker tries too: with one, the box is 0.8 of the detector's on 97 % of the frames
-# of a talking head, with two on all.
-_FINER: Final = 2
+# Where a point of a level lies before it is scaled to the level above, as dlib has it.
+_OFFSET: Final = 0.3
 # Edge of the cells that the detector's windows lie on, pixels.
 _CELL: Final = 8
-# What a tracker looks at around the last box, in box widths on each side.
-_MARGIN: Final = 0.8
+# What a tracker looks at around the last box in each level, cells on each side: one that the box may move by, and two
+# that the windows reach over it.
+_REACH: Final = 3
+# Boxes that share more than this are of one face.
+_SAME_FACE: Final = 0.3
 
 
 def weights(file_name: str) -> Path | None:
@@ -113,28 +115,45 @@ class DlibEngine(Engine):
     def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find faces of about the size of `box` and around it, as `detect` would find them in the whole frame.
 
-        The frame goes down the detector's own pyramid to a little before the box's level, and the region is cut on the
-        cells of that level, so the same windows are tried as in `detect`, in a fraction of the time.
+        The frame goes down the detector's own pyramid to the box's level and its two neighbours, and a region is cut
+        out of each on that level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
         """
         gray = _gray(frame)
         scale = _scale(gray)
         closer = box[2] * scale < _SMALLEST * 0.95
         scale *= _CLOSER if closer else 1.0
+        own = max(0, round(np.log(box[2] * scale / _SMALLEST) / np.log(_STEP)))
         picture = _reduced(gray, scale)
-        for _ in range(round(np.log(max(box[2] * scale / _SMALLEST, 1.0)) / np.log(_STEP)) - _FINER):
-            picture = self._dlib.resize_image(picture, *(int(side / _STEP + 0.5) for side in picture.shape))
-        scale = picture.shape[1] / gray.shape[1]
-        center = (box[:2] + box[2:] / 2) * scale
-        reach = box[2] * scale * (0.5 + _MARGIN)
-        left, top = (int(side) // _CELL * _CELL for side in np.maximum(center - reach, 0))
-        right, bottom = (int(side) for side in np.maximum(center + reach, 0))
-        region = np.ascontiguousarray(picture[top:bottom, left:right])
+        found: list[tuple[float, NDArray[np.float64]]] = []
+        for level in range(own + 2):
+            if level:
+                picture = self._dlib.resize_image(picture, *(side * 5 // 6 for side in picture.shape))
+            if level >= own - 1:
+                found += self._windows(picture, box * scale, level, _CLOSER_SCORE if closer else 0.0)
+        return _best(found) / scale
+
+    def _windows(
+        self, picture: NDArray[np.uint8], box: NDArray[np.float64], level: int, least_score: float
+    ) -> list[tuple[float, NDArray[np.float64]]]:
+        """Scores and boxes of one level's own windows around `box`; boxes in pixels of level 0."""
+        center = box[:2] + box[2:] / 2
+        for _ in range(level):
+            center = center / _STEP - _OFFSET
+        first = np.maximum(np.floor((center - _SMALLEST / 2) / _CELL).astype(int) - _REACH, 0) * _CELL
+        last = np.maximum(np.ceil((center + _SMALLEST / 2) / _CELL).astype(int) + _REACH, 0) * _CELL
+        region = np.ascontiguousarray(picture[first[1] : last[1], first[0] : last[0]])
         if not region.size:
-            return np.zeros((0, 4))
-        return np.asarray(
-            (self._search(region, _CLOSER_SCORE if closer else 0.0) + np.array([left, top, 0, 0])) / scale,
-            dtype=np.float64,
-        )
+            return []
+        faces, scores, _ = self._detector.run(region, 0, least_score)
+        windows = []
+        for face, score in zip(faces, scores, strict=True):
+            if face.width() < _SMALLEST * (1 + _STEP) / 2:  # wider ones are of the region's own lower levels
+                edges = np.array([face.left(), face.top(), face.right(), face.bottom()]) + np.tile(first, 2)
+                for _ in range(level):
+                    edges = (edges + _OFFSET) * _STEP
+                edges = np.rint(edges)
+                windows.append((float(score), np.concatenate([edges[:2], edges[2:] - edges[:2] + 1])))
+        return windows
 
     def _search(self, gray: NDArray[np.uint8], least_score: float) -> NDArray[np.float64]:
         faces, _, _ = self._detector.run(gray, 0, least_score)
@@ -163,6 +182,15 @@ class _NearTracker(Tracker):
             return None
         self._box = nearest(boxes, self._box)
         return self._box
+
+
+def _best(found: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.float64]:
+    """Of boxes with their scores, the best one of each face, [k, 4]."""
+    kept: list[NDArray[np.float64]] = []
+    for _, box in sorted(found, key=lambda scored: -scored[0]):
+        if all(iou(box, better) <= _SAME_FACE for better in kept):
+            kept.append(box)
+    return np.array(kept, np.float64).reshape(-1, 4)
 
 
 def _gray(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

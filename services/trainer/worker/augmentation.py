@@ -3,7 +3,7 @@
 The origin's two stages: a random similarity of the whole crop, then a random warp of its central square. Here the first
 stage is evaluated lazily, only at the integer neighbours that the second reads: 16 taps a pixel and no 256x256
 picture in between. Random choices are drawn into a record (`draw`), a function of seed, side and iteration only, and
-then applied (`apply`).
+then applied (`apply`), in three steps that may be compiled apart: `locate`, `read` and `unpack`.
 
 Points are (x, y) in pixels of the crop, pixel centres at integers.
 """
@@ -19,7 +19,20 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-__all__ = ["CROP_SIZE", "FACE_SIZE", "MARGIN", "MOST_FACES", "Draws", "Sampler", "apply", "pack", "threefry"]
+__all__ = [
+    "CROP_SIZE",
+    "FACE_SIZE",
+    "MARGIN",
+    "MOST_FACES",
+    "Draws",
+    "Sampler",
+    "apply",
+    "locate",
+    "pack",
+    "read",
+    "threefry",
+    "unpack",
+]
 
 CROP_SIZE = 256
 FACE_SIZE = 64
@@ -28,6 +41,10 @@ MARGIN = 48.0
 MOST_FACES = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
 
 _GRID = 5
+_POINTS = FACE_SIZE * FACE_SIZE
+# A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
+_FIELD = 21
+_ONE = 1 << (_FIELD - 8)
 _ROUNDS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
@@ -156,77 +173,118 @@ def apply(table: Any, draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
     Returns:
         Warped inputs and straight targets, each float32 [n, 64, 64, 3] in [0, 1].
     """
-    grid = ops.convert_to_tensor(_grid(margin)) + draws.jitter
-    points = ops.concatenate([_warped(grid), _straight(grid)], axis=1)
-    pixels = _sample(table, draws, points) * (1.0 / 255.0)
-    half = FACE_SIZE * FACE_SIZE
-    shape = (-1, FACE_SIZE, FACE_SIZE, 3)
-    return ops.reshape(pixels[:, :half], shape), ops.reshape(pixels[:, half:], shape)
+    return unpack(read(table, draws, *locate(draws, margin)))
 
 
-def _sample(table: Any, draws: Draws, points: Any) -> Any:
-    """Read the similarity's result at points [n, m, 2], bilinear between its integer pixels: float32 [n, m, 3].
+def locate(draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
+    """Find where a batch reads the similarity's result.
 
-    Weights are hat functions of distances instead of fractions, so that they stay right when a compiler computes a
-    coordinate twice and rounds it to either side of an integer.
+    Returns:
+        x and y, each float32 [n, 2 * 4096]: the warped inputs' points, then the straight targets'.
+    """
+    grid = _grid(margin)
+    warped = _warped(grid, draws.jitter)
+    straight = _straight(ops.convert_to_tensor(grid) + draws.jitter)
+    x, y = (ops.concatenate(pair, axis=1) for pair in zip(warped, straight, strict=True))
+    return x, y
+
+
+def read(table: Any, draws: Draws, x: Any, y: Any) -> Any:
+    """Read the similarity's result, bilinear between its integer pixels, each of them bilinear between the crop's.
+
+    The 16 taps' weights are whole numbers, at most 1/8192 off for each halving, and their sum is exact. So all
+    three channels are summed at once and to the same bits on every device.
+
+    Args:
+        table: All crops of a side, as `pack` makes it.
+        draws: The random choices.
+        x: Columns of points, float32 [n, m].
+        y: Their rows.
+
+    Returns:
+        int64 [n, m]: blue, green and red, each 8192 times its grey level, in fields of 21 bits.
     """
     last = CROP_SIZE - 1.0
     inverse = _inverse_similarity(draws)
-    mirrored = ops.expand_dims(draws.flip, 1)
-    first_row = ops.expand_dims(draws.faces * (CROP_SIZE * CROP_SIZE), 1)
-    x, y = points[..., 0], points[..., 1]
-    total = [0.0, 0.0, 0.0]
-    for down in (0.0, 1.0):
-        for right in (0.0, 1.0):
-            column, row = ops.floor(x) + right, ops.floor(y) + down
-            weight = _hat(x - column) * _hat(y - row)
-            column, row = ops.clip(column, 0.0, last), ops.clip(row, 0.0, last)
-            column = ops.where(mirrored, last - column, column)
+    first_pixel = ops.expand_dims(draws.faces * (CROP_SIZE * CROP_SIZE), 1)
+    left, top = ops.floor(x), ops.floor(y)
+    total = ops.zeros_like(x, dtype="int64")
+    for down, of_row in enumerate(_split(ops.full_like(x, _ONE, dtype="int32"), y - top)):
+        for right, of_pixel in enumerate(_split(of_row, x - left)):
+            column, row = ops.clip(left + right, 0.0, last), ops.clip(top + down, 0.0, last)
             crop_x = ops.clip(inverse[0] * column + inverse[1] * row + inverse[2], 0.0, last)
             crop_y = ops.clip(inverse[3] * column + inverse[4] * row + inverse[5], 0.0, last)
-            read = _read(table, first_row, crop_x, crop_y)
-            total = [whole + weight * channel for whole, channel in zip(total, read, strict=True)]
-    return ops.stack(total, axis=-1)
-
-
-def _read(table: Any, first_row: Any, x: Any, y: Any) -> list[Any]:
-    """Read crops at points within them, bilinear: three channels, each float32 [n, m]."""
-    left = ops.minimum(ops.floor(x), CROP_SIZE - 2.0)
-    top = ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
-    row = first_row + ops.cast(top * CROP_SIZE + left, "int32")
-    total: list[Any] = [0.0, 0.0, 0.0]
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = _hat(x - left - right) * _hat(y - top - down)
-            packed = ops.take(table, row + (CROP_SIZE * down + right))
-            for channel in range(3):
-                byte = ops.bitwise_and(ops.right_shift(packed, _integer(8 * channel)), _integer(255))
-                total[channel] = total[channel] + weight * ops.cast(byte, "float32")
+            total = total + _read(table, first_pixel, crop_x, crop_y, of_pixel)
     return total
 
 
-def _hat(distance: Any) -> Any:
-    return ops.maximum(0.0, 1.0 - ops.abs(distance))
+def unpack(packed: Any) -> tuple[Any, Any]:
+    """Turn what `read` gave for the points of `locate` into inputs and targets, float32 [n, 64, 64, 3] in [0, 1]."""
+    shifts = ops.convert_to_tensor(np.arange(3, dtype=np.int64) * _FIELD)
+    fields = ops.bitwise_and(ops.right_shift(ops.expand_dims(packed, -1), shifts), _long((1 << _FIELD) - 1))
+    pixels = ops.cast(ops.cast(fields, "int32"), "float32") * (1.0 / (255.0 * _ONE))
+    shape = (-1, FACE_SIZE, FACE_SIZE, 3)
+    return ops.reshape(pixels[:, :_POINTS], shape), ops.reshape(pixels[:, _POINTS:], shape)
+
+
+def _read(table: Any, first_pixel: Any, x: Any, y: Any, weight: Any) -> Any:
+    """Weighted sum of the crop's four pixels around points within it, int64 [n, m] in fields."""
+    left, top = ops.minimum(ops.floor(x), CROP_SIZE - 2.0), ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
+    pixel = first_pixel + ops.cast(top * CROP_SIZE + left, "int32")
+    total: Any = 0
+    for down, of_row in enumerate(_split(weight, y - top)):
+        for right, of_pixel in enumerate(_split(of_row, x - left)):
+            # Through uint32, so that the compiler knows the upper half to be 0: it multiplies faster.
+            factor = ops.cast(ops.cast(of_pixel, "uint32"), "int64")
+            total = total + factor * _spread(ops.take(table, pixel + (CROP_SIZE * down + right)))
+    return total
+
+
+def _split(weight: Any, fraction: Any) -> tuple[Any, Any]:
+    """Share whole weights out between a point's two neighbours, the far one's by the fraction in [0, 1]."""
+    far = ops.cast(ops.cast(weight, "float32") * fraction, "int32")
+    return weight - far, far
+
+
+def _spread(packed: Any) -> Any:
+    """Move the bytes of `pack` into fields of an int64."""
+    wide = ops.cast(packed, "int64")
+    fields = (
+        ops.left_shift(ops.bitwise_and(wide, _long(255 << (8 * channel))), _long((_FIELD - 8) * channel))
+        for channel in range(3)
+    )
+    blue, green, red = fields
+    return ops.bitwise_or(ops.bitwise_or(blue, green), red)
 
 
 def _inverse_similarity(draws: Draws) -> tuple[Any, ...]:
-    """Six [n, 1] coefficients that take a point of the similarity's result to the crop it was made from."""
+    """Six [n, 1] coefficients that take a point of the similarity's result, mirrored or not, to the crop."""
     centre = CROP_SIZE // 2
     angle = draws.rotation * (math.pi / 180.0)
     cos, sin = ops.cos(angle) / draws.scale, ops.sin(angle) / draws.scale
     x, y = centre + draws.shift[:, 0], centre + draws.shift[:, 1]
-    rows = (cos, -sin, centre - cos * x + sin * y, sin, cos, centre - sin * x - cos * y)
+    side = ops.where(draws.flip, -1.0, 1.0)
+    x = ops.where(draws.flip, CROP_SIZE - 1.0 - x, x)
+    rows = (cos * side, -sin, centre - cos * side * x + sin * y, sin * side, cos, centre - sin * side * x - cos * y)
     return tuple(ops.expand_dims(row, 1) for row in rows)
 
 
-def _warped(grid: Any) -> Any:
-    """Where the warped input reads: the grid's maps resized to 80x80 and cropped 8:72, [n, 4096, 2]."""
-    resize = ops.convert_to_tensor(_resize())
-    return ops.reshape(ops.einsum("ri,nijk,cj->nrck", resize, grid, resize), (-1, FACE_SIZE * FACE_SIZE, 2))
+def _warped(grid: NDArray[np.float32], jitter: Any) -> tuple[Any, Any]:
+    """Where the warped input reads: the grid's maps resized to 80x80 and cropped 8:72; x and y, each [n, 4096].
+
+    Only the jitter, a few pixels, goes through the product of matrices, which a GPU may compute in TensorFloat-32.
+    """
+    resize = _resize()
+    still = np.einsum("ri,ijk,cj->krc", resize, grid, resize).reshape(2, _POINTS)
+    weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, _POINTS)
+    planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID * _GRID))
+    moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, _POINTS))
+    points = moved + ops.convert_to_tensor(still)
+    return points[:, 0], points[:, 1]
 
 
-def _straight(grid: Any) -> Any:
-    """Where the target reads: back through the least-squares similarity from the grid to 0:65:16, [n, 4096, 2]."""
+def _straight(grid: Any) -> tuple[Any, Any]:
+    """Where the target reads: back through the least-squares similarity from grid to 0:65:16; x and y, [n, 4096]."""
     mean = ops.mean(grid, axis=(1, 2))
     source = grid - mean[:, None, None]
     regular = _regular()
@@ -240,7 +298,7 @@ def _straight(grid: Any) -> Any:
     rows, columns = np.mgrid[0:FACE_SIZE, 0:FACE_SIZE].reshape(2, -1).astype(np.float32)
     x = ops.convert_to_tensor(columns - centre[0])
     y = ops.convert_to_tensor(rows - centre[1])
-    return ops.stack([cos * x + sin * y + mean[:, 0:1], cos * y - sin * x + mean[:, 1:2]], axis=-1)
+    return cos * x + sin * y + mean[:, 0:1], cos * y - sin * x + mean[:, 1:2]
 
 
 def _grid(margin: float) -> NDArray[np.float32]:
@@ -295,6 +353,10 @@ def _word(value: int) -> Any:
 
 def _integer(value: int) -> Any:
     return ops.convert_to_tensor(value, dtype="int32")
+
+
+def _long(value: int) -> Any:
+    return ops.convert_to_tensor(value, dtype="int64")
 
 
 def _uniform(words: Any) -> Any:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable, Unusable
-from facefoundry.model.network import SIDES
+from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -86,7 +86,7 @@ class Job:
             self._end()
             return
         device = loop.configure(options.precision, self._settings.threads)
-        found = {
+        found: dict[SideName, faces.Faces] = {
             "a": faces.fetch(self._store, request.extraction_a),
             "b": faces.fetch(self._store, request.extraction_b),
         }
@@ -100,14 +100,16 @@ class Job:
         _log.event("training", device=device, first=training.iteration, iterations=request.iterations, **counts)
         self._report(training, 0.0)
         straight = {side: faces.straight(found[side], _PREVIEW_FACES) for side in SIDES}
+        digests = {side: found[side].content_digest for side in SIDES}
+        del found  # the training has the crops in a form of its own
         if not self._iterate(training, Previewer(training.network, straight)) and not self._done_elsewhere():
-            self._commit(training, found)
+            self._commit(training, digests)
         self._end()
 
-    def _commit(self, training: loop.Training, found: Mapping[str, faces.Faces]) -> None:
+    def _commit(self, training: loop.Training, digests: Mapping[SideName, str]) -> None:
         request = self._request
         inputs = {f"extraction_{side}": self._store.uri(getattr(request, f"extraction_{side}")) for side in SIDES}
-        inputs |= {f"content_{side}": found[side].content_digest for side in SIDES}
+        inputs |= {f"content_{side}": digests[side] for side in SIDES}
         state = self._state(training)
         checkpoint.commit_model(self._store, request, state, training.network.to_bytes(), inputs)
         self._report(training, 0.0)

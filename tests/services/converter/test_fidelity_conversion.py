@@ -21,6 +21,7 @@ from services.converter import pipeline
 from services.converter.composite import composite
 from services.converter.ladder import MASKS
 from services.converter.mask import MaskOptions
+from tests.services.converter.agreement import assert_within_a_level
 
 FFPP = MaskOptions("facehullandrect", 0, 2)
 FACELESS = (3, 12, 13)
@@ -69,10 +70,11 @@ def test_raw_frames_and_masks_are_those_of_the_origin(
     box, blend, changed = (decoded(parts[f"{name}.mp4"]) for name in MASKS)
     largest = 0
     for number, wanted in expected.items():
-        # The network may round one pixel of a face to the next grey level; cloning spreads that thinly.
+        # The network may round one pixel of a face to the next grey level; cloning spreads that thinly. Solving
+        # rounds otherwise than cv2.seamlessClone does.
         difference = np.abs(raw[number].astype(int) - wanted.output)
         largest = max(largest, int(difference.max()))
-        assert difference.mean() < 0.01
+        assert difference.mean() < 0.2
         outside = np.ones(raw[number].shape[:2], bool)
         x, y, width, height = wanted.destination
         outside[y : y + height, x : x + width] = False
@@ -95,12 +97,12 @@ def test_the_soft_mask_goes_into_the_clone_as_it_is(clip: Any) -> None:
     patch = composite(frame, face, matrix, landmarks, FFPP, True)
     wanted = origin.put(frame, face, matrix, soft)
     assert patch is not None and wanted is not None and wanted.output is not None
-    np.testing.assert_array_equal(patch.apply(frame), wanted.output)
+    assert_within_a_level(patch.apply(frame), wanted.output)
     # A mask of 255 alone keeps the box, but the clone differs.
     hard = origin.put(frame, face, matrix, np.where(origin.mask_levels(soft) == 255, 1.0, 0.0))
     assert hard is not None and hard.output is not None
     np.testing.assert_array_equal(hard.box, wanted.box)
-    assert (hard.output != wanted.output).any()
+    assert np.abs(hard.output.astype(int) - wanted.output).max() > 5
 
 
 def test_the_box_is_the_bounding_box_of_255_without_its_last_row_and_column_worked_by_hand() -> None:

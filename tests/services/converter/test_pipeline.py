@@ -22,6 +22,7 @@ from facefoundry import recipes
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.faces.crop import cut
+from facefoundry.media import read
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.model.network import SIDES, load
 from services.converter import chunks, pipeline
@@ -336,3 +337,23 @@ def test_a_chunk_with_a_picture_that_is_too_large_is_refused(convert_arguments: 
             new.addfile(member, io.BytesIO(bytes(data)))
     with pytest.raises(DataLoss, match="another size"):
         list(chunks.read(forged, range(8), (121, 161)))
+
+
+@pytest.mark.parametrize("work", ["convert", "transcode"])
+def test_every_frame_is_decoded_to_pixels_once(
+    work: str, convert_arguments: Arguments, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded_frames = []
+    pixels = read._Video._pixels
+
+    def counted(self: Any, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        decoded_frames.append(frame.pts)
+        return pixels(self, frame)
+
+    monkeypatch.setattr(read._Video, "_pixels", counted)
+    if work == "convert":
+        collect(pipeline.convert(**convert_arguments()))
+    else:
+        rungs = convert_arguments()["rungs"]
+        collect(pipeline.transcode(sources=[str(clip.path)], frame_rate=None, rungs=rungs, folder=str(tmp_path)))
+    assert len(decoded_frames) == len(set(decoded_frames)) == len(clip.frames)

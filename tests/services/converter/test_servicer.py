@@ -33,6 +33,7 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
+from services.converter import plan
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
 
@@ -175,6 +176,24 @@ def test_the_same_work_asked_twice_is_found(service: Service) -> None:
     assert again.reused and not progress
     assert (again.uri, again.content_digest, again.swapped_count) == (first.uri, first.content_digest, 16)
     assert list(service.store.list("conversions/")) == objects
+
+
+def test_a_conversion_stores_an_object_for_each_chunk_and_video_and_none_for_a_frame(service: Service) -> None:
+    service.convert()
+    names = [key.rsplit("/", 1)[1].split("-")[0].split(".")[0] for key in service.store.list("conversions/")]
+    chunks = names.count("chunk")
+    assert chunks == 3  # 20 frames, 8 in a chunk
+    others = ["c23", "c40", "labels", "manifest", "masks", "masks_blend", "masks_changed", "raw", "samples"]
+    assert sorted(name for name in names if name != "chunk") == others
+
+
+def test_a_conversion_by_another_method_is_not_taken_for_one_by_this(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = service.convert()
+    monkeypatch.setattr(plan, "_METHOD", 1)
+    _, older = service.convert()
+    assert not older.reused and older.uri != first.uri
 
 
 def test_a_cut_conversion_goes_on_with_the_finished_chunks(service: Service) -> None:

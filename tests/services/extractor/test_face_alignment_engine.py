@@ -5,6 +5,7 @@ from importlib import util
 import numpy as np
 import pytest
 
+from benchmarks import random_weights
 from facefoundry import recipes
 from facefoundry.errors import DataLoss, InvalidInput
 from services.extractor import engines, pipeline
@@ -19,25 +20,7 @@ needs_torch = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A folder with weights of the right shapes: random, but the detector fires at all its largest anchors."""
-    import torch
-    from face_alignment.detection.sfd.net_s3fd import s3fd
-    from face_alignment.models import FAN
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    detector = s3fd()
-    with torch.no_grad():
-        for name, layer in detector.named_modules():
-            if name.endswith("_mbox_conf"):
-                layer.weight.zero_()
-                layer.bias.copy_(torch.tensor([9.0, 9.0, 9.0, 0.0] if layer.out_channels == 4 else [9.0, 0.0]))
-            if name.endswith("_mbox_loc"):
-                layer.weight.zero_()
-                layer.bias.zero_()
-        detector.conv7_2_mbox_conf.bias.copy_(torch.tensor([0.0, 4.0]))
-    torch.save(detector.state_dict(), folder / DETECTOR_FILE)
-    torch.save(FAN(4).state_dict(), folder / LANDMARK_FILE)
-    return folder
+    return random_weights.write(tmp_path_factory.mktemp("weights"))
 
 
 @needs_torch

@@ -159,6 +159,19 @@ def test_a_resumed_training_equals_an_unbroken_one_bit_for_bit(fresh: Training, 
     assert_equal(expected, snapshot(resumed))
 
 
+def test_on_a_cpu_xla_compiles_the_augmentation_and_no_convolution(fresh: Training) -> None:
+    graph = fresh._many.get_concrete_function().graph.as_graph_def()
+    by_xla = {
+        function.signature.name: {node.op for node in function.node_def}
+        for function in graph.library.function
+        if function.attr["_XlaMustCompile"].b
+    }
+    everything = {node.op for function in graph.library.function for node in function.node_def}
+    assert "Conv2D" in everything and "Conv2DBackpropFilter" in everything
+    assert any("GatherV2" in used for used in by_xla.values())
+    assert not any(name.startswith("Conv") for used in by_xla.values() for name in used)
+
+
 def test_a_state_of_another_network_is_refused(fresh: Training) -> None:
     _, weights, moments = snapshot(fresh)
     with pytest.raises(Unusable):

@@ -1,0 +1,69 @@
+"""The origin's traffic in frames: every stage writes numbered PNG files and the next one reads them.
+
+Written with libav, which is what the ffmpeg of the origin's commands calls, and OpenCV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LEVELS", "encode_pictures", "pictures_of", "read_pictures", "write_pictures"]
+
+LEVELS = {
+    "c0": ("libx264rgb", 0, "bgr24"),
+    "c23": ("libx264", 23, "yuv444p"),
+    "c40": ("libx264", 40, "yuv444p"),
+}
+"""Codec, constant rate factor and pixel format of each level, as PNG files come out without further options."""
+
+_NAME = "%06d.png"
+
+
+def pictures_of(clip: Path, folder: Path) -> list[Path]:
+    """Do what `ffmpeg -i CLIP FOLDER/%06d.png` does; the files in order."""
+    with av.open(str(clip)) as source, av.open(str(folder / _NAME), "w", format="image2") as sink:
+        stream = source.streams.video[0]
+        pictures = sink.add_stream("png", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = stream.width, stream.height, "rgb24"
+        for frame in source.decode(stream):
+            sink.mux(pictures.encode(frame.reformat(format="rgb24", interpolation="BICUBIC")))
+        sink.mux(pictures.encode())
+    return sorted(folder.glob("*.png"))
+
+
+def write_pictures(frames: Iterable[NDArray[np.uint8]], folder: Path) -> list[Path]:
+    """Write frames as the origin's converter does, by OpenCV; the files in order."""
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / (_NAME % number)), frame)
+    return sorted(folder.glob("*.png"))
+
+
+def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
+    """Read them, as every later stage does."""
+    return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
+
+
+def encode_pictures(folder: Path, path: Path, level: str) -> Path:
+    """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video."""
+    codec, crf, pixel_format = LEVELS[level]
+    with (
+        av.open(str(folder / _NAME), format="image2", options={"framerate": "25"}) as source,
+        av.open(str(path), "w", format="mp4") as sink,
+    ):
+        pictures = source.streams.video[0]
+        stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": "medium"})
+        stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, pixel_format
+        stream.codec_context.thread_count = 4
+        for number, frame in enumerate(source.decode(pictures)):
+            picture = frame.reformat(format=pixel_format, interpolation="BICUBIC")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            sink.mux(stream.encode(picture))
+        sink.mux(stream.encode())
+    return path

@@ -1,0 +1,33 @@
+"""The rows of the bench, in the order of the pipeline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["ROWS", "Spec"]
+
+
+class Spec(NamedTuple):
+    """What must be known of a row before it runs.
+
+    Attributes:
+        cheap: It takes seconds, so a check runs it.
+    """
+
+    cheap: bool
+
+
+ROWS = {
+    "frames": Spec(cheap=True),
+    "tracking": Spec(cheap=False),
+    "landmarks": Spec(cheap=False),
+    "augmentation": Spec(cheap=True),
+    "training": Spec(cheap=False),
+    "training_gpu": Spec(cheap=False),
+    "training_memory": Spec(cheap=False),
+    "conversion": Spec(cheap=True),
+    "network": Spec(cheap=False),
+    "encode": Spec(cheap=False),
+    "intermediates": Spec(cheap=True),
+}
+"""Module of `benchmarks.rows` to what is known of it."""

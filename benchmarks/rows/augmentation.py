@@ -1,0 +1,66 @@
+"""Augmentation in the compiled step against the origin's loader, which reads and warps sample by sample."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from benchmarks.faces import faces
+from benchmarks.reference import augmentation as origin
+from benchmarks.row import Row, command, interleaved
+from facefoundry.recipes import load
+from services.trainer.worker import augmentation, loop
+
+FACES = 64
+SAMPLES = 16
+
+
+def run() -> list[Row]:
+    """One row, in seconds a sample, the origin's time without its random numbers and ours with them."""
+    loop.configure(threads=1)
+    options = load("preview").training
+    options.batch_size = FACES
+    crops = faces(FACES)
+    training = loop.Training(options, {"a": crops, "b": crops})
+    drawn = augmentation.Sampler(options, "a", FACES).draw(0)
+    record = augmentation.Draws(*(np.asarray(ops.convert_to_numpy(values)) for values in drawn))
+    draws = [origin.Draw(*(values[index] for values in record[1:])) for index in range(FACES)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / f"{index}.png") for index in record.faces]
+        for index, path in zip(record.faces, paths, strict=True):
+            cv2.imwrite(path, crops[index])
+
+        def load_pairs(count: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+            pairs = zip(paths[:count], draws[:count], strict=True)
+            return [origin.make_pair(np.asarray(cv2.imread(path), np.uint8), draw) for path, draw in pairs]
+
+        timing = interleaved(
+            lambda: load_pairs(SAMPLES), lambda: [tensor.numpy() for tensor in training.batch("a", 0)], rounds=15
+        )
+        pairs = load_pairs(FACES)
+    means = [
+        float(np.mean(np.abs(np.stack(expected) - found.numpy()))) * 255
+        for expected, found in zip(zip(*pairs, strict=True), training.batch("a", 0), strict=True)
+    ]
+    return [
+        Row(
+            "augmentation in the compiled step",
+            "s/sample",
+            timing.reference / SAMPLES,
+            timing.ours / FACES,
+            8,
+            f"mean {means[0]:.3f} (warped) and {means[1]:.3f} (straight) grey levels from cv2",
+            max(means) <= 0.1,
+            "origin's loader: PNG to float64 to similarity to warp",
+            timing.first_ours,
+        )
+    ]
+
+
+if __name__ == "__main__":
+    command(run)

@@ -1,0 +1,105 @@
+"""Encoding of a fake and its masks: one decoding of the target for all videos, against a pass over PNG files each."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.material import HD, shots, write_clip
+from benchmarks.reference import media as origin
+from benchmarks.row import Row, command, interleaved
+from facefoundry import recipes
+from facefoundry.media.read import open_source
+from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec
+from services.converter.composite import Patch, composite
+from services.converter.ladder import MASKS, changed_pixels
+from services.converter.mask import MaskOptions
+
+FRAMES = 8
+FFPP = MaskOptions("facehullandrect", 0, 2)
+
+
+def run() -> list[Row]:
+    """One row: raw, c23, c40 and three mask videos."""
+    rungs = [RungSpec(**recipes.options(rung)) for rung in recipes.load("ffpp").ladder.rungs]
+    given = shots(FRAMES)
+    face = np.random.default_rng(0).random((9, 9, 3), np.float32)
+    face = np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_LINEAR), np.float32)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        clip = write_clip(folder / "clip.mp4", [shot.frame for shot in given])
+        with open_source(clip) as source:
+            targets = list(source)
+        patches: list[Patch] = []
+        for target, shot in zip(targets, given, strict=True):
+            patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, True)
+            assert patch is not None
+            patches.append(patch)
+        fakes = [patch.apply(target) for patch, target in zip(patches, targets, strict=True)]
+        masks = [_masks(*pair) for pair in zip(targets, patches, strict=True)]
+        pictures = {"fake": fakes} | {
+            name: [np.asarray(cv2.cvtColor(one[name], cv2.COLOR_GRAY2BGR), np.uint8) for one in masks] for name in MASKS
+        }
+        for name, frames in pictures.items():
+            (folder / name).mkdir()
+            origin.write_pictures(frames, folder / name)
+
+        def passes() -> None:
+            for level in origin.LEVELS:
+                origin.encode_pictures(folder / "fake", folder / f"{level}.mp4", level)
+            for name in MASKS:
+                origin.encode_pictures(folder / name, folder / f"reference-{name}.mp4", "c0")
+
+        def at_once() -> None:
+            size = ((25, 1), *HD)
+            ladder = LadderWriter(folder, rungs, *size)
+            writers = {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
+            with open_source(clip) as source:
+                for target, patch in zip(source, patches, strict=True):
+                    ladder.write(patch.apply(target))
+                    for name, mask in _masks(target, patch).items():
+                        writers[name].write(mask)
+            ladder.close()
+            for writer in writers.values():
+                writer.close()
+
+        timing = interleaved(passes, at_once, rounds=1)
+        lossless = all(
+            np.array_equal(*pair)
+            for name, frames in pictures.items()
+            for pair in zip(_decoded(folder / f"{'raw' if name == 'fake' else name}.mp4"), frames, strict=True)
+        )
+        larger = (folder / "raw.mp4").stat().st_size / (folder / "c0.mp4").stat().st_size
+    presets = ", ".join(f"{rung.name} {rung.preset}" for rung in rungs)
+    return [
+        Row(
+            "encoding raw, c23, c40 and three masks, 720p",
+            "s/frame",
+            timing.reference / FRAMES,
+            timing.ours / FRAMES,
+            2,
+            f"raw and masks {'lossless' if lossless else 'NOT LOSSLESS'}; raw has {larger:.2f} times the bytes",
+            lossless,
+            f"a pass over PNG files for each video, x264 medium; ours {presets}",
+            timing.first_ours,
+        )
+    ]
+
+
+def _masks(target: NDArray[np.uint8], patch: Patch) -> dict[str, NDArray[np.uint8]]:
+    shape = target.shape
+    changed = changed_pixels(target, patch.apply(target))
+    return dict(zip(MASKS, (patch.box_mask(shape), patch.blend_mask(shape), changed), strict=True))
+
+
+def _decoded(path: Path) -> list[NDArray[np.uint8]]:
+    with open_source(path) as source:
+        return list(source)
+
+
+if __name__ == "__main__":
+    command(run)

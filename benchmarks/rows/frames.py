@@ -1,0 +1,57 @@
+"""Frames out of a video: decoded where they are needed, against PNG files that one stage writes and the next reads."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.material import shots, write_clip
+from benchmarks.reference import media as origin
+from benchmarks.row import Row, command, interleaved
+from facefoundry.media.read import open_source
+
+FRAMES = 200
+PICTURES = 6  # of another clip: files take so long
+
+
+def run() -> list[Row]:
+    """One row; the PNG files are written and read once."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        clip = write_clip(folder / "clip.mp4", [shot.frame for shot in shots(FRAMES)])
+        beginning = write_clip(folder / "beginning.mp4", [shot.frame for shot in shots(PICTURES)])
+
+        def by_files() -> list[np.ndarray]:
+            pictures = folder / "pictures"
+            shutil.rmtree(pictures, ignore_errors=True)
+            pictures.mkdir()
+            return origin.read_pictures(origin.pictures_of(beginning, pictures))
+
+        def by_decoding() -> None:
+            with open_source(clip) as source:
+                for _ in source:
+                    pass
+
+        timing = interleaved(by_files, by_decoding, rounds=3)
+        with open_source(beginning) as source:
+            equal = all(np.array_equal(*pair) for pair in zip(by_files(), source, strict=True))
+    return [
+        Row(
+            "frames out of a 720p video",
+            "s/frame",
+            timing.reference / PICTURES,
+            timing.ours / FRAMES,
+            50,
+            f"pixels {'identical' if equal else 'DIFFER'}",
+            equal,
+            "libav to PNG files, cv2.imread of them once",
+            timing.first_ours,
+        )
+    ]
+
+
+if __name__ == "__main__":
+    command(run)

@@ -1,0 +1,130 @@
+"""The training step on a CPU: against Keras, what the loop itself costs, and bfloat16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from benchmarks.faces import faces
+from benchmarks.reference import training as origin
+from benchmarks.row import Row, command, interleaved
+from facefoundry.model.network import SIDES, Architecture, build
+from facefoundry.recipes import load
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer.worker import loop
+
+FACES = 40
+LOSSES = 50
+OVERHEAD_SECONDS = 0.3e-3
+
+
+def options(divisor: int, batch_size: int) -> TrainingOptions:
+    """The faithful recipe with all widths divided, and a seed."""
+    made = load("ffpp").training
+    encoder, decoder = list(made.encoder_filters), list(made.decoder_filters)
+    del made.encoder_filters[:], made.decoder_filters[:]
+    made.encoder_filters.extend(width // divisor for width in encoder)
+    made.decoder_filters.extend(width // divisor for width in decoder)
+    made.bottleneck //= divisor
+    made.upscale_filters //= divisor
+    made.batch_size = batch_size
+    return made
+
+
+def run() -> list[Row]:
+    """Three rows: the step, the loop's overhead, bfloat16."""
+    loop.configure(threads=1)
+    crops = faces(FACES)
+    return [_step(crops), _overhead(crops), _bfloat16(crops)]
+
+
+def _step(crops: NDArray[np.uint8]) -> Row:
+    ours = _pair(options(4, 16), crops)
+    theirs = _keras(ours)
+    batches = {side: [np.asarray(tensor) for tensor in ours.batch(side, 0)] for side in SIDES}
+    timing = interleaved(lambda: theirs.train_on_batch(0, batches), lambda: ours.run(1), rounds=7)
+    small = _pair(options(32, 4), crops)
+    keras_small = _keras(small)
+    made = [{side: small.batch(side, iteration) for side in SIDES} for iteration in range(LOSSES)]
+    expected = [keras_small.train_on_batch(iteration, pictures) for iteration, pictures in enumerate(made)]
+    losses = float(np.abs(small.run(LOSSES) - expected).max())
+    return Row(
+        "training step, CPU, float32, widths / 4, batch 16",
+        "s/iteration",
+        timing.reference,
+        timing.ours,
+        1 / 1.05,
+        f"losses within {losses:.0e} over {LOSSES} steps",
+        losses <= 1e-4,
+        "two Keras train_on_batch on batches that are ready; ours makes its own",
+        timing.first_ours,
+    )
+
+
+class _Idle(loop.Training):
+    """The loop around steps that do nothing."""
+
+    def _draws(self, iteration: Any) -> list[Any]:
+        return [tf.cast(iteration, tf.float32)]
+
+    def _iterate(self, iteration: Any, draws: Any) -> Any:
+        return tf.stack([draws[0], draws[0]])
+
+
+def _overhead(crops: NDArray[np.uint8]) -> Row:
+    steps = 256
+    idle = _Idle(options(64, 1), dict.fromkeys(SIDES, crops))
+    timing = interleaved(lambda: None, lambda: idle.run(steps), rounds=7)
+    return Row(
+        "training loop's overhead, CPU",
+        "s/iteration",
+        OVERHEAD_SECONDS,
+        timing.ours / steps,
+        1,
+        "",
+        True,
+        f"the most that is allowed; {steps} empty iterations in one call",
+        timing.first_ours,
+    )
+
+
+def _bfloat16(crops: NDArray[np.uint8]) -> Row:
+    stage = "training step, CPU, bfloat16, widths / 4, batch 16"
+    if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+        return Row(stage, "s/iteration", None, None, 1.2, "", True, "this CPU has no avx512_bf16")
+    half = options(4, 16)
+    half.precision = "bfloat16"
+    full, ours = _pair(options(4, 16), crops), _pair(half, crops)
+    timing = interleaved(lambda: full.run(1), lambda: ours.run(1), rounds=7)
+    return Row(
+        stage,
+        "s/iteration",
+        timing.reference,
+        timing.ours,
+        1.2,
+        "weights and moments stay float32",
+        True,
+        "the same step in float32",
+        timing.first_ours,
+    )
+
+
+def _pair(made: TrainingOptions, crops: NDArray[np.uint8]) -> loop.Training:
+    return loop.Training(made, dict.fromkeys(SIDES, crops))
+
+
+def _keras(training: loop.Training) -> origin.Pair:
+    """The origin's network with the same fresh weights, compiled by Keras."""
+    made = training.options
+    pair = origin.Pair(origin.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters))
+    pair.set_weights(build(Architecture.of(made), made.seed).tensors())
+    pair.compile(learning_rate=made.learning_rate, beta_1=made.beta_1, beta_2=made.beta_2, epsilon=made.epsilon)
+    return pair
+
+
+if __name__ == "__main__":
+    command(run)
