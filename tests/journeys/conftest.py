@@ -45,7 +45,7 @@ class Command:
     def run(self, *arguments: object, **environment: str) -> list[dict[str, Any]]:
         """Run it to a good end and return its events."""
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=280)
+            out, err = process.communicate(timeout=800)
         assert process.returncode == 0, err[-3000:] + out[-3000:]
         return [json.loads(line) for line in out.splitlines()]
 

@@ -234,7 +234,7 @@ def remade(finished, new_command, clips, tmp_path_factory):
     folder, pair = tmp_path_factory.mktemp("remade"), _models(made)[0].name
     published, given, out = folder / "published", folder / "clips", folder / "out"
     words = [sys.executable, "-m", "facefoundry", "export-models", str(made), str(folder / "exported")]
-    subprocess.run(words, check=True, timeout=280)
+    subprocess.run(words, check=True, timeout=800)
     (published / "notes").mkdir(parents=True)
     shutil.copytree(folder / "exported" / pair, published / pair / "models")  # as the original left them
     shutil.copytree(folder / "exported" / pair, published / "again_hopper")
@@ -245,7 +245,7 @@ def remade(finished, new_command, clips, tmp_path_factory):
     # Identity changes no content, so it can be left out here.
     arguments = ["-i2", given, "-o", out, "--set=extraction.identity=false"]
     with command.start("create-from-models", "-i", published, *arguments) as process:
-        events = [json.loads(line) for line in process.communicate(timeout=280)[0].splitlines()]
+        events = [json.loads(line) for line in process.communicate(timeout=800)[0].splitlines()]
     return command, arguments, out, events, process.returncode
 
 

@@ -21,6 +21,8 @@ from facefoundry.sandbox import Limits, Sandbox
 # All widths differ, so that no two tensors can be taken for each other.
 TINY = Architecture((4, 6, 8, 10), 12, 7, (6, 5, 3))
 NETWORKS = ("encoder", "decoder_a", "decoder_b")
+# A quarter of a grey level: CPUs sum in different orders, and these random networks end far up the sigmoid.
+SAME = 1e-3
 
 
 def keras2(widths: Architecture, kernel: str = "glorot_uniform") -> dict[str, tf_keras.Model]:
@@ -159,8 +161,8 @@ def test_the_imported_network_computes_what_tf_keras_and_plain_numpy_compute(pub
     by_numpy = forward(faces, encoder.get_weights(), decoder.get_weights())
     assert by_numpy.std() > 0.1
     assert np.abs(by_numpy[0] - by_numpy[1]).max() > 0.1
-    assert np.abs(imported - by_numpy).max() < 1e-4
-    assert np.abs(by_keras - by_numpy).max() < 1e-4
+    assert np.abs(imported - by_numpy).max() < SAME
+    assert np.abs(by_keras - by_numpy).max() < SAME
 
 
 def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
@@ -174,7 +176,7 @@ def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
     for side in network.SIDES:
         theirs = loaded[f"decoder_{side}"](loaded["encoder"](faces)).numpy()
         assert theirs.std() > 0.05
-        assert np.abs(made.swapper(side, batch_size=4)(faces) - theirs).max() < 1e-4
+        assert np.abs(made.swapper(side, batch_size=4)(faces) - theirs).max() < SAME
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in files.values())
 
 

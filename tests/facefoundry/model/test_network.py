@@ -151,9 +151,9 @@ def test_the_swapper_is_the_chosen_decoder_behind_the_encoder(tiny: Network) -> 
     scaled = given.astype(np.float32) / 255
     for side in network.SIDES:
         expected = np.asarray(tiny.reconstruct(scaled, side))
-        assert np.allclose(tiny.swapper(side)(given), expected, atol=1e-5)
-        assert np.allclose(tiny.swapper(side)(scaled), expected, atol=1e-5)
-    assert not np.allclose(tiny.swapper("a")(given), tiny.swapper("b")(given), atol=1e-3)
+        assert np.allclose(tiny.swapper(side)(given), expected, atol=1e-3)
+        assert np.allclose(tiny.swapper(side)(scaled), expected, atol=1e-3)
+    assert not np.allclose(tiny.swapper("a")(given), tiny.swapper("b")(given), atol=0.1)
 
 
 def test_the_swapper_refuses_other_shapes(tiny: Network) -> None:

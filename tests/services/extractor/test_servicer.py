@@ -320,7 +320,7 @@ def test_scratch_of_killed_processes_is_swept_at_the_start_and_that_of_living_on
 def digest_of(source_uri):
     recipe = recipes.load("ffpp")
     source = keys.Location.parse(source_uri, "sources").digest
-    made_of = {"source": source, "options": recipes.options(recipe.extraction), "version": recipe.version}
+    made_of = {"source": source, "options": recipes.options(recipe.extraction), "version": recipe.version, "method": 2}
     return keys.digest_of(json.loads(json.dumps(made_of)))
 
 
