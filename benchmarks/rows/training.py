@@ -12,27 +12,14 @@ from numpy.typing import NDArray
 from benchmarks.faces import faces
 from benchmarks.reference import training as origin
 from benchmarks.row import Row, command, interleaved
+from benchmarks.widths import divided
 from facefoundry.model.network import SIDES, Architecture, build
-from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import loop
 
 FACES = 40
 LOSSES = 50
 OVERHEAD_SECONDS = 0.3e-3
-
-
-def options(divisor: int, batch_size: int) -> TrainingOptions:
-    """The faithful recipe with all widths divided, and a seed."""
-    made = load("ffpp").training
-    encoder, decoder = list(made.encoder_filters), list(made.decoder_filters)
-    del made.encoder_filters[:], made.decoder_filters[:]
-    made.encoder_filters.extend(width // divisor for width in encoder)
-    made.decoder_filters.extend(width // divisor for width in decoder)
-    made.bottleneck //= divisor
-    made.upscale_filters //= divisor
-    made.batch_size = batch_size
-    return made
 
 
 def run() -> list[Row]:
@@ -43,11 +30,11 @@ def run() -> list[Row]:
 
 
 def _step(crops: NDArray[np.uint8]) -> Row:
-    ours = _pair(options(4, 16), crops)
+    ours = _pair(divided(4, 16), crops)
     theirs = _keras(ours)
     batches = {side: [np.asarray(tensor) for tensor in ours.batch(side, 0)] for side in SIDES}
     timing = interleaved(lambda: theirs.train_on_batch(0, batches), lambda: ours.run(1), rounds=7)
-    small = _pair(options(32, 4), crops)
+    small = _pair(divided(32, 4), crops)
     keras_small = _keras(small)
     made = [{side: small.batch(side, iteration) for side in SIDES} for iteration in range(LOSSES)]
     expected = [keras_small.train_on_batch(iteration, pictures) for iteration, pictures in enumerate(made)]
@@ -77,7 +64,7 @@ class _Idle(loop.Training):
 
 def _overhead(crops: NDArray[np.uint8]) -> Row:
     steps = 256
-    idle = _Idle(options(64, 1), dict.fromkeys(SIDES, crops))
+    idle = _Idle(divided(64, 1), dict.fromkeys(SIDES, crops))
     timing = interleaved(lambda: None, lambda: idle.run(steps), rounds=7)
     return Row(
         "training loop's overhead, CPU",
@@ -96,9 +83,9 @@ def _bfloat16(crops: NDArray[np.uint8]) -> Row:
     stage = "training step, CPU, bfloat16, widths / 4, batch 16"
     if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
         return Row(stage, "s/iteration", None, None, 1.2, "", True, "this CPU has no avx512_bf16")
-    half = options(4, 16)
+    half = divided(4, 16)
     half.precision = "bfloat16"
-    full, ours = _pair(options(4, 16), crops), _pair(half, crops)
+    full, ours = _pair(divided(4, 16), crops), _pair(half, crops)
     timing = interleaved(lambda: full.run(1), lambda: ours.run(1), rounds=7)
     return Row(
         stage,
