@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
 
 import click
 
 from facefoundry.cli.options import waiting
 from facefoundry.local import local_stack
+from facefoundry.signals import stop_event
 
 __all__ = ["local"]
 
@@ -29,9 +29,7 @@ def local(local_dir: Path | None) -> None:
       facefoundry local &
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
     with local_stack(local_dir, on_progress=click.echo, on_wait=waiting(click.echo)) as stack:
         click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
         for name in ("extractor", "trainer", "converter"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.interceptor import CallInterceptor
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
+from facefoundry.signals import stop_event
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import info_pb2, info_pb2_grpc
@@ -124,9 +124,7 @@ class Server:
         Args:
             close: Lets go of what the handlers used.
         """
-        stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+        stopping = stop_event()
         self.start()
         stopping.wait()
         self.stop()

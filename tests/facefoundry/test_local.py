@@ -27,11 +27,12 @@ REPOSITORY = Path(facefoundry.__file__).parents[1]
 
 SERVICE = '''
 """A service that only answers its health check, and in the end writes a last object and then a last file."""
-import os, signal, subprocess, sys, threading
+import os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from facefoundry.settings import StoreSettings
+from facefoundry.signals import stop_event
 from facefoundry.storage.store import Store
 
 name = os.path.basename(os.path.dirname(__file__))
@@ -45,8 +46,7 @@ servicer = health.HealthServicer()
 health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 assert server.add_insecure_port(os.environ["FACEFOUNDRY_LISTEN"])
 server.start()
-over = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: over.set())
+over = stop_event()
 over.wait()
 if "BREAK" in os.environ:
     sys.exit()

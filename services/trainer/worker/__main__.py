@@ -26,6 +26,7 @@ from facefoundry.errors import (
     Unusable,
 )
 from facefoundry.settings import StoreSettings, read
+from facefoundry.signals import stop_event
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
@@ -67,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _die_with(settings.parent)
     words = _LastWords(settings.termination_log)
     sys.excepthook = words.on_crash
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     try:
         job = _prepare(uri, settings, stop)
         words.job = job
