@@ -41,7 +41,7 @@ demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine
 JOBS ?= 2
 test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --durations 30
+	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 

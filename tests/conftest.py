@@ -110,6 +110,11 @@ def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return request.config.stash.setdefault(_SUMMARIES, []).append
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that of a parallel run no process is left alone with one in the end."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a process of a parallel run: hand the lines to the one that prints."""
     if hasattr(session.config, "workeroutput"):
