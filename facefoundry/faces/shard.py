@@ -15,9 +15,12 @@ from facefoundry.errors import DataLoss
 __all__ = ["pack", "unpack"]
 
 _FACE_NAME = re.compile(r"([0-9]{6,9})\.png")
-# Filter and level are fixed so that equal pixels give equal bytes; 2.4 ms and 100 kB a face of 256 pixels. Level 3 with
-# all filters takes 6 ms for 90 kB.
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB)
+# Filter and strategy are fixed so that equal pixels give equal bytes. A face has few repetitions that Deflate could
+# find: looking only for runs takes no longer than level 1 and leaves a tenth fewer bytes.
+_PNG = (
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
+)
 
 
 def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
