@@ -24,10 +24,12 @@ ROWS = {
     "augmentation": Spec(cheap=True),
     "training": Spec(cheap=False),
     "training_gpu": Spec(cheap=False),
-    "training_memory": Spec(cheap=False),
     "conversion": Spec(cheap=True),
     "network": Spec(cheap=False),
     "encode": Spec(cheap=False),
     "intermediates": Spec(cheap=True),
+    "pair": Spec(cheap=False),
+    "orchestration": Spec(cheap=True),
+    "memory": Spec(cheap=False),
 }
 """Module of `benchmarks.rows` to what is known of it."""

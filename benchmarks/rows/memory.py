@@ -1,46 +1,150 @@
-"""Memory of a worker that trains on twice 1,000 faces on a CPU, its checkpoint included."""
+"""Largest memory of the processes that do the work: a sandbox child on 1080p clips, a worker on twice 1,000 faces."""
 
 from __future__ import annotations
 
-import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import av
 
-from benchmarks.faces import faces
-from benchmarks.row import Row, command, cpu_seconds
-from facefoundry.model.network import SIDES
-from facefoundry.recipes import load
-from services.trainer.worker import loop
-from services.trainer.worker.checkpoint import State
+from benchmarks.material import shots, write_clip
+from benchmarks.row import Row, command
+from benchmarks.widths import divided
+from facefoundry import recipes
+from facefoundry.model.network import Architecture, build
 
+FULL_HD = (1920, 1080)
+FRAMES = 96
+MINUTES = 10
 FACES = 1000
-MOST_BYTES = 3_000_000_000
+MOST_OF_CHILD, MOST_OF_WORKER = 1_500_000_000, 3_000_000_000
 
 
 def run() -> list[Row]:
-    """One row: the process's largest resident set."""
-    start = cpu_seconds()
-    loop.configure(threads=1)
-    few = faces(64)
-    found = {side: np.ascontiguousarray(few[np.arange(FACES) % len(few)]) for side in SIDES}
-    training = loop.Training(load("preview").training, found)
-    del found
-    losses = training.run(2)
-    State(training.iteration, training.network.tensors(), training.moments()).to_bytes()
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Three rows. A clip is measured at two lengths; what it grows by from one to the other is all that grows."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        weights = folder / "weights.safetensors"
+        weights.write_bytes(build(Architecture.of(divided(4, 16)), seed=1).to_bytes())
+        short = write_clip(folder / "short.mp4", [shot.frame for shot in shots(FRAMES, 300.0, FULL_HD)])
+        clips = {FRAMES: short, 3 * FRAMES: _repeated(short, folder / "long.mp4", 3)}
+        extraction, conversion = {}, {}
+        for count, clip in clips.items():
+            extraction[count] = _largest("extract", str(clip), str(folder / f"faces-{count}"))
+            alignments = folder / f"faces-{count}" / "alignments.safetensors"
+            fake = folder / f"fake-{count}"
+            conversion[count] = _largest("convert", str(clip), str(fake), str(alignments), str(weights))
+            shutil.rmtree(fake)
     return [
+        _of_clip("extraction", extraction),
+        _of_clip("conversion and its ladder", conversion),
         Row(
             f"memory of a training, recipe preview, twice {FACES:,} faces",
             "B",
-            MOST_BYTES,
-            largest,
+            MOST_OF_WORKER,
+            _largest("train", str(FACES)),
             1,
             "",
-            bool(np.isfinite(losses).all()),
-            "the most that is allowed; the process's largest resident set, a checkpoint written",
-            cpu_seconds() - start,
-        )
+            True,
+            "the most that is allowed; the worker's largest resident set, a checkpoint written",
+        ),
     ]
+
+
+def _of_clip(stage: str, largest: dict[int, int]) -> Row:
+    """The row of a stage whose memory was measured at two lengths, carried on to a clip of `MINUTES`."""
+    (few, at_few), (many, at_many) = largest.items()
+    grown = max(0, at_many - at_few) / (many - few)
+    return Row(
+        f"memory of {stage}, 1080p, {MINUTES} minutes",
+        "B",
+        MOST_OF_CHILD,
+        at_many + grown * (MINUTES * 60 * 25 - many),
+        1,
+        f"{at_few / 1e6:.0f} MB at {few} frames, {at_many / 1e6:.0f} MB at {many}",
+        True,
+        f"the most that is allowed; a process's largest resident set, carried on from {many} frames in a straight line",
+    )
+
+
+def _repeated(clip: Path, path: Path, times: int) -> Path:
+    """The same coded frames again and again."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as sink:
+        stream = source.streams.video[0]
+        copy = sink.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.dts is not None]
+        assert stream.duration is not None
+        given = [(packet.pts, packet.dts) for packet in packets]
+        for time in range(times):
+            for packet, (pts, dts) in zip(packets, given, strict=True):
+                assert pts is not None and dts is not None
+                packet.pts, packet.dts = pts + time * stream.duration, dts + time * stream.duration
+                packet.stream = copy
+                sink.mux(packet)
+    return path
+
+
+# Each is measured in a process of its own, as a sandbox child and a worker are. The kernel's other count, ru_maxrss,
+# begins with what the parent had.
+_PROGRAM = """
+import sys
+from pathlib import Path
+from benchmarks.rows import memory
+getattr(memory, sys.argv[1])(*sys.argv[2:])
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")))
+"""
+
+
+def _largest(task: str, *arguments: str) -> int:
+    """Largest resident set of one of the functions below, bytes."""
+    done = subprocess.run([sys.executable, "-c", _PROGRAM, task, *arguments], stdout=subprocess.PIPE, check=True)
+    return int(done.stdout.splitlines()[-1])
+
+
+def extract(clip: str, folder: str) -> None:
+    """Extract a clip, as the extractor's child does."""
+    from services.extractor import pipeline
+
+    Path(folder).mkdir()
+    options = recipes.options(recipes.load("ffpp").extraction)
+    for _ in pipeline.extract(source=[clip], folder=folder, options=options):
+        pass
+
+
+def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
+    """Convert a clip, as the converter's child does."""
+    from services.converter import pipeline
+
+    Path(folder).mkdir()
+    recipe = recipes.load("ffpp")
+    arguments: dict[str, Any] = {"options": recipes.options(recipe.conversion), "chunk_files": {}, "control": False}
+    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
+    files: dict[str, Any] = {"sources": [clip], "alignments": alignments, "weights": weights, "folder": folder}
+    for _ in pipeline.convert(frame_rate=None, decoder="b", rungs=rungs, **files, **arguments):
+        pass
+
+
+def train(count: str) -> None:
+    """Train twice `count` faces for two iterations and make a checkpoint."""
+    import numpy as np
+
+    from benchmarks.faces import faces
+    from facefoundry.model.network import SIDES
+    from services.trainer.worker import loop
+    from services.trainer.worker.checkpoint import State
+
+    loop.configure(threads=1)
+    few = faces(64)
+    found = {side: np.ascontiguousarray(few[np.arange(int(count)) % len(few)]) for side in SIDES}
+    training = loop.Training(recipes.load("preview").training, found)
+    del found
+    training.run(2)
+    State(training.iteration, training.network.tensors(), training.moments()).to_bytes()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,158 @@
+"""What a run of many pairs costs its orchestrator, on stages that only sleep or return at once."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.row import Row, command, cpu_seconds
+from facefoundry import recipes
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
+from facefoundry.dataset.run import DatasetRun
+from facefoundry.dataset.stages import Sequence
+from facefoundry.v1 import extractor_pb2
+
+FEW, MANY = 10, 1000
+SLEEPING_PAIRS = 40
+STAGE_SECONDS = 0.05
+MOST_BYTES = 300_000_000
+FRAMES = 400  # of a clip; the record has a label for each
+LOSSES = 400
+
+
+def run() -> list[Row]:
+    """Overhead per pair, memory, and what 2 and 4 replicas bring."""
+    _spent(FEW)
+    few = min(_spent(FEW) for _ in range(5)) / FEW
+    before = _memory()
+    many = _spent(MANY) / MANY
+    memory = _memory()
+    alone = _seconds(1)
+    rows = [
+        Row(
+            f"orchestration, CPU of a pair among {MANY:,}",
+            "s/pair",
+            few,
+            many,
+            0.8,
+            "no pair lost",
+            True,
+            f"of a pair among {FEW}; stages that return at once",
+        ),
+        Row(
+            f"orchestration, memory at {MANY:,} pairs",
+            "B",
+            MOST_BYTES,
+            memory,
+            1,
+            "no pair lost",
+            True,
+            f"the most that is allowed; the process's largest resident set, {before / 1e6:.0f} MB of it before",
+        ),
+    ]
+    for replicas in (2, 4):
+        rows.append(
+            Row(
+                f"orchestration, {SLEEPING_PAIRS} pairs on {replicas} replicas of each service",
+                "s",
+                alone,
+                _seconds(replicas),
+                0.8 * replicas,
+                "no pair lost",
+                True,
+                f"one replica; a stage sleeps for {STAGE_SECONDS} s in its service, which does one at a time",
+            )
+        )
+    return rows
+
+
+def _spent(pairs: int) -> float:
+    start = cpu_seconds()
+    _run(pairs, replicas=64, seconds=0.0)
+    return cpu_seconds() - start
+
+
+def _seconds(replicas: int) -> float:
+    start = time.perf_counter()
+    _run(SLEEPING_PAIRS, replicas, STAGE_SECONDS)
+    return time.perf_counter() - start
+
+
+def _memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _run(count: int, replicas: int, seconds: float) -> None:
+    """Do `count` pairs, each clip in two of them."""
+    names = [f"{number:04d}" for number in range(count)]
+    pairs = [Pair(name, other) for name, other in zip(names, names[1:] + names[:1], strict=True)]
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        record = RunRecord("bench", "bench", {})
+        recipe = recipes.load("ffpp")
+        nobody: Any = _Nobody()
+        orchestrator = DatasetRun(nobody, nobody, recipe, record, out, lambda event: None)
+        orchestrator._stages = _Stages(record, replicas, seconds)  # type: ignore[assignment]
+        orchestrator._layout.report().mkdir(parents=True, exist_ok=True)
+        orchestrator.run(pairs, {name: Clip(name, out / f"{name}.mp4") for name in names})
+        states = [pair.state for pair in record.pairs]
+    if states != ["done"] * count:
+        raise RuntimeError(f"{states.count('done')} of {count} pairs are done: {record.pairs[0].failure}")
+
+
+class _Nobody:
+    """A client and a store with nothing behind them."""
+
+    def raise_if_stopped(self) -> None:
+        return
+
+    def patient(self, seconds: float) -> Self:
+        return self
+
+    def put_bytes(self, key: str, data: bytes, content_type: str) -> None:
+        return
+
+
+class _Stages:
+    """Stages in three services of so many replicas, each of which does one thing at a time; the record gets full."""
+
+    def __init__(self, record: RunRecord, replicas: int, seconds: float) -> None:
+        self._record, self._seconds = record, seconds
+        self._free = {service: threading.Semaphore(replicas) for service in ("extractor", "trainer", "converter")}
+
+    def _work(self, service: str) -> None:
+        with self._free[service]:
+            time.sleep(self._seconds)
+
+    def sequence(self, clip: Clip, *_: object) -> Sequence:
+        self._work("extractor")
+        with self._record.lock:
+            self._record.sequences[clip.id] = SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES)
+        return Sequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id), [])
+
+    def train(self, pair: PairRecord, a: Sequence, b: Sequence) -> str:
+        self._work("trainer")
+        with self._record.lock:
+            pair.training.losses = [[step, 0.1 / (step + 1), 0.1 / (step + 2)] for step in range(LOSSES)]
+        return f"s3://bench/{pair.id}"
+
+    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+        return
+
+    def convert(self, fake: FakeRecord, *_: object) -> None:
+        self._work("converter")
+        with self._record.lock:
+            fake.labels = [1] * FRAMES
+            fake.frames = fake.swapped = FRAMES
+
+    def transcode(self, sequence: Sequence) -> None:
+        self._work("converter")
+
+
+if __name__ == "__main__":
+    command(run)

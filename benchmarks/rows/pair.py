@@ -1,0 +1,165 @@
+"""One pair of 720p clips from videos to both fakes, without the training, on two cores.
+
+The services' work, both clips side by side, against the origin's scripts, one after the other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.material import shots, write_clip
+from benchmarks.reference import conversion, extraction, media
+from benchmarks.row import Row, command, interleaved
+from facefoundry import recipes
+from facefoundry.faces.mean_face import MEAN_FACE
+from facefoundry.model.network import FACE_SIZE, Architecture, Network, build
+from services.converter import pipeline as converting
+from services.extractor import engines
+from services.extractor import pipeline as extracting
+
+FRAMES = 64
+REFERENCE_FRAMES = 6  # of the same clips: one takes seconds
+
+Parts = dict[str, Path]
+
+
+def run() -> list[Row]:
+    """One row, per frame of one clip: both are extracted, converted and compressed."""
+    network = build(Architecture(), seed=1)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        folder = Path(scratch)
+        weights = folder / "weights.safetensors"
+        weights.write_bytes(network.to_bytes())
+        clips, beginnings = (
+            [_clip(folder / f"{name}-{count}.mp4", count, face) for name, face in (("a", 200.0), ("b", 220.0))]
+            for count in (FRAMES, REFERENCE_FRAMES)
+        )
+        rounds = iter(range(1000))
+
+        def ours() -> list[int]:
+            out = folder / f"ours-{next(rounds)}"
+            faces = pool.map(_extract, clips, [out / "a", out / "b"])
+            alignments = [parts["alignments.safetensors"] for parts in faces]
+            return list(pool.map(_convert, clips, alignments, [weights] * 2, "ba", [out / "a-b", out / "b-a"]))
+
+        def origin() -> None:
+            _origin(beginnings, network, folder / f"origin-{next(rounds)}")
+
+        timing = interleaved(origin, ours, rounds=1, clock=time.perf_counter)
+        swapped = ours()
+    return [
+        Row(
+            "one 720p pair without training, two cores",
+            "s/frame",
+            timing.reference / REFERENCE_FRAMES,
+            timing.ours / FRAMES,
+            6,
+            f"{min(swapped)} of {FRAMES} frames swapped; that of the rows above",
+            min(swapped) == FRAMES,
+            "origin's steps as shipped with dlib on every frame; ours extracts, then converts, both clips side by side",
+            timing.first_ours,
+        )
+    ]
+
+
+def _clip(path: Path, count: int, face: float) -> Path:
+    return write_clip(path, [shot.frame for shot in shots(count, face)])
+
+
+def _extract(clip: Path, folder: Path) -> Parts:
+    folder.mkdir(parents=True)
+    options = recipes.options(recipes.load("ffpp").extraction)
+    messages = extracting.extract(source=[str(clip)], folder=str(folder), options=options)
+    return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
+
+
+def _convert(clip: Path, alignments: Path, weights: Path, decoder: Literal["a", "b"], folder: Path) -> int:
+    """Convert a clip and send it through the ladder as a real; returns the number of swapped frames."""
+    recipe = recipes.load("ffpp")
+    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
+    source: dict[str, Any] = {"sources": [str(clip)], "frame_rate": None, "rungs": rungs}
+    (folder / "real").mkdir(parents=True)
+    messages = list(
+        converting.convert(
+            alignments=str(alignments),
+            weights=str(weights),
+            decoder=decoder,
+            options=recipes.options(recipe.conversion),
+            chunk_files={},
+            folder=str(folder),
+            control=False,
+            **source,
+        )
+    )
+    for _ in converting.transcode(folder=str(folder / "real"), **source):
+        pass
+    return int(messages[-1]["result"]["swapped_count"])
+
+
+def _origin(clips: list[Path], network: Network, out: Path) -> None:
+    """All stages over both clips, one frame after the other, PNG files between them."""
+    engine = engines.load("dlib")
+    found = [_origin_faces(clip, engine, out / str(index)) for index, clip in enumerate(clips)]
+    for index, faces in enumerate(found):
+        inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
+        decoder = network.decoder_b if index == 0 else network.decoder_a
+        _origin_fake(faces, keras.Model(inputs, decoder(network.encoder(inputs))), out / str(index))
+
+
+def _origin_faces(clip: Path, engine: Any, folder: Path) -> list[tuple[Path, Any, Any]]:
+    """Frames with their matrices and landmarks; frames and crops are written."""
+    (folder / "frames").mkdir(parents=True)
+    (folder / "faces").mkdir()
+    tracker, faces = extraction.Tracker(), []
+    for path in media.pictures_of(clip, folder / "frames"):
+        (frame,) = media.read_pictures([path])
+        boxes = [extraction.Corners(*box[:2], *(box[:2] + box[2:])) for box in engine.detect(frame)]
+        subject = tracker.follow(boxes)
+        assert subject is not None
+        left, top, right, bottom = extraction.whole_corners(subject)
+        points = extraction.whole_points(engine.landmarks(frame, np.array([left, top, right - left, bottom - top])))
+        matrix = extraction.face_matrix(points, MEAN_FACE)
+        cv2.imwrite(str(folder / "faces" / path.name), extraction.crop(frame, matrix))
+        faces.append((path, matrix, points))
+    return faces
+
+
+def _origin_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) -> None:
+    """Convert every frame twice, as shipped, then compress fake, mask and real."""
+    for name in ("fake", "mask"):
+        (folder / name).mkdir()
+    for path, matrix, points in faces:
+        (frame,) = media.read_pictures([path])
+        once = _origin_pass(frame, matrix, points, swap)
+        assert once.output is not None
+        twice = _origin_pass(once.output, matrix, points, swap)
+        assert twice.output is not None
+        cv2.imwrite(str(folder / "fake" / path.name), twice.output)
+        cv2.imwrite(str(folder / "mask" / path.name), cv2.cvtColor(twice.box, cv2.COLOR_GRAY2BGR))
+    media.encode_pictures(folder / "mask", folder / "mask.mp4", "c0")
+    for name, pictures in (("fake", folder / "fake"), ("real", folder / "frames")):
+        for level in media.LEVELS:
+            media.encode_pictures(pictures, folder / f"{name}-{level}.mp4", level)
+
+
+def _origin_pass(frame: NDArray[np.uint8], matrix: Any, points: Any, swap: Any) -> conversion.Blend:
+    blend = conversion.patch(frame, matrix, points, lambda faces: np.asarray(swap.predict(faces, verbose=0)))
+    assert blend is not None
+    return blend
+
+
+if __name__ == "__main__":
+    command(run, cores=2)
