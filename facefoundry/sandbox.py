@@ -42,6 +42,13 @@ _WATCH_SECONDS = 0.1
 _TREE_EVERY = 5
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
 
 
@@ -54,11 +61,13 @@ class Limits:
             two messages does not count.
         memory_bytes: Most resident memory of the child and its descendants.
         file_bytes: Largest file the child may write; None for no limit.
+        threads: Threads of each numerical library; None leaves it to them, which take every core of the machine.
     """
 
     seconds: float
     memory_bytes: int
     file_bytes: int | None = None
+    threads: int | None = None
 
 
 class Sandbox:
@@ -160,6 +169,8 @@ class _Child:
         environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         environment["PYTHONSAFEPATH"] = "1"
+        if limits.threads is not None:
+            environment |= dict.fromkeys(_THREADS, str(limits.threads))
         command = [sys.executable, "-m", "facefoundry.sandbox", str(requests_in), str(messages_out)]
         try:
             self.process = launch(

@@ -5,6 +5,7 @@ Every field is read from `FACEFOUNDRY_<PREFIX><FIELD>`. Services add their own i
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,7 +66,13 @@ class ServerSettings(Settings):
     scratch_dir: Path | None = Field(None, description="Folder for temporary files; default is the system's.")
     child_seconds: float = Field(3600.0, gt=0, description="Longest run of a media child process.")
     child_memory_bytes: int = Field(3 << 30, ge=64 << 20, description="Most memory of a media child process.")
+    child_threads: int = Field(0, ge=0, description="Threads of a media child process; 0 shares the cores by slots.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def threads_of_child(self) -> int:
+        """Threads of a media child process: more than cores would wait for each other."""
+        return self.child_threads or max(1, (os.cpu_count() or 1) // self.slots)
 
 
 class ChannelSettings(Settings):

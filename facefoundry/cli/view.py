@@ -64,7 +64,9 @@ class View(AbstractContextManager["View"]):
         self._started.setdefault(key, now)
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(f"{event.item} {event.stage}", total=None, counts="")
-        counts = f"{event.done}/{event.total} {event.unit}" if event.total else event.message
+        counts = event.message
+        if event.done or event.total:
+            counts = f"{event.done}/{event.total or '?'} {event.unit}"
         if event.state == "waiting":
             counts += f" ({event.message})"
         self._progress.update(self._tasks[key], completed=event.done, total=event.total or None, counts=counts)

@@ -46,7 +46,8 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
         self._slots = slots
         self._draining = draining
         self._work = Work(store, settings, draining)
-        self._children = children or Children(Limits(settings.child_seconds, settings.child_memory_bytes))
+        limits = Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_of_child)
+        self._children = children or Children(limits)
 
     def Convert(
         self, request: converter_pb2.ConvertRequest, context: grpc.ServicerContext

@@ -58,7 +58,9 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         self._drain_seconds = _DRAIN_SHARE * settings.drain_seconds
         self._most_bytes = settings.extractor_max_source_bytes
         self._scratch = Scratch("extractor", settings.scratch_dir)
-        self._children = Children(Limits(settings.child_seconds, settings.child_memory_bytes))
+        self._children = Children(
+            Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_of_child)
+        )
         self.weights = Weights(
             store,
             settings.extractor_weights_dir,

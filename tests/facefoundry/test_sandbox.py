@@ -72,6 +72,10 @@ def writes_file(path, size):
         file.write(bytes(size))
     yield "written"
 
+def opencvs_threads():
+    import cv2
+    yield cv2.getNumThreads()
+
 def babbles():
     for descriptor in range(3, 64):
         try:
@@ -145,6 +149,14 @@ def test_the_child_sees_no_credentials_but_the_rest_of_the_environment(work, san
     (seen,) = sandbox.run(f"{work}:environment")
     assert "leak-me" not in seen.values()
     assert seen["FACEFOUNDRY_LOG_LEVEL"] == "DEBUG"
+
+
+def test_numerical_libraries_of_the_child_take_as_many_threads_as_they_may(work):
+    for threads in (1, 3):
+        with Sandbox(Limits(seconds=20, memory_bytes=300 << 20, threads=threads), allow=(work,)) as sandbox:
+            (seen,) = sandbox.run(f"{work}:environment")
+            assert seen["OMP_NUM_THREADS"] == seen["TF_NUM_INTRAOP_THREADS"] == str(threads)
+            assert list(sandbox.run(f"{work}:opencvs_threads")) == [threads]
 
 
 def test_our_errors_arrive_with_class_reason_and_fields(work, sandbox):

@@ -59,7 +59,8 @@ priorityClassName: {{ . }}
 {{- $block := get $root.Values .name -}}
 {{- $settings := $block.settings -}}
 {{- $isTrainer := eq .name "trainer" -}}
-{{- $slots := $settings.slots | default (include "facefoundry.cores" (($block.resources).requests).cpu) | int64 -}}
+{{- $cores := include "facefoundry.cores" (($block.resources).requests).cpu | int64 -}}
+{{- $slots := $settings.slots | default $cores | int64 -}}
 {{- $drain := $settings.drainSeconds | default 25 -}}
 metadata:
   labels:
@@ -121,6 +122,9 @@ spec:
         {{- else }}
         {{- if not $settings.slots }}
         - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}
+        {{- end }}
+        {{- if not $settings.childThreads }}
+        - {name: FACEFOUNDRY_CHILD_THREADS, value: {{ max 1 (div $cores $slots) | quote }}}
         {{- end }}
         {{- with (($block.resources).limits).memory }}
         {{- if not $settings.childMemoryBytes }}
