@@ -50,15 +50,18 @@ def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
 
 
-def encode_pictures(folder: Path, path: Path, level: str) -> Path:
-    """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video."""
+def encode_pictures(folder: Path, path: Path, level: str, preset: str = "medium") -> Path:
+    """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video.
+
+    Its preset of x264 is medium.
+    """
     codec, crf, pixel_format = LEVELS[level]
     with (
         av.open(str(folder / _NAME), format="image2", options={"framerate": "25"}) as source,
         av.open(str(path), "w", format="mp4") as sink,
     ):
         pictures = source.streams.video[0]
-        stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": "medium"})
+        stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": preset})
         stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, pixel_format
         stream.codec_context.thread_count = 4
         for number, frame in enumerate(source.decode(pictures)):
