@@ -19,7 +19,7 @@ ITERATIONS = 10
 SIZE, FRAMES, STEP = 216, 8, 3
 CLIPS_EACH = 5
 PAIRS = 40
-SPOILT = {"garbage": "NOT_A_VIDEO", "cut": "NOT_A_VIDEO", "empty": "NOT_A_VIDEO"}
+SPOILT = {"garbage": "NOT_A_VIDEO", "cut": "TRUNCATED", "empty": "NOT_A_VIDEO"}
 FACELESS = {"wall": "NO_FACE_FOUND", "noise": "NO_FACE_FOUND"}
 
 
