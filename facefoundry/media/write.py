@@ -24,8 +24,9 @@ from facefoundry.scratch import disk_full
 
 __all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
 
-# Part of what decides the bytes: x264 cuts its work differently for every number of threads.
-_ENCODING_THREADS = 4
+# Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
+# by side, and every further thread keeps frames: four need half as much memory again.
+_ENCODING_THREADS = 1
 
 # OpenCV's number of this CPU feature, which its Python module does not name.
 _AVX_512F = 13
