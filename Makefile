@@ -54,7 +54,7 @@ test-cluster-full: test-cluster  ## The same and what takes long: load, upgrades
 fuzz: $(SET_UP)  ## 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
 
-crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: an hour or more
+crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: about 45 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
 
 bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR keeps figures

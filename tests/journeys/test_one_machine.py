@@ -94,6 +94,21 @@ def _pair(out):
     return pair
 
 
+def test_a_pair_leaves_few_objects_between_its_stages(finished):
+    command, out, _ = finished
+    record = json.loads((out / "misc" / "report" / "run.json").read_text())
+    (pair,) = record["pairs"]
+    with ObjectStore(command.local_dir / "store") as settings:
+        store = Store(settings)
+        prefixes = ["sources", "trainings", "models"]
+        prefixes += [store.prefix_of(one["extraction_uri"], "extractions") for one in record["sequences"].values()]
+        prefixes += [f"{store.prefix_of(fake['uri'], 'conversions')}/chunk-" for fake in pair["fakes"]]
+        objects = {prefix: len(list(store.list(prefix))) for prefix in prefixes}
+    chunks = sum(-(-fake["frames"] // 256) for fake in pair["fakes"])
+    assert all(objects.values())
+    assert sum(objects.values()) <= 40 + chunks, objects
+
+
 @pytest.mark.parametrize("level", ["raw", "c23", "c40"])
 def test_b17_every_level_has_fakes_and_reals_with_the_targets_frames_and_rate(finished, level):
     _, out, _ = finished

@@ -168,6 +168,8 @@ authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 clusterDomain: cluster.local
 clusterDNS: ["10.96.0.10"]
+# Images that were brought here cannot be fetched again.
+imageGCHighThresholdPercent: 100
 evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "100Mi"}
 X
     start kubelet kubelet --config="$state/kubelet.yaml" --kubeconfig="$state/node.conf" --hostname-override=node1 \
