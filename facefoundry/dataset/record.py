@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,10 @@ class RunRecord:
         self._started = time.monotonic()
 
     def to_json(self) -> bytes:
-        """The record as indented JSON."""
+        """The record as JSON."""
         with self.lock:
             self.seconds = round(time.monotonic() - self._started, 1)
-            return json.dumps(asdict(self), indent=1).encode()
+            return json.dumps(self, default=_fields).encode()
 
     def write(self, folder: Path) -> bytes:
         """Write `run.json` into a folder, whole or not at all, and return its bytes."""
@@ -121,6 +121,11 @@ class RunRecord:
             partial.write_bytes(data)
             partial.replace(folder / "run.json")
         return data
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """A dataclass as a dict of its own values: `asdict` would copy them all, of thousands of pairs hundreds of MB."""
+    return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
 def name_in(folder: Path) -> str | None:
