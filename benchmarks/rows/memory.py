@@ -21,13 +21,12 @@ from services.trainer.worker.augmentation import CROP_SIZE
 
 FULL_HD = (1920, 1080)
 FRAMES, PART = 48, 16
-MINUTES = 10
 FACES = 1000
 MOST_OF_CHILD, MOST_OF_WORKER = 1_500_000_000, 3_000_000_000
 
 
 def run() -> list[Row]:
-    """Three rows. A clip is measured at two lengths: what grows from one to the other goes on to grow.
+    """Three rows. A clip is measured at two lengths, to see what grows.
 
     Its parts and chunks are made short, so that both lengths have several, and what a full one holds is added.
     """
@@ -61,24 +60,23 @@ def run() -> list[Row]:
 
 
 def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
-    """The row of a stage whose memory was measured at two lengths, carried on to a clip of `MINUTES`.
+    """The row of a stage whose memory was measured at two lengths.
 
     Args:
         stage: Which.
-        largest: Bytes by number of frames.
+        largest: Bytes by number of frames, the longer clip last.
         more: What a full part holds, and these short ones did not, bytes.
     """
     (few, at_few), (many, at_many) = largest.items()
-    grown = max(0, at_many - at_few) / (many - few)
     return Row(
-        f"memory of {stage}, 1080p, {MINUTES} minutes",
+        f"memory of {stage}, 1080p, {many} frames",
         "B",
         MOST_OF_CHILD,
-        at_many + more + grown * (MINUTES * 60 * 25 - many),
+        at_many + more,
         1,
         f"{at_few / 1e6:.0f} MB at {few} frames, {at_many / 1e6:.0f} MB at {many}",
         True,
-        "the most that is allowed; a process's largest resident set, carried on in a straight line",
+        "the most that is allowed; a process's largest resident set, and the faces of a full part",
     )
 
 
