@@ -19,21 +19,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from facefoundry.sandbox import THREAD_VARIABLES
+
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 
 CHECK_SHARE = 2 / 3
 """Part of its bar that a row must reach in a check, on a machine that does other work too."""
 
 _PINNED = "FACEFOUNDRY_BENCH_CORES"
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "OPENCV_FOR_THREADS_NUM",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
 _PACKAGES = ("av", "dlib-bin", "face-alignment", "keras", "numpy", "opencv-python-headless", "tensorflow-cpu", "torch")
 
 
@@ -147,7 +140,12 @@ def pin(cores: int) -> dict[str, str]:
     """
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-cores:])
-    return {**os.environ, **dict.fromkeys(_THREADS, str(cores)), _PINNED: str(cores), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {
+        **os.environ,
+        **dict.fromkeys(THREAD_VARIABLES, str(cores)),
+        _PINNED: str(cores),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
 
 
 def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:

@@ -35,20 +35,23 @@ from facefoundry.errors import FaceFoundryError, Internal, Unusable, from_record
 from facefoundry.launch import launch
 from facefoundry.scratch import disk_full
 
-__all__ = ["Limits", "Sandbox"]
+__all__ = ["THREAD_VARIABLES", "Limits", "Sandbox"]
 
 _LINE_BYTES = 16 << 20
 _WATCH_SECONDS = 0.1
 _TREE_EVERY = 5
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
-_THREADS = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+"""Variables by which numerical libraries are told, as they are loaded, how many threads to take."""
+
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
 
 
@@ -170,7 +173,7 @@ class _Child:
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         environment["PYTHONSAFEPATH"] = "1"
         if limits.threads is not None:
-            environment |= dict.fromkeys(_THREADS, str(limits.threads))
+            environment |= dict.fromkeys(THREAD_VARIABLES, str(limits.threads))
         command = [sys.executable, "-m", "facefoundry.sandbox", str(requests_in), str(messages_out)]
         try:
             self.process = launch(

@@ -68,6 +68,7 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
         more: What a full part holds, and these short ones did not, bytes.
     """
     (few, at_few), (many, at_many) = largest.items()
+    added = ", and the faces of a full part" if more else ""
     return Row(
         f"memory of {stage}, 1080p, {many} frames",
         "B",
@@ -76,7 +77,8 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
         1,
         f"{at_few / 1e6:.0f} MB at {few} frames, {at_many / 1e6:.0f} MB at {many}",
         True,
-        "the most that is allowed; a process's largest resident set, and the faces of a full part",
+        "the most that is allowed; a process's largest resident set"
+        + (", and the faces of a full part" if more else ""),
     )
 
 
