@@ -77,8 +77,7 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
         1,
         f"{at_few / 1e6:.0f} MB at {few} frames, {at_many / 1e6:.0f} MB at {many}",
         True,
-        "the most that is allowed; a process's largest resident set"
-        + (", and the faces of a full part" if more else ""),
+        f"the most that is allowed; a process's largest resident set{added}",
     )
 
 
