@@ -30,3 +30,26 @@ def test_a_signal_may_come_while_another_is_handled_or_the_event_is_looked_at(nu
     finally:
         process.kill()
         process.communicate()
+
+
+HEARD_BY_ANOTHER = """
+import signal, threading, time
+from facefoundry.signals import stop_event
+stop = stop_event()
+def send():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+threading.Thread(target=send, daemon=True).start()
+stop.wait()
+"""
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_is_heard():
+    """As one that comes when that thread has looked for signals and does not sleep yet."""
+    process = subprocess.Popen([sys.executable, "-c", HEARD_BY_ANOTHER])
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
