@@ -6,11 +6,12 @@ already is found, so running the same command again goes on where it stopped.
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = ["DatasetRun", "Limits"]
 T = TypeVar("T")
 
 _NOTE_SECONDS = 3.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,12 @@ class DatasetRun:
         with ThreadPoolExecutor(min(self._workers, max(1, len(work))), thread_name_prefix="pair") as pool:
             running = {pool.submit(self._pair, item): item for item in work}
             try:
+                ended: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
+                for future in running:
+                    future.add_done_callback(ended.put)
                 while running:
-                    ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                    for future in ended:
+                    with suppress(queue.Empty):  # Ctrl-C may wait for this thread to come round
+                        future = ended.get(timeout=_LOOK_SECONDS)
                         self._end(running.pop(future), future.exception())
             except BaseException:
                 self._stop()
