@@ -1,4 +1,4 @@
-"""The ladder: target frames and patches to every rung, the mask videos, samples and figures, in one pass.
+"""The ladder: target frames and patches to every rung, the mask videos, samples and figures.
 
 Every target frame that comes gives one frame of each rung and of each mask and one label row, whatever became of it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,15 @@ class Ladder:
         self._rows.append(row)
         if row.swapped and self._samples.wants(row.frame):
             self._samples.add(row.frame, {"target": target, "swap": output, **pictures})
+
+    @property
+    def swapped(self) -> int:
+        """Frames so far that have a swapped face."""
+        return sum(row.swapped for row in self._rows)
+
+    def rest(self) -> Iterator[tuple[int, int]]:
+        """After the last frame, write the rungs of large frames that wait; yields as `LadderWriter.rest`."""
+        return self._writer.rest()
 
     def close(self) -> Assembled:
         """Finish all files."""

@@ -95,18 +95,18 @@ def convert(
                 yield {"part": name, "path": str(Path(folder) / name)}
         # One more step: a source with more frames than the extraction is refused.
         next(frames, None)
+    if not ladder.swapped:
+        raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
+    yield from _encoding(ladder.rest())
     yield _progress("encode", len(known), len(known))
     assembled = ladder.close()
-    swapped = sum(row.swapped for row in assembled.rows)
-    if not swapped:
-        raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
     yield from ({"part": name, "path": str(path)} for name, path in assembled.files.items())
     yield {
         "result": {
             **_facts(source),
             "content_digest": assembled.content_digest,
             "frame_count": len(assembled.rows),
-            "swapped_count": swapped,
+            "swapped_count": ladder.swapped,
             "untouched": labels.untouched(assembled.rows),
             "quality": assembled.quality,
             "samples": assembled.samples,
@@ -133,6 +133,7 @@ def transcode(
             done += 1
             if done % _REPORT_EVERY == 0:
                 yield _progress("encode", done, info.frame_count or 0)
+        yield from _encoding(writer.rest())
         files = writer.close()
     yield from ({"part": f"{name}.mp4", "path": str(path)} for name, path in files.items())
     yield {"result": {**_facts(source), "content_digest": content.hexdigest(), "frame_count": done}}
@@ -245,6 +246,10 @@ def _specs(rungs: list[dict[str, Any]]) -> list[RungSpec]:
 
 def _progress(stage: str, done: int, total: int) -> Message:
     return {"progress": {"stage": stage, "done": done, "total": total}}
+
+
+def _encoding(steps: Iterator[tuple[int, int]]) -> Iterator[Message]:
+    return (_progress("encode", done, total) for done, total in steps if done % _REPORT_EVERY == 0)
 
 
 def _facts(source: Source) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput, Unavailable
+from facefoundry.media import write
 from facefoundry.media.read import open_source
 from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec, VideoWriter
 
@@ -116,6 +117,24 @@ def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
         for perturb in ("0", "1", "85", "170")
     }
     assert len(digests) == 1
+
+
+def test_large_frames_go_to_one_rung_after_the_other_and_give_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = noisy_frames(12, 162, 122)
+    together = write_ladder(tmp_path / "together", frames)
+    monkeypatch.setattr(write, "_TOGETHER_PIXELS", 160 * 120)
+    (tmp_path / "apart").mkdir()
+    writer = LadderWriter(tmp_path / "apart", FFPP, (30, 1), 162, 122)
+    for frame in frames:
+        writer.write(frame)
+    assert [path.name for path in (tmp_path / "apart").iterdir() if path.stat().st_size > 1000] == ["raw.mp4"]
+    assert list(writer.rest()) == [(done, 24) for done in range(1, 25)]
+    apart = writer.close()
+    assert list(apart) == list(together)
+    for name, path in apart.items():
+        assert path.read_bytes() == together[name].read_bytes(), name
 
 
 def test_odd_sides_are_refused_where_colour_is_stored_at_half_size(tmp_path: Path) -> None:
