@@ -1,8 +1,8 @@
 """The worker's training step driven by JAX, for the bench alone.
 
-Network, augmentation and Adam are the worker's own, on keras.ops; only the gradient and the loop are JAX's here. Widths
-are those of `small`. JAX is in none of this project's locks: `pip install jax` beside them. A process has one backend,
-so `on_jax` starts another: `KERAS_BACKEND=jax python -m benchmarks.jax_step STEPS WEIGHTS`, which prints JSON.
+Network, augmentation and Adam are the worker's own, on keras.ops; only the gradient and the loop are JAX's here. JAX is
+in none of this project's locks: `pip install jax` beside them. A process has one backend, so `losses` and `pace` start
+another: `KERAS_BACKEND=jax python -m benchmarks.jax_step`, which prints JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.widths import divided
-from facefoundry.model.network import SIDES, Network
+from facefoundry.model.network import SIDES, Architecture, Network, build
 from facefoundry.model.network import load as load_network
+from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
 
-__all__ = ["crops", "losses", "on_jax", "small"]
+__all__ = ["crops", "losses", "pace", "small"]
+
+Call = Callable[[list[Any], int], tuple[list[Any], Any]]
 
 
 def small() -> TrainingOptions:
@@ -39,21 +44,86 @@ def crops(count: int = 6) -> NDArray[np.uint8]:
     return np.stack(planes, -1).reshape(256, 256, count, 3).transpose(2, 0, 1, 3).astype(np.uint8)
 
 
-def losses(steps: int, weights: bytes) -> NDArray[np.float64]:
-    """Train in one compiled call.
+def losses(steps: int, network: Network) -> NDArray[np.float64]:
+    """Train a network of the widths of `small` on JAX's CPU.
 
     Args:
         steps: Iterations.
-        weights: What `Network.to_bytes` gave.
+        network: Its weights are where the training begins; they stay as they are.
 
     Returns:
         Losses of A and B before each update, [steps, 2].
     """
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(network.to_bytes())
+        file.flush()
+        return np.array(_on_jax("losses", str(steps), file.name, platform="cpu"), np.float64)
+
+
+def pace(precision: str = "tensorfloat32", steps: int = 256, calls: int = 5) -> dict[str, Any]:
+    """Time the recipe ffpp on JAX's GPU.
+
+    Args:
+        precision: The recipe's.
+        steps: Iterations of a compiled call.
+        calls: Calls behind the first.
+
+    Returns:
+        `device`; where that is no GPU, nothing else: it would take hours. `seconds` of an iteration, the calls' median;
+        `first_call` in seconds; `losses` of the last iteration.
+    """
+    made: dict[str, Any] = _on_jax("pace", precision, str(steps), str(calls))
+    return made
+
+
+def _on_jax(*arguments: str, platform: str = "") -> Any:
+    environment = {**os.environ, "KERAS_BACKEND": "jax"} | ({"JAX_PLATFORMS": platform} if platform else {})
+    command = [sys.executable, "-m", "benchmarks.jax_step", *arguments]
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def _losses(steps: str, weights: str) -> list[list[float]]:
+    network = load_network(Path(weights).read_bytes())
+    state, call = _compiled(small(), crops(), network, int(steps))
+    found: list[list[float]] = np.asarray(call(state, 0)[1], np.float64).tolist()
+    return found
+
+
+def _pace(precision: str, steps: str, calls: str) -> dict[str, Any]:
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform != "gpu":
+        return {"device": device.platform}
+    if precision == "tensorfloat32":
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32")
+    options = load("ffpp").training
+    options.precision = precision
+    network = build(Architecture.of(options), options.seed, precision)
+    state, call = _compiled(options, crops(64), network, int(steps))
+    spent: list[float] = []
+    made: Any = None
+    for number in range(int(calls) + 1):
+        start = time.perf_counter()
+        state, made = call(state, number * int(steps))
+        jax.block_until_ready(made)
+        spent.append(time.perf_counter() - start)
+    last = np.asarray(made, np.float64)[-1].tolist()
+    seconds = sorted(spent[1:])[len(spent[1:]) // 2] / int(steps)
+    return {"device": device.device_kind, "seconds": seconds, "first_call": spent[0], "losses": last}
+
+
+def _compiled(
+    options: TrainingOptions, faces: NDArray[np.uint8], network: Network, steps: int
+) -> tuple[list[Any], Call]:
+    """The state that a training begins with, and a compiled call of so many iterations on it.
+
+    The call takes the state, which is used up, and the number of its first iteration; it gives the next state and the
+    losses [steps, 2].
+    """
     import jax
     import keras
 
-    options, faces = small(), crops()
-    network = load_network(weights)
     variables = {side: network.side_variables(side) for side in SIDES}
     moments = {side: adam.make_moments(variables[side]) for side in SIDES}
     tables = {side: jax.numpy.asarray(augmentation.pack(faces)) for side in SIDES}
@@ -72,22 +142,11 @@ def losses(steps: int, weights: bytes) -> NDArray[np.float64]:
                 made.append(loss)
         return [scope.get_current_value(variable) for variable in every], jax.numpy.stack(made)
 
-    def many(values: list[Any]) -> Any:
-        return jax.lax.scan(iterate, values, jax.numpy.arange(steps, dtype="int32"))[1]
+    def many(values: list[Any], first: Any) -> Any:
+        return jax.lax.scan(iterate, values, first + jax.numpy.arange(steps, dtype="int32"))
 
-    found: NDArray[np.float64] = np.asarray(jax.jit(many)([variable.value for variable in every]), np.float64)
-    return found
-
-
-def on_jax(steps: int, network: Network) -> NDArray[np.float64]:
-    """Have `losses` of a network's weights in a process on JAX, on the CPU; [steps, 2]."""
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(network.to_bytes())
-        file.flush()
-        command = [sys.executable, "-m", "benchmarks.jax_step", str(steps), file.name]
-        made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    return np.array(json.loads(made.stdout), np.float64)
+    call = jax.jit(many, donate_argnums=0)
+    return [variable.value for variable in every], lambda state, first: call(state, jax.numpy.int32(first))
 
 
 def _gradient(network: Any, side: Any, variables: dict[str, Any], inputs: Any, targets: Any) -> tuple[Any, list[Any]]:
@@ -107,4 +166,4 @@ if __name__ == "__main__":
 
     # A pixel's three channels are summed in one int64.
     _jax.config.update("jax_enable_x64", True)
-    json.dump(losses(int(sys.argv[1]), Path(sys.argv[2]).read_bytes()).tolist(), sys.stdout)
+    json.dump(_losses(*sys.argv[2:]) if sys.argv[1] == "losses" else _pace(*sys.argv[2:]), sys.stdout)

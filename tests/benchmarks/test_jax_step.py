@@ -17,7 +17,7 @@ STEPS = 50
 def test_fifty_losses_on_jax_are_those_on_tensorflow() -> None:
     faces = jax_step.crops()
     training = loop.Training(jax_step.small(), {"a": faces, "b": faces})
-    expected = jax_step.on_jax(STEPS, training.network)
+    expected = jax_step.losses(STEPS, training.network)
     losses = training.run(STEPS)
     assert losses[-1].mean() < losses[0].mean()
     assert np.abs(losses - expected).max() <= 1e-4
