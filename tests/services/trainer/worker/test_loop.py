@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks.reference import training as origin
 from facefoundry.errors import Unusable
@@ -170,6 +171,26 @@ def test_on_a_cpu_xla_compiles_the_augmentation_and_no_convolution(fresh: Traini
     assert "Conv2D" in everything and "Conv2DBackpropFilter" in everything
     assert any("GatherV2" in used for used in by_xla.values())
     assert not any(name.startswith("Conv") for used in by_xla.values() for name in used)
+
+
+def test_the_host_waits_once_a_call_however_many_iterations_it_has(
+    fresh: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    tensor = type(tf.constant(0))
+    whole = tensor.numpy
+
+    def counted(self: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return whole(self)
+
+    monkeypatch.setattr(tensor, "numpy", counted)
+    fresh.run(20)
+    assert reads == 1
+    graph = fresh._many.get_concrete_function().graph.as_graph_def()
+    used = {node.op for function in graph.library.function for node in function.node_def}
+    assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "PrintV2", "Assert", "HostConst"}
 
 
 def test_a_state_of_another_network_is_refused(fresh: Training) -> None:
