@@ -44,6 +44,8 @@ test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
+	@echo "==> Measuring the cheap rows of the bench: 2 minutes"
+	@$(BIN)/python -m benchmarks --check
 
 test-cluster: $(SET_UP) helm  ## Test the chart on a real Kubernetes: a node made here, or KUBECONFIG's cluster
 	@REPOSITORY=$(REPOSITORY) TAG=$(TAG) tests/cluster/run.sh $(CLUSTER_TESTS)
@@ -125,8 +127,9 @@ images:  ## Build the container images; IMAGES=trainer builds one (needs docker,
 	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi; \
 	for image in $(IMAGES); do \
 	    echo "==> $(REPOSITORY)/$$image:$(TAG)"; \
-	    "$$@" $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg VERSION=$(VERSION) \
-	        --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	    "$$@" $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) \
+	        --label org.opencontainers.image.version=$(VERSION) \
+	        --label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	        --target $$image --tag $(REPOSITORY)/$$image:$(TAG) . || exit 1; \
 	done
 

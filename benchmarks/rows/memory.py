@@ -13,7 +13,6 @@ import av
 
 from benchmarks.material import shots, write_clip
 from benchmarks.row import Row, command
-from benchmarks.widths import divided
 from facefoundry import recipes
 from facefoundry.model.network import Architecture, build
 from services.extractor.pipeline import PART_FRAMES
@@ -33,7 +32,7 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         weights = folder / "weights.safetensors"
-        weights.write_bytes(build(Architecture.of(divided(4, 16)), seed=1).to_bytes())
+        weights.write_bytes(build(Architecture(), seed=1).to_bytes())
         short = write_clip(folder / "short.mp4", [shot.frame for shot in shots(FRAMES, 300.0, FULL_HD)])
         clips = {FRAMES: short, 3 * FRAMES: _repeated(short, folder / "long.mp4", 3)}
         extraction, conversion = {}, {}

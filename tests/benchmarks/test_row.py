@@ -21,6 +21,12 @@ def test_a_row_holds_at_its_bar_and_not_below() -> None:
     assert not slower.holds() and slower.holds(CHECK_SHARE)
 
 
+def test_a_check_holds_what_was_reached_where_the_bar_is_out_of_reach() -> None:
+    far = replace(ROW, bar=6, reached=3.6)
+    assert not far.holds() and far.holds(CHECK_SHARE)
+    assert not replace(far, ours=0.13).holds(CHECK_SHARE)
+
+
 def test_speed_does_not_make_up_for_fidelity() -> None:
     assert not replace(ROW, faithful=False).holds(CHECK_SHARE)
 
