@@ -39,12 +39,9 @@ COPY locks/converter.txt /locks/
 RUN $INSTALL /locks/converter.txt --prefix /opt/converter
 
 FROM ${PYTHON_IMAGE} AS runtime
-ARG VERSION=0.1.0
-ARG REVISION=unknown
+# `make images` adds version and revision at the end: here a new commit would make every layer below anew.
 LABEL org.opencontainers.image.title="FaceFoundry" \
-      org.opencontainers.image.description="Labelled fakes for training deepfake detectors, as services" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.description="Labelled fakes for training deepfake detectors, as services"
 ENV PATH=/opt/facefoundry/bin:$PATH PYTHONPATH=/opt/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp LANG=C.UTF-8
 WORKDIR /opt/app
 USER 10001:10001

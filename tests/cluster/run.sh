@@ -29,15 +29,13 @@ busybox_image() {
     rm -r "$links"
 }
 
-bring() { # images: export each and load it on the node
-    local image file
-    file=$(mktemp --dry-run --suffix=.tar)
-    for image; do
-        echo "==> Bringing $image onto the node"
-        $buildah push --quiet --disable-compression "$image" "oci-archive:$file:$image"
-        "$single_node" load "$file"
-        rm -f "$file"
-    done
+bring() { # images: all in one archive, so that layers that they share travel once
+    local layout image
+    layout=$(mktemp -d)
+    echo "==> Bringing the images onto the node"
+    for image; do $buildah push --quiet --disable-compression "$image" "oci:$layout:$image"; done
+    tar -C "$layout" -c . | "$single_node" load -
+    rm -r "$layout"
 }
 
 own_node() {
@@ -48,10 +46,11 @@ own_node() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
             buildah debootstrap busybox-static ca-certificates >/dev/null
     fi
-    "$single_node" build
+    "$single_node" build &
     make --no-print-directory base-image
     make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11
     busybox_image
+    wait $!
     echo "==> Starting Kubernetes"
     trap '[ -n "${KEEP:-}" ] || "$single_node" down' EXIT
     "$single_node" up 2
@@ -65,4 +64,6 @@ export REPOSITORY=${REPOSITORY:-localhost/facefoundry}
 images=("${images[@]/%/:$TAG}")
 [ -n "${KUBECONFIG:-}" ] || own_node
 export PATH=$programs:$PATH FACEFOUNDRY_TEST_CLUSTER=1
-.venv/bin/python -m pytest --durations 20 --timeout 600 "$@" tests/cluster tests/services/trainer/backends/test_contract.py
+# The journey takes as long as all others together, which mostly wait: so it starts first, and they run beside it.
+.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 --timeout 600 "$@" \
+    tests/cluster/test_journey.py tests/cluster tests/services/trainer/backends/test_contract.py

@@ -30,25 +30,24 @@ build() {
     fi
     command -v go >/dev/null || { echo "Go 1.26 is needed to build Kubernetes." >&2; exit 1; }
     mkdir -p "$programs"
-    local program
-    program kubernetes go.etcd.io/etcd/server/v3 etcd
-    for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
-        program kubernetes "k8s.io/kubernetes/cmd/$program" "$program"
-    done
-    for program in containerd ctr containerd-shim-runc-v2; do
-        program containerd "github.com/containerd/containerd/v2/cmd/$program" "$program"
-    done
-    program coredns github.com/coredns/coredns coredns
-    program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server metrics-server
+    programs kubernetes k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy,kubectl}
+    programs kubernetes go.etcd.io/etcd/server/v3
+    programs containerd github.com/containerd/containerd/v2/cmd/{containerd,ctr,containerd-shim-runc-v2}
+    programs coredns github.com/coredns/coredns
+    programs metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server
 }
 
-program() { # module folder, package, name; clients cannot parse a server's version that was not set
-    [ -x "$programs/$3" ] && return
-    echo "==> Building $3"
-    local of=k8s.io/component-base/version minor
+programs() { # module folder, packages; clients cannot parse a server's version that was not set
+    local of=k8s.io/component-base/version minor package name missing=() names=()
+    for package in "${@:2}"; do
+        name=$(basename "${package%/v[0-9]*}")
+        [ -x "$programs/$name" ] || { missing+=("$package"); names+=("$name"); }
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "==> Building ${names[*]} of $1"
     minor=$(cut -d. -f2 <<<"$version")
-    (cd "$here/$1" && CGO_ENABLED=0 go build -o "$programs/$3" \
-        -ldflags="-s -w -X $of.gitVersion=$version -X $of.gitMajor=1 -X $of.gitMinor=$minor" "$2")
+    (cd "$here/$1" && CGO_ENABLED=0 go build -o "$programs/" -gcflags=all=-dwarf=false \
+        -ldflags="-s -w -X $of.gitVersion=$version -X $of.gitMajor=1 -X $of.gitMinor=$minor" "${missing[@]}")
 }
 
 # Not `ip netns exec`: that hides /sys/fs/cgroup.
@@ -116,7 +115,8 @@ identities() {
 
 control_plane() {
     local pki=$state/pki
-    start etcd etcd --data-dir "$state/etcd" --unsafe-no-fsync --initial-cluster default=http://127.0.0.1:12380 \
+    # etcd: Go names a program after the folder of its package.
+    start etcd server --data-dir "$state/etcd" --unsafe-no-fsync --initial-cluster default=http://127.0.0.1:12380 \
         --listen-client-urls http://127.0.0.1:12379 --advertise-client-urls http://127.0.0.1:12379 \
         --listen-peer-urls http://127.0.0.1:12380 --initial-advertise-peer-urls http://127.0.0.1:12380
     start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:12379 --secure-port=6443 --bind-address=10.250.0.2 \
@@ -292,7 +292,7 @@ up() {
 pretend() { # nodes, GPUs each: kwok plays their kubelets
     local number stages
     export KUBECONFIG=$state/admin.conf
-    program kubernetes sigs.k8s.io/kwok/cmd/kwok kwok
+    programs kubernetes sigs.k8s.io/kwok/cmd/kwok
     stages=$(cd "$here/kubernetes" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
     for number in "$stages"/pod/fast/pod-*.yaml "$stages"/node/fast/node-initialize.yaml "$stages"/node/heartbeat-with-lease/*.yaml; do
         case $number in */kustomization.yaml) continue ;; esac
