@@ -6,7 +6,8 @@ audio, a fixed number of encoder threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -72,7 +73,11 @@ LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "superfast")
 
 
 class VideoWriter:
-    """One .mp4 with one video stream; use it as a context manager or call `close`."""
+    """One .mp4 with one video stream; use it as a context manager, or call `close` or `abandon`.
+
+    Attributes:
+        fed: Pixel format of the pictures that the encoder takes.
+    """
 
     def __init__(self, path: Path, rung: RungSpec, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file.
@@ -96,19 +101,23 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._time_base = 1 / rate
         self._frames = 0
+        self.fed = _FED.get(rung.pixel_format, rung.pixel_format)
+        self._open = True
         self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
         try:
             stream = self._container.add_stream(
                 rung.codec, rate=rate, options={"crf": str(rung.crf), "preset": rung.preset, **_STEADY}
             )
         except (av.FFmpegError, ValueError) as error:
+            self._container.close()
             raise InvalidInput(f"Rung {rung.name} names no encoder: {rung.codec}", reason="RUNG") from error
         if not isinstance(stream, VideoStream):
+            self._container.close()
             raise InvalidInput(f"Rung {rung.name} names no video encoder: {rung.codec}", reason="RUNG")
         self._stream = stream
         self._stream.width = width
         self._stream.height = height
-        self._stream.pix_fmt = _FED.get(rung.pixel_format, rung.pixel_format)
+        self._stream.pix_fmt = self.fed
         self._stream.codec_context.time_base = self._time_base
         self._stream.codec_context.thread_count = _ENCODING_THREADS
         self._stream.codec_context.thread_type = "FRAME"
@@ -122,12 +131,7 @@ class VideoWriter:
         if error is None:
             self.close()
         else:
-            self._container.close()
-
-    @property
-    def fed(self) -> str:
-        """Pixel format of the pictures that the encoder takes."""
-        return str(self._stream.pix_fmt)
+            self.abandon()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
@@ -149,7 +153,20 @@ class VideoWriter:
         if self._frames:
             self._container.mux(self._stream.encode())
         self._container.close()
+        self._free()
         return self._path
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be finished; one that is, stays."""
+        if self._open:
+            with suppress(av.FFmpegError):
+                self._container.close()
+            self._free()
+
+    def _free(self) -> None:
+        """An encoder's memory, hundreds of MB of large frames, is given back once nothing refers to it."""
+        self._open = False
+        del self._stream
 
 
 def _picture(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> av.VideoFrame:
@@ -168,25 +185,40 @@ def _converted(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
 
 
 class LadderWriter:
-    """All rungs of a sequence: one `<rung>.mp4` each.
+    """All rungs of a sequence: one `<rung>.mp4` each. A context manager that leaves nothing open.
 
     Rungs are written side by side, frame by frame; large frames go to the lossless rung alone, and `rest` makes the
     others of what it decodes to, which are the same pixels, one after the other.
+
+    Attributes:
+        passes: How many times over the frames go: 1, or one for each rung of large frames.
     """
 
     def __init__(
         self, folder: Path, rungs: Sequence[RungSpec], frame_rate: tuple[int, int], width: int, height: int
     ) -> None:
         """Open one writer a rung; arguments as in `VideoWriter`."""
-        self._writers = {
-            rung.name: VideoWriter(folder / f"{rung.name}.mp4", rung, frame_rate, width, height) for rung in rungs
-        }
         self._shape = (height, width, 3)
         self._frames = 0
+        self._files: dict[str, Path] = {}
+        self._writers: dict[str, VideoWriter] = {}
+        try:
+            for rung in rungs:
+                path = folder / f"{rung.name}.mp4"
+                self._writers[rung.name] = VideoWriter(path, rung, frame_rate, width, height)
+        except InvalidInput:
+            self.abandon()
+            raise
         exact = [rung.name for rung in rungs if rung.exact]
         together = width * height <= _TOGETHER_PIXELS or not exact
         self._now = list(self._writers) if together else exact[:1]
-        self._files: dict[str, Path] = {}
+        self.passes = 1 + len(self._writers) - len(self._now)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
@@ -198,27 +230,40 @@ class LadderWriter:
         self._frames += 1
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """Write what large frames left to do, after the last frame; yields frames done, and all that are to do."""
-        self._files |= {name: self._writers[name].close() for name in self._now if name not in self._files}
+        """After the last frame, write what large frames left to do.
+
+        Yields:
+            Frames written, and to write in all passes.
+        """
+        self._finish(self._now)
         later = [name for name in self._writers if name not in self._files]
-        total = self._frames * len(later)
-        if not total:
+        if not later or not self._frames:
             return
-        done = 0
+        done, total = self._frames, self._frames * self.passes
         with open_source(self._files[self._now[0]]) as exact:
             for name in later:
                 for frame in exact:
                     self._writers[name].write(frame)
                     done += 1
                     yield done, total
-                self._files[name] = self._writers[name].close()
+                self._finish([name])
+        if done != total:
+            raise Internal(f"Of {self._frames} frames {total - done} were not read back", reason="LADDER")
 
     def close(self) -> dict[str, Path]:
         """Finish the files and return their paths by rung."""
         for _ in self.rest():
             pass
-        self._files |= {name: writer.close() for name, writer in self._writers.items() if name not in self._files}
+        self._finish(self._writers)
         return {name: self._files[name] for name in self._writers}
+
+    def abandon(self) -> None:
+        """Let go of files that will not be finished; those that are, stay."""
+        for writer in self._writers.values():
+            writer.abandon()
+
+    def _finish(self, names: Iterable[str]) -> None:
+        self._files |= {name: self._writers[name].close() for name in names if name not in self._files}
 
 
 class MaskWriter:
@@ -237,3 +282,7 @@ class MaskWriter:
     def close(self) -> Path:
         """Finish the file and return its path."""
         return self._writer.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be finished; one that is, stays."""
+        self._writer.abandon()

@@ -478,7 +478,7 @@ class LadderOptions(_message.Message):
     """Name of the ladder, such as `ffpp`."""
     @_builtins.property
     def rungs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rung]:
-        """The levels, written in one pass."""
+        """The compression levels that every sequence is written to."""
 
     def __init__(
         self,

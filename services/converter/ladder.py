@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ class Assembled:
 
 
 class Ladder:
-    """Takes frames in order and writes all files of a conversion."""
+    """Takes frames in order and writes all files of a conversion; a context manager that leaves no video open."""
 
     def __init__(
         self, folder: Path, rungs: Sequence[RungSpec], info: MediaInfo, samples: list[int], *, control: bool = False
@@ -72,6 +73,14 @@ class Ladder:
         self._rows: list[Row] = []
         self._quality = Quality()
         self._content = content_hash(info)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.abandon()
+        for writer in self._masks.values():
+            writer.abandon()
 
     def write(self, target: NDArray[np.uint8], row: Row, patch: Patch | None) -> None:
         """Append a frame.
@@ -103,12 +112,17 @@ class Ladder:
             self._samples.add(row.frame, {"target": target, "swap": output, **pictures})
 
     @property
+    def passes(self) -> int:
+        """As of `LadderWriter`."""
+        return self._writer.passes
+
+    @property
     def swapped(self) -> int:
         """Frames so far that have a swapped face."""
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """After the last frame, write the rungs of large frames that wait; yields as `LadderWriter.rest`."""
+        """After the last frame, write what large frames left to do; yields as `LadderWriter.rest`."""
         return self._writer.rest()
 
     def close(self) -> Assembled:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,10 +74,11 @@ def convert(
         raise Unusable(f"No frame of the target{where} has a face, so there is nothing to swap", reason="NO_FACE")
     converter = _Converter(known, chosen, Path(weights), decoder, options)
     kept = chosen if options.get("discard") else np.ones(len(known), np.bool_)
-    with open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)) as source:
+    with ExitStack() as opened:
+        source = opened.enter_context(open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)))
         _check_size(source, known)
         wanted = evenly(np.flatnonzero(known.found & chosen).tolist())
-        ladder = Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control)
+        ladder = opened.enter_context(Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control))
         frames = _verified(source, known)
         for index, start in enumerate(range(0, len(known), converter.chunk_frames)):
             numbers = range(start, min(start + converter.chunk_frames, len(known)))
@@ -95,11 +97,12 @@ def convert(
                 yield {"part": name, "path": str(Path(folder) / name)}
         # One more step: a source with more frames than the extraction is refused.
         next(frames, None)
-    if not ladder.swapped:
-        raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
-    yield from _encoding(ladder.rest())
-    yield _progress("encode", len(known), len(known))
-    assembled = ladder.close()
+        if not ladder.swapped:
+            raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
+        yield from _encoding(ladder.rest())
+        assembled = ladder.close()
+    total = len(known) * ladder.passes
+    yield _progress("encode", total, total)
     yield from ({"part": name, "path": str(path)} for name, path in assembled.files.items())
     yield {
         "result": {
@@ -122,9 +125,11 @@ def transcode(
     Raises:
         Unusable: the media is at fault.
     """
-    with open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)) as source:
+    with ExitStack() as opened:
+        source = opened.enter_context(open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)))
         info = source.info
-        writer = LadderWriter(Path(folder), _specs(rungs), info.frame_rate, info.width, info.height)
+        size = (info.frame_rate, info.width, info.height)
+        writer = opened.enter_context(LadderWriter(Path(folder), _specs(rungs), *size))
         content = content_hash(info)
         done = 0
         for frame in source:
@@ -132,7 +137,7 @@ def transcode(
             content.update(frame.data)
             done += 1
             if done % _REPORT_EVERY == 0:
-                yield _progress("encode", done, info.frame_count or 0)
+                yield _progress("encode", done, (info.frame_count or 0) * writer.passes)
         yield from _encoding(writer.rest())
         files = writer.close()
     yield from ({"part": f"{name}.mp4", "path": str(path)} for name, path in files.items())

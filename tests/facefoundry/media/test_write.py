@@ -130,11 +130,21 @@ def test_large_frames_go_to_one_rung_after_the_other_and_give_the_same_files(
     for frame in frames:
         writer.write(frame)
     assert [path.name for path in (tmp_path / "apart").iterdir() if path.stat().st_size > 1000] == ["raw.mp4"]
-    assert list(writer.rest()) == [(done, 24) for done in range(1, 25)]
+    assert list(writer.rest()) == [(done, 36) for done in range(13, 37)]
     apart = writer.close()
     assert list(apart) == list(together)
     for name, path in apart.items():
         assert path.read_bytes() == together[name].read_bytes(), name
+
+
+def test_a_finished_file_keeps_no_encoder(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "c23.mp4", FFPP[1], (30, 1), 64, 48)
+    encoder = writer._stream.codec_context
+    held = sys.getrefcount(encoder)
+    for frame in noisy_frames(3, 64, 48):
+        writer.write(frame)
+    writer.close()
+    assert sys.getrefcount(encoder) < held
 
 
 def test_odd_sides_are_refused_where_colour_is_stored_at_half_size(tmp_path: Path) -> None:

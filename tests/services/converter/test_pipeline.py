@@ -22,7 +22,7 @@ from facefoundry import recipes
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.faces.crop import cut
-from facefoundry.media import read
+from facefoundry.media import read, write
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.model.network import SIDES, load
 from services.converter import chunks, pipeline
@@ -33,6 +33,7 @@ from services.converter.samples import Samples, evenly
 
 Arguments = Callable[..., dict[str, Any]]
 FACELESS = (3, 12, 13)
+TRANSCODED = ("sources", "frame_rate", "rungs")
 OUTSIDE = 19
 
 
@@ -285,6 +286,38 @@ def test_progress_counts_frames_to_the_end(convert_arguments: Arguments) -> None
     seen = [message["progress"] for message in pipeline.convert(**convert_arguments()) if "progress" in message]
     assert seen[-1] == {"stage": "encode", "done": 20, "total": 20}
     assert all(before["done"] <= after["done"] for before, after in pairwise(seen))
+
+
+def test_large_frames_give_the_same_files_and_progress_goes_on_to_the_end(
+    convert_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = bytes_of(collect(pipeline.convert(**convert_arguments()))[0])
+    monkeypatch.setattr(write, "_TOGETHER_PIXELS", 0)
+    arguments = convert_arguments()
+    for messages in (
+        list(pipeline.convert(**arguments)),
+        list(pipeline.transcode(folder=str(tmp_path), **{name: arguments[name] for name in TRANSCODED})),
+    ):
+        seen = [message["progress"] for message in messages if "progress" in message]
+        assert (seen[-1]["stage"], seen[-1]["total"]) == ("encode", 60)
+        assert all(before["done"] <= after["done"] for before, after in pairwise(seen))
+        parts = bytes_of(collect(messages)[0])
+        assert len(parts) in (3, len(expected))
+        if len(parts) > 3:
+            assert parts == expected
+
+
+def test_a_conversion_that_is_refused_late_leaves_no_video_open(
+    convert_arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyAV's containers are not collected; the child that holds them open would keep their disk space."""
+    monkeypatch.setattr(pipeline, "composite", lambda *_: None)
+    arguments = convert_arguments()
+    with pytest.raises(Unusable) as caught:
+        list(pipeline.convert(**arguments))
+    assert caught.value.reason == "NOTHING_SWAPPED"
+    opened = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [path for path in opened if path.startswith(arguments["folder"]) and path.endswith(".mp4")]
 
 
 def test_reals_go_through_the_same_ladder(made: Any, clip: Any, tmp_path: Path) -> None:
