@@ -39,7 +39,7 @@ COPY locks/converter.txt /locks/
 RUN $INSTALL /locks/converter.txt --prefix /opt/converter
 
 FROM ${PYTHON_IMAGE} AS runtime
-# `make images` adds version and revision at the end: here a new commit would make every layer below anew.
+# `make images` labels the finished images with version and revision: here a new commit would make all layers anew.
 LABEL org.opencontainers.image.title="FaceFoundry" \
       org.opencontainers.image.description="Labelled fakes for training deepfake detectors, as services"
 ENV PATH=/opt/facefoundry/bin:$PATH PYTHONPATH=/opt/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp LANG=C.UTF-8

@@ -27,7 +27,17 @@ CHECK_SHARE = 2 / 3
 """Part of its bar that a row must reach in a check, on a machine that does other work too."""
 
 _PINNED = "FACEFOUNDRY_BENCH_CORES"
-_PACKAGES = ("av", "dlib-bin", "face-alignment", "keras", "numpy", "opencv-python-headless", "tensorflow-cpu", "torch")
+_PACKAGES = (
+    "av",
+    "dlib-bin",
+    "face-alignment",
+    "jax",
+    "keras",
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow-cpu",
+    "torch",
+)
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,18 @@ busybox_image() {
 }
 
 bring() { # images: all in one archive, so that layers that they share travel once
-    local layout image
-    layout=$(mktemp -d)
+    local image
     echo "==> Bringing the images onto the node"
+    layout=$(mktemp -d -p /var/tmp)
     for image; do $buildah push --quiet --disable-compression "$image" "oci:$layout:$image"; done
     tar -C "$layout" -c . | "$single_node" load -
     rm -r "$layout"
+}
+
+clean_up() {
+    [ -z "${building:-}" ] || kill -- "-$building" 2>/dev/null || true
+    [ -z "${layout:-}" ] || rm -rf "$layout"
+    [ -z "${started:-}" ] || [ -n "${KEEP:-}" ] || "$single_node" down
 }
 
 own_node() {
@@ -46,13 +52,17 @@ own_node() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
             buildah debootstrap busybox-static ca-certificates >/dev/null
     fi
-    "$single_node" build &
+    command -v go >/dev/null || { echo "Go 1.26 is needed to build Kubernetes." >&2; exit 1; }
+    trap clean_up EXIT
+    setsid "$single_node" build &
+    building=$!
     make --no-print-directory base-image
     make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11
     busybox_image
-    wait $!
+    wait "$building"
+    building=
     echo "==> Starting Kubernetes"
-    trap '[ -n "${KEEP:-}" ] || "$single_node" down' EXIT
+    started=yes
     "$single_node" up 2
     [ -z "${FACEFOUNDRY_CLUSTER_FULL:-}" ] || "$single_node" pretend 25 8
     bring "${images[@]/#/$REPOSITORY/}" localhost/busybox:1
@@ -64,6 +74,8 @@ export REPOSITORY=${REPOSITORY:-localhost/facefoundry}
 images=("${images[@]/%/:$TAG}")
 [ -n "${KUBECONFIG:-}" ] || own_node
 export PATH=$programs:$PATH FACEFOUNDRY_TEST_CLUSTER=1
-# The journey takes as long as all others together, which mostly wait: so it starts first, and they run beside it.
-.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 --timeout 600 "$@" \
-    tests/cluster/test_journey.py tests/cluster tests/services/trainer/backends/test_contract.py
+# Two files at a time; where everything is tested, one after the other, as the load tests need the node for themselves.
+side_by_side=(--numprocesses 2 --dist loadfile --no-loadscope-reorder)
+[ -z "${FACEFOUNDRY_CLUSTER_FULL:-}" ] || side_by_side=()
+.venv/bin/python -m pytest "${side_by_side[@]}" --durations 20 --timeout 600 "$@" \
+    tests/cluster tests/services/trainer/backends/test_contract.py

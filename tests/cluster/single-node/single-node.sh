@@ -6,7 +6,7 @@
 #                               kube-proxy, CoreDNS and metrics-server; the node says it has GPUS x nvidia.com/gpu (2)
 #   single-node.sh pretend NODES GPUS
 #                               add nodes of label type=kwok and GPUS x nvidia.com/gpu each, whose pods only seem to run
-#   single-node.sh load FILE    bring an image (docker-archive or oci-archive) onto the node
+#   single-node.sh load FILE    bring images (docker-archive or oci-archive) onto the node; - reads standard input
 #   single-node.sh down         stop it and remove its state
 #   single-node.sh kubeconfig   print where its kubeconfig is
 # Node 10.250.0.2, pods 10.244.0.0/24, services 10.96.0.0/16; this machine is 10.250.0.1 and reaches all of them.
@@ -40,7 +40,8 @@ build() {
 programs() { # module folder, packages; clients cannot parse a server's version that was not set
     local of=k8s.io/component-base/version minor package name missing=() names=()
     for package in "${@:2}"; do
-        name=$(basename "${package%/v[0-9]*}")
+        name=${package##*/}
+        [[ $name != v[0-9]* ]] || name=$(basename "${package%/*}")
         [ -x "$programs/$name" ] || { missing+=("$package"); names+=("$name"); }
     done
     [ ${#missing[@]} -gt 0 ] || return 0
