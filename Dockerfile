@@ -1,6 +1,8 @@
 # Images of the services: `make images`, or `docker build --target trainer .`
 # Every image runs as a numeric user, needs nothing writable but /tmp, and holds neither pip nor a compiler of ours.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim
+# What the worker trains on: cuda or cpu.
+ARG DEVICE=cuda
 
 # pip lives here only; each target fills /opt/facefoundry, an environment without pip.
 FROM ${PYTHON_IMAGE} AS packages
@@ -27,14 +29,17 @@ RUN sed -n '/^setuptools==/,/[^\\]$/p' /locks/dev.txt > /locks/setuptools.txt \
 RUN $INSTALL /locks/extractor.txt \
     && /opt/pip/bin/pip --python /opt/facefoundry/bin/python3 install --no-deps /wheels/*.whl
 
-# TensorFlow for worker and converter; `worker-cuda` brings the CUDA libraries.
-FROM packages AS tensorflow-packages
-ARG WORKER_LOCK=worker
-COPY locks/${WORKER_LOCK}.txt /locks/
-RUN $INSTALL /locks/${WORKER_LOCK}.txt
+FROM packages AS tensorflow-cpu-packages
+COPY locks/worker.txt /locks/
+RUN $INSTALL /locks/worker.txt
 
-# What the converter needs beside it, in a folder of its own, so that both images share TensorFlow's layer.
-FROM tensorflow-packages AS converter-packages
+# The same with the CUDA libraries.
+FROM packages AS tensorflow-cuda-packages
+COPY locks/worker-cuda.txt /locks/
+RUN $INSTALL /locks/worker-cuda.txt
+
+# What the converter needs beside it, in a folder of its own, so that it shares TensorFlow's layer with a worker on CPUs.
+FROM tensorflow-cpu-packages AS converter-packages
 COPY locks/converter.txt /locks/
 RUN $INSTALL /locks/converter.txt --prefix /opt/converter
 
@@ -71,18 +76,22 @@ COPY services/extractor services/extractor
 EXPOSE 50051
 ENTRYPOINT ["python3", "-m", "services.extractor"]
 
-FROM runtime AS tensorflow
+FROM runtime AS tensorflow-cpu
 ENV KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=1
-COPY --from=tensorflow-packages /opt/facefoundry /opt/facefoundry
+COPY --from=tensorflow-cpu-packages /opt/facefoundry /opt/facefoundry
 
-FROM tensorflow AS worker
+FROM runtime AS tensorflow-cuda
+ENV KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=1
+COPY --from=tensorflow-cuda-packages /opt/facefoundry /opt/facefoundry
+
+FROM tensorflow-${DEVICE} AS worker
 LABEL org.opencontainers.image.title="FaceFoundry worker"
 COPY facefoundry facefoundry
 COPY services/__init__.py services/
 COPY services/trainer services/trainer
 ENTRYPOINT ["python3", "-m", "services.trainer.worker"]
 
-FROM tensorflow AS converter
+FROM tensorflow-cpu AS converter
 LABEL org.opencontainers.image.title="FaceFoundry converter"
 ENV PYTHONPATH=/opt/app:/opt/converter/lib/python3.11/site-packages
 COPY --from=converter-packages /opt/converter /opt/converter

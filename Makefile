@@ -117,17 +117,18 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG ?= $(VERSION)
 IMAGES ?= extractor trainer worker converter cli
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim
+DEVICE ?= cuda
 # Without a daemon: chroot needs no privileges, and the host's CA certificates may be of its own.
 BUILDAH = --storage-driver $(or $(STORAGE_DRIVER),overlay) build --layers --isolation chroot --network host \
     --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 
-images:  ## Build the container images; IMAGES=trainer builds one (needs docker, podman or buildah)
+images:  ## Build the container images; IMAGES=worker builds one, DEVICE=cpu without CUDA (needs docker, podman or buildah)
 	@engine="$(ENGINE)"; \
 	test -n "$$engine" || { echo "make images needs docker, podman or buildah, and its daemon." >&2; exit 1; }; \
 	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi; \
 	for image in $(IMAGES); do \
 	    echo "==> $(REPOSITORY)/$$image:$(TAG)"; \
-	    "$$@" $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) \
+	    "$$@" $(BUILD_FLAGS) --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg DEVICE=$(DEVICE) \
 	        --label org.opencontainers.image.version=$(VERSION) \
 	        --label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
 	        --target $$image --tag $(REPOSITORY)/$$image:$(TAG) . || exit 1; \

@@ -59,6 +59,7 @@ class WorkerSettings(Settings):
         900.0, gt=0, description="Time without an iteration or an answer of the store after which the worker gives up."
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes all cores.")
+    require_gpu: bool = Field(False, description="Fail where TensorFlow sees no GPU, rather than train on the CPU.")
     termination_log: Path = Field(
         Path("/dev/termination-log"),
         description="File for the worker's last words, one JSON line; skipped if not writable.",

@@ -45,7 +45,8 @@ SMALL: dict[str, Any] = {
     "worker": {
         "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"memory": "3Gi"}},
         "scratch": "1Gi",
-        "settings": {"statusSeconds": 1, "checkpointSeconds": 5, "callSeconds": 1},
+        # The node only counts GPUs.
+        "settings": {"statusSeconds": 1, "checkpointSeconds": 5, "callSeconds": 1, "requireGpu": False},
     },
 }
 

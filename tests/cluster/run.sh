@@ -57,7 +57,7 @@ own_node() {
     setsid "$single_node" build &
     building=$!
     make --no-print-directory base-image
-    make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11
+    make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11 DEVICE=cpu
     busybox_image
     wait "$building"
     building=

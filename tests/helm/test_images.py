@@ -15,8 +15,9 @@ TARGETS = ("cli", "trainer", "extractor", "worker", "converter")
 def test_every_image_is_a_target_and_runs_as_a_numeric_user():
     parents = {name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
     for target in TARGETS:
-        parent = parents[target]
-        assert parent == "runtime" or parents[parent] == "runtime", target
+        for device in ("cpu", "cuda"):
+            parent = parents[target].replace("${DEVICE}", device)
+            assert parent == "runtime" or parents[parent] == "runtime", target
     runtime = DOCKERFILE.partition("AS runtime")[2]
     assert re.findall(r"^USER (.*)$", runtime, re.MULTILINE) == ["10001:10001"]
     assert set(re.search(r"^IMAGES \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()) == set(
@@ -24,9 +25,10 @@ def test_every_image_is_a_target_and_runs_as_a_numeric_user():
     )
 
 
-def test_worker_and_converter_share_one_tensorflow_layer():
-    assert "FROM tensorflow AS worker" in DOCKERFILE
-    assert "FROM tensorflow AS converter" in DOCKERFILE
+def test_the_worker_has_cuda_unless_told_otherwise_and_then_shares_the_converters_tensorflow():
+    assert re.search(r"^ARG DEVICE=(\S+)$", DOCKERFILE, re.MULTILINE)[1] == "cuda"
+    assert "FROM tensorflow-${DEVICE} AS worker" in DOCKERFILE
+    assert "FROM tensorflow-cpu AS converter" in DOCKERFILE
 
 
 def test_every_lock_has_hashes_and_installs_say_so():

@@ -243,6 +243,22 @@ def test_uninstalling_keeps_what_running_jobs_need(helm: Helm):
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "required"),
+    [
+        ({}, "true"),
+        ({"worker.gpu.count": 0}, None),
+        ({"worker.settings": {"requireGpu": False}}, "false"),
+    ],
+)
+def test_a_worker_that_gets_a_gpu_must_see_it(helm: Helm, values, required):
+    changed = BASE
+    for path, value in values.items():
+        changed = _and(changed, path, value)
+    container = training_job(helm.objects(changed))["spec"]["template"]["spec"]["containers"][0]
+    assert environment(container).get("FACEFOUNDRY_WORKER_REQUIRE_GPU") == required
+
+
 def test_the_job_is_the_file_with_the_values_of_the_installation(helm: Helm):
     shipped = yaml.safe_load((CHART / "files/training-job.yaml").read_text())
     job = training_job(helm.objects(_and(BASE, "worker.queueName", "trainings")))

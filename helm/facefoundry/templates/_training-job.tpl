@@ -31,6 +31,9 @@
 {{- if not $settings.threads -}}
 {{- $settings = merge (dict "threads" (include "facefoundry.cores" (($worker.resources).requests).cpu)) $settings -}}
 {{- end -}}
+{{- if and $worker.gpu.count (not (hasKey $settings "requireGpu")) -}}
+{{- $settings = merge (dict "requireGpu" true) $settings -}}
+{{- end -}}
 {{- $env = concat $env (include "facefoundry.storeEnv" (dict "root" . "secret" $worker.storeSecret) | fromYamlArray) -}}
 {{- $env = concat $env (include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_WORKER_" "settings" $settings) | fromYamlArray) -}}
 {{- $_ := set $container "env" $env -}}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable, Unusable
+from facefoundry.errors import FaceFoundryError, Internal, Interrupted, Unavailable, Unusable
 from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
@@ -86,6 +86,12 @@ class Job:
             self._end()
             return
         device = loop.configure(options.precision, self._settings.threads)
+        if self._settings.require_gpu and device != "GPU":
+            raise Internal(
+                "This worker shall train on a GPU, and TensorFlow sees none: its image has no CUDA, or the node's "
+                "driver is too old. To train on the CPU, ask for no GPU or set FACEFOUNDRY_WORKER_REQUIRE_GPU=false.",
+                reason="NO_GPU",
+            )
         found: dict[SideName, faces.Faces] = {
             "a": faces.fetch(self._store, request.extraction_a),
             "b": faces.fetch(self._store, request.extraction_b),

@@ -99,6 +99,16 @@ def test_b10_a_worker_ends_by_itself_with_an_exit_code_that_tells_a_failure(
     assert request.extraction_b in words["message"]
 
 
+def test_a_worker_that_shall_have_a_gpu_and_sees_none_says_so_and_may_be_run_elsewhere(
+    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+) -> None:
+    worker = spawn(uri_of(store, put_request()), {"CUDA_VISIBLE_DEVICES": ""}, require_gpu=True)
+    assert worker.wait(90) not in (ExitCode.DONE, ExitCode.BAD_INPUT)
+    words = last_words(tmp_path)
+    assert words["reason"] == "NO_GPU"
+    assert "CUDA" in words["message"]
+
+
 def test_a_request_that_is_none_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
     prefix = "trainings/" + "0" * 40
     store.put_bytes(f"{prefix}/request.json", b"{}")
