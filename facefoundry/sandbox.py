@@ -1,8 +1,8 @@
 """Child processes with time and memory limits, for work on hostile media. It knows nothing of what the work is.
 
 A module-level generator function runs in a child; its arguments and what it yields are JSON values, its errors are
-ours. The child's environment has no credentials, and neither side unpickles anything. The caller does all object
-storage.
+ours. The child's environment has no credentials and it cannot read its parent's, and neither side unpickles anything.
+The caller does all object storage.
 
     parent: Sandbox.run ── request line ──> child: call the function
             next()      <── one line per yielded message; the child waits while the pipe is full
@@ -12,6 +12,7 @@ storage.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -42,6 +43,7 @@ _WATCH_SECONDS = 0.1
 _TREE_EVERY = 5
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
+_PR_SET_DUMPABLE = 4
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -60,8 +62,7 @@ class Limits:
     """What one run may use.
 
     Attributes:
-        seconds: Longest time the caller waits for messages, all waits of a run together. The caller's own time between
-            two messages does not count.
+        seconds: Longest time the caller waits for a message. Long media take long, so a run has no limit of its own.
         memory_bytes: Most resident memory of the child and its descendants.
         file_bytes: Largest file the child may write; None for no limit.
         threads: Threads of each numerical library; None leaves it to them, which take every core of the machine.
@@ -166,6 +167,8 @@ class _Child:
     """The process and its three pipes: requests, messages, and everything libraries print."""
 
     def __init__(self, limits: Limits) -> None:
+        # Otherwise whatever takes the child over could read this process's environment and memory in /proc.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
         requests_in, requests_out = os.pipe()
         messages_in, messages_out = os.pipe()
         printed_in, printed_out = os.pipe()
@@ -280,7 +283,6 @@ class _Watchdog:
     def __init__(self, child: _Child, limits: Limits) -> None:
         self._child = child
         self._limits = limits
-        self._waited = 0.0
         self._waits_since: float | None = None
         self._verdict: Unusable | None = None
         self._over = threading.Event()
@@ -298,13 +300,12 @@ class _Watchdog:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time inside against the limit."""
-        begin = self._waits_since = time.monotonic()
+        """Hold the time inside against the limit."""
+        self._waits_since = time.monotonic()
         try:
             yield
         finally:
             self._waits_since = None
-            self._waited += time.monotonic() - begin
 
     def verdict(self) -> Unusable | None:
         """The limit that was passed, if any."""
@@ -316,7 +317,7 @@ class _Watchdog:
             rounds += 1
             resident = self._child.resident_bytes() if rounds % _TREE_EVERY else self._tree_bytes()
             since = self._waits_since
-            waited = self._waited + (time.monotonic() - since if since is not None else 0.0)
+            waited = time.monotonic() - since if since is not None else 0.0
             if resident > self._limits.memory_bytes:
                 self._verdict = Unusable(
                     f"Working on the media took {resident >> 20} MiB of memory, over the limit of "
@@ -325,7 +326,7 @@ class _Watchdog:
                 )
             elif waited > self._limits.seconds:
                 self._verdict = Unusable(
-                    f"Working on the media took longer than {self._limits.seconds:g} s and was stopped.",
+                    f"Working on the media showed no progress for {self._limits.seconds:g} s and was stopped.",
                     reason="MEDIA_TIMEOUT",
                 )
             if self._verdict is not None:

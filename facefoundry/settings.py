@@ -64,7 +64,7 @@ class ServerSettings(Settings):
     slots: int = Field(1, ge=1, description="Heavy calls worked on at once; further ones are refused with RetryInfo.")
     drain_seconds: float = Field(25.0, gt=0, description="Time running calls get to end after SIGTERM.")
     scratch_dir: Path | None = Field(None, description="Folder for temporary files; default is the system's.")
-    child_seconds: float = Field(3600.0, gt=0, description="Longest run of a media child process.")
+    child_seconds: float = Field(900.0, gt=0, description="Longest time without progress of a media child process.")
     child_memory_bytes: int = Field(4 << 30, ge=64 << 20, description="Most memory of a media child process.")
     child_threads: int = Field(0, ge=0, description="Threads of a media child process; 0 shares the cores by slots.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -104,6 +104,14 @@ def _environment(job: Job, **source: Any) -> None:
     _container(job)["env"][-1] = {"name": _container(job)["env"][-1]["name"], "valueFrom": source}
 
 
+def _variable(job: Job, name: str, **value: Any) -> None:
+    """Give a variable of the worker's another value, or another source of it."""
+    source = value if "value" in value else {"valueFrom": value}
+    _container(job)["env"] = [
+        {"name": name, **source} if one["name"] == name else one for one in _container(job)["env"]
+    ]
+
+
 FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
     "a foreign image": (lambda job: _container(job).update(image="docker.io/library/busybox"), "image"),
     "an image beside ours": (lambda job: _container(job).update(image="localhost/facefoundry/worker2:1"), "image"),
@@ -132,9 +140,45 @@ FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
         lambda job: _environment(job, secretKeyRef={"name": "another", "key": "key"}),
         "Secrets of the installation",
     ),
+    "its own key where it would be printed": (
+        lambda job: _variable(job, "FACEFOUNDRY_WORKER_ID", secretKeyRef={"name": "store", "key": "secret-key"}),
+        "Secrets of the installation",
+    ),
+    "the key of another entry": (
+        lambda job: _variable(job, "FACEFOUNDRY_STORE_ACCESS_KEY", secretKeyRef={"name": "store", "key": "password"}),
+        "Secrets of the installation",
+    ),
     "all of a foreign secret": (
         lambda job: _container(job).update(envFrom=[{"secretRef": {"name": "another"}}]),
-        "Secrets of the installation",
+        "nothing else",
+    ),
+    "all of a config map": (
+        lambda job: _container(job).update(envFrom=[{"configMapRef": {"name": "another"}}]),
+        "nothing else",
+    ),
+    "another store": (
+        lambda job: _variable(job, "FACEFOUNDRY_STORE_ENDPOINT", value="elsewhere.example.org"),
+        "nothing else",
+    ),
+    "its own secret as a file": (lambda job: _volume(job, secret={"secretName": "store"}), "mount"),
+    "root": (
+        lambda job: (
+            _pod(job)["securityContext"].update(runAsUser=0),
+            _container(job)["securityContext"].update(runAsNonRoot=False),
+        ),
+        "privileges",
+    ),
+    "too many CPUs as a limit": (lambda job: _container(job)["resources"]["limits"].update(cpu="64"), "ceiling"),
+    "resources of the pod": (lambda job: _pod(job).update(resources={"requests": {"cpu": "1"}}), "ceiling"),
+    "other labels": (
+        lambda job: job["spec"]["template"]["metadata"]["labels"].update({"app.kubernetes.io/instance": "another"}),
+        "labels",
+    ),
+    "no labels": (lambda job: job["spec"]["template"]["metadata"].pop("labels"), "labels"),
+    "another runtime class": (lambda job: _pod(job).update(runtimeClassName="another"), "runtimeClassName"),
+    "names of the host's": (
+        lambda job: _pod(job).update(hostAliases=[{"ip": "127.0.0.1", "hostnames": ["s3.example.org"]}]),
+        "host",
     ),
     "a foreign secret as a file": (lambda job: _volume(job, secret={"secretName": "another"}), "mount"),
     "a foreign secret among others": (
