@@ -89,10 +89,10 @@ class Registry:
             self._seen.pop(wanted.prefix, None)
             present = self._ledger.find(wanted.prefix)
             if present is None:
-                return self._begin(wanted)
+                return self._begin(self._unused(wanted))
             training = self._describe(present)
             same = present.iterations == wanted.iterations
-            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same:
+            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same and self._ledger.has_model(present):
                 return training
             if training.state in ENDED or (not same and self._backend.get(job_name(present)) is None):
                 return self._begin(self._next(wanted, present))
@@ -199,6 +199,12 @@ class Registry:
     def _next(self, wanted: Request, present: Request) -> Request:
         """The wanted training as an attempt that has no record yet."""
         return replace(wanted, attempt=self._ledger.next_attempt(present))
+
+    def _unused(self, request: Request) -> Request:
+        """An attempt without an ended job: those of a bucket that was lost are kept for days."""
+        while (job := self._backend.get(job_name(request))) and job.state in (JobState.SUCCEEDED, JobState.FAILED):
+            request = replace(request, attempt=request.attempt + 1)
+        return request
 
     def _begin(self, request: Request) -> trainer_pb2.Training:
         self._ledger.write_request(request)

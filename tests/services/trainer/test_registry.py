@@ -87,6 +87,24 @@ def test_a_finished_training_is_known_to_a_trainer_without_memory(
     assert other.start(ask()) == done
 
 
+@pytest.mark.parametrize("lost", ["models/", ""], ids=["the model", "the bucket"])
+def test_what_was_trained_and_got_lost_is_trained_again(
+    store: Store, make_registry: MakeRegistry, ask: Ask, lost: str
+) -> None:
+    registry = make_registry("done")
+    started = registry.start(ask(iterations=1))
+    wait_for(registry, started.uri, *ENDED)
+    again = registry.start(ask(iterations=6))
+    commit_model(store, request_of(store, again))
+    wait_for(registry, again.uri, trainer_pb2.TRAINING_STATE_SUCCEEDED)
+    assert registry.start(ask(iterations=6)).attempt == again.attempt == 2
+    kept = [key for key in store.list("") if key.startswith("extractions/")] if not lost else []
+    store.delete([key for key in store.list(lost) if key not in kept])
+    anew = registry.start(ask(iterations=6))
+    assert anew.attempt == 3
+    assert registry._backend.get(job_name(request_of(store, anew))) is not None
+
+
 def test_a_failure_names_the_workers_reason_and_the_next_start_is_a_new_attempt(
     make_registry: MakeRegistry, ask: Ask
 ) -> None:
