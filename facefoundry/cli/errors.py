@@ -8,7 +8,10 @@ import sys
 from facefoundry import errors
 from facefoundry.errors import FaceFoundryError, to_record
 
-__all__ = ["exit_code", "show"]
+__all__ = ["SOME_FAILED", "exit_code", "show"]
+
+SOME_FAILED = 3
+"""Exit code where some pairs or clips failed, each with its reason, and would fail again; the others are done."""
 
 
 def exit_code(error: FaceFoundryError) -> int:

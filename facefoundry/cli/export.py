@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.view import make_view
 from facefoundry.dataset import models
 from facefoundry.errors import FaceFoundryError
@@ -43,4 +44,4 @@ def export_models(models_path: Path, out: Path, as_json: bool) -> None:
             failed = True
             view.say(f"{pair.id} failed: {error.message} [{error.reason}]")
     if failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(SOME_FAILED)

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from facefoundry import recipes
+from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import (
     Connection,
     connect,
@@ -32,7 +33,7 @@ from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord, name_in
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
 
@@ -189,7 +190,9 @@ def extract_faces(clips_path: Path, out: Path, as_json: bool, fps: str, **common
     with _session(out, as_json, fps, name=None, seed=None, keep_faces=True, convert=False, **common) as (_, run):
         failed = run.extract(clips)
     if failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(
+            1 if any(isinstance(error, Unavailable) for error in failed.values()) else SOME_FAILED
+        )
 
 
 @click.command()
@@ -305,7 +308,7 @@ def _run(
             f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {out}{found}; look at {out / 'report.html'}"
         )
     if failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(1 if run.unanswered else SOME_FAILED)
 
 
 @contextmanager

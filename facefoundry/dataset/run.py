@@ -69,6 +69,9 @@ class DatasetRun:
         frame_rate: Frames per second of folders of frames.
         limits: Concurrency.
         on_record: Called after the record was written.
+
+    Attributes:
+        unanswered: Some pair failed because a part of the system did not answer: the same run again may end otherwise.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class DatasetRun:
         self._clips: Mapping[str, Clip] = {}
         self._next_note = 0.0
         self._note_lock = threading.Lock()
+        self.unanswered = False
 
     def run(
         self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
@@ -184,6 +188,7 @@ class DatasetRun:
 
     def _end(self, work: _Work, error: BaseException | None) -> None:
         """Note how a pair ended."""
+        self.unanswered |= isinstance(error, Unavailable)
         if isinstance(error, FaceFoundryError):
             failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
         elif isinstance(error, OSError):

@@ -106,7 +106,7 @@ def test_exactly_the_pairs_with_bad_clips_fail_with_their_reasons(ended):
     }
     assert found == {"astronaut_hopper": None} | {f"astronaut_{name}": failure for name, failure in BAD.items()}
     assert {pair["state"] for pair in record["pairs"]} == {"done", "failed"}
-    assert code == 1
+    assert code == 3
 
 
 def test_the_summary_says_which_and_why(ended):

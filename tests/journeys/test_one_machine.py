@@ -284,7 +284,7 @@ def test_what_is_no_model_is_reported_and_stops_nobody(remade):
     }
     assert "again_hopper/decoder_A.h5, /: expected a weight file" in ends["again_hopper"]["message"]
     assert any("notes is no model" in event["message"] for event in events if event["event"] == "message")
-    assert code == 1
+    assert code == 3
 
 
 def test_models_in_either_form_are_the_same_work_and_a_filelist_chooses_among_them(finished, remade, tmp_path):

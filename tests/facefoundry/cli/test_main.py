@@ -111,7 +111,7 @@ def test_models_that_cannot_be_exported_are_named_and_the_command_fails(original
     (originals / "models" / "a_b" / "model.json").write_text("{}")
     done = _run("export-models", "--json", str(originals / "models"), str(originals / "out"))
     messages = [json.loads(line)["message"] for line in done.stdout.splitlines()]
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert any(message.startswith("a_b failed: ") and "BAD_MODEL" in message for message in messages)
     assert any("c_d is left out: its files are in that form already" in message for message in messages)
 
