@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from facefoundry.dataset.run import DatasetRun
 from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
+
+# Sizes from which on a training is for a GPU: the original network's bottleneck, and hours of iterations on a CPU.
+_LARGE, _MANY = 1024, 1000
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _ANY = click.Path(path_type=Path)
@@ -293,7 +297,7 @@ def _run(
     ):
         text = json.dumps([list(pair) for pair in pairs], indent=1)
         Layout(out).filelist().write_text(text + "\n", encoding="utf-8")
-        for note in notes:
+        for note in (*notes, *([] if given else _months(run.recipe, **common))):
             view.say(note)
         if seed is not None:
             view.say(f"Paired by seed {seed}: {', '.join(pair.id for pair in pairs[:8])}; see {Layout(out).filelist()}")
@@ -309,6 +313,24 @@ def _run(
         )
     if failed:
         raise click.exceptions.Exit(1 if run.unanswered else SOME_FAILED)
+
+
+def _months(recipe: recipe_pb2.Recipe, *, use_local: bool, **_: Any) -> list[str]:
+    """A sentence where a network of the original's size is to be trained on this machine's CPU."""
+    training = recipe.training
+    if not use_local or training.bottleneck < _LARGE or training.iterations < _MANY or not _cpu_only():
+        return []
+    return [
+        f"{training.iterations:,} iterations of this network take months on a CPU, and TensorFlow is installed here for "
+        "CPUs. On a machine with a GPU install the one with CUDA (README, Recipes); for a look use --recipe preview."
+    ]
+
+
+def _cpu_only() -> bool:
+    try:
+        return bool(metadata.version("tensorflow-cpu"))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 @contextmanager

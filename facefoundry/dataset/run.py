@@ -71,6 +71,7 @@ class DatasetRun:
         on_record: Called after the record was written.
 
     Attributes:
+        recipe: As given.
         unanswered: Some pair failed because a part of the system did not answer: the same run again may end otherwise.
     """
 
@@ -90,7 +91,7 @@ class DatasetRun:
         on_record: Callable[[], object] = lambda: None,
     ) -> None:
         limits = limits or Limits()
-        self._client, self._store, self._recipe, self._record = client, store, recipe, record
+        self._client, self._store, self.recipe, self._record = client, store, recipe, record
         self._layout = Layout(out)
         self._on_event, self._on_record = on_event, on_record
         self._convert, self._keep_faces, self._frame_rate = convert, keep_faces, frame_rate
@@ -276,7 +277,7 @@ class DatasetRun:
             self._client.raise_if_stopped()
             self._stages.convert(fake, model_uri, side, target, source)
         self._share(("real", target.id), transcode)
-        if self._recipe.extraction.identity:
+        if self.recipe.extraction.identity:
             with self._converting:
                 self._stages.compare(fake, model_uri, side, target, source)
         self._note()

@@ -248,8 +248,8 @@ REFUSED = (
         ("-ag", "--allow-growth"),
         _TRAIN,
         "let TensorFlow take GPU memory as it needed it",
-        "it is a matter of the worker's machine, not of a training",
-        "TF_FORCE_GPU_ALLOW_GROWTH=true in the worker's environment",
+        "a worker always takes it so",
+        "leave it out",
     ),
     Refused(
         ("-p", "--preview", "-w", "--write-image"),

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.main import cli
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
@@ -85,7 +86,7 @@ def test_the_dataset_job_calls_the_services_of_the_chart_with_options_that_exist
     assert {argument.partition("=")[0] for argument in container["args"][1:]} <= options
     (rule,) = (one for one in job["spec"]["podFailurePolicy"]["rules"] if one["action"] == "FailJob")
     wrong_usage = CliRunner().invoke(cli, [container["args"][0], "--no-such-option"]).exit_code
-    assert rule["onExitCodes"]["values"] == [wrong_usage]
+    assert rule["onExitCodes"]["values"] == [wrong_usage, SOME_FAILED]
 
 
 def test_the_dataset_jobs_input_comes_from_the_bucket_and_is_fetched_once(
