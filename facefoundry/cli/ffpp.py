@@ -321,8 +321,8 @@ def _months(recipe: recipe_pb2.Recipe, *, use_local: bool, **_: Any) -> list[str
     if not use_local or training.bottleneck < _LARGE or training.iterations < _MANY or not _cpu_only():
         return []
     return [
-        f"{training.iterations:,} iterations of this network take months on a CPU, and TensorFlow is installed here for "
-        "CPUs. On a machine with a GPU install the one with CUDA (README, Recipes); for a look use --recipe preview."
+        f"{training.iterations:,} iterations of this network take months on a CPU, and TensorFlow is installed here "
+        "for CPUs. With a GPU install the one with CUDA (README, Recipes); for a look use --recipe preview."
     ]
 
 

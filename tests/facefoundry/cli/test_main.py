@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from facefoundry import recipes
+from facefoundry.cli import ffpp
+
 HEAVY = ("tensorflow", "keras", "torch", "cv2", "av", "dlib", "h5py", "kubernetes", "matplotlib", "skimage")
 
 
@@ -129,3 +132,12 @@ def test_a_report_without_a_run_is_refused(tmp_path):
     done = _run("report", str(tmp_path))
     assert done.returncode == 2
     assert "run.json is missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("recipe", "local", "said"), [("ffpp", True, True), ("ffpp", False, False), ("preview", True, False)]
+)
+def test_a_training_that_would_take_months_on_this_machine_is_announced(recipe, local, said):
+    sentences = ffpp._months(recipes.load(recipe), use_local=local)
+    assert bool(sentences) is said
+    assert all("200,000 iterations" in sentence and "preview" in sentence for sentence in sentences)
