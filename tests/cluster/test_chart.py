@@ -169,7 +169,7 @@ FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
         "privileges",
     ),
     "too many CPUs as a limit": (lambda job: _container(job)["resources"]["limits"].update(cpu="64"), "ceiling"),
-    "resources of the pod": (lambda job: _pod(job).update(resources={"requests": {"cpu": "1"}}), "ceiling"),
+    "resources of the pod": (lambda job: _pod(job).update(resources={"requests": {"cpu": "64"}}), "ceiling"),
     "other labels": (
         lambda job: job["spec"]["template"]["metadata"]["labels"].update({"app.kubernetes.io/instance": "another"}),
         "labels",

@@ -41,6 +41,7 @@ def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(rel
     def extractors() -> int:
         return len([pod for pod in release.pods("extractor") if pod.status.phase == "Running"])
 
+    time.sleep(60)  # the dataset's own extractions shall be forgotten
     release.upgrade(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}})
     assert extractors() == 1
     record = json.loads((dataset / "misc/report/run.json").read_text())
