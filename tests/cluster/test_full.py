@@ -118,7 +118,7 @@ def test_what_keeps_trainings_from_starting_is_a_sentence_within_a_minute(
 
 @pytest.mark.parametrize(
     ("secret", "bucket", "says"),
-    [("another-key", "facefoundry", "key"), ("development-only", "absent", "absent")],
+    [("another-key", "facefoundry", "credentials"), ("development-only", "absent", "absent")],
     ids=["wrong credentials", "missing bucket"],
 )
 def test_a_store_that_refuses_is_a_sentence_in_the_status(
@@ -137,9 +137,9 @@ def test_a_store_that_refuses_is_a_sentence_in_the_status(
             },
         )
         wrong.core.create_namespaced_secret(wrong.namespace, {"metadata": {"name": "store"}, "stringData": credentials})
-        until(lambda: len([pod for pod in wrong.pods("extractor") if pod.status.phase == "Running"]) == 1)
+        wrong.wait()
         with wrong.reached() as variables:
-            until(lambda: says in command(variables, "status").stdout, seconds=60)
-            assert command(variables, "status").returncode == 1
+            ended = command(variables, "status")
+            assert (ended.returncode, says in ended.stdout) == (1, True), ended.stdout
     finally:
         wrong.remove()

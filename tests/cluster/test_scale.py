@@ -20,7 +20,7 @@ MIB = 1 << 20
 # A process of its own, so that its memory is the trainer's and not the test's. It creates the Jobs and then looks at
 # all of them every second, as a thousand clients that watch do.
 TRAINER = """
-import json, resource, sys, time
+import json, sys, time
 from collections import Counter
 from pathlib import Path
 import psutil
@@ -48,11 +48,14 @@ for _ in range(60):
     states = Counter(backend.get(name).state.value for name in names)
     looks.append(time.monotonic() - before)
     time.sleep(max(0.0, 1.0 - looks[-1]))
+# The kernel's other count, ru_maxrss, begins with what the parent had.
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 print(json.dumps({
     "created_seconds": created, "most_requests_in_a_second": max(seconds.values()),
     "requests_while_looking": sum(n for second, n in seconds.items() if second >= watched_from),
     "look_seconds": sorted(looks)[len(looks) // 2], "states": states,
-    "rss": psutil.Process().memory_info().rss, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "rss": psutil.Process().memory_info().rss, "peak": peak,
 }))
 """
 
