@@ -59,7 +59,11 @@ class ServerSettings(Settings):
     tls_key_file: Path | None = Field(None, description="Server key, PEM.")
     tls_client_ca_file: Path | None = Field(None, description="CA that callers' certificates must be signed by (mTLS).")
     max_message_bytes: int = Field(1 << 20, ge=1 << 10, description="Largest message either way.")
-    max_connection_age_seconds: float = Field(1800.0, gt=0, description="Connections are renewed after this time.")
+    max_connection_age_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Connections are renewed after this time, so that clients see new replicas; calls go on.",
+    )
     threads: int = Field(256, ge=4, description="Calls served at once, waiting ones included.")
     slots: int = Field(1, ge=1, description="Heavy calls worked on at once; further ones are refused with RetryInfo.")
     drain_seconds: float = Field(25.0, gt=0, description="Time running calls get to end after SIGTERM.")

@@ -24,7 +24,7 @@ from facefoundry.rpc.channel import open_channel
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.storage.store import Store
-from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, info_pb2, info_pb2_grpc
+from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, info_pb2, info_pb2_grpc
 
 FULL_NAME = "facefoundry.v1.ExtractorService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -149,7 +149,7 @@ def test_a_generated_client_in_another_process_is_served_over_tls(serve, authori
     script = textwrap.dedent(
         """
         import sys, grpc
-        from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
+        from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
         credentials = grpc.ssl_channel_credentials(open(sys.argv[2], "rb").read())
         stub = extractor_pb2_grpc.ExtractorServiceStub(grpc.secure_channel(sys.argv[1], credentials))
         print(stub.Inspect(extractor_pb2.InspectRequest(), timeout=20).codec)
@@ -342,6 +342,28 @@ def service_process():
     for process in started:
         process.kill()
         process.wait()
+
+
+def test_connections_are_renewed_and_calls_on_them_go_on(serve):
+    """A client looks names up again when it connects: so it comes to know new replicas."""
+    running = serve(max_connection_age_seconds=0.5)
+    peers = []
+
+    def extract(request, context):
+        peers.append(context.peer())
+        for _ in range(int(request.sequence_id)):
+            yield extractor_pb2.ExtractResponse(progress=common_pb2.Progress(stage="test"))
+            time.sleep(0.05)
+
+    running.servicer.extract = extract
+    with grpc.insecure_channel(running.address) as channel:
+        stub = running.stub(channel)
+        long = stub.Extract(extractor_pb2.ExtractRequest(sequence_id="60"))
+        for _ in range(15):
+            assert len(list(stub.Extract(extractor_pb2.ExtractRequest(sequence_id="2")))) == 2
+            time.sleep(0.05)
+        assert len(list(long)) == 60
+    assert len(set(peers)) >= 3
 
 
 def test_sigterm_turns_health_off_lets_the_running_part_end_and_exits_cleanly(service_process):
