@@ -186,7 +186,7 @@ def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_ov
     record = json.loads((tmp_path / "out" / "misc" / "report" / "run.json").read_text())
     (pair,) = record["pairs"]
     (left_over,) = {"033", "097", "100"} - {pair["a"], pair["b"]}
-    assert caught.value.code == 1
+    assert caught.value.code == 3
     assert f"{left_over} is left over" in said and "Paired by seed 0" in said
     assert pair["failure"]["reason"] == reason
     assert f"{pair['id']} failed: The store at {settings.endpoint} " in said and f"[{reason}]" in said
