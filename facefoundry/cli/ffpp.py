@@ -38,8 +38,8 @@ from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
 
-# Sizes from which on a training is for a GPU: the original network's bottleneck, and hours of iterations on a CPU.
-_LARGE, _MANY = 1024, 1000
+# From this bottleneck and number of iterations on, a training takes months on a CPU: about a minute an iteration.
+_LARGE, _MANY = 1024, 100_000
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _ANY = click.Path(path_type=Path)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -136,9 +136,11 @@ class DatasetRun:
                 for future in running:
                     future.add_done_callback(ended.put)
                 while running:
-                    with suppress(queue.Empty):  # Ctrl-C may wait for this thread to come round
+                    try:
                         future = ended.get(timeout=_LOOK_SECONDS)
-                        self._end(running.pop(future), future.exception())
+                    except queue.Empty:
+                        continue  # Ctrl-C may wait for this thread to come round
+                    self._end(running.pop(future), future.exception())
             except BaseException:
                 self._stop()
                 for future in running:
