@@ -23,7 +23,7 @@ TINY = [
     "--set=training.bottleneck=16",
     "--set=training.upscale_filters=16",
     "--set=training.decoder_filters=[8, 4, 4]",
-    "--set=training.batch_size=8",
+    "--set=training.batch_size=2",
     "--set=extraction.identity=false",
     "-it",
     "20",
