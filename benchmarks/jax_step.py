@@ -83,7 +83,7 @@ def _on_jax(*arguments: str, platform: str = "") -> Any:
 
 
 def _losses(steps: str, weights: str) -> list[list[float]]:
-    network = load_network(Path(weights).read_bytes())
+    network = load_network(Path(weights))
     state, call = _compiled(small(), crops(), network, int(steps))
     found: list[list[float]] = np.asarray(call(state, 0)[1], np.float64).tolist()
     return found

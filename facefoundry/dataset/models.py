@@ -189,10 +189,10 @@ def _upload_published(store: Store, folder: Path) -> str:
         with tempfile.TemporaryDirectory(prefix="facefoundry-model-") as scratch:
             path = Path(scratch) / WEIGHTS
             published.read(folder, path)
-            architecture, tensors = unpack(path.read_bytes())
+            architecture, tensors = unpack(path)
+            digest = weights.content_digest(tensors)
             put = manifest.put_part(store, prefix, WEIGHTS, path)
         info = {"iterations": 0, "previews": [], "architecture": asdict(architecture)}
-        digest = weights.content_digest(tensors)
         manifest.commit(store, prefix, Manifest("model", {"published": digests}, {}, (put,), info, digest))
     return store.uri(prefix)
 
@@ -228,7 +228,7 @@ def _whole(folder: Path) -> Manifest:
 
 def _content(folder: Path) -> str:
     """Content digest of a folder's weights; what its record says of them is not believed."""
-    tensors, _ = weights.from_bytes((folder / WEIGHTS).read_bytes(), weights.NETWORK_FORMAT)
+    tensors, _ = weights.from_file(folder / WEIGHTS, weights.NETWORK_FORMAT)
     return weights.content_digest(tensors)
 
 

@@ -6,12 +6,12 @@ audio, a fixed number of encoder threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import av
@@ -71,6 +71,10 @@ class RungSpec:
 LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "superfast")
 """Decodes to exactly the pixels that went in; the search for smaller files gains nothing on masks."""
 
+# Masks have no texture that moves by parts of a pixel; to look for it x264 keeps three more planes of each, 40 MB of a
+# frame of 1920x1080, and finds nothing.
+_WHOLE_PIXELS = {"subq": "0"}
+
 
 class VideoWriter:
     """One .mp4 with one video stream; use it as a context manager, or call `close` or `abandon`.
@@ -79,7 +83,15 @@ class VideoWriter:
         fed: Pixel format of the pictures that the encoder takes.
     """
 
-    def __init__(self, path: Path, rung: RungSpec, frame_rate: tuple[int, int], width: int, height: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rung: RungSpec,
+        frame_rate: tuple[int, int],
+        width: int,
+        height: int,
+        search: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Open the file.
 
         Args:
@@ -88,6 +100,7 @@ class VideoWriter:
             frame_rate: Frames per second as (numerator, denominator), kept exactly.
             width: Pixels.
             height: Pixels.
+            search: Encoder options in place of the preset's.
 
         Raises:
             InvalidInput: the codec cannot write this size or format (RUNG).
@@ -106,7 +119,7 @@ class VideoWriter:
         self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
         try:
             stream = self._container.add_stream(
-                rung.codec, rate=rate, options={"crf": str(rung.crf), "preset": rung.preset, **_STEADY}
+                rung.codec, rate=rate, options={"crf": str(rung.crf), "preset": rung.preset, **search, **_STEADY}
             )
         except (av.FFmpegError, ValueError) as error:
             self._container.close()
@@ -271,7 +284,7 @@ class MaskWriter:
 
     def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file; arguments as in `VideoWriter`."""
-        self._writer = VideoWriter(path, LOSSLESS, frame_rate, width, height)
+        self._writer = VideoWriter(path, LOSSLESS, frame_rate, width, height, _WHOLE_PIXELS)
 
     def write(self, mask: NDArray[np.uint8]) -> None:
         """Append a mask, uint8 [h, w] of 0 and 255."""

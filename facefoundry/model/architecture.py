@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 from facefoundry.model import weights
@@ -94,13 +97,13 @@ class Architecture:
         return weights.to_bytes(tensors, {"format": NETWORK_FORMAT, "architecture": asdict(self)})
 
 
-def unpack(data: bytes) -> tuple[Architecture, Tensors]:
-    """Read what `Architecture.pack` wrote.
+def unpack(path: Path) -> tuple[Architecture, Mapping[str, NDArray[Any]]]:
+    """Read a file of what `Architecture.pack` gave.
 
     Raises:
-        Unusable: the bytes are not a network's weights, or not of the architecture they name.
+        Unusable: it is not a network's weights, or not of the architecture they name.
     """
-    tensors, metadata = weights.from_bytes(data, NETWORK_FORMAT)
+    tensors, metadata = weights.from_file(path, NETWORK_FORMAT)
     try:
         record = metadata["architecture"]
         architecture = Architecture(

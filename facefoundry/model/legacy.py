@@ -19,6 +19,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model.architecture import Architecture, unpack
@@ -71,7 +72,7 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[dict[str
         Unusable: the safetensors file holds no model.
         InvalidInput: a file cannot be written.
     """
-    architecture, tensors = unpack(Path(weights).read_bytes())
+    architecture, tensors = unpack(Path(weights))
     write(architecture, tensors, {network: Path(path) for network, path in files.items()})
     yield {"architecture": asdict(architecture)}
 
@@ -107,7 +108,7 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
     return architecture, tensors
 
 
-def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path]) -> None:
+def write(architecture: Architecture, tensors: Mapping[str, NDArray[Any]], files: Mapping[str, Path]) -> None:
     """Write the three networks of a pair as Keras 2's `save_weights` does; all files appear once all are written.
 
     Args:

@@ -7,8 +7,9 @@ parameters and each decoder 6,199,747. Weights are always float32; `precision` c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -67,7 +68,7 @@ class Network:
         """Copies of all weights, float32, by name."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self.variables().items()}
 
-    def assign(self, tensors: weights.Tensors) -> None:
+    def assign(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Set all weights.
 
         Raises:
@@ -137,13 +138,13 @@ def build(architecture: Architecture, seed: int = 0, precision: str = "float32")
     )
 
 
-def load(data: bytes, precision: str = "float32") -> Network:
-    """Read a network that `Network.to_bytes` wrote.
+def load(path: Path, precision: str = "float32") -> Network:
+    """Read a network from a file of what `Network.to_bytes` gave.
 
     Raises:
-        Unusable: the bytes are not a network's weights.
+        Unusable: it is not a network's weights.
     """
-    architecture, tensors = unpack(data)
+    architecture, tensors = unpack(path)
     network = build(architecture, precision=precision)
     network.assign(tensors)
     return network

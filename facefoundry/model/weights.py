@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from facefoundry.errors import Unusable
 
-__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "to_bytes"]
+__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "from_file", "to_bytes"]
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -28,6 +29,7 @@ NETWORK_FORMAT = "facefoundry.weights/1"
 
 _KEY = "facefoundry"
 _LENGTH_BYTES = 8
+_BROKEN = (SafetensorError, ValueError, KeyError, TypeError)
 
 
 def to_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> bytes:
@@ -59,17 +61,51 @@ def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, dict[str, An
         header = data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")]
         metadata: dict[str, Any] = json.loads(json.loads(header)["__metadata__"][_KEY])
         tensors = load_tensors(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise Unusable(
-            f"Expected a safetensors file with our metadata. Received {len(data)} bytes that are not one ({error}).",
-            reason="NOT_A_MODEL",
-        ) from error
-    if metadata.get("format") != expected_format:
-        raise Unusable(
-            f"Expected tensors of format {expected_format!r}. Received format={metadata.get('format')!r}.",
-            reason="NOT_A_MODEL",
-        )
+    except _BROKEN as error:
+        raise _not_ours(len(data), error) from error
+    _check_format(metadata, expected_format)
     return tensors, metadata
+
+
+def from_file(path: Path, expected_format: str) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
+    """Look into a file that `to_bytes` gave; a tensor is read when it is asked for, so they are never all in memory.
+
+    Args:
+        path: The file.
+        expected_format: As of `from_bytes`; returns and raises as it does.
+    """
+    try:
+        tensors = _File(path)
+    except _BROKEN as error:
+        raise _not_ours(path.stat().st_size, error) from error
+    _check_format(tensors.metadata, expected_format)
+    return tensors, tensors.metadata
+
+
+class _File(Mapping[str, NDArray[Any]]):
+    """The tensors of a file, which is mapped into memory only while one of them is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._opened() as file:
+            self._names = tuple(file.keys())
+            self.metadata: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._opened() as file:
+            tensor: NDArray[Any] = file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _opened(self) -> Any:
+        return safe_open(self._path, framework="numpy")
 
 
 def content_digest(tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -80,3 +116,18 @@ def content_digest(tensors: Mapping[str, NDArray[Any]]) -> str:
         digest.update(json.dumps([name, tensor.dtype.str, tensor.shape]).encode())
         digest.update(tensor.tobytes())
     return digest.hexdigest()
+
+
+def _not_ours(size: int, error: Exception) -> Unusable:
+    return Unusable(
+        f"Expected a safetensors file with our metadata. Received {size} bytes that are not one ({error}).",
+        reason="NOT_A_MODEL",
+    )
+
+
+def _check_format(metadata: Mapping[str, Any], expected: str) -> None:
+    if metadata.get("format") != expected:
+        raise Unusable(
+            f"Expected tensors of format {expected!r}. Received format={metadata.get('format')!r}.",
+            reason="NOT_A_MODEL",
+        )

@@ -67,6 +67,7 @@ class Ladder:
         size = (info.frame_rate, info.width, info.height)
         self._writer = LadderWriter(folder, rungs, *size)
         self._masks = {} if control else {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
+        self._mask_files: dict[str, Path] = {}
         self._samples = Samples(folder / "samples.tar", samples)
         self._labels = folder / "labels.json"
         self._control = control
@@ -123,16 +124,22 @@ class Ladder:
 
     def rest(self) -> Iterator[tuple[int, int]]:
         """After the last frame, write what large frames left to do; yields as `LadderWriter.rest`."""
-        return self._writer.rest()
+        self._finish_masks()
+        yield from self._writer.rest()
 
     def close(self) -> Assembled:
         """Finish all files."""
-        files = {f"{name}.mp4": path for name, path in self._writer.close().items()}
-        files |= {f"{name}.mp4": writer.close() for name, writer in self._masks.items()}
+        self._finish_masks()
+        files = {f"{name}.mp4": path for name, path in self._writer.close().items()} | self._mask_files
         self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
         files |= {"labels.json": self._labels, "samples.tar": self._samples.close()}
         self._content.update(json.dumps([row.to_record() for row in self._rows], sort_keys=True).encode())
         return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)
+
+    def _finish_masks(self) -> None:
+        for name in list(self._masks):
+            self._mask_files[f"{name}.mp4"] = self._masks[name].close()
+            del self._masks[name]
 
 
 def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ Arguments and messages are JSON values. Messages are `{"progress": {"stage", "do
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -99,6 +100,7 @@ def convert(
         next(frames, None)
         if not ladder.swapped:
             raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
+        converter.free()
         yield from _encoding(ladder.rest())
         assembled = ladder.close()
     total = len(known) * ladder.passes
@@ -175,6 +177,11 @@ class _Converter:
                 yield target, row, patch
         writer.close()
 
+    def free(self) -> None:
+        """Let go of the network, several hundred MB, once all faces are made."""
+        self._swap = None
+        gc.collect()
+
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
         found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
         crops = [cut(targets[number - numbers.start], self._known.matrices[number], SIZE, 0) for number in found]
@@ -195,7 +202,8 @@ class _Converter:
         if self._swap is None:
             from facefoundry.model import network
 
-            self._swap = network.load(self._weights.read_bytes()).swapper(self._decoder, self._batch)
+            self._swap = network.load(self._weights).swapper(self._decoder, self._batch)
+            gc.collect()  # of the decoder that is not needed
         return list(self._swap(np.stack(crops)))
 
 

@@ -206,7 +206,7 @@ def test_the_full_original_is_read_in_a_child(tmp_path):
         weights = tmp_path / "weights.safetensors"
         arguments = {"files": {name: str(path) for name, path in files.items()}, "weights": str(weights)}
         (message,) = sandbox.run("facefoundry.model.legacy:import_model", **arguments)
-    widths, tensors = unpack(weights.read_bytes())
+    widths, tensors = unpack(weights)
     assert widths == Architecture()
     assert message["architecture"]["bottleneck"] == 1024
     assert sum(tensor.size for tensor in tensors.values()) == 82_062_470

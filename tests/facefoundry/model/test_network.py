@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -104,9 +106,16 @@ def test_options_of_a_recipe_give_the_widths() -> None:
     assert Architecture.of(options) == TINY
 
 
-def test_bytes_give_the_same_network_back_and_equal_networks_equal_bytes(tiny: Network) -> None:
+def loaded(folder: Path, data: bytes) -> Network:
+    """The network in a file of these bytes."""
+    path = folder / "weights.safetensors"
+    path.write_bytes(data)
+    return network.load(path)
+
+
+def test_bytes_give_the_same_network_back_and_equal_networks_equal_bytes(tiny: Network, tmp_path: Path) -> None:
     data = tiny.to_bytes()
-    again = network.load(data)
+    again = loaded(tmp_path, data)
     assert again.architecture == TINY
     assert again.to_bytes() == data == lively().to_bytes()
     assert weights.content_digest(again.tensors()) == weights.content_digest(tiny.tensors())
@@ -114,21 +123,23 @@ def test_bytes_give_the_same_network_back_and_equal_networks_equal_bytes(tiny: N
 
 
 @pytest.mark.parametrize("cut", [0, 7, 100, -1])
-def test_cut_bytes_are_refused(tiny: Network, cut: int) -> None:
-    with pytest.raises(Unusable) as caught:
-        network.load(tiny.to_bytes()[:cut])
-    assert caught.value.reason == "NOT_A_MODEL"
+def test_cut_bytes_are_refused(tiny: Network, tmp_path: Path, cut: int) -> None:
+    data = tiny.to_bytes()[:cut]
+    for refused in (lambda: loaded(tmp_path, data), lambda: weights.from_bytes(data, network.FORMAT)):
+        with pytest.raises(Unusable) as caught:
+            refused()
+        assert caught.value.reason == "NOT_A_MODEL"
 
 
-def test_tensors_of_another_architecture_are_refused(tiny: Network) -> None:
+def test_tensors_of_another_architecture_are_refused(tiny: Network, tmp_path: Path) -> None:
     tensors = tiny.tensors()
     tensors["encoder/dense_1/bias"] = np.zeros(9, np.float32)
     with pytest.raises(Unusable, match="encoder/dense_1/bias"):
         tiny.assign(tensors)
     with pytest.raises(Unusable):
-        network.load(weights.to_bytes({}, {"format": network.FORMAT}))
+        loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT}))
     with pytest.raises(Unusable, match="format"):
-        network.load(weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
+        loaded(tmp_path, weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
 
 
 def test_what_a_face_becomes_does_not_depend_on_its_batch(tiny: Network) -> None:
