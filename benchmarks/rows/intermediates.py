@@ -45,16 +45,16 @@ def _row(size: int) -> Row:
             patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, True)
             assert patch is not None
             patches.append(patch)
-            chunk.add(Label(number, True, None, patch.box), patch)
+            chunk.add(target, Label(number, True, None, patch.box), patch)
         chunk.close()
         faces = shard.pack(dict(enumerate(crops)))
         fakes = [patch.apply(target) for patch, target in zip(patches, targets, strict=True)]
         masks = [patch.box_mask(fake.shape) for patch, fake in zip(patches, fakes, strict=True)]
 
-        read_back = chunks.read(folder / "chunk.tar", range(FRAMES), fakes[0].shape)
+        read_back = chunks.read(folder / "chunk.tar", range(FRAMES), iter(targets))
         lossless = np.array_equal(shard.unpack(faces)[1], np.stack(crops)) and all(
             patch is not None and np.array_equal(patch.apply(target), fake)
-            for (_, patch), target, fake in zip(read_back, targets, fakes, strict=True)
+            for (target, _, patch), fake in zip(read_back, fakes, strict=True)
         )
         ours = clip.stat().st_size + len(faces) + (folder / "chunk.tar").stat().st_size
         reference = 0

@@ -33,6 +33,7 @@ __all__ = ["DatasetRun", "Limits"]
 T = TypeVar("T")
 
 _NOTE_SECONDS = 3.0
+_NOTE_SHARE = 0.05
 _LOOK_SECONDS = 0.5
 
 
@@ -211,11 +212,12 @@ class DatasetRun:
         self._note()
 
     def _note(self, *, always: bool = False) -> None:
-        """Write the record; while much happens at once, only now and then."""
+        """Write the record; while much happens at once, only now and then: of thousands of pairs it takes seconds."""
+        start = time.monotonic()
         with self._record.lock:
-            if not always and time.monotonic() < self._next_note:
+            if not always and start < self._next_note:
                 return
-            self._next_note = time.monotonic() + _NOTE_SECONDS
+            self._next_note = start + _NOTE_SECONDS
         try:
             with self._note_lock:
                 data = self._record.write(self._layout.report())
@@ -224,6 +226,9 @@ class DatasetRun:
             store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
         except (FaceFoundryError, OSError) as error:
             self._on_event(Event(self._record.name, "record", "failed", message=str(error)))
+        with self._record.lock:
+            taken = time.monotonic() - start
+            self._next_note = max(self._next_note, start + taken / _NOTE_SHARE)
 
     def _stop(self) -> None:
         """Have every call and every wait of the other threads end."""

@@ -1,7 +1,8 @@
 """Chunks: what conversion made of some consecutive frames, lossless, so that a cut conversion goes on behind them.
 
 A chunk is a tar of two PNG files for every swapped frame, `<frame:06d>.png` of BGR and `<frame:06d>-blend.png` of the
-blend mask, and of `chunk.json`, which holds the label rows and where the pictures belong.
+blend mask, and of `chunk.json`, which holds the label rows and where the pictures belong. Outside the blend mask, where
+Poisson's equation moves pixels by little, the picture holds by how much they differ from the target's, modulo 256.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from services.converter.warp import Region
 
 __all__ = ["FORMAT", "ChunkWriter", "name_of", "read"]
 
-FORMAT = "facefoundry.chunk/2"
+FORMAT = "facefoundry.chunk/3"
 # A warped face has no repetitions that Deflate could find: looking for them takes twice as long for a fifth more bytes.
 _PIXELS = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY),
@@ -48,10 +49,11 @@ class ChunkWriter:
         self._archive = ArchiveWriter(path)
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, row: Row, patch: Patch | None) -> None:
+    def add(self, target: NDArray[np.uint8], row: Row, patch: Patch | None) -> None:
         """Append a frame.
 
         Args:
+            target: uint8 [h, w, 3] BGR, as decoded.
             row: Its label.
             patch: What it has in place of the target's pixels; None when it is untouched.
         """
@@ -59,7 +61,8 @@ class ChunkWriter:
         self._rows.append({**row.to_record(), "region": region})
         if patch is not None:
             pixels, blend = _pictures_of(row.frame)
-            self._archive.add(pixels, cv2.imencode(".png", patch.pixels, _PIXELS)[1].tobytes())
+            picture = np.where(patch.blend[..., None], patch.pixels, patch.pixels - target[patch.region.slices])
+            self._archive.add(pixels, cv2.imencode(".png", picture, _PIXELS)[1].tobytes())
             self._archive.add(blend, cv2.imencode(".png", patch.blend, _BLEND)[1].tobytes())
 
     def close(self) -> Path:
@@ -69,13 +72,18 @@ class ChunkWriter:
         return self._archive.close()
 
 
-def read(path: Path, frames: range, shape: tuple[int, ...]) -> Iterator[tuple[Row, Patch | None]]:
+def read(
+    path: Path, frames: range, targets: Iterator[NDArray[np.uint8]]
+) -> Iterator[tuple[NDArray[np.uint8], Row, Patch | None]]:
     """Read a chunk's frames in order.
 
     Args:
         path: The tar.
         frames: Numbers of the frames that it must hold.
-        shape: Of the target's frames, (h, w, ...).
+        targets: Where these frames of the target come next, each uint8 [h, w, 3] BGR.
+
+    Yields:
+        What `ChunkWriter.add` took.
 
     Raises:
         DataLoss: it holds something else (BAD_CHUNK).
@@ -87,22 +95,24 @@ def read(path: Path, frames: range, shape: tuple[int, ...]) -> Iterator[tuple[Ro
                 raise ValueError(f"expected frames {frames.start} to {frames.stop - 1}")
             for entry in record["rows"]:
                 row = Row.from_record(entry)
-                yield row, _patch(archive, row, entry["region"], shape)
+                target = next(targets)
+                yield target, row, _patch(archive, row, entry["region"], target)
     except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
         raise DataLoss(f"{path.name} is not the chunk it should be: {error}", reason="BAD_CHUNK") from error
 
 
-def _patch(archive: tarfile.TarFile, row: Row, corners: list[int] | None, shape: tuple[int, ...]) -> Patch | None:
+def _patch(archive: tarfile.TarFile, row: Row, corners: list[int] | None, target: NDArray[np.uint8]) -> Patch | None:
     if row.box is None:
         return None
     if corners is None:
         raise ValueError(f"frame {row.frame} is swapped but has no region")
     region = Region(*(int(corner) for corner in corners))
-    if region.clipped(shape) != region:
+    if region.clipped(target.shape) != region:
         raise ValueError(f"the region of frame {row.frame} leaves the frame")
     pixels, blend = (_picture(archive, name, region) for name in _pictures_of(row.frame))
     if pixels.ndim != 3 or blend.ndim != 2:
         raise ValueError(f"the pictures of frame {row.frame} have other channels")
+    pixels = np.where(blend[..., None], pixels, pixels + target[region.slices])
     return Patch(region, pixels, np.where(blend > 0, np.uint8(255), np.uint8(0)), row.box)
 
 

@@ -86,7 +86,7 @@ def convert(
             name = chunks.name_of(index)
             done = chunk_files.get(name)
             if done is not None:
-                results = _from_chunk(Path(done), numbers, frames, (known.height, known.width))
+                results = chunks.read(Path(done), numbers, frames)
             else:
                 results = converter.chunk(Path(folder) / name, numbers, frames)
             for target, row, patch in results:
@@ -173,7 +173,7 @@ class _Converter:
         for start in range(numbers.start, numbers.stop, self._batch):
             window = range(start, min(start + self._batch, numbers.stop))
             for target, row, patch in self._window(window, list(itertools.islice(frames, len(window)))):
-                writer.add(row, patch)
+                writer.add(target, row, patch)
                 yield target, row, patch
         writer.close()
 
@@ -212,13 +212,6 @@ def _chosen(options: Mapping[str, Any], count: int) -> NDArray[np.bool_]:
     chosen = np.zeros(count, np.bool_)
     chosen[ranges.numbers(options.get("frame_ranges", ()), count)] = True
     return chosen
-
-
-def _from_chunk(
-    path: Path, numbers: range, frames: Iterator[Frame], shape: tuple[int, int]
-) -> Iterator[tuple[Frame, Row, Patch | None]]:
-    for row, patch in chunks.read(path, numbers, shape):
-        yield next(frames), row, patch
 
 
 def _verified(source: Source, known: Alignments) -> Iterator[Frame]:

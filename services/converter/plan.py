@@ -21,8 +21,9 @@ WEIGHTS = "weights.safetensors"
 
 # What a conversion computes. It counts up when equal inputs give other pixels, so that older conversions, and their
 # chunks, are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone. 3: chunks
-# hold blend masks as pictures of their own, and levels are encoded by one thread.
-_METHOD = 3
+# hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask chunks hold
+# differences from the target.
+_METHOD = 4
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
 _OTHER = {"a": "b", "b": "a"}
