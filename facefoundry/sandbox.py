@@ -36,7 +36,7 @@ from facefoundry.errors import FaceFoundryError, Internal, Unusable, from_record
 from facefoundry.launch import launch
 from facefoundry.scratch import disk_full
 
-__all__ = ["ALLOCATION", "THREAD_VARIABLES", "Limits", "Sandbox"]
+__all__ = ["THREAD_VARIABLES", "Limits", "Sandbox"]
 
 _LINE_BYTES = 16 << 20
 _WATCH_SECONDS = 0.1
@@ -53,10 +53,6 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 """Variables by which numerical libraries are told, as they are loaded, how many threads to take."""
-
-ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
-"""Has frames and tensors go back to the system as soon as they are let go of. glibc would soon keep what is below 32 MB
-for later: of a conversion of 1080p, 0.4 GB that nothing uses."""
 
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
 
@@ -179,7 +175,6 @@ class _Child:
         environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         environment["PYTHONSAFEPATH"] = "1"
-        environment |= ALLOCATION
         if limits.threads is not None:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(limits.threads))
         command = [sys.executable, "-m", "facefoundry.sandbox", str(requests_in), str(messages_out)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from benchmarks.material import shots, write_clip
 from benchmarks.row import Row, command
 from facefoundry import recipes
 from facefoundry.model.network import Architecture, build
-from facefoundry.sandbox import ALLOCATION
 from services.extractor.pipeline import PART_FRAMES
 from services.trainer.worker.augmentation import CROP_SIZE
 
@@ -113,9 +111,7 @@ print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmH
 
 def _largest(task: str, *arguments: str) -> int:
     """Largest resident set of one of the functions below, bytes."""
-    environment = os.environ | ({} if task == "train" else ALLOCATION)
-    command = [sys.executable, "-c", _PROGRAM, task, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True)
+    done = subprocess.run([sys.executable, "-c", _PROGRAM, task, *arguments], stdout=subprocess.PIPE, check=True)
     return int(done.stdout.splitlines()[-1])
 
 

@@ -6,6 +6,7 @@ already is found, so running the same command again goes on where it stopped.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -33,7 +34,6 @@ __all__ = ["DatasetRun", "Limits"]
 T = TypeVar("T")
 
 _NOTE_SECONDS = 3.0
-_NOTE_SHARE = 0.05
 _LOOK_SECONDS = 0.5
 
 
@@ -104,6 +104,7 @@ class DatasetRun:
         self._stages = stages.Stages(client, store, recipe, self._layout, record, on_event)
         self._clips: Mapping[str, Clip] = {}
         self._next_note = 0.0
+        self._unnoted = False
         self._note_lock = threading.Lock()
         self.unanswered = False
 
@@ -139,8 +140,10 @@ class DatasetRun:
                 while running:
                     try:
                         future = ended.get(timeout=_LOOK_SECONDS)
-                    except queue.Empty:
-                        continue  # Ctrl-C may wait for this thread to come round
+                    except queue.Empty:  # Ctrl-C may wait for this thread to come round
+                        if self._unnoted:
+                            self._note()
+                        continue
                     self._end(running.pop(future), future.exception())
             except BaseException:
                 self._stop()
@@ -213,22 +216,29 @@ class DatasetRun:
 
     def _note(self, *, always: bool = False) -> None:
         """Write the record; while much happens at once, only now and then: of thousands of pairs it takes seconds."""
-        start = time.monotonic()
         with self._record.lock:
-            if not always and start < self._next_note:
+            self._unnoted = not always and time.monotonic() < self._next_note
+            if self._unnoted:
                 return
-            self._next_note = start + _NOTE_SECONDS
+            self._next_note = math.inf
         try:
-            with self._note_lock:
+            with self._note_lock, self._spaced():
                 data = self._record.write(self._layout.report())
                 self._on_record()
             store = self._store.patient(0.0)  # the next note makes good for a lost one
             store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
         except (FaceFoundryError, OSError) as error:
             self._on_event(Event(self._record.name, "record", "failed", message=str(error)))
-        with self._record.lock:
-            taken = time.monotonic() - start
-            self._next_note = max(self._next_note, start + taken / _NOTE_SHARE)
+
+    @contextmanager
+    def _spaced(self) -> Iterator[None]:
+        """Have the next note wait for long enough that the like of this one takes a twentieth of the time at most."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            end = time.monotonic()
+            self._next_note = end + max(_NOTE_SECONDS, 20 * (end - start))
 
     def _stop(self) -> None:
         """Have every call and every wait of the other threads end."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
 from facefoundry.media.read import open_source
+from facefoundry.memory import give_back
 from facefoundry.scratch import disk_full
 
 __all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
@@ -71,8 +72,8 @@ class RungSpec:
 LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "superfast")
 """Decodes to exactly the pixels that went in; the search for smaller files gains nothing on masks."""
 
-# Masks have no texture that moves by parts of a pixel; to look for it x264 keeps three more planes of each, 40 MB of a
-# frame of 1920x1080, and finds nothing.
+# Masks have no texture that moves by parts of a pixel. To look for it x264 would keep three more planes of each: 40 MB
+# an encoder at 1920x1080.
 _WHOLE_PIXELS = {"subq": "0"}
 
 
@@ -277,6 +278,8 @@ class LadderWriter:
 
     def _finish(self, names: Iterable[str]) -> None:
         self._files |= {name: self._writers[name].close() for name in names if name not in self._files}
+        if self.passes > 1:
+            give_back()
 
 
 class MaskWriter:

@@ -83,7 +83,7 @@ class Architecture:
             Unusable: a tensor is missing, is too many, or has another shape.
         """
         expected = {f"{network}/{name}": shape for network, of in self.shapes().items() for name, shape in of.items()}
-        received = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        received = weights.shapes(tensors)
         if expected != received:
             wrong = sorted(name for name in expected | received if expected.get(name) != received.get(name))
             raise Unusable(

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from facefoundry.errors import Unusable
 
-__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "from_file", "to_bytes"]
+__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "from_file", "shapes", "to_bytes"]
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -29,6 +29,7 @@ NETWORK_FORMAT = "facefoundry.weights/1"
 
 _KEY = "facefoundry"
 _LENGTH_BYTES = 8
+_FLOAT32 = "F32"
 _BROKEN = (SafetensorError, ValueError, KeyError, TypeError)
 
 
@@ -68,7 +69,7 @@ def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, dict[str, An
 
 
 def from_file(path: Path, expected_format: str) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
-    """Look into a file that `to_bytes` gave; a tensor is read when it is asked for, so they are never all in memory.
+    """Look into a file that `to_bytes` gave of float32 tensors; each is read only when it is asked for.
 
     Args:
         path: The file.
@@ -88,24 +89,36 @@ class _File(Mapping[str, NDArray[Any]]):
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._opened() as file:
-            self._names = tuple(file.keys())
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            self.shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             self.metadata: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+            types = {part.get_dtype() for part in slices.values()}
+        if types - {_FLOAT32}:
+            raise ValueError(f"types {sorted(types)}")
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name not in self._names:
+        if name not in self.shapes:
             raise KeyError(name)
         with self._opened() as file:
             tensor: NDArray[Any] = file.get_tensor(name)
         return tensor
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.shapes)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.shapes)
 
     def _opened(self) -> Any:
         return safe_open(self._path, framework="numpy")
+
+
+def shapes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor by name; those of a file are not read for it."""
+    return tensors.shapes if isinstance(tensors, _File) else {name: each.shape for name, each in tensors.items()}
 
 
 def content_digest(tensors: Mapping[str, NDArray[Any]]) -> str:

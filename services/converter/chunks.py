@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def read(
     Args:
         path: The tar.
         frames: Numbers of the frames that it must hold.
-        targets: Where these frames of the target come next, each uint8 [h, w, 3] BGR.
+        targets: The target's frames from the first of these on, at least as many, each uint8 [h, w, 3] BGR.
 
     Yields:
         What `ChunkWriter.add` took.
@@ -88,15 +89,25 @@ def read(
     Raises:
         DataLoss: it holds something else (BAD_CHUNK).
     """
-    try:
-        with tarfile.open(path, "r:") as archive:
+    with ExitStack() as opened:
+        with _refused(path):
+            archive = opened.enter_context(tarfile.open(path, "r:"))
             record = json.loads(_member(archive, _INDEX, _INDEX_BYTES))
             if record["format"] != FORMAT or [entry["frame"] for entry in record["rows"]] != list(frames):
                 raise ValueError(f"expected frames {frames.start} to {frames.stop - 1}")
-            for entry in record["rows"]:
+        for entry in record["rows"]:
+            target = next(targets)
+            with _refused(path):
                 row = Row.from_record(entry)
-                target = next(targets)
-                yield target, row, _patch(archive, row, entry["region"], target)
+                patch = _patch(archive, row, entry["region"], target)
+            yield target, row, patch
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Blame the file for what goes wrong within."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
         raise DataLoss(f"{path.name} is not the chunk it should be: {error}", reason="BAD_CHUNK") from error
 

@@ -6,7 +6,6 @@ Arguments and messages are JSON values. Messages are `{"progress": {"stage", "do
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LadderWriter, RungSpec
+from facefoundry.memory import give_back
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
@@ -180,7 +180,7 @@ class _Converter:
     def free(self) -> None:
         """Let go of the network, several hundred MB, once all faces are made."""
         self._swap = None
-        gc.collect()
+        give_back()
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
         found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
@@ -203,7 +203,7 @@ class _Converter:
             from facefoundry.model import network
 
             self._swap = network.load(self._weights).swapper(self._decoder, self._batch)
-            gc.collect()  # of the decoder that is not needed
+            give_back()  # what reading it took, and the other decoder
         return list(self._swap(np.stack(crops)))
 
 

@@ -19,10 +19,10 @@ __all__ = ["ALIGNMENTS", "WEIGHTS", "Plan", "of_conversion", "of_transcoding"]
 ALIGNMENTS = "alignments.safetensors"
 WEIGHTS = "weights.safetensors"
 
-# What a conversion computes. It counts up when equal inputs give other pixels, so that older conversions, and their
-# chunks, are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone. 3: chunks
-# hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask chunks hold
-# differences from the target.
+# What a conversion computes. It counts up when equal inputs give other pixels or other chunks, so that older
+# conversions are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone.
+# 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
+# chunks hold differences from the target.
 _METHOD = 4
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}

@@ -72,18 +72,6 @@ def writes_file(path, size):
         file.write(bytes(size))
     yield "written"
 
-def lets_go_of_pictures():
-    def resident():
-        lines = open("/proc/self/status").read().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
-
-    del [b"x" * (30 << 20)][0]
-    before = resident()
-    pictures = [b"x" * (4 << 20) for _ in range(40)]
-    yield resident() - before
-    del pictures[:-1]
-    yield resident() - before
-
 def opencvs_threads():
     import cv2
     yield cv2.getNumThreads()
@@ -169,12 +157,6 @@ def test_numerical_libraries_of_the_child_take_as_many_threads_as_they_may(work)
             (seen,) = sandbox.run(f"{work}:environment")
             assert seen["OMP_NUM_THREADS"] == seen["TF_NUM_INTRAOP_THREADS"] == str(threads)
             assert list(sandbox.run(f"{work}:opencvs_threads")) == [threads]
-
-
-def test_what_the_child_lets_go_of_is_the_systems_again_at_once(work, sandbox):
-    held, left = sandbox.run(f"{work}:lets_go_of_pictures")
-    assert held > 150 << 20
-    assert left < 20 << 20
 
 
 def test_our_errors_arrive_with_class_reason_and_fields(work, sandbox):

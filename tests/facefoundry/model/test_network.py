@@ -142,6 +142,15 @@ def test_tensors_of_another_architecture_are_refused(tiny: Network, tmp_path: Pa
         loaded(tmp_path, weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
 
 
+def test_weights_of_a_type_that_is_not_ours_are_no_model(tiny: Network, tmp_path: Path) -> None:
+    data = tiny.to_bytes().replace(b'"F32"', b'"I32"', 1)
+    with pytest.raises(Unusable, match="I32"):
+        loaded(tmp_path, data)
+    half = {"a": np.zeros(2, np.float16)}
+    with pytest.raises(Unusable, match="F16"):
+        loaded(tmp_path, weights.to_bytes(half, {"format": network.FORMAT}))
+
+
 def test_what_a_face_becomes_does_not_depend_on_its_batch(tiny: Network) -> None:
     swap = tiny.swapper("b", batch_size=4)
     given = faces(9)
