@@ -45,7 +45,7 @@ test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	@echo "==> Measuring the cheap rows of the bench: 2 minutes"
 	@$(BIN)/python -m benchmarks --check
 
-coverage: $(SET_UP) $(TORCH) helm  ## Run the tests and count the lines they reach: 85 % at least; a tenth slower
+coverage: $(SET_UP) $(TORCH) helm  ## Run the tests and count the lines they reach: 85 % at least
 	$(BIN)/coverage erase
 	$(BIN)/coverage run $(TESTS)
 	@$(BIN)/coverage combine --quiet

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Protocol
 
 from facefoundry.errors import Unusable
 from facefoundry.model import weights
@@ -76,7 +74,7 @@ class Architecture:
         decoder |= _layer("output", 5, 5, channels, 3)
         return {"encoder": encoder, "decoder_a": decoder, "decoder_b": dict(decoder)}
 
-    def check(self, tensors: Mapping[str, Any]) -> None:
+    def check(self, tensors: Tensors) -> None:
         """Compare names and shapes of the three networks' tensors with this architecture's.
 
         Raises:
@@ -97,7 +95,7 @@ class Architecture:
         return weights.to_bytes(tensors, {"format": NETWORK_FORMAT, "architecture": asdict(self)})
 
 
-def unpack(path: Path) -> tuple[Architecture, Mapping[str, NDArray[Any]]]:
+def unpack(path: Path) -> tuple[Architecture, Tensors]:
     """Read a file of what `Architecture.pack` gave.
 
     Raises:

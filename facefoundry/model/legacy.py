@@ -19,7 +19,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model.architecture import Architecture, unpack
@@ -108,7 +107,7 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
     return architecture, tensors
 
 
-def write(architecture: Architecture, tensors: Mapping[str, NDArray[Any]], files: Mapping[str, Path]) -> None:
+def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path]) -> None:
     """Write the three networks of a pair as Keras 2's `save_weights` does; all files appear once all are written.
 
     Args:

@@ -7,7 +7,7 @@ parameters and each decoder 6,199,747. Weights are always float32; `precision` c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,7 +68,7 @@ class Network:
         """Copies of all weights, float32, by name."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self.variables().items()}
 
-    def assign(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+    def assign(self, tensors: weights.Tensors) -> None:
         """Set all weights.
 
         Raises:

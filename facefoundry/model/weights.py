@@ -22,7 +22,7 @@ from facefoundry.errors import Unusable
 
 __all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "from_file", "shapes", "to_bytes"]
 
-Tensors = dict[str, NDArray[Any]]
+Tensors = Mapping[str, NDArray[Any]]
 
 NETWORK_FORMAT = "facefoundry.weights/1"
 """Format word of the three networks' weights."""
@@ -33,7 +33,7 @@ _FLOAT32 = "F32"
 _BROKEN = (SafetensorError, ValueError, KeyError, TypeError)
 
 
-def to_bytes(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> bytes:
+def to_bytes(tensors: Tensors, metadata: Mapping[str, Any]) -> bytes:
     """Write tensors and JSON metadata; equal content gives equal bytes.
 
     Args:
@@ -68,12 +68,18 @@ def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, dict[str, An
     return tensors, metadata
 
 
-def from_file(path: Path, expected_format: str) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
+def from_file(path: Path, expected_format: str) -> tuple[Tensors, dict[str, Any]]:
     """Look into a file that `to_bytes` gave of float32 tensors; each is read only when it is asked for.
 
     Args:
-        path: The file.
-        expected_format: As of `from_bytes`; returns and raises as it does.
+        path: The file; it has to stay as it is for as long as tensors are asked for.
+        expected_format: What the metadata's `format` must say.
+
+    Returns:
+        The tensors by name, and the metadata.
+
+    Raises:
+        Unusable: it is not such a file, or holds tensors of another type.
     """
     try:
         tensors = _File(path)
@@ -116,12 +122,12 @@ class _File(Mapping[str, NDArray[Any]]):
         return safe_open(self._path, framework="numpy")
 
 
-def shapes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+def shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor by name; those of a file are not read for it."""
     return tensors.shapes if isinstance(tensors, _File) else {name: each.shape for name, each in tensors.items()}
 
 
-def content_digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+def content_digest(tensors: Tensors) -> str:
     """SHA-256 (64 hex digits) over names, types, shapes and values, whatever file they lie in."""
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -149,7 +149,7 @@ def test_a_generated_client_in_another_process_is_served_over_tls(serve, authori
     script = textwrap.dedent(
         """
         import sys, grpc
-        from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
+        from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
         credentials = grpc.ssl_channel_credentials(open(sys.argv[2], "rb").read())
         stub = extractor_pb2_grpc.ExtractorServiceStub(grpc.secure_channel(sys.argv[1], credentials))
         print(stub.Inspect(extractor_pb2.InspectRequest(), timeout=20).codec)
