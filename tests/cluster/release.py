@@ -225,7 +225,7 @@ def store(environment: Mapping[str, str]) -> Store:
 
 
 def kill_worker(pod: Any) -> None:
-    """kill -9 of a pod's worker, from outside of it: from within, the first process cannot be killed."""
+    """kill -9 of a pod's worker, from outside of it: its image need not have the means."""
     uid = pod.metadata.uid
     killed = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -92,6 +92,7 @@ class Job:
                 "driver is too old. To train on the CPU, ask for no GPU or set FACEFOUNDRY_WORKER_REQUIRE_GPU=false.",
                 reason="NO_GPU",
             )
+        self._leave_if_stopped()
         found: dict[SideName, faces.Faces] = {
             "a": faces.fetch(self._store, request.extraction_a),
             "b": faces.fetch(self._store, request.extraction_b),
@@ -102,6 +103,7 @@ class Job:
             {side: found[side].margin for side in SIDES},
         )
         self._resume(training)
+        self._leave_if_stopped()
         counts = {f"faces_{side}": len(found[side].crops) for side in SIDES}
         _log.event("training", device=device, first=training.iteration, iterations=request.iterations, **counts)
         self._report(training, 0.0)
@@ -111,6 +113,11 @@ class Job:
         if not self._iterate(training, Previewer(training.network, straight)) and not self._done_elsewhere():
             self._commit(training, digests)
         self._end()
+
+    def _leave_if_stopped(self) -> None:
+        """Before the first iteration, which is compiled for seconds; whoever comes next finds all as it was."""
+        if self._stop.is_set():
+            raise Interrupted("Stopped before its first iteration.")
 
     def _commit(self, training: loop.Training, digests: Mapping[SideName, str]) -> None:
         request = self._request

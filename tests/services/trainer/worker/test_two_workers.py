@@ -155,6 +155,19 @@ def test_a_worker_stopped_after_another_has_committed_ends_as_done(store: Store,
     assert_whole(store, request)
 
 
+def test_a_worker_told_to_stop_before_its_first_iteration_leaves_at_once_and_changes_nothing(
+    store: Store, put_request: PutRequest
+) -> None:
+    request = put_request(iterations=6)
+    stop = threading.Event()
+    stop.set()
+    before = list(store.list(request.prefix))
+    job = Job(store, request, WorkerSettings(id="mine"), stop)
+    with pytest.raises(Interrupted, match="before its first iteration"):
+        job.run()
+    assert list(store.list(request.prefix)) == before
+
+
 def test_a_long_upload_is_no_idleness_and_silence_is(store: Store, put_request: PutRequest) -> None:
     job = Job(store, put_request(), WorkerSettings(id="mine"), threading.Event())
     begun = time.monotonic()
