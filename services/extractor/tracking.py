@@ -57,7 +57,8 @@ def iou(first: ArrayLike, second: ArrayLike) -> float:
 def thumbnail(frame: Frame) -> Frame:
     """Shrink a frame uint8 [h, w, 3] to uint8 [18, 32, 3], to see shot cuts by; of large frames by every nth pixel."""
     step = max(1, min(frame.shape[1] // _THUMBNAIL[0], frame.shape[0] // _THUMBNAIL[1]) // _SEEN)
-    seen = np.ascontiguousarray(frame[::step, ::step])
+    size = -(-frame.shape[1] // step), -(-frame.shape[0] // step)
+    seen = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.resize(seen, _THUMBNAIL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

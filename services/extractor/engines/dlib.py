@@ -45,6 +45,11 @@ _CELL: Final = 8
 _REACH: Final = 3
 # Boxes that share more than this are of one face.
 _SAME_FACE: Final = 0.3
+# A level whose score is this far ahead of its neighbours' is still the best one in the next frame. What is known of the
+# neighbours changes by so much a frame: it rises while they are not looked at, and does not fall faster, since scores
+# come and go as a face moves across the cells.
+_AHEAD: Final = 0.3
+_DRIFT: Final = 0.1
 
 
 def weights(file_name: str) -> Path | None:
@@ -112,25 +117,45 @@ class DlibEngine(Engine):
         """Follow a face by the detector itself, near the last box; see `Engine.tracker`."""
         return _NearTracker(self, box)
 
-    def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
+    def near(
+        self, frame: NDArray[np.uint8], box: NDArray[np.float64], rival: float = np.inf
+    ) -> tuple[NDArray[np.float64], float]:
         """Find faces of about the size of `box` and around it, as `detect` would find them in the whole frame.
 
-        The frame goes down the detector's own pyramid to the box's level and its two neighbours, and a region is cut
-        out of each on that level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
+        The frame goes down the detector's own pyramid to the box's level, and a region is cut out of it on that level's
+        cells, so the same windows are tried as in `detect`, in a fraction of the time. The level's two neighbours are
+        searched as well unless the face is well ahead there of what they had.
+
+        Args:
+            frame: uint8 [h, w, 3], BGR.
+            box: float64 [4].
+            rival: What the last call gave; at first the neighbouring levels are searched in any case.
+
+        Returns:
+            Boxes float64 [k, 4], and the score that the neighbouring levels may have in the next frame.
         """
         gray = _gray(frame)
         scale = _scale(gray)
         closer = box[2] * scale < _SMALLEST * 0.95
         scale *= _CLOSER if closer else 1.0
+        least_score = _CLOSER_SCORE if closer else 0.0
         own = max(0, round(np.log(box[2] * scale / _SMALLEST) / np.log(_STEP)))
-        picture = _reduced(gray, scale)
-        found: list[tuple[float, NDArray[np.float64]]] = []
-        for level in range(own + 2):
-            if level:
-                picture = self._dlib.resize_image(picture, *(side * 5 // 6 for side in picture.shape))
-            if level >= own - 1:
-                found += self._windows(picture, box * scale, level, _CLOSER_SCORE if closer else 0.0)
-        return _best(found) / scale
+        pyramid = [_reduced(gray, scale)]
+
+        def windows(level: int) -> list[tuple[float, NDArray[np.float64]]]:
+            while len(pyramid) <= level:
+                pyramid.append(self._dlib.resize_image(pyramid[-1], *(side * 5 // 6 for side in pyramid[-1].shape)))
+            return self._windows(pyramid[level], box * scale, level, least_score)
+
+        found = windows(own)
+        if max((score for score, _ in found), default=-np.inf) < rival + _AHEAD:
+            around = (windows(own - 1) if own else []) + windows(own + 1)
+            seen = max((score for score, _ in around), default=least_score)
+            rival = seen if rival == np.inf else max(seen, rival - _DRIFT)
+            found += around
+        else:
+            rival += _DRIFT
+        return _best(found) / scale, rival
 
     def _windows(
         self, picture: NDArray[np.uint8], box: NDArray[np.float64], level: int, least_score: float
@@ -170,14 +195,15 @@ class DlibEngine(Engine):
 
 
 class _NearTracker(Tracker):
-    """Nothing but the last box: the detector looks around it."""
+    """Nothing but the last box and its lead: the detector looks around it."""
 
     def __init__(self, engine: DlibEngine, box: NDArray[np.float64]) -> None:
         self._engine = engine
         self._box = box
+        self._rival = np.inf
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-        boxes = self._engine.near(frame, self._box)
+        boxes, self._rival = self._engine.near(frame, self._box, self._rival)
         if not len(boxes):
             return None
         self._box = nearest(boxes, self._box)

@@ -60,13 +60,38 @@ def test_near_finds_the_box_that_detect_finds_in_the_whole_frame(engine, portrai
     frame = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     box = engine.detect(frame)[0]
     moved = box + np.array([6, -4, 0, 0]) * scale
-    assert iou(nearest(engine.near(frame, moved), moved), box) > 0.9
+    assert iou(nearest(engine.near(frame, moved)[0], moved), box) > 0.9
 
 
 def test_near_finds_nothing_where_there_is_no_face(engine, portrait):
     flat = np.full_like(portrait, 120)
-    assert len(engine.near(flat, np.array(FACE, float))) == 0
-    assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))) == 0
+    assert len(engine.near(flat, np.array(FACE, float))[0]) == 0
+    assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))[0]) == 0
+
+
+def test_neighbouring_levels_are_searched_again_when_the_face_may_have_left_its_own(engine, portrait):
+    box = engine.detect(portrait)[0]
+    boxes, rival = engine.near(portrait, box)
+    assert rival < 1
+    again, later = engine.near(portrait, box, rival)
+    np.testing.assert_array_equal(again, boxes)
+    assert later > rival, "not looked at, they are taken to rise"
+    assert rival < engine.near(portrait, box, 100.0)[1] < 100, "looked at, they do not fall at once"
+
+    other_level = box + np.array([-0.1, -0.1, 0.2, 0.2]) * box[2]
+    assert iou(nearest(engine.near(portrait, other_level, -1.0)[0], box), box) > 0.9, "none is at its own"
+
+
+def test_a_face_that_comes_nearer_is_followed_from_level_to_level(engine, portrait):
+    frames = [
+        cv2.resize(portrait, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)[
+            : portrait.shape[0], : portrait.shape[1]
+        ]
+        for zoom in np.linspace(1.0, 1.5, 24)
+    ]
+    tracker = engine.tracker(frames[0], engine.detect(frames[0])[0])
+    overlaps = [iou(tracker.update(frame), engine.detect(frame)[0]) for frame in frames[1:]]
+    assert np.mean(np.array(overlaps) >= 0.8) >= 0.9 and min(overlaps) > 0.5
 
 
 def test_the_tracker_follows_a_moving_face_as_the_detector_sees_it_and_says_when_it_is_gone(engine, moving_face):
