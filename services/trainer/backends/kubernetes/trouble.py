@@ -164,9 +164,14 @@ def _unscheduled(said: str) -> Trouble:
         return _trouble("NO_FREE_GPU", sentence, said)
     if short:
         sentence = f"No node has as much {short[0]} as the worker asks for: lower its requests or add a node."
+    elif "taint" in said and "affinity" in said:
+        sentence = (
+            "Every node either lacks the labels that the worker's node selector asks for or has a taint that the "
+            "worker does not tolerate: correct the selector, label a node, or give the worker the toleration."
+        )
     elif "taint" in said:
         sentence = "Every node that fits has a taint that the worker does not tolerate: give the worker the toleration."
-    elif "affinity" in said or "selector" in said:
+    elif "affinity" in said:
         sentence = "No node has the labels that the worker's node selector asks for: correct it or label a node."
     else:
         sentence = "No node can take the worker now."

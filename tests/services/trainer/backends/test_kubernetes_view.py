@@ -124,6 +124,19 @@ ROWS = {
         "NO_NODE",
         ("node selector",),
     ),
+    "some nodes with a taint, the others without the labels": Row(
+        job(),
+        [
+            unscheduled(
+                "0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
+                "2 node(s) had untolerated taint(s)."
+            )
+        ],
+        [],
+        QUEUED,
+        "NO_NODE",
+        ("node selector", "toleration"),
+    ),
     "no image": Row(
         job(),
         [waiting("ImagePullBackOff", 'Back-off pulling image "registry/worker:1"')],
