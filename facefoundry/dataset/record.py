@@ -106,12 +106,32 @@ class RunRecord:
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
         self._started = time.monotonic()
+        self._ended: dict[str, bytes] = {}
+
+    def end(self, pair: PairRecord, failure: dict[str, str] | None) -> None:
+        """Note how a pair ended, for good or with a failure.
+
+        It no longer changes then: its JSON is made once, and keeps the losses and labels, which the pair lets go of.
+        """
+        with self.lock:
+            pair.state = "failed" if failure else "done"
+            pair.failure = failure
+            self._ended[pair.id] = _to_json(pair)
+            pair.training.losses = []
+            for fake in pair.fakes:
+                fake.labels = []
 
     def to_json(self) -> bytes:
         """The record as JSON."""
         with self.lock:
             self.seconds = round(time.monotonic() - self._started, 1)
-            return json.dumps(self, default=_fields).encode()
+            rest = b", ".join(
+                b'"%s": %s' % (name.encode(), _to_json(value))
+                for name, value in _fields(self).items()
+                if name != "pairs"
+            )
+            pairs = (self._ended.get(pair.id) or _to_json(pair) for pair in self.pairs)
+            return b'{%s, "pairs": [%s]}' % (rest, b", ".join(pairs))
 
     def write(self, folder: Path) -> bytes:
         """Write `run.json` into a folder, whole or not at all, and return its bytes."""
@@ -121,6 +141,10 @@ class RunRecord:
             partial.write_bytes(data)
             partial.replace(folder / "run.json")
         return data
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, default=_fields).encode()
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -151,7 +151,8 @@ class DatasetRun:
                     future.cancel()
                 wait(running)
                 for item in running.values():
-                    item.record.state = "pending"
+                    if item.record.state != "done":
+                        item.record.state = "pending"
                 self._note(always=True)
                 raise
         self._note(always=True)
@@ -194,7 +195,7 @@ class DatasetRun:
         return fake
 
     def _end(self, work: _Work, error: BaseException | None) -> None:
-        """Note how a pair ended."""
+        """Note why a pair failed, and tell how it ended."""
         self.unanswered |= isinstance(error, Unavailable)
         if isinstance(error, FaceFoundryError):
             failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
@@ -205,12 +206,11 @@ class DatasetRun:
             failure = {"stage": "", "reason": "UNEXPECTED", "message": f"{type(error).__name__}: {error}"}
         else:
             failure = None
-        with self._record.lock:
-            work.record.state = "failed" if failure else "done"
-            work.record.failure = failure
-            message = "found, not made again" if work.record.was_done else ""
         if failure:
+            self._record.end(work.record, failure)
             message = f"{failure['reason']}: {failure['message']}"
+        else:
+            message = "found, not made again" if work.record.was_done else ""
         self._on_event(Event(work.pair.id, "pair", work.record.state, message=message))
         self._note()
 
@@ -261,8 +261,12 @@ class DatasetRun:
                 model_uri = models.upload(self._store, work.model)
             self._stages.fetch_model(work.record, model_uri)
         self._note()
-        if not self._convert:
-            return
+        if self._convert:
+            self._fakes(work, model_uri, a, b)
+        self._record.end(work.record, None)
+
+    def _fakes(self, work: _Work, model_uri: str, a: stages.Sequence, b: stages.Sequence) -> None:
+        """Both directions of a pair."""
         fakes = [FakeRecord(work.pair.id, a.id, b.id), FakeRecord(work.pair.mirrored, b.id, a.id)]
         with self._record.lock:
             work.record.fakes.extend(fakes)

@@ -1,12 +1,15 @@
-"""A run's name: kept in its folder, and nobody else's by accident."""
+"""The run record: its name, kept in its folder and nobody else's by accident, and its JSON."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import asdict
 
 import pytest
 
 from facefoundry.cli.ffpp import _run_name
 from facefoundry.dataset.ffpp_layout import Layout
-from facefoundry.dataset.record import RunRecord, name_in
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord, name_in
 from facefoundry.storage import keys
 
 
@@ -38,3 +41,21 @@ def test_every_folder_gives_a_name_that_is_a_key_and_a_label(tmp_path, folder):
 def test_a_record_that_cannot_be_read_has_no_name(tmp_path, content):
     (tmp_path / "run.json").write_bytes(content)
     assert name_in(tmp_path) is None
+
+
+def test_the_json_has_every_field_of_pairs_that_have_ended_and_of_those_that_go_on():
+    record = RunRecord("n", "c", {"name": "ffpp"}, sequences={"A": SequenceRecord("s3://b/a", 9)})
+    record.pairs = [PairRecord(f"A_{other}", "A", other) for other in "BCD"]
+    for pair in record.pairs:
+        pair.training.losses = [[1, 0.25, 0.5]]
+        pair.fakes = [FakeRecord(pair.id, pair.a, pair.b, labels=[1, 0])]
+    expected = json.loads(record.to_json())
+    assert expected == asdict(record) | {"seconds": record.seconds}
+    failure = {"stage": "train", "reason": "DIVERGED", "message": 'a "word"'}
+    record.end(record.pairs[0], None)
+    record.end(record.pairs[1], failure)
+    record.pairs[2].state = "running"
+    for pair, state in zip(expected["pairs"], ("done", "failed", "running"), strict=True):
+        pair["state"] = state
+    expected["pairs"][1]["failure"] = failure
+    assert json.loads(record.to_json()) == expected
