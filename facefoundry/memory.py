@@ -5,15 +5,20 @@ from __future__ import annotations
 import ctypes
 import gc
 
-__all__ = ["give_back"]
+__all__ = ["give_back", "trim"]
 
 
 def give_back() -> None:
-    """Collect what refers to itself, and have glibc return what it keeps of freed blocks below 32 MB for later.
+    """Collect what refers to itself, and `trim`: after large work of one kind and before another.
 
-    After large work of one kind and before another: in a conversion of 1080p it is 0.4 GB.
+    In a conversion of 1080p it is 0.4 GB. With TensorFlow loaded it takes 0.2 s.
     """
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """Have glibc return what it keeps of freed blocks below 32 MB for later; 10 ms for a hundred of a megabyte."""
+    release = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if release is not None:
+        release(0)

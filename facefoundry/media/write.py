@@ -74,7 +74,7 @@ LOSSLESS = RungSpec("lossless", "libx264rgb", 0, "gbrp", "superfast")
 
 # Masks have no texture that moves by parts of a pixel. To look for it x264 would keep three more planes of each: 40 MB
 # an encoder at 1920x1080.
-_WHOLE_PIXELS = {"subq": "0"}
+_WHOLE_PIXELS = {"subq": "0", "weightp": "0", "sc_threshold": "0"}
 
 
 class VideoWriter:

@@ -20,7 +20,7 @@ from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LadderWriter, RungSpec
-from facefoundry.memory import give_back
+from facefoundry.memory import give_back, trim
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
@@ -175,6 +175,7 @@ class _Converter:
             for target, row, patch in self._window(window, list(itertools.islice(frames, len(window)))):
                 writer.add(target, row, patch)
                 yield target, row, patch
+            trim()
         writer.close()
 
     def free(self) -> None:
