@@ -6,6 +6,7 @@ engine for a commercial purpose.
 
 from __future__ import annotations
 
+import math
 from importlib import metadata, util
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,7 @@ _SAME_FACE: Final = 0.3
 # A level whose score is this far ahead of its neighbours' is still the best one in the next frame. What is known of the
 # neighbours changes by so much a frame: it rises while they are not looked at, and does not fall faster, since scores
 # come and go as a face moves across the cells.
-_AHEAD: Final = 0.3
+_AHEAD: Final = 0.2
 _DRIFT: Final = 0.1
 
 
@@ -139,7 +140,7 @@ class DlibEngine(Engine):
         closer = box[2] * scale < _SMALLEST * 0.95
         scale *= _CLOSER if closer else 1.0
         least_score = _CLOSER_SCORE if closer else 0.0
-        own = max(0, round(np.log(box[2] * scale / _SMALLEST) / np.log(_STEP)))
+        own = max(0, round(math.log(box[2] * scale / _SMALLEST) / math.log(_STEP)))
         pyramid = [_reduced(gray, scale)]
 
         def windows(level: int) -> list[tuple[float, NDArray[np.float64]]]:
@@ -161,19 +162,24 @@ class DlibEngine(Engine):
         self, picture: NDArray[np.uint8], box: NDArray[np.float64], level: int, least_score: float
     ) -> list[tuple[float, NDArray[np.float64]]]:
         """Scores and boxes of one level's own windows around `box`; boxes in pixels of level 0."""
-        center = box[:2] + box[2:] / 2
-        for _ in range(level):
-            center = center / _STEP - _OFFSET
-        first = np.maximum(np.floor((center - _SMALLEST / 2) / _CELL).astype(int) - _REACH, 0) * _CELL
-        last = np.maximum(np.ceil((center + _SMALLEST / 2) / _CELL).astype(int) + _REACH, 0) * _CELL
-        region = np.ascontiguousarray(picture[first[1] : last[1], first[0] : last[0]])
+        x, y, width, height = box.tolist()
+        bands = []
+        for center in (x + width / 2, y + height / 2):
+            for _ in range(level):
+                center = center / _STEP - _OFFSET
+            first = max(math.floor((center - _SMALLEST / 2) / _CELL) - _REACH, 0) * _CELL
+            last = max(math.ceil((center + _SMALLEST / 2) / _CELL) + _REACH, 0) * _CELL
+            bands.append(slice(first, last))
+        columns, rows = bands
+        region = np.ascontiguousarray(picture[rows, columns])
         if not region.size:
             return []
         faces, scores, _ = self._detector.run(region, 0, least_score)
+        corner = np.array([columns.start, rows.start] * 2)
         windows = []
         for face, score in zip(faces, scores, strict=True):
             if face.width() < _SMALLEST * (1 + _STEP) / 2:  # wider ones are of the region's own lower levels
-                edges = np.array([face.left(), face.top(), face.right(), face.bottom()]) + np.tile(first, 2)
+                edges = np.array([face.left(), face.top(), face.right(), face.bottom()]) + corner
                 for _ in range(level):
                     edges = (edges + _OFFSET) * _STEP
                 edges = np.rint(edges)
