@@ -46,9 +46,10 @@ _CELL: Final = 8
 _REACH: Final = 3
 # Boxes that share more than this are of one face.
 _SAME_FACE: Final = 0.3
-# A level whose score is this far ahead of its neighbours' is still the best one in the next frame. What is known of the
-# neighbours changes by so much a frame: it rises while they are not looked at, and does not fall faster, since scores
-# come and go as a face moves across the cells.
+# A level whose score is this far ahead of its neighbours' is mostly still the best one in the next frame; the box of a
+# face that gets smaller quickly may stay one level too large for a frame or two. What is known of the neighbours
+# changes by so much a frame: it rises while they are not looked at, and does not fall faster, since scores come and go
+# as a face moves across the cells.
 _AHEAD: Final = 0.2
 _DRIFT: Final = 0.1
 
@@ -121,7 +122,7 @@ class DlibEngine(Engine):
     def near(
         self, frame: NDArray[np.uint8], box: NDArray[np.float64], rival: float = np.inf
     ) -> tuple[NDArray[np.float64], float]:
-        """Find faces of about the size of `box` and around it, as `detect` would find them in the whole frame.
+        """Find faces of about the size of `box` and around it, mostly as `detect` would in the whole frame.
 
         The frame goes down the detector's own pyramid to the box's level, and a region is cut out of it on that level's
         cells, so the same windows are tried as in `detect`, in a fraction of the time. The level's two neighbours are
