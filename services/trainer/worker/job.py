@@ -85,6 +85,7 @@ class Job:
         if self._done_elsewhere():
             self._end()
             return
+        self._leave_if_stopped()
         device = loop.configure(options.precision, self._settings.threads)
         if self._settings.require_gpu and device != "GPU":
             raise Internal(
@@ -92,7 +93,6 @@ class Job:
                 "driver is too old. To train on the CPU, ask for no GPU or set FACEFOUNDRY_WORKER_REQUIRE_GPU=false.",
                 reason="NO_GPU",
             )
-        self._leave_if_stopped()
         found: dict[SideName, faces.Faces] = {
             "a": faces.fetch(self._store, request.extraction_a),
             "b": faces.fetch(self._store, request.extraction_b),

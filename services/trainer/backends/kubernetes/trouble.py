@@ -16,6 +16,8 @@ __all__ = ["last_words", "of_creation", "of_end", "of_wait", "terminated"]
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 _COMING = frozenset({"ContainerCreating", "PodInitializing"})
 _KILLED = 137
+# What the scheduler says of nodes without the labels of a node selector.
+_NOT_SELECTED = "node affinity/selector"
 _LONGEST = 600
 # What the API server says before the part that matters.
 _CREATION = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
@@ -164,14 +166,14 @@ def _unscheduled(said: str) -> Trouble:
         return _trouble("NO_FREE_GPU", sentence, said)
     if short:
         sentence = f"No node has as much {short[0]} as the worker asks for: lower its requests or add a node."
-    elif "taint" in said and "affinity" in said:
+    elif "taint" in said and _NOT_SELECTED in said:
         sentence = (
-            "Every node either lacks the labels that the worker's node selector asks for or has a taint that the "
-            "worker does not tolerate: correct the selector, label a node, or give the worker the toleration."
+            "Some nodes lack the labels that the worker's node selector asks for, others have a taint that it does not "
+            "tolerate: correct the selector, label a node, or give the worker the toleration."
         )
     elif "taint" in said:
         sentence = "Every node that fits has a taint that the worker does not tolerate: give the worker the toleration."
-    elif "affinity" in said:
+    elif _NOT_SELECTED in said:
         sentence = "No node has the labels that the worker's node selector asks for: correct it or label a node."
     else:
         sentence = "No node can take the worker now."

@@ -72,6 +72,7 @@ def test_the_shipped_job_ends_on_bad_input_forgives_disruptions_and_counts_the_r
 def test_the_shipped_worker_has_no_token_no_privilege_and_no_secret_in_plain() -> None:
     pod = shipped()["spec"]["template"]["spec"]
     assert (pod["restartPolicy"], pod["automountServiceAccountToken"]) == ("Never", False)
+    assert pod["shareProcessNamespace"], "else SIGTERM is ignored until a worker handles it"
     worker = container(shipped())
     assert worker["securityContext"] == {
         "allowPrivilegeEscalation": False,

@@ -159,13 +159,20 @@ def test_a_worker_told_to_stop_before_its_first_iteration_leaves_at_once_and_cha
     store: Store, put_request: PutRequest
 ) -> None:
     request = put_request(iterations=6)
-    stop = threading.Event()
-    stop.set()
     before = list(store.list(request.prefix))
-    job = Job(store, request, WorkerSettings(id="mine"), stop)
-    with pytest.raises(Interrupted, match="before its first iteration"):
-        job.run()
-    assert list(store.list(request.prefix)) == before
+    for moment in ("_done_elsewhere", "_resume"):
+        stop = threading.Event()
+        job = Job(store, request, WorkerSettings(id="mine"), stop)
+        meanwhile = getattr(job, moment)
+
+        def and_stop(*arguments: Any, stop: threading.Event = stop, meanwhile: Any = meanwhile) -> Any:
+            stop.set()
+            return meanwhile(*arguments)
+
+        setattr(job, moment, and_stop)
+        with pytest.raises(Interrupted, match="before its first iteration"):
+            job.run()
+        assert list(store.list(request.prefix)) == before
 
 
 def test_a_long_upload_is_no_idleness_and_silence_is(store: Store, put_request: PutRequest) -> None:
