@@ -82,6 +82,11 @@ class PairRecord:
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def ended(self) -> bool:
+        """Nothing about it changes any more."""
+        return self.state in ("done", "failed")
+
+    @property
     def was_done(self) -> bool:
         """Say whether the pair is done and both manipulated sequences were found in the store, so nothing was made."""
         return self.state == "done" and bool(self.fakes) and all(fake.reused for fake in self.fakes)
@@ -109,7 +114,7 @@ class RunRecord:
         self._ended: dict[str, bytes] = {}
 
     def end(self, pair: PairRecord, failure: dict[str, str] | None) -> None:
-        """Note how a pair ended, for good or with a failure.
+        """Note that a pair is done, or that it failed.
 
         It no longer changes then: its JSON is made once, and keeps the losses and labels, which the pair lets go of.
         """

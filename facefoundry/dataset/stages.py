@@ -256,6 +256,8 @@ class Stages:
         seconds = round(time.monotonic() - start, 2)
         with self.record.lock:
             for pair in self.record.pairs:
+                if pair.ended:
+                    continue
                 if item in (pair.id, pair.a, pair.b) or any(item == fake.id for fake in pair.fakes):
                     pair.stages.append({"stage": f"{stage} {item}" if item != pair.id else stage, "seconds": seconds})
         self._tell(item, stage, "done", unit=unit)

@@ -58,4 +58,7 @@ def test_the_json_has_every_field_of_pairs_that_have_ended_and_of_those_that_go_
     for pair, state in zip(expected["pairs"], ("done", "failed", "running"), strict=True):
         pair["state"] = state
     expected["pairs"][1]["failure"] = failure
-    assert json.loads(record.to_json()) == expected
+    made = json.loads(record.to_json())
+    assert made == expected | {"seconds": record.seconds}
+    assert not any(pair.training.losses or pair.fakes[0].labels for pair in record.pairs[:2])
+    assert record.pairs[2].training.losses
