@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,11 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, file_stem: str | None = None) -> tuple[Path, Path]:
-        """Certificate and key files for this machine's loopback address."""
+    def issue(self, name: str, file_stem: str | None = None, hosts: Sequence[str] = ()) -> tuple[Path, Path]:
+        """Certificate and key files for this machine's loopback address and for hosts by name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(name, key.public_key(), [ipaddress.ip_address("127.0.0.1")])
+        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
+        certificate = self._sign(name, key.public_key(), names)
         stem = file_stem or name
         cert_file, key_file = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
         cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -80,7 +81,7 @@ class Authority:
         )
         return cert_file, key_file
 
-    def _sign(self, name, public_key, addresses) -> x509.Certificate:
+    def _sign(self, name, public_key, alternatives) -> x509.Certificate:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
             x509.CertificateBuilder()
@@ -90,11 +91,10 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=addresses is None, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=alternatives is None, path_length=None), critical=True)
         )
-        if addresses:
-            names = [x509.IPAddress(address) for address in addresses]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if alternatives:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
 

@@ -145,21 +145,22 @@ class Release:
     def reached(self) -> Iterator[dict[str, str]]:
         """Port-forwards as NOTES.txt has them; yields the variables that `facefoundry` needs."""
         with ExitStack() as stack:
-            ports = {name: stack.enter_context(self._forward(name, 50051)) for name in SERVICES}
+            ports = {name: stack.enter_context(self.forward(name, 50051)) for name in SERVICES}
             addresses = {f"FACEFOUNDRY_{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in ports.items()}
             if not self._values["minio"]["enabled"]:
                 yield addresses
                 return
             yield {
                 **addresses,
-                "FACEFOUNDRY_STORE_ENDPOINT": f"127.0.0.1:{stack.enter_context(self._forward('minio', 9000))}",
+                "FACEFOUNDRY_STORE_ENDPOINT": f"127.0.0.1:{stack.enter_context(self.forward('minio', 9000))}",
                 "FACEFOUNDRY_STORE_BUCKET": "facefoundry",
                 "FACEFOUNDRY_STORE_ACCESS_KEY": "facefoundry",
                 "FACEFOUNDRY_STORE_SECRET_KEY": "development-only",
             }
 
     @contextmanager
-    def _forward(self, service: str, port: int) -> Iterator[int]:
+    def forward(self, service: str, port: int) -> Iterator[int]:
+        """A port-forward to a service of the release's name and namespace; yields the port here."""
         command = [_kubectl(), "--namespace", self.namespace, "port-forward", f"service/{self.of(service)}", f":{port}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
