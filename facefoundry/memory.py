@@ -18,7 +18,7 @@ def give_back() -> None:
 
 
 def trim() -> None:
-    """Have glibc return what it keeps of freed blocks below 32 MB for later; 10 ms for a hundred of a megabyte."""
+    """Have glibc return what it keeps of freed blocks below 32 MB for later; about 10 ms for 50 MB of them."""
     release = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if release is not None:
         release(0)

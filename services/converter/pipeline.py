@@ -19,7 +19,7 @@ from facefoundry.errors import Unusable
 from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
-from facefoundry.media.write import LadderWriter, RungSpec
+from facefoundry.media.write import LARGE_PIXELS, LadderWriter, RungSpec
 from facefoundry.memory import give_back, trim
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
@@ -175,7 +175,8 @@ class _Converter:
             for target, row, patch in self._window(window, list(itertools.islice(frames, len(window)))):
                 writer.add(target, row, patch)
                 yield target, row, patch
-            trim()
+            if self._known.width * self._known.height > LARGE_PIXELS:
+                trim()
         writer.close()
 
     def free(self) -> None:
