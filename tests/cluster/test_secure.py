@@ -36,7 +36,7 @@ def secured(tmp_path: Path, authority: Authority) -> Iterator[Release]:
             core.create_namespaced_secret(namespace, {"metadata": {"name": "store"}, "stringData": KEYS})
             ca = {"metadata": {"name": "store-ca"}, "data": {"ca.crt": authority.file.read_text()}}
             core.create_namespaced_config_map(namespace, ca)
-        hosts = [release.of(service) for service in SERVICES]
+        hosts = [f"{release.of(service)}.{here}.svc" for service in SERVICES]
         tls = _texts(authority, "services", hosts, "tls.crt", "tls.key") | {"ca.crt": authority.file.read_text()}
         core.create_namespaced_secret(here, {"metadata": {"name": "services"}, "stringData": tls})
         start_s3(release, _texts(authority, "s3", [endpoint], "public.crt", "private.key"))
