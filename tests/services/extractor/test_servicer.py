@@ -19,6 +19,7 @@ from facefoundry.rpc.server import Server
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
+from services.extractor import delivery
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
 
@@ -320,7 +321,12 @@ def test_scratch_of_killed_processes_is_swept_at_the_start_and_that_of_living_on
 def digest_of(source_uri):
     recipe = recipes.load("ffpp")
     source = keys.Location.parse(source_uri, "sources").digest
-    made_of = {"source": source, "options": recipes.options(recipe.extraction), "version": recipe.version, "method": 2}
+    made_of = {
+        "source": source,
+        "options": recipes.options(recipe.extraction),
+        "version": recipe.version,
+        "method": delivery._METHOD,
+    }
     return keys.digest_of(json.loads(json.dumps(made_of)))
 
 
