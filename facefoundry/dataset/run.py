@@ -151,7 +151,7 @@ class DatasetRun:
                     future.cancel()
                 wait(running)
                 for item in running.values():
-                    if item.record.state != "done":
+                    if not item.record.ended:
                         item.record.state = "pending"
                 self._note(always=True)
                 raise

@@ -25,7 +25,7 @@ from facefoundry.media.read import open_source
 from facefoundry.memory import give_back
 from facefoundry.scratch import disk_full
 
-__all__ = ["LARGE_PIXELS", "LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
+__all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
 
 # Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
 # by side, and every further thread keeps frames: four need half as much memory again.
@@ -38,8 +38,8 @@ _AVX_512F = 13
 # from run to run. Its AVX2 code gives the same bytes always, on every machine, at the same speed.
 _STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
-LARGE_PIXELS = 1280 * 720
-"""Frames of more go to one lossy rung after the other: x264 looks 40 frames ahead, 0.6 GB a rung at 1920x1080."""
+# Frames of more pixels go to one lossy rung after the other: x264 looks 40 frames ahead, 0.6 GB a rung at 1920x1080.
+_TOGETHER_PIXELS = 1280 * 720
 
 # What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
 _FED = {"gbrp": "bgr24"}
@@ -224,7 +224,7 @@ class LadderWriter:
             self.abandon()
             raise
         exact = [rung.name for rung in rungs if rung.exact]
-        together = width * height <= LARGE_PIXELS or not exact
+        together = width * height <= _TOGETHER_PIXELS or not exact
         self._now = list(self._writers) if together else exact[:1]
         self.passes = 1 + len(self._writers) - len(self._now)
 

@@ -19,7 +19,7 @@ from facefoundry.errors import Unusable
 from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
-from facefoundry.media.write import LARGE_PIXELS, LadderWriter, RungSpec
+from facefoundry.media.write import LadderWriter, RungSpec
 from facefoundry.memory import give_back, trim
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
@@ -73,13 +73,14 @@ def convert(
     if not (known.found & chosen).any():
         where = "" if chosen.all() else " within the frame ranges"
         raise Unusable(f"No frame of the target{where} has a face, so there is nothing to swap", reason="NO_FACE")
-    converter = _Converter(known, chosen, Path(weights), decoder, options)
     kept = chosen if options.get("discard") else np.ones(len(known), np.bool_)
     with ExitStack() as opened:
         source = opened.enter_context(open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)))
         _check_size(source, known)
         wanted = evenly(np.flatnonzero(known.found & chosen).tolist())
         ladder = opened.enter_context(Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control))
+        # The ladder goes over large frames in several passes to save memory.
+        converter = _Converter(known, chosen, Path(weights), decoder, options, sparing=ladder.passes > 1)
         frames = _verified(source, known)
         for index, start in enumerate(range(0, len(known), converter.chunk_frames)):
             numbers = range(start, min(start + converter.chunk_frames, len(known)))
@@ -156,6 +157,8 @@ class _Converter:
         weights: Path,
         decoder: Literal["a", "b"],
         options: Mapping[str, Any],
+        *,
+        sparing: bool,
     ) -> None:
         self._known = known
         self._chosen = chosen
@@ -164,6 +167,7 @@ class _Converter:
         self._options = MaskOptions(options["mask"], int(options["erosion"]), int(options["blur"]))
         self._seamless = bool(options["seamless"])
         self._batch = int(options["batch_size"])
+        self._sparing = sparing
         self._swap: Swap | None = None
         self.chunk_frames = int(options["chunk_frames"])
 
@@ -175,7 +179,7 @@ class _Converter:
             for target, row, patch in self._window(window, list(itertools.islice(frames, len(window)))):
                 writer.add(target, row, patch)
                 yield target, row, patch
-            if self._known.width * self._known.height > LARGE_PIXELS:
+            if self._sparing:
                 trim()
         writer.close()
 

@@ -124,7 +124,7 @@ def test_large_frames_go_to_one_rung_after_the_other_and_give_the_same_files(
 ) -> None:
     frames = noisy_frames(12, 162, 122)
     together = write_ladder(tmp_path / "together", frames)
-    monkeypatch.setattr(write, "LARGE_PIXELS", 160 * 120)
+    monkeypatch.setattr(write, "_TOGETHER_PIXELS", 160 * 120)
     (tmp_path / "apart").mkdir()
     writer = LadderWriter(tmp_path / "apart", FFPP, (30, 1), 162, 122)
     for frame in frames:

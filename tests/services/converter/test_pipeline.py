@@ -292,7 +292,7 @@ def test_large_frames_give_the_same_files_and_progress_goes_on_to_the_end(
     convert_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = bytes_of(collect(pipeline.convert(**convert_arguments()))[0])
-    monkeypatch.setattr(write, "LARGE_PIXELS", 0)
+    monkeypatch.setattr(write, "_TOGETHER_PIXELS", 0)
     arguments = convert_arguments()
     for messages in (
         list(pipeline.convert(**arguments)),
