@@ -18,9 +18,9 @@ from facefoundry.v1 import extractor_pb2
 __all__ = ["Delivery", "Order"]
 
 # What an extraction computes. It counts up when equal inputs give other boxes or crops, so that older extractions, and
-# their parts, are not taken for new ones. 2: a tracked box is one of the whole frame's own detection windows. 3: not
-# all sizes are searched for it in every frame.
-_METHOD = 3
+# their parts, are not taken for new ones. 2: a tracked box is one of the whole frame's own detection windows. 3 and 4:
+# which of these windows are tried.
+_METHOD = 4
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ engine for a commercial purpose.
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Sequence
 from importlib import metadata, util
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.errors import DataLoss
+from facefoundry.errors import DataLoss, Internal
 from services.extractor.engines.base import Engine, Tracker, not_installed
 from services.extractor.tracking import iou, nearest
 
@@ -41,17 +43,14 @@ _STEP: Final = 6 / 5
 _OFFSET: Final = 0.3
 # Edge of the cells that the detector's windows lie on, pixels.
 _CELL: Final = 8
-# What a tracker looks at around the last box in each level, cells on each side: one that the box may move by, and two
+# What a tracker looks at around the last box in each level, cells on each side: two that the box may move by, and two
 # that the windows reach over it.
-_REACH: Final = 3
+_REACH: Final = 4
 # Boxes that share more than this are of one face.
 _SAME_FACE: Final = 0.3
-# A level whose score is this far ahead of its neighbours' is mostly still the best one in the next frame; the box of a
-# face that gets smaller quickly may stay one level too large for a frame or two. What is known of the neighbours
-# changes by so much a frame: it rises while they are not looked at, and does not fall faster, since scores come and go
-# as a face moves across the cells.
-_AHEAD: Final = 0.2
-_DRIFT: Final = 0.1
+# How a detector on file says that it looks at 1000 levels, or 1, of at least 64x64 pixels.
+_ALL_LEVELS: Final = b"\x02\xe8\x03\x01\x40\x01\x40"
+_ONE_LEVEL: Final = b"\x01\x01\x01\x40\x01\x40"
 
 
 def weights(file_name: str) -> Path | None:
@@ -98,6 +97,7 @@ class DlibEngine(Engine):
 
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
+        self._near_detector = _of_one_level(dlib, self._detector)
         try:
             self._predictor = dlib.shape_predictor(str(landmark_weights))
         except RuntimeError as error:
@@ -119,72 +119,71 @@ class DlibEngine(Engine):
         """Follow a face by the detector itself, near the last box; see `Engine.tracker`."""
         return _NearTracker(self, box)
 
-    def near(
-        self, frame: NDArray[np.uint8], box: NDArray[np.float64], rival: float = np.inf
-    ) -> tuple[NDArray[np.float64], float]:
+    def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find faces of about the size of `box` and around it, mostly as `detect` would in the whole frame.
 
-        The frame goes down the detector's own pyramid to the box's level, and a region is cut out of it on that level's
-        cells, so the same windows are tried as in `detect`, in a fraction of the time. The level's two neighbours are
-        searched as well unless the face is well ahead there of what they had.
+        A region goes down the detector's own pyramid to the box's level and its two neighbours, where it lies on the
+        level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
 
         Args:
             frame: uint8 [h, w, 3], BGR.
             box: float64 [4].
-            rival: What the last call gave; at first the neighbouring levels are searched in any case.
 
         Returns:
-            Boxes float64 [k, 4], and the score that the neighbouring levels may have in the next frame.
+            Boxes float64 [k, 4].
         """
         gray = _gray(frame)
         scale = _scale(gray)
-        closer = box[2] * scale < _SMALLEST * 0.95
-        scale *= _CLOSER if closer else 1.0
-        least_score = _CLOSER_SCORE if closer else 0.0
-        own = max(0, round(math.log(box[2] * scale / _SMALLEST) / math.log(_STEP)))
-        pyramid = [_reduced(gray, scale)]
+        boxes = self._around(_reduced(gray, scale), box * scale, 0.0) / scale
+        if len(boxes) or box[2] * scale >= _SMALLEST * _STEP:
+            return boxes
+        scale *= _CLOSER
+        return self._around(_reduced(gray, scale), box * scale, _CLOSER_SCORE) / scale
 
-        def windows(level: int) -> list[tuple[float, NDArray[np.float64]]]:
-            while len(pyramid) <= level:
-                pyramid.append(self._dlib.resize_image(pyramid[-1], *(side * 5 // 6 for side in pyramid[-1].shape)))
-            return self._windows(pyramid[level], box * scale, level, least_score)
-
-        found = windows(own)
-        if max((score for score, _ in found), default=-np.inf) < rival + _AHEAD:
-            around = (windows(own - 1) if own else []) + windows(own + 1)
-            seen = max((score for score, _ in around), default=least_score)
-            rival = seen if rival == np.inf else max(seen, rival - _DRIFT)
-            found += around
-        else:
-            rival += _DRIFT
-        return _best(found) / scale, rival
+    def _around(self, picture: NDArray[np.uint8], box: NDArray[np.float64], least_score: float) -> NDArray[np.float64]:
+        """Faces around `box` on three levels of the picture's pyramid; of each the best window, [k, 4]."""
+        own = max(0, round(math.log(box[2] / _SMALLEST) / math.log(_STEP)))
+        shapes: list[tuple[int, ...]] = [picture.shape]
+        scored: list[tuple[float, NDArray[np.float64]]] = []
+        for level in range(own + 2):
+            if level >= own - 1:
+                scored += self._windows(picture, shapes, box, least_score)
+            shapes.append(tuple(side * 5 // 6 for side in shapes[-1]))
+        kept: list[NDArray[np.float64]] = []
+        for _, window in sorted(scored, key=lambda each: -each[0]):
+            if all(iou(window, better) <= _SAME_FACE for better in kept):
+                kept.append(window)
+        return np.array(kept, np.float64).reshape(-1, 4)
 
     def _windows(
-        self, picture: NDArray[np.uint8], box: NDArray[np.float64], level: int, least_score: float
+        self,
+        picture: NDArray[np.uint8],
+        shapes: Sequence[tuple[int, ...]],
+        box: NDArray[np.float64],
+        least_score: float,
     ) -> list[tuple[float, NDArray[np.float64]]]:
-        """Scores and boxes of one level's own windows around `box`; boxes in pixels of level 0."""
+        """Scores and windows around `box` on the last of a pyramid's levels, in pixels of the first, `picture`."""
         x, y, width, height = box.tolist()
         bands = []
         for center in (x + width / 2, y + height / 2):
-            for _ in range(level):
+            for _ in shapes[1:]:
                 center = center / _STEP - _OFFSET
             first = max(math.floor((center - _SMALLEST / 2) / _CELL) - _REACH, 0) * _CELL
             last = max(math.ceil((center + _SMALLEST / 2) / _CELL) + _REACH, 0) * _CELL
             bands.append(slice(first, last))
         columns, rows = bands
-        region = np.ascontiguousarray(picture[rows, columns])
+        region = _region(picture, shapes, rows, columns)
         if not region.size:
             return []
-        faces, scores, _ = self._detector.run(region, 0, least_score)
+        faces, scores, _ = self._near_detector.run(region, 0, least_score)
         corner = np.array([columns.start, rows.start] * 2)
         windows = []
         for face, score in zip(faces, scores, strict=True):
-            if face.width() < _SMALLEST * (1 + _STEP) / 2:  # wider ones are of the region's own lower levels
-                edges = np.array([face.left(), face.top(), face.right(), face.bottom()]) + corner
-                for _ in range(level):
-                    edges = (edges + _OFFSET) * _STEP
-                edges = np.rint(edges)
-                windows.append((float(score), np.concatenate([edges[:2], edges[2:] - edges[:2] + 1])))
+            edges = np.array([face.left(), face.top(), face.right(), face.bottom()]) + corner
+            for _ in shapes[1:]:
+                edges = (edges + _OFFSET) * _STEP
+            edges = np.rint(edges)
+            windows.append((float(score), np.concatenate([edges[:2], edges[2:] - edges[:2] + 1])))
         return windows
 
     def _search(self, gray: NDArray[np.uint8], least_score: float) -> NDArray[np.float64]:
@@ -202,28 +201,58 @@ class DlibEngine(Engine):
 
 
 class _NearTracker(Tracker):
-    """Nothing but the last box and its lead: the detector looks around it."""
+    """Nothing but the last box: the detector looks around it."""
 
     def __init__(self, engine: DlibEngine, box: NDArray[np.float64]) -> None:
         self._engine = engine
         self._box = box
-        self._rival = np.inf
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-        boxes, self._rival = self._engine.near(frame, self._box, self._rival)
+        boxes = self._engine.near(frame, self._box)
         if not len(boxes):
             return None
         self._box = nearest(boxes, self._box)
         return self._box
 
 
-def _best(found: list[tuple[float, NDArray[np.float64]]]) -> NDArray[np.float64]:
-    """Of boxes with their scores, the best one of each face, [k, 4]."""
-    kept: list[NDArray[np.float64]] = []
-    for _, box in sorted(found, key=lambda scored: -scored[0]):
-        if all(iou(box, better) <= _SAME_FACE for better in kept):
-            kept.append(box)
-    return np.array(kept, np.float64).reshape(-1, 4)
+def _of_one_level(dlib: Any, detector: Any) -> Any:
+    """The same detector, but of faces of its own size alone; without it a region's smaller levels take most time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "detector"
+        detector.save(str(path))
+        data = path.read_bytes()
+        if data.count(_ALL_LEVELS) != 1:
+            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20, which is expected here"
+            raise Internal(message, reason="DLIB_VERSION")
+        path.write_bytes(data.replace(_ALL_LEVELS, _ONE_LEVEL))
+        return dlib.fhog_object_detector(str(path))
+
+
+def _region(
+    picture: NDArray[np.uint8], shapes: Sequence[tuple[int, ...]], rows: slice, columns: slice
+) -> NDArray[np.uint8]:
+    """A region of the last of a pyramid's levels, made of what it takes of those below, the first of them `picture`.
+
+    Pixels lie as dlib has them: the corners of all levels are the same points.
+    """
+    bands = [slice(*band.indices(side)) for band, side in zip((rows, columns), shapes[-1], strict=True)]
+    height, width = (band.stop - band.start for band in bands)
+    if len(shapes) == 1 or height <= 0 or width <= 0:
+        return np.ascontiguousarray(picture[bands[0], bands[1]])
+    steps = [(below - 1) / max(above - 1, 1) for below, above in zip(shapes[-2], shapes[-1], strict=True)]
+    taken = [
+        slice(math.floor(band.start * step), math.ceil((band.stop - 1) * step) + 1)
+        for band, step in zip(bands, steps, strict=True)
+    ]
+    below = _region(picture, shapes[:-1], *taken)
+    (down, across), (top, left) = (
+        steps,
+        (b.start * step - t.start for b, step, t in zip(bands, steps, taken, strict=True)),
+    )
+    matrix = np.array([[across, 0, left], [0, down, top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    made = cv2.warpAffine(below, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(made, dtype=np.uint8)
 
 
 def _gray(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

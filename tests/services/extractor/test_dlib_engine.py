@@ -1,10 +1,12 @@
 from importlib import metadata
+from pathlib import Path
 
 import cv2
+import dlib
 import numpy as np
 import pytest
 
-from facefoundry.errors import DataLoss, InvalidInput
+from facefoundry.errors import DataLoss, Internal, InvalidInput
 from facefoundry.faces.crop import cut, face_matrix
 from services.extractor import engines
 from services.extractor.engines import dlib as dlib_engine
@@ -60,26 +62,42 @@ def test_near_finds_the_box_that_detect_finds_in_the_whole_frame(engine, portrai
     frame = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     box = engine.detect(frame)[0]
     moved = box + np.array([6, -4, 0, 0]) * scale
-    assert iou(nearest(engine.near(frame, moved)[0], moved), box) > 0.9
+    assert iou(nearest(engine.near(frame, moved), moved), box) > 0.9
 
 
 def test_near_finds_nothing_where_there_is_no_face(engine, portrait):
     flat = np.full_like(portrait, 120)
-    assert len(engine.near(flat, np.array(FACE, float))[0]) == 0
-    assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))[0]) == 0
+    assert len(engine.near(flat, np.array(FACE, float))) == 0
+    assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))) == 0
 
 
-def test_neighbouring_levels_are_searched_again_when_the_face_may_have_left_its_own(engine, portrait):
+def test_near_finds_a_face_that_is_a_level_larger_or_smaller_than_the_box(engine, portrait):
     box = engine.detect(portrait)[0]
-    boxes, rival = engine.near(portrait, box)
-    assert rival < 1
-    again, later = engine.near(portrait, box, rival)
-    np.testing.assert_array_equal(again, boxes)
-    assert later > rival, "not looked at, they are taken to rise"
-    assert rival < engine.near(portrait, box, 100.0)[1] < 100, "looked at, they do not fall at once"
+    for growth in (-0.1, 0.1):
+        other_level = box + np.array([-growth, -growth, 2 * growth, 2 * growth]) * box[2]
+        assert iou(nearest(engine.near(portrait, other_level), box), box) > 0.9
 
-    other_level = box + np.array([-0.1, -0.1, 0.2, 0.2]) * box[2]
-    assert iou(nearest(engine.near(portrait, other_level, -1.0)[0], box), box) > 0.9, "none is at its own"
+
+@pytest.mark.parametrize("face", [80, 110, 150, 190, 300])
+def test_a_face_of_any_size_has_the_detectors_own_box_while_it_is_followed(engine, portrait, face):
+    """Sizes between two of the pyramid's as well, and so small that only the closer look shows them."""
+    scale = face / engine.detect(portrait)[0][2]
+    frames = [
+        cv2.warpAffine(portrait, np.array([[zoom, 0, 300 - 2 * n], [0, zoom, 100 + n]]), (1280, 720))
+        for n, zoom in enumerate(scale * (1 + 0.03 * np.sin(np.arange(24))))
+    ]
+    tracker = engine.tracker(frames[0], engine.detect(frames[0])[0])
+    overlaps = [iou(tracker.update(frame), engine.detect(frame)[0]) for frame in frames[1:]]
+    assert np.mean(np.array(overlaps) >= 0.8) >= 0.95, overlaps
+
+
+def test_another_form_of_detectors_on_file_is_refused():
+    class Other:
+        def save(self, path):
+            Path(path).write_bytes(b"another form")
+
+    with pytest.raises(Internal, match=r"dlib .* another form"):
+        dlib_engine._of_one_level(dlib, Other())
 
 
 def test_a_face_that_comes_nearer_is_followed_from_level_to_level(engine, portrait):
