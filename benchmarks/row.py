@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from facefoundry.sandbox import THREAD_VARIABLES
+from facefoundry.sandbox import library_variables
 
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 
@@ -152,13 +152,13 @@ def pin(cores: int) -> dict[str, str]:
         cores: How many.
 
     Returns:
-        The environment with every library's number of threads.
+        The environment of a service's child with as many threads.
     """
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-cores:])
     return {
         **os.environ,
-        **dict.fromkeys(THREAD_VARIABLES, str(cores)),
+        **library_variables(cores),
         _PINNED: str(cores),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }

@@ -36,7 +36,7 @@ from facefoundry.errors import FaceFoundryError, Internal, Unusable, from_record
 from facefoundry.launch import launch
 from facefoundry.scratch import disk_full
 
-__all__ = ["THREAD_VARIABLES", "Limits", "Sandbox"]
+__all__ = ["Limits", "Sandbox", "library_variables"]
 
 _LINE_BYTES = 16 << 20
 _WATCH_SECONDS = 0.1
@@ -44,7 +44,7 @@ _TREE_EVERY = 5
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
 _PR_SET_DUMPABLE = 4
-THREAD_VARIABLES = (
+_THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -52,7 +52,14 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-"""Variables by which numerical libraries are told, as they are loaded, how many threads to take."""
+_UNHURRIED = {
+    # The highest that glibc raises them to by itself. Where it starts, every frame's memory is fetched from the system
+    # anew: a quarter of decoding's time.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    # Threads that wait for the next product of matrices sleep, and do not compute in circles.
+    "OPENBLAS_THREAD_TIMEOUT": "4",
+}
 
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
 
@@ -163,6 +170,15 @@ class Sandbox:
             self._running.release()
 
 
+def library_variables(threads: int | None) -> dict[str, str]:
+    """Variables by which a process's libraries are told, as they are loaded, what of the machine they may take.
+
+    Args:
+        threads: Threads of each numerical library; None leaves it to them.
+    """
+    return _UNHURRIED | ({} if threads is None else dict.fromkeys(_THREADS, str(threads)))
+
+
 class _Child:
     """The process and its three pipes: requests, messages, and everything libraries print."""
 
@@ -173,10 +189,9 @@ class _Child:
         messages_in, messages_out = os.pipe()
         printed_in, printed_out = os.pipe()
         environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+        environment |= library_variables(limits.threads)
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         environment["PYTHONSAFEPATH"] = "1"
-        if limits.threads is not None:
-            environment |= dict.fromkeys(THREAD_VARIABLES, str(limits.threads))
         command = [sys.executable, "-m", "facefoundry.sandbox", str(requests_in), str(messages_out)]
         try:
             self.process = launch(

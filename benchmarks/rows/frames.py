@@ -35,7 +35,7 @@ def run() -> list[Row]:
                 for _ in source:
                     pass
 
-        timing = interleaved(by_files, by_decoding, rounds=3)
+        timing = interleaved(by_files, by_decoding, rounds=5)
         with open_source(beginning) as source:
             equal = all(np.array_equal(*pair) for pair in zip(by_files(), source, strict=True))
     return [
