@@ -38,10 +38,9 @@ FROM packages AS tensorflow-cuda-packages
 COPY locks/worker-cuda.txt /locks/
 RUN $INSTALL /locks/worker-cuda.txt
 
-# What the converter needs beside it, in a folder of its own, so that it shares TensorFlow's layer with a worker on CPUs.
-FROM tensorflow-cpu-packages AS converter-packages
+FROM packages AS converter-packages
 COPY locks/converter.txt /locks/
-RUN $INSTALL /locks/converter.txt --prefix /opt/converter
+RUN $INSTALL /locks/converter.txt
 
 FROM ${PYTHON_IMAGE} AS runtime
 # `make images` labels the finished images with version and revision: here a new commit would make all layers anew.
@@ -91,10 +90,9 @@ COPY services/__init__.py services/
 COPY services/trainer services/trainer
 ENTRYPOINT ["python3", "-m", "services.trainer.worker"]
 
-FROM tensorflow-cpu AS converter
+FROM runtime AS converter
 LABEL org.opencontainers.image.title="FaceFoundry converter"
-ENV PYTHONPATH=/opt/app:/opt/converter/lib/python3.11/site-packages
-COPY --from=converter-packages /opt/converter /opt/converter
+COPY --from=converter-packages /opt/facefoundry /opt/facefoundry
 COPY facefoundry facefoundry
 COPY services/__init__.py services/
 COPY services/converter services/converter

@@ -7,7 +7,6 @@ parameters and each decoder 6,199,747. Weights are always float32; `precision` c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from facefoundry.model import weights
 from facefoundry.model.architecture import FACE_SIZE, Architecture, unpack
@@ -81,44 +79,6 @@ class Network:
     def to_bytes(self) -> bytes:
         """Write all weights, with the architecture, as safetensors."""
         return self.architecture.pack(self.tensors())
-
-    def swapper(self, decoder: SideName, batch_size: int = 16) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-        """Compile the path from faces to faces of one side.
-
-        Every call computes whole batches of `batch_size` (the last one padded), so what a face becomes does not depend
-        on which faces it is given with.
-
-        Args:
-            decoder: Whose face comes out: `b` puts B's face on A.
-            batch_size: Faces in one call of the network.
-
-        Returns:
-            A function of BGR faces [n, 64, 64, 3], uint8 or float in [0, 1], n >= 0, to faces of the same shape,
-            float32 in [0, 1].
-        """
-        import tensorflow as tf
-
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
-        signature = [tf.TensorSpec((batch_size, FACE_SIZE, FACE_SIZE, 3), tf.float32)]
-        encode, decode = self.encoder, self.decoder(decoder)
-
-        @tf.function(input_signature=signature, jit_compile=on_gpu, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
-        def compiled(faces: Any) -> Any:
-            return decode(encode(faces, training=False), training=False)
-
-        def swap(faces: NDArray[Any]) -> NDArray[np.float32]:
-            if faces.ndim != 4 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
-                raise ValueError(f"Expected faces of shape [n, 64, 64, 3]. Received shape={faces.shape}.")
-            scale = np.float32(255.0 if faces.dtype == np.uint8 else 1.0)
-            swapped = np.empty(faces.shape, np.float32)
-            for start in range(0, len(faces), batch_size):
-                piece = faces[start : start + batch_size]
-                batch = np.zeros((batch_size, FACE_SIZE, FACE_SIZE, 3), np.float32)
-                np.divide(piece, scale, out=batch[: len(piece)], casting="unsafe")
-                swapped[start : start + len(piece)] = compiled(tf.constant(batch)).numpy()[: len(piece)]
-            return swapped
-
-        return swap
 
 
 def build(architecture: Architecture, seed: int = 0, precision: str = "float32") -> Network:

@@ -21,6 +21,8 @@ from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LadderWriter, RungSpec
 from facefoundry.memory import give_back, trim
+from facefoundry.model.architecture import unpack
+from facefoundry.model.swap import swapper
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
@@ -206,10 +208,7 @@ class _Converter:
         if not crops:
             return []
         if self._swap is None:
-            from facefoundry.model import network
-
-            self._swap = network.load(self._weights).swapper(self._decoder, self._batch)
-            give_back()  # what reading it took, and the other decoder
+            self._swap = swapper(*unpack(self._weights), self._decoder, self._batch)
         return list(self._swap(np.stack(crops)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from facefoundry.model.network import SIDES, Network, SideName
@@ -31,9 +32,9 @@ class Previewer:
     """
 
     def __init__(self, network: Network, faces: Mapping[SideName, NDArray[np.uint8]]) -> None:
+        self._network = network
         self._faces = faces
         self._columns = max(map(len, faces.values()))
-        self._decode = {side: network.swapper(side, batch_size=self._columns) for side in SIDES}
 
     def draw(self) -> bytes:
         """Draw six rows: A's faces, decoded as A, decoded as B; then B's, decoded as B, decoded as A.
@@ -44,12 +45,16 @@ class Previewer:
         rows = []
         for side, other in (SIDES, SIDES[::-1]):
             faces = self._faces[side]
-            for pictures in (faces, self._decode[side](faces), self._decode[other](faces)):
+            for pictures in (faces, self._decoded(faces, side), self._decoded(faces, other)):
                 rows.append(_row(pictures, self._columns))
         encoded, data = cv2.imencode(".jpg", np.concatenate(rows), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
         if not encoded:
             raise ValueError("Expected a picture that OpenCV can write as JPEG.")
         return bytes(data.tobytes())
+
+    def _decoded(self, faces: NDArray[np.uint8], side: SideName) -> NDArray[np.float32]:
+        made = self._network.reconstruct(faces.astype(np.float32) / 255, side)
+        return np.asarray(ops.convert_to_numpy(made), np.float32)
 
 
 def _row(faces: NDArray[np.uint8] | NDArray[np.float32], columns: int) -> NDArray[np.uint8]:

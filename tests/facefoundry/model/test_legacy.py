@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import legacy, network
 from facefoundry.model.architecture import Architecture, unpack
+from facefoundry.model.swap import swapper
 from facefoundry.sandbox import Limits, Sandbox
 
 # All widths differ, so that no two tensors can be taken for each other.
@@ -155,7 +156,7 @@ def test_files_of_tf_keras_are_read_in_the_order_of_their_layers(published, file
 
 @pytest.mark.parametrize("side", network.SIDES)
 def test_the_imported_network_computes_what_tf_keras_and_plain_numpy_compute(published, files, faces, side):
-    imported = ours(*legacy.read(files)).swapper(side, batch_size=4)(faces)
+    imported = swapper(*legacy.read(files), side, 4)(faces)
     encoder, decoder = published["encoder"], published[f"decoder_{side}"]
     by_keras = decoder(encoder(faces)).numpy()
     by_numpy = forward(faces, encoder.get_weights(), decoder.get_weights())
@@ -176,7 +177,7 @@ def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
     for side in network.SIDES:
         theirs = loaded[f"decoder_{side}"](loaded["encoder"](faces)).numpy()
         assert theirs.std() > 0.05
-        assert np.abs(made.swapper(side, batch_size=4)(faces) - theirs).max() < SAME
+        assert np.abs(swapper(TINY, made.tensors(), side, 4)(faces) - theirs).max() < SAME
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in files.values())
 
 

@@ -131,17 +131,16 @@ def test_the_three_masks_are_exact(made: Any, clip: Any) -> None:
 def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder(
     convert_arguments: Arguments, clip: Any, weights: Path
 ) -> None:
-    network = load(weights)
     crop = cut(clip.frames[5], clip.alignments.matrices[5], 64, 0)
     shown = []
     for side in SIDES:
         parts, _ = collect(pipeline.convert(**convert_arguments(decoder=side)))
         shown.append(decoded(parts["raw.mp4"])[5])
-        face = network.swapper(side, 4)(crop[None])[0]
+        face = np.asarray(load(weights).reconstruct(crop[None].astype(np.float32) / 255, side))[0]
         matrix, landmarks = clip.alignments.matrices[5], clip.alignments.landmarks[5]
         patch = composite(clip.frames[5], face, matrix, landmarks, MaskOptions("facehullandrect", 0, 2), True)
         assert patch is not None
-        np.testing.assert_array_equal(shown[-1], patch.apply(clip.frames[5]))
+        np.testing.assert_allclose(shown[-1], patch.apply(clip.frames[5]), atol=1)
     assert (shown[0] != shown[1]).any()
 
 
