@@ -14,9 +14,7 @@ import av
 from benchmarks.material import shots, write_clip
 from benchmarks.row import Row, command
 from facefoundry import recipes
-from facefoundry.model.network import Architecture, build
 from services.extractor.pipeline import PART_FRAMES
-from services.trainer.worker.augmentation import CROP_SIZE
 
 FULL_HD = (1920, 1080)
 FRAMES, PART = 48, 16
@@ -29,6 +27,10 @@ def run() -> list[Row]:
 
     Its parts and chunks are made short, so that both lengths have several, and what a full one holds is added.
     """
+    # Here, since whoever imports this module is measured.
+    from facefoundry.model.network import Architecture, build
+    from services.trainer.worker.augmentation import CROP_SIZE
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         weights = folder / "weights.safetensors"

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
 from facefoundry.media.read import open_source
-from facefoundry.memory import give_back
 from facefoundry.scratch import disk_full
 
 __all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
@@ -178,7 +177,7 @@ class VideoWriter:
             self._free()
 
     def _free(self) -> None:
-        """An encoder's memory, hundreds of MB of large frames, is given back once nothing refers to it."""
+        """An encoder's memory, hundreds of MB of large frames, is free once nothing refers to it."""
         self._open = False
         del self._stream
 
@@ -278,8 +277,6 @@ class LadderWriter:
 
     def _finish(self, names: Iterable[str]) -> None:
         self._files |= {name: self._writers[name].close() for name in names if name not in self._files}
-        if self.passes > 1:
-            give_back()
 
 
 class MaskWriter:

@@ -20,7 +20,6 @@ from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LadderWriter, RungSpec
-from facefoundry.memory import give_back, trim
 from facefoundry.model.architecture import unpack
 from facefoundry.model.swap import swapper
 from facefoundry.recipes import ranges
@@ -81,8 +80,7 @@ def convert(
         _check_size(source, known)
         wanted = evenly(np.flatnonzero(known.found & chosen).tolist())
         ladder = opened.enter_context(Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control))
-        # The ladder goes over large frames in several passes to save memory.
-        converter = _Converter(known, chosen, Path(weights), decoder, options, sparing=ladder.passes > 1)
+        converter = _Converter(known, chosen, Path(weights), decoder, options)
         frames = _verified(source, known)
         for index, start in enumerate(range(0, len(known), converter.chunk_frames)):
             numbers = range(start, min(start + converter.chunk_frames, len(known)))
@@ -159,8 +157,6 @@ class _Converter:
         weights: Path,
         decoder: Literal["a", "b"],
         options: Mapping[str, Any],
-        *,
-        sparing: bool,
     ) -> None:
         self._known = known
         self._chosen = chosen
@@ -169,7 +165,6 @@ class _Converter:
         self._options = MaskOptions(options["mask"], int(options["erosion"]), int(options["blur"]))
         self._seamless = bool(options["seamless"])
         self._batch = int(options["batch_size"])
-        self._sparing = sparing
         self._swap: Swap | None = None
         self.chunk_frames = int(options["chunk_frames"])
 
@@ -181,14 +176,11 @@ class _Converter:
             for target, row, patch in self._window(window, list(itertools.islice(frames, len(window)))):
                 writer.add(target, row, patch)
                 yield target, row, patch
-            if self._sparing:
-                trim()
         writer.close()
 
     def free(self) -> None:
         """Let go of the network, several hundred MB, once all faces are made."""
         self._swap = None
-        give_back()
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
         found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
