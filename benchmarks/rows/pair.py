@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,12 +38,8 @@ Parts = dict[str, Path]
 
 def run() -> list[Row]:
     """One row, per frame of one clip: both are extracted, converted and compressed."""
-    os.environ |= library_variables(1)  # of the processes side by side, as of a service's children
     network = build(Architecture(), seed=1)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool,
-    ):
+    with tempfile.TemporaryDirectory() as scratch, _children() as pool:
         folder = Path(scratch)
         weights = folder / "weights.safetensors"
         weights.write_bytes(network.to_bytes())
@@ -58,9 +54,10 @@ def run() -> list[Row]:
             nonlocal swapped, busy
             start, before = time.perf_counter(), _spent()
             out = folder / f"ours-{next(rounds)}"
-            faces = pool.map(_extract, clips, [out / "a", out / "b"])
+            faces = pool.starmap(_extract, zip(clips, [out / "a", out / "b"], strict=True), 1)
             alignments = [parts["alignments.safetensors"] for parts in faces]
-            swapped = min(pool.map(_convert, clips, alignments, [weights] * 2, "ba", [out / "a-b", out / "b-a"]))
+            orders = zip(clips, alignments, [weights] * 2, "ba", [out / "a-b", out / "b-a"], strict=True)
+            swapped = min(pool.starmap(_convert, orders, 1))
             busy = (_spent() - before) / (2 * (time.perf_counter() - start))
 
         def origin() -> None:
@@ -81,6 +78,17 @@ def run() -> list[Row]:
             timing.first_ours,
         )
     ]
+
+
+def _children() -> Pool:
+    """Two processes, each with one thread, as a service gives its children on two cores."""
+    before = dict(os.environ)
+    os.environ |= library_variables(1)
+    try:
+        return multiprocessing.get_context("spawn").Pool(2)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _spent() -> float:

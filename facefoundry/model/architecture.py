@@ -14,6 +14,7 @@ from facefoundry.model.weights import NETWORK_FORMAT, Tensors
 __all__ = ["FACE_SIZE", "Architecture", "unpack"]
 
 FACE_SIZE = 64
+_DEPTHS = (4, 3)
 
 
 class _Widths(Protocol):
@@ -110,6 +111,9 @@ def unpack(path: Path) -> tuple[Architecture, Tensors]:
             int(record["upscale_filters"]),
             tuple(map(int, record["decoder_filters"])),
         )
+        depths = len(architecture.encoder_filters), len(architecture.decoder_filters)
+        if depths != _DEPTHS:
+            raise ValueError(f"{depths[0]} encoder and {depths[1]} decoder widths")
     except (KeyError, TypeError, ValueError) as error:
         raise Unusable(f"The weights do not say their architecture ({error!r}).", reason="NOT_A_MODEL") from error
     architecture.check(tensors)

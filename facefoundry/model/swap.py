@@ -29,14 +29,14 @@ def swapper(
 ) -> Callable[[NDArray[Any]], Maps]:
     """Prepare the path from faces to faces of one side.
 
-    Every call computes whole batches (the last one padded), so what a face becomes does not depend on which faces it is
-    given with.
+    Every call computes whole batches (the last one padded), so what a face becomes depends on its place alone and not
+    on the faces it is given with. Another kind of CPU, or another number of threads, changes its last bits.
 
     Args:
         architecture: Widths of the network.
         tensors: Its weights by name, float32; those of the encoder and of one decoder are read.
         decoder: Whose face comes out: `b` puts B's face on A.
-        batch_size: Faces in one batch; at most 16 are taken.
+        batch_size: Faces in one batch; more than 16 are cut into equal ones of at most 16.
 
     Returns:
         A function of BGR faces [n, 64, 64, 3], uint8 or float in [0, 1], n >= 0, to faces of the same shape,
@@ -44,7 +44,8 @@ def swapper(
     """
     encode = _Encoder(architecture, tensors)
     decode = _Decoder(architecture, tensors, f"decoder_{decoder}")
-    batch_size = min(batch_size, _MOST_TOGETHER)
+    pieces = -(-batch_size // _MOST_TOGETHER)
+    batch_size = -(-batch_size // pieces)
 
     def swap(faces: NDArray[Any]) -> Maps:
         if faces.ndim != 4 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):

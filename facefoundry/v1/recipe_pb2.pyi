@@ -353,7 +353,7 @@ class ConversionOptions(_message.Message):
     seamless: _builtins.bool
     """Poisson blending (as cv2.seamlessClone with NORMAL_CLONE); otherwise alpha blending."""
     batch_size: _builtins.int
-    """Faces in one call of the network."""
+    """Frames of a window, whose faces go through the network together, at most 16 at once."""
     chunk_frames: _builtins.int
     """Frames in one lossless chunk."""
     discard: _builtins.bool

@@ -76,6 +76,14 @@ def opencvs_threads():
     import cv2
     yield cv2.getNumThreads()
 
+def page_faults_of_large_blocks():
+    import resource
+    bytes(3 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        bytearray(3 << 20)[:: 4096] = bytes(768)
+    yield resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
 def babbles():
     for descriptor in range(3, 64):
         try:
@@ -157,6 +165,11 @@ def test_numerical_libraries_of_the_child_take_as_many_threads_as_they_may(work)
             (seen,) = sandbox.run(f"{work}:environment")
             assert seen["OMP_NUM_THREADS"] == seen["TF_NUM_INTRAOP_THREADS"] == str(threads)
             assert list(sandbox.run(f"{work}:opencvs_threads")) == [threads]
+
+
+def test_the_child_keeps_the_memory_of_a_frame_for_the_next(work, sandbox):
+    (faults,) = sandbox.run(f"{work}:page_faults_of_large_blocks")
+    assert faults < 5 * 768, "50 blocks of 768 pages"
 
 
 def test_our_errors_arrive_with_class_reason_and_fields(work, sandbox):

@@ -27,7 +27,8 @@ def test_every_image_is_a_target_and_runs_as_a_numeric_user():
 
 def test_the_worker_has_cuda_unless_told_otherwise_and_is_alone_with_tensorflow():
     assert re.search(r"^ARG DEVICE=(\S+)$", DOCKERFILE, re.MULTILINE)[1] == "cuda"
-    assert "FROM tensorflow-${DEVICE} AS worker" in DOCKERFILE
+    assert re.findall(r"^FROM tensorflow-\S+ AS (\S+)$", DOCKERFILE, re.MULTILINE) == ["worker"]
+    assert "COPY --from=tensorflow" not in DOCKERFILE.partition(" AS worker")[2]
     for name in ("cli", "trainer", "extractor", "converter"):
         assert not re.search(r"^(tensorflow|keras)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE), name
 

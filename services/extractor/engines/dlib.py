@@ -48,7 +48,9 @@ _CELL: Final = 8
 _REACH: Final = 4
 # Boxes that share more than this are of one face.
 _SAME_FACE: Final = 0.3
-# How a detector on file says that it looks at 1000 levels, or 1, of at least 64x64 pixels.
+# The smallest side of a level above the first.
+_LEAST_SIDE: Final = 64
+# How a detector on file says that it looks at 1000 levels, or 1, of at least that.
 _ALL_LEVELS: Final = b"\x02\xe8\x03\x01\x40\x01\x40"
 _ONE_LEVEL: Final = b"\x01\x01\x01\x40\x01\x40"
 
@@ -76,6 +78,7 @@ def load(weights_dir: Path | None = None) -> Engine:
     Raises:
         InvalidInput: dlib or its weights are not installed.
         DataLoss: the weights are damaged.
+        Internal: dlib is of a version that writes detectors differently (DLIB_VERSION).
     """
     path = weights(_LANDMARKS)
     lacks = missing()
@@ -146,7 +149,7 @@ class DlibEngine(Engine):
         shapes: list[tuple[int, ...]] = [picture.shape]
         scored: list[tuple[float, NDArray[np.float64]]] = []
         for level in range(own + 2):
-            if level >= own - 1:
+            if level >= own - 1 and (level == 0 or min(shapes[-1]) >= _LEAST_SIDE):
                 scored += self._windows(picture, shapes, box, least_score)
             shapes.append(tuple(side * 5 // 6 for side in shapes[-1]))
         kept: list[NDArray[np.float64]] = []
@@ -222,7 +225,7 @@ def _of_one_level(dlib: Any, detector: Any) -> Any:
         detector.save(str(path))
         data = path.read_bytes()
         if data.count(_ALL_LEVELS) != 1:
-            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20, which is expected here"
+            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20. {REMEDY}"
             raise Internal(message, reason="DLIB_VERSION")
         path.write_bytes(data.replace(_ALL_LEVELS, _ONE_LEVEL))
         return dlib.fhog_object_detector(str(path))

@@ -11,7 +11,7 @@ import pytest
 
 from facefoundry.errors import NotFound, Unusable
 from facefoundry.faces import shard
-from facefoundry.model.network import Architecture, build
+from facefoundry.model.network import SIDES, Architecture, build
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from services.trainer.worker import faces
@@ -40,6 +40,25 @@ def test_a_preview_is_a_jpeg_of_six_rows_whose_first_is_the_faces() -> None:
     # A fresh network answers with grey; places without a face stay black.
     assert np.allclose(rows[1], 128, atol=3)
     assert rows[4, 2] < 3
+
+
+def test_a_preview_shows_each_sides_decoder_with_the_present_weights() -> None:
+    network = build(Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4)))
+    previewer = Previewer(network, {side: np.zeros((2, 64, 64, 3), np.uint8) for side in SIDES})
+
+    def levels() -> list[float]:
+        picture = cv2.imdecode(np.frombuffer(previewer.draw(), np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        return [float(row.mean()) for row in np.split(picture, 6)]
+
+    for logits in ({"a": 1.5, "b": -1.5}, {"a": -0.5, "b": 0.5}):
+        tensors = {
+            name: np.full_like(tensor, logits[name[len("decoder_")]]) if name.endswith("output/bias") else tensor
+            for name, tensor in network.tensors().items()
+        }
+        network.assign(tensors)
+        a, b = (255 / (1 + np.exp(-logits[side])) for side in SIDES)
+        assert np.allclose(levels(), [0, a, b, 0, b, a], atol=3)
 
 
 def put(store: Store, crops: dict[str, np.ndarray], **options: int) -> str:
