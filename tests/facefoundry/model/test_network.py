@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,12 @@ def test_tensors_of_another_architecture_are_refused(tiny: Network, tmp_path: Pa
         loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT}))
     with pytest.raises(Unusable, match="format"):
         loaded(tmp_path, weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
+
+
+def test_weights_that_say_another_depth_are_refused(tmp_path: Path) -> None:
+    deeper = Architecture((4, 4, 8, 8, 8), 8, 8, (8, 4, 4))
+    with pytest.raises(Unusable, match="5 encoder and 3 decoder widths"):
+        loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT, "architecture": asdict(deeper)}))
 
 
 def test_weights_of_a_type_that_is_not_ours_are_no_model(tiny: Network, tmp_path: Path) -> None:

@@ -71,6 +71,13 @@ def test_near_finds_nothing_where_there_is_no_face(engine, portrait):
     assert len(engine.near(portrait, np.array([5000.0, 5000, 100, 100]))) == 0
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (63, 63), (361, 12)])
+def test_near_takes_frames_that_hold_no_window(engine, size):
+    noise = np.random.default_rng(2).integers(0, 255, (*size, 3), dtype=np.uint8)
+    for box in ([0, 0, 80, 80], [-50, -50, 300, 300], [900, 900, 10, 10]):
+        assert np.isfinite(engine.near(noise, np.array(box, float))).all()
+
+
 def test_near_finds_a_face_that_is_a_level_larger_or_smaller_than_the_box(engine, portrait):
     box = engine.detect(portrait)[0]
     for growth in (-0.1, 0.1):
