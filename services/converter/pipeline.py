@@ -7,7 +7,7 @@ Arguments and messages are JSON values. Messages are `{"progress": {"stage", "do
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -183,9 +183,12 @@ class _Converter:
         self._swap = None
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
-        found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
-        crops = [cut(targets[number - numbers.start], self._known.matrices[number], SIZE, 0) for number in found]
-        faces = dict(zip(found, self._faces(crops), strict=True))
+        crops = {
+            number: cut(target, self._known.matrices[number], SIZE, 0)
+            for number, target in zip(numbers, targets, strict=True)
+            if self._known.found[number] and self._chosen[number]
+        }
+        faces = self._faces(numbers, crops)
         for number, target in zip(numbers, targets, strict=True):
             if number not in faces:
                 reason = REASONS[self._known.reasons[number]] if self._chosen[number] else OUT_OF_RANGE
@@ -196,12 +199,17 @@ class _Converter:
             row = Row(number, False, MASK_TOO_SMALL) if patch is None else Row(number, True, None, patch.box)
             yield target, row, patch
 
-    def _faces(self, crops: list[Frame]) -> Sequence[NDArray[np.float32]]:
+    def _faces(self, numbers: range, crops: Mapping[int, Frame]) -> dict[int, NDArray[np.float32]]:
+        """Faces of the other side by frame; each crop takes its frame's place, whatever other frames have a face."""
         if not crops:
-            return []
+            return {}
         if self._swap is None:
             self._swap = swapper(*unpack(self._weights), self._decoder, self._batch)
-        return list(self._swap(np.stack(crops)))
+        window = np.zeros((len(numbers), SIZE, SIZE, 3), np.uint8)
+        for number, crop in crops.items():
+            window[number - numbers.start] = crop
+        made = self._swap(window)
+        return {number: made[number - numbers.start] for number in crops}
 
 
 def _chosen(options: Mapping[str, Any], count: int) -> NDArray[np.bool_]:
