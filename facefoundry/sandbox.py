@@ -54,7 +54,7 @@ _THREADS = (
 )
 _UNHURRIED = {
     # The highest that glibc raises them to by itself. Where it starts, every frame's memory is fetched from the system
-    # anew: a quarter of decoding's time.
+    # anew, a good part of decoding's time.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     # Threads that wait for the next product of matrices sleep, and do not compute in circles.

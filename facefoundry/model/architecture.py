@@ -1,4 +1,4 @@
-"""How wide the Original model is and which tensors it has; numbers and names only, no network."""
+"""What both ways through the Original model share: its widths, sizes and tensors; numbers and names, no network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from facefoundry.errors import Unusable
 from facefoundry.model import weights
 from facefoundry.model.weights import NETWORK_FORMAT, Tensors
 
-__all__ = ["FACE_SIZE", "Architecture", "unpack"]
+__all__ = ["FACE_SIZE", "SLOPE", "Architecture", "unpack"]
 
 FACE_SIZE = 64
+
+SLOPE = 0.1
+"""Of every leaky ReLU below 0."""
+
 _DEPTHS = (4, 3)
 
 

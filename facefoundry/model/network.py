@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 from facefoundry.model import weights
-from facefoundry.model.architecture import FACE_SIZE, Architecture, unpack
+from facefoundry.model.architecture import FACE_SIZE, SLOPE, Architecture, unpack
 
 __all__ = ["FACE_SIZE", "FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
 
@@ -25,7 +25,6 @@ FORMAT = weights.NETWORK_FORMAT
 SideName = Literal["a", "b"]
 SIDES: tuple[SideName, SideName] = ("a", "b")
 
-_SLOPE = 0.1
 _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -144,7 +143,7 @@ class _Block:
         return layers.Dense(units, kernel_initializer=self._initializer(layer), dtype=self.policy, name=layer)(features)
 
     def leaky(self, maps: Any) -> Any:
-        return layers.LeakyReLU(negative_slope=_SLOPE, dtype=self.policy)(maps)
+        return layers.LeakyReLU(negative_slope=SLOPE, dtype=self.policy)(maps)
 
     def upscale(self, maps: Any, layer: str, filters: int) -> Any:
         return pixel_shuffle(self.leaky(self.convolve(maps, layer, 4 * filters, 3)))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.model.architecture import FACE_SIZE, Architecture
+from facefoundry.model.architecture import FACE_SIZE, SLOPE, Architecture
 from facefoundry.model.weights import Tensors
 from facefoundry.model.winograd import Convolution
 
@@ -20,7 +20,6 @@ __all__ = ["swapper"]
 
 Maps = NDArray[np.float32]
 
-_SLOPE = 0.1
 _MOST_TOGETHER = 16  # more is no faster, and takes memory
 
 
@@ -69,9 +68,9 @@ class _Encoder:
         for index in range(1, len(architecture.encoder_filters) + 1):
             kernel, bias = _layer(tensors, f"encoder/conv_{index}")
             side //= 2
-            self._halve.append(Convolution(_of_blocks(kernel), bias, side, _SLOPE))
+            self._halve.append(Convolution(_of_blocks(kernel), bias, side, SLOPE))
         self._dense = [_layer(tensors, f"encoder/dense_{index}") for index in (1, 2)]
-        self._upscale = Convolution(*_layer(tensors, "encoder/upscale"), side, _SLOPE)
+        self._upscale = Convolution(*_layer(tensors, "encoder/upscale"), side, SLOPE)
 
     def __call__(self, maps: Maps) -> Maps:
         for halve in self._halve:
@@ -86,7 +85,7 @@ class _Decoder:
     def __init__(self, architecture: Architecture, tensors: Tensors, name: str) -> None:
         count = len(architecture.decoder_filters)
         self._upscale = [
-            Convolution(*_layer(tensors, f"{name}/upscale_{index}"), FACE_SIZE >> (count - index + 1), _SLOPE)
+            Convolution(*_layer(tensors, f"{name}/upscale_{index}"), FACE_SIZE >> (count - index + 1), SLOPE)
             for index in range(1, count + 1)
         ]
         self._kernel, self._bias = _layer(tensors, f"{name}/output")

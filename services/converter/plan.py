@@ -22,7 +22,8 @@ WEIGHTS = "weights.safetensors"
 # What a conversion computes. It counts up when equal inputs give other pixels or other chunks, so that older
 # conversions are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone.
 # 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
-# chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering.
+# chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering,
+# each face in its frame's own place of a window.
 _METHOD = 5
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
