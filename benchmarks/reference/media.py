@@ -12,9 +12,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "encode_pictures", "pictures_of", "read_pictures", "write_pictures"]
+__all__ = ["GREY", "LEVELS", "encode_pictures", "pictures_of", "read_pictures", "write_pictures"]
 
 LEVELS = {
     "c0": ("libx264rgb", 0, "bgr24"),
@@ -22,6 +23,9 @@ LEVELS = {
     "c40": ("libx264", 40, "yuv444p"),
 }
 """Codec, constant rate factor and pixel format of each level, as PNG files come out without further options."""
+
+GREY = ("libx264", 0, "gray")
+"""The same of masks that are stored without colour, which the origin's are not."""
 
 _NAME = "%06d.png"
 
@@ -50,12 +54,12 @@ def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
 
 
-def encode_pictures(folder: Path, path: Path, level: str, preset: str = "medium") -> Path:
+def encode_pictures(folder: Path, path: Path, level: tuple[str, int, str], preset: str = "medium") -> Path:
     """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video.
 
     Its preset of x264 is medium.
     """
-    codec, crf, pixel_format = LEVELS[level]
+    codec, crf, pixel_format = level
     with (
         av.open(str(folder / _NAME), format="image2", options={"framerate": "25"}) as source,
         av.open(str(path), "w", format="mp4") as sink,
@@ -67,6 +71,8 @@ def encode_pictures(folder: Path, path: Path, level: str, preset: str = "medium"
         for number, frame in enumerate(source.decode(pictures)):
             picture = frame.reformat(format=pixel_format, interpolation="BICUBIC")
             picture.pts, picture.time_base = number, Fraction(1, 25)
+            # A PNG file decodes to a key frame; ffmpeg leaves what becomes one to the encoder.
+            picture.pict_type = PictureType.NONE
             sink.mux(stream.encode(picture))
         sink.mux(stream.encode())
     return path

@@ -31,7 +31,7 @@ from services.extractor import engines
 from services.extractor import pipeline as extracting
 
 FRAMES = 160
-REFERENCE_FRAMES = 6  # of the same clips: one takes seconds
+REFERENCE_FRAMES = 12  # of the same clips: one takes seconds
 
 Parts = dict[str, Path]
 
@@ -170,10 +170,10 @@ def _origin_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) ->
         assert twice.output is not None
         cv2.imwrite(str(folder / "fake" / path.name), twice.output)
         cv2.imwrite(str(folder / "mask" / path.name), cv2.cvtColor(twice.box, cv2.COLOR_GRAY2BGR))
-    media.encode_pictures(folder / "mask", folder / "mask.mp4", "c0")
+    media.encode_pictures(folder / "mask", folder / "mask.mp4", media.LEVELS["c0"])
     for name, pictures in (("fake", folder / "fake"), ("real", folder / "frames")):
-        for level in media.LEVELS:
-            media.encode_pictures(pictures, folder / f"{name}-{level}.mp4", level)
+        for label, level in media.LEVELS.items():
+            media.encode_pictures(pictures, folder / f"{name}-{label}.mp4", level)
 
 
 def _origin_pass(frame: NDArray[np.uint8], matrix: Any, points: Any, swap: Any) -> conversion.Blend:

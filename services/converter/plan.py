@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 # 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
 # chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering,
 # each face in its frame's own place of a window.
-_METHOD = 5
+_METHOD = 6
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
 _OTHER = {"a": "b", "b": "a"}

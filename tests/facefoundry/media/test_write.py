@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput, Unavailable
@@ -165,6 +167,12 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((32, 33, 3), np.uint8))
 
 
+def test_exact_pixels_alone_are_in_the_code_that_is_read_quickly(tmp_path: Path) -> None:
+    files = write_ladder(tmp_path / "ladder", noisy_frames(2, 64, 48))
+    codes = {name: re.findall(rb"cabac=(\d)", path.read_bytes()) for name, path in files.items()}
+    assert codes == {"raw": [b"0"], "c23": [b"1"], "c40": [b"1"]}
+
+
 @pytest.mark.parametrize("size", [(160, 120), (161, 121)])
 def test_masks_decode_to_exactly_0_and_255(tmp_path: Path, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
@@ -172,9 +180,20 @@ def test_masks_decode_to_exactly_0_and_255(tmp_path: Path, size: tuple[int, int]
     writer = MaskWriter(tmp_path / "masks.mp4", (25, 1), *size)
     for mask in masks:
         writer.write(mask)
-    with open_source(writer.close()) as source:
+    path = writer.close()
+    capture = cv2.VideoCapture(str(path))
+    with open_source(path) as source:
         for mask, frame in zip(masks, source, strict=True):
             np.testing.assert_array_equal(frame, np.repeat(mask[:, :, None], 3, axis=2))
+            np.testing.assert_array_equal(capture.read()[1], frame)
+    assert not capture.read()[0]
+
+
+def test_masks_say_that_their_white_is_255(tmp_path: Path) -> None:
+    writer = MaskWriter(tmp_path / "masks.mp4", (25, 1), 160, 120)
+    writer.write(np.full((120, 160), 255, np.uint8))
+    with av.open(str(writer.close())) as container:
+        assert next(container.decode(video=0)).color_range == ColorRange.JPEG
 
 
 def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:
