@@ -60,9 +60,10 @@ class Convolution:
             slope: Of the ReLU where it is below 0.
         """
         self._tile = 4 if side >= _LARGE else 2
-        inputs, kernels, outputs = (_both_axes(matrix) for matrix in _TRANSFORMS[self._tile])
-        self._inputs, self._outputs = inputs, outputs
-        self._kernels = (kernels @ kernel.reshape(9, -1)).reshape(len(kernels), *kernel.shape[2:])
+        inputs, kernels, outputs = (np.array(matrix, np.float32) for matrix in _TRANSFORMS[self._tile])
+        self._inputs, self._outputs = np.kron(inputs, inputs), np.kron(outputs, outputs)
+        rows = kernels @ kernel.reshape(3, -1)
+        self._kernels = (kernels @ rows.reshape(len(kernels), 3, -1)).reshape(-1, *kernel.shape[2:])
         self._bias = bias
         self._slope = np.float32(slope)
 
@@ -89,8 +90,3 @@ class Convolution:
             one += self._bias
             np.maximum(one, self._slope * one, out=one)
         return made
-
-
-def _both_axes(matrix: list[list[float]]) -> Maps:
-    along = np.array(matrix)
-    return np.kron(along, along).astype(np.float32)
