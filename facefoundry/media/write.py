@@ -25,7 +25,7 @@ from facefoundry.errors import Internal, InvalidInput
 from facefoundry.media.read import open_source
 from facefoundry.scratch import disk_full
 
-__all__ = ["LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
+__all__ = ["MASK_RUNG", "LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
 
 # Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
 # by side, and every further thread keeps frames: four need half as much memory again.
@@ -41,9 +41,9 @@ _STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) els
 # Frames of more pixels go to one lossy rung after the other: x264 looks 40 frames ahead, 0.6 GB a rung at 1920x1080.
 _TOGETHER_PIXELS = 1280 * 720
 
-# Exact pixels are very many bits. In the simpler of x264's two codes they take half the time to write and less than
-# half to read, whenever somebody does, for a tenth more bytes.
-_OF_EXACT = {"coder": "vlc"}
+# Exact pixels are very many bits. In CAVLC, the simpler of x264's two codes, they take half the time to write and less
+# than half to read, whenever somebody does, of what they take in CABAC, for a tenth more bytes.
+_OF_EXACT = {"coder": "cavlc"}
 
 # What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
 _FED = {"gbrp": "bgr24"}
@@ -73,8 +73,8 @@ class RungSpec:
         return self.codec == "libx264rgb" and self.crf == 0 and self.pixel_format == "gbrp"
 
 
-MASKS = RungSpec("masks", "libx264", 0, "gray", "superfast")
-"""Decodes to exactly the grey levels that went in; the search for smaller files gains nothing on masks."""
+MASK_RUNG = RungSpec("masks", "libx264", 0, "gray", "superfast")
+"""Decodes to exactly the 0 and 255 that went in; the search for smaller files gains nothing on masks."""
 
 # What x264 would keep more planes of each picture for, and masks have none of: texture that moves by parts of a pixel,
 # light that fades, shots whose first picture is better stored whole.
@@ -292,10 +292,10 @@ class MaskWriter:
     def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file; arguments as in `VideoWriter`."""
         self._shape = (height, width)
-        self._writer = VideoWriter(path, MASKS, frame_rate, width, height, _OF_MASKS)
+        self._writer = VideoWriter(path, MASK_RUNG, frame_rate, width, height, _OF_MASKS)
 
     def write(self, mask: NDArray[np.uint8]) -> None:
-        """Append a mask, uint8 [h, w] of 0 and 255."""
+        """Append a mask, uint8 [h, w] of 0 and 255, that is not changed afterwards."""
         if cv2.countNonZero(mask) != cv2.countNonZero(cv2.compare(mask, 255, cv2.CMP_EQ)):
             raise Internal("Masks hold 0 and 255 only", reason="MASK_VALUES")
         self._writer.encode(_picture(mask, self._shape))

@@ -19,11 +19,12 @@ __all__ = ["ALIGNMENTS", "WEIGHTS", "Plan", "of_conversion", "of_transcoding"]
 ALIGNMENTS = "alignments.safetensors"
 WEIGHTS = "weights.safetensors"
 
-# What a conversion computes. It counts up when equal inputs give other pixels or other chunks, so that older
-# conversions are not taken for new ones. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone.
-# 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
-# chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering,
-# each face in its frame's own place of a window.
+# What conversions and transcodings compute. It counts up when equal inputs give other pixels, chunks or streams, so
+# that older ones are not taken for new ones, and reals go through the same encoders as fakes. 2: Poisson's equation
+# is solved here and no longer by cv2.seamlessClone. 3: chunks hold blend masks as pictures of their own, and levels
+# are encoded by one thread. 4: outside the blend mask chunks hold differences from the target. 5: convolutions are
+# computed by Winograd's filtering, each face in its frame's own place of a window. 6: masks have no colour, exact
+# pixels are in CAVLC, and kernels are carried to Winograd's points one axis after the other.
 _METHOD = 6
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
@@ -142,7 +143,13 @@ def of_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> Pla
     source = find_source(store, request.source_uri, sequence_id)
     rungs = _rungs(recipe, only_raw=False)
     digest = keys.digest_of(
-        {"source": source.content_digest, "frame_rate": source.frame_rate, "ladder": rungs, "version": recipe.version}
+        {
+            "source": source.content_digest,
+            "frame_rate": source.frame_rate,
+            "ladder": rungs,
+            "version": recipe.version,
+            "method": _METHOD,
+        }
     )
     return Plan(
         kind="transcoding",
@@ -152,7 +159,7 @@ def of_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> Pla
         source=source,
         arguments={"frame_rate": source.frame_rate, "rungs": rungs},
         inputs={"source": request.source_uri, "source_digest": source.content_digest},
-        options={"recipe": recipe.name, "version": recipe.version, "ladder": rungs},
+        options={"recipe": recipe.name, "version": recipe.version, "method": _METHOD, "ladder": rungs},
         info={
             "synthetic": False,
             "sequence_id": sequence_id,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -167,6 +168,19 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((32, 33, 3), np.uint8))
 
 
+@pytest.mark.parametrize("preset", ["ultrafast", "faster", "medium"])
+def test_raw_is_exact_where_nothing_can_be_foreseen(tmp_path: Path, preset: str) -> None:
+    random = np.random.default_rng(5)
+    frames = [random.integers(0, 256, (48, 64, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)]
+    frames[1][::2, ::2] = frames[1][1::2, 1::2] = 255
+    frames += [random.choice(np.array([0, 255], np.uint8), (48, 64, 3)) for _ in range(3)]
+    with VideoWriter(tmp_path / "raw.mp4", replace(FFPP[0], preset=preset), (25, 1), 64, 48) as writer:
+        for frame in frames:
+            writer.write(frame)
+    with open_source(tmp_path / "raw.mp4") as source:
+        np.testing.assert_array_equal(list(source), frames)
+
+
 def test_exact_pixels_alone_are_in_the_code_that_is_read_quickly(tmp_path: Path) -> None:
     files = write_ladder(tmp_path / "ladder", noisy_frames(2, 64, 48))
     codes = {name: re.findall(rb"cabac=(\d)", path.read_bytes()) for name, path in files.items()}
@@ -189,11 +203,15 @@ def test_masks_decode_to_exactly_0_and_255(tmp_path: Path, size: tuple[int, int]
     assert not capture.read()[0]
 
 
-def test_masks_say_that_their_white_is_255(tmp_path: Path) -> None:
+def test_masks_have_one_plane_and_say_that_its_white_is_255(tmp_path: Path) -> None:
     writer = MaskWriter(tmp_path / "masks.mp4", (25, 1), 160, 120)
     writer.write(np.full((120, 160), 255, np.uint8))
     with av.open(str(writer.close())) as container:
         assert next(container.decode(video=0)).color_range == ColorRange.JPEG
+        record = container.streams.video[0].codec_context.extradata
+        # The last four bytes of an AVCDecoderConfigurationRecord, ISO/IEC 14496-15; the first of them ends in
+        # chroma_format_idc.
+        assert record is not None and record[-4] & 3 == 0
 
 
 def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:

@@ -245,7 +245,9 @@ def test_a_target_that_was_the_models_other_side_is_refused(service: Service) ->
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SIDE")
 
 
-def test_a_real_sequence_goes_through_the_same_ladder(service: Service, clip: Any, tmp_path: Path) -> None:
+def test_a_real_sequence_goes_through_the_same_ladder(
+    service: Service, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request = converter_pb2.TranscodeRequest(source_uri=service.source_uri, sequence_id="033", recipe=quick_recipe())
     _, transcoding = last(service.stub.Transcode(request, timeout=60), "transcoding")
     assert (transcoding.frame_count, transcoding.reused) == (20, False)
@@ -259,6 +261,9 @@ def test_a_real_sequence_goes_through_the_same_ladder(service: Service, clip: An
             np.testing.assert_array_equal(frame, expected)
     _, again = last(service.stub.Transcode(request, timeout=60), "transcoding")
     assert again.reused and again.content_digest == transcoding.content_digest
+    monkeypatch.setattr(plan, "_METHOD", 1)
+    _, older = last(service.stub.Transcode(request, timeout=60), "transcoding")
+    assert not older.reused and older.uri != transcoding.uri
 
 
 def test_frames_in_tars_are_a_source_too(service: Service, clip: Any, tmp_path: Path) -> None:
