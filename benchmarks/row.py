@@ -92,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Timing:
-    """The least that interleaved calls took, seconds: other work on the machine, or on the same core, only adds.
+    """The least that interleaved calls took, seconds.
 
     Attributes:
         reference: A reference call.
@@ -122,7 +122,7 @@ def interleaved(
     rounds: int = 7,
     clock: Callable[[], float] = cpu_seconds,
 ) -> Timing:
-    """Call the two in turn, so that whatever slows the machine down slows both.
+    """Call the two in turn, so that what slows the machine down for long slows both; what does for short only adds.
 
     Args:
         reference: One call of the reference.

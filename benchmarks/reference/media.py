@@ -25,7 +25,7 @@ LEVELS = {
 """Codec, constant rate factor and pixel format of each level, as PNG files come out without further options."""
 
 GREY = ("libx264", 0, "gray")
-"""The same of masks that are stored without colour, which the origin's are not."""
+"""The same of masks that are stored without colour; the origin's have colour."""
 
 _NAME = "%06d.png"
 
@@ -43,7 +43,7 @@ def pictures_of(clip: Path, folder: Path) -> list[Path]:
 
 
 def write_pictures(frames: Iterable[NDArray[np.uint8]], folder: Path) -> list[Path]:
-    """Write frames as the origin's converter does, by OpenCV; the files in order."""
+    """Write frames, or masks without colour, as the origin's converter does, by OpenCV; the files in order."""
     for number, frame in enumerate(frames):
         cv2.imwrite(str(folder / (_NAME % number)), frame)
     return sorted(folder.glob("*.png"))
@@ -54,10 +54,12 @@ def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
 
 
-def encode_pictures(folder: Path, path: Path, level: tuple[str, int, str], preset: str = "medium") -> Path:
+def encode_pictures(
+    folder: Path, path: Path, level: tuple[str, int, str], preset: str = "medium", **options: str
+) -> Path:
     """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video.
 
-    Its preset of x264 is medium.
+    Its preset of x264 is medium, without further options.
     """
     codec, crf, pixel_format = level
     with (
@@ -65,7 +67,7 @@ def encode_pictures(folder: Path, path: Path, level: tuple[str, int, str], prese
         av.open(str(path), "w", format="mp4") as sink,
     ):
         pictures = source.streams.video[0]
-        stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": preset})
+        stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": preset, **options})
         stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, pixel_format
         stream.codec_context.thread_count = 4
         for number, frame in enumerate(source.decode(pictures)):

@@ -47,7 +47,7 @@ def run() -> list[Row]:
             return [tensor.numpy() for tensor in training.batch("a", 0)]
 
         timing = interleaved(lambda: load_pairs(SAMPLES), ours, rounds=15)
-        parts = interleaved(ours, _reading(options, crops), rounds=15)
+        shares = interleaved(ours, _reading(options, crops), rounds=15)
         pairs = load_pairs(FACES)
     means = [
         float(np.mean(np.abs(np.stack(expected) - found.numpy()))) * 255
@@ -63,7 +63,7 @@ def run() -> list[Row]:
             f"mean {means[0]:.3f} (warped) and {means[1]:.3f} (straight) grey levels from cv2",
             max(means) <= 0.1,
             "origin's loader: PNG to float64 to similarity to warp; of ours "
-            f"{parts.ours / parts.reference:.0%} reads {TAPS:,} taps, {parts.ours / FACES / TAPS * 1e9:.1f} ns each",
+            f"{shares.ours / shares.reference:.0%} reads {TAPS:,} taps, {shares.ours / FACES / TAPS * 1e9:.1f} ns each",
             timing.first_ours,
             reached=5.6,
         )

@@ -24,7 +24,7 @@ def run() -> list[Row]:
     def by_predict() -> list[np.ndarray]:
         return [whole.predict(faces[index : index + 1] / 255.0, verbose=0)[0] for index in range(chosen)]
 
-    timing = interleaved(by_predict, lambda: swap(faces), rounds=7)
+    timing = interleaved(by_predict, lambda: swap(faces))
     difference = np.abs(np.stack(by_predict()) - swap(faces)[:chosen]).max() * 255
     return [
         Row(
