@@ -19,7 +19,7 @@ def run() -> list[Row]:
     faces = np.random.default_rng(0).integers(0, 256, (BATCH, FACE_SIZE, FACE_SIZE, 3), np.uint8)
     inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
     whole = keras.Model(inputs, network.decoder_b(network.encoder(inputs)))
-    chosen = 2
+    chosen = 3
 
     def by_predict() -> list[np.ndarray]:
         return [whole.predict(faces[index : index + 1] / 255.0, verbose=0)[0] for index in range(chosen)]

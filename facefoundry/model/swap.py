@@ -22,6 +22,10 @@ Maps = NDArray[np.float32]
 
 _MOST_TOGETHER = 16  # more is no faster, and takes memory
 
+# Rows and columns of 2x2 pixels in a circle, so that those of one row or column are neighbours: in some of Winograd's
+# points the pixels of the upper row or of the left column count for nothing, and the others are read as one piece.
+_BLOCK = ((0, 0), (0, 1), (1, 1), (1, 0))
+
 
 def swapper(
     architecture: Architecture, tensors: Tensors, decoder: Literal["a", "b"], batch_size: int = _MOST_TOGETHER
@@ -70,7 +74,7 @@ class _Encoder:
             side //= 2
             self._halve.append(Convolution(_of_blocks(kernel), bias, side, SLOPE))
         self._dense = [_layer(tensors, f"encoder/dense_{index}") for index in (1, 2)]
-        self._upscale = Convolution(*_layer(tensors, "encoder/upscale"), side, SLOPE)
+        self._upscale = Convolution(*_layer(tensors, "encoder/upscale"), side, SLOPE, spread=2)
 
     def __call__(self, maps: Maps) -> Maps:
         for halve in self._halve:
@@ -78,21 +82,21 @@ class _Encoder:
         features = maps.reshape(len(maps), -1)
         for kernel, bias in self._dense:
             features = features @ kernel + bias
-        return _to_space(self._upscale(features.reshape(maps.shape)))
+        return self._upscale(features.reshape(maps.shape))
 
 
 class _Decoder:
     def __init__(self, architecture: Architecture, tensors: Tensors, name: str) -> None:
         count = len(architecture.decoder_filters)
         self._upscale = [
-            Convolution(*_layer(tensors, f"{name}/upscale_{index}"), FACE_SIZE >> (count - index + 1), SLOPE)
+            Convolution(*_layer(tensors, f"{name}/upscale_{index}"), FACE_SIZE >> (count - index + 1), SLOPE, spread=2)
             for index in range(1, count + 1)
         ]
         self._kernel, self._bias = _layer(tensors, f"{name}/output")
 
     def __call__(self, maps: Maps) -> Maps:
         for upscale in self._upscale:
-            maps = _to_space(upscale(maps))
+            maps = upscale(maps)
         return _sigmoid(np.stack([_convolve_to_few(one, self._kernel) for one in maps]) + self._bias)
 
 
@@ -101,17 +105,8 @@ def _layer(tensors: Tensors, name: str) -> tuple[Maps, Maps]:
 
 
 def _to_depth(maps: Maps) -> Maps:
-    """Take 2x2 pixels as one: [n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (row, column, c)."""
-    count, height, width, channels = maps.shape
-    blocks = maps.reshape(count, height // 2, 2, width // 2, 2, channels)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, height // 2, width // 2, 4 * channels)
-
-
-def _to_space(maps: Maps) -> Maps:
-    """Undo `_to_depth`."""
-    count, height, width, channels = maps.shape
-    blocks = maps.reshape(count, height, width, 2, 2, channels // 4)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, 2 * height, 2 * width, channels // 4)
+    """Take 2x2 pixels as one: [n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (pixel of `_BLOCK`, c)."""
+    return np.concatenate([maps[:, row::2, column::2] for row, column in _BLOCK], axis=-1)
 
 
 def _of_blocks(kernel: Maps) -> Maps:
@@ -119,11 +114,9 @@ def _of_blocks(kernel: Maps) -> Maps:
 
     With Keras's padding the first block's second row and column are the first that are read.
     """
-    channels, filters = kernel.shape[2:]
-    even = np.zeros((6, 6, channels, filters), np.float32)
+    even = np.zeros((6, 6, *kernel.shape[2:]), np.float32)
     even[1:, 1:] = kernel
-    blocks = even.reshape(3, 2, 3, 2, channels, filters)
-    return blocks.transpose(0, 2, 1, 3, 4, 5).reshape(3, 3, 4 * channels, filters)
+    return np.concatenate([even[row::2, column::2] for row, column in _BLOCK], axis=2)
 
 
 def _convolve_to_few(maps: Maps, kernel: Maps) -> Maps:

@@ -1,7 +1,7 @@
 """3x3 convolutions with fewer multiplications, on CPUs: Winograd's minimal filtering as Lavin and Gray apply it.
 
 A tile of outputs, its inputs and the kernel are seen as polynomials, of which a product in few points is enough:
-36 multiplications in place of 144 for a tile of 4x4, 16 in place of 36 for one of 2x2. What remains are products of
+36 multiplications in place of 144 for a tile of 4x4, 24 in place of 72 for one of 4x2. What remains are products of
 matrices, one a point (arXiv:1509.09308).
 """
 
@@ -15,7 +15,7 @@ __all__ = ["Convolution"]
 
 Maps = NDArray[np.float32]
 
-# Side of a tile: how inputs, kernels and products are carried to the points and back, along one axis.
+# Length of a tile: how inputs, kernels and products are carried to the points and back, along one axis.
 _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[float]]]] = {
     2: (
         [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
@@ -43,50 +43,79 @@ _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[flo
     ),
 }
 
-# Below it there are so few tiles that reading the kernels, four times as large for tiles of 4x4, takes what they save.
-_LARGE = 8
+# Rows and columns of a tile. Maps of 4x4 have so few that reading the kernels, four times as large for tiles of 4x4,
+# takes what they save.
+_TILE, _TILE_OF_FOUR = (4, 4), (4, 2)
 
 
 class Convolution:
-    """A convolution with stride 1 and zeros around the maps, a bias, and a leaky ReLU behind it."""
+    """A convolution with stride 1 and zeros around the maps, a bias, and a leaky ReLU behind it.
 
-    def __init__(self, kernel: NDArray[np.float32], bias: NDArray[np.float32], side: int, slope: float) -> None:
+    Where the kernel is 0 in its first or last row or column for some channels, points that see nothing else of them do
+    without these.
+    """
+
+    def __init__(
+        self, kernel: NDArray[np.float32], bias: NDArray[np.float32], side: int, slope: float, spread: int = 1
+    ) -> None:
         """Carry the kernel to the points.
 
         Args:
             kernel: float32 [3, 3, channels in, channels out].
             bias: float32 [channels out].
-            side: Rows and columns of the maps, even; a multiple of 4 from 8 on.
+            side: Rows and columns of the maps, a multiple of 4.
             slope: Of the ReLU where it is below 0.
+            spread: Channels out, ordered (row, column, c), become so many rows and columns of pixels.
         """
-        self._tile = 4 if side >= _LARGE else 2
-        inputs, kernels, outputs = (np.array(matrix, np.float32) for matrix in _TRANSFORMS[self._tile])
-        self._inputs, self._outputs = np.kron(inputs, inputs), np.kron(outputs, outputs)
-        rows = kernels @ kernel.reshape(3, -1)
-        self._kernels = (kernels @ rows.reshape(len(kernels), 3, -1)).reshape(-1, *kernel.shape[2:])
+        self._tile = _TILE_OF_FOUR if side == 4 else _TILE
+        down, across = ([np.array(matrix, np.float32) for matrix in _TRANSFORMS[length]] for length in self._tile)
+        self._inputs, self._outputs = np.kron(down[0], across[0]), np.kron(down[2], across[2])
+        rows = down[1] @ kernel.reshape(3, -1)
+        kernels = (across[1] @ rows.reshape(len(rows), 3, -1)).reshape(-1, *kernel.shape[2:])
+        self._read = [_span(of_point.any(axis=1)) for of_point in kernels]
+        self._kernels = [of_point[read].copy() for of_point, read in zip(kernels, self._read, strict=True)]
         self._bias = bias
         self._slope = np.float32(slope)
+        self._spread = spread
 
     def __call__(self, maps: Maps) -> Maps:
-        """Convolve maps, float32 [n, side, side, channels in], to float32 [n, side, side, channels out].
+        """Convolve maps, float32 [n, side, side, channels in].
 
         The transforms go picture by picture, since what they touch then stays in the cache.
+
+        Returns:
+            float32 [n, spread * side, spread * side, channels out / spread^2].
         """
         count, side, _, channels = maps.shape
-        tile, tiles = self._tile, side // self._tile
-        points = len(self._kernels)
+        rows, columns = self._tile
+        down, across = side // rows, side // columns
+        points, spread = len(self._kernels), self._spread
         padded = np.zeros((side + 2, side + 2, channels), np.float32)
-        windows = sliding_window_view(padded, (tile + 2, tile + 2), (0, 1))[::tile, ::tile]  # type: ignore[call-overload]
-        carried = np.empty((points, count, tiles * tiles * channels), np.float32)
+        windows = sliding_window_view(padded, (rows + 2, columns + 2), (0, 1))[::rows, ::columns]  # type: ignore[call-overload]
+        carried = np.empty((points, count, down * across * channels), np.float32)
         for index in range(count):
             padded[1:-1, 1:-1] = maps[index]
             np.matmul(self._inputs, windows.transpose(3, 4, 0, 1, 2).reshape(points, -1), out=carried[:, index])
-        products = carried.reshape(points, -1, channels) @ self._kernels
-        made = np.empty((count, side, side, products.shape[-1]), np.float32)
+        filters = len(self._bias)
+        products = np.empty((points, count, down * across, filters), np.float32)
+        for index, (read, kernel) in enumerate(zip(self._read, self._kernels, strict=True)):
+            at_point = carried[index].reshape(-1, channels)
+            np.matmul(at_point[:, read], kernel, out=products[index].reshape(-1, filters))
+        made = np.empty((count, spread * side, spread * side, filters // spread**2), np.float32)
+        values = np.empty((rows * columns, down * across * filters), np.float32)
         for index, one in enumerate(made):
-            values = self._outputs @ products.reshape(points, count, -1)[:, index]
-            values = values.reshape(tile, tile, tiles, tiles, -1).transpose(2, 0, 3, 1, 4)
-            one.reshape(tiles, tile, tiles, tile, -1)[:] = values
-            one += self._bias
-            np.maximum(one, self._slope * one, out=one)
+            np.matmul(self._outputs, products.reshape(points, count, -1)[:, index], out=values)
+            of_filters = values.reshape(-1, filters)
+            of_filters += self._bias
+            shape = (rows, columns, down, across, spread, spread, -1)
+            above, below = (
+                part.reshape(shape).transpose(2, 0, 4, 3, 1, 5, 6) for part in (values, self._slope * values)
+            )
+            np.maximum(above, below, out=one.reshape(down, rows, spread, across, columns, spread, -1))
         return made
+
+
+def _span(chosen: NDArray[np.bool_]) -> slice:
+    """From the first that is chosen to the last."""
+    found = np.flatnonzero(chosen)
+    return slice(found[0], found[-1] + 1) if len(found) else slice(0)

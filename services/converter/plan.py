@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 # is solved here and no longer by cv2.seamlessClone. 3: chunks hold blend masks as pictures of their own, and levels
 # are encoded by one thread. 4: outside the blend mask chunks hold differences from the target. 5: convolutions are
 # computed by Winograd's filtering, each face in its frame's own place of a window. 6: masks have no colour, exact
-# pixels are in CAVLC, and kernels are carried to Winograd's points one axis after the other.
+# pixels are in CAVLC, and Winograd's filtering leaves out the channels that a point does not see.
 _METHOD = 6
 
 _LETTERS = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
