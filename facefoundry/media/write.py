@@ -41,8 +41,8 @@ _STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) els
 # Frames of more pixels go to one lossy rung after the other: x264 looks 40 frames ahead, 0.6 GB a rung at 1920x1080.
 _TOGETHER_PIXELS = 1280 * 720
 
-# Exact pixels are very many bits. In CAVLC, the simpler of x264's two codes, they take half the time to write and less
-# than half to read, whenever somebody does, of what they take in CABAC, for a tenth more bytes.
+# Exact pixels are very many bits. CAVLC, the simpler of x264's two codes, is quicker to write than CABAC and takes less
+# than half the time to read, whenever somebody does, for a tenth more bytes (benchmarks/raw_presets.py).
 _OF_EXACT = {"coder": "cavlc"}
 
 # What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.

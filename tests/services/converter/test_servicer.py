@@ -66,6 +66,10 @@ class Service:
     def convert(self, **changes: Any) -> tuple[list[common_pb2.Progress], converter_pb2.Conversion]:
         return last(self.stub.Convert(self.request(**changes), timeout=120), "conversion")
 
+    def transcode(self) -> tuple[list[common_pb2.Progress], converter_pb2.Transcoding]:
+        request = converter_pb2.TranscodeRequest(source_uri=self.source_uri, sequence_id="033", recipe=quick_recipe())
+        return last(self.stub.Transcode(request, timeout=60), "transcoding")
+
     def manifest(self, uri: str) -> Manifest:
         return manifest.load(self.store, self.store.prefix_of(uri, "conversions"))
 
@@ -187,12 +191,11 @@ def test_a_conversion_stores_an_object_for_each_chunk_and_video_and_none_for_a_f
     assert sorted(name for name in names if name != "chunk") == others
 
 
-def test_a_conversion_by_another_method_is_not_taken_for_one_by_this(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, first = service.convert()
+@pytest.mark.parametrize("work", ["convert", "transcode"])
+def test_work_by_another_method_is_not_reused(service: Service, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    _, first = getattr(service, work)()
     monkeypatch.setattr(plan, "_METHOD", 1)
-    _, older = service.convert()
+    _, older = getattr(service, work)()
     assert not older.reused and older.uri != first.uri
 
 
@@ -245,11 +248,8 @@ def test_a_target_that_was_the_models_other_side_is_refused(service: Service) ->
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SIDE")
 
 
-def test_a_real_sequence_goes_through_the_same_ladder(
-    service: Service, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = converter_pb2.TranscodeRequest(source_uri=service.source_uri, sequence_id="033", recipe=quick_recipe())
-    _, transcoding = last(service.stub.Transcode(request, timeout=60), "transcoding")
+def test_a_real_sequence_goes_through_the_same_ladder(service: Service, clip: Any, tmp_path: Path) -> None:
+    _, transcoding = service.transcode()
     assert (transcoding.frame_count, transcoding.reused) == (20, False)
     record = service.manifest(transcoding.uri)
     assert {part.name for part in record.parts} == {"raw.mp4", "c23.mp4", "c40.mp4"}
@@ -259,11 +259,8 @@ def test_a_real_sequence_goes_through_the_same_ladder(
         assert source.info.frame_rate == (30000, 1001)
         for frame, expected in zip(source, clip.frames, strict=True):
             np.testing.assert_array_equal(frame, expected)
-    _, again = last(service.stub.Transcode(request, timeout=60), "transcoding")
+    _, again = service.transcode()
     assert again.reused and again.content_digest == transcoding.content_digest
-    monkeypatch.setattr(plan, "_METHOD", 1)
-    _, older = last(service.stub.Transcode(request, timeout=60), "transcoding")
-    assert not older.reused and older.uri != transcoding.uri
 
 
 def test_frames_in_tars_are_a_source_too(service: Service, clip: Any, tmp_path: Path) -> None:
