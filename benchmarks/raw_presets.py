@@ -19,7 +19,7 @@ from benchmarks.material import shots, write_clip
 from benchmarks.row import cpu_seconds, pin
 from facefoundry import recipes
 from facefoundry.media.read import open_source
-from facefoundry.media.write import RungSpec, VideoWriter
+from facefoundry.media.write import Level, VideoWriter
 
 FRAMES = 32
 ROUNDS = 3
@@ -28,8 +28,8 @@ ROUNDS = 3
 def main(clips: Sequence[str]) -> None:
     """Print a line for each preset and code."""
     pin(1)
-    rungs = [RungSpec(**recipes.options(rung)) for rung in recipes.load("ffpp").ladder.rungs]
-    (raw,) = (rung for rung in rungs if rung.exact)
+    levels = [Level(**recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
+    (raw,) = (level for level in levels if level.exact)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "raw.mp4"
         given = [Path(clip) for clip in clips] or [
@@ -47,10 +47,10 @@ def main(clips: Sequence[str]) -> None:
                 print(f"{clip.name} {preset} {code}: {figures}", flush=True)
 
 
-def _write(path: Path, rung: RungSpec, code: str, frames: Sequence[NDArray[np.uint8]]) -> float:
+def _write(path: Path, level: Level, code: str, frames: Sequence[NDArray[np.uint8]]) -> float:
     before = cpu_seconds()
     height, width = frames[0].shape[:2]
-    with VideoWriter(path, rung, (25, 1), width, height, {"coder": code}) as writer:
+    with VideoWriter(path, level, (25, 1), width, height, {"coder": code}) as writer:
         for frame in frames:
             writer.write(frame)
     return cpu_seconds() - before

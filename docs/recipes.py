@@ -19,7 +19,7 @@ _PROTO = Path(__file__).parents[1] / "protos" / "facefoundry" / "v1" / "recipe.p
 _TOGETHER = {
     "conversion.frame_ranges": "ascending, apart, within the target",
     "conversion.discard": "true only with frame_ranges",
-    "ladder.rungs": "1 to 8, raw among them",
+    "compression.levels": "1 to 8, raw among them",
 }
 _INTRODUCTION = """# Recipes
 
@@ -82,7 +82,7 @@ def _value(recipe: Message, path: str) -> str:
     if isinstance(value, str | int | float):
         return str(value)
     items = list(value)  # type: ignore[call-overload]
-    return str([item.name if isinstance(item, recipe_pb2.Rung) else item for item in items]).replace("'", "")
+    return str([item.name if isinstance(item, recipe_pb2.Level) else item for item in items]).replace("'", "")
 
 
 def _allowed(row: _Row) -> str:

@@ -135,7 +135,7 @@ class Client:
     def transcode(
         self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress = _ignore
     ) -> converter_pb2.Transcoding:
-        """Send a real sequence through the ladder, or find the result."""
+        """Encode a real sequence at every compression level, or return the stored result."""
         request = converter_pb2.TranscodeRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
         transcoding: converter_pb2.Transcoding = self._work(
             "converter", self._converter.Transcode, request, on_progress, "transcoding"

@@ -15,10 +15,10 @@ from benchmarks.reference import media as origin
 from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
 from facefoundry.media.read import open_source
-from facefoundry.media.write import MASK_RUNG, LadderWriter, MaskWriter, RungSpec
+from facefoundry.media.write import MASK_LEVEL, Level, LevelsWriter, MaskWriter
 from services.converter.composite import Patch, composite
-from services.converter.ladder import MASKS, changed_pixels
 from services.converter.mask import MaskOptions
+from services.converter.outputs import MASKS, changed_pixels
 
 FRAMES = 8
 ROUNDS = 6
@@ -27,7 +27,7 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 def run() -> list[Row]:
     """Two rows, of raw, c23, c40 and three mask videos: against the origin's presets and formats, and against ours."""
-    rungs = [RungSpec(**recipes.options(rung)) for rung in recipes.load("ffpp").ladder.rungs]
+    levels = [Level(**recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     given = shots(FRAMES)
     face = np.random.default_rng(0).random((9, 9, 3), np.float32)
     face = np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -57,25 +57,25 @@ def run() -> list[Row]:
                 origin.encode_pictures(folder / name, folder / f"reference-{name}.mp4", origin.LEVELS["c0"])
 
         def as_ours(**of_raw: str) -> None:
-            for rung, (label, level) in zip(rungs, origin.LEVELS.items(), strict=True):
+            for level, (label, original) in zip(levels, origin.LEVELS.items(), strict=True):
                 path = folder / f"reference-{label}.mp4"
-                options = of_raw if rung.exact else {}
-                origin.encode_pictures(folder / "fake", path, level, rung.preset, **options)
+                options = of_raw if level.exact else {}
+                origin.encode_pictures(folder / "fake", path, original, level.preset, **options)
             for name in MASKS:
                 path = folder / f"reference-{name}.mp4"
-                origin.encode_pictures(folder / f"grey-{name}", path, origin.GREY, MASK_RUNG.preset)
+                origin.encode_pictures(folder / f"grey-{name}", path, origin.GREY, MASK_LEVEL.preset)
 
         def store(sequence: Iterable[tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]]) -> None:
             size = ((25, 1), *HD)
-            ladder = LadderWriter(folder, rungs, *size)
+            writer = LevelsWriter(folder, levels, *size)
             writers = {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
             for fake, of_masks in sequence:
-                ladder.write(fake)
+                writer.write(fake)
                 for name, mask in of_masks.items():
                     writers[name].write(mask)
-            ladder.close()
-            for writer in writers.values():
-                writer.close()
+            writer.close()
+            for mask_writer in writers.values():
+                mask_writer.close()
 
         def at_once() -> None:
             with open_source(clip) as source:
@@ -93,9 +93,9 @@ def run() -> list[Row]:
             for name, frames in pictures.items()
             for pair in zip(_decoded(folder / f"{'raw' if name == 'fake' else name}.mp4"), frames, strict=True)
         )
-    ladder = ", ".join(f"{rung.name} {rung.preset}" for rung in rungs)
+    presets = ", ".join(f"{level.name} {level.preset}" for level in levels)
     fidelity = f"raw and masks {'lossless' if lossless else 'NOT LOSSLESS'}"
-    how = f"a pass over PNG files for each video; ours one decoding, presets {ladder}, masks {MASK_RUNG.preset} "
+    how = f"a pass over PNG files for each video; ours one decoding, presets {presets}, masks {MASK_LEVEL.preset} "
     how += f"and without colour, raw in CAVLC, {larger:.0%} more bytes than in CABAC; "
     how += f"the writers alone take {1000 * alone.ours / FRAMES:.0f} ms of it"
     alike = f"; with CAVLC there too {cavlc.reference / cavlc.ours:.2f} times"

@@ -46,7 +46,7 @@ def run() -> list[Row]:
             shutil.rmtree(fake)
     return [
         _of_clip("extraction", extraction, (PART_FRAMES - PART) * CROP_SIZE * CROP_SIZE * 3),
-        _of_clip("conversion and its ladder", conversion, 0),
+        _of_clip("conversion with all levels", conversion, 0),
         Row(
             f"memory of a training, recipe preview, twice {FACES:,} faces",
             "B",
@@ -135,9 +135,9 @@ def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
     recipe = recipes.load("ffpp")
     arguments: dict[str, Any] = {"chunk_files": {}, "control": False}
     arguments["options"] = recipes.options(recipe.conversion) | {"chunk_frames": PART}
-    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
+    levels = [recipes.options(level) for level in recipe.compression.levels]
     files: dict[str, Any] = {"sources": [clip], "alignments": alignments, "weights": weights, "folder": folder}
-    for _ in pipeline.convert(frame_rate=None, decoder="b", rungs=rungs, **files, **arguments):
+    for _ in pipeline.convert(frame_rate=None, decoder="b", levels=levels, **files, **arguments):
         pass
 
 

@@ -111,10 +111,10 @@ def _extract(clip: Path, folder: Path) -> Parts:
 
 
 def _convert(clip: Path, alignments: Path, weights: Path, decoder: Literal["a", "b"], folder: Path) -> int:
-    """Convert a clip and send it through the ladder as a real; returns the number of swapped frames."""
+    """Convert a clip and encode it as a real video; returns the number of swapped frames."""
     recipe = recipes.load("ffpp")
-    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
-    source: dict[str, Any] = {"sources": [str(clip)], "frame_rate": None, "rungs": rungs}
+    levels = [recipes.options(level) for level in recipe.compression.levels]
+    source: dict[str, Any] = {"sources": [str(clip)], "frame_rate": None, "levels": levels}
     (folder / "real").mkdir(parents=True)
     messages = list(
         converting.convert(

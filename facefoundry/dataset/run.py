@@ -287,7 +287,7 @@ class DatasetRun:
     def _fake(
         self, fake: FakeRecord, model_uri: str, side: int, target: stages.Sequence, source: stages.Sequence
     ) -> None:
-        """One direction of a pair, and its target as a real of the same ladder."""
+        """One direction of a pair, and its target encoded at the same compression levels."""
 
         def transcode() -> None:
             with self._converting:

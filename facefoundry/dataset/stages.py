@@ -198,7 +198,7 @@ class Stages:
             return None
 
     def transcode(self, sequence: Sequence) -> None:
-        """Send a real sequence through the ladder and fetch it."""
+        """Encode a real sequence at every compression level and fetch it."""
         with self._stage(sequence.id, "transcode", "frames") as (_, progress):
             transcoding = self.client.transcode(sequence.source_uri, sequence.id, self.recipe, progress)
             fetch.real(self.store, self._manifest(transcoding.uri, "conversions"), self.layout, sequence.id)

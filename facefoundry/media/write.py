@@ -1,6 +1,6 @@
-"""Writers of videos: every rung of the ladder from one decoding, and lossless masks.
+"""Writers of videos: every compression level from one decoding, and lossless masks.
 
-What is written depends on the pixels, the frame rate and the rung alone: bit-exact container flags, no dates, no
+What is written depends on the pixels, the frame rate and the level alone: bit-exact container flags, no dates, no
 audio, a fixed number of encoder threads.
 """
 
@@ -25,7 +25,7 @@ from facefoundry.errors import Internal, InvalidInput
 from facefoundry.media.read import open_source
 from facefoundry.scratch import disk_full
 
-__all__ = ["MASK_RUNG", "LadderWriter", "MaskWriter", "RungSpec", "VideoWriter"]
+__all__ = ["MASK_LEVEL", "LevelsWriter", "MaskWriter", "Level", "VideoWriter"]
 
 # Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
 # by side, and every further thread keeps frames: four need half as much memory again.
@@ -38,7 +38,7 @@ _AVX_512F = 13
 # from run to run. Its AVX2 code gives the same bytes always, on every machine, at the same speed.
 _STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
-# Frames of more pixels go to one lossy rung after the other: x264 looks 40 frames ahead, 0.6 GB a rung at 1920x1080.
+# Frames of more pixels go to one lossy level after the other: x264 looks 40 frames ahead, 0.6 GB a level at 1920x1080.
 _TOGETHER_PIXELS = 1280 * 720
 
 # Exact pixels are very many bits. CAVLC, the simpler of x264's two codes, is quicker to write than CABAC and takes less
@@ -50,7 +50,7 @@ _FED = {"gbrp": "bgr24"}
 
 
 @dataclass(frozen=True)
-class RungSpec:
+class Level:
     """One compression level.
 
     Attributes:
@@ -73,7 +73,7 @@ class RungSpec:
         return self.codec == "libx264rgb" and self.crf == 0 and self.pixel_format == "gbrp"
 
 
-MASK_RUNG = RungSpec("masks", "libx264", 0, "gray", "superfast")
+MASK_LEVEL = Level("masks", "libx264", 0, "gray", "superfast")
 """Decodes to exactly the 0 and 255 that went in; the search for smaller files gains nothing on masks."""
 
 # What x264 would keep more planes of each picture for, and masks have none of: texture that moves by parts of a pixel,
@@ -91,7 +91,7 @@ class VideoWriter:
     def __init__(
         self,
         path: Path,
-        rung: RungSpec,
+        level: Level,
         frame_rate: tuple[int, int],
         width: int,
         height: int,
@@ -101,37 +101,39 @@ class VideoWriter:
 
         Args:
             path: File to write.
-            rung: Codec and quality.
+            level: Codec and quality.
             frame_rate: Frames per second as (numerator, denominator), kept exactly.
             width: Pixels.
             height: Pixels.
             search: Encoder options in place of the preset's.
 
         Raises:
-            InvalidInput: the codec cannot write this size or format (RUNG).
+            InvalidInput: the codec cannot write this size or format (COMPRESSION_LEVEL).
         """
-        if rung.pixel_format == "yuv420p" and (width % 2 or height % 2):
-            message = f"Rung {rung.name} stores colour at half size and needs even sides; received {width}x{height}"
-            raise InvalidInput(message, reason="RUNG")
+        if level.pixel_format == "yuv420p" and (width % 2 or height % 2):
+            message = f"Level {level.name} stores colour at half size and needs even sides; received {width}x{height}"
+            raise InvalidInput(message, reason="COMPRESSION_LEVEL")
         rate = Fraction(*frame_rate)
         self._path = path
-        self._rung = rung
+        self._level = level
         self._shape = (height, width, 3)
         self._time_base = 1 / rate
         self._frames = 0
-        self.fed = _FED.get(rung.pixel_format, rung.pixel_format)
+        self.fed = _FED.get(level.pixel_format, level.pixel_format)
         self._open = True
         self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
-        code = _OF_EXACT if rung.exact else {}
-        options = {"crf": str(rung.crf), "preset": rung.preset, **code, **search, **_STEADY}
+        code = _OF_EXACT if level.exact else {}
+        options = {"crf": str(level.crf), "preset": level.preset, **code, **search, **_STEADY}
         try:
-            stream = self._container.add_stream(rung.codec, rate=rate, options=options)
+            stream = self._container.add_stream(level.codec, rate=rate, options=options)
         except (av.FFmpegError, ValueError) as error:
             self._container.close()
-            raise InvalidInput(f"Rung {rung.name} names no encoder: {rung.codec}", reason="RUNG") from error
+            raise InvalidInput(
+                f"Level {level.name} names no encoder: {level.codec}", reason="COMPRESSION_LEVEL"
+            ) from error
         if not isinstance(stream, VideoStream):
             self._container.close()
-            raise InvalidInput(f"Rung {rung.name} names no video encoder: {rung.codec}", reason="RUNG")
+            raise InvalidInput(f"Level {level.name} names no video encoder: {level.codec}", reason="COMPRESSION_LEVEL")
         self._stream = stream
         self._stream.width = width
         self._stream.height = height
@@ -165,8 +167,8 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except av.FFmpegError as error:
-            message = f"Rung {self._rung.name} cannot be encoded: {error.strerror}"
-            raise disk_full(error) or InvalidInput(message, reason="RUNG") from error
+            message = f"Level {self._level.name} cannot be encoded: {error.strerror}"
+            raise disk_full(error) or InvalidInput(message, reason="COMPRESSION_LEVEL") from error
 
     def close(self) -> Path:
         """Finish the file and return its path."""
@@ -204,32 +206,32 @@ def _converted(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     return picture.reformat(format=pixel_format, interpolation="BICUBIC")
 
 
-class LadderWriter:
-    """All rungs of a sequence: one `<rung>.mp4` each. A context manager that leaves nothing open.
+class LevelsWriter:
+    """All levels of a sequence: one `<level>.mp4` each. A context manager that leaves nothing open.
 
-    Rungs are written side by side, frame by frame; large frames go to the lossless rung alone, and `rest` makes the
+    Levels are written side by side, frame by frame; large frames go to the lossless level alone, and `rest` makes the
     others of what it decodes to, which are the same pixels, one after the other.
 
     Attributes:
-        passes: How many times over the frames go: 1, or one for each rung of large frames.
+        passes: How many times over the frames go: 1, or one for each level of large frames.
     """
 
     def __init__(
-        self, folder: Path, rungs: Sequence[RungSpec], frame_rate: tuple[int, int], width: int, height: int
+        self, folder: Path, levels: Sequence[Level], frame_rate: tuple[int, int], width: int, height: int
     ) -> None:
-        """Open one writer a rung; arguments as in `VideoWriter`."""
+        """Open one writer a level; arguments as in `VideoWriter`."""
         self._shape = (height, width, 3)
         self._frames = 0
         self._files: dict[str, Path] = {}
         self._writers: dict[str, VideoWriter] = {}
         try:
-            for rung in rungs:
-                path = folder / f"{rung.name}.mp4"
-                self._writers[rung.name] = VideoWriter(path, rung, frame_rate, width, height)
+            for level in levels:
+                path = folder / f"{level.name}.mp4"
+                self._writers[level.name] = VideoWriter(path, level, frame_rate, width, height)
         except InvalidInput:
             self.abandon()
             raise
-        exact = [rung.name for rung in rungs if rung.exact]
+        exact = [level.name for level in levels if level.exact]
         together = width * height <= _TOGETHER_PIXELS or not exact
         self._now = list(self._writers) if together else exact[:1]
         self.passes = 1 + len(self._writers) - len(self._now)
@@ -268,10 +270,10 @@ class LadderWriter:
                     yield done, total
                 self._finish([name])
         if done != total:
-            raise Internal(f"Of {self._frames} frames {total - done} were not read back", reason="LADDER")
+            raise Internal(f"Of {self._frames} frames {total - done} were not read back", reason="FRAMES_LOST")
 
     def close(self) -> dict[str, Path]:
-        """Finish the files and return their paths by rung."""
+        """Finish the files and return their paths by level."""
         for _ in self.rest():
             pass
         self._finish(self._writers)
@@ -292,7 +294,7 @@ class MaskWriter:
     def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file; arguments as in `VideoWriter`."""
         self._shape = (height, width)
-        self._writer = VideoWriter(path, MASK_RUNG, frame_rate, width, height, _OF_MASKS)
+        self._writer = VideoWriter(path, MASK_LEVEL, frame_rate, width, height, _OF_MASKS)
 
     def write(self, mask: NDArray[np.uint8]) -> None:
         """Append a mask, uint8 [h, w] of 0 and 255, that is not changed afterwards."""

@@ -41,7 +41,7 @@ def _each(low: int, high: int, count: int) -> Rule:
     )
 
 
-# Names of rungs become folders beside these.
+# Names of levels become folders beside these.
 _TAKEN = ("masks", "models", "labels")
 _NAME = Rule(
     lambda name: name.isascii() and name.isalnum() and len(name) <= 32 and name not in _TAKEN,
@@ -75,35 +75,35 @@ RULES: Mapping[str, Rule] = {
     "conversion.blur": _between(0, 64),
     "conversion.batch_size": _between(1, 256),
     "conversion.chunk_frames": _between(1, 256),
-    "ladder.name": _NAME,
-    "ladder.rungs.name": _NAME,
-    "ladder.rungs.codec": _one_of("libx264rgb", "libx264"),
-    "ladder.rungs.crf": _between(0, 51),
-    "ladder.rungs.pixel_format": _one_of("gbrp", "yuv444p", "yuv420p"),
-    "ladder.rungs.preset": _one_of(
+    "compression.name": _NAME,
+    "compression.levels.name": _NAME,
+    "compression.levels.codec": _one_of("libx264rgb", "libx264"),
+    "compression.levels.crf": _between(0, 51),
+    "compression.levels.pixel_format": _one_of("gbrp", "yuv444p", "yuv420p"),
+    "compression.levels.preset": _one_of(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ),
 }
 """By path; fields that are true or false, and those that are judged together below, have no rule of their own."""
 
-_RUNG = "ladder.rungs."
-_MOST_RUNGS = 8
+_LEVEL = "compression.levels."
+_MAX_LEVELS = 8
 
 
 def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
     """Everything that is wrong with a whole recipe, by field."""
     for path, rule in RULES.items():
-        if path.startswith(_RUNG):
-            name = path.removeprefix(_RUNG)
-            for index, rung in enumerate(recipe.ladder.rungs):
-                yield from _judge(f"recipe.ladder.rungs[{index}].{name}", rule, getattr(rung, name))
+        if path.startswith(_LEVEL):
+            name = path.removeprefix(_LEVEL)
+            for index, level in enumerate(recipe.compression.levels):
+                yield from _judge(f"recipe.compression.levels[{index}].{name}", rule, getattr(level, name))
         else:
             stage, name = path.split(".")
             yield from _judge(f"recipe.{path}", rule, getattr(getattr(recipe, stage), name))
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
     yield from _of_frames(recipe.conversion)
-    yield from _of_rungs(recipe.ladder)
+    yield from _of_levels(recipe.compression)
 
 
 def _judge(field: str, rule: Rule, value: Any) -> Iterator[FieldViolation]:
@@ -117,20 +117,22 @@ def _of_frames(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolat
         yield _violation("recipe.conversion.discard", "false where frame_ranges are not given", True)
 
 
-def _of_rungs(ladder: recipe_pb2.LadderOptions) -> Iterator[FieldViolation]:
-    names = [rung.name for rung in ladder.rungs]
-    if len(names) > _MOST_RUNGS:
-        yield _violation("recipe.ladder.rungs", f"at most {_MOST_RUNGS}", names)
+def _of_levels(compression: recipe_pb2.CompressionOptions) -> Iterator[FieldViolation]:
+    names = [level.name for level in compression.levels]
+    if len(names) > _MAX_LEVELS:
+        yield _violation("recipe.compression.levels", f"at most {_MAX_LEVELS}", names)
     if len(set(names)) != len(names):
-        yield _violation("recipe.ladder.rungs", "of distinct names", names)
+        yield _violation("recipe.compression.levels", "of distinct names", names)
     if "raw" not in names:
-        yield _violation("recipe.ladder.rungs", "levels with the lossless one, raw, among them", names)
-    for index, rung in enumerate(ladder.rungs):
-        field = f"recipe.ladder.rungs[{index}]"
-        if rung.name == "raw" and (rung.codec, rung.crf) != ("libx264rgb", 0):
-            yield _violation(field, "lossless (codec libx264rgb, crf 0), as it is raw", f"{rung.codec}, crf {rung.crf}")
-        if (rung.codec == "libx264rgb") != (rung.pixel_format == "gbrp"):
-            what = f"{rung.codec}, {rung.pixel_format}"
+        yield _violation("recipe.compression.levels", "levels with the lossless one, raw, among them", names)
+    for index, level in enumerate(compression.levels):
+        field = f"recipe.compression.levels[{index}]"
+        if level.name == "raw" and (level.codec, level.crf) != ("libx264rgb", 0):
+            yield _violation(
+                field, "lossless (codec libx264rgb, crf 0), as it is raw", f"{level.codec}, crf {level.crf}"
+            )
+        if (level.codec == "libx264rgb") != (level.pixel_format == "gbrp"):
+            what = f"{level.codec}, {level.pixel_format}"
             yield _violation(field, "libx264rgb with gbrp, or libx264 with yuv444p or yuv420p", what)
 
 

@@ -108,9 +108,9 @@ def _thin(rows: list[_Row], points: int) -> list[_Row]:
 
 def _log_range(low: float, high: float) -> tuple[float, float]:
     """The nearest 1-2-5 numbers that enclose a range of positive numbers."""
-    ladder = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
-    below = max((step for step in ladder if step <= low), default=low)
-    above = min((step for step in ladder if step >= high), default=high)
+    steps = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
+    below = max((step for step in steps if step <= low), default=low)
+    above = min((step for step in steps if step >= high), default=high)
     return (below, above) if above > below else (below, below * 2)
 
 

@@ -59,7 +59,7 @@ class ConverterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Transcode(self, request, context):
-        """Sends a real sequence through the ladder of the fakes.
+        """Encodes a real sequence at the compression levels of the fakes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,7 +30,7 @@ class Recipe(_message.Message):
     EXTRACTION_FIELD_NUMBER: _builtins.int
     TRAINING_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
-    LADDER_FIELD_NUMBER: _builtins.int
+    COMPRESSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of a shipped recipe, such as `ffpp` (default) or `preview`."""
     version: _builtins.str
@@ -50,7 +50,7 @@ class Recipe(_message.Message):
         """Model and target sequence to manipulated sequence."""
 
     @_builtins.property
-    def ladder(self) -> Global___LadderOptions:
+    def compression(self) -> Global___CompressionOptions:
         """Compression levels, for fakes and reals alike."""
 
     def __init__(
@@ -62,11 +62,11 @@ class Recipe(_message.Message):
         extraction: Global___ExtractionOptions | None = ...,
         training: Global___TrainingOptions | None = ...,
         conversion: Global___ConversionOptions | None = ...,
-        ladder: Global___LadderOptions | None = ...,
+        compression: Global___CompressionOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "ladder", b"ladder", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "ladder", b"ladder", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
@@ -410,7 +410,7 @@ class ConversionOptions(_message.Message):
 Global___ConversionOptions: _TypeAlias = ConversionOptions  # noqa: Y015
 
 @_typing.final
-class Rung(_message.Message):
+class Level(_message.Message):
     """One compression level."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -464,34 +464,34 @@ class Rung(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preset) -> _WhichOneofReturnType__preset | None: ...
 
-Global___Rung: _TypeAlias = Rung  # noqa: Y015
+Global___Level: _TypeAlias = Level  # noqa: Y015
 
 @_typing.final
-class LadderOptions(_message.Message):
-    """The compression ladder."""
+class CompressionOptions(_message.Message):
+    """Compression levels of every sequence, fake or real."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    RUNGS_FIELD_NUMBER: _builtins.int
+    LEVELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the ladder, such as `ffpp`."""
+    """Name of the set of levels, such as `ffpp`."""
     @_builtins.property
-    def rungs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rung]:
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Level]:
         """The compression levels that every sequence is written to."""
 
     def __init__(
         self,
         *,
         name: _builtins.str | None = ...,
-        rungs: _abc.Iterable[Global___Rung] | None = ...,
+        levels: _abc.Iterable[Global___Level] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name", "rungs", b"rungs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "levels", b"levels", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
 
-Global___LadderOptions: _TypeAlias = LadderOptions  # noqa: Y015
+Global___CompressionOptions: _TypeAlias = CompressionOptions  # noqa: Y015

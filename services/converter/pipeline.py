@@ -1,4 +1,4 @@
-"""What the sandboxed child does: decode, network, composite, chunks and ladder for one sequence, on local files only.
+"""What the sandboxed child does: decode, network, composite, chunks and outputs for one sequence, on local files only.
 
 Arguments and messages are JSON values. Messages are `{"progress": {"stage", "done", "total"}}`, `{"part": name,
 "path": file}` as parts get finished, and at the end `{"result": {...}}`.
@@ -19,15 +19,15 @@ from facefoundry.errors import Unusable
 from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
-from facefoundry.media.write import LadderWriter, RungSpec
+from facefoundry.media.write import Level, LevelsWriter
 from facefoundry.model.architecture import unpack
 from facefoundry.model.swap import swapper
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
 from services.converter.labels import OUT_OF_RANGE, Row
-from services.converter.ladder import Ladder, content_hash
 from services.converter.mask import MaskOptions
+from services.converter.outputs import Outputs, content_hash
 from services.converter.samples import evenly
 
 __all__ = ["convert", "transcode"]
@@ -47,7 +47,7 @@ def convert(
     weights: str,
     decoder: Literal["a", "b"],
     options: Mapping[str, Any],
-    rungs: list[dict[str, Any]],
+    levels: list[dict[str, Any]],
     chunk_files: Mapping[str, str],
     folder: str,
     control: bool,
@@ -61,7 +61,7 @@ def convert(
         weights: File of the model's three networks.
         decoder: Side whose face is put on the target.
         options: Fields of `v1.ConversionOptions`.
-        rungs: Fields of `v1.Rung`, one a level.
+        levels: Fields of `v1.Level`, one a level.
         chunk_files: Chunks that are done already, part name to file.
         folder: Empty folder for what is made.
         control: The decoder is the target's own.
@@ -79,7 +79,7 @@ def convert(
         source = opened.enter_context(open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)))
         _check_size(source, known)
         wanted = evenly(np.flatnonzero(known.found & chosen).tolist())
-        ladder = opened.enter_context(Ladder(Path(folder), _specs(rungs), source.info, wanted, control=control))
+        outputs = opened.enter_context(Outputs(Path(folder), _specs(levels), source.info, wanted, control=control))
         converter = _Converter(known, chosen, Path(weights), decoder, options)
         frames = _verified(source, known)
         for index, start in enumerate(range(0, len(known), converter.chunk_frames)):
@@ -92,19 +92,19 @@ def convert(
                 results = converter.chunk(Path(folder) / name, numbers, frames)
             for target, row, patch in results:
                 if kept[row.frame]:
-                    ladder.write(target, row, patch)
+                    outputs.write(target, row, patch)
                 if (row.frame + 1) % _REPORT_EVERY == 0:
                     yield _progress("convert", row.frame + 1, len(known))
             if done is None:
                 yield {"part": name, "path": str(Path(folder) / name)}
         # One more step: a source with more frames than the extraction is refused.
         next(frames, None)
-        if not ladder.swapped:
+        if not outputs.swapped:
             raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
         converter.free()
-        yield from _encoding(ladder.rest())
-        assembled = ladder.close()
-    total = len(known) * ladder.passes
+        yield from _encoding(outputs.rest())
+        assembled = outputs.close()
+    total = len(known) * outputs.passes
     yield _progress("encode", total, total)
     yield from ({"part": name, "path": str(path)} for name, path in assembled.files.items())
     yield {
@@ -112,7 +112,7 @@ def convert(
             **_facts(source),
             "content_digest": assembled.content_digest,
             "frame_count": len(assembled.rows),
-            "swapped_count": ladder.swapped,
+            "swapped_count": outputs.swapped,
             "untouched": labels.untouched(assembled.rows),
             "quality": assembled.quality,
             "samples": assembled.samples,
@@ -121,9 +121,9 @@ def convert(
 
 
 def transcode(
-    *, sources: list[str], frame_rate: list[int] | None, rungs: list[dict[str, Any]], folder: str
+    *, sources: list[str], frame_rate: list[int] | None, levels: list[dict[str, Any]], folder: str
 ) -> Iterator[Message]:
-    """Send a real sequence through the ladder of the fakes; arguments as in `convert`.
+    """Encode a real sequence at the compression levels of the fakes; arguments as in `convert`.
 
     Raises:
         Unusable: the media is at fault.
@@ -132,7 +132,7 @@ def transcode(
         source = opened.enter_context(open_source([Path(path) for path in sources], frame_rate=_rate(frame_rate)))
         info = source.info
         size = (info.frame_rate, info.width, info.height)
-        writer = opened.enter_context(LadderWriter(Path(folder), _specs(rungs), *size))
+        writer = opened.enter_context(LevelsWriter(Path(folder), _specs(levels), *size))
         content = content_hash(info)
         done = 0
         for frame in source:
@@ -251,8 +251,8 @@ def _rate(frame_rate: list[int] | None) -> tuple[int, int] | None:
     return None if frame_rate is None else (int(frame_rate[0]), int(frame_rate[1]))
 
 
-def _specs(rungs: list[dict[str, Any]]) -> list[RungSpec]:
-    return [RungSpec(**rung) for rung in rungs]
+def _specs(levels: list[dict[str, Any]]) -> list[Level]:
+    return [Level(**level) for level in levels]
 
 
 def _progress(stage: str, done: int, total: int) -> Message:

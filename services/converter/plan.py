@@ -8,6 +8,7 @@ from typing import Any
 from facefoundry import recipes
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes import ranges
+from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.sources import SourceFiles, find_source
@@ -75,8 +76,10 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
     trained_on = _check_side(model, extraction, side)
     source_uri = str(extraction.inputs.get("source", ""))
     source = find_source(store, source_uri, target_id, "source of the extraction")
-    options = _options(recipe, extraction)
-    rungs = _rungs(recipe, only_raw=request.control)
+    conversion = _conversion(recipe, extraction)
+    options = recipes.options(conversion)
+    levels = _levels(recipe, only_raw=request.control)
+    levels_used = [recipes.options(level) for level in levels]
     decoder = side if request.control else _OTHER[side]
     digest = keys.digest_of(
         {
@@ -84,8 +87,8 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
             "target": extraction.content_digest,
             "side": side,
             "control": request.control,
-            "options": options,
-            "ladder": rungs,
+            "options": digest_values(conversion),
+            "compression": [digest_values(level) for level in levels],
             "version": recipe.version,
             "method": _METHOD,
         }
@@ -100,7 +103,7 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
             "frame_rate": source.frame_rate,
             "decoder": decoder,
             "options": options,
-            "rungs": rungs,
+            "levels": levels_used,
             "control": request.control,
         },
         inputs={
@@ -116,7 +119,7 @@ def of_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan:
             "version": recipe.version,
             "method": _METHOD,
             "conversion": options,
-            "ladder": rungs,
+            "compression": levels_used,
         },
         info={
             "synthetic": True,
@@ -141,12 +144,13 @@ def of_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> Pla
     sequence_id = keys.sequence_id(request.sequence_id)
     recipe = recipes.resolve(request.recipe)
     source = find_source(store, request.source_uri, sequence_id)
-    rungs = _rungs(recipe, only_raw=False)
+    levels = _levels(recipe, only_raw=False)
+    levels_used = [recipes.options(level) for level in levels]
     digest = keys.digest_of(
         {
             "source": source.content_digest,
             "frame_rate": source.frame_rate,
-            "ladder": rungs,
+            "compression": [digest_values(level) for level in levels],
             "version": recipe.version,
             "method": _METHOD,
         }
@@ -157,9 +161,9 @@ def of_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> Pla
         function="services.converter.pipeline:transcode",
         files=source.files,
         source=source,
-        arguments={"frame_rate": source.frame_rate, "rungs": rungs},
+        arguments={"frame_rate": source.frame_rate, "levels": levels_used},
         inputs={"source": request.source_uri, "source_digest": source.content_digest},
-        options={"recipe": recipe.name, "version": recipe.version, "method": _METHOD, "ladder": rungs},
+        options={"recipe": recipe.name, "version": recipe.version, "method": _METHOD, "compression": levels_used},
         info={
             "synthetic": False,
             "sequence_id": sequence_id,
@@ -192,19 +196,20 @@ def _check_side(model: Manifest, extraction: Manifest, side: str) -> bool:
     return False
 
 
-def _options(recipe: recipe_pb2.Recipe, extraction: Manifest) -> dict[str, Any]:
-    """Conversion options as JSON values; a conversion of all frames says nothing of ranges, nor does its digest."""
-    options = recipes.options(recipe.conversion)
-    if "frame_ranges" not in options:
-        del options["discard"]
-        return options
-    beyond = list(ranges.beyond(options["frame_ranges"], int(extraction.info["frame_count"])))
+def _conversion(recipe: recipe_pb2.Recipe, extraction: Manifest) -> recipe_pb2.ConversionOptions:
+    """The conversion options that this target needs; `discard` is left out where there are no frame ranges."""
+    conversion = recipe_pb2.ConversionOptions()
+    conversion.CopyFrom(recipe.conversion)
+    if not conversion.frame_ranges:
+        conversion.ClearField("discard")
+        return conversion
+    frame_ranges = recipes.options(conversion)["frame_ranges"]
+    beyond = list(ranges.beyond(frame_ranges, int(extraction.info["frame_count"])))
     if beyond:
         listed = "; ".join(f"{violation.field} {violation.description}" for violation in beyond)
         raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=beyond)
-    return options
+    return conversion
 
 
-def _rungs(recipe: recipe_pb2.Recipe, *, only_raw: bool) -> list[dict[str, Any]]:
-    rungs = [recipes.options(rung) for rung in recipe.ladder.rungs]
-    return [rung for rung in rungs if rung["name"] == "raw" or not only_raw]
+def _levels(recipe: recipe_pb2.Recipe, *, only_raw: bool) -> list[recipe_pb2.Level]:
+    return [level for level in recipe.compression.levels if level.name == "raw" or not only_raw]

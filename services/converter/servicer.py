@@ -64,7 +64,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
     def Transcode(
         self, request: converter_pb2.TranscodeRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.TranscodeResponse]:
-        """Send a real sequence through the ladder, or find it."""
+        """Encode a real sequence at every compression level, or return the stored result."""
         planned = plan.of_transcoding(self._store, request)
         for event, reused in self._events(planned, context):
             if isinstance(event, Manifest):

@@ -9,6 +9,7 @@ from typing import Any
 
 from facefoundry import __version__, recipes
 from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
+from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest, sources
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.sources import SourceFiles
@@ -53,7 +54,7 @@ class Order:
         options = recipes.options(recipe.extraction)
         made_of = {
             "source": source.digest,
-            "options": options,
+            "options": digest_values(recipe.extraction),
             "version": recipe.version,
             "method": _METHOD,
         }

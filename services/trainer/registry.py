@@ -21,6 +21,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
 from facefoundry.errors import Conflict, FieldViolation, InvalidInput
+from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
@@ -185,7 +186,7 @@ class Registry:
         options = recipes.options(recipe.training)
         content_a, content_b = (manifest.load(self._store, prefix).content_digest for prefix in (prefix_a, prefix_b))
         return Request(
-            training=handoff.training_digest(content_a, content_b, options, recipe.version),
+            training=handoff.training_digest(content_a, content_b, digest_values(recipe.training), recipe.version),
             attempt=1,
             pair_id=asked.pair_id,
             dataset=asked.dataset,

@@ -19,9 +19,9 @@ from services.converter.settings import ConverterSettings
 from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
 
-LADDER = recipe_pb2.LadderOptions(
+LADDER = recipe_pb2.CompressionOptions(
     name="quick",
-    rungs=[recipe_pb2.Rung(name="raw", codec="libx264rgb", crf=0, pixel_format="gbrp", preset="ultrafast")],
+    levels=[recipe_pb2.Level(name="raw", codec="libx264rgb", crf=0, pixel_format="gbrp", preset="ultrafast")],
 )
 
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from facefoundry.media.write import RungSpec, VideoWriter
+from facefoundry.media.write import Level, VideoWriter
 from facefoundry.recipes import load
 
 # x264's preset `medium` and ffmpeg's defaults for `-crf`: what x264 writes into its own stream.
@@ -33,12 +33,12 @@ MEDIUM = {
 }
 
 
-def write(folder: Path, rung: RungSpec, frames: list[np.ndarray]) -> Path:
+def write(folder: Path, level: Level, frames: list[np.ndarray]) -> Path:
     height, width = frames[0].shape[:2]
-    with VideoWriter(folder / f"{rung.name}.mp4", rung, (30, 1), width, height) as writer:
+    with VideoWriter(folder / f"{level.name}.mp4", level, (30, 1), width, height) as writer:
         for frame in frames:
             writer.write(frame)
-    return folder / f"{rung.name}.mp4"
+    return folder / f"{level.name}.mp4"
 
 
 def settings_of(path: Path) -> dict[str, str]:
@@ -48,19 +48,19 @@ def settings_of(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["raw", "c23", "c40"])
-def test_a_rung_of_ffpp_is_encoded_with_x264s_medium_and_ffmpegs_defaults(tmp_path: Path, name: str) -> None:
-    (rung,) = (rung for rung in load("ffpp").ladder.rungs if rung.name == name)
-    spec = RungSpec(rung.name, rung.codec, rung.crf, rung.pixel_format, rung.preset)
+def test_a_level_of_ffpp_is_encoded_with_x264s_medium_and_ffmpegs_defaults(tmp_path: Path, name: str) -> None:
+    (level,) = (level for level in load("ffpp").compression.levels if level.name == name)
+    spec = Level(level.name, level.codec, level.crf, level.pixel_format, level.preset)
     random = np.random.default_rng(0)
     found = settings_of(write(tmp_path, spec, [random.integers(0, 256, (66, 81, 3), dtype=np.uint8)] * 3))
     # Lossless means a quantiser of 0, to which x264 turns a crf of 0.
-    expected = {"rc": "cqp", "qp": "0", "keyint": "250"} if name == "raw" else {**MEDIUM, "crf": f"{rung.crf}.0"}
+    expected = {"rc": "cqp", "qp": "0", "keyint": "250"} if name == "raw" else {**MEDIUM, "crf": f"{level.crf}.0"}
     assert {key: found[key] for key in expected} == expected
 
 
 def test_colours_are_those_of_bt601_in_limited_range(tmp_path: Path) -> None:
     frame = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    path = write(tmp_path, RungSpec("exact", "libx264", 0, "yuv444p", "medium"), [frame])
+    path = write(tmp_path, Level("exact", "libx264", 0, "yuv444p", "medium"), [frame])
     with av.open(str(path)) as container:
         decoded = next(container.decode(video=0)).to_ndarray(format="yuv444p").astype(float)
     blue, green, red = np.moveaxis(frame / 255.0, -1, 0)

@@ -1,4 +1,4 @@
-"""Writing the ladder and the masks."""
+"""Writing compression levels and masks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from facefoundry.errors import Internal, InvalidInput, Unavailable
 from facefoundry.media import write
 from facefoundry.media.read import open_source
-from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec, VideoWriter
+from facefoundry.media.write import Level, LevelsWriter, MaskWriter, VideoWriter
 
 FFPP = (
-    RungSpec("raw", "libx264rgb", 0, "gbrp", "medium"),
-    RungSpec("c23", "libx264", 23, "yuv444p", "medium"),
-    RungSpec("c40", "libx264", 40, "yuv444p", "medium"),
+    Level("raw", "libx264rgb", 0, "gbrp", "medium"),
+    Level("c23", "libx264", 23, "yuv444p", "medium"),
+    Level("c40", "libx264", 40, "yuv444p", "medium"),
 )
 
 
@@ -36,10 +36,10 @@ def noisy_frames(count: int, width: int, height: int, seed: int = 3) -> list[NDA
     return [np.roll(texture, 4 * number, axis=1) // 2 + grain[number] for number in range(count)]
 
 
-def write_ladder(folder: Path, frames: list[NDArray[np.uint8]], rate: tuple[int, int] = (30, 1)) -> dict[str, Path]:
+def write_levels(folder: Path, frames: list[NDArray[np.uint8]], rate: tuple[int, int] = (30, 1)) -> dict[str, Path]:
     folder.mkdir()
     height, width = frames[0].shape[:2]
-    writer = LadderWriter(folder, FFPP, rate, width, height)
+    writer = LevelsWriter(folder, FFPP, rate, width, height)
     for frame in frames:
         writer.write(frame)
     return writer.close()
@@ -64,15 +64,15 @@ def stream_fields(path: Path) -> dict[str, object]:
 @pytest.mark.parametrize("size", [(320, 240), (321, 241)])
 def test_raw_decodes_to_the_pixels_that_went_in(tmp_path: Path, size: tuple[int, int]) -> None:
     frames = noisy_frames(6, *size)
-    paths = write_ladder(tmp_path / "out", frames, (30000, 1001))
+    paths = write_levels(tmp_path / "out", frames, (30000, 1001))
     with open_source(paths["raw"]) as source:
         assert source.info.frame_rate == (30000, 1001)
         for expected, frame in zip(frames, source, strict=True):
             np.testing.assert_array_equal(frame, expected)
 
 
-def test_every_rung_is_what_the_recipe_says(tmp_path: Path) -> None:
-    paths = write_ladder(tmp_path / "out", noisy_frames(5, 321, 241))
+def test_every_level_is_what_the_recipe_says(tmp_path: Path) -> None:
+    paths = write_levels(tmp_path / "out", noisy_frames(5, 321, 241))
     expected = {"raw": "gbrp", "c23": "yuv444p", "c40": "yuv444p"}
     for name, pixel_format in expected.items():
         fields = stream_fields(paths[name])
@@ -84,16 +84,16 @@ def test_every_rung_is_what_the_recipe_says(tmp_path: Path) -> None:
 
 
 def test_fields_of_stream_and_container_do_not_depend_on_the_content(tmp_path: Path) -> None:
-    busy = write_ladder(tmp_path / "busy", noisy_frames(9, 160, 120))
-    dark = write_ladder(tmp_path / "dark", [np.zeros((120, 160, 3), np.uint8)] * 9)
+    busy = write_levels(tmp_path / "busy", noisy_frames(9, 160, 120))
+    dark = write_levels(tmp_path / "dark", [np.zeros((120, 160, 3), np.uint8)] * 9)
     for name in ("raw", "c23", "c40"):
         assert stream_fields(busy[name]) == stream_fields(dark[name])
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     frames = noisy_frames(8, 320, 240)
-    first = write_ladder(tmp_path / "first", frames)
-    second = write_ladder(tmp_path / "second", frames)
+    first = write_levels(tmp_path / "first", frames)
+    second = write_levels(tmp_path / "second", frames)
     for name in first:
         assert first[name].read_bytes() == second[name].read_bytes()
 
@@ -103,10 +103,10 @@ def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", np.stack(noisy_frames(12, 320, 240)) + rng.integers(0, 9, (12, 240, 320, 3), "u1"))
     code = (
         "import sys, hashlib, numpy; from pathlib import Path\n"
-        "from facefoundry.media.write import RungSpec, VideoWriter\n"
+        "from facefoundry.media.write import Level, VideoWriter\n"
         "folder = Path(sys.argv[1])\n"
-        "rung = RungSpec('c23', 'libx264', 23, 'yuv444p', 'medium')\n"
-        "writer = VideoWriter(folder / 'out.mp4', rung, (25, 1), 320, 240)\n"
+        "level = Level('c23', 'libx264', 23, 'yuv444p', 'medium')\n"
+        "writer = VideoWriter(folder / 'out.mp4', level, (25, 1), 320, 240)\n"
         "for frame in numpy.load(folder / 'frames.npy'): writer.write(frame)\n"
         "print(hashlib.sha256(writer.close().read_bytes()).hexdigest())"
     )
@@ -122,14 +122,14 @@ def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-def test_large_frames_go_to_one_rung_after_the_other_and_give_the_same_files(
+def test_large_frames_go_to_one_level_after_the_other_and_give_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = noisy_frames(12, 162, 122)
-    together = write_ladder(tmp_path / "together", frames)
+    together = write_levels(tmp_path / "together", frames)
     monkeypatch.setattr(write, "_TOGETHER_PIXELS", 160 * 120)
     (tmp_path / "apart").mkdir()
-    writer = LadderWriter(tmp_path / "apart", FFPP, (30, 1), 162, 122)
+    writer = LevelsWriter(tmp_path / "apart", FFPP, (30, 1), 162, 122)
     for frame in frames:
         writer.write(frame)
     assert [path.name for path in (tmp_path / "apart").iterdir() if path.stat().st_size > 1000] == ["raw.mp4"]
@@ -151,19 +151,19 @@ def test_a_finished_file_keeps_no_encoder(tmp_path: Path) -> None:
 
 
 def test_odd_sides_are_refused_where_colour_is_stored_at_half_size(tmp_path: Path) -> None:
-    rung = RungSpec("c23", "libx264", 23, "yuv420p", "medium")
+    level = Level("c23", "libx264", 23, "yuv420p", "medium")
     with pytest.raises(InvalidInput, match="even sides"):
-        LadderWriter(tmp_path, [rung], (25, 1), 321, 240)
-    LadderWriter(tmp_path, [rung], (25, 1), 320, 240).close()
+        LevelsWriter(tmp_path, [level], (25, 1), 321, 240)
+    LevelsWriter(tmp_path, [level], (25, 1), 320, 240).close()
 
 
 def test_an_unknown_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="nothing264"):
-        LadderWriter(tmp_path, [RungSpec("c23", "nothing264", 23, "yuv444p", "medium")], (25, 1), 32, 32)
+        LevelsWriter(tmp_path, [Level("c23", "nothing264", 23, "yuv444p", "medium")], (25, 1), 32, 32)
 
 
 def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
-    writer = LadderWriter(tmp_path, FFPP, (25, 1), 32, 32)
+    writer = LevelsWriter(tmp_path, FFPP, (25, 1), 32, 32)
     with pytest.raises(Internal, match=r"\(32, 33, 3\)"):
         writer.write(np.zeros((32, 33, 3), np.uint8))
 
@@ -182,7 +182,7 @@ def test_raw_is_exact_where_nothing_can_be_foreseen(tmp_path: Path, preset: str)
 
 
 def test_exact_pixels_alone_are_in_the_code_that_is_read_quickly(tmp_path: Path) -> None:
-    files = write_ladder(tmp_path / "ladder", noisy_frames(2, 64, 48))
+    files = write_levels(tmp_path / "levels", noisy_frames(2, 64, 48))
     codes = {name: re.findall(rb"cabac=(\d)", path.read_bytes()) for name, path in files.items()}
     assert codes == {"raw": [b"0"], "c23": [b"1"], "c40": [b"1"]}
 
@@ -219,7 +219,7 @@ def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:
         MaskWriter(tmp_path / "masks.mp4", (25, 1), 16, 16).write(np.full((16, 16), 254, np.uint8))
 
 
-def test_a_full_disk_is_said_and_not_laid_to_the_rung() -> None:
+def test_a_full_disk_is_said_and_not_laid_to_the_level() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     with pytest.raises(Unavailable) as caught, VideoWriter(Path("/dev/full"), FFPP[0], (25, 1), 320, 240) as writer:
         for _ in range(200):

@@ -34,17 +34,17 @@ NUMBERS = [
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),
     ("conversion.chunk_frames", 1, 256, (0, 257)),
-    ("ladder.rungs.crf", 0, 51, (52,)),
+    ("compression.levels.crf", 0, 51, (52,)),
 ]
 WORDS = [
     ("extraction.engine", "face_alignment", ("magic", "")),
     ("training.precision", "bfloat16", ("int8", "")),
     ("conversion.mask", "rect", ("circle", "")),
-    ("ladder.name", "mine2", ("", "a_b", "../x", "x" * 33)),
-    ("ladder.rungs.name", "c10", ("", "a_b", "../x", "masks", "x" * 33)),
-    ("ladder.rungs.codec", "libx264", ("mpeg4", "")),
-    ("ladder.rungs.pixel_format", "yuv420p", ("rgb24", "")),
-    ("ladder.rungs.preset", "slow", ("placebo", "")),
+    ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
+    ("compression.levels.name", "c10", ("", "a_b", "../x", "masks", "x" * 33)),
+    ("compression.levels.codec", "libx264", ("mpeg4", "")),
+    ("compression.levels.pixel_format", "yuv420p", ("rgb24", "")),
+    ("compression.levels.preset", "slow", ("placebo", "")),
 ]
 LISTS = [
     ("training.encoder_filters", [1, 4096, 1, 4096], ([1, 2, 3], [1, 2, 3, 4, 5], [0, 1, 1, 1], [1, 1, 1, 4097])),
@@ -56,12 +56,12 @@ REFUSED = [(field, value) for field, *_, beyond in [*NUMBERS, *WORDS, *LISTS] fo
 
 
 def _with(field, value):
-    """The whole default recipe with one field changed; of the ladder's rungs the second is."""
+    """The whole default recipe with one field changed; of the compression levels the second is."""
     recipe = recipes.load()
     *path, name = field.split(".")
     message = recipe
     for segment in path:
-        message = message.rungs[1] if segment == "rungs" else getattr(message, segment)
+        message = message.levels[1] if segment == "levels" else getattr(message, segment)
     if isinstance(value, list):
         getattr(message, name)[:] = value
     else:
@@ -85,7 +85,7 @@ def test_a_value_at_its_limit_is_taken(field, value):
 @pytest.mark.parametrize(("field", "value"), REFUSED)
 def test_a_value_beyond_its_limit_is_refused_by_the_fields_name(field, value):
     refused = _refusals(_with(field, value))
-    description = refused["recipe." + field.replace("rungs.", "rungs[1].")]
+    description = refused["recipe." + field.replace("levels.", "levels[1].")]
     shown = repr(value)
     assert description.startswith("must be ") and f"got {shown}" in description
 
@@ -118,31 +118,31 @@ def test_all_wrong_fields_are_named_at_once():
 
 
 @pytest.mark.parametrize(
-    ("rungs", "field", "words"),
+    ("levels", "field", "words"),
     [
-        ([], "rungs", "raw, among them"),
-        ([("c23", "libx264", 23, "yuv444p")], "rungs", "raw, among them"),
-        ([("raw", "libx264rgb", 0, "gbrp")] * 2, "rungs", "of distinct names"),
-        ([("raw", "libx264rgb", 12, "gbrp")], "rungs[0]", "lossless"),
-        ([("raw", "libx264", 0, "yuv444p")], "rungs[0]", "lossless"),
-        ([("raw", "libx264rgb", 0, "gbrp"), ("x", "libx264", 9, "gbrp")], "rungs[1]", "libx264rgb with gbrp"),
-        ([("raw", "libx264rgb", 0, "yuv420p")], "rungs[0]", "libx264rgb with gbrp"),
+        ([], "levels", "raw, among them"),
+        ([("c23", "libx264", 23, "yuv444p")], "levels", "raw, among them"),
+        ([("raw", "libx264rgb", 0, "gbrp")] * 2, "levels", "of distinct names"),
+        ([("raw", "libx264rgb", 12, "gbrp")], "levels[0]", "lossless"),
+        ([("raw", "libx264", 0, "yuv444p")], "levels[0]", "lossless"),
+        ([("raw", "libx264rgb", 0, "gbrp"), ("x", "libx264", 9, "gbrp")], "levels[1]", "libx264rgb with gbrp"),
+        ([("raw", "libx264rgb", 0, "yuv420p")], "levels[0]", "libx264rgb with gbrp"),
         (
             [("raw", "libx264rgb", 0, "gbrp"), *((f"c{n}", "libx264", n, "yuv444p") for n in range(8))],
-            "rungs",
+            "levels",
             "at most",
         ),
     ],
 )
-def test_rungs_that_do_not_fit_together_are_refused(rungs, field, words):
+def test_levels_that_do_not_fit_together_are_refused(levels, field, words):
     recipe = recipes.load()
-    del recipe.ladder.rungs[:]
-    for name, codec, crf, pixel_format in rungs:
-        recipe.ladder.rungs.add(name=name, codec=codec, crf=crf, pixel_format=pixel_format, preset="fast")
+    del recipe.compression.levels[:]
+    for name, codec, crf, pixel_format in levels:
+        recipe.compression.levels.add(name=name, codec=codec, crf=crf, pixel_format=pixel_format, preset="fast")
     request = recipe_pb2.Recipe()
     request.CopyFrom(recipe)
-    if rungs:
-        assert words in _refusals(request)[f"recipe.ladder.{field}"]
+    if levels:
+        assert words in _refusals(request)[f"recipe.compression.{field}"]
     else:
-        # No rung in a request means the shipped ones.
-        assert len(recipes.resolve(request).ladder.rungs) == 3
+        # No level in a request means the shipped ones.
+        assert len(recipes.resolve(request).compression.levels) == 3

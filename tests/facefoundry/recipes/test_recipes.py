@@ -27,7 +27,7 @@ def test_ffpp_has_the_numbers_of_the_original():
     assert list(training.encoder_filters) == [128, 256, 512, 1024]
     assert (training.iterations, training.batch_size) == (200_000, 64)
     assert (training.learning_rate, training.beta_1, training.beta_2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
-    assert [(rung.name, rung.crf) for rung in recipes.load("ffpp").ladder.rungs] == [
+    assert [(level.name, level.crf) for level in recipes.load("ffpp").compression.levels] == [
         ("raw", 0),
         ("c23", 23),
         ("c40", 40),
@@ -74,7 +74,10 @@ def test_a_wrong_override_is_refused(assignment):
         ("extraction.engine=magic", "recipe.extraction.engine"),
         ("extraction.padding=128", "recipe.extraction.padding"),
         ("conversion.mask=circle", "recipe.conversion.mask"),
-        ("ladder.rungs=[{name: c23, codec: libx264, crf: 99, pixel_format: yuv444p, preset: medium}]", "rungs[0].crf"),
+        (
+            "compression.levels=[{name: c23, codec: libx264, crf: 99, pixel_format: yuv444p, preset: medium}]",
+            "levels[0].crf",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_field(assignment, field):
@@ -91,7 +94,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
 
 
 def test_another_version_is_refused():
-    with pytest.raises(InvalidInput, match="this service has ffpp 1"):
+    with pytest.raises(InvalidInput, match="this service has ffpp 2"):
         recipes.resolve(recipe_pb2.Recipe(name="ffpp", version="0"))
 
 

@@ -49,7 +49,7 @@ def test_a_refused_option_is_known_in_every_stage_and_spelling():
         ("conversion.mask_type=rect", "did you mean conversion.mask"),
         ("batchsize=2", "did you mean training.batch_size or conversion.batch_size"),
         ("training={learning_rat: 2}", "did you mean training.learning_rate"),
-        ("ladder.rungs=[{name: raw, cfr: 3}]", "did you mean ladder.rungs.crf"),
+        ("compression.levels=[{name: raw, cfr: 3}]", "did you mean compression.levels.crf"),
         ("conversion.frame_ranges=[{frist: 1}]", "did you mean conversion.frame_ranges.first"),
         ("training.nothing=3", "fields are such as training.iterations"),
     ],
@@ -82,10 +82,10 @@ def test_a_field_of_a_newer_client_is_refused_instead_of_ignored():
     newer = recipe_pb2.Recipe.FromString(recipe_pb2.Recipe(name="ffpp").SerializeToString() + bytes([0xF8, 0x07, 1]))
     nested = recipe_pb2.Recipe()
     nested.conversion.MergeFromString(bytes([0xF8, 0x07, 1]))
-    nested.ladder.rungs.add().MergeFromString(bytes([0xF8, 0x07, 1]))
+    nested.compression.levels.add().MergeFromString(bytes([0xF8, 0x07, 1]))
     for request, fields in (
         (newer, ["recipe.127"]),
-        (nested, ["recipe.conversion.127", "recipe.ladder.rungs.127"]),
+        (nested, ["recipe.conversion.127", "recipe.compression.levels.127"]),
     ):
         with pytest.raises(InvalidInput, match="this version does not know") as caught:
             recipes.resolve(request)

@@ -106,7 +106,7 @@ def run(name: str, pairs: list[dict[str, Any]]) -> dict[str, Any]:
             "version": "1",
             "description": "Small and fast, for minutes on a CPU. Not faithful to FaceForensics++.",
             "training": {"encoder_filters": [8, 16, 32, 64], "learning_rate": 0.002, "iterations": 1900},
-            "ladder": {"rungs": [{"name": "raw", "crf": 0}, {"name": "c23", "crf": 23}]},
+            "compression": {"levels": [{"name": "raw", "crf": 0}, {"name": "c23", "crf": 23}]},
         },
         "created": "2026-03-04T05:06:07+00:00",
         "seconds": 162.4,

@@ -69,7 +69,7 @@ def test_times_are_in_utc_and_odd_ones_stay_as_they_are():
 def test_options_are_flattened_to_rows():
     options = {
         "training": {"filters": [8, 16], "rate": 0.002, "seed": 12345},
-        "rungs": [{"name": "raw"}],
+        "levels": [{"name": "raw"}],
         "seamless": True,
         "gain": float("nan"),
     }
@@ -77,7 +77,7 @@ def test_options_are_flattened_to_rows():
         "training.filters": "8, 16",
         "training.rate": "0.002",
         "training.seed": "12,345",
-        "rungs[0].name": "raw",
+        "levels[0].name": "raw",
         "seamless": "yes",
         "gain": "not measured",
     }

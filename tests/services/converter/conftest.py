@@ -26,7 +26,7 @@ FRAMES = 20
 WIDTH, HEIGHT = 161, 121
 FACELESS = (3, 12, 13)
 CONVERSION = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "batch_size": 4, "chunk_frames": 8}
-RUNGS = [
+LEVELS = [
     {"name": "raw", "codec": "libx264rgb", "crf": 0, "pixel_format": "gbrp", "preset": "ultrafast"},
     {"name": "c23", "codec": "libx264", "crf": 23, "pixel_format": "yuv444p", "preset": "ultrafast"},
     {"name": "c40", "codec": "libx264", "crf": 40, "pixel_format": "yuv444p", "preset": "ultrafast"},
@@ -134,7 +134,7 @@ def convert_arguments(clip: Clip, weights: Path, tmp_path: Path) -> Callable[...
             "weights": str(weights),
             "decoder": "b",
             "options": CONVERSION,
-            "rungs": RUNGS,
+            "levels": LEVELS,
             "chunk_files": {},
             "folder": str(folder),
             "control": False,

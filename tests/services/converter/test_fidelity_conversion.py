@@ -19,8 +19,8 @@ from facefoundry.model import weights as weights_file
 from facefoundry.model.network import FORMAT
 from services.converter import pipeline
 from services.converter.composite import composite
-from services.converter.ladder import MASKS
 from services.converter.mask import MaskOptions
+from services.converter.outputs import MASKS
 from tests.services.converter.agreement import assert_within_a_level
 
 FFPP = MaskOptions("facehullandrect", 0, 2)
@@ -37,7 +37,7 @@ def decoded(path: Path) -> Frames:
 
 
 def convert(arguments: dict[str, Any]) -> dict[str, Path]:
-    messages = pipeline.convert(**{**arguments, "rungs": arguments["rungs"][:1]})
+    messages = pipeline.convert(**{**arguments, "levels": arguments["levels"][:1]})
     return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
 
 

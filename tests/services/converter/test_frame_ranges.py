@@ -22,7 +22,7 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from services.converter import pipeline, plan
-from services.converter.ladder import MASKS
+from services.converter.outputs import MASKS
 
 Arguments = Callable[..., dict[str, Any]]
 

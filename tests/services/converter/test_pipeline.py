@@ -27,13 +27,13 @@ from facefoundry.media.read import DECODER, open_source
 from facefoundry.model.network import SIDES, load
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
-from services.converter.ladder import MASKS
 from services.converter.mask import MaskOptions
+from services.converter.outputs import MASKS
 from services.converter.samples import Samples, evenly
 
 Arguments = Callable[..., dict[str, Any]]
 FACELESS = (3, 12, 13)
-TRANSCODED = ("sources", "frame_rate", "rungs")
+TRANSCODED = ("sources", "frame_rate", "levels")
 OUTSIDE = 19
 
 
@@ -64,7 +64,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "alignments").write_bytes(clip.alignments.to_bytes())
     (folder / "made").mkdir()
-    rungs = [recipes.options(rung) for rung in recipes.load("preview").ladder.rungs]
+    levels = [recipes.options(level) for level in recipes.load("preview").compression.levels]
     options = {**recipes.options(recipes.load("preview").conversion), "batch_size": 4, "chunk_frames": 8}
     messages = pipeline.convert(
         sources=[str(clip.path)],
@@ -73,7 +73,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         weights=str(weights),
         decoder="b",
         options=options,
-        rungs=rungs,
+        levels=levels,
         chunk_files={},
         folder=str(folder / "made"),
         control=False,
@@ -171,9 +171,9 @@ def test_done_chunks_are_used_and_not_made_again(convert_arguments: Arguments, t
     assert not any(name.startswith("chunk-") for name in rest)
 
 
-def test_the_control_has_the_raw_rung_alone(convert_arguments: Arguments) -> None:
+def test_the_control_has_the_raw_level_alone(convert_arguments: Arguments) -> None:
     arguments = convert_arguments(control=True, decoder="a")
-    parts, result = collect(pipeline.convert(**{**arguments, "rungs": arguments["rungs"][:1]}))
+    parts, result = collect(pipeline.convert(**{**arguments, "levels": arguments["levels"][:1]}))
     videos = {name for name in parts if name.endswith(".mp4")}
     assert videos == {"raw.mp4"}
     assert json.loads(parts["labels.json"].read_bytes())["control"] is True
@@ -319,9 +319,9 @@ def test_a_conversion_that_is_refused_late_leaves_no_video_open(
     assert not [path for path in opened if path.startswith(arguments["folder"]) and path.endswith(".mp4")]
 
 
-def test_reals_go_through_the_same_ladder(made: Any, clip: Any, tmp_path: Path) -> None:
-    rungs = [recipes.options(rung) for rung in recipes.load("preview").ladder.rungs]
-    messages = pipeline.transcode(sources=[str(clip.path)], frame_rate=None, rungs=rungs, folder=str(tmp_path))
+def test_reals_are_encoded_like_fakes(made: Any, clip: Any, tmp_path: Path) -> None:
+    levels = [recipes.options(level) for level in recipes.load("preview").compression.levels]
+    messages = pipeline.transcode(sources=[str(clip.path)], frame_rate=None, levels=levels, folder=str(tmp_path))
     parts, result = collect(messages)
     assert set(parts) == {"raw.mp4", "c23.mp4", "c40.mp4"}
     assert result["frame_count"] == 20
@@ -388,6 +388,6 @@ def test_every_frame_is_decoded_to_pixels_once(
     if work == "convert":
         collect(pipeline.convert(**convert_arguments()))
     else:
-        rungs = convert_arguments()["rungs"]
-        collect(pipeline.transcode(sources=[str(clip.path)], frame_rate=None, rungs=rungs, folder=str(tmp_path)))
+        levels = convert_arguments()["levels"]
+        collect(pipeline.transcode(sources=[str(clip.path)], frame_rate=None, levels=levels, folder=str(tmp_path)))
     assert len(decoded_frames) == len(set(decoded_frames)) == len(clip.frames)

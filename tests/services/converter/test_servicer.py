@@ -248,7 +248,7 @@ def test_a_target_that_was_the_models_other_side_is_refused(service: Service) ->
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SIDE")
 
 
-def test_a_real_sequence_goes_through_the_same_ladder(service: Service, clip: Any, tmp_path: Path) -> None:
+def test_a_real_sequence_is_encoded_like_the_fakes(service: Service, clip: Any, tmp_path: Path) -> None:
     _, transcoding = service.transcode()
     assert (transcoding.frame_count, transcoding.reused) == (20, False)
     record = service.manifest(transcoding.uri)

@@ -83,7 +83,7 @@ def files(messages: Any) -> dict[str, Path]:
 def transcoded(source: Path, folder: Path, arguments: dict[str, Any]) -> dict[str, Path]:
     folder.mkdir()
     return files(
-        pipeline.transcode(sources=[str(source)], frame_rate=None, rungs=arguments["rungs"], folder=str(folder))
+        pipeline.transcode(sources=[str(source)], frame_rate=None, levels=arguments["levels"], folder=str(folder))
     )
 
 

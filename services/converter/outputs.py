@@ -1,6 +1,6 @@
-"""The ladder: target frames and patches to every rung, the mask videos, samples and figures.
+"""Outputs of a conversion: target frames and patches to every compression level, the mask videos, samples and figures.
 
-Every target frame that comes gives one frame of each rung and of each mask and one label row, whatever became of it.
+Every target frame that comes gives one frame of each level and of each mask and one label row, whatever became of it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.media.read import MediaInfo
-from facefoundry.media.write import LadderWriter, MaskWriter, RungSpec
+from facefoundry.media.write import Level, LevelsWriter, MaskWriter
 from services.converter import labels
 from services.converter.composite import Patch
 from services.converter.labels import Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
 
-__all__ = ["MASKS", "Assembled", "Ladder", "changed_pixels", "content_hash"]
+__all__ = ["MASKS", "Assembled", "Outputs", "changed_pixels", "content_hash"]
 
 MASKS = ("masks", "masks_blend", "masks_changed")
 """The mask videos: FF++'s box; where the soft mask is above 0; where the raw fake differs from the decoded target."""
@@ -49,23 +49,23 @@ class Assembled:
     samples: list[int]
 
 
-class Ladder:
+class Outputs:
     """Takes frames in order and writes all files of a conversion; a context manager that leaves no video open."""
 
     def __init__(
-        self, folder: Path, rungs: Sequence[RungSpec], info: MediaInfo, samples: list[int], *, control: bool = False
+        self, folder: Path, levels: Sequence[Level], info: MediaInfo, samples: list[int], *, control: bool = False
     ) -> None:
         """Open all files.
 
         Args:
             folder: Where they go.
-            rungs: Compression levels.
+            levels: Compression levels.
             info: Of the target; sets size and frame rate.
             samples: Frames to show.
             control: The face is the target's own; then no mask videos are written.
         """
         size = (info.frame_rate, info.width, info.height)
-        self._writer = LadderWriter(folder, rungs, *size)
+        self._writer = LevelsWriter(folder, levels, *size)
         self._masks = {} if control else {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
         self._mask_files: dict[str, Path] = {}
         self._samples = Samples(folder / "samples.tar", samples)
@@ -114,7 +114,7 @@ class Ladder:
 
     @property
     def passes(self) -> int:
-        """As of `LadderWriter`."""
+        """As of `LevelsWriter`."""
         return self._writer.passes
 
     @property
@@ -123,7 +123,7 @@ class Ladder:
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """After the last frame, write what large frames left to do; yields as `LadderWriter.rest`."""
+        """After the last frame, write what large frames left to do; yields as `LevelsWriter.rest`."""
         self._finish_masks()
         yield from self._writer.rest()
 

@@ -1,0 +1,50 @@
+"""Digests keep their names whatever the proto's fields are called."""
+
+from facefoundry import recipes
+from facefoundry.recipes.digests import DIGEST_NAMES, digest_values
+from facefoundry.storage import keys
+from facefoundry.v1 import recipe_pb2
+
+
+def test_the_table_names_every_field_of_its_messages_once():
+    for kind, names in DIGEST_NAMES.items():
+        fields = recipe_pb2.DESCRIPTOR.message_types_by_name[kind].fields_by_name
+        assert list(names) == list(fields)
+        assert len(set(names.values())) == len(names)
+
+
+def test_the_shipped_recipes_keep_their_digests():
+    digests = {
+        name: [
+            keys.digest_of(digest_values(message))
+            for message in (recipe.extraction, recipe.training, recipe.conversion, *recipe.compression.levels)
+        ]
+        for name in recipes.names()
+        for recipe in [recipes.load(name)]
+    }
+    assert digests == PINNED
+
+
+def test_nested_messages_are_renamed_too():
+    conversion = recipe_pb2.ConversionOptions(frame_ranges=[recipe_pb2.FrameRange(first=3)], mask="rect")
+    assert digest_values(conversion) == {"mask": "rect", "frame_ranges": [{"first": 3}]}
+
+
+PINNED = {
+    "ffpp": [
+        "1701ed0d902a267890af8bcd82f39aae5c4f8809",
+        "4a62d62f37b772c76074461f917e5c09f7c2e51e",
+        "4bc432b484302b0ea15d109532538cef46ff4cdc",
+        "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
+        "2165a6b2291e0c0fa81f17a6a04320976b14083e",
+        "827713eb12a7d01fc29819605adbc4074830f910",
+    ],
+    "preview": [
+        "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
+        "5666345ea7c075561eecc8075699a003bc2d571e",
+        "4bc432b484302b0ea15d109532538cef46ff4cdc",
+        "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
+        "2165a6b2291e0c0fa81f17a6a04320976b14083e",
+        "827713eb12a7d01fc29819605adbc4074830f910",
+    ],
+}
