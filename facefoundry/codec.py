@@ -23,7 +23,7 @@ __all__ = ["JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to
 JsonObject = dict[str, JsonValue]
 """A JSON object whose fields are known only to its reader, such as the options of a recipe."""
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def to_values(document: DataclassInstance) -> JsonObject:
