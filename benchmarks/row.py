@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from facefoundry.sandbox import library_variables
+from facefoundry.process.sandbox import library_variables
 
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 

@@ -26,7 +26,7 @@ from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
 from facefoundry.faces.mean_face import MEAN_FACE
 from facefoundry.model.network import FACE_SIZE, Architecture, Network, build
-from facefoundry.sandbox import library_variables
+from facefoundry.process.sandbox import library_variables
 from services.converter import pipeline as converting
 from services.extractor import engines
 from services.extractor import pipeline as extracting

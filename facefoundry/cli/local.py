@@ -9,7 +9,7 @@ import click
 
 from facefoundry.cli.options import waiting
 from facefoundry.local import local_stack
-from facefoundry.signals import stop_event
+from facefoundry.process.signals import stop_event
 
 __all__ = ["local"]
 

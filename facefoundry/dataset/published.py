@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from facefoundry.errors import InvalidInput, Unusable
-from facefoundry.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Limits, Sandbox
 
 __all__ = ["FILES", "digests", "is_published", "read", "require_reader", "write"]
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from facefoundry.errors import Unavailable
-from facefoundry.launch import launch
 from facefoundry.local.state import Identity
+from facefoundry.process.launch import launch
 
 __all__ = ["LocalProcess", "free_ports"]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
 from facefoundry.media.read import open_source
-from facefoundry.scratch import disk_full
+from facefoundry.process.scratch import disk_full
 
 __all__ = ["MASK_LEVEL", "LevelsWriter", "MaskWriter", "Level", "VideoWriter"]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import grpc
 
 from facefoundry.errors import Cancelled, Unusable
-from facefoundry.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Limits, Sandbox
 
 __all__ = ["Children"]
 

@@ -16,11 +16,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from facefoundry.errors import InvalidInput
+from facefoundry.process.signals import stop_event
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.interceptor import CallInterceptor
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
-from facefoundry.signals import stop_event
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import info_pb2, info_pb2_grpc

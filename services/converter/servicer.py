@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import grpc
 
 from facefoundry.errors import Interrupted
+from facefoundry.process.sandbox import Limits
 from facefoundry.rpc.children import Children
 from facefoundry.rpc.slots import Slots
-from facefoundry.sandbox import Limits
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store

@@ -12,8 +12,8 @@ from typing import Any
 
 from facefoundry import __version__
 from facefoundry.errors import DataLoss, Interrupted, Unusable
-from facefoundry.sandbox import Sandbox
-from facefoundry.scratch import Scratch
+from facefoundry.process.sandbox import Sandbox
+from facefoundry.process.scratch import Scratch
 from facefoundry.storage import manifest, sources
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store

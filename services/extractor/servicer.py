@@ -14,10 +14,10 @@ from google.protobuf import json_format
 
 from facefoundry import recipes
 from facefoundry.errors import Cancelled, FieldViolation, Interrupted, InvalidInput, Unusable
+from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.children import Children
 from facefoundry.rpc.slots import Slots
-from facefoundry.sandbox import Limits, Sandbox
-from facefoundry.scratch import Scratch
 from facefoundry.storage import manifest, sources
 from facefoundry.storage.sources import SourceFiles
 from facefoundry.storage.store import Store

@@ -10,7 +10,7 @@ REFUSING = (
     "facefoundry/media/*.py",
     "facefoundry/dataset/sources.py",
     "facefoundry/dataset/plan.py",
-    "facefoundry/sandbox.py",
+    "facefoundry/process/sandbox/*.py",
 )
 # Reasons of defects of ours and of options, which no clip can cause.
 NOT_OF_CLIPS = {"SANDBOX_TARGET", "SANDBOX_BUSY", "FRAMES_LOST", "COMPRESSION_LEVEL", "FRAME_SHAPE", "MASK_VALUES"}

@@ -32,7 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from facefoundry.settings import StoreSettings
-from facefoundry.signals import stop_event
+from facefoundry.process.signals import stop_event
 from facefoundry.storage.store import Store
 
 name = os.path.basename(os.path.dirname(__file__))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry.errors import InvalidInput
-from facefoundry.scratch import Scratch
+from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.handoff import ExitCode, Termination, from_json

@@ -25,8 +25,8 @@ from facefoundry.errors import (
     NotFound,
     Unusable,
 )
+from facefoundry.process.signals import stop_event
 from facefoundry.settings import StoreSettings, read
-from facefoundry.signals import stop_event
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger

@@ -11,7 +11,7 @@ from facefoundry.dataset import models, published
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
 from facefoundry.model.architecture import Architecture
-from facefoundry.sandbox import Limits
+from facefoundry.process.sandbox import Limits
 from facefoundry.storage import keys, manifest
 
 WIDTHS = Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4))

@@ -17,7 +17,7 @@ from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import legacy, network
 from facefoundry.model.architecture import Architecture, unpack
 from facefoundry.model.swap import swapper
-from facefoundry.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Limits, Sandbox
 
 # All widths differ, so that no two tensors can be taken for each other.
 TINY = Architecture((4, 6, 8, 10), 12, 7, (6, 5, 3))

@@ -12,9 +12,9 @@ import pytest
 
 from facefoundry import recipes
 from facefoundry.errors import Cancelled
+from facefoundry.process.sandbox import Limits
 from facefoundry.rpc.children import Children
 from facefoundry.rpc.server import Server
-from facefoundry.sandbox import Limits
 from facefoundry.settings import read
 from facefoundry.v1 import (
     common_pb2,
@@ -134,7 +134,7 @@ def sandboxes():
     found = set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "facefoundry.sandbox" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+            if "facefoundry.process.sandbox" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
                 found.add(child.pid)
     return found
 

@@ -25,9 +25,9 @@ import pytest
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.media.read import DECODER, open_source
+from facefoundry.process.sandbox import Limits
 from facefoundry.rpc.children import Children
 from facefoundry.rpc.status import from_rpc_error
-from facefoundry.sandbox import Limits
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
@@ -326,7 +326,7 @@ def children() -> set[int]:
     found = set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "facefoundry.sandbox" in child.cmdline():
+            if "facefoundry.process.sandbox" in child.cmdline():
                 found.add(child.pid)
     return found
 

@@ -8,7 +8,7 @@ import pytest
 
 WAITS = """
 import os, time
-from facefoundry.signals import stop_event
+from facefoundry.process.signals import stop_event
 stop = stop_event()
 print("waits", flush=True)
 stop.wait()
@@ -34,7 +34,7 @@ def test_a_signal_may_come_while_another_is_handled_or_the_event_is_looked_at(nu
 
 HEARD_BY_ANOTHER = """
 import signal, threading, time
-from facefoundry.signals import stop_event
+from facefoundry.process.signals import stop_event
 stop = stop_event()
 def send():
     time.sleep(0.3)

@@ -1,6 +1,6 @@
 """Launched programs, for real."""
 
-from facefoundry.launch import launch
+from facefoundry.process.launch import launch
 
 
 def test_a_launched_program_keeps_its_pid_through_the_binding_step(tmp_path):

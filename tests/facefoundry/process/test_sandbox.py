@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from facefoundry.errors import FieldViolation, Internal, InvalidInput, Unusable
-from facefoundry.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Limits, Sandbox
 
 WORK = """
 import os, signal, subprocess, sys, time
@@ -247,7 +247,7 @@ def test_a_child_cannot_read_its_parents_environment(work):
     script = f"""
 import ctypes, sys
 sys.path[:0] = {sys.path!r}
-from facefoundry.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Limits, Sandbox
 with Sandbox(Limits(seconds=20, memory_bytes=300 << 20), allow=("sandbox_work",)) as sandbox:
     list(sandbox.run("{work}:counts", n=1))
     print(ctypes.CDLL(None).prctl(3))
@@ -345,7 +345,7 @@ def test_children_die_with_a_parent_that_is_killed(work, tmp_path):
     script = textwrap.dedent(
         """
         import sys, time
-        from facefoundry.sandbox import Limits, Sandbox
+        from facefoundry.process.sandbox import Limits, Sandbox
         run = Sandbox(Limits(60, 1 << 30), allow=("sandbox_work",)).run("sandbox_work:hangs")
         print(next(run)[0], flush=True)
         time.sleep(60)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facefoundry.errors import Unavailable
-from facefoundry.scratch import Scratch, disk_full
+from facefoundry.process.scratch import Scratch, disk_full
 
 
 def test_a_folder_lives_as_long_as_its_block(tmp_path):

@@ -1,0 +1,145 @@
+"""The parent's handle on the child process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from facefoundry.errors import Unusable
+from facefoundry.process.launch import launch
+from facefoundry.process.sandbox.limits import Limits, library_variables
+
+__all__ = ["Child"]
+
+_LINE_BYTES = 16 << 20
+_STDERR_LINES = 20
+_EXIT_SECONDS = 2.0
+_PR_SET_DUMPABLE = 4
+_SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
+
+
+class Child:
+    """The process and its three pipes: requests, messages, and everything libraries print."""
+
+    def __init__(self, limits: Limits) -> None:
+        # Otherwise whatever takes the child over could read this process's environment and memory in /proc.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+        requests_in, requests_out = os.pipe()
+        messages_in, messages_out = os.pipe()
+        printed_in, printed_out = os.pipe()
+        environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+        environment |= library_variables(limits.threads)
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+        environment["PYTHONSAFEPATH"] = "1"
+        command = [sys.executable, "-m", "facefoundry.process.sandbox", str(requests_in), str(messages_out)]
+        try:
+            self.process = launch(
+                [*command, str(limits.file_bytes or 0)],
+                environment=environment,
+                output=printed_out,
+                pass_fds=(requests_in, messages_out),
+            )
+        finally:
+            for descriptor in (requests_in, messages_out, printed_out):
+                os.close(descriptor)
+        self._requests = os.fdopen(requests_out, "wb", buffering=0)
+        self._messages = os.fdopen(messages_in, "rb")
+        self._printed: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._printer = threading.Thread(
+            target=self._keep_printed, args=(os.fdopen(printed_in, "rb"),), name="sandbox-output", daemon=True
+        )
+        self._printer.start()
+        self._killing = threading.Lock()
+
+    def _keep_printed(self, stream: IO[bytes]) -> None:
+        with stream:
+            while line := stream.readline(4096):
+                self._printed.append(line.decode(errors="replace").rstrip())
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    def send(self, request: bytes) -> None:
+        """Write a request; one that cannot be written shows in the next `receive`."""
+        with contextlib.suppress(OSError, ValueError):
+            self._requests.write(request)
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next record, or None when the child died or does not speak our language."""
+        try:
+            line = self._messages.readline(_LINE_BYTES)
+            record = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            return None
+        well_formed = isinstance(record, dict) and isinstance(record.get("error", {}), dict)
+        return record if well_formed else None
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the child alone; 0 when it is gone."""
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def tree(self) -> list[psutil.Process]:
+        """The child and its living descendants."""
+        try:
+            child = psutil.Process(self.process.pid)
+            return [child, *child.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+    def kill(self) -> None:
+        """Kill the whole tree and wait for it. Any thread may call it, also again."""
+        with self._killing:
+            if self.process.returncode is None:
+                descendants = self.tree()[1:]
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                for descendant in descendants:
+                    with contextlib.suppress(psutil.Error):
+                        descendant.kill()
+                self.process.wait()
+
+    def close(self, at_once: bool) -> None:
+        """End the whole tree and close the pipes; a thread that waits for a message gets None."""
+        self._requests.close()
+        if not at_once:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_EXIT_SECONDS)
+        self.kill()
+        self._messages.close()
+
+    def crash(self) -> Unusable:
+        """The error that tells how the child died; kills it if it did not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        spoke_nonsense = self.process.poll() is None
+        self.kill()
+        self._printer.join(1.0)
+        code = self.process.returncode
+        if spoke_nonsense:
+            how = "sent something that is no message"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}"
+        last = next((line for line in reversed(self._printed) if line.strip()), "")
+        return Unusable(
+            f"The process that worked on the media {how}." + (f" Its last words: {last}" if last else ""),
+            reason="MEDIA_CRASHED",
+            metadata={"how": how, "last_line": last},
+        )

@@ -1,0 +1,50 @@
+"""Limits of a sandboxed run, and the environment variables that configure numerical libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits", "library_variables"]
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+_ALLOCATOR_TUNING = {
+    # The highest values that glibc reaches by itself. With its initial values the memory of every frame is requested
+    # from the system again, which takes a good part of the decoding time.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    # Idle BLAS threads sleep instead of spinning.
+    "OPENBLAS_THREAD_TIMEOUT": "4",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use.
+
+    Attributes:
+        seconds: Longest time the caller waits for a message. Long media take long, so a run has no limit of its own.
+        memory_bytes: Maximum resident memory of the child and its descendants.
+        file_bytes: Largest file the child may write; None for no limit.
+        threads: Threads of each numerical library; None for the library's default, which is one per core.
+    """
+
+    seconds: float
+    memory_bytes: int
+    file_bytes: int | None = None
+    threads: int | None = None
+
+
+def library_variables(threads: int | None) -> dict[str, str]:
+    """Return the environment variables that configure allocator and threads; libraries read them when they load.
+
+    Args:
+        threads: Threads of each numerical library; None for the library's default.
+    """
+    return _ALLOCATOR_TUNING | ({} if threads is None else dict.fromkeys(_THREADS, str(threads)))

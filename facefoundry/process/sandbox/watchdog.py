@@ -1,0 +1,84 @@
+"""The time and memory limits of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+import psutil
+
+from facefoundry.errors import Unusable
+from facefoundry.process.sandbox.child import Child
+from facefoundry.process.sandbox.limits import Limits
+
+__all__ = ["Watchdog"]
+
+_WATCH_SECONDS = 0.1
+_TREE_EVERY = 5
+
+
+class Watchdog:
+    """A thread that kills the child at a limit and remembers which."""
+
+    def __init__(self, child: Child, limits: Limits) -> None:
+        self._child = child
+        self._limits = limits
+        self._waits_since: float | None = None
+        self._verdict: Unusable | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="sandbox-watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Hold the time inside against the limit."""
+        self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waits_since = None
+
+    def verdict(self) -> Unusable | None:
+        """The limit that was passed, if any."""
+        return self._verdict
+
+    def _watch(self) -> None:
+        rounds = 0
+        while not self._over.wait(_WATCH_SECONDS):
+            rounds += 1
+            resident = self._child.resident_bytes() if rounds % _TREE_EVERY else self._tree_bytes()
+            since = self._waits_since
+            waited = time.monotonic() - since if since is not None else 0.0
+            if resident > self._limits.memory_bytes:
+                self._verdict = Unusable(
+                    f"Working on the media took {resident >> 20} MiB of memory, over the limit of "
+                    f"{self._limits.memory_bytes >> 20} MiB, and was stopped.",
+                    reason="MEDIA_MEMORY",
+                )
+            elif waited > self._limits.seconds:
+                self._verdict = Unusable(
+                    f"Working on the media showed no progress for {self._limits.seconds:g} s and was stopped.",
+                    reason="MEDIA_TIMEOUT",
+                )
+            if self._verdict is not None:
+                self._child.kill()
+                return
+
+    def _tree_bytes(self) -> int:
+        total = 0
+        for process in self._child.tree():
+            with contextlib.suppress(psutil.Error):
+                total += int(process.memory_info().rss)
+        return total
