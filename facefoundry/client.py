@@ -1,7 +1,7 @@
 """The SDK over the three services.
 
 It owns the waiting: a cut stream is opened again and goes on, a full replica is asked again (waiting for capacity is no
-failure), and only a service that stays silent for `patience_seconds` is an error.
+failure), and only a service that stays silent for `retry_seconds` is an error.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Client:
 
     Args:
         settings: Addresses and TLS files.
-        patience_seconds: How long a call may get no further while its service is unreachable or ends it early.
+        retry_seconds: How long a call may get no further while its service is unreachable or ends it early.
     """
 
-    def __init__(self, settings: ChannelSettings, patience_seconds: float = 300.0) -> None:
+    def __init__(self, settings: ChannelSettings, retry_seconds: float = 300.0) -> None:
         self._addresses = {
             "extractor": settings.extractor_address,
             "trainer": settings.trainer_address,
@@ -70,7 +70,7 @@ class Client:
         self._extractor = extractor_pb2_grpc.ExtractorServiceStub(self._channels["extractor"])
         self._trainer = trainer_pb2_grpc.TrainerServiceStub(self._channels["trainer"])
         self._converter = converter_pb2_grpc.ConverterServiceStub(self._channels["converter"])
-        self._patience_seconds = patience_seconds
+        self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
         self._streams: set[Any] = set()
         self._lock = threading.Lock()
@@ -170,7 +170,7 @@ class Client:
     def watch_training(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
         """Snapshots of a training until it has ended, the present one first."""
         request = trainer_pb2.WatchTrainingRequest(training_uri=training_uri)
-        waiting = _Waiting(self._patience_seconds, self._stopped)
+        waiting = _Waiting(self._retry_seconds, self._stopped)
         while True:
             try:
                 for message in self._stream(self._trainer.WatchTraining, request):
@@ -184,7 +184,7 @@ class Client:
 
     def _work(self, service: str, method: Any, request: Message, on_progress: OnProgress, result: str) -> Any:
         """Run a streaming call to its last message, opening it again as often as it takes."""
-        waiting = _Waiting(self._patience_seconds, self._stopped)
+        waiting = _Waiting(self._retry_seconds, self._stopped)
         furthest: dict[str, int] = {}
         answer: Any = None
         while True:
@@ -222,7 +222,7 @@ class Client:
     def _unary(
         self, service: str, method: Callable[..., Answer], request: Message, timeout: float = _UNARY_SECONDS
     ) -> Answer:
-        waiting = _Waiting(self._patience_seconds, self._stopped)
+        waiting = _Waiting(self._retry_seconds, self._stopped)
         while True:
             self.raise_if_stopped()
             try:
@@ -234,22 +234,22 @@ class Client:
 class _Waiting:
     """Decides whether a failed try is repeated, and sleeps until then."""
 
-    def __init__(self, patience_seconds: float, stopped: threading.Event) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, retry_seconds: float, stopped: threading.Event) -> None:
+        self._retry_seconds = retry_seconds
         self._stopped = stopped
         self.reset()
 
     def reset(self) -> None:
         """Something got further: patience starts anew."""
         self._wait = _SHORTEST_WAIT
-        self._deadline = time.monotonic() + self._patience_seconds
+        self._deadline = time.monotonic() + self._retry_seconds
 
     def after(self, error: FaceFoundryError) -> None:
         """Sleep, or raise the error when trying again makes no sense."""
         if self._stopped.is_set():
             raise Cancelled("The client was stopped.") from error
         if isinstance(error, Busy):
-            self._deadline = time.monotonic() + self._patience_seconds
+            self._deadline = time.monotonic() + self._retry_seconds
         elif not isinstance(error, Unavailable) or time.monotonic() > self._deadline:
             raise error
         longest = min(error.retry_after_seconds or _LONGEST_WAIT, _LONGEST_WAIT)

@@ -43,8 +43,10 @@ class StoreSettings(Settings):
     max_source_bytes: int = Field(
         8 << 30, ge=1, description="Largest clip that is sent to the store; services have limits of their own."
     )
-    patience_seconds: float = Field(
-        300.0, ge=0, description="How long a dataset run, or a worker with a finished model, waits for the store."
+    retry_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How long a dataset run or a training worker repeats a request while the store does not answer.",
     )
 
 
@@ -74,7 +76,7 @@ class ServerSettings(Settings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @property
-    def threads_of_child(self) -> int:
+    def threads_per_child(self) -> int:
         """Threads of a media child process: more than cores would wait for each other."""
         return self.child_threads or max(1, (os.cpu_count() or 1) // self.slots)
 

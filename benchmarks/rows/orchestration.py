@@ -114,7 +114,7 @@ class _Nobody:
     def raise_if_stopped(self) -> None:
         return
 
-    def patient(self, seconds: float) -> Self:
+    def with_retries_for(self, seconds: float) -> Self:
         return self
 
     def put_bytes(self, key: str, data: bytes, content_type: str) -> None:

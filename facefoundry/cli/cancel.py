@@ -44,7 +44,7 @@ def cancel(
         raise click.UsageError("Name what to stop: URIs of trainings, --pair or --dataset.")
     with (
         running_services(use_local, local_dir, addresses) as channels,
-        Client(channels, patience_seconds=10.0) as client,
+        Client(channels, retry_seconds=10.0) as client,
     ):
         chosen = list(dict.fromkeys([*uris, *_found(client, pair, dataset)]))
         if not chosen:

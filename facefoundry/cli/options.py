@@ -165,7 +165,10 @@ def connect(
             local_stack(local_dir, environment=slots, on_progress=say, on_wait=waiting(say)) as stack,
             Client(stack.channels) as client,
         ):
-            yield Connection(client, Store(stack.store).patient(on_wait=say), limits)
+            store = Store(stack.store).with_retries_for(stack.store.retry_seconds, on_wait=say)
+            yield Connection(client, store, limits)
         return
     with Client(read(ChannelSettings, **addresses)) as client:
-        yield Connection(client, Store(read(StoreSettings)).patient(on_wait=say), Limits())
+        settings = read(StoreSettings)
+        store = Store(settings).with_retries_for(settings.retry_seconds, on_wait=say)
+        yield Connection(client, store, Limits())

@@ -33,7 +33,7 @@ def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None,
     """
     with (
         running_services(use_local, local_dir, addresses) as channels,
-        Client(channels, patience_seconds=2.0) as client,
+        Client(channels, retry_seconds=2.0) as client,
     ):
         services = {name: _info(client, name) for name in SERVICES}
         try:

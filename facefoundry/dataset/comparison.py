@@ -56,7 +56,7 @@ def shown(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Align
     """The frames of a target that a fake of it has: all, or with `discard` those within the frame ranges."""
     if not conversion.discard:
         return target
-    return target.take(ranges.numbers(recipes.options(conversion)["frame_ranges"], len(target)))
+    return target.take(ranges.frame_numbers(recipes.options(conversion)["frame_ranges"], len(target)))
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

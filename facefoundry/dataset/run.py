@@ -225,7 +225,7 @@ class DatasetRun:
             with self._note_lock, self._spaced():
                 data = self._record.write(self._layout.report())
                 self._on_record()
-            store = self._store.patient(0.0)  # the next note makes good for a lost one
+            store = self._store.with_retries_for(0.0)  # a lost save is made up for by the next
             store.put_bytes(f"{keys.run(self._record.name)}/run.json", data, "application/json")
         except (FaceFoundryError, OSError) as error:
             self._on_event(Event(self._record.name, "record", "failed", message=str(error)))
@@ -243,7 +243,7 @@ class DatasetRun:
     def _stop(self) -> None:
         """Have every call and every wait of the other threads end."""
         self._client.stop()
-        self._store.stop_waiting()
+        self._store.abort_waits()
 
     def _pair(self, work: _Work) -> None:
         """All stages of one pair, in order."""

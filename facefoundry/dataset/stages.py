@@ -136,7 +136,7 @@ class Stages:
                 path = self.layout.report() / relative
                 path.parent.mkdir(exist_ok=True)
                 try:
-                    manifest.fetch_part(self.store, manifest.part_at(str(preview["key"])), path)
+                    manifest.fetch_part(self.store, manifest.part_of_key(str(preview["key"])), path)
                 except DataLoss:
                     continue  # a picture of the way there: the model itself is whole
                 previews.append({"iteration": int(preview["iteration"]), "file": relative})

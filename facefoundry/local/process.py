@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from facefoundry.errors import Unavailable
-from facefoundry.local.state import Identity
+from facefoundry.local.state import ProcessId
 from facefoundry.process.launch import launch
 
 __all__ = ["LocalProcess", "free_ports"]
@@ -45,7 +45,7 @@ class LocalProcess:
             log.replace(log.with_name(log.name + ".1"))
         with log.open("wb") as output:
             self._process = launch(command, environment=environment, output=output, folder=folder)
-        self.identity = Identity.of(self._process.pid)
+        self.identity = ProcessId.of(self._process.pid)
 
     def check(self) -> None:
         """Do nothing while it runs.

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import facefoundry
 from facefoundry.errors import Unavailable, Unusable
 from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports
-from facefoundry.local.state import RUN_VARIABLE, Identity, LocalFolder, State, User
+from facefoundry.local.state import RUN_VARIABLE, LocalFolder, ProcessId, State, User
 from facefoundry.local.store import ObjectStore, loopback_settings
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 
@@ -58,7 +58,7 @@ class Stack:
     folder: Path
     store: StoreSettings
     addresses: dict[str, str]
-    processes: dict[str, Identity]
+    processes: dict[str, ProcessId]
     owned: bool
 
     @property
@@ -131,7 +131,7 @@ def _join(
                 )
             owned = _Owned(place, _clone(clone), environment, on_progress)
             stack = owned.start()
-        return stack, owned, leaving.enter_context(place.joined())
+        return stack, owned, leaving.enter_context(place.join())
 
 
 def _running(place: LocalFolder) -> Stack | None:
@@ -172,7 +172,7 @@ def _stop_when_alone(place: LocalFolder, owned: _Owned, name: str, on_wait: Call
     try:
         while True:
             with place.lock():
-                others = place.users(but=name)
+                others = place.other_users(name)
                 if not others:
                     owned.stop()
                     return
@@ -198,7 +198,7 @@ class _Owned:
         self._on_progress = on_progress
         self._store = ObjectStore(place.path / "store", logs=place.path / "logs")
         self._services: dict[str, LocalProcess] = {}
-        self._state = State(run=secrets.token_hex(16), owner=Identity.of(os.getpid()))
+        self._state = State(run=secrets.token_hex(16), owner=ProcessId.of(os.getpid()))
 
     def start(self) -> Stack:
         """Start everything side by side and wait until all of it answers."""

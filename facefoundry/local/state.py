@@ -22,21 +22,21 @@ import psutil
 
 from facefoundry.errors import DataLoss
 
-__all__ = ["Identity", "LocalFolder", "State", "User"]
+__all__ = ["ProcessId", "LocalFolder", "State", "User"]
 
 FORMAT = "facefoundry.local/1"
 RUN_VARIABLE = "FACEFOUNDRY_LOCAL_RUN"
 _CLOCK_SECONDS = 2.0
 
 
-class Identity(NamedTuple):
+class ProcessId(NamedTuple):
     """A process: its pid alone may belong to another one by now."""
 
     pid: int
     created: float
 
     @classmethod
-    def of(cls, pid: int) -> Identity:
+    def of(cls, pid: int) -> ProcessId:
         """The process that has the pid now; one that is gone already is never alive."""
         with suppress(psutil.Error):
             return cls(pid, psutil.Process(pid).create_time())
@@ -65,8 +65,8 @@ class State:
     """
 
     run: str
-    owner: Identity
-    processes: dict[str, Identity] = field(default_factory=dict)
+    owner: ProcessId
+    processes: dict[str, ProcessId] = field(default_factory=dict)
     store: dict[str, str] = field(default_factory=dict, repr=False)
     addresses: dict[str, str] = field(default_factory=dict)
     ready: bool = False
@@ -115,7 +115,7 @@ class LocalFolder:
             yield
 
     @contextmanager
-    def joined(self) -> Iterator[str]:
+    def join(self) -> Iterator[str]:
         """Be a user; gives the user's id. Enter it under the lock."""
         name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path = self._users / name
@@ -128,11 +128,11 @@ class LocalFolder:
             finally:
                 path.unlink(missing_ok=True)
 
-    def users(self, but: str) -> list[User]:
+    def other_users(self, own: str) -> list[User]:
         """The other users; files of ones that are gone are removed. Call it under the lock."""
         found = []
         for path in sorted(self._users.iterdir()):
-            if path.name == but:
+            if path.name == own:
                 continue
             with suppress(FileNotFoundError), path.open() as file:
                 try:
@@ -153,8 +153,8 @@ class LocalFolder:
             record = json.loads(self._state.read_bytes())
             if record.pop("format") != FORMAT:
                 raise ValueError("another format")
-            record["owner"] = Identity(*record["owner"])
-            record["processes"] = {name: Identity(*values) for name, values in record["processes"].items()}
+            record["owner"] = ProcessId(*record["owner"])
+            record["processes"] = {name: ProcessId(*values) for name, values in record["processes"].items()}
             return State(**record)
         except FileNotFoundError:
             return None

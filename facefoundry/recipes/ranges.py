@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from facefoundry.errors import FieldViolation
 
-__all__ = ["FIELD", "beyond", "numbers", "parse", "violations"]
+__all__ = ["FIELD", "frame_numbers", "out_of_bounds", "parse", "violations"]
 
 FIELD = "conversion.frame_ranges"
 """Path of the field in a recipe."""
@@ -52,7 +52,7 @@ def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
         before = one
 
 
-def beyond(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
+def out_of_bounds(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
     """Ranges that leave a sequence of `count` frames."""
     for index, one in enumerate(ranges):
         if max(one.values(), default=0) >= count:
@@ -60,7 +60,7 @@ def beyond(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
             yield FieldViolation(f"recipe.{FIELD}[{index}]", rule)
 
 
-def numbers(ranges: Sequence[Range], count: int) -> list[int]:
+def frame_numbers(ranges: Sequence[Range], count: int) -> list[int]:
     """The frames of a sequence of `count` frames that ranges hold, in order; all of them where there is no range."""
     if not ranges:
         return list(range(count))

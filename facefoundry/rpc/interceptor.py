@@ -27,13 +27,13 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     Args:
         service: Name of the service.
-        most_calls: Calls served at once; further ones are refused. Health and reflection do not count.
+        max_calls: Calls served at once; further ones are refused. Health and reflection do not count.
     """
 
-    def __init__(self, service: str, most_calls: int) -> None:
+    def __init__(self, service: str, max_calls: int) -> None:
         self._service = service
-        self._most_calls = most_calls
-        self._free = threading.BoundedSemaphore(most_calls)
+        self._max_calls = max_calls
+        self._free = threading.BoundedSemaphore(max_calls)
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
@@ -70,7 +70,7 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _place(self) -> Iterator[None]:
         if not self._free.acquire(blocking=False):
             raise Busy(
-                f"This {self._service} serves {self._most_calls} calls already; ask another replica or try again.",
+                f"This {self._service} serves {self._max_calls} calls already; ask another replica or try again.",
                 reason="TOO_MANY_CALLS",
                 retry_after_seconds=_RETRY_SECONDS * random.uniform(0.5, 1.5),
             )

@@ -39,7 +39,7 @@ CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
 # What proxies and connections say of a call that they cut; our services always send an ErrorInfo.
 _CUT_WORDS = ("RST_STREAM", "Stream removed", "GOAWAY")
 
-_BARE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
+_ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.FAILED_PRECONDITION: errors.Unusable,
@@ -123,7 +123,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
         return errors.Unavailable(f"The call to {peer} was cut: {record['message']}", reason="CALL_CUT")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in record["message"]:
         return errors.InvalidInput(record["message"], reason="MESSAGE_TOO_LARGE")  # a full replica it is not
-    return _BARE.get(code, errors.Internal)(record["message"], reason=record["reason"])
+    return _ERROR_OF_CODE.get(code, errors.Internal)(record["message"], reason=record["reason"])
 
 
 def _short(text: str, limit: int) -> str:

@@ -31,7 +31,7 @@ __all__ = [
     "find_parts",
     "load",
     "load_if_committed",
-    "part_at",
+    "part_of_key",
     "put_part",
     "read_part",
 ]
@@ -189,7 +189,7 @@ def read_part(store: Store, part: Part) -> bytes:
         _verify(part, hashlib.sha256(data).hexdigest())
         return data
 
-    return _twice(part, read)
+    return _read_with_retry(part, read)
 
 
 def fetch_part(store: Store, part: Part, path: Path) -> Path:
@@ -200,14 +200,14 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        _twice(part, lambda: _verify(part, store.get_file(part.key, partial)))
+        _read_with_retry(part, lambda: _verify(part, store.get_file(part.key, partial)))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return path
 
 
-def part_at(key: str) -> Part:
+def part_of_key(key: str) -> Part:
     """The part that a key names; its size is not known.
 
     Raises:
@@ -219,7 +219,7 @@ def part_at(key: str) -> Part:
     return Part(name=match["stem"] + (match["suffix"] or ""), key=key, size=0, sha256=match["sha256"])
 
 
-def _twice(part: Part, read: Callable[[], T]) -> T:
+def _read_with_retry(part: Part, read: Callable[[], T]) -> T:
     """Read a part, once more if it is not what was written."""
     try:
         try:

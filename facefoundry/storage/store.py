@@ -51,9 +51,9 @@ class Store:
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
         self.bucket = settings.bucket
-        self._patience_seconds = 0.0
+        self._retry_seconds = 0.0
         self._on_wait: Callable[[str], object] = lambda _: None
-        self._impatient = threading.Event()
+        self._aborted = threading.Event()
         # Every request of ours may be sent twice, POST included: it deletes, or begins or ends an upload.
         retries = urllib3.Retry(
             total=settings.attempts - 1,
@@ -80,25 +80,25 @@ class Store:
         )
 
     @property
-    def moved(self) -> float:
+    def last_activity(self) -> float:
         """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
-        return self._pool.moved
+        return self._pool.last_activity
 
-    def patient(self, seconds: float | None = None, on_wait: Callable[[str], object] = lambda _: None) -> Store:
-        """This store for unattended work: it waits for a server that does not answer, `patience_seconds` by default.
+    def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
+        """Return a copy of this store for unattended work, which repeats requests while the server does not answer.
 
         Args:
-            seconds: Another time to wait for.
-            on_wait: Gets a sentence whenever a request begins to wait.
+            seconds: How long to repeat one request.
+            on_wait: Called with a sentence when a request starts to wait.
         """
         other = copy(self)
-        other._patience_seconds = self.settings.patience_seconds if seconds is None else seconds
+        other._retry_seconds = seconds
         other._on_wait = on_wait
         return other
 
-    def stop_waiting(self) -> None:
-        """End every wait of this store and its patient ones, now and later; their requests fail as they come."""
-        self._impatient.set()
+    def abort_waits(self) -> None:
+        """End the waits of this store and its copies, now and later; a request then fails at the first error."""
+        self._aborted.set()
 
     def uri(self, prefix: str) -> str:
         """URI of a prefix in our bucket."""
@@ -188,7 +188,7 @@ class Store:
                     hashed.update(block)
                     sink.write(block)
                     size += len(block)
-                    self._pool.moved = time.monotonic()
+                    self._pool.last_activity = time.monotonic()
             except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
                 if attempt + 1 == self.settings.attempts:
                     raise
@@ -274,7 +274,7 @@ class Store:
 
     def _do(self, key: str, operation: Callable[[], T]) -> T:
         """Do something with the store, again where that makes sense, and with our exceptions."""
-        deadline = time.monotonic() + self._patience_seconds
+        deadline = time.monotonic() + self._retry_seconds
         wait, garbled = _SHORTEST_WAIT, 0
         while True:
             try:
@@ -285,11 +285,11 @@ class Store:
                 if garbled >= self.settings.attempts:
                     raise
             except Unavailable as error:
-                if self._impatient.is_set() or time.monotonic() + wait > deadline:
+                if self._aborted.is_set() or time.monotonic() + wait > deadline:
                     raise
                 if wait == _SHORTEST_WAIT:
-                    self._on_wait(f"{error.message} Waiting for it up to {self._patience_seconds:g} s.")
-                self._impatient.wait(wait)
+                    self._on_wait(f"{error.message} Waiting for it up to {self._retry_seconds:g} s.")
+                self._aborted.wait(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 
     @contextmanager
@@ -350,11 +350,11 @@ class _Pool(urllib3.PoolManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.moved = time.monotonic()
+        self.last_activity = time.monotonic()
 
     def urlopen(self, *args: Any, **kwargs: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
         response = super().urlopen(*args, **kwargs)
-        self.moved = time.monotonic()
+        self.last_activity = time.monotonic()
         return response
 
 

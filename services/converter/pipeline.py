@@ -215,7 +215,7 @@ class _Converter:
 def _chosen(options: Mapping[str, Any], count: int) -> NDArray[np.bool_]:
     """Mask bool [count], True for the frames that shall be swapped."""
     chosen = np.zeros(count, np.bool_)
-    chosen[ranges.numbers(options.get("frame_ranges", ()), count)] = True
+    chosen[ranges.frame_numbers(options.get("frame_ranges", ()), count)] = True
     return chosen
 
 

@@ -204,7 +204,7 @@ def _conversion(recipe: recipe_pb2.Recipe, extraction: Manifest) -> recipe_pb2.C
         conversion.ClearField("discard")
         return conversion
     frame_ranges = recipes.options(conversion)["frame_ranges"]
-    beyond = list(ranges.beyond(frame_ranges, int(extraction.info["frame_count"])))
+    beyond = list(ranges.out_of_bounds(frame_ranges, int(extraction.info["frame_count"])))
     if beyond:
         listed = "; ".join(f"{violation.field} {violation.description}" for violation in beyond)
         raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=beyond)

@@ -59,7 +59,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         self._most_bytes = settings.extractor_max_source_bytes
         self._scratch = Scratch("extractor", settings.scratch_dir)
         self._children = Children(
-            Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_of_child)
+            Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_per_child)
         )
         self.weights = Weights(
             store,

@@ -20,7 +20,7 @@ from facefoundry.client import Client
 from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable, Unusable
 from facefoundry.local import ObjectStore, default_folder, local_stack
 from facefoundry.local.process import LocalProcess, free_ports
-from facefoundry.local.state import Identity, LocalFolder, State
+from facefoundry.local.state import LocalFolder, ProcessId, State
 from facefoundry.storage.store import Store
 
 REPOSITORY = Path(facefoundry.__file__).parents[1]
@@ -213,15 +213,15 @@ def test_a_process_that_ended_is_reported_with_its_last_lines(tmp_path):
 
 
 def test_a_pid_that_belongs_to_another_process_now_is_not_alive():
-    mine = Identity.of(os.getpid())
+    mine = ProcessId.of(os.getpid())
     assert mine.alive()
-    assert not Identity(mine.pid, mine.created - 60).alive()
-    assert not Identity(2**22 + 1, mine.created).alive()
+    assert not ProcessId(mine.pid, mine.created - 60).alive()
+    assert not ProcessId(2**22 + 1, mine.created).alive()
 
 
 def test_the_state_file_is_private_and_comes_back_as_it_was(tmp_path):
     place = LocalFolder(tmp_path / "stack")
-    state = State(run="word", owner=Identity(1, 2.5), processes={"a": Identity(3, 4.5)}, store={"secret_key": "s"})
+    state = State(run="word", owner=ProcessId(1, 2.5), processes={"a": ProcessId(3, 4.5)}, store={"secret_key": "s"})
     place.write(state)
     path = tmp_path / "stack" / "state.json"
     assert place.read() == state
@@ -325,8 +325,8 @@ def test_a_stale_state_never_kills_a_process_that_has_an_old_pid_now(tmp_path):
         place = LocalFolder(tmp_path / "stack")
         state = State(
             run="a-word-nobody-has",
-            owner=Identity(2**22 + 1, 1.0),
-            processes={"store": Identity(bystander.pid, 1.0), "trainer": Identity.of(bystander.pid)},
+            owner=ProcessId(2**22 + 1, 1.0),
+            processes={"store": ProcessId(bystander.pid, 1.0), "trainer": ProcessId.of(bystander.pid)},
             ready=True,
         )
         place.write(state)
@@ -342,10 +342,10 @@ def test_a_stale_state_never_kills_a_process_that_has_an_old_pid_now(tmp_path):
 
 def test_leftovers_of_a_dead_owner_are_killed_by_the_word_in_their_environment(tmp_path):
     leftovers = [subprocess.Popen(["/bin/sleep", "60"], env={"FACEFOUNDRY_LOCAL_RUN": word}) for word in ("ours", "no")]
-    ours, other = (Identity.of(leftover.pid) for leftover in leftovers)
+    ours, other = (ProcessId.of(leftover.pid) for leftover in leftovers)
     assert eventually(lambda: all(psutil.Process(leftover.pid).name() == "sleep" for leftover in leftovers))
     place = LocalFolder(tmp_path / "stack")
-    place.write(State(run="ours", owner=Identity(2**22 + 1, 1.0)))
+    place.write(State(run="ours", owner=ProcessId(2**22 + 1, 1.0)))
     with pytest.raises(Unavailable), local_stack(tmp_path / "stack", start=False):
         pytest.fail("it joined")
     assert not ours.alive()
@@ -357,8 +357,8 @@ def test_leftovers_of_a_dead_owner_are_killed_by_the_word_in_their_environment(t
 
 def test_joining_a_stack_of_which_a_part_died_names_the_part(tmp_path):
     place = LocalFolder(tmp_path / "stack")
-    processes = {"trainer": Identity(2**22 + 1, 1.0)}
-    place.write(State(run="word", owner=Identity.of(os.getpid()), processes=processes, ready=True))
+    processes = {"trainer": ProcessId(2**22 + 1, 1.0)}
+    place.write(State(run="word", owner=ProcessId.of(os.getpid()), processes=processes, ready=True))
     with pytest.raises(Unavailable, match="its trainer ended"), local_stack(tmp_path / "stack"):
         pytest.fail("it joined")
 
@@ -373,9 +373,9 @@ def test_files_of_users_that_died_are_removed(tmp_path):
     place = LocalFolder(tmp_path / "stack")
     stale = tmp_path / "stack" / "users" / "1-dead"
     stale.write_text(json.dumps({"pid": 1, "command": "gone"}))
-    with place.joined() as me, place.joined() as other:
-        assert [user.pid for user in place.users(but=me)] == [os.getpid()]
+    with place.join() as me, place.join() as other:
+        assert [user.pid for user in place.other_users(me)] == [os.getpid()]
         assert not stale.exists()
-    with place.joined() as me:
-        assert place.users(but=me) == []
+    with place.join() as me:
+        assert place.other_users(me) == []
         assert other != me

@@ -201,11 +201,11 @@ def extractor_of(house: House) -> Service:
     return Service("extractor", house, command=["tests.faults.serve", str(PART_FRAMES)])
 
 
-def client_of(patience_seconds: float = 300.0, **services: Service) -> Client:
+def client_of(retry_seconds: float = 300.0, **services: Service) -> Client:
     """The SDK; services that are not given are nowhere."""
     addresses = {f"{name}_address": service.address for name, service in services.items()}
     nowhere = {f"{name}_address": f"{LOOPBACK}:9" for name in ("extractor", "trainer", "converter")}
-    return Client(ChannelSettings(**{**nowhere, **addresses}), patience_seconds)
+    return Client(ChannelSettings(**{**nowhere, **addresses}), retry_seconds)
 
 
 def half_visible(store: Store) -> list[str]:

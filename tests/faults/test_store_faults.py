@@ -35,9 +35,9 @@ class Bench:
         self.work()
         self.expected = content(house.store)
 
-    def work(self, patience_seconds: float = 120.0) -> None:
+    def work(self, retry_seconds: float = 120.0) -> None:
         self.extractor.ready().close()
-        with client_of(patience_seconds, extractor=self.extractor, converter=self.converter) as client:
+        with client_of(retry_seconds, extractor=self.extractor, converter=self.converter) as client:
             client.extract(self._inputs["source_c"], "clip", tiny_recipe())
             if self._converts:
                 self.converter.ready().close()
@@ -136,7 +136,7 @@ def test_an_outage_longer_than_patience_is_unavailable_and_asked_again_the_work_
 
     bench.house.proxy.rule = rule
     with pytest.raises(Unavailable, match="store"):
-        bench.work(patience_seconds=1.0)
+        bench.work(retry_seconds=1.0)
     assert half_visible(bench.house.store) == []
     before = set(bench.house.store.list("extractions/"))
     bench.house.proxy.rule = None
@@ -158,7 +158,7 @@ def test_an_object_that_always_comes_short_is_never_taken_for_whole(bench):
         Fault(keep=0.5) if request.kind == "GET" and "/source-" in request.key else None
     )
     with pytest.raises((Unavailable, DataLoss)):
-        bench.work(patience_seconds=1.0)
+        bench.work(retry_seconds=1.0)
     assert half_visible(bench.house.store) == []
 
 
@@ -182,7 +182,7 @@ def test_bytes_that_are_damaged_in_the_store_are_data_loss_that_names_the_object
 
     bench.house.proxy.rule = rule
     with pytest.raises(DataLoss) as caught:
-        bench.work(patience_seconds=5.0)
+        bench.work(retry_seconds=5.0)
     assert caught.value.resource in struck
     assert caught.value.resource in caught.value.message
     made = content(bench.house.store)
@@ -215,7 +215,7 @@ def test_a_store_without_room_is_a_clear_error_and_the_work_goes_on_once_there_i
     bench.house.proxy.rule = rule
     begin = time.monotonic()
     with pytest.raises(Unavailable) as caught:
-        bench.work(patience_seconds=2.0)
+        bench.work(retry_seconds=2.0)
     assert time.monotonic() - begin < 200, "what an earlier try had reached is no progress"
     assert caught.value.reason == reason
     assert "extractions/" in caught.value.message
@@ -281,7 +281,7 @@ def test_a_store_whose_disk_is_full_keeps_what_it_has_and_goes_on_once_there_is_
             for number in range(100):
                 house.store.put_bytes(f"runs/filling-{number:03d}", os.urandom(1 << 20))
         with pytest.raises(Unavailable, match="extractions/"):
-            bench.work(patience_seconds=2.0)
+            bench.work(retry_seconds=2.0)
         assert half_visible(house.store) == []
         subprocess.run(["mount", "-o", "remount,size=128m", str(small)], check=True)
         bench.work()

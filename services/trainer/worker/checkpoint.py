@@ -233,7 +233,7 @@ def commit_model(store: Store, request: Request, state: State, network_bytes: by
     A model that another worker has committed meanwhile stays as it is; the parts written here are then left over, for
     they may be those of a third worker.
     """
-    store = store.patient()  # days of work may hang on these writes
+    store = store.with_retries_for(store.settings.retry_seconds)  # days of work may hang on these writes
     prefix = request.model_prefix
     moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **state.facts()})
     parts = (

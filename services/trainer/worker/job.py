@@ -70,7 +70,7 @@ class Job:
     @property
     def moved(self) -> float:
         """Monotonic time at which an iteration was done, or at which the store last took or gave bytes."""
-        return max(self.progress.moved, self._store.moved)
+        return max(self.progress.moved, self._store.last_activity)
 
     def run(self) -> None:
         """Train until the model is committed.

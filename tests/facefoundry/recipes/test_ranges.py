@@ -76,11 +76,11 @@ def test_discard_without_ranges_is_refused():
 )
 def test_ranges_hold_both_their_ends(text, frames):
     found = ranges.parse(text)
-    assert ranges.numbers(found, 7) == frames
-    assert not list(ranges.beyond(found, 7))
-    assert bool(list(ranges.beyond(found, frames[-1]))) is not text.endswith("max")
+    assert ranges.frame_numbers(found, 7) == frames
+    assert not list(ranges.out_of_bounds(found, 7))
+    assert bool(list(ranges.out_of_bounds(found, frames[-1]))) is not text.endswith("max")
 
 
 def test_no_range_holds_all_frames():
-    assert ranges.numbers([], 3) == [0, 1, 2]
-    assert ranges.numbers([{}], 3) == [0, 1, 2]
+    assert ranges.frame_numbers([], 3) == [0, 1, 2]
+    assert ranges.frame_numbers([{}], 3) == [0, 1, 2]

@@ -13,9 +13,9 @@ from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import extractor_pb2, recipe_pb2
 
 
-def _client(address, patience_seconds=20.0):
+def _client(address, retry_seconds=20.0):
     settings = read(ChannelSettings, extractor_address=address, trainer_address=address, converter_address=address)
-    return Client(settings, patience_seconds=patience_seconds)
+    return Client(settings, retry_seconds=retry_seconds)
 
 
 def _extract(client):
@@ -39,13 +39,13 @@ def test_an_unavailable_service_is_asked_again_until_it_answers(running):
 
 def test_a_service_that_is_gone_ends_the_patience_and_is_named():
     start = time.monotonic()
-    with _client("127.0.0.1:1", patience_seconds=1.0) as client, pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+    with _client("127.0.0.1:1", retry_seconds=1.0) as client, pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         client.inspect("s3://facefoundry/sources/x")
     assert time.monotonic() - start < 15
 
 
 def test_a_full_replica_is_asked_again_without_an_end_of_patience(running):
-    with running.server.slots.take(), _client(running.address, patience_seconds=0.1) as client:
+    with running.server.slots.take(), _client(running.address, retry_seconds=0.1) as client:
 
         def wait():
             with pytest.raises(Cancelled):
@@ -63,7 +63,7 @@ def test_a_full_replica_is_asked_again_without_an_end_of_patience(running):
 def test_work_that_ends_its_service_at_the_same_place_each_time_is_given_up(running):
     running.servicer.error = Unavailable("gone again", retry_after_seconds=0.1)
     running.servicer.go_on.set()
-    with _client(running.address, patience_seconds=1.0) as client, pytest.raises(Unavailable, match="gone again"):
+    with _client(running.address, retry_seconds=1.0) as client, pytest.raises(Unavailable, match="gone again"):
         _extract(client)
 
 

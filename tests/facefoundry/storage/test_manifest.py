@@ -138,10 +138,10 @@ def test_a_manifest_in_which_one_digit_changed_is_data_loss(store):
 
 def test_a_key_of_a_part_is_a_part_and_another_key_is_none(store):
     part = put_part(store, PREFIX, "0000010.jpg", b"picture")
-    named = manifest.part_at(part.key)
+    named = manifest.part_of_key(part.key)
     assert (named.name, named.key, named.sha256) == (part.name, part.key, part.sha256)
     with pytest.raises(DataLoss, match="status"):
-        manifest.part_at(f"{PREFIX}/status.json")
+        manifest.part_of_key(f"{PREFIX}/status.json")
 
 
 def test_finished_parts_of_a_cut_off_writer_are_found_by_name(store):

@@ -311,9 +311,9 @@ def client_of() -> Iterator[Callable[..., Client]]:
     """Opens SDK clients of one address for all three services."""
     made: list[Client] = []
 
-    def make(address: str, patience_seconds: float = 120.0) -> Client:
+    def make(address: str, retry_seconds: float = 120.0) -> Client:
         settings = read(ChannelSettings, extractor_address=address, trainer_address=address, converter_address=address)
-        made.append(Client(settings, patience_seconds=patience_seconds))
+        made.append(Client(settings, retry_seconds=retry_seconds))
         return made[-1]
 
     yield make

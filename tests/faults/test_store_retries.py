@@ -1,4 +1,4 @@
-"""A patient store waits for its server, an impatient one says at once that it does not answer."""
+"""A store repeats requests for as long as it was told, and otherwise fails at the first error."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def through(store, proxy, **changes):
     return Store(store.settings.model_copy(update={"endpoint": proxy.endpoint, "attempts": 1, **changes}))
 
 
-def test_a_patient_store_waits_until_its_server_is_back(store, proxy, tmp_path):
-    ours = through(store, proxy, patience_seconds=120.0).patient()
+def test_a_store_with_retries_waits_until_its_server_is_back(store, proxy, tmp_path):
+    ours = through(store, proxy).with_retries_for(120.0)
     ours.put_bytes("runs/a", b"content")
     proxy.down()
     back = threading.Timer(3.0, proxy.up)
@@ -46,9 +46,9 @@ def test_a_patient_store_waits_until_its_server_is_back(store, proxy, tmp_path):
         ours.get_bytes("runs/b")
 
 
-def test_patience_is_told_of_and_ends(store, proxy):
+def test_a_wait_is_reported_and_ends(store, proxy):
     said = []
-    ours = through(store, proxy).patient(1.0, on_wait=said.append)
+    ours = through(store, proxy).with_retries_for(1.0, on_wait=said.append)
     proxy.down()
     begin = time.monotonic()
     with pytest.raises(Unavailable):
@@ -59,11 +59,11 @@ def test_patience_is_told_of_and_ends(store, proxy):
     proxy.up()
 
 
-def test_a_store_told_to_stop_waiting_stops_at_once(store, proxy):
+def test_aborting_the_waits_ends_them_at_once(store, proxy):
     whole = through(store, proxy)
-    ours = whole.patient(600.0)
+    ours = whole.with_retries_for(600.0)
     proxy.down()
-    threading.Timer(1.0, whole.stop_waiting).start()
+    threading.Timer(1.0, whole.abort_waits).start()
     with pytest.raises(Unavailable):
         ours.get_bytes("runs/a")
     proxy.up()
