@@ -88,6 +88,6 @@ def _print(services: dict[str, dict[str, Any]], trainings: list[trainer_pb2.Trai
             f"{training.iterations_per_second:.1f}",
             left,
             f"{training.loss_a:.4f} / {training.loss_b:.4f}",
-            training.failure.message or training.trouble.message,
+            training.failure.message or training.diagnosis.message,
         )
     console.print(table)

@@ -122,7 +122,7 @@ class Stages:
             counts(training.iteration, training.iterations)
             word = _WAITING.get(training.state)
             if word:
-                word = training.trouble.message or word
+                word = training.diagnosis.message or word
                 self._tell(pair.id, "train", "waiting", training.iteration, training.iterations, "iterations", word)
         return training
 

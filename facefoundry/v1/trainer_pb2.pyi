@@ -84,7 +84,7 @@ class Training(_message.Message):
     MODEL_URI_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    TROUBLE_FIELD_NUMBER: _builtins.int
+    DIAGNOSIS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Its name, `s3://<bucket>/trainings/<digest>`."""
     pair_id: _builtins.str
@@ -124,7 +124,7 @@ class Training(_message.Message):
         """When the worker last reported."""
 
     @_builtins.property
-    def trouble(self) -> _common_pb2.Failure:
+    def diagnosis(self) -> _common_pb2.Failure:
         """What keeps it waiting, or how its last worker ended before it is started again; never set once it has ended."""
 
     def __init__(
@@ -146,11 +146,11 @@ class Training(_message.Message):
         model_uri: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
-        trouble: _common_pb2.Failure | None = ...,
+        diagnosis: _common_pb2.Failure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failure", b"failure", "trouble", b"trouble", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "dataset", b"dataset", "eta_seconds", b"eta_seconds", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "trouble", b"trouble", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "dataset", b"dataset", "diagnosis", b"diagnosis", "eta_seconds", b"eta_seconds", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

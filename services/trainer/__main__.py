@@ -11,9 +11,9 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from services.trainer.backends.base import TrainingBackend
-from services.trainer.registry import Registry
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
+from services.trainer.trainings import Trainings
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ def _backend(settings: TrainerSettings) -> TrainingBackend:
 def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> None:
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
-    servicer = TrainerServicer(Registry(store, backend, settings), settings, server.draining)
+    servicer = TrainerServicer(Trainings(store, backend, settings), settings, server.draining)
     server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
     server.run(backend.close)
 

@@ -11,11 +11,11 @@ import pytest
 from kubernetes import client
 
 from facefoundry.errors import Conflict, Denied, Unavailable
-from services.trainer.backends.base import JobState, Trouble
+from services.trainer.backends.base import Diagnosis, JobState
 from services.trainer.backends.kubernetes import KubernetesBackend
 from tests.cluster.workers import ClusterWorkers, Detour, until, wait_for
 
-URI = "s3://bucket/trainings/x/request.json"
+URI = "s3://bucket/trainings/x/attempt.json"
 Make = Callable[..., KubernetesBackend]
 
 
@@ -24,13 +24,13 @@ def make(cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch) -> Make:
     return lambda mode="done", **changes: cluster.backend(mode, monkeypatch, **changes)
 
 
-def trouble(backend: KubernetesBackend, reason: str, seconds: float = 60.0) -> Trouble:
-    """Wait for a trouble: a minute is what is promised."""
+def diagnosis(backend: KubernetesBackend, reason: str, seconds: float = 60.0) -> Diagnosis:
+    """Wait for a diagnosis: a minute is what is promised."""
     deadline = time.monotonic() + seconds
     while True:
         job = backend.get("job")
-        if job is not None and job.trouble is not None and job.trouble.reason == reason:
-            return job.trouble
+        if job is not None and job.diagnosis is not None and job.diagnosis.reason == reason:
+            return job.diagnosis
         assert time.monotonic() < deadline, job
         time.sleep(0.1)
 
@@ -48,7 +48,7 @@ def test_a_job_of_that_name_for_another_request_is_a_conflict(make: Make) -> Non
     backend = make("hang")
     backend.start("job", URI)
     with pytest.raises(Conflict, match="trainings/x"):
-        backend.start("job", "s3://bucket/trainings/y/request.json")
+        backend.start("job", "s3://bucket/trainings/y/attempt.json")
 
 
 def test_cancelling_leaves_no_pod_and_no_job(cluster: ClusterWorkers, make: Make) -> None:
@@ -78,15 +78,15 @@ def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make)
     )
     until(lambda: len(cluster.pods("job")) == 1)
     job = wait_for(backend, "job", JobState.RUNNING, JobState.FAILED, seconds=60)
-    assert (job.state, job.restarts, job.trouble) == (JobState.RUNNING, 0, None)
+    assert (job.state, job.restarts, job.diagnosis) == (JobState.RUNNING, 0, None)
 
 
 def test_a_worker_over_its_memory_limit_shows_as_such(make: Make) -> None:
     backend = make("memory", restarts=0)
     backend.start("job", URI)
     job = wait_for(backend, "job", JobState.FAILED, seconds=120)
-    assert job.trouble is not None and job.trouble.reason == "OUT_OF_MEMORY"
-    assert "64Mi" in job.trouble.message
+    assert job.diagnosis is not None and job.diagnosis.reason == "OUT_OF_MEMORY"
+    assert "64Mi" in job.diagnosis.message
 
 
 def test_a_lost_api_server_is_unavailable_and_the_truth_is_known_when_it_is_back(
@@ -132,7 +132,7 @@ def test_a_suspended_job_is_queued_and_goes_on_when_it_is_admitted(cluster: Clus
 
     backend = make("hang", edit=queue)
     backend.start("job", URI)
-    assert "'spot'" in trouble(backend, "IN_QUEUE").message
+    assert "'spot'" in diagnosis(backend, "IN_QUEUE").message
 
     def admit(suspend: bool) -> None:
         cluster.batch.patch_namespaced_job("job", cluster.namespace, {"spec": {"suspend": suspend}})
@@ -191,7 +191,7 @@ def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
 ) -> None:
     backend = make("done", **changes)
     backend.start("job", URI)
-    assert says in trouble(backend, reason).message
+    assert says in diagnosis(backend, reason).message
     job = backend.get("job")
     assert job is not None and job.state is JobState.QUEUED
 
@@ -202,7 +202,7 @@ def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Mak
     until(lambda: bool(cluster.core.read_namespaced_resource_quota("few", cluster.namespace).status.hard))
     backend = make()
     backend.start("job", URI)
-    assert "pods=0" in trouble(backend, "QUOTA").message
+    assert "pods=0" in diagnosis(backend, "QUOTA").message
 
 
 def test_what_the_cluster_refuses_at_once_is_told_to_the_caller(cluster: ClusterWorkers, make: Make) -> None:

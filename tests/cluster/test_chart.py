@@ -37,7 +37,7 @@ class Installation:
         """The Job that this installation's trainer would create."""
         config_map = client.CoreV1Api().read_namespaced_config_map("ff-facefoundry-training-job", self.namespace)
         template = yaml.safe_load(config_map.data["training-job.yaml"])
-        return training_job(template, "a-job", "s3://facefoundry/trainings/x/request.json", "nvidia.com/gpu", 1)
+        return training_job(template, "a-job", "s3://facefoundry/trainings/x/attempt.json", "nvidia.com/gpu", 1)
 
     def create(self, job: Job, namespace: str | None = None) -> str:
         """Create it as the trainer, without effect; returns the refusal, empty when it was taken."""
@@ -192,7 +192,7 @@ FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
     "too many GPUs": (lambda job: _container(job)["resources"]["limits"].update({"nvidia.com/gpu": "8"}), "ceiling"),
     "many pods": (lambda job: job["spec"].update(parallelism=5), "ceiling"),
     "another command": (lambda job: _container(job).update(command=["python", "-c", "pass"]), "nothing else"),
-    "a request elsewhere": (lambda job: _container(job).update(args=["s3://another/request.json"]), "nothing else"),
+    "a request elsewhere": (lambda job: _container(job).update(args=["s3://another/attempt.json"]), "nothing else"),
     "a second argument": (lambda job: _container(job)["args"].append("--pdb"), "nothing else"),
     "a hook": (
         lambda job: _container(job).update(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),

@@ -110,10 +110,10 @@ def test_what_keeps_trainings_from_starting_is_a_sentence_within_a_minute(
     with release.changed(**values), release.reached() as variables:
         after = Trainings(release, trainings.dataset, variables)
         training = after.start(seed=len(reason) + 70)
-        seen = after.wait(training, lambda seen: seen.trouble.reason == reason, seconds=60)
-        assert says in seen.trouble.message
+        seen = after.wait(training, lambda seen: seen.diagnosis.reason == reason, seconds=60)
+        assert says in seen.diagnosis.message
         rows = json.loads(command(variables, "status", "--json").stdout)["trainings"]
-        assert seen.trouble.message in [row.get("trouble", {}).get("message") for row in rows]
+        assert seen.diagnosis.message in [row.get("diagnosis", {}).get("message") for row in rows]
         after.client.cancel_training(training.uri)
 
 

@@ -111,7 +111,7 @@ def test_three_at_once_on_two_gpus_are_two_running_and_one_queued_and_all_end(tr
     (waiting,) = (one for one in three if trainings.client.get_training(one.uri).state == QUEUED)
     until(
         lambda: (
-            trainings.client.get_training(waiting.uri).trouble.reason == "NO_FREE_GPU"
+            trainings.client.get_training(waiting.uri).diagnosis.reason == "NO_FREE_GPU"
             or trainings.client.get_training(waiting.uri).state != QUEUED
         )
     )
@@ -169,8 +169,8 @@ def test_a_worker_over_its_memory_limit_is_said_to_be_out_of_memory(release: Rel
     with release.changed(worker=small), release.reached() as variables:
         after = Trainings(release, trainings.dataset, variables)
         training = after.start(seed=31)
-        seen = after.wait(training, lambda seen: seen.trouble.reason == "OUT_OF_MEMORY")
-        assert "200Mi" in seen.trouble.message
+        seen = after.wait(training, lambda seen: seen.diagnosis.reason == "OUT_OF_MEMORY")
+        assert "200Mi" in seen.diagnosis.message
         after.client.cancel_training(training.uri)
 
 

@@ -42,7 +42,7 @@ backend = KubernetesBackend(TrainerSettings(job_template=template, jobs_namespac
 names = [f"training-{number:040x}-1" for number in range(count)]
 began = time.monotonic()
 for name in names:
-    backend.start(name, f"s3://bucket/trainings/{name}/request.json")
+    backend.start(name, f"s3://bucket/trainings/{name}/attempt.json")
 created = time.monotonic() - began
 looks, states, watched_from = [], Counter(), int(time.monotonic()) + 1
 for _ in range(60):

@@ -96,10 +96,10 @@ def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
             (training,) = json.loads(done.stdout)["trainings"]
             return dict(training)
 
-        until(lambda: seen().get("trouble", {}).get("reason") == "IMAGE_MISSING", seconds=60)
+        until(lambda: seen().get("diagnosis", {}).get("reason") == "IMAGE_MISSING", seconds=60)
         training = seen()
         assert training["state"] == "TRAINING_STATE_QUEUED"
-        assert "localhost/not-there:1" in training["trouble"]["message"]
+        assert "localhost/not-there:1" in training["diagnosis"]["message"]
 
 
 def test_bad_input_fails_at_once_with_the_workers_own_words_and_they_outlive_the_job(

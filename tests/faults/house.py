@@ -237,10 +237,10 @@ def _wrong_parts(store: Store, key: str) -> list[str]:
 def content(store: Store) -> dict[str, str]:
     """Content digest of every committed prefix but checkpoints."""
     prefixes = [key.removesuffix("/manifest.json") for key in store.list("") if key.endswith("/manifest.json")]
-    return {prefix: manifest.load(store, prefix).content_digest for prefix in prefixes if "/attempts/" not in prefix}
+    return {prefix: manifest.load(store, prefix).content_digest for prefix in prefixes if "/checkpoints/" not in prefix}
 
 
-_DIGESTS = re.compile(r"[0-9a-f]{40,64}|(?<=/)\d{7}(?=[-.])|(?<=attempts/)[^/]+")
+_DIGESTS = re.compile(r"[0-9a-f]{40,64}|(?<=/)\d{7}(?=[-.])|(?<=checkpoints/)[^/]+")
 
 
 def masked(key: str) -> str:

@@ -19,7 +19,7 @@ from facefoundry.v1 import (
     extractor_pb2,
     extractor_pb2_grpc,
 )
-from services.trainer import handoff
+from services.trainer import worker_protocol
 from tests.faults.house import (
     ITERATIONS,
     TINY,
@@ -125,15 +125,16 @@ class Worker(Victim):
         super().__init__(house)
         self._uri = request_uri
         self.process = Process("worker", ["services.trainer.worker"], house.environment(**_WORKER_TIMES), house.folder)
-        self.request = handoff.from_json(
-            handoff.Request, house.store.get_bytes(handoff.request_key(request_uri.split("/", 3)[3].rpartition("/")[0]))
+        self.request = worker_protocol.from_json(
+            worker_protocol.Attempt,
+            house.store.get_bytes(worker_protocol.attempt_key(request_uri.split("/", 3)[3].rpartition("/")[0])),
         )
 
     def ask(self) -> bool:
         for _ in range(_RESTARTS):
             self.process.start(self._uri)
             code = self.process.wait()
-            if code != handoff.ExitCode.INTERRUPTED:
+            if code != worker_protocol.ExitCode.INTERRUPTED:
                 break
         assert code in (0, -9), f"the worker ended with {code}:\n{self.process.tail()}"
         return code == 0
@@ -143,7 +144,7 @@ class Worker(Victim):
 
     def points(self, written: Sequence[Request]) -> list[Point]:
         """Of writes that depend on the clock, only as many as every run has."""
-        most = {"status.json": 1, "attempts/": 2, "previews/": 1}
+        most = {"status.json": 1, "checkpoints/": 2, "previews/": 1}
         return [
             point
             for point in super().points(written)
@@ -162,7 +163,7 @@ class Worker(Victim):
         """Remember the newest committed checkpoint."""
         store = self.house.store
         found = [0]
-        for key in store.list(handoff.attempts_prefix(self.request.prefix)):
+        for key in store.list(worker_protocol.checkpoints_prefix(self.request.prefix)):
             if key.endswith("/manifest.json"):
                 record = manifest.load(store, key.removesuffix("/manifest.json"))
                 found += [int(part.name.partition(".")[0]) for part in record.parts]
@@ -176,18 +177,18 @@ def put_training(house: House, inputs: dict[str, str]) -> str:
     options = recipes.options(recipe.training)
     prefixes = [store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab"]
     contents = [manifest.load(store, prefix).content_digest for prefix in prefixes]
-    request = handoff.Request(
-        handoff.training_digest(*contents, options, recipe.version),
+    request = worker_protocol.Attempt(
+        worker_protocol.training_digest(*contents, options, recipe.version),
         1,
         "a_b",
         "faults",
         *prefixes,
         options,
         ITERATIONS,
-        handoff.now(),
+        worker_protocol.now(),
     )
-    store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(request))
-    return store.uri(handoff.request_key(request.prefix))
+    store.put_bytes(worker_protocol.attempt_key(request.prefix), worker_protocol.to_json(request))
+    return store.uri(worker_protocol.attempt_key(request.prefix))
 
 
 class Orchestrator(Victim):
@@ -246,11 +247,11 @@ class Orchestrator(Victim):
 
     def points(self, written: Sequence[Request]) -> list[Point]:
         """Of each kind the first: the clock decides on some of the others."""
-        return [point for point in super().points(written) if "attempts/" not in point.key and point.turn == 0]
+        return [point for point in super().points(written) if "checkpoints/" not in point.key and point.turn == 0]
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
         """Committed prefixes that were made again."""
-        done = {key for key in before if key.endswith("/manifest.json") and "/attempts/" not in key}
+        done = {key for key in before if key.endswith("/manifest.json") and "/checkpoints/" not in key}
         return sum(2 for request in again if request.key in done)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from services.trainer.backends.kubernetes import template as job_template
-from services.trainer.handoff import ExitCode
+from services.trainer.worker_protocol import ExitCode
 from tests.helm.chart import CHART, SCENARIOS, Helm, environment, invalid, named, pods, training_job, unrestricted
 
 BASE: dict[str, Any] = {"store": {"endpoint": "s3.example.org", "existingSecret": "facefoundry-store"}}
@@ -33,7 +33,7 @@ def test_a_scenario_renders_valid_restricted_objects(helm: Helm, scenario):
     objects = helm.objects(scenario)
     assert [wrong for one in objects if one["apiVersion"] not in EXTERNAL for wrong in invalid(one)] == []
     job = training_job(objects)
-    assert invalid(job_template.training_job(job, "a-name", "s3://facefoundry/trainings/x/request.json")) == []
+    assert invalid(job_template.training_job(job, "a-name", "s3://facefoundry/trainings/x/attempt.json")) == []
     found = list(pods(objects))
     assert {name for name, _ in found} >= {"training-job"}
     assert len(found) >= 5

@@ -166,7 +166,7 @@ def test_b02_fakes_are_made_without_anything_temporary_being_kept(finished):
     assert not list(out.rglob("*.png")), "no face crops are left in the dataset"
     for fake, (target, _) in FAKES.items():
         assert len(_frames(_deepfakes(out) / "raw" / "videos" / f"{fake}.mp4")[1]) == FRAMES[target]
-    assert not [key for key in command.objects() if "/attempts/" in key]
+    assert not [key for key in command.objects() if "/checkpoints/" in key]
 
 
 def test_b05_masks_labels_and_alignments_outlive_the_cleaning_up(finished, committed):
@@ -325,7 +325,7 @@ def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_com
     assert {key for key in left if key.startswith(("sources/", "extractions/")) and "manifest" not in key} >= {
         key for key in finished_parts if "manifest" not in key
     }
-    assert not [key for key in left if "/attempts/" in key], "checkpoints are deleted once the model is committed"
+    assert not [key for key in left if "/checkpoints/" in key], "checkpoints are deleted once the model is committed"
     assert _digests(_deepfakes(tmp_path) / "models", "weights.safetensors") == _digests(
         _deepfakes(unbroken) / "models", "weights.safetensors"
     )

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 
-from services.trainer.handoff import Termination
+from services.trainer.worker_protocol import ExitReport
 
-__all__ = ["Job", "JobState", "TrainingBackend", "Trouble"]
+__all__ = ["Job", "JobState", "TrainingBackend", "Diagnosis"]
 
 
 class JobState(Enum):
@@ -21,7 +21,7 @@ class JobState(Enum):
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Diagnosis:
     """What keeps a job from running, or ended its newest worker, as its backend saw it from outside.
 
     Attributes:
@@ -42,16 +42,16 @@ class Job:
         state: Where it stands; an interrupted worker that will be started again counts as queued.
         restarts: Times its worker was started again.
         exit_code: How the newest worker ended; negative is a signal's number, none while it runs.
-        termination: The last words of the newest worker that has ended, if it had any.
-        trouble: Why it waits, or how its newest worker ended; none when there is nothing to say.
+        exit_report: The last words of the newest worker that has ended, if it had any.
+        diagnosis: Why it waits, or how its newest worker ended; none when there is nothing to say.
     """
 
     name: str
     state: JobState
     restarts: int = 0
     exit_code: int | None = None
-    termination: Termination | None = None
-    trouble: Trouble | None = None
+    exit_report: ExitReport | None = None
+    diagnosis: Diagnosis | None = None
 
 
 class TrainingBackend(ABC):
@@ -64,12 +64,12 @@ class TrainingBackend(ABC):
     name: str
 
     @abstractmethod
-    def start(self, name: str, request_uri: str) -> None:
+    def start(self, name: str, attempt_uri: str) -> None:
         """Take a job on, or do nothing when its name is known: it may be called again at any time, by any replica.
 
         Args:
             name: Name of the job, `[a-z0-9-]`, at most 63 characters.
-            request_uri: The worker's argument.
+            attempt_uri: The worker's argument.
 
         Raises:
             Unavailable: the backend does not answer.

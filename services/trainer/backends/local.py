@@ -17,8 +17,8 @@ from facefoundry.errors import InvalidInput
 from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
-from services.trainer.handoff import ExitCode, Termination, from_json
 from services.trainer.settings import TrainerSettings
+from services.trainer.worker_protocol import ExitCode, ExitReport, from_json
 
 __all__ = ["WORKER", "LocalBackend"]
 
@@ -35,11 +35,11 @@ class _Entry:
     """One job and its process; only the supervisor's thread touches the process."""
 
     name: str
-    request_uri: str
+    attempt_uri: str
     state: JobState = JobState.QUEUED
     restarts: int = 0
     exit_code: int | None = None
-    termination: Termination | None = None
+    exit_report: ExitReport | None = None
     process: subprocess.Popen[bytes] | None = None
     not_before: float = 0.0
     cancelled: bool = False
@@ -49,8 +49,8 @@ class _Entry:
     def over(self) -> bool:
         return self.state in (JobState.SUCCEEDED, JobState.FAILED) or self.cancelled
 
-    def view(self) -> Job:
-        return Job(self.name, self.state, self.restarts, self.exit_code, self.termination)
+    def as_job(self) -> Job:
+        return Job(self.name, self.state, self.restarts, self.exit_code, self.exit_report)
 
 
 class LocalBackend(TrainingBackend):
@@ -76,18 +76,18 @@ class LocalBackend(TrainingBackend):
         self._supervisor = threading.Thread(target=self._supervise, name="local-backend", daemon=True)
         self._supervisor.start()
 
-    def start(self, name: str, request_uri: str) -> None:
+    def start(self, name: str, attempt_uri: str) -> None:
         """Queue a job, or do nothing when its name is known."""
         with self._changed:
             if name not in self._entries:
-                self._entries[name] = _Entry(name, request_uri)
+                self._entries[name] = _Entry(name, attempt_uri)
                 self._changed.notify()
 
     def get(self, name: str) -> Job | None:
         """Look at a job."""
         with self._changed:
             entry = self._entries.get(name)
-            return entry.view() if entry else None
+            return entry.as_job() if entry else None
 
     def cancel(self, name: str) -> None:
         """Stop a job's worker and forget the job; its place is free once the worker has ended."""
@@ -139,7 +139,7 @@ class LocalBackend(TrainingBackend):
 
     def _ended(self, entry: _Entry, code: int) -> None:
         entry.exit_code = code
-        entry.termination = self._last_words(entry)
+        entry.exit_report = self._last_words(entry)
         again = code not in (ExitCode.DONE, ExitCode.BAD_INPUT) and entry.restarts < self._settings.restarts
         if code == ExitCode.DONE:
             entry.state = JobState.SUCCEEDED
@@ -150,7 +150,7 @@ class LocalBackend(TrainingBackend):
             entry.state = JobState.QUEUED
         else:
             entry.state = JobState.FAILED
-        reason = entry.termination.reason if entry.termination else ""
+        reason = entry.exit_report.reason if entry.exit_report else ""
         _log.event("worker_ended", job=entry.name, exit_code=code, reason=reason, state=entry.state.value)
 
     def _fill_places(self) -> None:
@@ -174,7 +174,7 @@ class LocalBackend(TrainingBackend):
             "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
             "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._words_file(entry)),
         }
-        command = [*self._command, entry.request_uri]
+        command = [*self._command, entry.attempt_uri]
         try:
             entry.process = subprocess.Popen(
                 command, env=environment, cwd=_ROOT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -189,8 +189,8 @@ class LocalBackend(TrainingBackend):
     def _words_file(self, entry: _Entry) -> Path:
         return self._folder / f"{entry.name}.json"
 
-    def _last_words(self, entry: _Entry) -> Termination | None:
+    def _last_words(self, entry: _Entry) -> ExitReport | None:
         try:
-            return from_json(Termination, self._words_file(entry).read_bytes())
+            return from_json(ExitReport, self._words_file(entry).read_bytes())
         except (OSError, InvalidInput):
             return None

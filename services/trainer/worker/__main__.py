@@ -30,8 +30,8 @@ from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
-from services.trainer.handoff import ExitCode, Request, Termination, from_json, request_key, to_json
 from services.trainer.settings import WorkerSettings
+from services.trainer.worker_protocol import Attempt, ExitCode, ExitReport, attempt_key, from_json, to_json
 
 if TYPE_CHECKING:
     from services.trainer.worker.job import Job
@@ -59,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The process's exit code.
     """
     parser = argparse.ArgumentParser(prog="python -m services.trainer.worker", description="Trains one pair.")
-    parser.add_argument("request_uri", help="s3://<bucket>/trainings/<digest>/request.json")
-    uri: str = parser.parse_args(arguments).request_uri
+    parser.add_argument("attempt_uri", help="s3://<bucket>/trainings/<digest>/attempt.json")
+    uri: str = parser.parse_args(arguments).attempt_uri
     settings = read(WorkerSettings)
     if not settings.id:
         settings = settings.model_copy(update={"id": f"worker-{secrets.token_hex(8)}"})
@@ -76,16 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         job.run()
     except FaceFoundryError as error:
         _log.warning("worker_failed", reason=error.reason, message_text=error.message)
-        words.say(Termination.of(error, words.iteration))
+        words.say(ExitReport.of(error, words.iteration))
         return exit_code(error)
-    words.say(Termination("DONE", "The model is committed.", words.iteration))
+    words.say(ExitReport("DONE", "The model is committed.", words.iteration))
     return ExitCode.DONE
 
 
 def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Job:
     store = Store(read(StoreSettings))
-    prefix = store.prefix_of(uri.removesuffix("/request.json"), "trainings", "request_uri")
-    request = store.get_parsed(request_key(prefix), lambda data: from_json(Request, data))
+    prefix = store.prefix_of(uri.removesuffix("/attempt.json"), "trainings", "attempt_uri")
+    request = store.get_parsed(attempt_key(prefix), lambda data: from_json(Attempt, data))
     if request.prefix != prefix:
         raise InvalidInput(f"{uri} holds the request of {request.prefix}.", reason="REQUEST")
     for extraction in (request.extraction_a, request.extraction_b):
@@ -118,16 +118,16 @@ class _LastWords:
     def iteration(self) -> int:
         return self.job.progress.iteration if self.job else 0
 
-    def say(self, termination: Termination) -> None:
+    def say(self, exit_report: ExitReport) -> None:
         try:
             # Kubernetes cuts a message at 4,096 bytes, and one that is cut is no JSON.
-            short = replace(termination, message=termination.message[:_LONGEST_WORDS])
+            short = replace(exit_report, message=exit_report.message[:_LONGEST_WORDS])
             self._path.write_bytes(to_json(short) + b"\n")
         except OSError as error:
             _log.warning("last_words_lost", detail=str(error))
 
     def on_crash(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.say(Termination("WORKER_CRASHED", f"{kind.__name__}: {error}", self.iteration))
+        self.say(ExitReport("WORKER_CRASHED", f"{kind.__name__}: {error}", self.iteration))
         sys.__excepthook__(kind, error, trace)
 
 
@@ -138,7 +138,7 @@ def _watch(job: Job, idle_seconds: float, words: _LastWords) -> None:
         if idle >= idle_seconds:
             message = f"Nothing moved for {idle:.0f} s after iteration {job.progress.iteration}."
             _log.warning("worker_idle", seconds=round(idle), iteration=job.progress.iteration)
-            words.say(Termination("IDLE", message, job.progress.iteration))
+            words.say(ExitReport("IDLE", message, job.progress.iteration))
             os._exit(ExitCode.INTERRUPTED)
         time.sleep(min(5.0, idle_seconds - idle))
 

@@ -2,7 +2,7 @@
 
 A checkpoint is one safetensors object with all weights, both sides' moments, the count and the history. Order of data
 and random numbers are functions of the count, so nothing else is needed. Each worker process writes below a prefix of
-its own, `trainings/<digest>/attempts/<worker>/`; its manifest names the two newest.
+its own, `trainings/<digest>/checkpoints/<worker>/`; its manifest names the two newest.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from facefoundry.model.weights import Tensors
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
-from services.trainer.handoff import Preview, Request, attempts_prefix
 from services.trainer.worker.history import History
+from services.trainer.worker_protocol import Attempt, Preview, checkpoints_prefix
 
 __all__ = ["CHECKPOINT_FORMAT", "OPTIMIZER_FORMAT", "Checkpoints", "State", "commit_model", "delete_all", "find_newest"]
 
@@ -98,10 +98,10 @@ class Checkpoints:
         scratch: Folder for a file of the checkpoint's size.
     """
 
-    def __init__(self, store: Store, request: Request, worker: str, scratch: Path | None = None) -> None:
+    def __init__(self, store: Store, request: Attempt, worker: str, scratch: Path | None = None) -> None:
         self._store = store
         self._request = request
-        self._prefix = f"{attempts_prefix(request.prefix)}/{worker}"
+        self._prefix = f"{checkpoints_prefix(request.prefix)}/{worker}"
         self._scratch = scratch
         self._kept: list[manifest.Part] = []
         self._thread: threading.Thread | None = None
@@ -168,7 +168,7 @@ class Checkpoints:
         )
 
 
-def find_newest(store: Store, request: Request) -> State | None:
+def find_newest(store: Store, request: Attempt) -> State | None:
     """The state with the most iterations, at most those asked for, over all workers' checkpoints and models.
 
     Damaged ones are logged and passed over.
@@ -184,8 +184,8 @@ def find_newest(store: Store, request: Request) -> State | None:
     return None
 
 
-def _candidates(store: Store, request: Request) -> Iterator[tuple[int, str, Callable[[], State]]]:
-    for prefix in _committed(store, f"{attempts_prefix(request.prefix)}/"):
+def _candidates(store: Store, request: Attempt) -> Iterator[tuple[int, str, Callable[[], State]]]:
+    for prefix in _committed(store, f"{checkpoints_prefix(request.prefix)}/"):
         try:
             found = manifest.load_if_committed(store, prefix)
             parts = [(int(part.name.partition(".")[0]), part) for part in (found.parts if found else ())]
@@ -220,7 +220,7 @@ def _read_model(store: Store, prefix: str) -> State:
     return State.of({**nets, **moments}, facts)
 
 
-def commit_model(store: Store, request: Request, state: State, network_bytes: bytes, inputs: dict[str, Any]) -> None:
+def commit_model(store: Store, request: Attempt, state: State, network_bytes: bytes, inputs: dict[str, Any]) -> None:
     """Write a finished training as a model; its manifest comes last.
 
     Args:
@@ -263,10 +263,10 @@ def commit_model(store: Store, request: Request, state: State, network_bytes: by
     _log.event("model_committed", uri=store.uri(prefix), content_digest=model.content_digest)
 
 
-def delete_all(store: Store, request: Request) -> None:
+def delete_all(store: Store, request: Attempt) -> None:
     """Delete the checkpoints of all workers that the model makes useless: those of up to as many iterations."""
     found: dict[str, list[str]] = {}
-    for key in store.list(f"{attempts_prefix(request.prefix)}/"):
+    for key in store.list(f"{checkpoints_prefix(request.prefix)}/"):
         found.setdefault(key.rpartition("/")[0], []).append(key)
     useless: list[str] = []
     for keys in found.values():

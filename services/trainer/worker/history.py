@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_POINTS", "History"]
+__all__ = ["MAX_POINTS", "History"]
 
-MOST_POINTS = 500
+MAX_POINTS = 500
 _FEWEST_POINTS, _NEWEST_POINTS = 40, 10
 _COLLAPSE = 4.0
 
@@ -40,7 +40,7 @@ class History:
             if self.count == self.stride:
                 self.points.append((number, self.pending[0] / self.stride, self.pending[1] / self.stride))
                 self.pending, self.count = (0.0, 0.0), 0
-                if len(self.points) > MOST_POINTS:
+                if len(self.points) > MAX_POINTS:
                     self._halve()
 
     def collapsed(self) -> bool:

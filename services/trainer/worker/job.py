@@ -13,11 +13,11 @@ from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
-from services.trainer.handoff import Preview, Request, Status, status_key, to_json
 from services.trainer.settings import WorkerSettings
 from services.trainer.worker import checkpoint, faces, loop
 from services.trainer.worker.history import History
 from services.trainer.worker.preview import Previewer, schedule
+from services.trainer.worker_protocol import Attempt, Preview, Status, status_key, to_json
 
 __all__ = ["Job", "Progress"]
 
@@ -55,7 +55,7 @@ class Job:
         progress: How far it is.
     """
 
-    def __init__(self, store: Store, request: Request, settings: WorkerSettings, stop: threading.Event) -> None:
+    def __init__(self, store: Store, request: Attempt, settings: WorkerSettings, stop: threading.Event) -> None:
         self._store = store
         self._request = request
         self._settings = settings
@@ -158,7 +158,7 @@ class Job:
         """Do all iterations that are left; true when another worker has meanwhile committed the model."""
         total = self._request.iterations
         due = [iteration for iteration in schedule(total) if iteration > training.iteration]
-        pace = loop.Pace(self._settings.call_seconds)
+        pace = loop.StepsPerCall(self._settings.call_seconds)
         reported = checkpointed = time.monotonic()
         reported_iteration = training.iteration
         while training.iteration < total:

@@ -22,10 +22,10 @@ from facefoundry.model.weights import Tensors
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
 
-__all__ = ["MOST_STEPS", "Pace", "Training", "configure"]
+__all__ = ["MAX_STEPS", "StepsPerCall", "Training", "configure"]
 
 # Length of the losses' buffer in the compiled call.
-MOST_STEPS = 1024
+MAX_STEPS = 1024
 
 
 def configure(precision: str = "float32", threads: int = 0) -> str:
@@ -91,7 +91,7 @@ class Training:
         """Do iterations; how they are split into calls changes no result.
 
         Args:
-            steps: How many, 1 to `MOST_STEPS`.
+            steps: How many, 1 to `MAX_STEPS`.
 
         Returns:
             Losses of A and B before each update, mean absolute error of 1: float32 [steps, 2].
@@ -167,7 +167,7 @@ class Training:
             pair = self._iterate(first + done, draws)
             return done + 1, self._draws(first + done + 1), tf.tensor_scatter_nd_update(losses, [[done]], [pair])
 
-        start = (tf.constant(0), self._draws(first), tf.zeros((MOST_STEPS, 2)))
+        start = (tf.constant(0), self._draws(first), tf.zeros((MAX_STEPS, 2)))
         return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[2]
 
     def _draws(self, iteration: Any) -> list[Any]:
@@ -193,7 +193,7 @@ def _compiled(function: Any) -> Any:
 
 
 @dataclass
-class Pace:
+class StepsPerCall:
     """How many iterations to do in one call, so that a call takes about so many seconds.
 
     Attributes:
@@ -206,7 +206,7 @@ class Pace:
 
     def next(self, remaining: int) -> int:
         """Steps of the next call, at least 1 and at most what remains; grows 4-fold a call at most."""
-        wanted = min(int(self._rate * self.seconds), 4 * self._last, MOST_STEPS)
+        wanted = min(int(self._rate * self.seconds), 4 * self._last, MAX_STEPS)
         return min(remaining, max(1, wanted))
 
     def done(self, steps: int, seconds: float) -> None:

@@ -15,12 +15,12 @@ from facefoundry.faces import shard
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
-from services.trainer import handoff
+from services.trainer import worker_protocol
 from services.trainer.backends.local import LocalBackend
-from services.trainer.registry import Registry
 from services.trainer.settings import TrainerSettings
+from services.trainer.trainings import Trainings
 
-MakeRegistry = Callable[..., Registry]
+MakeTrainings = Callable[..., Trainings]
 Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 
@@ -72,26 +72,32 @@ def tiny_recipe() -> recipe_pb2.Recipe:
 
 
 @pytest.fixture
-def make_request(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]) -> Callable[..., handoff.Request]:
+def make_attempt(
+    tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]
+) -> Callable[..., worker_protocol.Attempt]:
     """Makes requests for the tiny recipe."""
 
-    def make(iterations: int = 6, attempt: int = 1, faces: int = 12) -> handoff.Request:
+    def make(iterations: int = 6, attempt: int = 1, faces: int = 12) -> worker_protocol.Attempt:
         tiny_recipe.training.iterations = iterations
         options = recipes.options(recipes.resolve(tiny_recipe).training)
         extractions = [put_extraction(seed, faces) for seed in (1, 2)]
-        digest = handoff.training_digest(f"content-1-{faces}", f"content-2-{faces}", options, "1")
-        return handoff.Request(digest, attempt, "A_B", "test", *extractions, options, iterations, handoff.now())
+        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", options, "1")
+        return worker_protocol.Attempt(
+            digest, attempt, "A_B", "test", *extractions, options, iterations, worker_protocol.now()
+        )
 
     return make
 
 
 @pytest.fixture
-def put_request(store: Store, make_request: Callable[..., handoff.Request]) -> Callable[..., handoff.Request]:
+def put_attempt(
+    store: Store, make_attempt: Callable[..., worker_protocol.Attempt]
+) -> Callable[..., worker_protocol.Attempt]:
     """Writes requests where a worker reads them."""
 
-    def put(*args: int, **kwargs: int) -> handoff.Request:
-        request = make_request(*args, **kwargs)
-        store.put_bytes(handoff.request_key(request.prefix), handoff.to_json(request))
+    def put(*args: int, **kwargs: int) -> worker_protocol.Attempt:
+        request = make_attempt(*args, **kwargs)
+        store.put_bytes(worker_protocol.attempt_key(request.prefix), worker_protocol.to_json(request))
         return request
 
     return put
@@ -140,11 +146,11 @@ def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
 
 
 @pytest.fixture
-def make_registry(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeRegistry:
+def make_trainings(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeTrainings:
     """Makes trainers of one bucket, each with a memory of its own."""
 
-    def make(mode: str = "hang", **settings: float) -> Registry:
-        return Registry(store, make_local_backend(mode, **settings), TrainerSettings(**settings))
+    def make(mode: str = "hang", **settings: float) -> Trainings:
+        return Trainings(store, make_local_backend(mode, **settings), TrainerSettings(**settings))
 
     return make
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
-from services.trainer import handoff
-from services.trainer.handoff import Request, Status
+from services.trainer import worker_protocol
+from services.trainer.worker_protocol import Attempt, Status
 
 
-def request_of(store: Store, training: trainer_pb2.Training) -> Request:
+def attempt_of(store: Store, training: trainer_pb2.Training) -> Attempt:
     prefix = store.prefix_of(training.uri, "trainings")
-    return handoff.from_json(Request, store.get_bytes(handoff.request_key(prefix)))
+    return worker_protocol.from_json(Attempt, store.get_bytes(worker_protocol.attempt_key(prefix)))
 
 
-def commit_model(store: Store, request: Request) -> None:
+def commit_model(store: Store, request: Attempt) -> None:
     manifest.commit(store, request.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
 
 
-def put_status(store: Store, request: Request, **fields: object) -> None:
+def put_status(store: Store, request: Attempt, **fields: object) -> None:
     status = Status(request.attempt, "worker", 3, request.iterations, **fields)  # type: ignore[arg-type]
-    store.put_bytes(handoff.status_key(request.prefix), handoff.to_json(status))
+    store.put_bytes(worker_protocol.status_key(request.prefix), worker_protocol.to_json(status))

@@ -14,25 +14,25 @@ from facefoundry.rpc.server import Server
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from services.trainer.backends.local import LocalBackend
-from services.trainer.registry import Registry
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
+from services.trainer.trainings import Trainings
 
 CANCELLED = trainer_pb2.TRAINING_STATE_CANCELLED
 Start = Callable[..., trainer_pb2.Training]
 
 
 @pytest.fixture
-def registry(store: Store, make_local_backend: Callable[..., LocalBackend]) -> Registry:
-    return Registry(store, make_local_backend("hang", local_workers=4), TrainerSettings())
+def trainings(store: Store, make_local_backend: Callable[..., LocalBackend]) -> Trainings:
+    return Trainings(store, make_local_backend("hang", local_workers=4), TrainerSettings())
 
 
 @pytest.fixture
-def cancel(store: Store, registry: Registry) -> Iterator[Callable[..., Result]]:
+def cancel(store: Store, trainings: Trainings) -> Iterator[Callable[..., Result]]:
     """Runs the command against a served trainer."""
     settings = TrainerSettings(listen="127.0.0.1:0", drain_seconds=1)
     server = Server("trainer", settings, store, "facefoundry.v1.TrainerService")
-    servicer = TrainerServicer(registry, settings, server.draining)
+    servicer = TrainerServicer(trainings, settings, server.draining)
     server.add(lambda made: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, made))
     port = server.start()
     yield lambda *words: CliRunner().invoke(cli, ["cancel", "--trainer", f"127.0.0.1:{port}", *words])
@@ -41,13 +41,13 @@ def cancel(store: Store, registry: Registry) -> Iterator[Callable[..., Result]]:
 
 @pytest.fixture
 def start(
-    store: Store, registry: Registry, put_extraction: Callable[..., str], tiny_recipe: recipe_pb2.Recipe
+    store: Store, trainings: Trainings, put_extraction: Callable[..., str], tiny_recipe: recipe_pb2.Recipe
 ) -> Start:
     uris = [store.uri(put_extraction(seed)) for seed in (1, 2)]
 
     def make(seed: int, pair: str = "A_B", dataset: str = "set", iterations: int = 6) -> trainer_pb2.Training:
         tiny_recipe.training.seed, tiny_recipe.training.iterations = seed, iterations
-        return registry.start(
+        return trainings.start(
             trainer_pb2.StartTrainingRequest(
                 extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id=pair, dataset=dataset, recipe=tiny_recipe
             )
@@ -56,27 +56,27 @@ def start(
     return make
 
 
-def states(registry: Registry, *trainings: trainer_pb2.Training) -> list[bool]:
-    return [registry.get(training.uri).state == CANCELLED for training in trainings]
+def states(trainings: Trainings, *started: trainer_pb2.Training) -> list[bool]:
+    return [trainings.get(training.uri).state == CANCELLED for training in started]
 
 
-def test_trainings_are_named_by_uri(registry: Registry, cancel: Callable[..., Result], start: Start) -> None:
+def test_trainings_are_named_by_uri(trainings: Trainings, cancel: Callable[..., Result], start: Start) -> None:
     one, two, three = (start(seed) for seed in range(3))
     done = cancel(one.uri, two.uri)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == ["A_B is cancelled after iteration 0/6."] * 2
-    assert states(registry, one, two, three) == [True, True, False]
+    assert states(trainings, one, two, three) == [True, True, False]
 
 
 def test_a_pair_of_a_run_is_neither_the_pair_of_another_nor_another_pair(
-    registry: Registry, cancel: Callable[..., Result], start: Start
+    trainings: Trainings, cancel: Callable[..., Result], start: Start
 ) -> None:
     mine, other_run, other_pair = start(0), start(1, dataset="theirs"), start(2, pair="C_D")
     done = cancel("--pair", "A_B", "--dataset", "set", "--json")
     assert [json.loads(line)["uri"] for line in done.output.splitlines()] == [mine.uri]
-    assert states(registry, mine, other_run, other_pair) == [True, False, False]
+    assert states(trainings, mine, other_run, other_pair) == [True, False, False]
     assert cancel("--dataset", "set").exit_code == 0
-    assert states(registry, mine, other_run, other_pair) == [True, False, True]
+    assert states(trainings, mine, other_run, other_pair) == [True, False, True]
 
 
 def test_what_is_not_there_or_not_named_is_told(cancel: Callable[..., Result]) -> None:

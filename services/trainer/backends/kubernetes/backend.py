@@ -20,9 +20,9 @@ from facefoundry.errors import Busy, Conflict, Denied, Internal, Unavailable
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, TrainingBackend
 from services.trainer.backends.kubernetes import template
+from services.trainer.backends.kubernetes.object_cache import REQUEST_TIMEOUT, ObjectCache, said
+from services.trainer.backends.kubernetes.status import JOB, job_of_event, job_of_pod, job_status, lags
 from services.trainer.backends.kubernetes.template import LABELS, Object
-from services.trainer.backends.kubernetes.view import JOB, job_of_event, job_of_pod, lags, view
-from services.trainer.backends.kubernetes.watched import REQUEST_TIMEOUT, Watched, said
 from services.trainer.settings import TrainerSettings
 
 __all__ = ["KubernetesBackend"]
@@ -61,36 +61,36 @@ class KubernetesBackend(TrainingBackend):
         self._batch = client.BatchV1Api(self._api)
         core = client.CoreV1Api(self._api)
         self._list = core.list_namespaced_pod
-        self._pace = _Pace(_REQUESTS_PER_SECOND)
+        self._pace = RateLimiter(_REQUESTS_PER_SECOND)
         # Deleted by this process; the watch may tell of it later.
         self._cancelled: set[str] = set()
-        # The informer logs a traceback for every failed try; `Watched` says it once.
+        # The informer logs a traceback for every failed try; `ObjectCache` says it once.
         logging.getLogger("kubernetes.informer").setLevel(logging.CRITICAL)
         ours = ",".join(f"{label}={value}" for label, value in LABELS.items())
         where = self._namespace
-        self._jobs = Watched(
+        self._jobs = ObjectCache(
             "jobs", self._batch.list_namespaced_job, _name, [("spec", "template")], namespace=where, label_selector=ours
         )
-        self._pods = Watched("pods", core.list_namespaced_pod, job_of_pod, namespace=where, label_selector=ours)
+        self._pods = ObjectCache("pods", core.list_namespaced_pod, job_of_pod, namespace=where, label_selector=ours)
         # Those left out come often, and pods' conditions say the same.
         selector = "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Failed"
-        self._events = Watched(
+        self._events = ObjectCache(
             "events", core.list_namespaced_event, job_of_event, namespace=where, field_selector=selector
         )
 
-    def start(self, name: str, request_uri: str) -> None:
+    def start(self, name: str, attempt_uri: str) -> None:
         """Create a Job, or do nothing when it is there and was made for the same request."""
-        if any(template.request_of(job) == request_uri and not _going(job) for job in self._jobs.of(name)):
+        if any(template.attempt_of(job) == attempt_uri and not _terminating(job) for job in self._jobs.of(name)):
             return
         settings = self._settings
-        job = template.training_job(self._template, name, request_uri, settings.gpu_resource, settings.gpus)
+        job = template.training_job(self._template, name, attempt_uri, settings.gpu_resource, settings.gpus)
         try:
             with self._asking(f"creating the Job {name}"):
                 self._batch.create_namespaced_job(
                     self._namespace, job, _preload_content=False, _request_timeout=REQUEST_TIMEOUT
                 )
         except Conflict:
-            self._must_be_ours(name, request_uri)
+            self._must_be_ours(name, attempt_uri)
         _log.event("job_created", job=name, namespace=self._namespace)
         self._jobs.wait_for(name, _SEEN_SECONDS)
 
@@ -98,18 +98,18 @@ class KubernetesBackend(TrainingBackend):
         """Look at a Job; one that is being deleted is forgotten already."""
         self._check_watches()
         job = next(iter(self._jobs.of(name)), None) or self._read(name)
-        if job is None or _going(job) or job["metadata"]["uid"] in self._cancelled:
+        if job is None or _terminating(job) or job["metadata"]["uid"] in self._cancelled:
             return None
         uid = job["metadata"]["uid"]
         pods = [pod for pod in self._pods.of(name) if _owner(pod) == uid]
         if lags(job, pods):
             pods = [pod for pod in self._list_pods(name) if _owner(pod) == uid]
-        return view(job, pods, self._events.of(name))
+        return job_status(job, pods, self._events.of(name))
 
     def cancel(self, name: str) -> None:
         """Delete a Job with its pods, which get their grace period; only the very Job that was looked at."""
         job = self._read(name)
-        if job is None or _going(job):
+        if job is None or _terminating(job):
             return
         uid = job["metadata"]["uid"]
         try:
@@ -146,16 +146,16 @@ class KubernetesBackend(TrainingBackend):
                     reason="API_SERVER",
                 )
 
-    def _must_be_ours(self, name: str, request_uri: str) -> None:
+    def _must_be_ours(self, name: str, attempt_uri: str) -> None:
         """Another replica may have been first; anything else of that name is not taken for ours."""
         job = self._read(name)
-        if job is None or _going(job):
+        if job is None or _terminating(job):
             raise Unavailable(f"The Job {name} is just being deleted; start the training again.", reason="JOB_LEAVES")
-        found = template.request_of(job)
-        if found != request_uri:
+        found = template.attempt_of(job)
+        if found != attempt_uri:
             raise Conflict(
                 f"The namespace {self._namespace} has a Job {name} for {found or 'no request'}. "
-                f"Received request={request_uri}; use another namespace, or delete that Job.",
+                f"Received request={attempt_uri}; use another namespace, or delete that Job.",
                 reason="JOB_EXISTS",
                 resource=name,
             )
@@ -198,7 +198,7 @@ class _Gone(Internal):
     """The object is not there."""
 
 
-class _Pace:
+class RateLimiter:
     """Lets requests through one after the other, so many a second."""
 
     def __init__(self, per_second: float) -> None:
@@ -271,7 +271,7 @@ def _name(job: Object) -> str:
     return str(job["metadata"]["name"])
 
 
-def _going(job: Object) -> bool:
+def _terminating(job: Object) -> bool:
     return "deletionTimestamp" in job["metadata"]
 
 

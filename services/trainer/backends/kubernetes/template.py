@@ -12,7 +12,7 @@ from kubernetes.client import V1Job
 
 from facefoundry.errors import Internal
 
-__all__ = ["CONTAINER", "LABELS", "QUEUE", "REQUEST", "Object", "read", "request_of", "training_job"]
+__all__ = ["CONTAINER", "LABELS", "QUEUE", "REQUEST", "Object", "read", "attempt_of", "training_job"]
 
 # An API object in its JSON form.
 Object = dict[str, Any]
@@ -20,7 +20,7 @@ Object = dict[str, Any]
 CONTAINER = "worker"
 # Every Job and pod of ours has these, whatever else the template says.
 LABELS = {"app.kubernetes.io/name": "facefoundry", "app.kubernetes.io/component": "worker"}
-REQUEST = "facefoundry/request"
+REQUEST = "facefoundry/attempt"
 QUEUE = "kueue.x-k8s.io/queue-name"
 
 
@@ -48,13 +48,13 @@ def read(path: Path) -> Object:
     return job
 
 
-def training_job(template: Object, name: str, request_uri: str, gpu_resource: str = "", gpus: int = 0) -> Object:
+def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: str = "", gpus: int = 0) -> Object:
     """The Job of one attempt; the template stays as it is.
 
     Args:
         template: The Job as the chart mounts it.
         name: Name of the Job.
-        request_uri: The worker's argument, also annotated, so that replicas recognise each other's Jobs.
+        attempt_uri: The worker's argument, also annotated, so that replicas recognise each other's Jobs.
         gpu_resource: Name of the device resource, such as `nvidia.com/gpu`.
         gpus: How many of them; with 0 the template's resources stand as they are.
 
@@ -67,9 +67,9 @@ def training_job(template: Object, name: str, request_uri: str, gpu_resource: st
     metadata.pop("generateName", None)
     for part in (metadata, pod.setdefault("metadata", {})):
         part["labels"] = {**(part.get("labels") or {}), **LABELS}
-        part["annotations"] = {**(part.get("annotations") or {}), REQUEST: request_uri}
+        part["annotations"] = {**(part.get("annotations") or {}), REQUEST: attempt_uri}
     container = next(one for one in pod["spec"]["containers"] if one["name"] == CONTAINER)
-    container["args"] = [*(container.get("args") or []), request_uri]
+    container["args"] = [*(container.get("args") or []), attempt_uri]
     if gpus:
         # For extended resources the limit is the request too.
         resources = container["resources"] = {**(container.get("resources") or {})}
@@ -79,7 +79,7 @@ def training_job(template: Object, name: str, request_uri: str, gpu_resource: st
     return job
 
 
-def request_of(job: Object) -> str:
+def attempt_of(job: Object) -> str:
     """The request's URI that a Job was made for; empty when it is none of ours."""
     return str((job["metadata"].get("annotations") or {}).get(REQUEST, ""))
 

@@ -16,7 +16,7 @@ import pytest
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from tests.cluster import workers
 
-URI = "s3://bucket/trainings/x/request.json"
+URI = "s3://bucket/trainings/x/attempt.json"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def test_bad_input_is_final_and_its_words_are_kept(place: Place) -> None:
     backend.start("job", URI)
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts, job.exit_code) == (JobState.FAILED, 0, 65)
-    assert job.termination is not None
-    assert (job.termination.reason, job.termination.iteration) == ("NO_FACES", 3)
+    assert job.exit_report is not None
+    assert (job.exit_report.reason, job.exit_report.iteration) == ("NO_FACES", 3)
     assert place.runs("job") == 1
 
 
@@ -99,7 +99,7 @@ def test_a_worker_that_never_gets_through_fails_after_its_restarts(place: Place,
     backend = place.make(mode)
     backend.start("job", URI)
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
-    assert (job.state, job.restarts, job.termination) == (JobState.FAILED, 2, None)
+    assert (job.state, job.restarts, job.exit_report) == (JobState.FAILED, 2, None)
     assert job.exit_code == {"crash": 1, "interrupted": 75}[mode]
     assert place.runs("job") == 3
 

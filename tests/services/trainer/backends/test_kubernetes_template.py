@@ -11,10 +11,10 @@ import yaml
 
 from facefoundry.errors import Internal
 from services.trainer.backends.kubernetes import template
-from services.trainer.handoff import ExitCode
+from services.trainer.worker_protocol import ExitCode
 
 SHIPPED = Path(__file__).resolve().parents[4] / "helm/facefoundry/files/training-job.yaml"
-URI = "s3://bucket/trainings/0123/request.json"
+URI = "s3://bucket/trainings/0123/attempt.json"
 
 
 def shipped() -> dict[str, Any]:
@@ -32,11 +32,11 @@ def test_only_name_request_labels_device_and_argument_differ_from_the_template()
     job = template.training_job(before, "training-0123-2", URI, "nvidia.com/gpu", 1)
     assert before == kept
     assert job["metadata"]["name"] == "training-0123-2"
-    assert template.request_of(job) == URI
+    assert template.attempt_of(job) == URI
     assert container(job)["args"] == [URI]
     assert container(job)["resources"]["limits"] == {"memory": "16Gi", "nvidia.com/gpu": "1"}
     for changed in (job["metadata"], job["spec"]["template"]["metadata"]):
-        assert changed.pop("annotations") == {"facefoundry/request": URI}
+        assert changed.pop("annotations") == {"facefoundry/attempt": URI}
     del job["metadata"]["name"]
     container(job)["args"] = []
     del container(job)["resources"]["limits"]["nvidia.com/gpu"]

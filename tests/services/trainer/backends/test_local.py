@@ -75,7 +75,7 @@ def test_no_worker_survives_a_trainer_that_is_killed(tmp_path: Path) -> None:
         "from services.trainer.backends.local import LocalBackend\n"
         "from services.trainer.settings import TrainerSettings\n"
         "backend = LocalBackend(TrainerSettings())\n"
-        "backend.start('job', 's3://facefoundry/trainings/' + '0' * 40 + '/request.json')\n"
+        "backend.start('job', 's3://facefoundry/trainings/' + '0' * 40 + '/attempt.json')\n"
         "time.sleep(600)\n"
     )
     # A store that accepts connections and stays silent keeps the real worker in its first request.

@@ -13,12 +13,12 @@ from facefoundry.model.network import FORMAT
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from services.trainer.handoff import Preview, Request, attempts_prefix
 from services.trainer.worker import checkpoint
 from services.trainer.worker.checkpoint import Checkpoints, State
 from services.trainer.worker.history import History
+from services.trainer.worker_protocol import Attempt, Preview, checkpoints_prefix
 
-MakeRequest = Callable[..., Request]
+MakeRequest = Callable[..., Attempt]
 
 
 def state(iteration: int) -> State:
@@ -34,7 +34,7 @@ def state(iteration: int) -> State:
     )
 
 
-def write(store: Store, request: Request, worker: str, *iterations: int) -> Checkpoints:
+def write(store: Store, request: Attempt, worker: str, *iterations: int) -> Checkpoints:
     made = Checkpoints(store, request, worker)
     for iteration in iterations:
         made.begin(state(iteration))
@@ -42,8 +42,8 @@ def write(store: Store, request: Request, worker: str, *iterations: int) -> Chec
     return made
 
 
-def commit_model(store: Store, request: Request, iterations: int) -> None:
-    reached = Request(**{**vars(request), "iterations": iterations})
+def commit_model(store: Store, request: Attempt, iterations: int) -> None:
+    reached = Attempt(**{**vars(request), "iterations": iterations})
     network = weights.to_bytes(state(iterations).weights, {"format": FORMAT})
     checkpoint.commit_model(store, reached, state(iterations), network, {})
 
@@ -56,44 +56,44 @@ def assert_same(found: State | None, expected: State) -> None:
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_nothing_is_found_where_nothing_was_written(store: Store, make_request: MakeRequest) -> None:
-    assert checkpoint.find_newest(store, make_request()) is None
+def test_nothing_is_found_where_nothing_was_written(store: Store, make_attempt: MakeRequest) -> None:
+    assert checkpoint.find_newest(store, make_attempt()) is None
 
 
-def test_a_checkpoint_comes_back_whole(store: Store, make_request: MakeRequest) -> None:
-    request = make_request()
+def test_a_checkpoint_comes_back_whole(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt()
     assert write(store, request, "one", 3).iteration == 3
     assert_same(checkpoint.find_newest(store, request), state(3))
 
 
-def test_two_checkpoints_are_kept_under_keys_with_their_digest(store: Store, make_request: MakeRequest) -> None:
-    request = make_request()
+def test_two_checkpoints_are_kept_under_keys_with_their_digest(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt()
     write(store, request, "one", 1, 2, 3)
-    prefix = f"{attempts_prefix(request.prefix)}/one"
+    prefix = f"{checkpoints_prefix(request.prefix)}/one"
     committed = manifest.load(store, prefix)
     assert [part.name for part in committed.parts] == ["0000002.safetensors", "0000003.safetensors"]
     assert sorted(store.list(prefix)) == sorted([f"{prefix}/manifest.json", *(part.key for part in committed.parts)])
     assert all(part.key == f"{prefix}/{part.name[:7]}-{part.sha256}.safetensors" for part in committed.parts)
 
 
-def test_the_highest_iteration_of_all_workers_is_taken(store: Store, make_request: MakeRequest) -> None:
-    request = make_request(iterations=100)
+def test_the_highest_iteration_of_all_workers_is_taken(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt(iterations=100)
     write(store, request, "one", 10, 40)
     write(store, request, "two", 20, 30)
     assert_same(checkpoint.find_newest(store, request), state(40))
 
 
-def test_iterations_beyond_the_wanted_are_left_aside(store: Store, make_request: MakeRequest) -> None:
-    request = make_request(iterations=35)
+def test_iterations_beyond_the_wanted_are_left_aside(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt(iterations=35)
     write(store, request, "one", 10, 40)
     write(store, request, "two", 30)
     assert_same(checkpoint.find_newest(store, request), state(30))
 
 
-def test_a_damaged_checkpoint_is_passed_over(store: Store, make_request: MakeRequest) -> None:
-    request = make_request(iterations=100)
+def test_a_damaged_checkpoint_is_passed_over(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt(iterations=100)
     write(store, request, "one", 10, 40)
-    newest = manifest.load(store, f"{attempts_prefix(request.prefix)}/one").part("0000040.safetensors")
+    newest = manifest.load(store, f"{checkpoints_prefix(request.prefix)}/one").part("0000040.safetensors")
     data = bytearray(store.get_bytes(newest.key))
     data[-1] ^= 1
     store.put_bytes(newest.key, bytes(data))
@@ -102,15 +102,15 @@ def test_a_damaged_checkpoint_is_passed_over(store: Store, make_request: MakeReq
     assert_same(checkpoint.find_newest(store, request), state(10))
 
 
-def test_a_checkpoint_without_its_manifest_does_not_exist(store: Store, make_request: MakeRequest) -> None:
-    request = make_request()
+def test_a_checkpoint_without_its_manifest_does_not_exist(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt()
     write(store, request, "one", 3)
-    store.delete([f"{attempts_prefix(request.prefix)}/one/manifest.json"])
+    store.delete([f"{checkpoints_prefix(request.prefix)}/one/manifest.json"])
     assert checkpoint.find_newest(store, request) is None
 
 
-def test_more_iterations_go_on_from_a_committed_model(store: Store, make_request: MakeRequest) -> None:
-    request = make_request(iterations=1000)
+def test_more_iterations_go_on_from_a_committed_model(store: Store, make_attempt: MakeRequest) -> None:
+    request = make_attempt(iterations=1000)
     commit_model(store, request, 300)
     write(store, request, "one", 200)
     assert_same(checkpoint.find_newest(store, request), state(300))
@@ -119,13 +119,13 @@ def test_more_iterations_go_on_from_a_committed_model(store: Store, make_request
 
 
 def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoints_go(
-    store: Store, make_request: MakeRequest
+    store: Store, make_attempt: MakeRequest
 ) -> None:
-    request = make_request(iterations=6)
+    request = make_attempt(iterations=6)
     write(store, request, "one", 2, 4)
     commit_model(store, request, 6)
     checkpoint.delete_all(store, request)
-    assert list(store.list(attempts_prefix(request.prefix))) == []
+    assert list(store.list(checkpoints_prefix(request.prefix))) == []
     model = manifest.load(store, request.model_prefix)
     assert model.kind == "model"
     assert {part.name for part in model.parts} == {"weights.safetensors", "optimizer.safetensors"}
@@ -138,9 +138,9 @@ def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoint
 
 
 def test_a_failed_checkpoint_is_told_at_the_end_and_made_good_by_the_next(
-    store: Store, store_settings: StoreSettings, make_request: MakeRequest
+    store: Store, store_settings: StoreSettings, make_attempt: MakeRequest
 ) -> None:
-    request = make_request()
+    request = make_attempt()
     dead = Store(store_settings.model_copy(update={"endpoint": "127.0.0.1:1", "attempts": 1}))
     failing = Checkpoints(dead, request, "one")
     failing.begin(state(2))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from services.trainer.worker.history import MOST_POINTS, History
+from services.trainer.worker.history import MAX_POINTS, History
 
 
 def losses(count: int) -> np.ndarray:
@@ -22,9 +22,9 @@ def filled(values: np.ndarray, piece: int) -> History:
 
 
 def test_few_iterations_are_kept_one_by_one() -> None:
-    values = losses(MOST_POINTS)
+    values = losses(MAX_POINTS)
     history = filled(values, 7)
-    assert [point[0] for point in history.points] == list(range(1, MOST_POINTS + 1))
+    assert [point[0] for point in history.points] == list(range(1, MAX_POINTS + 1))
     assert np.allclose([point[1:] for point in history.points], values)
 
 
@@ -32,7 +32,7 @@ def test_few_iterations_are_kept_one_by_one() -> None:
 def test_many_become_means_over_equal_stretches(count: int) -> None:
     values = losses(count)
     history = filled(values, 64)
-    assert MOST_POINTS / 2 <= len(history.points) <= MOST_POINTS
+    assert MAX_POINTS / 2 <= len(history.points) <= MAX_POINTS
     assert [point[0] for point in history.points] == [history.stride * (k + 1) for k in range(len(history.points))]
     whole = len(history.points) * history.stride
     means = values[:whole].reshape(-1, history.stride, 2).mean(axis=1)

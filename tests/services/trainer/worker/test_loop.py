@@ -16,7 +16,7 @@ from facefoundry.model.weights import Tensors
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import loop
-from services.trainer.worker.loop import Pace, Training
+from services.trainer.worker.loop import StepsPerCall, Training
 
 Snapshot = tuple[int, Tensors, Tensors]
 
@@ -213,7 +213,7 @@ def test_a_training_that_diverges_says_so(fresh: Training) -> None:
 
 
 def test_the_pace_grows_to_calls_of_the_wanted_length() -> None:
-    pace = Pace(5.0)
+    pace = StepsPerCall(5.0)
     steps = pace.next(10_000)
     assert steps == 1
     pace.done(steps, 30.0)
@@ -227,15 +227,15 @@ def test_the_pace_grows_to_calls_of_the_wanted_length() -> None:
 
 
 def test_a_slow_training_makes_one_iteration_a_call() -> None:
-    pace = Pace(5.0)
+    pace = StepsPerCall(5.0)
     for _ in range(3):
         assert pace.next(100) == 1
         pace.done(1, 12.0)
 
 
 def test_a_call_is_never_longer_than_the_buffer_of_losses() -> None:
-    pace = Pace(5.0)
+    pace = StepsPerCall(5.0)
     for _ in range(10):
         steps = pace.next(10_000)
         pace.done(steps, steps * 1e-4)
-    assert steps == loop.MOST_STEPS
+    assert steps == loop.MAX_STEPS

@@ -15,9 +15,9 @@ import pytest
 from facefoundry.model import weights
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from services.trainer import handoff
-from services.trainer.handoff import ExitCode, Request, Status
+from services.trainer import worker_protocol
 from services.trainer.worker import loop
+from services.trainer.worker_protocol import Attempt, ExitCode, Status
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 WaitFor = Callable[[Callable[[], bool]], None]
@@ -29,25 +29,27 @@ def last_words(folder: Path) -> dict[str, Any]:
     return dict(json.loads(lines[0]))
 
 
-def uri_of(store: Store, request: Request) -> str:
-    return store.uri(handoff.request_key(request.prefix))
+def uri_of(store: Store, request: Attempt) -> str:
+    return store.uri(worker_protocol.attempt_key(request.prefix))
 
 
-def read_status(store: Store, request: Request) -> Status:
-    return handoff.from_json(Status, store.get_bytes(handoff.status_key(request.prefix)))
+def read_status(store: Store, request: Attempt) -> Status:
+    return worker_protocol.from_json(Status, store.get_bytes(worker_protocol.status_key(request.prefix)))
 
 
 def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_many_iterations(
     store: Store,
     spawn: Spawn,
-    put_request: Callable[..., Request],
+    put_attempt: Callable[..., Attempt],
     draw_faces: Callable[..., Any],
     wait_for: WaitFor,
     tmp_path: Path,
 ) -> None:
-    request = put_request(iterations=120)
+    request = put_attempt(iterations=120)
     first = spawn(uri_of(store, request), id="first", call_seconds=0.2)
-    wait_for(lambda: store.exists(handoff.status_key(request.prefix)) and read_status(store, request).iteration > 0)
+    wait_for(
+        lambda: store.exists(worker_protocol.status_key(request.prefix)) and read_status(store, request).iteration > 0
+    )
     first.send_signal(signal.SIGTERM)
     assert first.wait(60) == ExitCode.INTERRUPTED
     words = last_words(tmp_path)
@@ -69,7 +71,7 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
     assert status.worker == "second"
     assert status.iteration == status.iterations == 120
     assert all(store.get_bytes(preview.key).startswith(b"\xff\xd8") for preview in status.previews)
-    assert list(store.list(handoff.attempts_prefix(request.prefix))) == []
+    assert list(store.list(worker_protocol.checkpoints_prefix(request.prefix))) == []
 
     loop.configure()
     unbroken = loop.Training(request.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
@@ -90,9 +92,9 @@ def silent_keyboard() -> Iterator[None]:
 
 
 def test_b10_a_worker_ends_by_itself_with_an_exit_code_that_tells_a_failure(
-    store: Store, spawn: Spawn, put_request: Callable[..., Request], silent_keyboard: None, tmp_path: Path
+    store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], silent_keyboard: None, tmp_path: Path
 ) -> None:
-    request = put_request()
+    request = put_attempt()
     store.delete(store.list(request.extraction_b))
     assert spawn(uri_of(store, request)).wait(90) == ExitCode.BAD_INPUT != 0
     words = last_words(tmp_path)
@@ -101,9 +103,9 @@ def test_b10_a_worker_ends_by_itself_with_an_exit_code_that_tells_a_failure(
 
 
 def test_a_worker_that_shall_have_a_gpu_and_sees_none_says_so_and_may_be_run_elsewhere(
-    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+    store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
-    worker = spawn(uri_of(store, put_request()), {"CUDA_VISIBLE_DEVICES": ""}, require_gpu=True)
+    worker = spawn(uri_of(store, put_attempt()), {"CUDA_VISIBLE_DEVICES": ""}, require_gpu=True)
     assert worker.wait(90) not in (ExitCode.DONE, ExitCode.BAD_INPUT)
     words = last_words(tmp_path)
     assert words["reason"] == "NO_GPU"
@@ -112,27 +114,27 @@ def test_a_worker_that_shall_have_a_gpu_and_sees_none_says_so_and_may_be_run_els
 
 def test_a_request_that_is_none_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
     prefix = "trainings/" + "0" * 40
-    store.put_bytes(f"{prefix}/request.json", b"{}")
-    assert spawn(store.uri(f"{prefix}/request.json")).wait(30) == ExitCode.BAD_INPUT
+    store.put_bytes(f"{prefix}/attempt.json", b"{}")
+    assert spawn(store.uri(f"{prefix}/attempt.json")).wait(30) == ExitCode.BAD_INPUT
     assert last_words(tmp_path)["reason"] == "REQUEST"
 
 
 def test_a_worker_whose_store_is_gone_asks_to_be_run_again(store: Store, spawn: Spawn, tmp_path: Path) -> None:
-    uri = store.uri("trainings/" + "0" * 40 + "/request.json")
+    uri = store.uri("trainings/" + "0" * 40 + "/attempt.json")
     dead = {"FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1", "FACEFOUNDRY_STORE_ATTEMPTS": "1"}
     assert spawn(uri, dead).wait(30) == ExitCode.INTERRUPTED
     assert last_words(tmp_path)["reason"] == "STORE_UNAVAILABLE"
 
 
 def test_a_worker_whose_parent_is_gone_does_nothing(store: Store, spawn: Spawn, tmp_path: Path) -> None:
-    uri = store.uri("trainings/" + "0" * 40 + "/request.json")
+    uri = store.uri("trainings/" + "0" * 40 + "/attempt.json")
     assert spawn(uri, parent=1).wait(30) == ExitCode.INTERRUPTED
     assert not (tmp_path / "last-words").exists()
 
 
 def test_a_worker_without_progress_ends_as_interrupted(
-    store: Store, spawn: Spawn, put_request: Callable[..., Request], tmp_path: Path
+    store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
-    request = put_request()
+    request = put_attempt()
     assert spawn(uri_of(store, request), idle_seconds=0.5).wait(60) == ExitCode.INTERRUPTED
     assert last_words(tmp_path)["reason"] == "IDLE"

@@ -17,30 +17,30 @@ from facefoundry.errors import Interrupted
 from facefoundry.model import network, weights
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from services.trainer import handoff
-from services.trainer.handoff import ExitCode, Request, Status
+from services.trainer import worker_protocol
 from services.trainer.settings import WorkerSettings
 from services.trainer.worker import checkpoint
 from services.trainer.worker.job import Job
+from services.trainer.worker_protocol import Attempt, ExitCode, Status
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
-PutRequest = Callable[..., Request]
+PutAttempt = Callable[..., Attempt]
 WaitFor = Callable[[Callable[[], bool]], None]
 
 # The network of `tiny_recipe`.
 TINY = network.Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4))
 
 
-def uri_of(store: Store, request: Request) -> str:
-    return store.uri(handoff.request_key(request.prefix))
+def uri_of(store: Store, request: Attempt) -> str:
+    return store.uri(worker_protocol.attempt_key(request.prefix))
 
 
-def status_of(store: Store, request: Request) -> Status | None:
-    key = handoff.status_key(request.prefix)
-    return handoff.from_json(Status, store.get_bytes(key)) if store.exists(key) else None
+def status_of(store: Store, request: Attempt) -> Status | None:
+    key = worker_protocol.status_key(request.prefix)
+    return worker_protocol.from_json(Status, store.get_bytes(key)) if store.exists(key) else None
 
 
-def under_way(store: Store, request: Request, worker: str) -> bool:
+def under_way(store: Store, request: Attempt, worker: str) -> bool:
     status = status_of(store, request)
     return status is not None and status.worker == worker and status.checkpoint_iteration > 0
 
@@ -49,7 +49,7 @@ def objects(store: Store, prefix: str) -> dict[str, str]:
     return {key: hashlib.sha256(store.get_bytes(key)).hexdigest() for key in store.list(f"{prefix}/")}
 
 
-def assert_whole(store: Store, request: Request) -> None:
+def assert_whole(store: Store, request: Attempt) -> None:
     """The model's parts are those of its manifest, and its tensors those that the content digest says."""
     model = manifest.load(store, request.model_prefix)
     for part in model.parts:
@@ -58,10 +58,10 @@ def assert_whole(store: Store, request: Request) -> None:
     tensors, _ = weights.from_bytes(trained, weights.NETWORK_FORMAT)
     assert weights.content_digest(tensors) == model.content_digest
     assert model.info["iterations"] == request.iterations
-    assert list(store.list(f"{handoff.attempts_prefix(request.prefix)}/")) == []
+    assert list(store.list(f"{worker_protocol.checkpoints_prefix(request.prefix)}/")) == []
 
 
-def commit_foreign_model(store: Store, request: Request) -> None:
+def commit_foreign_model(store: Store, request: Attempt) -> None:
     """Commit what a machine of another type may have made of the same training: the same kind, other numbers."""
     other = network.build(TINY, seed=99)
     state = checkpoint.State(request.iterations, other.tensors(), {"moments/a/x/first": np.zeros(1, np.float32)})
@@ -70,9 +70,9 @@ def commit_foreign_model(store: Store, request: Request) -> None:
 
 @pytest.mark.timeout(1500)
 def test_two_run_to_the_end_at_once_and_a_third_wakes_up_behind_them(
-    store: Store, spawn: Spawn, put_request: PutRequest, wait_for: WaitFor
+    store: Store, spawn: Spawn, put_attempt: PutAttempt, wait_for: WaitFor
 ) -> None:
-    request = put_request(iterations=60)
+    request = put_attempt(iterations=60)
     pace = {"call_seconds": 0.001, "status_seconds": 0.05, "checkpoint_seconds": 0.05, "threads": 1}
     late = spawn(uri_of(store, request), id="late", **pace)
     wait_for(lambda: under_way(store, request, "late"))
@@ -92,9 +92,9 @@ def test_two_run_to_the_end_at_once_and_a_third_wakes_up_behind_them(
 
 
 def test_a_late_worker_with_another_result_leaves_the_committed_model_alone(
-    store: Store, spawn: Spawn, put_request: PutRequest, wait_for: WaitFor
+    store: Store, spawn: Spawn, put_attempt: PutAttempt, wait_for: WaitFor
 ) -> None:
-    request = put_request(iterations=20)
+    request = put_attempt(iterations=20)
     # It looks at nothing between its first report and the end.
     late = spawn(uri_of(store, request), id="late", call_seconds=0.1, status_seconds=1000, checkpoint_seconds=1000)
     wait_for(lambda: status_of(store, request) is not None)
@@ -108,8 +108,8 @@ def test_a_late_worker_with_another_result_leaves_the_committed_model_alone(
     assert_whole(store, request)
 
 
-def test_a_model_that_came_while_the_own_parts_were_written_stays(store: Store, put_request: PutRequest) -> None:
-    request = put_request()
+def test_a_model_that_came_while_the_own_parts_were_written_stays(store: Store, put_attempt: PutAttempt) -> None:
+    request = put_attempt()
     commit_foreign_model(store, request)
     before = store.get_bytes(f"{request.model_prefix}/manifest.json")
     mine = network.build(TINY, seed=7)
@@ -121,22 +121,22 @@ def test_a_model_that_came_while_the_own_parts_were_written_stays(store: Store, 
 
 
 def test_checkpoints_beyond_the_committed_model_are_kept_for_more_iterations(
-    store: Store, put_request: PutRequest
+    store: Store, put_attempt: PutAttempt
 ) -> None:
-    request = put_request(iterations=300)
+    request = put_attempt(iterations=300)
     for worker, iteration in (("short", 200), ("equal", 300), ("beyond", 700)):
         made = checkpoint.Checkpoints(store, request, worker)
         made.begin(checkpoint.State(iteration, {"w": np.ones(1, np.float32)}, {}))
         made.finish()
     checkpoint.delete_all(store, request)
-    left = {key.split("/")[3] for key in store.list(f"{handoff.attempts_prefix(request.prefix)}/")}
+    left = {key.split("/")[3] for key in store.list(f"{worker_protocol.checkpoints_prefix(request.prefix)}/")}
     assert left == {"beyond"}
-    found = checkpoint.find_newest(store, put_request(iterations=1000))
+    found = checkpoint.find_newest(store, put_attempt(iterations=1000))
     assert found is not None and found.iteration == 700
 
 
-def test_a_worker_stopped_after_another_has_committed_ends_as_done(store: Store, put_request: PutRequest) -> None:
-    request = put_request(iterations=6)
+def test_a_worker_stopped_after_another_has_committed_ends_as_done(store: Store, put_attempt: PutAttempt) -> None:
+    request = put_attempt(iterations=6)
     stop = threading.Event()
     settings = WorkerSettings(id="mine", call_seconds=0.01, status_seconds=1000, checkpoint_seconds=1000)
     job = Job(store, request, settings, stop)
@@ -156,9 +156,9 @@ def test_a_worker_stopped_after_another_has_committed_ends_as_done(store: Store,
 
 
 def test_a_worker_told_to_stop_before_its_first_iteration_leaves_at_once_and_changes_nothing(
-    store: Store, put_request: PutRequest
+    store: Store, put_attempt: PutAttempt
 ) -> None:
-    request = put_request(iterations=6)
+    request = put_attempt(iterations=6)
     before = list(store.list(request.prefix))
     for moment in ("_done_elsewhere", "_resume"):
         stop = threading.Event()
@@ -175,8 +175,8 @@ def test_a_worker_told_to_stop_before_its_first_iteration_leaves_at_once_and_cha
         assert list(store.list(request.prefix)) == before
 
 
-def test_a_long_upload_is_no_idleness_and_silence_is(store: Store, put_request: PutRequest) -> None:
-    job = Job(store, put_request(), WorkerSettings(id="mine"), threading.Event())
+def test_a_long_upload_is_no_idleness_and_silence_is(store: Store, put_attempt: PutAttempt) -> None:
+    job = Job(store, put_attempt(), WorkerSettings(id="mine"), threading.Event())
     begun = time.monotonic()
     job.progress.moved = begun - 10_000
     store.put_bytes("trainings/x", bytes(8 << 20))

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 
-from services.trainer.backends.kubernetes import watched
-from services.trainer.backends.kubernetes.watched import Watched
+from services.trainer.backends.kubernetes import object_cache
+from services.trainer.backends.kubernetes.object_cache import ObjectCache
 
 Object = dict[str, Any]
 
@@ -119,12 +119,12 @@ def server() -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def watch(server: ApiServer) -> Iterator[Callable[[], Watched]]:
-    made: list[Watched] = []
+def watch(server: ApiServer) -> Iterator[Callable[[], ObjectCache]]:
+    made: list[ObjectCache] = []
 
-    def begin() -> Watched:
+    def begin() -> ObjectCache:
         drop = [("spec", "template")]
-        made.append(Watched("jobs", server.list_jobs, lambda one: one["metadata"]["name"], drop, namespace="jobs"))
+        made.append(ObjectCache("jobs", server.list_jobs, lambda one: one["metadata"]["name"], drop, namespace="jobs"))
         return made[-1]
 
     yield begin
@@ -133,7 +133,7 @@ def watch(server: ApiServer) -> Iterator[Callable[[], Watched]]:
 
 
 def test_what_is_listed_and_what_the_watch_tells_is_known_without_what_nobody_reads(
-    server: ApiServer, watch: Callable[[], Watched]
+    server: ApiServer, watch: Callable[[], ObjectCache]
 ) -> None:
     server.items = [job("a", 3)]
     seen = watch()
@@ -149,7 +149,7 @@ def test_what_is_listed_and_what_the_watch_tells_is_known_without_what_nobody_re
     until(lambda: seen.of("b") == [])
 
 
-def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Callable[[], Watched]) -> None:
+def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
     seen = watch()
     assert seen.current(60)
     server.send("ADDED", job("a", 42))
@@ -160,7 +160,7 @@ def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Cal
     assert len(seen.of("a")) == 1
 
 
-def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Callable[[], Watched]) -> None:
+def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
     server.items = [job("a"), job("b")]
     seen = watch()
     assert seen.current(60)
@@ -171,9 +171,9 @@ def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Call
 
 
 def test_a_lost_server_is_noticed_asked_seldom_and_found_again(
-    server: ApiServer, watch: Callable[[], Watched], monkeypatch: pytest.MonkeyPatch
+    server: ApiServer, watch: Callable[[], ObjectCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watched, "_TOLERATED_SECONDS", 0.1)
+    monkeypatch.setattr(object_cache, "_TOLERATED_SECONDS", 0.1)
     seen = watch()
     assert seen.current(60)
     server.status = 503
@@ -187,7 +187,7 @@ def test_a_lost_server_is_noticed_asked_seldom_and_found_again(
     until(lambda: seen.current(0) and seen.why == "")
 
 
-def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: Callable[[], Watched]) -> None:
+def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
     server.status = 403
     seen = watch()
     until(lambda: seen.why == "out of order")
@@ -195,14 +195,14 @@ def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: 
 
 
 def test_a_watch_whose_peer_went_silent_ends_by_itself(
-    server: ApiServer, watch: Callable[[], Watched], monkeypatch: pytest.MonkeyPatch
+    server: ApiServer, watch: Callable[[], ObjectCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watched, "_WATCH_TIMEOUT", (5.0, 0.3))
+    monkeypatch.setattr(object_cache, "_WATCH_TIMEOUT", (5.0, 0.3))
     assert watch().current(60)
     until(lambda: server.watches >= 2)
 
 
-def test_closing_ends_a_silent_watch(server: ApiServer, watch: Callable[[], Watched]) -> None:
+def test_closing_ends_a_silent_watch(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
     seen = watch()
     assert seen.current(60)
     before = server.watches

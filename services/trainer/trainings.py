@@ -26,13 +26,13 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
 from facefoundry.v1 import recipe_pb2, trainer_pb2
-from services.trainer import handoff
+from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
-from services.trainer.handoff import Record, Request, Status
-from services.trainer.ledger import Ledger
 from services.trainer.settings import TrainerSettings
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker_protocol import Attempt, Outcome, Status
 
-__all__ = ["ENDED", "Registry", "job_name"]
+__all__ = ["ENDED", "Trainings", "job_name"]
 
 ENDED = frozenset(
     {
@@ -54,12 +54,12 @@ _DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 _log = logger(__name__)
 
 
-def job_name(request: Request) -> str:
+def job_name(request: Attempt) -> str:
     """The backend's name of an attempt, the same for every replica."""
     return f"training-{request.training}-{request.attempt}"
 
 
-class Registry:
+class Trainings:
     """Starts, finds and stops trainings.
 
     Args:
@@ -70,7 +70,7 @@ class Registry:
 
     def __init__(self, store: Store, backend: TrainingBackend, settings: TrainerSettings) -> None:
         self._store = store
-        self._ledger = Ledger(store)
+        self._documents = TrainingStore(store)
         self._backend = backend
         self._settings = settings
         self._lock = threading.Lock()
@@ -88,12 +88,12 @@ class Registry:
         wanted = self._request(asked)
         with self._lock:
             self._seen.pop(wanted.prefix, None)
-            present = self._ledger.find(wanted.prefix)
+            present = self._documents.find(wanted.prefix)
             if present is None:
                 return self._begin(self._unused(wanted))
             training = self._describe(present)
             same = present.iterations == wanted.iterations
-            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same and self._ledger.has_model(present):
+            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same and self._documents.has_model(present):
                 return training
             if training.state in ENDED or (not same and self._backend.get(job_name(present)) is None):
                 return self._begin(self._next(wanted, present))
@@ -120,7 +120,7 @@ class Registry:
             InvalidInput: the name is not one of a training.
             NotFound: there is none of that name.
         """
-        return self._describe(self._ledger.present(self._store.prefix_of(uri, "trainings", "training_uri")))
+        return self._describe(self._documents.present(self._store.prefix_of(uri, "trainings", "training_uri")))
 
     def follow(self, uri: str, newest_seconds: float) -> trainer_pb2.Training:
         """Read a training for somebody who waits for its end: one whose job is lost is taken up again.
@@ -137,7 +137,7 @@ class Registry:
         seen = self._seen.get(prefix)
         if seen and time.monotonic() - seen[0] < newest_seconds:
             return seen[1]
-        training = self._describe(self._ledger.present(prefix), take_up=True)
+        training = self._describe(self._documents.present(prefix), take_up=True)
         if training.state in ENDED:
             self._seen.pop(prefix, None)
         else:
@@ -154,13 +154,13 @@ class Registry:
         prefix = self._store.prefix_of(uri, "trainings", "training_uri")
         with self._lock:
             self._seen.pop(prefix, None)
-            request = self._ledger.present(prefix)
+            request = self._documents.present(prefix)
             training = self._describe(request)
             if training.state in ENDED and training.failure.reason != _LOST:
                 return training
-            self._write_record(request, Record(request.attempt, "CANCELLED", iteration=training.iteration))
+            self._write_record(request, Outcome(request.attempt, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(request))
-            return self._describe(self._ledger.present(prefix))
+            return self._describe(self._documents.present(prefix))
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
         """A page of trainings, newest first, and the token of the next page, empty on the last.
@@ -170,14 +170,14 @@ class Registry:
         """
         after = _parse_token(page_token)
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            found = [request for request in self._ledger.all(pool) if not dataset or request.dataset == dataset]
+            found = [request for request in self._documents.all(pool) if not dataset or request.dataset == dataset]
             found.sort(key=_order, reverse=True)
             rest = [request for request in found if after is None or _order(request) < after]
             size = min(page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
             page = list(pool.map(self._describe, rest[:size]))
         return page, _make_token(rest[size - 1]) if len(rest) > size else ""
 
-    def _request(self, asked: trainer_pb2.StartTrainingRequest) -> Request:
+    def _request(self, asked: trainer_pb2.StartTrainingRequest) -> Attempt:
         prefix_a = self._store.prefix_of(asked.extraction_a_uri, "extractions", "extraction_a_uri")
         prefix_b = self._store.prefix_of(asked.extraction_b_uri, "extractions", "extraction_b_uri")
         request = recipe_pb2.Recipe()
@@ -185,8 +185,10 @@ class Registry:
         recipe = recipes.resolve(request)
         options = recipes.options(recipe.training)
         content_a, content_b = (manifest.load(self._store, prefix).content_digest for prefix in (prefix_a, prefix_b))
-        return Request(
-            training=handoff.training_digest(content_a, content_b, digest_values(recipe.training), recipe.version),
+        return Attempt(
+            training=worker_protocol.training_digest(
+                content_a, content_b, digest_values(recipe.training), recipe.version
+            ),
             attempt=1,
             pair_id=asked.pair_id,
             dataset=asked.dataset,
@@ -194,37 +196,37 @@ class Registry:
             extraction_b=prefix_b,
             options=options,
             iterations=recipe.training.iterations,
-            created=handoff.now(),
+            created=worker_protocol.now(),
         )
 
-    def _next(self, wanted: Request, present: Request) -> Request:
+    def _next(self, wanted: Attempt, present: Attempt) -> Attempt:
         """The wanted training as an attempt that has no record yet."""
-        return replace(wanted, attempt=self._ledger.next_attempt(present))
+        return replace(wanted, attempt=self._documents.next_attempt(present))
 
-    def _unused(self, request: Request) -> Request:
+    def _unused(self, request: Attempt) -> Attempt:
         """An attempt without an ended job: those of a bucket that was lost are kept for days."""
         while (job := self._backend.get(job_name(request))) and job.state in (JobState.SUCCEEDED, JobState.FAILED):
             request = replace(request, attempt=request.attempt + 1)
         return request
 
-    def _begin(self, request: Request) -> trainer_pb2.Training:
-        self._ledger.write_request(request)
-        if self._ledger.has_model(request):
+    def _begin(self, request: Attempt) -> trainer_pb2.Training:
+        self._documents.write_request(request)
+        if self._documents.has_model(request):
             return self._describe(request)
         self._backend.start(job_name(request), self._uri(request))
         TRAININGS_STARTED.labels(self._backend.name).inc()
         _log.event("training_started", job=job_name(request), pair=request.pair_id, iterations=request.iterations)
         return self._describe(request)
 
-    def _describe(self, request: Request, *, take_up: bool = False) -> trainer_pb2.Training:
+    def _describe(self, request: Attempt, *, take_up: bool = False) -> trainer_pb2.Training:
         """Put together what is known of an attempt; an end that is seen for the first time is recorded."""
-        record, status, job = self._ledger.record(request), self._ledger.status(request), None
+        record, status, job = self._documents.record(request), self._documents.status(request), None
         if record is None:
             job = self._backend.get(job_name(request))
             ended = self._end(request, job, status)
             lost = job is None and self._silent(request, status) > self._settings.stalled_seconds
             if ended is not None or lost:
-                record = self._ledger.record(request)  # it may have come between the first look and the job's
+                record = self._documents.record(request)  # it may have come between the first look and the job's
             if record is None and lost and take_up:
                 self._backend.start(job_name(request), self._uri(request))
                 job = self._backend.get(job_name(request))
@@ -233,37 +235,37 @@ class Registry:
                 record = ended
                 if ended.reason != _LOST:
                     self._write_record(request, ended)
-        elif record.state != "SUCCEEDED" and self._ledger.has_model(request):
+        elif record.state != "SUCCEEDED" and self._documents.has_model(request):
             # Its worker was done before it could be stopped.
-            record = Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
+            record = Outcome(request.attempt, "SUCCEEDED", iteration=request.iterations)
             self._write_record(request, record)
         if record is not None:
             return self._finished(request, record, status)
         training = self._common(request, status)
         training.state = self._running_state(job, status)
-        if job is not None and job.trouble is not None:
-            training.trouble.reason, training.trouble.message = job.trouble.reason, job.trouble.message
+        if job is not None and job.diagnosis is not None:
+            training.diagnosis.reason, training.diagnosis.message = job.diagnosis.reason, job.diagnosis.message
         if status is not None and training.state == trainer_pb2.TRAINING_STATE_RUNNING:
             training.iterations_per_second = status.iterations_per_second
             training.eta_seconds = status.eta_seconds
         return training
 
-    def _silent(self, request: Request, status: Status | None) -> float:
+    def _silent(self, request: Attempt, status: Status | None) -> float:
         """Seconds since anybody did anything for an attempt."""
         return min(_age(request.created), _age(status.updated) if status is not None else float("inf"))
 
-    def _end(self, request: Request, job: Job | None, status: Status | None) -> Record | None:
+    def _end(self, request: Attempt, job: Job | None, status: Status | None) -> Outcome | None:
         """How an attempt without a record ended, or nothing when it goes on."""
         if job is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
             return None
-        if self._ledger.has_model(request):
-            return Record(request.attempt, "SUCCEEDED", iteration=request.iterations)
+        if self._documents.has_model(request):
+            return Outcome(request.attempt, "SUCCEEDED", iteration=request.iterations)
         if job is None:
             # Another replica may be about to make the job, or run the worker.
             if self._silent(request, status) < 2 * self._settings.stalled_seconds:
                 return None
             # It is not recorded: whoever waits for the training takes it up again.
-            return Record(
+            return Outcome(
                 request.attempt,
                 "FAILED",
                 _LOST,
@@ -271,16 +273,16 @@ class Registry:
                 ended=status.updated if status is not None else request.created,
             )
         if job.state is JobState.SUCCEEDED:
-            return Record(
+            return Outcome(
                 request.attempt, "FAILED", "MODEL_MISSING", "The worker reported success but there is no model."
             )
-        if job.termination is not None:
-            last = job.termination
-            return Record(request.attempt, "FAILED", last.reason, last.message, last.iteration)
-        if job.trouble is not None:
-            return Record(request.attempt, "FAILED", job.trouble.reason, job.trouble.message)
+        if job.exit_report is not None:
+            last = job.exit_report
+            return Outcome(request.attempt, "FAILED", last.reason, last.message, last.iteration)
+        if job.diagnosis is not None:
+            return Outcome(request.attempt, "FAILED", job.diagnosis.reason, job.diagnosis.message)
         message = f"The worker ended with exit code {job.exit_code} and without a word, after {job.restarts} restarts."
-        return Record(request.attempt, "FAILED", "WORKER_CRASHED", message)
+        return Outcome(request.attempt, "FAILED", "WORKER_CRASHED", message)
 
     def _running_state(self, job: Job | None, status: Status | None) -> trainer_pb2.TrainingState.ValueType:
         if job.state is JobState.QUEUED if job is not None else status is None:
@@ -289,7 +291,7 @@ class Registry:
             return trainer_pb2.TRAINING_STATE_STALLED
         return trainer_pb2.TRAINING_STATE_RUNNING
 
-    def _finished(self, request: Request, record: Record, status: Status | None) -> trainer_pb2.Training:
+    def _finished(self, request: Attempt, record: Outcome, status: Status | None) -> trainer_pb2.Training:
         training = self._common(request, status)
         training.state = _STATES[record.state]
         training.iteration = max(training.iteration, record.iteration)
@@ -301,7 +303,7 @@ class Registry:
         training.update_time.CopyFrom(_timestamp(record.ended))
         return training
 
-    def _common(self, request: Request, status: Status | None) -> trainer_pb2.Training:
+    def _common(self, request: Attempt, status: Status | None) -> trainer_pb2.Training:
         training = trainer_pb2.Training(
             uri=self._store.uri(request.prefix),
             pair_id=request.pair_id,
@@ -318,11 +320,11 @@ class Registry:
                 training.loss_a, training.loss_b = status.losses[-1][1:]
         return training
 
-    def _uri(self, request: Request) -> str:
-        return self._store.uri(handoff.request_key(request.prefix))
+    def _uri(self, request: Attempt) -> str:
+        return self._store.uri(worker_protocol.attempt_key(request.prefix))
 
-    def _write_record(self, request: Request, record: Record) -> None:
-        self._ledger.write_record(request, record)
+    def _write_record(self, request: Attempt, record: Outcome) -> None:
+        self._documents.write_record(request, record)
         _log.event("training_ended", job=job_name(request), state=record.state, reason=record.reason)
 
 
@@ -344,11 +346,11 @@ def _check_labels(asked: trainer_pb2.StartTrainingRequest) -> None:
         )
 
 
-def _order(request: Request) -> tuple[str, str]:
+def _order(request: Attempt) -> tuple[str, str]:
     return request.created, request.training
 
 
-def _make_token(request: Request) -> str:
+def _make_token(request: Attempt) -> str:
     return base64.urlsafe_b64encode(json.dumps(_order(request)).encode()).decode()
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from facefoundry.errors import InvalidInput
-from services.trainer.backends.base import Trouble
+from services.trainer.backends.base import Diagnosis
 from services.trainer.backends.kubernetes.template import CONTAINER, Object
-from services.trainer.handoff import Termination, from_json
+from services.trainer.worker_protocol import ExitReport, from_json
 
-__all__ = ["last_words", "of_creation", "of_end", "of_wait", "terminated"]
+__all__ = ["exit_report", "diagnose_creation", "diagnose_ended", "diagnose_pending", "terminated"]
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 _COMING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -52,7 +52,7 @@ _REFUSALS: Sequence[tuple[str, str, str]] = (
 )
 
 
-def of_creation(events: Sequence[Object], after: str = "") -> Trouble | None:
+def diagnose_creation(events: Sequence[Object], after: str = "") -> Diagnosis | None:
     """Why a Job has no pod, from its Events.
 
     Args:
@@ -65,11 +65,11 @@ def of_creation(events: Sequence[Object], after: str = "") -> Trouble | None:
     said = _CREATION.sub("", str(max(refused, key=_seen).get("message", "")))
     for pattern, reason, sentence in _REFUSALS:
         if re.search(pattern, said):
-            return _trouble(reason, sentence, said)
-    return _trouble("POD_REFUSED", "The cluster refuses the worker's pod: see what it says, and correct that.", said)
+            return _diagnosis(reason, sentence, said)
+    return _diagnosis("POD_REFUSED", "The cluster refuses the worker's pod: see what it says, and correct that.", said)
 
 
-def of_wait(pod: Object, events: Sequence[Object]) -> Trouble | None:
+def diagnose_pending(pod: Object, events: Sequence[Object]) -> Diagnosis | None:
     """What a pending pod waits for; nothing while it is just being started.
 
     Args:
@@ -86,7 +86,7 @@ def of_wait(pod: Object, events: Sequence[Object]) -> Trouble | None:
             f"The node cannot get the worker's image {_spec(pod).get('image', '')}: check its name and tag, that the "
             "registry can be reached, and the pull secret."
         )
-        return _trouble("IMAGE_MISSING", sentence, said or reason)
+        return _diagnosis("IMAGE_MISSING", sentence, said or reason)
     missing = re.search(r'(secret|configmap) "([^"]*)" not found', said) or re.search(
         r"find key (\S+ in (?:Secret|ConfigMap)) (\S+)", said
     )
@@ -94,17 +94,17 @@ def of_wait(pod: Object, events: Sequence[Object]) -> Trouble | None:
         kind, name = missing.groups()
         namespace = pod["metadata"].get("namespace", "")
         sentence = f"The worker needs the {kind} {name!r} in the namespace {namespace!r}: create it there."
-        return _trouble("SECRET_MISSING", sentence, said)
+        return _diagnosis("SECRET_MISSING", sentence, said)
     if reason and reason not in _COMING:
-        return _trouble("POD_NOT_STARTED", "The node cannot start the worker's container.", f"{reason}: {said}")
+        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's container.", f"{reason}: {said}")
     if events:
         newest = max(events, key=_seen)
         said = f"{newest.get('reason', '')}: {newest.get('message', '')}"
-        return _trouble("POD_NOT_STARTED", "The node cannot start the worker's pod yet.", said)
+        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's pod yet.", said)
     return None
 
 
-def of_end(pod: Object) -> Trouble | None:
+def diagnose_ended(pod: Object) -> Diagnosis | None:
     """How a pod's worker ended, from outside; nothing when it is done."""
     status = pod.get("status", {})
     end = terminated(pod)
@@ -112,33 +112,33 @@ def of_end(pod: Object) -> Trouble | None:
     if end.get("reason") == "OOMKilled":
         limit = _spec(pod).get("resources", {}).get("limits", {}).get("memory")
         allowed = f"its limit of {limit}" if limit else "its node has"
-        return Trouble(
+        return Diagnosis(
             "OUT_OF_MEMORY", f"The worker was killed for using more memory than {allowed}: raise its memory limit."
         )
     if status.get("reason") == "Evicted" or disrupted.get("status") == "True":
         said = str(status.get("message") or disrupted.get("message") or "")
         why = str(status.get("reason") or disrupted.get("reason") or "")
         sentence = "The worker had to leave its node; another one goes on from the last checkpoint."
-        return _trouble("EVICTED", sentence, f"{why}: {said}")
+        return _diagnosis("EVICTED", sentence, f"{why}: {said}")
     if not end:
         sentence = "The node refused the worker's pod."
         said = f"{status.get('reason', '')}: {status.get('message', '')}"
-        return _trouble("POD_REFUSED", sentence, said) if status.get("reason") else None
+        return _diagnosis("POD_REFUSED", sentence, said) if status.get("reason") else None
     code, said = end.get("exitCode", 0), str(end.get("message", ""))
     if code == 0:
         return None
-    words = last_words(pod)
+    words = exit_report(pod)
     if words is not None:
-        return Trouble(words.reason, words.message)
+        return Diagnosis(words.reason, words.message)
     if end.get("reason") in ("StartError", "ContainerCannotRun"):
-        return _trouble("POD_NOT_STARTED", "The worker's program could not be started: check its image.", said)
+        return _diagnosis("POD_NOT_STARTED", "The worker's program could not be started: check its image.", said)
     if code == _KILLED and not said:
-        return Trouble(
+        return Diagnosis(
             "WORKER_CRASHED",
             "The worker was killed from outside (exit code 137); if its node is short of memory, give it a larger one.",
         )
     last = said.strip().splitlines()[-3:]
-    return _trouble("WORKER_CRASHED", f"The worker ended with exit code {code}.", " | ".join(last), "Its last lines")
+    return _diagnosis("WORKER_CRASHED", f"The worker ended with exit code {code}.", " | ".join(last), "Its last lines")
 
 
 def terminated(pod: Object) -> Object:
@@ -147,15 +147,15 @@ def terminated(pod: Object) -> Object:
     return state
 
 
-def last_words(pod: Object) -> Termination | None:
+def exit_report(pod: Object) -> ExitReport | None:
     """A worker's last words; the end of its log, which stands there when it had none, is not taken for them."""
     try:
-        return from_json(Termination, str(terminated(pod).get("message", "")).encode())
+        return from_json(ExitReport, str(terminated(pod).get("message", "")).encode())
     except InvalidInput:
         return None
 
 
-def _unscheduled(said: str) -> Trouble:
+def _unscheduled(said: str) -> Diagnosis:
     short = re.findall(r"Insufficient ([\w./-]*\w)", said)
     device = next((name for name in short if "/" in name), "")
     if device:
@@ -163,7 +163,7 @@ def _unscheduled(said: str) -> Trouble:
             f"No node has a free {device}: it starts when another training ends; if none is running, the cluster has "
             f"no node with {device}, or that node's device plugin does not run."
         )
-        return _trouble("NO_FREE_GPU", sentence, said)
+        return _diagnosis("NO_FREE_GPU", sentence, said)
     if short:
         sentence = f"No node has as much {short[0]} as the worker asks for: lower its requests or add a node."
     elif "taint" in said and _NOT_SELECTED in said:
@@ -177,14 +177,14 @@ def _unscheduled(said: str) -> Trouble:
         sentence = "No node has the labels that the worker's node selector asks for: correct it or label a node."
     else:
         sentence = "No node can take the worker now."
-    return _trouble("NO_NODE", sentence, said)
+    return _diagnosis("NO_NODE", sentence, said)
 
 
-def _trouble(reason: str, sentence: str, said: str, who: str = "Kubernetes says") -> Trouble:
+def _diagnosis(reason: str, sentence: str, said: str, who: str = "Kubernetes says") -> Diagnosis:
     said = " ".join(said.split()).strip(": ")
     if len(said) > _LONGEST:
         said = said[:_LONGEST] + "..."
-    return Trouble(reason, f"{sentence} {who}: {said}" if said else sentence)
+    return Diagnosis(reason, f"{sentence} {who}: {said}" if said else sentence)
 
 
 def _seen(event: Object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.trainer.backends.base import Job, JobState
-from services.trainer.backends.kubernetes.view import job_of_event, job_of_pod, lags, view
+from services.trainer.backends.kubernetes.status import job_of_event, job_of_pod, job_status, lags
 
 Object = dict[str, Any]
 NAME = "training-0123-1"
@@ -275,28 +275,28 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_objects_are_read_as_the_state_and_the_sentence_they_mean(row: Row) -> None:
-    seen = view(row.job, row.pods, row.events)
+    seen = job_status(row.job, row.pods, row.events)
     assert seen.name == NAME
     assert seen.state is row.state
-    assert (seen.trouble.reason if seen.trouble else "") == row.reason, seen.trouble
+    assert (seen.diagnosis.reason if seen.diagnosis else "") == row.reason, seen.diagnosis
     for words in row.says:
-        assert seen.trouble is not None and words in seen.trouble.message
+        assert seen.diagnosis is not None and words in seen.diagnosis.message
 
 
 def test_restarts_exit_code_and_last_words_are_those_of_the_newest_worker() -> None:
     pods = [ended(1, number=1), ended(65, message=WORDS, number=3), ended(75, number=2)]
-    seen = view(job(3, "Failed"), pods)
+    seen = job_status(job(3, "Failed"), pods)
     assert (seen.restarts, seen.exit_code) == (2, 65)
-    assert seen.termination is not None and seen.termination.iteration == 3
-    again = view(job(2), [*pods[::2], pod("Running", 3)])
+    assert seen.exit_report is not None and seen.exit_report.iteration == 3
+    again = job_status(job(2), [*pods[::2], pod("Running", 3)])
     assert (again.state, again.restarts, again.exit_code) == (RUNNING, 2, None)
-    assert view(job(2), pods[::2]).exit_code == 75
-    assert view(job(condition="Complete"), [ended(0, "Completed")]) == Job(NAME, SUCCEEDED, 0, 0)
+    assert job_status(job(2), pods[::2]).exit_code == 75
+    assert job_status(job(condition="Complete"), [ended(0, "Completed")]) == Job(NAME, SUCCEEDED, 0, 0)
 
 
 def test_what_kubernetes_says_is_cut_to_a_length_that_fits_a_table() -> None:
-    seen = view(job(), [unscheduled("x" * 5000)])
-    assert seen.trouble is not None and len(seen.trouble.message) < 800
+    seen = job_status(job(), [unscheduled("x" * 5000)])
+    assert seen.diagnosis is not None and len(seen.diagnosis.message) < 800
 
 
 @pytest.mark.parametrize(

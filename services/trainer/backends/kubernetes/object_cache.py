@@ -20,7 +20,7 @@ from kubernetes.informer import ADDED, DELETED, ERROR, MODIFIED, SharedInformer
 from facefoundry.telemetry import logger
 from services.trainer.backends.kubernetes.template import Object
 
-__all__ = ["REQUEST_TIMEOUT", "Watched", "said"]
+__all__ = ["REQUEST_TIMEOUT", "ObjectCache", "said"]
 
 # Seconds to connect and of silence.
 REQUEST_TIMEOUT = (5.0, 30.0)
@@ -33,7 +33,7 @@ _LONGEST_WAIT_SECONDS = 15.0
 _log = logger(__name__)
 
 
-class Watched:
+class ObjectCache:
     """Objects in their JSON form, by Job.
 
     Attributes:

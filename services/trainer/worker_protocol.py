@@ -1,8 +1,8 @@
-"""What trainer and worker say to each other through the bucket and the exit code; it does no work itself.
+"""How trainer and worker communicate: JSON documents in the bucket, the exit code and the exit report.
 
-Below `trainings/<digest>/`: `request.json` (trainer to worker), `status.json` (worker to everybody), `records/<n>.json`
-(how attempt n ended). The worker's exit code is for its supervisor; its termination message is one JSON line that says
-why.
+Below `trainings/<digest>/`, the trainer writes `attempt.json` for the worker, the worker writes `status.json` for
+everybody, and the trainer writes `outcomes/<n>.json`, how attempt n ended. The worker's supervisor reads its exit code.
+The exit report, one line of JSON in the termination message, gives the reason.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 __all__ = [
     "ExitCode",
     "Preview",
-    "Record",
-    "Request",
+    "Outcome",
+    "Attempt",
     "Status",
-    "Termination",
-    "attempts_prefix",
+    "ExitReport",
+    "checkpoints_prefix",
     "from_json",
     "now",
-    "record_key",
-    "records_prefix",
-    "request_key",
+    "outcome_key",
+    "outcomes_prefix",
+    "attempt_key",
     "status_key",
     "to_json",
     "training_digest",
@@ -51,7 +51,7 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True)
-class Request:
+class Attempt:
     """One attempt at a training.
 
     Attributes:
@@ -136,7 +136,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Record:
+class Outcome:
     """How an attempt ended; it outlives the job.
 
     Attributes:
@@ -157,7 +157,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Termination:
+class ExitReport:
     """A worker's last words, one JSON line.
 
     Attributes:
@@ -171,17 +171,17 @@ class Termination:
     iteration: int = 0
 
     @classmethod
-    def of(cls, error: FaceFoundryError, iteration: int) -> Termination:
+    def of(cls, error: FaceFoundryError, iteration: int) -> ExitReport:
         """Say an error."""
         return cls(error.reason, error.message, iteration)
 
 
-T = TypeVar("T", Request, Status, Record, Termination)
+T = TypeVar("T", Attempt, Status, Outcome, ExitReport)
 
 
-def to_json(value: Request | Status | Record | Termination) -> bytes:
+def to_json(value: Attempt | Status | Outcome | ExitReport) -> bytes:
     """Write one of the dataclasses above as JSON: last words as a line, what goes to the bucket with its digest."""
-    if isinstance(value, Termination):
+    if isinstance(value, ExitReport):
         return TypeAdapter(type(value)).dump_json(value)
     return document.to_bytes(asdict(value))
 
@@ -193,7 +193,7 @@ def from_json(kind: type[T], data: bytes) -> T:
         InvalidInput: the bytes are not such a record.
     """
     try:
-        if kind is Termination:
+        if kind is ExitReport:
             return TypeAdapter(kind).validate_json(data)
         return TypeAdapter(kind).validate_python(document.from_bytes(data))
     except DataLoss as error:
@@ -216,9 +216,9 @@ def training_digest(content_a: str, content_b: str, options: Mapping[str, Any], 
     return keys.digest_of({"a": content_a, "b": content_b, "options": fixed, "version": version})
 
 
-def request_key(prefix: str) -> str:
+def attempt_key(prefix: str) -> str:
     """Key of a training's request."""
-    return f"{prefix}/request.json"
+    return f"{prefix}/attempt.json"
 
 
 def status_key(prefix: str) -> str:
@@ -226,19 +226,19 @@ def status_key(prefix: str) -> str:
     return f"{prefix}/status.json"
 
 
-def record_key(prefix: str, attempt: int) -> str:
+def outcome_key(prefix: str, attempt: int) -> str:
     """Key of an attempt's terminal record; each has its own, so that no late writer hides a newer attempt's."""
-    return f"{records_prefix(prefix)}/{attempt}.json"
+    return f"{outcomes_prefix(prefix)}/{attempt}.json"
 
 
-def records_prefix(prefix: str) -> str:
+def outcomes_prefix(prefix: str) -> str:
     """Prefix of the terminal records of all attempts of a training."""
-    return f"{prefix}/records"
+    return f"{prefix}/outcomes"
 
 
-def attempts_prefix(prefix: str) -> str:
+def checkpoints_prefix(prefix: str) -> str:
     """Prefix of all checkpoints of a training."""
-    return f"{prefix}/attempts"
+    return f"{prefix}/checkpoints"
 
 
 def now() -> str:

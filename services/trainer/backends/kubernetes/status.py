@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.trainer.backends.base import Job, JobState, Trouble
-from services.trainer.backends.kubernetes import trouble
+from services.trainer.backends.base import Diagnosis, Job, JobState
+from services.trainer.backends.kubernetes import diagnosis
 from services.trainer.backends.kubernetes.template import QUEUE, Object
 
-__all__ = ["JOB", "job_of_event", "job_of_pod", "lags", "view"]
+__all__ = ["JOB", "job_of_event", "job_of_pod", "lags", "job_status"]
 
 JOB = "batch.kubernetes.io/job-name"
 _OVER = ("Succeeded", "Failed")
 
 
-def view(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()) -> Job:
+def job_status(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()) -> Job:
     """Put together what is known of a Job.
 
     Args:
@@ -33,9 +33,9 @@ def view(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()
         name,
         state,
         restarts=max(failed - 1, 0) if state is JobState.FAILED else failed,
-        exit_code=trouble.terminated(last).get("exitCode") if last and state is not JobState.RUNNING else None,
-        termination=trouble.last_words(last) if last else None,
-        trouble=_trouble(job, state, newest, last, events),
+        exit_code=diagnosis.terminated(last).get("exitCode") if last and state is not JobState.RUNNING else None,
+        exit_report=diagnosis.exit_report(last) if last else None,
+        diagnosis=_diagnosis(job, state, newest, last, events),
     )
 
 
@@ -81,12 +81,12 @@ def _state(job: Object, newest: Object | None, last: Object | None) -> JobState:
     return JobState.RUNNING if done or "FailureTarget" in true else JobState.QUEUED
 
 
-def _trouble(
+def _diagnosis(
     job: Object, state: JobState, newest: Object | None, last: Object | None, events: Sequence[Object]
-) -> Trouble | None:
+) -> Diagnosis | None:
     if state is JobState.SUCCEEDED:
         return None
-    ended = trouble.of_end(last) if last else None
+    ended = diagnosis.diagnose_ended(last) if last else None
     if state is JobState.FAILED:
         return ended or _failed(job)
     if state is JobState.RUNNING:
@@ -94,21 +94,21 @@ def _trouble(
     if job.get("spec", {}).get("suspend"):
         queue = (job["metadata"].get("labels") or {}).get(QUEUE)
         if queue:
-            return Trouble("IN_QUEUE", f"It waits until Kueue admits it from the queue {queue!r}.")
-        return Trouble("SUSPENDED", "Its Job is suspended: it starts when somebody sets spec.suspend to false.")
+            return Diagnosis("IN_QUEUE", f"It waits until Kueue admits it from the queue {queue!r}.")
+        return Diagnosis("SUSPENDED", "Its Job is suspended: it starts when somebody sets spec.suspend to false.")
     if newest is not None:
         name = newest["metadata"]["name"]
         about = [event for event in events if (event.get("involvedObject") or {}).get("name") == name]
-        return trouble.of_wait(newest, about) or ended
+        return diagnosis.diagnose_pending(newest, about) or ended
     about = [event for event in events if (event.get("involvedObject") or {}).get("kind") == "Job"]
-    return trouble.of_creation(about, _age(last)[0] if last else "") or ended
+    return diagnosis.diagnose_creation(about, _age(last)[0] if last else "") or ended
 
 
-def _failed(job: Object) -> Trouble | None:
+def _failed(job: Object) -> Diagnosis | None:
     conditions: list[Object] = job.get("status", {}).get("conditions") or []
     failed = next(one for one in conditions if one["type"] == "Failed")
     said = str(failed.get("message") or failed.get("reason") or "")
-    return Trouble("WORKER_CRASHED", f"Its Job has failed and its pods are gone. Kubernetes says: {said}")
+    return Diagnosis("WORKER_CRASHED", f"Its Job has failed and its pods are gone. Kubernetes says: {said}")
 
 
 def _true(job: Object) -> set[str]:

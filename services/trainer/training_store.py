@@ -10,17 +10,17 @@ from facefoundry.errors import DataLoss, InvalidInput, NotFound
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
-from services.trainer import handoff
-from services.trainer.handoff import Record, Request, Status
+from services.trainer import worker_protocol
+from services.trainer.worker_protocol import Attempt, Outcome, Status
 
-__all__ = ["Ledger"]
+__all__ = ["TrainingStore"]
 
 _log = logger(__name__)
 
-T = TypeVar("T", Request, Status, Record)
+T = TypeVar("T", Attempt, Status, Outcome)
 
 
-class Ledger:
+class TrainingStore:
     """Reads and writes the small objects of trainings.
 
     Args:
@@ -30,11 +30,11 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, prefix: str) -> Request | None:
+    def find(self, prefix: str) -> Attempt | None:
         """The newest attempt at a training, or nothing when nobody asked for it."""
-        return self._read(Request, handoff.request_key(prefix))
+        return self._read(Attempt, worker_protocol.attempt_key(prefix))
 
-    def present(self, prefix: str) -> Request:
+    def present(self, prefix: str) -> Attempt:
         """The newest attempt at a training.
 
         Raises:
@@ -46,54 +46,56 @@ class Ledger:
             raise NotFound(f"There is no training {uri}.", reason="NO_SUCH_TRAINING", resource=uri)
         return request
 
-    def all(self, pool: ThreadPoolExecutor) -> Iterator[Request]:
+    def all(self, pool: ThreadPoolExecutor) -> Iterator[Attempt]:
         """The newest attempts at all trainings; one that is damaged does not hide the others."""
-        keys = [key for key in self._store.list("trainings/") if key.endswith("/request.json")]
+        keys = [key for key in self._store.list("trainings/") if key.endswith("/attempt.json")]
         return (request for request in pool.map(self._listed, keys) if request is not None)
 
-    def status(self, request: Request) -> Status | None:
+    def status(self, request: Attempt) -> Status | None:
         """The newest report of this attempt's worker; the next one replaces a damaged one."""
         try:
-            status = self._read(Status, handoff.status_key(request.prefix))
+            status = self._read(Status, worker_protocol.status_key(request.prefix))
         except DataLoss as error:
             _log.warning("status_unreadable", key=error.resource, detail=error.message)
             return None
         return status if status is not None and status.attempt == request.attempt else None
 
-    def record(self, request: Request) -> Record | None:
+    def record(self, request: Attempt) -> Outcome | None:
         """How an attempt ended, if that is known."""
-        return self._read(Record, handoff.record_key(request.prefix, request.attempt))
+        return self._read(Outcome, worker_protocol.outcome_key(request.prefix, request.attempt))
 
-    def next_attempt(self, present: Request) -> int:
+    def next_attempt(self, present: Attempt) -> int:
         """Number of the first attempt that has no record yet."""
-        names = (key.rpartition("/")[2] for key in self._store.list(f"{handoff.records_prefix(present.prefix)}/"))
+        names = (
+            key.rpartition("/")[2] for key in self._store.list(f"{worker_protocol.outcomes_prefix(present.prefix)}/")
+        )
         recorded = [int(number) for name in names if (number := name.partition(".")[0]).isdigit()]
         return max([present.attempt, *recorded]) + 1
 
-    def has_model(self, request: Request) -> bool:
+    def has_model(self, request: Attempt) -> bool:
         """Whether the model is committed."""
         return manifest.load_if_committed(self._store, request.model_prefix) is not None
 
-    def write_request(self, request: Request) -> None:
+    def write_request(self, request: Attempt) -> None:
         """Ask for an attempt."""
-        key = handoff.request_key(request.prefix)
-        self._store.put_bytes(key, handoff.to_json(request), "application/json")
+        key = worker_protocol.attempt_key(request.prefix)
+        self._store.put_bytes(key, worker_protocol.to_json(request), "application/json")
 
-    def write_record(self, request: Request, record: Record) -> None:
+    def write_record(self, request: Attempt, record: Outcome) -> None:
         """Note how an attempt ended."""
-        key = handoff.record_key(request.prefix, request.attempt)
-        self._store.put_bytes(key, handoff.to_json(record), "application/json")
+        key = worker_protocol.outcome_key(request.prefix, request.attempt)
+        self._store.put_bytes(key, worker_protocol.to_json(record), "application/json")
 
-    def _listed(self, key: str) -> Request | None:
+    def _listed(self, key: str) -> Attempt | None:
         try:
-            return self._read(Request, key)
+            return self._read(Attempt, key)
         except DataLoss as error:
             _log.warning("request_unreadable", key=error.resource, detail=error.message)
             return None
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:
-            return self._store.get_parsed(key, lambda data: handoff.from_json(kind, data))
+            return self._store.get_parsed(key, lambda data: worker_protocol.from_json(kind, data))
         except NotFound as error:
             if error.reason != "NO_SUCH_OBJECT":
                 raise
