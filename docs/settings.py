@@ -38,8 +38,8 @@ def main() -> None:
         module = import_module(f"services.{service}.settings")
         for name in module.__all__:
             kind = getattr(module, name)
-            base = ServerSettings if issubclass(kind, ServerSettings) else None
-            sections.append((f"The {service}: {name}", kind, base))
+            inherited = ServerSettings if issubclass(kind, ServerSettings) else None
+            sections.append((f"The {service}: {name}", kind, inherited))
     for title, kind, base in sections:
         rows = _rows(kind, base)
         if rows:

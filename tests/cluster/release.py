@@ -17,7 +17,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from facefoundry.settings import StoreSettings
+from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from tests.helm.chart import CHART, ROOT, find_helm
 
@@ -222,7 +222,7 @@ def store(environment: Mapping[str, str]) -> Store:
         for key, value in environment.items()
         if key.startswith("FACEFOUNDRY_STORE_")
     }
-    return Store(StoreSettings(**known))
+    return Store(read(StoreSettings, **known))
 
 
 def kill_worker(pod: Any) -> None:

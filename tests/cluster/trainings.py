@@ -10,7 +10,7 @@ from typing import Any
 
 from facefoundry import recipes
 from facefoundry.client import ENDED, Client
-from facefoundry.settings import ChannelSettings
+from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import trainer_pb2
 from tests.cluster.release import Release
 
@@ -35,7 +35,7 @@ class Trainings:
         self.pair = str(pair["id"])
         self.extractions = [record["sequences"][one]["extraction_uri"] for one in self.pair.split("_")]
         known = {key.removeprefix("FACEFOUNDRY_").lower(): value for key, value in environment.items()}
-        self.client = Client(ChannelSettings(**{key: known[key] for key in known if key.endswith("_address")}))
+        self.client = Client(read(ChannelSettings, **{key: known[key] for key in known if key.endswith("_address")}))
 
     def start(self, seed: int, iterations: int = 60) -> trainer_pb2.Training:
         """StartTraining with a tiny model."""

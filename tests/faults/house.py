@@ -22,7 +22,7 @@ from facefoundry.client import Client
 from facefoundry.errors import NotFound
 from facefoundry.local.process import LOOPBACK, free_ports
 from facefoundry.local.store import ObjectStore
-from facefoundry.settings import ChannelSettings
+from facefoundry.settings import ChannelSettings, read
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
@@ -178,10 +178,12 @@ class Process:
 class Service(Process):
     """One of the three services, on a port of its own."""
 
-    def __init__(self, name: str, house: House, *, command: list[str] | None = None, **environment: str) -> None:
+    def __init__(
+        self, name: str, house: House, environment: Mapping[str, str] | None = None, command: list[str] | None = None
+    ) -> None:
         self.address = f"{LOOPBACK}:{free_ports(1)[0]}"
-        command = command or [f"services.{name}"]
-        super().__init__(name, command, house.environment(FACEFOUNDRY_LISTEN=self.address, **environment), house.folder)
+        variables = house.environment(FACEFOUNDRY_LISTEN=self.address, **(environment or {}))
+        super().__init__(name, command or [f"services.{name}"], variables, house.folder)
 
     def ready(self) -> grpc.Channel:
         """Start it unless it runs; a fresh channel to it, which answers."""
@@ -205,7 +207,7 @@ def client_of(retry_seconds: float = 300.0, **services: Service) -> Client:
     """The SDK; services that are not given are nowhere."""
     addresses = {f"{name}_address": service.address for name, service in services.items()}
     nowhere = {f"{name}_address": f"{LOOPBACK}:9" for name in ("extractor", "trainer", "converter")}
-    return Client(ChannelSettings(**{**nowhere, **addresses}), retry_seconds)
+    return Client(read(ChannelSettings, **{**nowhere, **addresses}), retry_seconds)
 
 
 def half_visible(store: Store) -> list[str]:

@@ -60,7 +60,7 @@ def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict]:
     """`generate-models` of the pairs; the record's pairs by id."""
     more = {"FACEFOUNDRY_SLOTS": "2", "FACEFOUNDRY_LOCAL_WORKERS": "2", "FACEFOUNDRY_WORKER_THREADS": "1"}
     more |= {"FACEFOUNDRY_RESTART_SECONDS": "0.2", "FACEFOUNDRY_POLL_SECONDS": "0.5"}
-    services = {name: Service(name, house, **more) for name in ("extractor", "trainer", "converter")}
+    services = {name: Service(name, house, more) for name in ("extractor", "trainer", "converter")}
     command = Process("run", ["facefoundry"], house.environment(), house.folder)
     filelist, out = house.folder / "pairs.json", house.folder / "out"
     filelist.write_text(json.dumps(pairs))

@@ -206,7 +206,7 @@ def test_slow_writes_are_waited_for(bench, whole):
     ("status", "code", "reason"), [(507, "XMinioStorageFull", "STORE_FULL"), (500, "InternalError", "STORE_ERROR")]
 )
 def test_a_store_without_room_is_a_clear_error_and_the_work_goes_on_once_there_is_some(bench, status, code, reason):
-    puts = Counter()
+    puts: Counter[str] = Counter()
 
     def rule(request: Request) -> Fault | None:
         puts[request.kind] += 1

@@ -47,7 +47,7 @@ def test_a_store_with_retries_waits_until_its_server_is_back(store, proxy, tmp_p
 
 
 def test_a_wait_is_reported_and_ends(store, proxy):
-    said = []
+    said: list[str] = []
     ours = through(store, proxy).with_retries_for(1.0, on_wait=said.append)
     proxy.down()
     begin = time.monotonic()

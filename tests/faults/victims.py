@@ -175,14 +175,15 @@ def put_training(house: House, inputs: dict[str, str]) -> str:
     store = house.store
     recipe = tiny_recipe()
     options = recipes.options(recipe.training)
-    prefixes = [store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab"]
-    contents = [manifest.load(store, prefix).content_digest for prefix in prefixes]
+    first, second = (store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab")
+    contents = [manifest.load(store, prefix).content_digest for prefix in (first, second)]
     request = worker_protocol.Attempt(
-        worker_protocol.training_digest(*contents, options, recipe.version),
+        worker_protocol.training_digest(contents[0], contents[1], options, recipe.version),
         1,
         "a_b",
         "faults",
-        *prefixes,
+        first,
+        second,
         options,
         ITERATIONS,
         worker_protocol.now(),
@@ -203,8 +204,8 @@ class Orchestrator(Victim):
         more = {"FACEFOUNDRY_POLL_SECONDS": "0.1", "FACEFOUNDRY_SLOTS": "2"}
         self.services = {
             "extractor": extractor_of(house),
-            "trainer": Service("trainer", house, **more, **_WORKER_TIMES),
-            "converter": Service("converter", house, **more),
+            "trainer": Service("trainer", house, {**more, **_WORKER_TIMES}),
+            "converter": Service("converter", house, more),
         }
         self.process = Process("orchestrator", ["facefoundry"], house.environment(), house.folder)
 

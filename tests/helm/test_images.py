@@ -12,6 +12,12 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("cli", "trainer", "extractor", "worker", "converter")
 
 
+def variable(name: str) -> str:
+    """A variable of the Makefile."""
+    (value,) = re.findall(rf"^{name} \??= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return value
+
+
 def test_every_image_is_a_target_and_runs_as_a_numeric_user():
     parents = {name: parent for parent, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
     for target in TARGETS:
@@ -20,13 +26,11 @@ def test_every_image_is_a_target_and_runs_as_a_numeric_user():
             assert parent == "runtime" or parents[parent] == "runtime", target
     runtime = DOCKERFILE.partition("AS runtime")[2]
     assert re.findall(r"^USER (.*)$", runtime, re.MULTILINE) == ["10001:10001"]
-    assert set(re.search(r"^IMAGES \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()) == set(
-        TARGETS
-    )
+    assert set(variable("IMAGES").split()) == set(TARGETS)
 
 
 def test_the_worker_has_cuda_unless_told_otherwise_and_is_alone_with_tensorflow():
-    assert re.search(r"^ARG DEVICE=(\S+)$", DOCKERFILE, re.MULTILINE)[1] == "cuda"
+    assert re.findall(r"^ARG DEVICE=(\S+)$", DOCKERFILE, re.MULTILINE)[0] == "cuda"
     assert re.findall(r"^FROM tensorflow-\S+ AS (\S+)$", DOCKERFILE, re.MULTILINE) == ["worker"]
     assert "COPY --from=tensorflow" not in DOCKERFILE.partition(" AS worker")[2]
     for name in ("cli", "trainer", "extractor", "converter"):
@@ -54,7 +58,7 @@ def test_the_cuda_worker_differs_from_the_other_in_the_cuda_libraries_only():
 
 
 def test_the_trainer_runs_without_what_its_lock_leaves_out():
-    names = re.search(r"^NOT_IN_TRAINER = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    names = variable("NOT_IN_TRAINER").split()
     lock = (ROOT / "locks/trainer.txt").read_text()
     assert not [name for name in names if f"\n{name}==" in lock]
     modules = [{"markdown-it-py": "markdown_it"}.get(name, name) for name in names]

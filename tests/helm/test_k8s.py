@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click import Context
 from click.testing import CliRunner
 
 from facefoundry.cli.errors import SOME_FAILED
@@ -80,8 +81,8 @@ def test_the_dataset_job_calls_the_services_of_the_chart_with_options_that_exist
         host, _, port = variables[f"FACEFOUNDRY_{service.upper()}_ADDRESS"].partition(":")
         assert named(objects, "Service", host)["spec"]["ports"][0]["port"] == int(port)
     assert container["image"].startswith("localhost/facefoundry/cli:")
-    assert container["args"][0] in cli.list_commands(None)
-    command = cli.get_command(None, container["args"][0])
+    command = cli.get_command(Context(cli), container["args"][0])
+    assert command is not None
     options = {name for option in command.params for name in option.opts}
     assert {argument.partition("=")[0] for argument in container["args"][1:]} <= options
     (rule,) = (one for one in job["spec"]["podFailurePolicy"]["rules"] if one["action"] == "FailJob")

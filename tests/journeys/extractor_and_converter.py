@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 import uuid
 from fractions import Fraction
 
@@ -13,13 +13,21 @@ from facefoundry.dataset.plan import Clip
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage.store import Store
-from facefoundry.v1 import converter_pb2, converter_pb2_grpc, extractor_pb2, extractor_pb2_grpc, recipe_pb2
+from facefoundry.v1 import (
+    common_pb2,
+    converter_pb2,
+    converter_pb2_grpc,
+    extractor_pb2,
+    extractor_pb2_grpc,
+    recipe_pb2,
+)
 from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
 from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
+from tests.waiting import wait_until
 
-LADDER = recipe_pb2.CompressionOptions(
+QUICK = recipe_pb2.CompressionOptions(
     name="quick",
     levels=[recipe_pb2.Level(name="raw", codec="libx264rgb", crf=0, pixel_format="gbrp", preset="ultrafast")],
 )
@@ -33,19 +41,20 @@ class Services:
         self.store.make_bucket()
         self.scratch = folder / "scratch"
         common = {"listen": "127.0.0.1:0", "scratch_dir": self.scratch, "slots": 4, **limits}
-        self._made = [
-            build_extractor(read(ExtractorSettings, **common), self.store),
-            build_converter(read(ConverterSettings, **common), self.store),
-        ]
-        self._channels = [grpc.insecure_channel(f"127.0.0.1:{server.start()}") for server, _ in self._made]
-        self._extractor = extractor_pb2_grpc.ExtractorServiceStub(self._channels[0])
-        self._converter = converter_pb2_grpc.ConverterServiceStub(self._channels[1])
+        self._open = contextlib.ExitStack()
+        extractor = self._start(*build_extractor(read(ExtractorSettings, **common), self.store))
+        converter = self._start(*build_converter(read(ConverterSettings, **common), self.store))
+        self._extractor = extractor_pb2_grpc.ExtractorServiceStub(extractor)
+        self._converter = converter_pb2_grpc.ConverterServiceStub(converter)
+
+    def _start(self, server, servicer):
+        """A channel to a started server."""
+        self._open.callback(servicer.close)
+        self._open.callback(server.stop)
+        return self._open.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
 
     def close(self):
-        for channel, (server, servicer) in zip(self._channels, self._made, strict=True):
-            channel.close()
-            server.stop()
-            servicer.close()
+        self._open.close()
 
     def upload(self, path):
         return sources.upload(self.store, Clip(path.stem, path), Fraction(25), lambda done, total: None)
@@ -61,7 +70,7 @@ class Services:
         return _raised(lambda: list(self._extractor.Extract(request, timeout=120))[-1].extraction)
 
     def transcode(self, uri):
-        recipe = recipe_pb2.Recipe(name="preview", ladder=LADDER)
+        recipe = recipe_pb2.Recipe(name="preview", compression=QUICK)
         request = converter_pb2.TranscodeRequest(source_uri=uri, sequence_id="clip-1", recipe=recipe)
         return _raised(lambda: list(self._converter.Transcode(request, timeout=120))[-1].transcoding)
 
@@ -69,7 +78,7 @@ class Services:
         request = converter_pb2.ConvertRequest(
             model_uri=uri and uri.replace("sources", "models") + "/1",
             target_extraction_uri=uri.replace("sources", "extractions"),
-            target_side=1,
+            target_side=common_pb2.SIDE_A,
             target_id="a",
             source_id="b",
             recipe=recipe_pb2.Recipe(name="preview"),
@@ -81,17 +90,18 @@ class Services:
         return {key for key in self.store.list("") if key.endswith("manifest.json")}
 
     def leave_nothing(self):
-        """Whether scratch gets empty; services clean up just behind the last message."""
-        deadline = time.monotonic() + 30
-        while any(self.scratch.iterdir()):
-            assert time.monotonic() < deadline, list(self.scratch.iterdir())
-            time.sleep(0.02)
+        """Wait until scratch is empty; services clean up just after the last message."""
+        wait_until(lambda: not any(self.scratch.iterdir()), 30, failure=lambda: list(self.scratch.iterdir()))
 
 
 def _raised(call):
     try:
         return call()
     except grpc.RpcError as error:
-        known = from_rpc_error(error, "service")
-        known.code = error.code()
-        raise known from error
+        raise from_rpc_error(error, "service") from error
+
+
+def code_of(error):
+    """Status code of the answer that became an error of the client."""
+    assert isinstance(error.__cause__, grpc.RpcError)
+    return error.__cause__.code()

@@ -141,7 +141,7 @@ def test_a_trainer_drains_all_its_calls_and_its_successor_goes_on(trainer, clien
     kept = client.start_training(ask(20 + release, 1_000_000))
     cancelled = client.start_training(ask(30 + release, 1_000_000))
     new = ask(40 + release, 1_000_000)
-    states = []
+    states: list[int] = []
     watching = in_thread(lambda: states.extend(training.state for training in client.watch_training(kept.uri)))
     until(lambda: states)
     term, channel = terminating(service, relay)

@@ -39,9 +39,8 @@ def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_liste
     service, _ = trainer
     client = client_of(service.address)
     started = client.start_training(ask(1))
-    seen = []
     pool = ThreadPoolExecutor(1)
-    watching = pool.submit(lambda: seen.extend(client.watch_training(started.uri)) or seen[-1])
+    watching = pool.submit(lambda: list(client.watch_training(started.uri))[-1])
     stored = client_of(service.address)
     until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
     service.stop(signal.SIGKILL)
