@@ -75,26 +75,30 @@ lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
-	@$(MAKE) --no-print-directory generate OUT=$(VENV)/generated
-	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) $(VENV)/generated/$(STUBS) \
-	    && diff docs/settings.md $(VENV)/generated/docs/settings.md \
-	    && diff docs/recipes.md $(VENV)/generated/docs/recipes.md \
-	    && diff helm/facefoundry/values.schema.json $(VENV)/generated/helm/facefoundry/values.schema.json \
-	    && { [ ! -e $(VENV)/generated/k8s/facefoundry.yaml ] || diff k8s/facefoundry.yaml $(VENV)/generated/k8s/facefoundry.yaml; } \
-	    || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
+	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
+	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) build/generated/$(STUBS) || stale=yes; \
+	for file in $(GENERATED); do [ ! -e build/generated/$$file ] || diff $$file build/generated/$$file || stale=yes; done; \
+	[ -z "$$stale" ] || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
 
 format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 
+# Files that hold a copy of the version, and the version itself: see facefoundry/__init__.py.
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
+VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
+GENERATED := docs/settings.md docs/recipes.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
-generate: $(SET_UP)  ## Make the gRPC stubs, docs/settings.md, docs/recipes.md, the chart's schema and k8s/facefoundry.yaml again
-	@mkdir -p $(OUT)/docs $(OUT)/helm/facefoundry $(OUT)/k8s
+generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, the chart's schema, k8s/facefoundry.yaml
+	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
 	@$(BIN)/python -m helm.schema > $(OUT)/helm/facefoundry/values.schema.json
+	@for file in $(VERSIONED); do sed -E -e 's/^(version|appVersion): .*/\1: $(VERSION)/' \
+	    -e 's#(localhost/facefoundry/[a-z-]+):[0-9][0-9a-z.]*#\1:$(VERSION)#' $$file > $(OUT)/$$file.new \
+	    && mv $(OUT)/$$file.new $(OUT)/$$file; done
 	@if [ -x "$(HELM)" ]; then $(HELM) template facefoundry helm/facefoundry --namespace facefoundry --values k8s/values.yaml \
 	    --skip-tests > $(OUT)/k8s/facefoundry.yaml; else echo "helm is not here: k8s/facefoundry.yaml is left out." >&2; fi
 
@@ -117,7 +121,6 @@ lock:  ## Resolve the locks again (needs uv)
 # Images: built by whichever of these works here. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...
 ENGINE ?= $(shell for engine in docker podman buildah; do $$engine info >/dev/null 2>&1 && echo $$engine && break; done)
 REPOSITORY ?= localhost/facefoundry
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG ?= $(VERSION)
 IMAGES ?= extractor trainer worker converter cli
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim

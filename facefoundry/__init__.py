@@ -1,8 +1,4 @@
 """The DeepFakes half of FaceForensics++ as microservices: contract, client, storage and command."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("facefoundry")
-except PackageNotFoundError:
-    __version__ = "0.1.0"
+# The one place of the version; `make generate` copies it to the chart, the citation and the examples.
+__version__ = "0.1.0"
