@@ -14,7 +14,8 @@ from benchmarks.material import shots
 from benchmarks.row import Row, command, interleaved
 from facefoundry.recipes import load
 from services.extractor import engines
-from services.extractor.tracking import Subject, iou, largest
+from services.extractor.boxes import iou, largest
+from services.extractor.tracking import Subject
 
 FACES = (200.0, 120.0, 320.0)  # widths, a shot each
 FRAMES = 120

@@ -1,7 +1,7 @@
 """Models as FaceForensics++ published them, on disk: `encoder.h5`, `decoder_A.h5`, `decoder_B.h5` in one folder.
 
 The files come from strangers and h5py is no part of the light installation, so a child process with limits reads and
-writes them (`facefoundry.model.legacy`); only safetensors and JSON come back.
+writes them (`facefoundry.model.keras_h5`); only safetensors and JSON come back.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _run(function: str, files: Mapping[str, str], weights: Path) -> None:
     require_reader()
     try:
         with _one_at_a_time, Sandbox(_LIMITS, allow=["facefoundry.model."]) as sandbox:
-            target = f"facefoundry.model.legacy:{function}"
+            target = f"facefoundry.model.keras_h5:{function}"
             for _ in sandbox.run(target, files=files, weights=str(weights.absolute())):
                 pass
     except Unusable as error:

@@ -36,17 +36,17 @@ _AVX_512F = 13
 
 # In its AVX-512 code for macroblock trees x264 165 reads memory that nobody wrote; equal frames then give other bytes
 # from run to run. Its AVX2 code gives the same bytes always, on every machine, at the same speed.
-_STEADY = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
+_DETERMINISTIC_X264 = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
 # Frames of more pixels go to one lossy level after the other: x264 looks 40 frames ahead, 0.6 GB a level at 1920x1080.
 _TOGETHER_PIXELS = 1280 * 720
 
 # Exact pixels are very many bits. CAVLC, the simpler of x264's two codes, is quicker to write than CABAC and takes less
 # than half the time to read, whenever somebody does, for a tenth more bytes (benchmarks/raw_presets.py).
-_OF_EXACT = {"coder": "cavlc"}
+_LOSSLESS_OPTIONS = {"coder": "cavlc"}
 
 # What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
-_FED = {"gbrp": "bgr24"}
+_ENCODER_INPUT = {"gbrp": "bgr24"}
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ MASK_LEVEL = Level("masks", "libx264", 0, "gray", "superfast")
 
 # What x264 would keep more planes of each picture for, and masks have none of: texture that moves by parts of a pixel,
 # light that fades, shots whose first picture is better stored whole.
-_OF_MASKS = {"subq": "0", "weightp": "0", "sc_threshold": "0"}
+_MASK_OPTIONS = {"subq": "0", "weightp": "0", "sc_threshold": "0"}
 
 
 class VideoWriter:
     """One .mp4 with one video stream; use it as a context manager, or call `close` or `abandon`.
 
     Attributes:
-        fed: Pixel format of the pictures that the encoder takes.
+        input_format: Pixel format of the pictures that the encoder takes.
     """
 
     def __init__(
@@ -119,11 +119,11 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._time_base = 1 / rate
         self._frames = 0
-        self.fed = _FED.get(level.pixel_format, level.pixel_format)
+        self.input_format = _ENCODER_INPUT.get(level.pixel_format, level.pixel_format)
         self._open = True
         self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
-        code = _OF_EXACT if level.exact else {}
-        options = {"crf": str(level.crf), "preset": level.preset, **code, **search, **_STEADY}
+        code = _LOSSLESS_OPTIONS if level.exact else {}
+        options = {"crf": str(level.crf), "preset": level.preset, **code, **search, **_DETERMINISTIC_X264}
         try:
             stream = self._container.add_stream(level.codec, rate=rate, options=options)
         except (av.FFmpegError, ValueError) as error:
@@ -137,8 +137,8 @@ class VideoWriter:
         self._stream = stream
         self._stream.width = width
         self._stream.height = height
-        self._stream.pix_fmt = self.fed
-        if self.fed == "gray":
+        self._stream.pix_fmt = self.input_format
+        if self.input_format == "gray":
             self._stream.codec_context.color_range = ColorRange.JPEG
         self._stream.codec_context.time_base = self._time_base
         self._stream.codec_context.thread_count = _ENCODING_THREADS
@@ -157,10 +157,10 @@ class VideoWriter:
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
-        self.encode(_converted(_picture(frame, self._shape), self.fed))
+        self.encode(_converted(_picture(frame, self._shape), self.input_format))
 
     def encode(self, picture: av.VideoFrame) -> None:
-        """Append a picture of the format `fed`; several writers of one frame rate may share it."""
+        """Append a picture of the format `input_format`; several writers of one frame rate may share it."""
         picture.pts = self._frames
         picture.time_base = self._time_base
         self._frames += 1
@@ -246,9 +246,9 @@ class LevelsWriter:
         """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
         picture = _picture(frame, self._shape)
         writers = [self._writers[name] for name in self._now]
-        converted = {fed: _converted(picture, fed) for fed in {writer.fed for writer in writers}}
+        converted = {name: _converted(picture, name) for name in {writer.input_format for writer in writers}}
         for writer in writers:
-            writer.encode(converted[writer.fed])
+            writer.encode(converted[writer.input_format])
         self._frames += 1
 
     def rest(self) -> Iterator[tuple[int, int]]:
@@ -294,7 +294,7 @@ class MaskWriter:
     def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file; arguments as in `VideoWriter`."""
         self._shape = (height, width)
-        self._writer = VideoWriter(path, MASK_LEVEL, frame_rate, width, height, _OF_MASKS)
+        self._writer = VideoWriter(path, MASK_LEVEL, frame_rate, width, height, _MASK_OPTIONS)
 
     def write(self, mask: NDArray[np.uint8]) -> None:
         """Append a mask, uint8 [h, w] of 0 and 255, that is not changed afterwards."""

@@ -74,8 +74,8 @@ def seamless(
     destination = Region(left, top, left + rect_width, top + rect_height)
 
     pixels = np.array(frame[destination.slices], order="C")
-    foreground = warped[source.within(region)]
-    laplacian = _seam(foreground, pixels, _eroded(inner[source.within(region)]))
+    foreground = warped[source.relative_to(region)]
+    laplacian = _seam(foreground, pixels, _eroded(inner[source.relative_to(region)]))
     inside = pixels[1:-1, 1:-1]
     cloned = poisson.solve(laplacian)
     cloned -= _CUT

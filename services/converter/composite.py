@@ -84,7 +84,7 @@ def composite(
     if soft is None:
         return None
     mask_levels = masks.levels(soft.values)
-    found = masks.core(mask_levels, soft.region)
+    found = masks.core_box(mask_levels, soft.region)
     if found is None:
         return None
     box, center = found
@@ -98,9 +98,9 @@ def composite(
 
 
 def _patch(frame: NDArray[np.uint8], soft: masks.SoftMask, blended: blending.Blended, box: Box) -> Patch:
-    region = soft.region.joined(blended.region)
+    region = soft.region.union(blended.region)
     pixels = np.array(frame[region.slices], order="C")
-    pixels[blended.region.within(region)] = blended.pixels
+    pixels[blended.region.relative_to(region)] = blended.pixels
     blend = np.zeros((region.height, region.width), np.uint8)
-    blend[soft.region.within(region)] = soft.touched
+    blend[soft.region.relative_to(region)] = soft.touched
     return Patch(region, pixels, blend, box)

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.converter.warp import Region, footprint, paste_ones
+from services.converter.warp import Region, footprint, warp_square
 
-__all__ = ["Box", "MaskOptions", "SoftMask", "core", "levels", "soft_mask"]
+__all__ = ["Box", "MaskOptions", "SoftMask", "core_box", "levels", "soft_mask"]
 
 # What the origin multiplies by before cutting off at 255: a soft value of 0.699 and more is core.
 _GAIN = 365.0
@@ -84,17 +84,17 @@ def soft_mask(
     hull = cv2.convexHull(landmarks.astype(np.int32).reshape(-1, 1, 2))
     x, y, width, height = cv2.boundingRect(hull)
     inside = Region(x, y, x + width, y + height)
-    part = {"rect": square, "facehull": inside, "facehullandrect": square.shared(inside)}[options.kind]
-    region = part.grown(abs(options.erosion) + options.blur + 2).clipped(shape)
+    part = {"rect": square, "facehull": inside, "facehullandrect": square.intersection(inside)}[options.kind]
+    region = part.expanded(abs(options.erosion) + options.blur + 2).clipped(shape)
     if region is None:
         return None
     if options.kind == "rect":
-        values = paste_ones(size, matrix, region)
+        values = warp_square(size, matrix, region)
     else:
         values = np.zeros((region.height, region.width), np.float64)
         cv2.fillConvexPoly(values, hull - np.array(region[:2], np.int32), 1.0)
         if options.kind == "facehullandrect":
-            values *= paste_ones(size, matrix, region)
+            values *= warp_square(size, matrix, region)
     if options.erosion:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(options.erosion), abs(options.erosion)))
         values = np.asarray((cv2.erode if options.erosion > 0 else cv2.dilate)(values, kernel), np.float64)
@@ -113,7 +113,7 @@ def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(_GAIN * values, 0.0, 255.0).astype(np.uint8)
 
 
-def core(mask_levels: NDArray[np.uint8], region: Region) -> tuple[Box, tuple[int, int]] | None:
+def core_box(mask_levels: NDArray[np.uint8], region: Region) -> tuple[Box, tuple[int, int]] | None:
     """Bound the pixels of level 255.
 
     Args:

@@ -92,10 +92,10 @@ def _flicker(
     patch: Patch,
 ) -> float:
     target_before, output_before, patch_before = before
-    region: Region = patch.region.joined(patch_before.region)
+    region: Region = patch.region.union(patch_before.region)
     mask = np.zeros((region.height, region.width), np.uint8)
     for one in (patch, patch_before):
-        mask[one.region.within(region)] |= one.blend
+        mask[one.region.relative_to(region)] |= one.blend
     put_now = output[region.slices].astype(np.int16) - target[region.slices]
     put_before = output_before[region.slices].astype(np.int16) - target_before[region.slices]
     return float(np.abs(put_now - put_before)[mask > 0].mean())

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Region", "footprint", "paste", "paste_ones"]
+__all__ = ["Region", "footprint", "paste", "warp_square"]
 
 # The cubic kernel reaches two pixels beyond the face.
 _REACH = 3.0
@@ -46,7 +46,7 @@ class Region(NamedTuple):
         """Rows and columns, for indexing a frame."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def within(self, outer: Region) -> tuple[slice, slice]:
+    def relative_to(self, outer: Region) -> tuple[slice, slice]:
         """Rows and columns, for indexing an array that holds `outer` only."""
         return self.moved(-outer.left, -outer.top).slices
 
@@ -54,7 +54,7 @@ class Region(NamedTuple):
         """The region moved right by x and down by y."""
         return Region(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
-    def shared(self, other: Region) -> Region:
+    def intersection(self, other: Region) -> Region:
         """What lies in both; a region of negative size when nothing does."""
         return Region(
             max(self.left, other.left),
@@ -63,11 +63,11 @@ class Region(NamedTuple):
             min(self.bottom, other.bottom),
         )
 
-    def grown(self, margin: int) -> Region:
+    def expanded(self, margin: int) -> Region:
         """The region with a margin on every side."""
         return Region(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
-    def joined(self, other: Region) -> Region:
+    def union(self, other: Region) -> Region:
         """The smallest region that holds both."""
         return Region(
             min(self.left, other.left),
@@ -78,7 +78,7 @@ class Region(NamedTuple):
 
     def clipped(self, shape: tuple[int, ...]) -> Region | None:
         """The part inside a frame of shape (h, w, ...), or None when nothing of it is."""
-        inside = self.shared(Region(0, 0, shape[1], shape[0]))
+        inside = self.intersection(Region(0, 0, shape[1], shape[0]))
         return inside if inside.width > 0 and inside.height > 0 else None
 
 
@@ -124,10 +124,10 @@ def paste(
     # In float32 OpenCV is faster than in uint8, of which it makes float32 and rounds the result.
     canvas = frame[window.slices].astype(np.float32)
     cv2.remap(face.astype(np.float32), columns, rows, cv2.INTER_CUBIC, canvas, cv2.BORDER_TRANSPARENT)
-    return np.asarray(cv2.add(canvas, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)[region.within(window)]
+    return np.asarray(cv2.add(canvas, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)[region.relative_to(window)]
 
 
-def paste_ones(size: int, matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
+def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
     """Warp a square of ones onto zeros as `paste` warps a face; cubic, so it overshoots 0 and 1 at its edges.
 
     Only the edges are interpolated: within, where OpenCV's weights sum up to 1 give or take 1e-7, the result is 1.

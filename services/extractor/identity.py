@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from services.extractor.engines import dlib as dlib_engine
 from services.extractor.engines.base import not_installed
 
-__all__ = ["Identity"]
+__all__ = ["FaceEmbedder"]
 
 _WEIGHTS: Final = "dlib_face_recognition_resnet_model_v1.dat"
 
 
-class Identity:
+class FaceEmbedder:
     """Embeds faces; two pictures of one person are usually less than 0.6 apart (Euclidean).
 
     Raises:

@@ -21,8 +21,9 @@ from facefoundry.faces import alignments, crop, shard
 from facefoundry.faces.alignments import BAD_LANDMARKS, FOUND, NO_FACE, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
 from services.extractor import engines
-from services.extractor.identity import Identity
-from services.extractor.tracking import Subject, whole
+from services.extractor.boxes import truncate_box
+from services.extractor.identity import FaceEmbedder
+from services.extractor.tracking import Subject
 
 __all__ = ["PART_FRAMES", "extract", "inspect"]
 
@@ -129,8 +130,8 @@ def _engine(name: str, weights_dir: str | None) -> engines.Engine:
 
 
 @cache
-def _identity() -> Identity:
-    return Identity()
+def _identity() -> FaceEmbedder:
+    return FaceEmbedder()
 
 
 def _open(source: Sequence[str], frame_rate: Sequence[int] | None) -> Source:
@@ -295,7 +296,7 @@ class _Work:
             return NO_FACE, None
         # The origin truncates the box before the landmarks and the landmarks before the matrix.
         whole_pixels = self._options["integer_landmarks"]
-        box = whole(found) if whole_pixels else found
+        box = truncate_box(found) if whole_pixels else found
         landmarks = self._engine.landmarks(frame, box)
         landmarks = np.trunc(landmarks) if whole_pixels else landmarks
         matrix = crop.face_matrix(landmarks)
@@ -303,7 +304,7 @@ class _Work:
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options["crop_size"], self._options["padding"])
         embedding = self._identity.embed(frame, landmarks) if self._identity else np.zeros(128, np.float32)
-        return FOUND, _Face(whole(box).astype(np.int32), landmarks, matrix, picture, embedding)
+        return FOUND, _Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding)
 
     def _end_part(self) -> Iterator[dict[str, Any]]:
         number = len(self._pieces)

@@ -1,7 +1,4 @@
-"""Which face is the subject's, frame after frame: the single-subject rule, and tracking between detections.
-
-Boxes are float64 [4]: x, y, width, height in frame pixels.
-"""
+"""The subject's face in each frame: the single-subject rule, and tracking between detections."""
 
 from __future__ import annotations
 
@@ -11,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from services.extractor.boxes import Box, largest, nearest
+
 if TYPE_CHECKING:
     from services.extractor.engines.base import Engine, Tracker
 
-__all__ = ["Subject", "iou", "is_cut", "largest", "nearest", "thumbnail", "whole"]
+__all__ = ["Subject", "is_cut", "thumbnail"]
 
-Box = NDArray[np.float64]
 Frame = NDArray[np.uint8]
 
 # Mean difference of two thumbnails, grey levels of 255. Talking heads and hand-held shots stay below 10.
@@ -24,34 +22,6 @@ _CUT_ABOVE: Final = 25.0
 _THUMBNAIL: Final = (32, 18)
 # Rows and columns of a frame that are averaged into one of the thumbnail, at least; all of them take 4 times longer.
 _SEEN: Final = 8
-
-
-def largest(boxes: NDArray[np.float64]) -> Box:
-    """The box of the largest area among [k, 4], k >= 1; of equals the first."""
-    return np.asarray(boxes[np.argmax(boxes[:, 2] * boxes[:, 3])], dtype=np.float64)
-
-
-def nearest(boxes: NDArray[np.float64], previous: ArrayLike) -> Box:
-    """The box among [k, 4], k >= 1, whose centre is nearest to that of `previous`; of equals the first."""
-    last = np.asarray(previous, dtype=np.float64)
-    offset = boxes[:, :2] + boxes[:, 2:] / 2 - (last[:2] + last[2:] / 2)
-    return np.asarray(boxes[np.argmin((offset**2).sum(axis=1))], dtype=np.float64)
-
-
-def whole(box: ArrayLike) -> Box:
-    """Cut the fractions off a box's corners, as the origin does: its width may grow by one pixel or shrink by one."""
-    exact = np.asarray(box, dtype=np.float64)
-    near, far = np.trunc(exact[:2]), np.trunc(exact[:2] + exact[2:])
-    return np.concatenate([near, far - near])
-
-
-def iou(first: ArrayLike, second: ArrayLike) -> float:
-    """Intersection over union of two boxes, from 0 to 1."""
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    union = float(a[2] * a[3] + b[2] * b[3]) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def thumbnail(frame: Frame) -> Frame:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss, Internal
+from services.extractor.boxes import iou, nearest
 from services.extractor.engines.base import Engine, Tracker, not_installed
-from services.extractor.tracking import iou, nearest
 
 __all__ = ["REMEDY", "DlibEngine", "load", "missing", "weights"]
 

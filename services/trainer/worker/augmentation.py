@@ -3,7 +3,7 @@
 The origin's two stages: a random similarity of the whole crop, then a random warp of its central square. Here the first
 stage is evaluated lazily, only at the integer neighbours that the second reads: 16 taps a pixel and no 256x256
 picture in between. Random choices are drawn into a record (`draw`), a function of seed, side and iteration only, and
-then applied (`apply`), in three steps that may be compiled apart: `locate`, `read` and `unpack`.
+then applied (`apply`), in three steps that may be compiled apart: `sampling_points`, `sample_taps` and `unpack`.
 
 Points are (x, y) in pixels of the crop, pixel centres at integers.
 """
@@ -27,9 +27,9 @@ __all__ = [
     "Draws",
     "Sampler",
     "apply",
-    "locate",
+    "sampling_points",
     "pack",
-    "read",
+    "sample_taps",
     "threefry",
     "unpack",
 ]
@@ -173,10 +173,10 @@ def apply(table: Any, draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
     Returns:
         Warped inputs and straight targets, each float32 [n, 64, 64, 3] in [0, 1].
     """
-    return unpack(read(table, draws, *locate(draws, margin)))
+    return unpack(sample_taps(table, draws, *sampling_points(draws, margin)))
 
 
-def locate(draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
+def sampling_points(draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
     """Find where a batch reads the similarity's result.
 
     Returns:
@@ -189,7 +189,7 @@ def locate(draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
     return x, y
 
 
-def read(table: Any, draws: Draws, x: Any, y: Any) -> Any:
+def sample_taps(table: Any, draws: Draws, x: Any, y: Any) -> Any:
     """Read the similarity's result, bilinear between its integer pixels, each of them bilinear between the crop's.
 
     The 16 taps' weights are whole numbers, at most 1/8192 off for each halving, and their sum is exact. So all
@@ -219,7 +219,7 @@ def read(table: Any, draws: Draws, x: Any, y: Any) -> Any:
 
 
 def unpack(packed: Any) -> tuple[Any, Any]:
-    """Turn what `read` gave for the points of `locate` into inputs and targets, float32 [n, 64, 64, 3] in [0, 1]."""
+    """Turn the sums of `sample_taps` at `sampling_points` into inputs and targets, float32 [n, 64, 64, 3] in [0, 1]."""
     shifts = ops.convert_to_tensor(np.arange(3, dtype=np.int64) * _FIELD)
     fields = ops.bitwise_and(ops.right_shift(ops.expand_dims(packed, -1), shifts), _long((1 << _FIELD) - 1))
     pixels = ops.cast(ops.cast(fields, "int32"), "float32") * (1.0 / (255.0 * _ONE))

@@ -80,7 +80,9 @@ class Training:
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._draw = {side: _compiled(self._samplers[side].draw) for side in SIDES}
         self._locate = {side: _compiled(self._make_locate(side)) for side in SIDES}
-        self._read = _compiled(lambda table, x, y, *draws: augmentation.read(table, augmentation.Draws(*draws), x, y))
+        self._read = _compiled(
+            lambda table, x, y, *draws: augmentation.sample_taps(table, augmentation.Draws(*draws), x, y)
+        )
         self._unpack = _compiled(augmentation.unpack)
         scalar = tf.TensorSpec((), tf.int32)
         self._many = tf.function(
@@ -149,7 +151,7 @@ class Training:
 
     def _make_locate(self, side: SideName) -> Any:
         margin = self._margins[side]
-        return lambda *draws: augmentation.locate(augmentation.Draws(*draws), margin)
+        return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), margin)
 
     def _augment(self, side: SideName, draws: Any) -> tuple[Any, Any]:
         """`augmentation.apply`, its steps compiled apart."""

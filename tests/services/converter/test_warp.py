@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.converter.warp import Region, paste, paste_ones
+from services.converter.warp import Region, paste, warp_square
 
 WIDTH, HEIGHT = 641, 363
 PLACES = [
@@ -39,12 +39,12 @@ def test_a_face_on_a_region_has_the_pixels_of_the_face_on_the_frame(
     frame = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     face = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     half = size * 0.7
-    region = Region(int(x - half), int(y - half), int(x + half), int(y + half)).grown(margin).clipped(frame.shape)
+    region = Region(int(x - half), int(y - half), int(x + half), int(y + half)).expanded(margin).clipped(frame.shape)
     assert region is not None
     matrix, before = to_face(*place), frame.copy()
     expected, square = frame.copy(), np.zeros((HEIGHT, WIDTH))
     onto_the_whole_frame(face, expected, matrix)
     onto_the_whole_frame(np.ones((64, 64)), square, matrix)
     np.testing.assert_array_equal(paste(face, frame, matrix, region), expected[region.slices])
-    np.testing.assert_allclose(paste_ones(64, matrix, region), square[region.slices], atol=1e-6)
+    np.testing.assert_allclose(warp_square(64, matrix, region), square[region.slices], atol=1e-6)
     np.testing.assert_array_equal(frame, before)

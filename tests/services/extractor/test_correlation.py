@@ -1,7 +1,7 @@
 import numpy as np
 
+from services.extractor.boxes import iou
 from services.extractor.engines.correlation import CorrelationTracker
-from services.extractor.tracking import iou
 
 
 def test_the_filter_moves_a_detected_box_along_with_the_face(engine, portrait):

@@ -9,8 +9,8 @@ import pytest
 from facefoundry.errors import DataLoss, Internal, InvalidInput
 from facefoundry.faces.crop import cut, face_matrix
 from services.extractor import engines
+from services.extractor.boxes import iou, nearest
 from services.extractor.engines import dlib as dlib_engine
-from services.extractor.tracking import iou, nearest
 
 FACE = (175, 70, 100, 110)
 

@@ -14,8 +14,9 @@ from facefoundry.faces.alignments import Alignments
 from facefoundry.faces.crop import crop_matrix, cut, face_matrix
 from facefoundry.faces.mean_face import MEAN_FACE
 from services.extractor import pipeline
+from services.extractor.boxes import truncate_box
 from services.extractor.engines.base import Engine
-from services.extractor.tracking import Subject, whole
+from services.extractor.tracking import Subject
 
 
 def box_of(corners):
@@ -98,7 +99,7 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, po
 )
 def test_a_box_loses_the_fractions_of_its_corners_not_of_its_width(exact, cut_off):
     x, y, width, height = exact
-    assert tuple(whole(exact)) == cut_off
+    assert tuple(truncate_box(exact)) == cut_off
     left, top, right, bottom = origin.whole_corners(Corners(x, y, x + width, y + height))
     assert (left, top, right - left, bottom - top) == cut_off
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from services.extractor.engines import dlib as dlib_engine
-from services.extractor.identity import Identity
+from services.extractor.identity import FaceEmbedder
 
 
 @pytest.fixture(scope="module")
 def identity():
-    return Identity()
+    return FaceEmbedder()
 
 
 def test_one_person_is_near_and_another_far(engine, identity, portrait):

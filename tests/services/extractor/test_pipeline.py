@@ -12,7 +12,7 @@ from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
 from facefoundry.faces.crop import cut, face_matrix
 from facefoundry.media.read import frame_digest, open_source
 from services.extractor import pipeline
-from services.extractor.tracking import iou, whole
+from services.extractor.boxes import iou, truncate_box
 
 PART = 8
 
@@ -136,7 +136,7 @@ def test_boxes_and_landmarks_are_truncated_before_the_matrix(tmp_path, moving_fa
     true_landmarks = type(engine).landmarks
     monkeypatch.setattr(type(engine), "landmarks", lambda self, frame, box: true_landmarks(self, frame, box) + 0.75)
     folder = folder_of(moving_face(4))
-    whole = Run(folder, tmp_path / "whole").alignments
+    whole = Run(folder, tmp_path / "truncate_box").alignments
     exact = Run(folder, tmp_path / "exact", {"integer_landmarks": False}).alignments
     np.testing.assert_array_equal(whole.landmarks % 1, 0)
     np.testing.assert_array_equal(exact.landmarks % 1, 0.75)
@@ -212,7 +212,7 @@ def test_detect_every_1_is_the_detector_on_each_frame(tmp_path, moving_face, fol
     frames = moving_face(6)
     faces = Run(folder_of(frames), tmp_path / "out", {"detect_every": 1}).alignments
     for number, frame in enumerate(frames):
-        np.testing.assert_array_equal(faces.boxes[number], whole(engine.detect(frame)[0]))
+        np.testing.assert_array_equal(faces.boxes[number], truncate_box(engine.detect(frame)[0]))
 
 
 def test_tracked_boxes_overlap_those_of_the_detector_on_each_frame(tmp_path, moving_face, folder_of, engine):

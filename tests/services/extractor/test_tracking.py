@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from services.extractor.boxes import iou, largest, nearest
 from services.extractor.engines.base import Engine, Tracker
-from services.extractor.tracking import Subject, iou, is_cut, largest, nearest, thumbnail
+from services.extractor.tracking import Subject, is_cut, thumbnail
 
 SMALL_LEFT, LARGE_RIGHT = (0, 40, 20, 20), (100, 40, 40, 40)
 

@@ -14,7 +14,7 @@ import tf_keras
 from numpy.lib.stride_tricks import sliding_window_view
 
 from facefoundry.errors import InvalidInput, Unusable
-from facefoundry.model import legacy, network
+from facefoundry.model import keras_h5, network
 from facefoundry.model.architecture import Architecture, unpack
 from facefoundry.model.swap import swapper
 from facefoundry.process.sandbox import Limits, Sandbox
@@ -145,7 +145,7 @@ def test_widths_tell_name_and_shape_of_every_tensor_in_order():
 
 
 def test_files_of_tf_keras_are_read_in_the_order_of_their_layers(published, files):
-    widths, tensors = legacy.read(files)
+    widths, tensors = keras_h5.read(files)
     assert widths == TINY
     for name, model in published.items():
         mine = [tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")]
@@ -156,7 +156,7 @@ def test_files_of_tf_keras_are_read_in_the_order_of_their_layers(published, file
 
 @pytest.mark.parametrize("side", network.SIDES)
 def test_the_imported_network_computes_what_tf_keras_and_plain_numpy_compute(published, files, faces, side):
-    imported = swapper(*legacy.read(files), side, 4)(faces)
+    imported = swapper(*keras_h5.read(files), side, 4)(faces)
     encoder, decoder = published["encoder"], published[f"decoder_{side}"]
     by_keras = decoder(encoder(faces)).numpy()
     by_numpy = forward(faces, encoder.get_weights(), decoder.get_weights())
@@ -170,7 +170,7 @@ def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
     made = network.build(TINY, seed=5)
     made.assign({name: tensor * 3 + 0.01 for name, tensor in made.tensors().items()})
     files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
-    legacy.write(TINY, made.tensors(), files)
+    keras_h5.write(TINY, made.tensors(), files)
     loaded = keras2(TINY)
     for name, model in loaded.items():
         model.load_weights(files[name])
@@ -184,21 +184,21 @@ def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
 def test_export_and_import_give_the_same_tensors_back(tmp_path):
     tensors = network.build(TINY, seed=6).tensors()
     files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
-    legacy.write(TINY, tensors, files)
-    widths, back = legacy.read(files)
+    keras_h5.write(TINY, tensors, files)
+    widths, back = keras_h5.read(files)
     assert widths.pack(back) == TINY.pack(tensors)
 
 
 def test_tensors_of_another_width_are_not_exported(tmp_path):
     with pytest.raises(Unusable, match="dense_1"):
-        legacy.write(TINY, network.build(Architecture((4, 6, 8, 10), 11, 7, (6, 5, 3))).tensors(), {})
+        keras_h5.write(TINY, network.build(Architecture((4, 6, 8, 10), 11, 7, (6, 5, 3))).tensors(), {})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there_cannot_be_exported_to(tmp_path):
     files = {name: tmp_path / "nowhere" / f"{name}.h5" for name in NETWORKS}
     with pytest.raises(InvalidInput, match="cannot be written to"):
-        legacy.write(TINY, network.build(TINY).tensors(), files)
+        keras_h5.write(TINY, network.build(TINY).tensors(), files)
 
 
 def test_the_full_original_is_read_in_a_child(tmp_path):
@@ -206,7 +206,7 @@ def test_the_full_original_is_read_in_a_child(tmp_path):
     with Sandbox(Limits(seconds=280, memory_bytes=3 << 30), allow=["facefoundry.model."]) as sandbox:
         weights = tmp_path / "weights.safetensors"
         arguments = {"files": {name: str(path) for name, path in files.items()}, "weights": str(weights)}
-        (message,) = sandbox.run("facefoundry.model.legacy:import_model", **arguments)
+        (message,) = sandbox.run("facefoundry.model.keras_h5:import_model", **arguments)
     widths, tensors = unpack(weights)
     assert widths == Architecture()
     assert message["architecture"]["bottleneck"] == 1024
@@ -299,7 +299,7 @@ def test_a_file_is_refused_by_file_and_dataset_if_it_has(files, edit, message):
     with h5py.File(files["encoder"], "a") as file:
         place = edit(file)
     with pytest.raises(Unusable, match=message) as caught:
-        legacy.read(files)
+        keras_h5.read(files)
     assert caught.value.message.startswith(f"{files['encoder']}, {place}: ")
     assert caught.value.reason == "NOT_A_MODEL"
     assert caught.value.resource == str(files["encoder"])
@@ -323,7 +323,7 @@ def test_a_list_of_layers_is_refused_that_has(files, edit, message):
     with h5py.File(files["encoder"], "a") as file:
         edit(file)
     with pytest.raises(Unusable, match=message) as caught:
-        legacy.read(files)
+        keras_h5.read(files)
     assert caught.value.message.startswith(f"{files['encoder']}, /")
 
 
@@ -332,7 +332,7 @@ def test_what_is_no_hdf5_is_refused(files, data):
     whole = files["decoder_a"].read_bytes()
     files["decoder_a"].write_bytes(whole[: len(whole) // 2] if data is None else data)
     with pytest.raises(Unusable, match=r"decoder_a\.h5, /: expected a weight file \(HDF5\) that Keras 2 wrote"):
-        legacy.read(files)
+        keras_h5.read(files)
 
 
 def test_more_weights_than_the_file_has_bytes_are_refused(files):
@@ -349,24 +349,24 @@ def test_more_weights_than_the_file_has_bytes_are_refused(files):
             del group[name]
             group[name] = big
     with pytest.raises(Unusable, match="the file's size; received 335544320 declared"):
-        legacy.read(files)
+        keras_h5.read(files)
 
 
 def test_swapped_files_are_refused(files):
     with pytest.raises(Unusable, match="expected the 14 weights of the Original model's encoder; received 8 weights"):
-        legacy.read({**files, "encoder": files["decoder_a"]})
+        keras_h5.read({**files, "encoder": files["decoder_a"]})
 
 
 def test_decoders_of_two_widths_are_refused(files, tmp_path):
     (tmp_path / "other").mkdir()
     other = saved(keras2(Architecture((4, 6, 8, 10), 12, 7, (6, 4, 3))), tmp_path / "other")
     with pytest.raises(Unusable, match=r"other/decoder_b\.h5, /.*: expected shape \(3, 3, 6, 20\)"):
-        legacy.read({**files, "decoder_b": other["decoder_b"]})
+        keras_h5.read({**files, "decoder_b": other["decoder_b"]})
 
 
 def test_every_damaged_file_ends_in_weights_or_a_refusal(tmp_path):
     files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
-    legacy.write(TINY, network.build(TINY).tensors(), files)
+    keras_h5.write(TINY, network.build(TINY).tensors(), files)
     whole = files["decoder_a"].read_bytes()
     ends = {"read": 0, "refused": 0}
     for seed in range(150):
@@ -375,7 +375,7 @@ def test_every_damaged_file_ends_in_weights_or_a_refusal(tmp_path):
             data[draw.randrange(draw.choice([2000, 8000, len(data)]))] ^= 1 << draw.randrange(8)
         files["decoder_a"].write_bytes(data[: draw.randrange(len(data))] if seed % 10 == 0 else data)
         try:
-            TINY.check(legacy.read(files)[1])
+            TINY.check(keras_h5.read(files)[1])
             ends["read"] += 1
         except Unusable:
             ends["refused"] += 1
