@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.material import shots, write_clip
 from benchmarks.reference import media as origin
 from benchmarks.row import Row, command
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import open_source
 from services.converter import chunks
@@ -47,12 +47,12 @@ def _row(size: int) -> Row:
             patches.append(patch)
             chunk.add(target, Label(number, True, None, patch.box), patch)
         chunk.close()
-        faces = shard.pack(dict(enumerate(crops)))
+        faces = face_tar.pack(dict(enumerate(crops)))
         fakes = [patch.apply(target) for patch, target in zip(patches, targets, strict=True)]
         masks = [patch.box_mask(fake.shape) for patch, fake in zip(patches, fakes, strict=True)]
 
         read_back = chunks.read(folder / "chunk.tar", range(FRAMES), iter(targets))
-        lossless = np.array_equal(shard.unpack(faces)[1], np.stack(crops)) and all(
+        lossless = np.array_equal(face_tar.unpack(faces)[1], np.stack(crops)) and all(
             patch is not None and np.array_equal(patch.apply(target), fake)
             for (target, _, patch), fake in zip(read_back, fakes, strict=True)
         )
@@ -72,7 +72,7 @@ def _row(size: int) -> Row:
         10,
         "lossless" if lossless else "NOT LOSSLESS",
         lossless,
-        "PNG of frames, faces, converted frames and masks; ours the clip, a shard of faces and a chunk",
+        "PNG of frames, faces, converted frames and masks; ours the clip, a tar of faces and a chunk",
     )
 
 

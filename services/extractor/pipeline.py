@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facefoundry import archive
 from facefoundry.errors import DataLoss, Unusable
-from facefoundry.faces import alignments, crop, shard
+from facefoundry.faces import alignments, crop, face_tar
 from facefoundry.faces.alignments import BAD_LANDMARKS, FOUND, NO_FACE, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
 from services.extractor import engines
@@ -197,7 +197,7 @@ def _usable(done: Sequence[Sequence[str]], info: MediaInfo, engine: str, part_fr
     for faces_path, path in done:
         try:
             piece = Alignments.from_bytes(Path(path).read_bytes())
-            frames, crops = shard.unpack(Path(faces_path).read_bytes())
+            frames, crops = face_tar.unpack(Path(faces_path).read_bytes())
         except DataLoss:
             break
         facts = (piece.decoder, piece.engine, piece.frame_rate, piece.width, piece.height, len(piece))
@@ -309,7 +309,7 @@ class _Work:
     def _end_part(self) -> Iterator[dict[str, Any]]:
         number = len(self._pieces)
         piece = self._piece.alignments(identity=self._identity is not None)
-        yield self._part(f"faces-{number:05d}.tar", shard.pack(self._crops))
+        yield self._part(f"faces-{number:05d}.tar", face_tar.pack(self._crops))
         yield self._part(f"alignments-{number:05d}.safetensors", piece.to_bytes())
         self._pieces.append(piece)
         self._piece = _Piece(self._info, self._engine.build)

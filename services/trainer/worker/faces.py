@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from services.trainer.worker.augmentation import CROP_SIZE, FACE_SIZE, MARGIN, MOST_FACES
@@ -41,8 +41,8 @@ def fetch(store: Store, prefix: str) -> Faces:
     """
     extraction = manifest.load(store, prefix)
     parts = sorted((part for part in extraction.parts if part.name.startswith("faces-")), key=lambda part: part.name)
-    shards = [shard.unpack(manifest.read_part(store, part))[1] for part in parts]
-    found = [crops for crops in shards if len(crops)]
+    crops_of_parts = [face_tar.unpack(manifest.read_part(store, part))[1] for part in parts]
+    found = [crops for crops in crops_of_parts if len(crops)]
     if not found:
         raise Unusable(
             f"{store.uri(prefix)} has no face in any frame, so nothing can be trained on it.", reason="NO_FACES"

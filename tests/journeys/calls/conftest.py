@@ -26,7 +26,7 @@ from skimage import data
 from facefoundry.client import Client
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.sources import upload
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.local.process import free_ports
 from facefoundry.model import network
 from facefoundry.settings import ChannelSettings, StoreSettings, read
@@ -257,7 +257,7 @@ def put_extraction(store: Store) -> Callable[[int], str]:
         prefix = keys.extraction(keys.digest_of({"seed": seed}))
         small = np.random.default_rng(seed).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
         crops = [cv2.resize(crop, (256, 256), interpolation=cv2.INTER_CUBIC) for crop in small]
-        part = manifest.put_part(store, prefix, "faces-00000.tar", shard.pack(dict(enumerate(crops))))
+        part = manifest.put_part(store, prefix, "faces-00000.tar", face_tar.pack(dict(enumerate(crops))))
         options = {"crop_size": 256, "padding": 48}
         manifest.commit(store, prefix, Manifest("extraction", {}, options, (part,), {}, f"content-{seed}"))
         return store.uri(prefix)

@@ -22,8 +22,9 @@ from facefoundry import recipes
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.faces.crop import cut
-from facefoundry.media import read, write
+from facefoundry.media import write
 from facefoundry.media.read import DECODER, open_source
+from facefoundry.media.video import Video
 from facefoundry.model.network import SIDES, load
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
@@ -378,13 +379,13 @@ def test_every_frame_is_decoded_to_pixels_once(
     work: str, convert_arguments: Arguments, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded_frames = []
-    pixels = read._Video._pixels
+    pixels = Video.to_bgr
 
     def counted(self: Any, frame: av.VideoFrame) -> NDArray[np.uint8]:
         decoded_frames.append(frame.pts)
         return pixels(self, frame)
 
-    monkeypatch.setattr(read._Video, "_pixels", counted)
+    monkeypatch.setattr(Video, "to_bgr", counted)
     if work == "convert":
         collect(pipeline.convert(**convert_arguments()))
     else:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.reference import extraction as origin
 from benchmarks.reference.extraction import Corners
 from facefoundry import recipes
-from facefoundry.faces import alignments, shard
+from facefoundry.faces import alignments, face_tar
 from facefoundry.faces.alignments import Alignments
 from facefoundry.faces.crop import crop_matrix, cut, face_matrix
 from facefoundry.faces.mean_face import MEAN_FACE
@@ -72,7 +72,7 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, po
     made = list(pipeline.extract(source=[str(folder_of([frame] * 3))], folder=str(tmp_path / "out"), options=options))
     parts = {message["part"]: message["path"] for message in made if "part" in message}
     found = Alignments.from_bytes((tmp_path / "out" / "alignments.safetensors").read_bytes())
-    _, crops = shard.unpack((tmp_path / "out" / "faces-00000.tar").read_bytes())
+    _, crops = face_tar.unpack((tmp_path / "out" / "faces-00000.tar").read_bytes())
     assert "alignments.safetensors" in parts
 
     expected = {}

@@ -7,7 +7,7 @@ import pytest
 
 from facefoundry import archive, recipes
 from facefoundry.errors import DataLoss, InvalidInput, Unusable
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
 from facefoundry.faces.crop import cut, face_matrix
 from facefoundry.media.read import frame_digest, open_source
@@ -39,7 +39,7 @@ class Run:
         found = {}
         for name, data in self.parts.items():
             if name.startswith("faces-"):
-                frames, crops = shard.unpack(data)
+                frames, crops = face_tar.unpack(data)
                 found |= dict(zip(frames.tolist(), crops, strict=True))
         return found
 
@@ -179,7 +179,7 @@ def test_a_faces_part_that_does_not_belong_to_its_alignments_is_made_again(tmp_p
     Run(folder, tmp_path / "first")
     faces = tmp_path / "faces-00000.tar"
     crops = dict(enumerate(np.zeros((PART, 256, 256, 3), np.uint8)))
-    faces.write_bytes(shard.pack(crops))
+    faces.write_bytes(face_tar.pack(crops))
     done = [[str(faces), str(tmp_path / "first" / "alignments-00000.safetensors")]]
     assert Run(folder, tmp_path / "again", done=done).messages[0] == {"resumed": 0}
 

@@ -13,7 +13,7 @@ from facefoundry import archive, recipes
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.sources import upload
 from facefoundry.errors import Busy, DataLoss, InvalidInput, NotFound, Unusable
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.faces.alignments import Alignments
 from facefoundry.rpc.server import Server
 from facefoundry.rpc.status import from_rpc_error
@@ -108,7 +108,8 @@ def test_a_video_becomes_a_committed_extraction(extractor, store, source_of, mov
     whole = Alignments.from_bytes(manifest.read_part(store, record.part("alignments.safetensors")))
     assert whole.content_digest() == extraction.content_digest and len(whole) == 24
     frames = [
-        shard.unpack(manifest.read_part(store, record.part(f"faces-{part:05d}.tar")))[0].tolist() for part in range(3)
+        face_tar.unpack(manifest.read_part(store, record.part(f"faces-{part:05d}.tar")))[0].tolist()
+        for part in range(3)
     ]
     assert frames == [list(range(10)), list(range(10, 20)), [20, 21, 22]]
     assert len(archive.unpack(manifest.read_part(store, record.part("samples.tar")))) == 6

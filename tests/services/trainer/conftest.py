@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facefoundry import recipes
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
@@ -47,7 +47,7 @@ def put_extraction(store: Store) -> Callable[..., str]:
     def put(seed: int, count: int = 12) -> str:
         prefix = keys.extraction(keys.digest_of({"seed": seed, "count": count}))
         crops = drawn_faces(count, seed)
-        data = shard.pack(dict(enumerate(crops)))
+        data = face_tar.pack(dict(enumerate(crops)))
         parts = (manifest.put_part(store, prefix, "faces-00000.tar", data),)
         made = manifest.Manifest(
             "extraction", {}, {"crop_size": 256, "padding": 48}, parts, {}, f"content-{seed}-{count}"

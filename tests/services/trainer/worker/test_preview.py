@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facefoundry.errors import NotFound, Unusable
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 from facefoundry.model.network import SIDES, Architecture, build
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
@@ -64,7 +64,7 @@ def test_a_preview_shows_each_sides_decoder_with_the_present_weights() -> None:
 def put(store: Store, crops: dict[str, np.ndarray], **options: int) -> str:
     prefix = keys.extraction("1" * 40)
     parts = tuple(
-        manifest.put_part(store, prefix, name, shard.pack(dict(enumerate(stack)))) for name, stack in crops.items()
+        manifest.put_part(store, prefix, name, face_tar.pack(dict(enumerate(stack)))) for name, stack in crops.items()
     )
     manifest.commit(store, prefix, manifest.Manifest("extraction", {}, options, parts, {}, "content"))
     return prefix

@@ -6,7 +6,7 @@ import pytest
 
 from facefoundry import archive
 from facefoundry.errors import DataLoss
-from facefoundry.faces import shard
+from facefoundry.faces import face_tar
 
 
 def crops(*frames, size=32):
@@ -15,7 +15,7 @@ def crops(*frames, size=32):
 
 def test_crops_come_back_exactly_and_in_the_order_of_frames():
     faces = crops(12, 3, 499)
-    frames, pictures = shard.unpack(shard.pack(faces))
+    frames, pictures = face_tar.unpack(face_tar.pack(faces))
     assert frames.tolist() == [3, 12, 499] and frames.dtype == np.int64
     for frame, picture in zip(frames, pictures, strict=True):
         np.testing.assert_array_equal(picture, faces[int(frame)])
@@ -23,17 +23,17 @@ def test_crops_come_back_exactly_and_in_the_order_of_frames():
 
 def test_equal_faces_give_equal_bytes_whatever_the_order_they_were_found_in():
     faces = crops(7, 1, 4)
-    assert shard.pack(faces) == shard.pack(dict(sorted(faces.items())))
+    assert face_tar.pack(faces) == face_tar.pack(dict(sorted(faces.items())))
 
 
-def test_a_shard_is_a_plain_tar_of_numbered_pngs_without_times_and_owners():
-    with tarfile.open(fileobj=io.BytesIO(shard.pack(crops(5))), mode="r:") as tar:
+def test_a_tar_of_faces_is_a_plain_tar_of_numbered_pngs_without_times_and_owners():
+    with tarfile.open(fileobj=io.BytesIO(face_tar.pack(crops(5))), mode="r:") as tar:
         (entry,) = tar.getmembers()
     assert (entry.name, entry.mtime, entry.uid, entry.uname) == ("000005.png", 0, 0, "")
 
 
-def test_a_shard_without_faces_is_no_error():
-    frames, pictures = shard.unpack(shard.pack({}))
+def test_a_tar_without_faces_is_no_error():
+    frames, pictures = face_tar.unpack(face_tar.pack({}))
     assert len(frames) == 0 and pictures.shape == (0, 0, 0, 3)
 
 
@@ -49,22 +49,22 @@ def test_files_of_an_archive_come_back_in_their_order():
         archive.pack({"000001.png": b"no picture"}),
         archive.pack({"000001.png": b""}),
         archive.pack({"../000001.png": b""}),
-        shard.pack(crops(1))[:700] + b"\xff" * 20,
+        face_tar.pack(crops(1))[:700] + b"\xff" * 20,
     ],
     ids=["not a tar", "not a picture", "empty picture", "path", "cut"],
 )
-def test_bytes_that_are_no_shard_are_data_loss(data):
+def test_bytes_that_are_no_tar_of_faces_are_data_loss(data):
     with pytest.raises(DataLoss):
-        shard.unpack(data)
+        face_tar.unpack(data)
 
 
 def test_pictures_of_different_sizes_are_data_loss():
-    files = archive.unpack(shard.pack(crops(1))) | archive.unpack(shard.pack(crops(2, size=16)))
+    files = archive.unpack(face_tar.pack(crops(1))) | archive.unpack(face_tar.pack(crops(2, size=16)))
     with pytest.raises(DataLoss, match="equally large"):
-        shard.unpack(archive.pack(files))
+        face_tar.unpack(archive.pack(files))
 
 
 def test_frames_out_of_order_are_data_loss():
-    files = archive.unpack(shard.pack(crops(2))) | archive.unpack(shard.pack(crops(1)))
+    files = archive.unpack(face_tar.pack(crops(2))) | archive.unpack(face_tar.pack(crops(1)))
     with pytest.raises(DataLoss, match="ascending"):
-        shard.unpack(archive.pack(files))
+        face_tar.unpack(archive.pack(files))

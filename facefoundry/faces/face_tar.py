@@ -1,4 +1,4 @@
-"""Face shards: many small pictures as one object, an uncompressed tar with reproducible bytes."""
+"""Tars of face crops: many small PNGs as one uncompressed tar with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Read a shard.
+    """Read a tar of crops.
 
     Returns:
-        Frame numbers int64 [k], ascending, and crops uint8 [k, size, size, 3], BGR; a shard without faces gives
+        Frame numbers int64 [k], ascending, and crops uint8 [k, size, size, 3], BGR; a tar without faces gives
         [0] and [0, 0, 0, 3].
 
     Raises:
-        DataLoss: it is no shard of equally large face crops.
+        DataLoss: it is no tar of equally large face crops.
     """
     frames: list[int] = []
     crops: list[NDArray[np.uint8]] = []
@@ -57,11 +57,13 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         number = _FACE_NAME.fullmatch(name)
         crop = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if number and content else None
         if number is None or crop is None or (crops and crop.shape != crops[0].shape):
-            raise DataLoss(f"Expected equally large <frame>.png in a shard. Received {name!r}.", reason="BAD_SHARD")
+            raise DataLoss(
+                f"Expected equally large <frame>.png in a tar of faces. Received {name!r}.", reason="BAD_FACES"
+            )
         frames.append(int(number[1]))
         crops.append(np.asarray(crop, dtype=np.uint8))
     if sorted(set(frames)) != frames:
-        raise DataLoss("Expected ascending frame numbers in a face shard.", reason="BAD_SHARD")
+        raise DataLoss("Expected ascending frame numbers in a tar of faces.", reason="BAD_FACES")
     if not crops:
         return np.zeros(0, np.int64), np.zeros((0, 0, 0, 3), np.uint8)
     return np.array(frames, np.int64), np.stack(crops)

@@ -1,0 +1,175 @@
+"""A video file as a source.
+
+Decoding is pinned: one conversion to BGR (swscale, bicubic, colour matrix and range as the stream is tagged), which
+gives the pixels that `cv2.VideoCapture` and `ffmpeg` give by default. `DECODER` names the build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from facefoundry.errors import Unusable
+from facefoundry.media.extent import missing_bytes
+from facefoundry.media.source import DEFAULT_FRAME_RATE, FRAME_RATES, MediaInfo, ReadLimits, Source
+
+__all__ = ["DECODER", "Video"]
+
+
+def _version(name: str) -> str:
+    return ".".join(str(number) for number in av.library_versions[name])
+
+
+DECODER: Final = (
+    f"av {av.__version__}, libavcodec {_version('libavcodec')}, libswscale {_version('libswscale')}, "
+    f"opencv {cv2.__version__}"
+)
+"""The build that decodes; it is stored with every digest of decoded frames."""
+
+# Containers that hold one file's media and refer to nothing outside it: no playlists, no concat scripts, no devices.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,ivf,nut,gif,apng"
+# The pixels of a damaged picture depend on the number of threads, and with two threads even on the run. One thread also
+# needs a tenth less CPU time, and sequences are decoded side by side.
+_DECODING_THREADS = 1
+
+
+class Video(Source):
+    """The first video stream of a file; every pass opens the file again.
+
+    Args:
+        path: The file.
+        limits: Largest media that is accepted.
+
+    Raises:
+        Unusable: NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NO_FRAMES, TOO_LARGE, SIZE_CHANGES or PIXEL_FORMAT.
+    """
+
+    def __init__(self, path: Path, limits: ReadLimits) -> None:
+        self._path = path
+        self._limits = limits
+        self._count: int | None = None
+        self._size: tuple[int, int] | None = None
+        lacking = missing_bytes(path)
+        if lacking:
+            raise self._unusable("TRUNCATED", f"is cut off: at least {lacking} bytes are missing at its end")
+        with self._open() as container:
+            stream = self._stream(container)
+            self._check_pixels(stream.codec_context.width, stream.codec_context.height)
+            first = next(self._decoded(container, stream), None)
+            if first is None:
+                raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
+            self._turns = round(first.rotation / 90) % 4
+            self._size = (first.width, first.height)
+            rate = self._frame_rate(stream)
+            width, height = (first.width, first.height) if self._turns % 2 == 0 else (first.height, first.width)
+            self.info = MediaInfo(
+                frame_count=None,
+                frame_rate=(rate.numerator, rate.denominator),
+                width=width,
+                height=height,
+                rotation=-self._turns * 90 % 360,
+                codec=stream.codec_context.name,
+                pixel_format=stream.codec_context.pix_fmt or "",
+            )
+
+    def _open(self) -> InputContainer:
+        try:
+            container: InputContainer = av.open(
+                f"file:{self._path.resolve()}",
+                options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS},
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, ValueError) as error:
+            message = f"{self._path.name} is not a readable video file: {_reason(error)}"
+            raise Unusable(message, reason="NOT_A_VIDEO", resource=self._path.name) from error
+        return container
+
+    def _stream(self, container: InputContainer) -> VideoStream:
+        """Return the first video stream that is not a cover picture."""
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            raise self._unusable("NOT_A_VIDEO", "holds no video stream")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise self._unusable("CODEC", "holds video of a codec that cannot be decoded here")
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _DECODING_THREADS
+        return stream
+
+    def _frame_rate(self, stream: VideoStream) -> Fraction:
+        """Return the first plausible frame rate that the stream declares."""
+        declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+        if not declared:
+            return Fraction(*DEFAULT_FRAME_RATE)
+        low, high = FRAME_RATES
+        rate = next((rate for rate in declared if low <= rate <= high), None)
+        if rate is None:
+            what = f"declares {float(declared[0]):g} frames per second; {low} to {high} are accepted"
+            raise self._unusable("FRAME_RATE", what)
+        return rate
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield decoded frames; a file that is cut off is an error, not a shorter clip."""
+        frames = 0
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise self._unusable("TRUNCATED", f"ends within frame {frames}")
+                for frame in packet.decode():
+                    self._check_pixels(frame.width, frame.height)
+                    if self._size not in (None, (frame.width, frame.height)):
+                        what = f"changes its size to {frame.width}x{frame.height} at frame {frames}"
+                        raise self._unusable("SIZE_CHANGES", what)
+                    if frames == self._limits.max_frames:
+                        raise self._unusable("TOO_LARGE", f"has more than {frames} frames")
+                    frames += 1
+                    yield frame
+        except av.FFmpegError as error:
+            raise self._unusable("TRUNCATED", f"cannot be decoded after frame {frames}: {_reason(error)}") from error
+
+    def _unusable(self, reason: str, what: str) -> Unusable:
+        return Unusable(f"{self._path.name} {what}", reason=reason, resource=self._path.name)
+
+    def _check_pixels(self, width: int, height: int) -> None:
+        if width * height > self._limits.max_pixels:
+            what = f"is {width}x{height}; at most {self._limits.max_pixels} pixels are accepted"
+            raise self._unusable("TOO_LARGE", what)
+
+    def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
+        """Decode the frames; see `Source.frames`."""
+        with self._open() as container:
+            for number, frame in enumerate(self._decoded(container, self._stream(container))):
+                if number >= start:
+                    yield np.ascontiguousarray(np.rot90(self.to_bgr(frame), self._turns), np.uint8)
+
+    def to_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """Convert a decoded frame to uint8 [h, w, 3] BGR, not rotated."""
+        try:
+            return np.asarray(frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray(), np.uint8)
+        except (av.FFmpegError, ValueError) as error:
+            what = f"has the pixel format {frame.format.name}, which cannot be converted: {_reason(error)}"
+            raise self._unusable("PIXEL_FORMAT", what) from error
+
+    def count(self) -> int:
+        """Count the frames by decoding them once; see `Source.count`."""
+        if self._count is None:
+            with self._open() as container:
+                self._count = sum(1 for _ in self._decoded(container, self._stream(container)))
+        return self._count
+
+    def close(self) -> None:
+        """Do nothing: no file stays open between passes."""
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
