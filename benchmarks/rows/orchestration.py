@@ -15,7 +15,7 @@ from facefoundry import recipes
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.dataset.stages import Sequence
+from facefoundry.dataset.stages import ExtractedSequence
 from facefoundry.v1 import extractor_pb2
 
 FEW, MANY = 10, 1000
@@ -132,13 +132,13 @@ class _Stages:
         with self._free[service]:
             time.sleep(self._seconds)
 
-    def sequence(self, clip: Clip, *_: object) -> Sequence:
+    def sequence(self, clip: Clip, *_: object) -> ExtractedSequence:
         self._work("extractor")
         with self._record.lock:
             self._record.sequences[clip.id] = SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES)
-        return Sequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id), [])
+        return ExtractedSequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id), [])
 
-    def train(self, pair: PairRecord, a: Sequence, b: Sequence) -> str:
+    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         self._work("trainer")
         with self._record.lock:
             pair.training.losses = [[step, 0.1 / (step + 1), 0.1 / (step + 2)] for step in range(LOSSES)]
@@ -153,7 +153,7 @@ class _Stages:
             fake.labels = [1] * FRAMES
             fake.frames = fake.swapped = FRAMES
 
-    def transcode(self, sequence: Sequence) -> None:
+    def transcode(self, sequence: ExtractedSequence) -> None:
         self._work("converter")
 
 

@@ -312,7 +312,7 @@ def _run(
             f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {out}{found}; look at {out / 'report.html'}"
         )
     if failed:
-        raise click.exceptions.Exit(1 if run.unanswered else SOME_FAILED)
+        raise click.exceptions.Exit(1 if run.had_outage else SOME_FAILED)
 
 
 def _months(recipe: recipe_pb2.Recipe, *, use_local: bool, **_: Any) -> list[str]:

@@ -15,25 +15,25 @@ from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
 
-__all__ = ["alignments", "faces", "fake", "real", "samples"]
+__all__ = ["fetch_faces", "fetch_fake", "fetch_real", "fetch_samples", "read_alignments"]
 
 _JPEG = re.compile(r"(?P<frame>\d{6})(/(?P<view>[a-z_]+))?\.jpg")
 _FACE = re.compile(r"\d{6}\.png")
 
 
-def alignments(store: Store, extraction: Manifest) -> Alignments:
+def read_alignments(store: Store, extraction: Manifest) -> Alignments:
     """Alignments of a committed extraction."""
     return Alignments.from_bytes(manifest.read_part(store, extraction.part("alignments.safetensors")))
 
 
-def real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
+def fetch_real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
     """A real sequence at every level."""
     for part in transcoding.parts:
         if part.name.endswith(".mp4"):
             _file(store, part, layout.real_video(part.name.removesuffix(".mp4"), sequence))
 
 
-def fake(store: Store, conversion: Manifest, layout: Layout, name: str) -> dict[str, Any]:
+def fetch_fake(store: Store, conversion: Manifest, layout: Layout, name: str) -> dict[str, Any]:
     """A manipulated sequence at every level, its masks and labels; returns the labels."""
     for part in conversion.parts:
         stem, _, suffix = part.name.partition(".")
@@ -45,7 +45,7 @@ def fake(store: Store, conversion: Manifest, layout: Layout, name: str) -> dict[
     return record
 
 
-def faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> int:
+def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> int:
     """A sequence's face crops as `<frame>.png` and its alignments in faceswap's form; returns the number of faces."""
     folder, count = layout.faces(sequence), 0
     for part in extraction.parts:
@@ -54,13 +54,13 @@ def faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> 
                 if _FACE.fullmatch(name):
                     (folder / name).write_bytes(data)
                     count += 1
-    found = alignments(store, extraction)
+    found = read_alignments(store, extraction)
     names = [f"{frame:06d}.png" for frame in range(len(found))]
     layout.alignments(sequence).write_text(json.dumps(found.to_faceswap(names), indent=2), encoding="utf-8")
     return count
 
 
-def samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
+def fetch_samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
     """Sample pictures of an extraction or conversion, below the report's folder.
 
     Returns:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from facefoundry.dataset import published
+from facefoundry.dataset import h5_models
 from facefoundry.dataset.plan import Pair, pairs_of
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.model import weights
@@ -23,18 +23,18 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
 
-__all__ = ["RECORD", "Found", "choose", "download", "export", "find_models", "is_ours", "upload"]
+__all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_ours", "upload"]
 
 RECORD = "model.json"
 WEIGHTS = "weights.safetensors"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
-_FORMS = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(published.FILES.values())}"
+_FORMS = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModels:
     """Models below a folder.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found:
     others: list[str]
 
 
-def find_models(folder: Path) -> Found:
+def find_models(folder: Path) -> FoundModels:
     """Find the models of pairs: a folder of models, one model's folder, or a dataset's root.
 
     Raises:
@@ -69,11 +69,11 @@ def find_models(folder: Path) -> Found:
             reason="NO_MODELS",
         )
     if not all(is_ours(path) for path in found.models.values()):
-        published.require_reader()
+        h5_models.require_reader()
     return found
 
 
-def choose(found: Found, wanted: Iterable[Pair], root: Path) -> list[Pair]:
+def choose(found: FoundModels, wanted: Iterable[Pair], root: Path) -> list[Pair]:
     """The models of the wanted pairs, whichever of its two ids a pair names first.
 
     Raises:
@@ -100,12 +100,12 @@ def is_ours(folder: Path) -> bool:
 
 
 def _holds_model(folder: Path) -> bool:
-    return is_ours(folder) or published.is_published(folder)
+    return is_ours(folder) or h5_models.is_published(folder)
 
 
-def _found(folders: Iterable[Path]) -> Found:
+def _found(folders: Iterable[Path]) -> FoundModels:
     """Sort folders into models and others."""
-    found = Found({}, [])
+    found = FoundModels({}, [])
     for folder in folders:
         place = next((place for place in (folder, folder / "models") if _holds_model(place)), None)
         if not _NAME.fullmatch(folder.name):
@@ -137,7 +137,7 @@ def download(store: Store, model_uri: str, folder: Path) -> Manifest:
     folder.mkdir(parents=True, exist_ok=True)
     for part in record.parts:
         path = folder / part.name
-        if not _is(path, part):
+        if not matches_part(path, part):
             manifest.fetch_part(store, part, path)
     text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(record)}, indent=1, sort_keys=True)
     partial = folder / (RECORD + ".partial")
@@ -158,12 +158,12 @@ def upload(store: Store, folder: Path) -> str:
     """
     if not is_ours(folder):
         return _upload_published(store, folder)
-    model = _whole(folder)
-    prefix = _prefix({"imported": _content(folder)}, int(model.info["iterations"]))
+    model = load_verified(folder)
+    prefix = _prefix({"imported": weights_digest(folder)}, int(model.info["iterations"]))
     if manifest.load_if_committed(store, prefix) is None:
         put = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
         info = {**model.info, "previews": []}
-        manifest.commit(store, prefix, replace(model, parts=put, content_digest=_content(folder), info=info))
+        manifest.commit(store, prefix, replace(model, parts=put, content_digest=weights_digest(folder), info=info))
     return store.uri(prefix)
 
 
@@ -174,21 +174,21 @@ def export(folder: Path, out: Path) -> None:
         InvalidInput: the folder is not a whole model of ours, `out` cannot be written to, or h5py is missing.
         Unusable: its weights are none.
     """
-    _whole(folder)
+    load_verified(folder)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"Cannot make the folder {out}: {error.strerror}.", reason="OUTPUT") from error
-    published.write(folder / WEIGHTS, out)
+    h5_models.write(folder / WEIGHTS, out)
 
 
 def _upload_published(store: Store, folder: Path) -> str:
-    digests = published.digests(folder)
+    digests = h5_models.digests(folder)
     prefix = _prefix({"published": digests, "format": weights.NETWORK_FORMAT}, 0)
     if manifest.load_if_committed(store, prefix) is None:
         with tempfile.TemporaryDirectory(prefix="facefoundry-model-") as scratch:
             path = Path(scratch) / WEIGHTS
-            published.read(folder, path)
+            h5_models.read(folder, path)
             architecture, tensors = unpack(path)
             digest = weights.content_digest(tensors)
             put = manifest.put_part(store, prefix, WEIGHTS, path)
@@ -202,7 +202,7 @@ def _prefix(made_of: dict[str, object], iterations: int) -> str:
     return keys.model(keys.digest_of(made_of), max(1, iterations))
 
 
-def _whole(folder: Path) -> Manifest:
+def load_verified(folder: Path) -> Manifest:
     """The record of a model of ours whose files are what it says.
 
     Raises:
@@ -221,18 +221,18 @@ def _whole(folder: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{folder / RECORD} is not a model's record: {error}.", reason="BAD_MODEL") from error
     for part in parts:
-        if not _is(folder / part.name, part):
+        if not matches_part(folder / part.name, part):
             raise InvalidInput(f"{folder / part.name} is missing or not what {RECORD} says.", reason="BAD_MODEL")
     return model
 
 
-def _content(folder: Path) -> str:
+def weights_digest(folder: Path) -> str:
     """Content digest of a folder's weights; what its record says of them is not believed."""
     tensors, _ = weights.from_file(folder / WEIGHTS, weights.NETWORK_FORMAT)
     return weights.content_digest(tensors)
 
 
-def _is(path: Path, part: Part) -> bool:
+def matches_part(path: Path, part: Part) -> bool:
     """Say whether a file is a part, by size and digest."""
     if not path.is_file() or (part.size and path.stat().st_size != part.size):
         return False

@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class _Work:
+class PairTask:
     """What one pair needs."""
 
     record: PairRecord
@@ -73,7 +73,7 @@ class DatasetRun:
 
     Attributes:
         recipe: As given.
-        unanswered: Some pair failed because a part of the system did not answer: the same run again may end otherwise.
+        had_outage: Some pair failed because a part of the system did not answer: the same run again may end otherwise.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class DatasetRun:
         self._next_note = 0.0
         self._unnoted = False
         self._note_lock = threading.Lock()
-        self.unanswered = False
+        self.had_outage = False
 
     def run(
         self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
@@ -129,7 +129,7 @@ class DatasetRun:
         for pair in pairs:
             noted = PairRecord(pair.id, pair.a, pair.b)
             self._record.pairs.append(noted)
-            work.append(_Work(noted, pair, (given or {}).get(pair)))
+            work.append(PairTask(noted, pair, (given or {}).get(pair)))
         self._note()
         with ThreadPoolExecutor(min(self._workers, max(1, len(work))), thread_name_prefix="pair") as pool:
             running = {pool.submit(self._pair, item): item for item in work}
@@ -189,14 +189,14 @@ class DatasetRun:
         source_id, side = (pair.a, common_pb2.SIDE_B) if swap_model else (pair.b, common_pb2.SIDE_A)
         fake = FakeRecord(f"{clip.id}_{source_id}", clip.id, source_id)
         target = self._stages.sequence(clip, self._frame_rate, self._keep_faces)
-        unseen = stages.Sequence(source_id, "", extractor_pb2.Extraction(), [])
+        unseen = stages.ExtractedSequence(source_id, "", extractor_pb2.Extraction(), [])
         self._stages.convert(fake, models.upload(self._store, model), side, target, unseen)
         self._stages.transcode(target)
         return fake
 
-    def _end(self, work: _Work, error: BaseException | None) -> None:
+    def _end(self, work: PairTask, error: BaseException | None) -> None:
         """Note why a pair failed, and tell how it ended."""
-        self.unanswered |= isinstance(error, Unavailable)
+        self.had_outage |= isinstance(error, Unavailable)
         if isinstance(error, FaceFoundryError):
             failure = {"stage": str(getattr(error, "stage", "")), "reason": error.reason, "message": error.message}
         elif isinstance(error, OSError):
@@ -245,7 +245,7 @@ class DatasetRun:
         self._client.stop()
         self._store.abort_waits()
 
-    def _pair(self, work: _Work) -> None:
+    def _pair(self, work: PairTask) -> None:
         """All stages of one pair, in order."""
         with self._record.lock:
             work.record.state = "running"
@@ -265,7 +265,7 @@ class DatasetRun:
             self._fakes(work, model_uri, a, b)
         self._record.end(work.record, None)
 
-    def _fakes(self, work: _Work, model_uri: str, a: stages.Sequence, b: stages.Sequence) -> None:
+    def _fakes(self, work: PairTask, model_uri: str, a: stages.ExtractedSequence, b: stages.ExtractedSequence) -> None:
         """Both directions of a pair."""
         fakes = [FakeRecord(work.pair.id, a.id, b.id), FakeRecord(work.pair.mirrored, b.id, a.id)]
         with self._record.lock:
@@ -274,10 +274,10 @@ class DatasetRun:
         with _during("convert"):
             self._both(self._fake, jobs)
 
-    def _sequence(self, name: str) -> stages.Sequence:
+    def _sequence(self, name: str) -> stages.ExtractedSequence:
         """A sequence, extracted once however many pairs it is in."""
 
-        def extract() -> stages.Sequence:
+        def extract() -> stages.ExtractedSequence:
             with self._extracting:
                 self._client.raise_if_stopped()
                 return self._stages.sequence(self._clips[name], self._frame_rate, self._keep_faces)
@@ -285,7 +285,12 @@ class DatasetRun:
         return self._share(("sequence", name), extract)
 
     def _fake(
-        self, fake: FakeRecord, model_uri: str, side: int, target: stages.Sequence, source: stages.Sequence
+        self,
+        fake: FakeRecord,
+        model_uri: str,
+        side: int,
+        target: stages.ExtractedSequence,
+        source: stages.ExtractedSequence,
     ) -> None:
         """One direction of a pair, and its target encoded at the same compression levels."""
 

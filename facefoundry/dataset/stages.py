@@ -27,7 +27,7 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
-__all__ = ["Sequence", "Stages"]
+__all__ = ["ExtractedSequence", "Stages"]
 
 Counts = Callable[[int, int], None]
 
@@ -40,7 +40,7 @@ _WAITING = {
 
 
 @dataclass(frozen=True)
-class Sequence:
+class ExtractedSequence:
     """A sequence that is in the store and extracted."""
 
     id: str
@@ -64,17 +64,17 @@ class Stages:
         self.client, self.store, self.recipe = client, store, recipe
         self.layout, self.record, self.on_event = layout, record, on_event
 
-    def sequence(self, clip: Clip, frame_rate: Fraction, keep_faces: bool) -> Sequence:
+    def sequence(self, clip: Clip, frame_rate: Fraction, keep_faces: bool) -> ExtractedSequence:
         """Upload and extract a clip."""
         with self._stage(clip.id, "upload", "bytes") as (counts, _):
             source_uri = sources.upload(self.store, clip, frame_rate, counts)
         with self._stage(clip.id, "extract", "frames") as (_, progress):
             extraction = self.client.extract(source_uri, clip.id, self.recipe, progress)
             committed = self._manifest(extraction.uri, "extractions")
-            found = fetch.samples(self.store, committed, self.layout, clip.id)
+            found = fetch.fetch_samples(self.store, committed, self.layout, clip.id)
             samples = [views[""] for views in found.values()]
             if keep_faces:
-                fetch.faces(self.store, committed, self.layout, clip.id)
+                fetch.fetch_faces(self.store, committed, self.layout, clip.id)
         with self.record.lock:
             self.record.sequences[clip.id] = SequenceRecord(
                 source_uri=source_uri,
@@ -88,9 +88,9 @@ class Stages:
                 content_digest=extraction.content_digest,
                 samples=samples,
             )
-        return Sequence(clip.id, source_uri, extraction, samples)
+        return ExtractedSequence(clip.id, source_uri, extraction, samples)
 
-    def train(self, pair: PairRecord, a: Sequence, b: Sequence) -> str:
+    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         """Train a pair and return the model's URI."""
         request = trainer_pb2.StartTrainingRequest(
             extraction_a_uri=a.extraction.uri,
@@ -147,13 +147,15 @@ class Stages:
             pair.training.seconds = float(model.info.get("seconds", 0.0))
             pair.training.previews = previews
 
-    def convert(self, fake: FakeRecord, model_uri: str, side: int, target: Sequence, source: Sequence) -> Manifest:
+    def convert(
+        self, fake: FakeRecord, model_uri: str, side: int, target: ExtractedSequence, source: ExtractedSequence
+    ) -> Manifest:
         """Make one manipulated sequence and fetch it."""
         conversion = self._convert(fake.id, "convert", model_uri, side, target, source, control=False)
         committed = self._manifest(conversion.uri, "conversions")
         with self._stage(fake.id, "fetch", ""):
-            labels = fetch.fake(self.store, committed, self.layout, fake.id)
-            found = fetch.samples(self.store, committed, self.layout, fake.id)
+            labels = fetch.fetch_fake(self.store, committed, self.layout, fake.id)
+            found = fetch.fetch_samples(self.store, committed, self.layout, fake.id)
         with self.record.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
             fake.reused = conversion.reused
@@ -171,7 +173,9 @@ class Stages:
             ]
         return committed
 
-    def compare(self, fake: FakeRecord, model_uri: str, side: int, target: Sequence, source: Sequence) -> None:
+    def compare(
+        self, fake: FakeRecord, model_uri: str, side: int, target: ExtractedSequence, source: ExtractedSequence
+    ) -> None:
         """Measure whose face a fake shows, against the control."""
         control = self._convert(fake.id, "control", model_uri, side, target, source, control=True)
         found: dict[str, Alignments] = {}
@@ -197,14 +201,22 @@ class Stages:
                 raise
             return None
 
-    def transcode(self, sequence: Sequence) -> None:
+    def transcode(self, sequence: ExtractedSequence) -> None:
         """Encode a real sequence at every compression level and fetch it."""
         with self._stage(sequence.id, "transcode", "frames") as (_, progress):
             transcoding = self.client.transcode(sequence.source_uri, sequence.id, self.recipe, progress)
-            fetch.real(self.store, self._manifest(transcoding.uri, "conversions"), self.layout, sequence.id)
+            fetch.fetch_real(self.store, self._manifest(transcoding.uri, "conversions"), self.layout, sequence.id)
 
     def _convert(
-        self, item: str, stage: str, model_uri: str, side: int, target: Sequence, source: Sequence, *, control: bool
+        self,
+        item: str,
+        stage: str,
+        model_uri: str,
+        side: int,
+        target: ExtractedSequence,
+        source: ExtractedSequence,
+        *,
+        control: bool,
     ) -> converter_pb2.Conversion:
         request = converter_pb2.ConvertRequest(
             model_uri=model_uri,
@@ -229,7 +241,7 @@ class Stages:
         return manifest.load(self.store, self.store.prefix_of(uri, kind))
 
     def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
-        return fetch.alignments(self.store, self._manifest(extraction.uri, "extractions"))
+        return fetch.read_alignments(self.store, self._manifest(extraction.uri, "extractions"))
 
     def _tell(
         self, item: str, stage: str, state: str, done: int = 0, total: int = 0, unit: str = "", message: str = ""

@@ -60,7 +60,7 @@ def committed(finished):
             for fake in pair["fakes"]
         }
         clips = {
-            name: fetch.alignments(
+            name: fetch.read_alignments(
                 store, manifest.load(store, store.prefix_of(sequence["extraction_uri"], "extractions"))
             )
             for name, sequence in record["sequences"].items()

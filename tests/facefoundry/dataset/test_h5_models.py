@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from facefoundry.dataset import models, published
+from facefoundry.dataset import h5_models, models
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
 from facefoundry.model.architecture import Architecture
@@ -51,13 +51,13 @@ def test_a_published_model_comes_into_the_store_as_the_same_bytes_as_ours(store,
     record, other = _loaded(store, models.upload(store, theirs)), _loaded(store, models.upload(store, ours))
     assert record.content_digest == other.content_digest
     assert manifest.read_part(store, record.part("weights.safetensors")) == (ours / "weights.safetensors").read_bytes()
-    assert record.inputs["published"]["encoder.h5"] == published.digests(theirs)["encoder.h5"]
+    assert record.inputs["published"]["encoder.h5"] == h5_models.digests(theirs)["encoder.h5"]
     assert record.info["architecture"]["bottleneck"] == asdict(WIDTHS)["bottleneck"]
 
 
 def test_files_that_were_read_before_are_found_by_their_digests_and_not_opened(store, theirs, monkeypatch):
     first = models.upload(store, theirs)
-    monkeypatch.setattr(published, "read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(h5_models, "read", lambda *_: pytest.fail("read again"))
     assert models.upload(store, theirs) == first
 
 
@@ -96,13 +96,13 @@ def test_files_larger_than_any_model_are_not_even_read(theirs):
     with (theirs / "encoder.h5").open("ab") as file:
         file.truncate(60 << 30)
     with pytest.raises(InvalidInput, match="more than 1024 MiB"):
-        published.digests(theirs)
+        h5_models.digests(theirs)
 
 
 def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(theirs, tmp_path, monkeypatch):
-    monkeypatch.setattr(published, "_LIMITS", Limits(seconds=60, memory_bytes=1 << 20))
+    monkeypatch.setattr(h5_models, "_LIMITS", Limits(seconds=60, memory_bytes=1 << 20))
     with pytest.raises(Unusable, match=r"encoder\.h5, .* was stopped: .* over the limit of 1 MiB") as caught:
-        published.read(theirs, tmp_path / "weights.safetensors")
+        h5_models.read(theirs, tmp_path / "weights.safetensors")
     assert caught.value.reason == "MEDIA_MEMORY"
 
 
