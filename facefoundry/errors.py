@@ -1,23 +1,24 @@
-"""The exception tree. It knows no gRPC; `facefoundry.rpc.status` maps it to statuses and back.
+"""The exception tree. It is independent of gRPC: `facefoundry.rpc.status` maps exceptions to statuses and back.
 
 FaceFoundryError
-├── InvalidInput       the request itself is wrong; names the fields
-├── NotFound           something it refers to does not exist
-├── Unusable           it exists but cannot be worked with: not a video, no face in it
-├── Conflict           another writer was first
-├── Busy               no free slot now
-├── Unavailable        a part of the system does not answer now
-│   └── Interrupted    this process is stopping; the work goes on elsewhere
-├── DataLoss           stored bytes are not what was written
-├── Cancelled          the caller gave up
-├── Denied             the credentials do not allow it
-└── Internal           a defect or a wrong set-up of ours
+├── InvalidInput       the request is wrong; the error names the fields
+├── NotFound           an object that the request refers to does not exist
+├── Unusable           the input exists but cannot be used: not a video, or no face in it
+├── Conflict           another writer was faster
+├── Busy               the replica has no free slot
+├── Unavailable        a service or the store does not answer
+│   └── Interrupted    this process is shutting down; a retry elsewhere continues the work
+├── DataLoss           stored bytes differ from the bytes that were written
+├── Cancelled          the caller cancelled
+├── Denied             the credentials do not permit the operation
+└── Internal           a defect or a wrong configuration on our side
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = [
     "Busy",
@@ -25,6 +26,7 @@ __all__ = [
     "Conflict",
     "DataLoss",
     "Denied",
+    "ErrorRecord",
     "FaceFoundryError",
     "FieldViolation",
     "Internal",
@@ -39,22 +41,22 @@ __all__ = [
 
 
 class FieldViolation(NamedTuple):
-    """One wrong field of a request."""
+    """A wrong field of a request, and what is wrong with it."""
 
     field: str
     description: str
 
 
 class FaceFoundryError(Exception):
-    """Base of every error this project raises on purpose.
+    """Base class of every error that this project raises on purpose.
 
     Attributes:
         message: A sentence for a person: what was expected, what was received, what to do.
-        reason: UPPER_SNAKE word for machines; its meaning never changes.
-        metadata: Further facts for machines.
-        violations: Wrong request fields, if any.
-        resource: URI, key or path of what the error is about, if any.
-        retry_after_seconds: When trying again makes sense, if known.
+        reason: Machine-readable cause in UPPER_SNAKE_CASE; its meaning never changes.
+        metadata: Further machine-readable facts.
+        violations: The wrong fields of the request, if any.
+        resource: URI, key or path that the error is about, if any.
+        retry_after_seconds: How long to wait before a retry, if known.
     """
 
     default_reason = "UNKNOWN"
@@ -79,99 +81,117 @@ class FaceFoundryError(Exception):
 
 
 class InvalidInput(FaceFoundryError):
-    """The request itself is wrong; asking again as it is cannot help."""
+    """The request is wrong; repeating it unchanged cannot succeed."""
 
     default_reason = "INVALID_INPUT"
 
 
 class NotFound(FaceFoundryError):
-    """Something the request refers to does not exist."""
+    """An object that the request refers to does not exist."""
 
     default_reason = "NOT_FOUND"
 
 
 class Unusable(FaceFoundryError):
-    """The input exists but cannot be worked with, such as a clip without a face."""
+    """The input exists but cannot be used, such as a clip without a face."""
 
     default_reason = "UNUSABLE"
 
 
 class Conflict(FaceFoundryError):
-    """Another writer was first; look again before asking again."""
+    """Another writer was faster; read the current state before you retry."""
 
     default_reason = "CONFLICT"
 
 
 class Busy(FaceFoundryError):
-    """No free slot in this replica; waiting for capacity is no failure."""
+    """This replica has no free slot. Waiting for one is normal and not a failure."""
 
     default_reason = "NO_FREE_SLOT"
 
 
 class Unavailable(FaceFoundryError):
-    """A part of the system does not answer now."""
+    """A service or the store does not answer at the moment."""
 
     default_reason = "UNAVAILABLE"
 
 
 class Interrupted(Unavailable):
-    """This process is stopping; what is finished is kept and the work can go on."""
+    """This process is shutting down. Finished parts are kept, so a retry continues the work."""
 
     default_reason = "INTERRUPTED"
 
 
 class DataLoss(FaceFoundryError):
-    """Stored bytes are not what was written."""
+    """Stored bytes differ from the bytes that were written."""
 
     default_reason = "DIGEST_MISMATCH"
 
 
 class Cancelled(FaceFoundryError):
-    """The caller gave up."""
+    """The caller cancelled the call."""
 
     default_reason = "CANCELLED"
 
 
 class Denied(FaceFoundryError):
-    """The credentials do not allow it."""
+    """The credentials do not permit the operation."""
 
     default_reason = "ACCESS_DENIED"
 
 
 class Internal(FaceFoundryError):
-    """A defect or a wrong set-up on our side."""
+    """A defect or a wrong configuration on our side."""
 
     default_reason = "INTERNAL"
 
 
-def _tree(base: type[FaceFoundryError]) -> dict[str, type[FaceFoundryError]]:
+@dataclass(frozen=True)
+class ErrorRecord:
+    """An error as plain values, for messages between processes and documents; its fields are those of the error.
+
+    Attributes:
+        type: Name of the error's class.
+    """
+
+    type: str
+    message: str
+    reason: str
+    metadata: dict[str, str] = field(default_factory=dict)
+    violations: tuple[FieldViolation, ...] = ()
+    resource: str = ""
+    retry_after_seconds: float | None = None
+
+
+def to_record(error: FaceFoundryError) -> ErrorRecord:
+    """Return the plain values of an error."""
+    return ErrorRecord(
+        type=type(error).__name__,
+        message=error.message,
+        reason=error.reason,
+        metadata=error.metadata,
+        violations=error.violations,
+        resource=error.resource,
+        retry_after_seconds=error.retry_after_seconds,
+    )
+
+
+def from_record(record: ErrorRecord) -> FaceFoundryError:
+    """Return the error of a record; a class that this version does not have becomes `Internal`."""
+    kind = _classes(FaceFoundryError).get(record.type, Internal)
+    return kind(
+        record.message,
+        reason=record.reason,
+        metadata=record.metadata,
+        violations=record.violations,
+        resource=record.resource,
+        retry_after_seconds=record.retry_after_seconds,
+    )
+
+
+def _classes(base: type[FaceFoundryError]) -> dict[str, type[FaceFoundryError]]:
+    """The class and all its subclasses, by name."""
     found = {base.__name__: base}
     for child in base.__subclasses__():
-        found |= _tree(child)
+        found |= _classes(child)
     return found
-
-
-def to_record(error: FaceFoundryError) -> dict[str, Any]:
-    """Describe an error in JSON values, for pipes and status objects."""
-    return {
-        "type": type(error).__name__,
-        "message": error.message,
-        "reason": error.reason,
-        "metadata": error.metadata,
-        "violations": [list(violation) for violation in error.violations],
-        "resource": error.resource,
-        "retry_after_seconds": error.retry_after_seconds,
-    }
-
-
-def from_record(record: Mapping[str, Any]) -> FaceFoundryError:
-    """Rebuild an error from `to_record`; unknown types become `Internal`."""
-    kind = _tree(FaceFoundryError).get(str(record.get("type")), Internal)
-    return kind(
-        str(record.get("message", "")),
-        reason=record.get("reason"),
-        metadata=record.get("metadata"),
-        violations=[FieldViolation(*violation) for violation in record.get("violations", ())],
-        resource=str(record.get("resource", "")),
-        retry_after_seconds=record.get("retry_after_seconds"),
-    )

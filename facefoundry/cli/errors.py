@@ -6,6 +6,7 @@ import json
 import sys
 
 from facefoundry import errors
+from facefoundry.codec import to_values
 from facefoundry.errors import FaceFoundryError, to_record
 
 __all__ = ["SOME_FAILED", "exit_code", "show"]
@@ -24,7 +25,7 @@ def exit_code(error: FaceFoundryError) -> int:
 def show(error: FaceFoundryError) -> int:
     """Print an error, as JSON where the command was asked for JSON, and return its exit code."""
     if "--json" in sys.argv:
-        print(json.dumps({"event": "error", **to_record(error)}), flush=True)
+        print(json.dumps({"event": "error", **to_values(to_record(error))}), flush=True)
     else:
         print(f"Error: {error.message} [{error.reason}]", file=sys.stderr)
     return exit_code(error)

@@ -1,8 +1,8 @@
-"""The one table between our exceptions and gRPC statuses, used in both directions."""
+"""The one mapping between our exceptions and gRPC statuses, in both directions."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from facefoundry import errors
-from facefoundry.errors import FaceFoundryError
+from facefoundry.errors import ErrorRecord, FaceFoundryError, FieldViolation
 
 __all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
 
@@ -36,7 +36,7 @@ CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
     errors.Internal: grpc.StatusCode.INTERNAL,
 }
 
-# What proxies and connections say of a call that they cut; our services always send an ErrorInfo.
+# Words in the status of a call that a proxy or a connection cut; our services always send an ErrorInfo.
 _CUT_WORDS = ("RST_STREAM", "Stream removed", "GOAWAY")
 
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
@@ -54,12 +54,15 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
 
 
 def code_of(error: FaceFoundryError) -> grpc.StatusCode:
-    """Status code of an exception; its nearest ancestor in the table decides."""
+    """Return the status code of an exception: that of its nearest ancestor in the table."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 
-def to_status(error: FaceFoundryError) -> Any:
-    """Status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo; long texts are shortened."""
+def to_status(error: FaceFoundryError) -> grpc.Status:
+    """Return a status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo.
+
+    Long texts are shortened.
+    """
     metadata = {name: _short(value, _FIELD_BYTES) for name, value in error.metadata.items()}
     details: list[Message] = [
         error_details_pb2.ErrorInfo(
@@ -89,44 +92,58 @@ def to_status(error: FaceFoundryError) -> Any:
         packed.append(envelope)
     code: tuple[int, str] = code_of(error).value
     message = _short(error.message, _MESSAGE_BYTES)
-    return rpc_status.to_status(status_pb2.Status(code=code[0], message=message, details=packed))
+    status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code[0], message=message, details=packed))
+    return status
 
 
 def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
-    """The exception that a failed call stands for.
+    """Return the exception that a failed call stands for.
 
     Args:
-        error: What the call raised.
-        peer: Address that was called, for the message when the service itself said nothing.
+        error: The error that the call raised.
+        peer: Address of the service, for messages about calls that never reached it.
     """
     code: grpc.StatusCode = error.code()
+    message: str = error.details() or code.name
     status = rpc_status.from_call(error)
-    record: dict[str, Any] = {"message": error.details() or code.name, "reason": code.name}
-    for envelope in status.details if status else ():
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
-        if envelope.Unpack(info):
-            metadata = dict(info.metadata)
-            record |= {"type": metadata.pop(_TYPE, ""), "reason": info.reason, "metadata": metadata}
-        elif envelope.Unpack(bad):
-            record["violations"] = [(violation.field, violation.description) for violation in bad.field_violations]
-        elif envelope.Unpack(resource):
-            record["resource"] = resource.resource_name
-        elif envelope.Unpack(retry):
-            record["retry_after_seconds"] = retry.retry_delay.ToNanoseconds() / 1e9
-    if "type" in record:
-        return errors.from_record(record)
+    record = _record(status.details, message) if status else None
+    return errors.from_record(record) if record else _foreign(code, message, peer)
+
+
+def _record(details: Iterable[AnyMessage], message: str) -> ErrorRecord | None:
+    """Return the error in a status of one of our services; None for a status that a proxy or gRPC itself made."""
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
+    for envelope in details:
+        for detail in (info, bad, resource, retry):
+            envelope.Unpack(detail)  # does nothing to a detail of another type
+    if not info.reason:
+        return None
+    metadata = dict(info.metadata)
+    return ErrorRecord(
+        type=metadata.pop(_TYPE, ""),
+        message=message,
+        reason=info.reason,
+        metadata=metadata,
+        violations=tuple(FieldViolation(wrong.field, wrong.description) for wrong in bad.field_violations),
+        resource=resource.resource_name,
+        retry_after_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None,
+    )
+
+
+def _foreign(code: grpc.StatusCode, message: str, peer: str) -> FaceFoundryError:
+    """Return the exception for a status without details, which a proxy or gRPC itself made."""
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        record["message"] = f"The service at {peer} does not answer: {record['message']}"
-    cut = any(word in record["message"] for word in _CUT_WORDS)
+        message = f"The service at {peer} does not answer: {message}"
+    cut = any(word in message for word in _CUT_WORDS)
     if code is grpc.StatusCode.CANCELLED or (cut and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)):
-        return errors.Unavailable(f"The call to {peer} was cut: {record['message']}", reason="CALL_CUT")
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in record["message"]:
-        return errors.InvalidInput(record["message"], reason="MESSAGE_TOO_LARGE")  # a full replica it is not
-    return _ERROR_OF_CODE.get(code, errors.Internal)(record["message"], reason=record["reason"])
+        return errors.Unavailable(f"The call to {peer} was cut: {message}", reason="CALL_CUT")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
+        return errors.InvalidInput(message, reason="MESSAGE_TOO_LARGE")  # not a full replica
+    return _ERROR_OF_CODE.get(code, errors.Internal)(message, reason=code.name)
 
 
 def _short(text: str, limit: int) -> str:
-    """The text, or its first bytes with a mark that there was more."""
+    """Return the text, cut to `limit` bytes and marked with dots if it was longer."""
     encoded = text.encode()
     return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore") + " ..."

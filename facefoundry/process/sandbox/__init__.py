@@ -17,7 +17,8 @@ from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import Any
 
-from facefoundry.errors import Internal, from_record
+from facefoundry.codec import from_values
+from facefoundry.errors import ErrorRecord, Internal, from_record
 from facefoundry.process.sandbox.child import Child
 from facefoundry.process.sandbox.limits import Limits, library_variables
 from facefoundry.process.sandbox.watchdog import Watchdog
@@ -107,7 +108,7 @@ class Sandbox:
             # An error of ours ends a run as well as its last message does; only what is unexpected costs the child.
             clean = child.resident_bytes() <= self.limits.memory_bytes // 2
             if "error" in record:
-                raise from_record(record["error"])
+                raise from_record(from_values(ErrorRecord, record["error"]))
         finally:
             if not clean:
                 self.close()

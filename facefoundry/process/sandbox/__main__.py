@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from facefoundry.codec import to_values
 from facefoundry.errors import FaceFoundryError, to_record
 from facefoundry.process.scratch import disk_full
 
@@ -30,12 +31,12 @@ def _serve(requests: IO[bytes], messages: IO[bytes]) -> None:
             for message in function(**request["arguments"]):
                 say({"message": message})
         except FaceFoundryError as error:
-            say({"error": to_record(error)})
+            say({"error": to_values(to_record(error))})
         except Exception as error:
             full = disk_full(error)
             if full is None:
                 raise
-            say({"error": to_record(full)})
+            say({"error": to_values(to_record(full))})
         else:
             say({"end": True})
 

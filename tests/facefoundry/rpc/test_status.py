@@ -84,7 +84,7 @@ def test_a_class_of_a_newer_server_arrives_as_internal_with_its_message(running,
     del Newer
     status = to_status(running.servicer.error)
     assert status.code is grpc.StatusCode.INVALID_ARGUMENT
-    record = {"type": "NoSuchClass", "message": "A newer message.", "reason": "NEWER"}
+    record = errors.ErrorRecord(type="NoSuchClass", message="A newer message.", reason="NEWER")
     assert type(errors.from_record(record)) is Internal
     assert raised(lambda: stub.Inspect(extractor_pb2.InspectRequest())).message == "A newer message."
 
