@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-cluster test-cluster-full fuzz crash-test bench bench-check lint format generate lock images objectstore-image base-image helm clean
+.PHONY: help setup demo test coverage test-cluster test-cluster-full fuzz crash-test bench bench-check lint counts format generate lock images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,10 +75,14 @@ lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
+	@$(BIN)/python -m tests.house --counts
 	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
 	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) build/generated/$(STUBS) || stale=yes; \
 	for file in $(GENERATED); do [ ! -e build/generated/$$file ] || diff $$file build/generated/$$file || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
+
+counts: $(SET_UP)  ## Counts of the house rules: retired words, explicit Any, long modules and lines
+	@$(BIN)/python -m tests.house
 
 format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff check --fix --quiet || true
