@@ -37,9 +37,7 @@ def explicit_any() -> list[Hit]:
 def any_in(code: str) -> Iterator[int]:
     """Yield the line of every `Any` in code."""
     for node in ast.walk(ast.parse(code)):
-        by_name = isinstance(node, ast.Name) and node.id == "Any"
-        by_module = isinstance(node, ast.Attribute) and node.attr == "Any" and isinstance(node.value, ast.Name)
-        if by_name or (by_module and node.value.id == "typing"):
+        if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in ("Any", "typing.Any"):
             yield node.lineno
 
 
