@@ -16,9 +16,10 @@ from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
 from facefoundry.media.read import open_source
 from facefoundry.media.write import MASK_LEVEL, Level, LevelsWriter, MaskWriter
+from facefoundry.storage.parts import MASKS
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
-from services.converter.outputs import MASKS, changed_pixels
+from services.converter.outputs import changed_pixels
 
 FRAMES = 8
 ROUNDS = 6

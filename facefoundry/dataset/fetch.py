@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from facefoundry import archive
-from facefoundry.dataset.ffpp_layout import MASKS, Layout
+from facefoundry.dataset.ffpp_layout import Layout
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, MASKS, SAMPLES
 from facefoundry.storage.store import Store
 
 __all__ = ["fetch_faces", "fetch_fake", "fetch_real", "fetch_samples", "read_alignments"]
@@ -23,7 +24,7 @@ _FACE = re.compile(r"\d{6}\.png")
 
 def read_alignments(store: Store, extraction: Manifest) -> Alignments:
     """Alignments of a committed extraction."""
-    return Alignments.from_bytes(manifest.read_part(store, extraction.part("alignments.safetensors")))
+    return Alignments.from_bytes(manifest.read_part(store, extraction.part(ALIGNMENTS)))
 
 
 def fetch_real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
@@ -40,7 +41,7 @@ def fetch_fake(store: Store, conversion: Manifest, layout: Layout, name: str) ->
         if suffix == "mp4":
             _file(store, part, layout.mask_video(stem, name) if stem in MASKS else layout.fake_video(stem, name))
     path = layout.labels(name)
-    _file(store, conversion.part("labels.json"), path)
+    _file(store, conversion.part(LABELS), path)
     record: dict[str, Any] = json.loads(path.read_bytes())
     return record
 
@@ -49,7 +50,7 @@ def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: st
     """A sequence's face crops as `<frame>.png` and its alignments in faceswap's form; returns the number of faces."""
     folder, count = layout.faces(sequence), 0
     for part in extraction.parts:
-        if part.name.startswith("faces-"):
+        if FACES.matches(part.name):
             for name, data in archive.unpack(manifest.read_part(store, part)).items():
                 if _FACE.fullmatch(name):
                     (folder / name).write_bytes(data)
@@ -67,7 +68,7 @@ def fetch_samples(store: Store, record: Manifest, layout: Layout, name: str) -> 
         Frame number to view name (empty for an extraction) to path relative to the report's folder.
     """
     found: dict[int, dict[str, str]] = {}
-    for member, data in archive.unpack(manifest.read_part(store, record.part("samples.tar"))).items():
+    for member, data in archive.unpack(manifest.read_part(store, record.part(SAMPLES))).items():
         match = _JPEG.fullmatch(member)
         if match is None:
             continue

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MASKS", "Layout"]
-
-MASKS = ("masks", "masks_blend", "masks_changed")
+__all__ = ["Layout"]
 
 
 class Layout:

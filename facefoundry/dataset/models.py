@@ -21,12 +21,12 @@ from facefoundry.model import weights
 from facefoundry.model.architecture import unpack
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 
 __all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_ours", "upload"]
 
 RECORD = "model.json"
-WEIGHTS = "weights.safetensors"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")

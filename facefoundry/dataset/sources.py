@@ -13,6 +13,7 @@ from facefoundry import archive
 from facefoundry.dataset.plan import Clip, is_frame
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.parts import FRAMES, SOURCE
 from facefoundry.storage.store import Store
 
 __all__ = ["upload"]
@@ -76,7 +77,7 @@ def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     prefix = keys.source(keys.digest_of({"video": sha256}))
     if manifest.load_if_committed(store, prefix) is None:
-        part = manifest.put_part(store, prefix, "source" + clip.path.suffix.lower(), clip.path)
+        part = manifest.put_part(store, prefix, SOURCE + clip.path.suffix.lower(), clip.path)
         if part.sha256 != sha256:
             raise Unusable(
                 f"{clip.path} changed while it was read; run the command again when it is finished.",
@@ -104,7 +105,7 @@ def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Cal
         parts, done = [], 0
         for number, shard in enumerate(_shards(sizes)):
             data = _tar(frames[shard.start : shard.stop], shard.start)
-            parts.append(manifest.put_part(store, prefix, f"frames-{number:05d}.tar", data))
+            parts.append(manifest.put_part(store, prefix, FRAMES.name(number), data))
             done += sum(sizes[shard.start : shard.stop])
             on_bytes(done, total)
         info = {"kind": "frames", "file_name": clip.path.name, "frame_rate": rate, "frames": len(frames)}

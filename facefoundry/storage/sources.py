@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from facefoundry.errors import DataLoss
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
 __all__ = ["SourceFiles", "fetch", "find_source"]
-
-_FAKE = "raw.mp4"
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,11 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
     record = manifest.load(store, store.prefix_of(uri, kind, field))
     is_frames = kind == "sources" and record.info.get("kind") == "frames"
     if kind == "conversions":
-        parts = [record.part(_FAKE)]
+        parts = [record.part(RAW)]
     elif is_frames:
-        parts = sorted((part for part in record.parts if part.name.startswith("frames-")), key=lambda part: part.name)
+        parts = sorted((part for part in record.parts if FRAMES.matches(part.name)), key=lambda part: part.name)
     else:
-        parts = [part for part in record.parts if part.name.startswith("source")][:1]
+        parts = [part for part in record.parts if part.name.startswith(SOURCE)][:1]
     if not parts:
         raise DataLoss(f"The manifest of {uri} names no source files.", reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]

@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 
 from facefoundry.media.read import MediaInfo
 from facefoundry.media.write import Level, LevelsWriter, MaskWriter
+from facefoundry.storage.parts import LABELS, MASKS, SAMPLES, video
 from services.converter import labels
 from services.converter.composite import Patch
 from services.converter.labels import Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
 
-__all__ = ["MASKS", "Assembled", "Outputs", "changed_pixels", "content_hash"]
-
-MASKS = ("masks", "masks_blend", "masks_changed")
-"""The mask videos: FF++'s box; where the soft mask is above 0; where the raw fake differs from the decoded target."""
+__all__ = ["Assembled", "Outputs", "changed_pixels", "content_hash"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,10 @@ class Outputs:
         """
         size = (info.frame_rate, info.width, info.height)
         self._writer = LevelsWriter(folder, levels, *size)
-        self._masks = {} if control else {name: MaskWriter(folder / f"{name}.mp4", *size) for name in MASKS}
+        self._masks = {} if control else {name: MaskWriter(folder / video(name), *size) for name in MASKS}
         self._mask_files: dict[str, Path] = {}
-        self._samples = Samples(folder / "samples.tar", samples)
-        self._labels = folder / "labels.json"
+        self._samples = Samples(folder / SAMPLES, samples)
+        self._labels = folder / LABELS
         self._control = control
         self._rows: list[Row] = []
         self._quality = Quality()
@@ -130,15 +128,15 @@ class Outputs:
     def close(self) -> Assembled:
         """Finish all files."""
         self._finish_masks()
-        files = {f"{name}.mp4": path for name, path in self._writer.close().items()} | self._mask_files
+        files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
         self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
-        files |= {"labels.json": self._labels, "samples.tar": self._samples.close()}
+        files |= {LABELS: self._labels, SAMPLES: self._samples.close()}
         self._content.update(json.dumps([row.to_record() for row in self._rows], sort_keys=True).encode())
         return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)
 
     def _finish_masks(self) -> None:
         for name in list(self._masks):
-            self._mask_files[f"{name}.mp4"] = self._masks[name].close()
+            self._mask_files[video(name)] = self._masks[name].close()
             del self._masks[name]
 
 

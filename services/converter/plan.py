@@ -11,14 +11,12 @@ from facefoundry.recipes import ranges
 from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.parts import ALIGNMENTS, WEIGHTS
 from facefoundry.storage.sources import SourceFiles, find_source
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 
-__all__ = ["ALIGNMENTS", "WEIGHTS", "Plan", "of_conversion", "of_transcoding"]
-
-ALIGNMENTS = "alignments.safetensors"
-WEIGHTS = "weights.safetensors"
+__all__ = ["Plan", "of_conversion", "of_transcoding"]
 
 # What conversions and transcodings compute. It counts up when equal inputs give other pixels, chunks or streams, so
 # that older ones are not taken for new ones, and reals go through the same encoders as fakes. 2: Poisson's equation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,15 +15,15 @@ from facefoundry.process.sandbox import Sandbox
 from facefoundry.process.scratch import Scratch
 from facefoundry.storage import manifest, sources
 from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.parts import ALIGNMENTS, CHUNKS, WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import FRAMES, logger
 from facefoundry.v1 import common_pb2
-from services.converter.plan import ALIGNMENTS, WEIGHTS, Plan
+from services.converter.plan import Plan
 from services.converter.settings import ConverterSettings
 
 __all__ = ["Work"]
 
-_CHUNK = re.compile(r"chunk-[0-9]{5}\.tar")
 _log = logger(__name__)
 
 
@@ -79,7 +78,7 @@ class Work:
         """Chunks that an earlier call finished, fetched; a damaged one is made again."""
         found = {}
         for name, part in manifest.find_parts(self._store, plan.prefix).items():
-            if not _CHUNK.fullmatch(name):
+            if not CHUNKS.matches(name):
                 continue
             try:
                 path = manifest.fetch_part(self._store, part, folder / name)
@@ -100,7 +99,7 @@ class Work:
                 yield message
                 if self._draining.is_set() and "result" not in message:
                     stop_at = stop_at or time.monotonic() + self._settings.converter_drain_work_seconds
-                    if _CHUNK.fullmatch(message.get("part", "")) or time.monotonic() > stop_at:
+                    if CHUNKS.matches(message.get("part", "")) or time.monotonic() > stop_at:
                         raise Interrupted(
                             "This converter is stopping. Finished chunks are kept; ask again and the work goes on.",
                             retry_after_seconds=1.0,

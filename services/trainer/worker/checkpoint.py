@@ -19,6 +19,7 @@ from facefoundry.model import weights
 from facefoundry.model.network import FORMAT as WEIGHTS_FORMAT
 from facefoundry.model.weights import Tensors
 from facefoundry.storage import manifest
+from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from services.trainer.worker.history import History
@@ -213,7 +214,7 @@ def _read_checkpoint(store: Store, part: manifest.Part) -> State:
 
 def _read_model(store: Store, prefix: str) -> State:
     model = manifest.load(store, prefix)
-    nets, _ = weights.from_bytes(manifest.read_part(store, model.part("weights.safetensors")), WEIGHTS_FORMAT)
+    nets, _ = weights.from_bytes(manifest.read_part(store, model.part(WEIGHTS)), WEIGHTS_FORMAT)
     moments, facts = weights.from_bytes(
         manifest.read_part(store, model.part("optimizer.safetensors")), OPTIMIZER_FORMAT
     )
@@ -237,7 +238,7 @@ def commit_model(store: Store, request: Attempt, state: State, network_bytes: by
     prefix = request.model_prefix
     moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **state.facts()})
     parts = (
-        manifest.put_part(store, prefix, "weights.safetensors", network_bytes),
+        manifest.put_part(store, prefix, WEIGHTS, network_bytes),
         manifest.put_part(store, prefix, "optimizer.safetensors", moments),
     )
     facts = state.facts()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from facefoundry.errors import Unusable
 from facefoundry.faces import face_tar
 from facefoundry.storage import manifest
+from facefoundry.storage.parts import FACES
 from facefoundry.storage.store import Store
 from services.trainer.worker.augmentation import CROP_SIZE, FACE_SIZE, MARGIN, MOST_FACES
 
@@ -40,7 +41,7 @@ def fetch(store: Store, prefix: str) -> Faces:
         Unusable: it has no face at all.
     """
     extraction = manifest.load(store, prefix)
-    parts = sorted((part for part in extraction.parts if part.name.startswith("faces-")), key=lambda part: part.name)
+    parts = sorted((part for part in extraction.parts if FACES.matches(part.name)), key=lambda part: part.name)
     crops_of_parts = [face_tar.unpack(manifest.read_part(store, part))[1] for part in parts]
     found = [crops for crops in crops_of_parts if len(crops)]
     if not found:

@@ -17,10 +17,10 @@ from benchmarks.reference import training as origin_training
 from facefoundry.media.read import open_source
 from facefoundry.model import weights as weights_file
 from facefoundry.model.network import FORMAT
+from facefoundry.storage.parts import MASKS
 from services.converter import pipeline
 from services.converter.composite import composite
 from services.converter.mask import MaskOptions
-from services.converter.outputs import MASKS
 from tests.services.converter.agreement import assert_within_a_level
 
 FFPP = MaskOptions("facehullandrect", 0, 2)

@@ -20,9 +20,9 @@ from facefoundry.media.read import open_source
 from facefoundry.recipes import ranges
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.parts import MASKS
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from services.converter import pipeline, plan
-from services.converter.outputs import MASKS
 
 Arguments = Callable[..., dict[str, Any]]
 

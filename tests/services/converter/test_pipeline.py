@@ -26,10 +26,10 @@ from facefoundry.media import write
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.media.video import Video
 from facefoundry.model.network import SIDES, load
+from facefoundry.storage.parts import MASKS
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
 from services.converter.mask import MaskOptions
-from services.converter.outputs import MASKS
 from services.converter.samples import Samples, evenly
 
 Arguments = Callable[..., dict[str, Any]]
