@@ -91,7 +91,7 @@ format: $(SET_UP)  ## Format the code
 # Files that hold a copy of the version, and the version itself: see facefoundry/__init__.py.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
+GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, the chart's schema, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
@@ -99,6 +99,7 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, t
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
+	@$(BIN)/python -m docs.third_party > $(OUT)/THIRD_PARTY.md.new && mv $(OUT)/THIRD_PARTY.md.new $(OUT)/THIRD_PARTY.md
 	@$(BIN)/python -m helm.schema > $(OUT)/helm/facefoundry/values.schema.json
 	@for file in $(VERSIONED); do sed -E -e 's/^(version|appVersion): .*/\1: $(VERSION)/' \
 	    -e 's#(localhost/facefoundry/[a-z-]+):[0-9][0-9a-z.]*#\1:$(VERSION)#' $$file > $(OUT)/$$file.new \
