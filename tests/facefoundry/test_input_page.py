@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -45,3 +46,45 @@ def test_every_setting_on_the_page_is_one():
     settings = (ROOT / "docs" / "settings.md").read_text()
     for name in re.findall(r"FACEFOUNDRY_[A-Z_]+", (ROOT / "docs" / "input.md").read_text()):
         assert f"`{name}`" in settings
+
+
+BEFORE = (
+    "facefoundry/cli/*.py",
+    "facefoundry/dataset/plan.py",
+    "facefoundry/recipes/*.py",
+    "facefoundry/storage/keys.py",
+)
+DURING = (
+    "facefoundry/dataset/sources.py",
+    "facefoundry/dataset/run.py",
+    "facefoundry/media/*.py",
+    "facefoundry/process/**/*.py",
+    "facefoundry/storage/*.py",
+    "services/**/*.py",
+)
+
+
+def under(exit_code):
+    """Reasons in the tables below headings with an exit code."""
+    page = (ROOT / "docs" / "input.md").read_text()
+    sections = re.findall(rf"^## [^\n]*\(exit code {exit_code}\)\n(.*?)(?=^## |^`)", page, re.DOTALL | re.MULTILINE)
+    cells = re.findall(r"^\| (`[^|]*) \|", "".join(sections), re.MULTILINE)
+    return {word for cell in cells for word in re.findall(r"`([A-Z_]+)`", cell)}
+
+
+def invalid_input(*patterns):
+    """Reasons of the `InvalidInput` that the files raise, which ends a command with 2 where no pair is under way."""
+    for pattern in patterns:
+        for path in ROOT.glob(pattern):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "InvalidInput":
+                    values = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
+                    yield from (value.value for value in values if isinstance(value, ast.Constant))
+                elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_invalid" and node.args:
+                    yield from (value.value for value in node.args[:1] if isinstance(value, ast.Constant))
+
+
+def test_reasons_stand_under_the_exit_code_that_they_end_a_run_with():
+    assert len(under(2)) > 8 and len(under(3)) > 20
+    assert under(2) - set(invalid_input(*BEFORE)) == set()
+    assert under(3) - flat(reasons(*DURING)) == set()
