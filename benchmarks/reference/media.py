@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 __all__ = ["GREY", "LEVELS", "encode_pictures", "pictures_of", "read_pictures", "write_pictures"]
@@ -68,6 +69,7 @@ def encode_pictures(
     ):
         pictures = source.streams.video[0]
         stream = sink.add_stream(codec, rate=25, options={"crf": str(crf), "preset": preset, **options})
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = pictures.width, pictures.height, pixel_format
         stream.codec_context.thread_count = 4
         for number, frame in enumerate(source.decode(pictures)):

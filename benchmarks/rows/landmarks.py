@@ -35,7 +35,7 @@ def run() -> list[Row]:
         weights = random_weights.write(Path(scratch))
         engine: Any = engines.load("face_alignment", weights)
 
-        class Local(FaceAlignment):
+        class Local(FaceAlignment):  # type: ignore[misc]  # the package has no types
             """The package's own pipeline, with these weights instead of a download."""
 
             def __init__(self) -> None:

@@ -143,9 +143,18 @@ class Alignments:
                 raise ValueError(f"Expected format {_FORMAT}. Received {facts['format']!r}.")
             tensors = safetensors.numpy.load(data)
             return cls(
-                **{name: tensors[name] for name in _ARRAYS if name in tensors or name != "embeddings"},
+                boxes=tensors["boxes"],
+                landmarks=tensors["landmarks"],
+                matrices=tensors["matrices"],
+                reasons=tensors["reasons"],
+                frame_digests=tensors["frame_digests"],
+                crop_digests=tensors["crop_digests"],
                 frame_rate=(int(facts["frame_rate"][0]), int(facts["frame_rate"][1])),
-                **{name: facts[name] for name in ("width", "height", "decoder", "engine")},
+                width=facts["width"],
+                height=facts["height"],
+                decoder=facts["decoder"],
+                engine=facts["engine"],
+                embeddings=tensors.get("embeddings"),
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, safetensors.SafetensorError) as error:
             message = f"Expected alignments. Received {len(data)} other bytes: {error}"

@@ -91,7 +91,7 @@ class Convolution:
         down, across = side // rows, side // columns
         points, spread = len(self._kernels), self._spread
         padded = np.zeros((side + 2, side + 2, channels), np.float32)
-        windows = sliding_window_view(padded, (rows + 2, columns + 2), (0, 1))[::rows, ::columns]  # type: ignore[call-overload]
+        windows = sliding_window_view(padded, (rows + 2, columns + 2), (0, 1))[::rows, ::columns]
         carried = np.empty((points, count, down * across * channels), np.float32)
         for index in range(count):
             padded[1:-1, 1:-1] = maps[index]

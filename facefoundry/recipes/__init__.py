@@ -119,7 +119,7 @@ def _merge(update: Message, target: Message) -> None:
     """Merge like protobuf does, but a repeated field replaces instead of appending."""
     for field, value in update.ListFields():
         if field.is_repeated:
-            target.ClearField(field.name)  # type: ignore[arg-type]
+            target.ClearField(field.name)
             getattr(target, field.name).extend(value)
         elif field.message_type is not None:
             getattr(target, field.name).SetInParent()

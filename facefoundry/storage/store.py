@@ -63,26 +63,27 @@ class Store:
             raise_on_status=False,  # the last refusal says which and why
             status_forcelist=(429, 500, 502, 503, 504),
         )
-        self._pool = _Pool(
+        self._connections = _Connections(
             timeout=urllib3.Timeout(connect=min(5.0, settings.timeout_seconds), read=settings.timeout_seconds),
             maxsize=32,
             retries=retries,
             cert_reqs="CERT_REQUIRED",
             ca_certs=str(settings.ca_file) if settings.ca_file else None,
         )
+        self._connections.last_activity = time.monotonic()
         self._client = Minio(
             endpoint=settings.endpoint,
             access_key=settings.access_key.get_secret_value() or None,
             secret_key=settings.secret_key.get_secret_value() or None,
             secure=settings.secure,
             region=settings.region,
-            http_client=self._pool,
+            http_client=self._connections,
         )
 
     @property
     def last_activity(self) -> float:
         """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
-        return self._pool.last_activity
+        return self._connections.last_activity
 
     def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
         """Return a copy of this store for unattended work, which repeats requests while the server does not answer.
@@ -188,7 +189,7 @@ class Store:
                     hashed.update(block)
                     sink.write(block)
                     size += len(block)
-                    self._pool.last_activity = time.monotonic()
+                    self._connections.last_activity = time.monotonic()
             except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
                 if attempt + 1 == self.settings.attempts:
                     raise
@@ -275,14 +276,14 @@ class Store:
     def _do(self, key: str, operation: Callable[[], T]) -> T:
         """Do something with the store, again where that makes sense, and with our exceptions."""
         deadline = time.monotonic() + self._retry_seconds
-        wait, garbled = _SHORTEST_WAIT, 0
+        wait, corrupted = _SHORTEST_WAIT, 0
         while True:
             try:
                 with self._errors(key):
                     return operation()
-            except _Garbled:
-                garbled += 1
-                if garbled >= self.settings.attempts:
+            except _CorruptedResponse:
+                corrupted += 1
+                if corrupted >= self.settings.attempts:
                     raise
             except Unavailable as error:
                 if self._aborted.is_set() or time.monotonic() + wait > deadline:
@@ -300,10 +301,10 @@ class Store:
         except S3Error as error:
             # Nothing we know is missing: an upload in parts whose end was sent twice, or the word for it was damaged.
             if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
-                raise _Garbled(self._down(f"{error.code} for {key!r}").message) from error
+                raise _CorruptedResponse(self._down(f"{error.code} for {key!r}").message) from error
             raise self._from_s3(error, key) from error
         except (ParseError, ValueError) as error:
-            raise _Garbled(self._down(f"its answer about {key!r} cannot be read: {error}").message) from error
+            raise _CorruptedResponse(self._down(f"its answer about {key!r} cannot be read: {error}").message) from error
         except (InvalidResponseError, ServerError, MinioException) as error:
             raise self._down(str(error)) from error
         except urllib3.exceptions.HTTPError as error:
@@ -345,20 +346,20 @@ class Store:
         )
 
 
-class _Pool(urllib3.PoolManager):
-    """Connections that remember when the store last answered."""
+class _Connections(urllib3.PoolManager):
+    """Connections that remember when the store last responded."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.last_activity = time.monotonic()
+    last_activity = 0.0
 
-    def urlopen(self, *args: Any, **kwargs: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
-        response = super().urlopen(*args, **kwargs)
+    def urlopen(  # type: ignore[override]  # urllib3's own class differs from its base class too
+        self, method: str, url: str, redirect: bool = True, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        response = super().urlopen(method, url, redirect, **options)
         self.last_activity = time.monotonic()
         return response
 
 
-class _Garbled(Unavailable):
-    """An answer that no server means."""
+class _CorruptedResponse(Unavailable):
+    """A response that cannot be parsed."""
 
     default_reason = "STORE_UNAVAILABLE"

@@ -105,7 +105,7 @@ class Work:
                             retry_after_seconds=1.0,
                         )
         finally:
-            messages.close()  # type: ignore[attr-defined]
+            messages.close()
 
     def _put(self, plan: Plan, made: Path, message: dict[str, Any]) -> Part:
         path = made / Path(message["path"]).name  # the child names the file, never the folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -56,7 +57,7 @@ def write_clips(folder: Path) -> list[str]:
     return good
 
 
-def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict]:
+def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict[str, Any]]:
     """`generate-models` of the pairs; the record's pairs by id."""
     more = {"FACEFOUNDRY_SLOTS": "2", "FACEFOUNDRY_LOCAL_WORKERS": "2", "FACEFOUNDRY_WORKER_THREADS": "1"}
     more |= {"FACEFOUNDRY_RESTART_SECONDS": "0.2", "FACEFOUNDRY_POLL_SECONDS": "0.5"}

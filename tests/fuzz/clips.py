@@ -7,6 +7,7 @@ from functools import cache
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from skimage import data
 
@@ -52,6 +53,7 @@ def videos(folder: str) -> dict[str, bytes]:
         options = {**container_options, "fflags": "+bitexact"}  # no random ids: equal seeds are equal clips
         with av.open(path, "w", format=container_format, options=options) as container:
             stream = container.add_stream(codec, rate=25, options=_CODEC_OPTIONS.get(codec, {}))
+            assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
             stream.codec_context.thread_count = 1
             for frame in frames():

@@ -31,16 +31,20 @@ class Helm:
 
     def __init__(self, program: str) -> None:
         self._program = program
-        self._ended: dict[str, subprocess.CompletedProcess] = {}
+        self._ended: dict[str, subprocess.CompletedProcess[str]] = {}
 
-    def template(self, *values: Path | Mapping[str, Any], options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    def template(
+        self, *values: Path | Mapping[str, Any], options: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """Render as release `ff` in the namespace `facefoundry`, once for equal values; further values win."""
         key = json.dumps([*map(str, values), options])
         if key not in self._ended:
             self._ended[key] = self._template(*values, options=options)
         return self._ended[key]
 
-    def _template(self, *values: Path | Mapping[str, Any], options: tuple[str, ...]) -> subprocess.CompletedProcess:
+    def _template(
+        self, *values: Path | Mapping[str, Any], options: tuple[str, ...]
+    ) -> subprocess.CompletedProcess[str]:
         command = [self._program, "template", "ff", str(CHART), "--namespace", "facefoundry", *options]
         text = None
         for value in values:
@@ -64,7 +68,7 @@ class Helm:
         assert ended.returncode != 0, "these values were accepted"
         return ended.stderr
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Any other command."""
         return subprocess.run([self._program, *arguments], capture_output=True, text=True, timeout=120, check=False)
 

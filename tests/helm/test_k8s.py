@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,11 +26,11 @@ EXAMPLES = ROOT / "k8s/examples"
 FOREIGN = {"kueue.x-k8s.io/v1beta2", "keda.sh/v1alpha1", "cert-manager.io/v1"}
 
 
-def _read(name: str) -> list[dict]:
+def _read(name: str) -> list[dict[str, Any]]:
     return [one for one in yaml.safe_load_all((EXAMPLES / name).read_text()) if one]
 
 
-def _release(helm: Helm, **values) -> list[dict]:
+def _release(helm: Helm, **values) -> list[dict[str, Any]]:
     """The chart as the examples expect it: release and namespace `facefoundry`."""
     return helm.objects(
         {

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -40,7 +41,7 @@ def recipe():
     return recipes.resolve(made)
 
 
-def in_thread(function, *arguments, **keywords) -> Future:
+def in_thread(function, *arguments, **keywords) -> Future[Any]:
     with contextlib.ExitStack() as leaving:
         pool = ThreadPoolExecutor(1)
         leaving.callback(pool.shutdown, wait=False)

@@ -181,8 +181,8 @@ def test_a_long_upload_is_no_idleness_and_silence_is(store: Store, put_attempt: 
     job.progress.moved = begun - 10_000
     store.put_bytes("trainings/x", bytes(8 << 20))
     assert job.moved >= begun, "an answered upload is movement"
-    store._pool.last_activity = begun - 10_000
+    store._connections.last_activity = begun - 10_000
     assert store.get_bytes("trainings/x")
     assert job.moved >= begun, "a download is movement"
-    store._pool.last_activity = job.progress.moved = begun - 10_000
+    store._connections.last_activity = job.progress.moved = begun - 10_000
     assert begun - job.moved >= 10_000, "silence is not"
