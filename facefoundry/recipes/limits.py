@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -48,8 +49,14 @@ _NAME = Rule(
     "1 to 32 letters and digits, none of " + ", ".join(_TAKEN),
 )
 
+# The extractor knows which engines are installed, and refuses others.
+_ENGINE = Rule(
+    lambda name: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) is not None,
+    "the name of an engine: 1 to 64 letters, digits, _ and -",
+)
+
 RULES: Mapping[str, Rule] = {
-    "extraction.engine": _one_of("dlib", "face_alignment"),
+    "extraction.engine": _ENGINE,
     "extraction.crop_size": _between(64, 1024),
     "extraction.padding": _between(0, 256),
     "extraction.detect_every": _between(1, 1000),

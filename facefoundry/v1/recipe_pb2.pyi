@@ -96,7 +96,7 @@ class ExtractionOptions(_message.Message):
     DETECT_EVERY_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
-    """Engine that finds faces and landmarks: `dlib` or `face_alignment`."""
+    """Engine that finds faces and landmarks: `dlib`, `face_alignment` or one that another package adds to the extractor."""
     crop_size: _builtins.int
     """Side of the square face crop, pixels."""
     padding: _builtins.int

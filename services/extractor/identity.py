@@ -1,33 +1,29 @@
-"""Whose face it is: dlib's embedding, near for pictures of one person and far for two."""
+"""Face embeddings: vectors that are close for pictures of one person and far apart for two."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.extractor.engines import dlib as dlib_engine
-from services.extractor.engines.base import not_installed
+from services.extractor.engines.dlib import EMBEDDER, ENGINE
 
 __all__ = ["FaceEmbedder"]
 
-_WEIGHTS: Final = "dlib_face_recognition_resnet_model_v1.dat"
-
 
 class FaceEmbedder:
-    """Embeds faces; two pictures of one person are usually less than 0.6 apart (Euclidean).
+    """Embeds faces with dlib's network; two pictures of one person are usually less than 0.6 apart (Euclidean).
 
     Raises:
-        InvalidInput: dlib or its weights are not installed.
+        InvalidInput: dlib or the weights are not installed.
     """
 
     def __init__(self) -> None:
-        path = dlib_engine.weights(_WEIGHTS)
-        lacks = dlib_engine.missing()
-        if lacks or path is None:
-            raise not_installed("dlib", lacks or f"{_WEIGHTS} is not installed", dlib_engine.REMEDY)
+        path = EMBEDDER.find()
+        if missing := ENGINE.missing_package():
+            raise ENGINE.not_installed(missing)
+        if path is None:
+            raise ENGINE.not_installed(f"{EMBEDDER.name} is not installed")
         import dlib
 
         self._dlib = dlib

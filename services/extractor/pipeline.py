@@ -70,6 +70,7 @@ def extract(
         InvalidInput: the engine is not installed here.
         DataLoss: frames differ from those that finished parts were made of.
     """
+    engines.require_landmarks(options["engine"])
     engine = _engine(options["engine"], weights_dir)
     with _open(source, frame_rate) as opened:
         pieces = _usable(done, opened.info, engine.build, part_frames)
@@ -284,7 +285,7 @@ class _Work:
                 "frame_rate": {"numerator": whole.frame_rate[0], "denominator": whole.frame_rate[1]},
                 "width": whole.width,
                 "height": whole.height,
-                "engine": self._engine.name,
+                "engine": self._options["engine"],
             },
             "versions": {"decoder": DECODER, "engine": self._engine.build},
         }

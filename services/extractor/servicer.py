@@ -23,6 +23,7 @@ from facefoundry.storage.sources import SourceFiles
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import FRAMES, logger
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
+from services.extractor import engines
 from services.extractor.delivery import Delivery, Order
 from services.extractor.pipeline import PART_FRAMES
 from services.extractor.settings import ExtractorSettings
@@ -82,6 +83,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
             violation = FieldViolation("sample_frames", f"must be from 0 to {_MOST_SAMPLES}")
             raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
         engine = request.engine or recipes.load().extraction.engine
+        engines.find(engine)
         name = next(iter(source.files))
         with self._slots.take(), self._children.lend(context, name) as sandbox, self._scratch.folder() as folder:
             for _ in self._fetch(source, folder):
@@ -100,6 +102,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         if record is not None:
             yield self._response(order, record, reused=True)
             return
+        engines.require_landmarks(order.options["engine"])
         drain = _Drain(self._draining, self._drain_seconds)
         with self._slots.take(), self._children.lend(context, order.name) as sandbox, self._scratch.folder() as folder:
             for done, total in self._fetch(order.source, folder):

@@ -16,8 +16,8 @@ class ExtractorSettings(ServerSettings):
 
     extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")
     extractor_weights_dir: Path | None = Field(
-        None, description="Folder with the weights of the engine face_alignment; wins over the prefix."
+        None, description="Folder with the weights that engines such as face_alignment need; wins over the prefix."
     )
     extractor_weights_prefix: str = Field(
-        "", description="Prefix in the bucket with those weights, as `python -m services.extractor.weights` puts them."
+        "", description="Bucket prefix with those weights, as `python -m services.extractor.weights` stores them."
     )

@@ -1,6 +1,6 @@
-"""Weights that an engine does not bring along: a folder, or a committed prefix of the bucket fetched once.
+"""Weights that engines do not bring along: a folder, or a committed bucket prefix that is fetched once.
 
-python -m services.extractor.weights FOLDER PREFIX    puts a folder's weights below a prefix of the bucket
+python -m services.extractor.weights FOLDER PREFIX    stores the weights of a folder below a prefix of the bucket
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from services.extractor import engines
-from services.extractor.engines import face_alignment
 
 __all__ = ["Weights", "put"]
 
-_FILES = (face_alignment.DETECTOR_FILE, face_alignment.LANDMARK_FILE)
-
 
 class Weights:
-    """Where a service has its engines' weights.
+    """The weights of a service's engines.
 
     Args:
         store: Object store of the prefix.
-        folder: Folder with the weights, if they are on disk.
-        prefix: Committed prefix with the weights, if not.
+        folder: Folder that contains the weights, if they are on disk.
+        prefix: Committed prefix that contains the weights, if not.
         cache: Folder that a prefix is fetched to.
     """
 
@@ -37,40 +34,56 @@ class Weights:
         self._fetching = threading.Lock()
 
     def folder(self, engine: str) -> Path | None:
-        """The folder for an engine, fetched and verified if need be; None for one that brings its own.
+        """Return the folder for an engine, fetched and verified if needed; None for one that needs no folder.
 
         Raises:
+            InvalidInput: the engine is unknown, or the prefix lacks one of its files (ENGINE_NOT_INSTALLED).
             NotFound: the prefix is not committed.
-            DataLoss: the weights are not what was put there.
+            DataLoss: the stored weights are damaged.
         """
-        if engine != "face_alignment" or self._folder is not None or not self._prefix:
+        declared = engines.find(engine)
+        if not declared.operator_files or self._folder is not None or not self._prefix:
             return self._folder
         with self._fetching:
             record = manifest.load(self._store, self._prefix)
+            stored = {part.name: part for part in record.parts}
             folder = self._cache / hashlib.sha256(record.content_digest.encode()).hexdigest()[:40]
             folder.mkdir(parents=True, exist_ok=True)
-            for name in _FILES:
+            for name in declared.operator_files:
+                if name not in stored:
+                    raise declared.not_installed(f"the prefix {self._prefix} has no {name}")
                 if not (folder / name).is_file():
-                    manifest.fetch_part(self._store, record.part(name), folder / name)
+                    manifest.fetch_part(self._store, stored[name], folder / name)
         return folder
 
     def engines(self) -> list[str]:
-        """Names of the engines that can be chosen here; a prefix counts as weights without being asked."""
-        here = engines.installed(self._folder)
-        elsewhere = bool(self._prefix) and not face_alignment.missing_package()
-        return [*here, "face_alignment"] if elsewhere and "face_alignment" not in here else here
+        """List the names of the engines that can be chosen here; a prefix counts as weights without being read."""
+        return [
+            engine.name
+            for engine in engines.declarations()
+            if not engine.missing(self._folder)
+            or (self._prefix and engine.operator_files and not engine.missing_package())
+        ]
 
 
 def put(store: Store, folder: Path, prefix: str) -> None:
-    """Put the weights of the engine face_alignment below a prefix and commit it.
+    """Store the weights that a folder has for one or more engines below a prefix, and commit it.
 
     Raises:
-        InvalidInput: a file is missing.
+        InvalidInput: the folder lacks some of an engine's files, or has none of any engine.
     """
-    lacking = [name for name in _FILES if not (folder / name).is_file()]
-    if lacking:
-        raise InvalidInput(f"{folder} has no {' and no '.join(lacking)}.", reason="ENGINE_NOT_INSTALLED")
-    parts = tuple(manifest.put_part(store, prefix.strip("/"), name, folder / name) for name in _FILES)
+    names: list[str] = []
+    for engine in engines.declarations():
+        present = [name for name in engine.operator_files if (folder / name).is_file()]
+        absent = [name for name in engine.operator_files if name not in present]
+        if present and absent:
+            raise engine.not_installed(f"{folder} has no {' and no '.join(absent)}")
+        names += [name for name in present if name not in names]
+    if not names:
+        expected = [name for engine in engines.declarations() for name in engine.operator_files]
+        message = f"Expected weights in {folder}: {', '.join(expected)}. Received none of them."
+        raise InvalidInput(message, reason="ENGINE_NOT_INSTALLED")
+    parts = tuple(manifest.put_part(store, prefix.strip("/"), name, folder / name) for name in names)
     content = " ".join(part.sha256 for part in parts)
     manifest.commit(store, prefix.strip("/"), manifest.Manifest("weights", {}, {}, parts, {}, content))
 

@@ -1,47 +1,121 @@
-"""Engines that find faces and their 68 landmarks; `load` gives one by name."""
+"""The engines that can be used here: this project's, and those of other packages.
+
+A package adds an engine with an entry point of the group `facefoundry.engines`: its name is the engine's name, and it
+refers to an `EngineDeclaration`.
+
+    [project.entry-points."facefoundry.engines"]
+    my_engine = "my_package.engine:ENGINE"
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 from facefoundry.errors import FieldViolation, InvalidInput
-from services.extractor.engines.base import Engine
+from facefoundry.telemetry import logger
+from services.extractor.engines import dlib, face_alignment
+from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration
 
-__all__ = ["NAMES", "Engine", "installed", "load"]
+__all__ = ["GROUP", "Engine", "EngineDeclaration", "declarations", "find", "installed", "load", "require_landmarks"]
 
-NAMES: Final = ("dlib", "face_alignment")
-"""Engines this project knows; each is the module of that name, imported only when it is used."""
+GROUP: Final = "facefoundry.engines"
+"""Entry point group of other packages' engines."""
+
+_OWN: Final = {engine.name: engine for engine in (dlib.ENGINE, face_alignment.ENGINE)}
+_log = logger(__name__)
+
+
+def find(name: str) -> EngineDeclaration:
+    """Find an engine's declaration by its name.
+
+    Raises:
+        InvalidInput: no such engine is declared (ENGINE_UNKNOWN), or the package that declares it is broken
+            (ENGINE_BROKEN).
+    """
+    if name in _OWN:
+        return _OWN[name]
+    entry = next((entry for entry in _entry_points() if entry.name == name), None)
+    if entry is None:
+        names = ", ".join([*_OWN, *(entry.name for entry in _entry_points())])
+        raise InvalidInput(
+            f"Expected an engine that is installed here: {names}. Received engine={name!r}. "
+            f"Another package adds an engine by an entry point of the group {GROUP}.",
+            reason="ENGINE_UNKNOWN",
+            metadata={"engine": name},
+            violations=[FieldViolation("recipe.extraction.engine", f"must be one of {names}")],
+        )
+    return _declaration(entry)
+
+
+def declarations() -> Iterator[EngineDeclaration]:
+    """Yield every declared engine, this project's first; broken ones of other packages are logged and left out."""
+    yield from _OWN.values()
+    for entry in _entry_points():
+        try:
+            yield _declaration(entry)
+        except InvalidInput as error:
+            _log.event("engine_broken", engine=entry.name, detail=error.message)
+
+
+def installed(weights_dir: Path | None = None) -> list[str]:
+    """List the names of the engines whose packages and weights are installed here. Loads none of them."""
+    return [engine.name for engine in declarations() if not engine.missing(weights_dir)]
 
 
 def load(name: str, weights_dir: Path | None = None) -> Engine:
     """Load an engine with its weights.
 
     Args:
-        name: One of `NAMES`.
+        name: Its name.
         weights_dir: Folder of weights, for engines that do not bring their own.
 
     Raises:
-        InvalidInput: it is unknown, or its package or weights are not installed here; says how to get them.
+        InvalidInput: it is not declared, or its package or weights are not installed; the message says how to get them.
         DataLoss: its weights are damaged.
     """
-    engine: Callable[[Path | None], Engine] = _module(name).load
-    return engine(weights_dir)
+    return find(name).load(weights_dir)
 
 
-def installed(weights_dir: Path | None = None) -> list[str]:
-    """Names of the engines whose package and weights are here; loads none of them."""
-    return [name for name in NAMES if not _module(name).missing(weights_dir)]
+def require_landmarks(name: str) -> None:
+    """Check that an engine predicts the landmarks that an extraction stores.
 
-
-def _module(name: str) -> ModuleType:
-    if name not in NAMES:
+    Raises:
+        InvalidInput: it predicts others or none (ENGINE_LANDMARKS), or it is unknown or broken.
+    """
+    landmarks = find(name).landmarks
+    if landmarks != IBUG_68:
         raise InvalidInput(
-            f"Expected an engine of {', '.join(NAMES)}. Received engine={name!r}.",
-            reason="ENGINE_UNKNOWN",
-            violations=[FieldViolation("engine", f"must be one of {', '.join(NAMES)}")],
+            f"Expected an engine that predicts the landmarks {IBUG_68}. "
+            f"The engine {name!r} predicts {landmarks or 'none'}; use it to inspect sources only.",
+            reason="ENGINE_LANDMARKS",
+            metadata={"engine": name},
+            violations=[FieldViolation("recipe.extraction.engine", f"must predict the landmarks {IBUG_68}")],
         )
-    return import_module(f"{__name__}.{name}")
+
+
+def _entry_points() -> list[metadata.EntryPoint]:
+    """Entry points of other packages by name; this project's names cannot be replaced."""
+    found = metadata.entry_points(group=GROUP)
+    return sorted({entry.name: entry for entry in found if entry.name not in _OWN}.values(), key=lambda e: e.name)
+
+
+def _declaration(entry: metadata.EntryPoint) -> EngineDeclaration:
+    try:
+        engine = entry.load()
+    except Exception as error:  # anything may go wrong in another package's module
+        raise _broken(entry, f"it cannot be imported: {error!r}") from error
+    if not isinstance(engine, EngineDeclaration) or engine.name != entry.name:
+        raise _broken(entry, f"expected an EngineDeclaration of this name, received {engine!r}")
+    return engine
+
+
+def _broken(entry: metadata.EntryPoint, what: str) -> InvalidInput:
+    return InvalidInput(
+        f"The engine {entry.name!r} of the entry point {entry.value} cannot be used: {what}.",
+        reason="ENGINE_BROKEN",
+        metadata={"engine": entry.name},
+        violations=[FieldViolation("recipe.extraction.engine", what)],
+    )

@@ -1,19 +1,38 @@
-"""What an engine is: a face detector, a way to follow a face, and a landmark predictor that go together."""
+"""What an engine is, and how it declares itself.
+
+An engine is a face detector, a tracker and a landmark predictor that belong together. Its declaration is light: it
+imports no media or machine-learning library, so the server can list engines without loading them. `create` imports
+what it needs when it is called, in the sandbox process that runs the engine.
+"""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
-__all__ = ["Engine", "Tracker", "not_installed"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["IBUG_68", "Engine", "EngineDeclaration", "Landmarks", "Tracker", "WeightFile", "WeightLicence"]
+
+Landmarks = Literal["ibug-68"]
+
+IBUG_68: Final[Landmarks] = "ibug-68"
+"""The 68 points of iBUG 300-W: jaw 0 to 16, brows 17 to 26, nose 27 to 35, eyes 36 to 47, mouth 48 to 67."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Tracker(ABC):
-    """Follows one face from frame to frame, cheaper than the detector."""
+    """Follows one face from frame to frame, faster than the detector."""
 
     @abstractmethod
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
@@ -28,17 +47,16 @@ class Tracker(ABC):
 
 
 class Engine(ABC):
-    """Finds faces and landmarks in frames; equal frames give equal results on the same machine.
+    """A loaded engine: finds faces and landmarks in frames. Equal frames give equal results on the same machine.
 
-    Boxes are x, y, width, height in frame pixels and may reach over the frame's edge. A landmark predictor is trained
-    with one detector's boxes, so `landmarks` wants boxes as `detect` makes them, or the same box moved along.
+    Boxes are x, y, width, height in frame pixels and may reach beyond the frame. A landmark predictor is trained on the
+    boxes of one detector, so `landmarks` expects boxes as `detect` or the tracker returns them.
 
     Attributes:
-        name: As in recipes.
-        build: Versions of the package and of the weights, for the record.
+        build: Versions of the package and of the weights. Stored with every extraction; parts made by another build
+            are not resumed.
     """
 
-    name: str
     build: str
 
     @abstractmethod
@@ -46,7 +64,7 @@ class Engine(ABC):
         """Find faces.
 
         Args:
-            frame: uint8 [h, w, 3], BGR.
+            frame: uint8 [h, w, 3], BGR; not changed.
 
         Returns:
             Boxes float64 [k, 4]; k is 0 when there is no face.
@@ -63,10 +81,10 @@ class Engine(ABC):
 
     @abstractmethod
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Find the 68 landmarks of a face.
+        """Find the landmarks of a face.
 
         Args:
-            frame: uint8 [h, w, 3], BGR.
+            frame: uint8 [h, w, 3], BGR; not changed.
             box: float64 [4].
 
         Returns:
@@ -74,11 +92,126 @@ class Engine(ABC):
         """
 
 
-def not_installed(name: str, lacks: str, remedy: str) -> InvalidInput:
-    """The error of an engine whose package or weights are not here."""
-    return InvalidInput(
-        f"The engine {name!r} cannot be used here: {lacks}. {remedy}",
-        reason="ENGINE_NOT_INSTALLED",
-        metadata={"engine": name},
-        violations=[FieldViolation("recipe.extraction.engine", lacks)],
-    )
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file that an engine reads.
+
+    Attributes:
+        name: Name of the file.
+        distribution: Installed Python distribution that contains the file; empty for a file that the operator puts
+            into the folder or bucket prefix of weights.
+    """
+
+    name: str
+    distribution: str = ""
+
+    def find(self, weights_dir: Path | None = None) -> Path | None:
+        """Return the path of the file, or None where it is not installed. No package is imported.
+
+        Args:
+            weights_dir: Folder of the operator's weights.
+        """
+        if not self.distribution:
+            paths = [weights_dir / self.name] if weights_dir else []
+        else:
+            try:
+                files = metadata.files(self.distribution) or []
+            except metadata.PackageNotFoundError:
+                return None
+            paths = [Path(str(file.locate())) for file in files if file.name == self.name]
+        return next((path for path in paths if path.is_file()), None)
+
+
+@dataclass(frozen=True)
+class WeightLicence:
+    """The terms of an engine's weights.
+
+    Attributes:
+        terms: The licence in one or two sentences, with what it excludes.
+        source: Where these terms are published.
+    """
+
+    terms: str
+    source: str
+
+
+@dataclass(frozen=True)
+class EngineDeclaration:
+    """Everything that must be known about an engine before it is loaded.
+
+    Attributes:
+        name: Name in recipes (`extraction.engine`): 1 to 64 letters, digits, `_` and `-`.
+        create: Loads the engine. It receives the path of every weight file by name, and raises `DataLoss` for
+            damaged weights. It is called in a sandbox process, once for many sequences.
+        packages: Modules that must be importable.
+        weights: The weight files.
+        licence: Terms of the weights; None for an engine without weights.
+        landmarks: The set of landmarks that the engine predicts. Extractions need `IBUG_68`; None is an engine that
+            only detects, which can only be used to inspect sources.
+        remedy: How to install what the engine needs, in one or two sentences.
+    """
+
+    name: str
+    create: Callable[[Mapping[str, Path]], Engine]
+    packages: tuple[str, ...]
+    weights: tuple[WeightFile, ...]
+    licence: WeightLicence | None
+    landmarks: Landmarks | None
+    remedy: str
+
+    def __post_init__(self) -> None:
+        """Check the name and the licence."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"Expected an engine name of 1 to 64 letters, digits, _ and -. Received {self.name!r}.")
+        if self.weights and self.licence is None:
+            raise ValueError(f"Expected the licence of the weights of engine {self.name!r}. Received None.")
+
+    @property
+    def operator_files(self) -> tuple[str, ...]:
+        """Names of the weight files that the operator provides, in a folder or below a bucket prefix."""
+        return tuple(file.name for file in self.weights if not file.distribution)
+
+    def missing_package(self) -> str:
+        """Return which package is not installed, as a clause, or an empty string."""
+        absent = [package for package in self.packages if util.find_spec(package) is None]
+        return f"the package {absent[0]} is not installed" if absent else ""
+
+    def missing(self, weights_dir: Path | None = None) -> str:
+        """Return what is not installed here, as a clause, or an empty string. Loads nothing."""
+        if package := self.missing_package():
+            return package
+        if self.operator_files and weights_dir is None:
+            return "no folder of weights is set"
+        for file in self.weights:
+            if file.find(weights_dir) is None:
+                place = f"the package {file.distribution}" if file.distribution else "the folder of weights"
+                return f"{place} has no {file.name}"
+        return ""
+
+    def load(self, weights_dir: Path | None = None) -> Engine:
+        """Load the engine with its weights.
+
+        Args:
+            weights_dir: Folder of the operator's weights, for engines that do not bring their own.
+
+        Raises:
+            InvalidInput: a package or a weight file is not installed here (ENGINE_NOT_INSTALLED).
+            DataLoss: the weights are damaged.
+        """
+        if missing := self.missing(weights_dir):
+            raise self.not_installed(missing)
+        found = {file.name: file.find(weights_dir) for file in self.weights}
+        return self.create({name: path for name, path in found.items() if path is not None})
+
+    def not_installed(self, missing: str) -> InvalidInput:
+        """Make the error for an engine that cannot be used here.
+
+        Args:
+            missing: What is not installed, as a clause.
+        """
+        return InvalidInput(
+            f"The engine {self.name!r} cannot be used here: {missing}. {self.remedy}",
+            reason="ENGINE_NOT_INSTALLED",
+            metadata={"engine": self.name},
+            violations=[FieldViolation("recipe.extraction.engine", missing)],
+        )

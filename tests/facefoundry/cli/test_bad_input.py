@@ -85,7 +85,7 @@ def test_ids_that_consumers_cannot_split_are_refused_with_one_that_would_do(caps
         (["--set", "training.batch_size=0"], "training.batch_size"),
         (["--set", "training.learning_rate=-1"], "training.learning_rate"),
         (["--set", "conversion.blur=100000"], "conversion.blur"),
-        (["--set", "extraction.engine=mtcnn"], "extraction.engine"),
+        (["--set", "extraction.engine=no engine"], "extraction.engine"),
         (["--recipe", "best"], "'best'"),
         (["-it", "0"], "--iterations"),
         (["--fps", "fast"], "--fps"),

@@ -37,7 +37,7 @@ NUMBERS = [
     ("compression.levels.crf", 0, 51, (52,)),
 ]
 WORDS = [
-    ("extraction.engine", "face_alignment", ("magic", "")),
+    ("extraction.engine", "an-engine_2", ("", "two words", "_first", "../x", "x" * 65)),
     ("training.precision", "bfloat16", ("int8", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
@@ -109,7 +109,7 @@ def test_no_field_is_without_limits_and_none_without_a_row_here():
 def test_all_wrong_fields_are_named_at_once():
     recipe = _with("conversion.blur", 65)
     recipe.training.batch_size = 0
-    recipe.extraction.engine = "magic"
+    recipe.extraction.engine = "no engine"
     assert set(_refusals(recipe)) == {
         "recipe.conversion.blur",
         "recipe.training.batch_size",

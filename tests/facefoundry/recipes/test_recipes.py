@@ -71,7 +71,7 @@ def test_a_wrong_override_is_refused(assignment):
         ("training.learning_rate=2", "recipe.training.learning_rate"),
         ("training.encoder_filters=[1, 2]", "recipe.training.encoder_filters"),
         ("training.precision=int8", "recipe.training.precision"),
-        ("extraction.engine=magic", "recipe.extraction.engine"),
+        ("extraction.engine=no engine", "recipe.extraction.engine"),
         ("extraction.padding=128", "recipe.extraction.padding"),
         ("conversion.mask=circle", "recipe.conversion.mask"),
         (

@@ -10,7 +10,7 @@ from facefoundry.errors import DataLoss, Internal, InvalidInput
 from facefoundry.faces.crop import cut, face_matrix
 from services.extractor import engines
 from services.extractor.boxes import iou, nearest
-from services.extractor.engines import dlib as dlib_engine
+from services.extractor.engines.dlib import hog
 
 FACE = (175, 70, 100, 110)
 
@@ -104,7 +104,7 @@ def test_another_form_of_detectors_on_file_is_refused():
             Path(path).write_bytes(b"another form")
 
     with pytest.raises(Internal, match=r"dlib .* another form"):
-        dlib_engine._of_one_level(dlib, Other())
+        hog._of_one_level(dlib, Other())
 
 
 def test_a_face_that_comes_nearer_is_followed_from_level_to_level(engine, portrait):
@@ -155,4 +155,4 @@ def test_without_its_wheel_of_weights_the_engine_says_how_to_get_it(monkeypatch)
 def test_damaged_weights_are_data_loss(tmp_path):
     (tmp_path / "weights.dat").write_bytes(b"nothing")
     with pytest.raises(DataLoss, match="locks/dlib-models"):
-        dlib_engine.DlibEngine(tmp_path / "weights.dat")
+        hog.DlibEngine(tmp_path / "weights.dat")

@@ -9,7 +9,7 @@ from benchmarks import random_weights
 from facefoundry import recipes
 from facefoundry.errors import DataLoss, InvalidInput
 from services.extractor import engines, pipeline
-from services.extractor.engines.face_alignment import DETECTOR_FILE, LANDMARK_FILE, missing
+from services.extractor.engines.face_alignment import DETECTOR_FILE, ENGINE, LANDMARK_FILE
 
 needs_torch = pytest.mark.skipif(
     util.find_spec("torch") is None or util.find_spec("face_alignment") is None,
@@ -109,6 +109,6 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch, tmp_path
     monkeypatch.setattr(
         util, "find_spec", lambda name: None if name == package else true_find(name) or true_find("numpy")
     )
-    assert missing(tmp_path) == f"the package {package} is not installed"
+    assert ENGINE.missing(tmp_path) == f"the package {package} is not installed"
     with pytest.raises(InvalidInput, match=r"locks/face-alignment\.txt"):
         engines.load("face_alignment", tmp_path)

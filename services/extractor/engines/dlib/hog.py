@@ -1,15 +1,11 @@
-"""Engine `dlib`: the HOG face detector and the 68-point predictor, weights from the wheel `face_recognition_models`.
-
-The 68-point weights were trained on the iBUG 300-W data set, whose licence excludes commercial use: do not use this
-engine for a commercial purpose.
-"""
+"""The engine `dlib` at work: HOG detection at about 360 lines, tracking by the detector, landmarks."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,17 +15,11 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss, Internal
 from services.extractor.boxes import iou, nearest
-from services.extractor.engines.base import Engine, Tracker, not_installed
+from services.extractor.engines.base import Engine, Tracker
+from services.extractor.engines.dlib import ENGINE, WHEEL
 
-__all__ = ["REMEDY", "DlibEngine", "load", "missing", "weights"]
+__all__ = ["DlibEngine"]
 
-_WHEEL: Final = "face_recognition_models"
-_LANDMARKS: Final = "shape_predictor_68_face_landmarks.dat"
-REMEDY: Final = (
-    "Install dlib (group `extractor`), then: "
-    "pip install --require-hashes --no-deps --no-build-isolation -r locks/dlib-models.txt (with setuptools below 81)."
-)
-"""How to get what this engine needs."""
 # Height (or width, if smaller) that frames are reduced to: 360 lines take a quarter of the time of 720.
 _SIDE: Final = 360
 # Enlargement of the second look, where the first shows no face, and the score it asks for: real faces have 1 and more
@@ -55,45 +45,11 @@ _ALL_LEVELS: Final = b"\x02\xe8\x03\x01\x40\x01\x40"
 _ONE_LEVEL: Final = b"\x01\x01\x01\x40\x01\x40"
 
 
-def weights(file_name: str) -> Path | None:
-    """Path of a weights file of the wheel, or None. The wheel is not imported: its import needs pkg_resources."""
-    try:
-        files = metadata.files(_WHEEL) or []
-    except metadata.PackageNotFoundError:
-        return None
-    paths = (Path(str(file.locate())) for file in files if file.name == file_name)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def missing(weights_dir: Path | None = None) -> str:
-    """What this engine lacks here, or an empty string."""
-    if util.find_spec("dlib") is None:
-        return "the package dlib is not installed"
-    return "" if weights(_LANDMARKS) else f"{_LANDMARKS} of the wheel {_WHEEL} is not installed"
-
-
-def load(weights_dir: Path | None = None) -> Engine:
-    """Load the engine; it brings its own weights, `weights_dir` is not looked at.
-
-    Raises:
-        InvalidInput: dlib or its weights are not installed.
-        DataLoss: the weights are damaged.
-        Internal: dlib is of a version that writes detectors differently (DLIB_VERSION).
-    """
-    path = weights(_LANDMARKS)
-    lacks = missing()
-    if lacks or path is None:
-        raise not_installed("dlib", lacks, REMEDY)
-    return DlibEngine(path)
-
-
 class DlibEngine(Engine):
     """HOG at about 360 lines, and once more at twice the size where that shows no face.
 
     Landmarks are whole pixels: the predictor rounds.
     """
-
-    name = "dlib"
 
     def __init__(self, landmark_weights: Path) -> None:
         import dlib
@@ -104,9 +60,9 @@ class DlibEngine(Engine):
         try:
             self._predictor = dlib.shape_predictor(str(landmark_weights))
         except RuntimeError as error:
-            message = f"{landmark_weights} are no landmark weights that dlib can read. {REMEDY}"
+            message = f"{landmark_weights} are no landmark weights that dlib can read. {ENGINE.remedy}"
             raise DataLoss(message, reason="BAD_WEIGHTS", resource=landmark_weights.name) from error
-        self.build = f"dlib {dlib.__version__}, {_WHEEL} {metadata.version(_WHEEL)}"
+        self.build = f"dlib {dlib.__version__}, {WHEEL} {metadata.version(WHEEL)}"
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Find faces; see `Engine.detect`."""
@@ -225,7 +181,7 @@ def _of_one_level(dlib: Any, detector: Any) -> Any:
         detector.save(str(path))
         data = path.read_bytes()
         if data.count(_ALL_LEVELS) != 1:
-            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20. {REMEDY}"
+            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20. {ENGINE.remedy}"
             raise Internal(message, reason="DLIB_VERSION")
         path.write_bytes(data.replace(_ALL_LEVELS, _ONE_LEVEL))
         return dlib.fhog_object_detector(str(path))

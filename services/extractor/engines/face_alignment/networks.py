@@ -1,12 +1,9 @@
-"""Engine `face_alignment`: S3FD and the 2D face alignment network, the landmarks of the original FaceForensics++ fakes.
-
-The networks are those of the package `face_alignment`, the weights come from a folder and never from the internet.
-"""
+"""The engine `face_alignment` at work: S3FD at about 360 lines, a correlation filter, and the four-stack 2D network."""
 
 from __future__ import annotations
 
 import hashlib
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -15,58 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss
-from services.extractor.engines.base import Engine, Tracker, not_installed
+from services.extractor.engines.base import Engine, Tracker
 from services.extractor.engines.correlation import CorrelationTracker
 
-__all__ = ["DETECTOR_FILE", "LANDMARK_FILE", "FaceAlignmentEngine", "load", "missing", "missing_package"]
+__all__ = ["FaceAlignmentEngine"]
 
-DETECTOR_FILE: Final = "s3fd-619a316812.pth"
-"""Weights of S3FD, under the name they are published by."""
-LANDMARK_FILE: Final = "2DFAN4-11f355bf06.pth.tar"
-"""Weights of the four-stack 2D network, under the name they are published by."""
-
-_REMEDY: Final = (
-    "Install it with pip install --no-deps -r locks/face-alignment.txt, and put "
-    f"{DETECTOR_FILE} and {LANDMARK_FILE} (from adrianbulat.com/downloads/python-fan) into the folder "
-    "FACEFOUNDRY_EXTRACTOR_WEIGHTS_DIR or the bucket prefix FACEFOUNDRY_EXTRACTOR_WEIGHTS_PREFIX."
-)
 # S3FD finds faces from about 16 pixels on; its time grows with the area.
 _DETECTION_SIDE: Final = 360
 
 
-def missing_package() -> str:
-    """Which package this engine lacks here, or an empty string."""
-    lacking = [package for package in ("face_alignment", "torch", "dlib") if util.find_spec(package) is None]
-    return f"the package {lacking[0]} is not installed" if lacking else ""
-
-
-def missing(weights_dir: Path | None = None) -> str:
-    """What this engine lacks here, or an empty string."""
-    if lacks := missing_package():
-        return lacks
-    if weights_dir is None:
-        return "no folder of weights is set"
-    lacking = [name for name in (DETECTOR_FILE, LANDMARK_FILE) if not (weights_dir / name).is_file()]
-    return f"the folder of weights has no {' and no '.join(lacking)}" if lacking else ""
-
-
-def load(weights_dir: Path | None = None) -> Engine:
-    """Load the engine, on the GPU where torch finds one.
-
-    Raises:
-        InvalidInput: torch, the package or the weights are not here.
-        DataLoss: the weights are damaged or of other networks.
-    """
-    lacks = missing(weights_dir)
-    if lacks or weights_dir is None:
-        raise not_installed("face_alignment", lacks, _REMEDY)
-    return FaceAlignmentEngine(weights_dir / DETECTOR_FILE, weights_dir / LANDMARK_FILE)
-
-
 class FaceAlignmentEngine(Engine):
     """S3FD at about 360 lines; landmarks with the network's quarter-pixel refinement and their fractions kept."""
-
-    name = "face_alignment"
 
     def __init__(self, detector_weights: Path, landmark_weights: Path) -> None:
         import pickle
@@ -83,7 +39,7 @@ class FaceAlignmentEngine(Engine):
             network = FAN(4)
             network.load_state_dict(torch.load(landmark_weights, map_location=self._device, weights_only=True))
         except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            message = f"{detector_weights.parent} has weights that are damaged or of other networks: {error}"
+            message = f"{detector_weights.parent} has weights that are damaged or belong to other networks: {error}"
             raise DataLoss(message, reason="BAD_WEIGHTS", resource=str(detector_weights.parent)) from error
         self._network = network.to(self._device, memory_format=torch.channels_last).eval()
         self.build = (
