@@ -12,7 +12,8 @@ import pytest
 from tests import short_clips
 from tests.cluster.release import Release, command
 from tests.cluster.trainings import Trainings
-from tests.cluster.workers import ClusterWorkers, need_cluster, until
+from tests.cluster.workers import ClusterWorkers, need_cluster
+from tests.waiting import wait_until
 
 ITERATIONS = 150
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFact
     with release.reached() as variables, ThreadPoolExecutor(1) as pool:
         arguments = ["-i", clips, "-o", out, "--recipe", "preview", "-it", ITERATIONS, "--convert_images", "--json"]
         run = pool.submit(command, variables, "generate-models", *arguments)
-        until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
+        wait_until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
         for job in release.batch.list_namespaced_job(release.jobs).items:
             limits = job.spec.template.spec.containers[0].resources.limits
             assert limits["nvidia.com/gpu"] == "1"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
+from kubernetes.utils.quantity import parse_quantity
 
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
@@ -115,6 +116,15 @@ class Release:
         pod["spec"]["containers"][0] |= {"command": list(words), "args": []}
         pod["metadata"] = {"name": name, "labels": {"app.kubernetes.io/component": name}}
         self.core.create_namespaced_pod(self.namespace, pod)
+
+    def cpu(self, component: str) -> float:
+        """Cores that the component's pods use, as the autoscaler sees them."""
+        metrics = client.CustomObjectsApi().list_namespaced_custom_object(
+            "metrics.k8s.io", "v1beta1", self.namespace, "pods"
+        )
+        names = {pod.metadata.name for pod in self.pods(component)}
+        containers = [one for pod in metrics["items"] if pod["metadata"]["name"] in names for one in pod["containers"]]
+        return float(sum(parse_quantity(container["usage"]["cpu"]) for container in containers))
 
     def uninstall(self) -> None:
         """`helm uninstall`."""

@@ -13,7 +13,8 @@ from kubernetes import client
 from facefoundry.errors import Conflict, Denied, Unavailable
 from services.trainer.backends.base import Diagnosis, JobState
 from services.trainer.backends.kubernetes import KubernetesBackend
-from tests.cluster.workers import ClusterWorkers, Detour, until, wait_for
+from tests.cluster.workers import ClusterWorkers, Detour, wait_for
+from tests.waiting import wait_until
 
 URI = "s3://bucket/trainings/x/attempt.json"
 Make = Callable[..., KubernetesBackend]
@@ -25,14 +26,15 @@ def make(cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 
 def diagnosis(backend: KubernetesBackend, reason: str, seconds: float = 60.0) -> Diagnosis:
-    """Wait for a diagnosis: a minute is what is promised."""
-    deadline = time.monotonic() + seconds
-    while True:
+    """Return the diagnosis once it has this reason; a minute is what is promised."""
+
+    def found() -> Diagnosis | None:
         job = backend.get("job")
-        if job is not None and job.diagnosis is not None and job.diagnosis.reason == reason:
-            return job.diagnosis
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
+        return job.diagnosis if job and job.diagnosis and job.diagnosis.reason == reason else None
+
+    diagnosed = wait_until(found, seconds, every=0.1, failure=lambda: backend.get("job"))
+    assert diagnosed
+    return diagnosed
 
 
 def test_replicas_that_start_the_same_job_at_once_make_one(cluster: ClusterWorkers, make: Make) -> None:
@@ -56,9 +58,9 @@ def test_cancelling_leaves_no_pod_and_no_job(cluster: ClusterWorkers, make: Make
     backend.start("job", URI)
     wait_for(backend, "job", JobState.RUNNING, seconds=120)
     backend.cancel("job")
-    until(lambda: other.get("job") is None)
-    until(lambda: not cluster.pods("job"))
-    until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
+    wait_until(lambda: other.get("job") is None)
+    wait_until(lambda: not cluster.pods("job"))
+    wait_until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
 
 
 def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make) -> None:
@@ -68,7 +70,7 @@ def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make)
     (pod,) = cluster.pods("job")
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.metadata.name}}
     cluster.core.create_namespaced_pod_eviction(pod.metadata.name, cluster.namespace, eviction)
-    until(
+    wait_until(
         lambda: any(
             one.status.phase == "Running"
             and not one.metadata.deletion_timestamp
@@ -76,7 +78,7 @@ def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make)
             for one in cluster.pods("job")
         )
     )
-    until(lambda: len(cluster.pods("job")) == 1)
+    wait_until(lambda: len(cluster.pods("job")) == 1)
     job = wait_for(backend, "job", JobState.RUNNING, JobState.FAILED, seconds=60)
     assert (job.state, job.restarts, job.diagnosis) == (JobState.RUNNING, 0, None)
 
@@ -108,13 +110,13 @@ def test_a_lost_api_server_is_unavailable_and_the_truth_is_known_when_it_is_back
             seen.append(job.state)
             return False
 
-        until(lost)
+        wait_until(lost)
         assert set(seen) <= {JobState.RUNNING}
         for call in (backend.cancel, lambda name: backend.start(f"{name}-2", URI)):
             with pytest.raises(Unavailable):
                 call("job")
         cluster.batch.delete_namespaced_job("job", cluster.namespace, propagation_policy="Background")
-        until(lambda: not cluster.pods("job"))
+        wait_until(lambda: not cluster.pods("job"))
         detour.open()
 
         def gone() -> bool:
@@ -123,7 +125,7 @@ def test_a_lost_api_server_is_unavailable_and_the_truth_is_known_when_it_is_back
             except Unavailable:
                 return False
 
-        until(gone)
+        wait_until(gone)
 
 
 def test_a_suspended_job_is_queued_and_goes_on_when_it_is_admitted(cluster: ClusterWorkers, make: Make) -> None:
@@ -141,7 +143,7 @@ def test_a_suspended_job_is_queued_and_goes_on_when_it_is_admitted(cluster: Clus
     wait_for(backend, "job", JobState.RUNNING, seconds=120)
     admit(True)
     assert wait_for(backend, "job", JobState.QUEUED, seconds=120).restarts == 0
-    until(lambda: not cluster.pods("job"))
+    wait_until(lambda: not cluster.pods("job"))
     admit(False)
     assert wait_for(backend, "job", JobState.RUNNING, seconds=120).restarts == 0
 
@@ -199,7 +201,7 @@ def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
 def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Make) -> None:
     quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
     cluster.core.create_namespaced_resource_quota(cluster.namespace, quota)
-    until(lambda: bool(cluster.core.read_namespaced_resource_quota("few", cluster.namespace).status.hard))
+    wait_until(lambda: bool(cluster.core.read_namespaced_resource_quota("few", cluster.namespace).status.hard))
     backend = make()
     backend.start("job", URI)
     assert "pods=0" in diagnosis(backend, "QUOTA").message
@@ -217,7 +219,7 @@ def test_what_the_cluster_refuses_at_once_is_told_to_the_caller(cluster: Cluster
             said.append(error.message)
         return bool(said)
 
-    until(refused)
+    wait_until(refused)
     assert "Role" in said[0] and cluster.namespace in said[0]
 
 

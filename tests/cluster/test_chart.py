@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from services.trainer.backends.kubernetes.template import training_job
 from tests.cluster.workers import need_cluster
 from tests.helm.chart import CHART, Helm, find_helm
+from tests.waiting import wait_until
 
 Job = dict[str, Any]
 
@@ -82,10 +82,12 @@ def _until_fenced(installation: Installation, seconds: float = 120.0) -> None:
     """A new policy takes the API server a moment."""
     job = installation.job()
     job["spec"]["template"]["spec"]["hostNetwork"] = True
-    deadline = time.monotonic() + seconds
-    while "no access to the host" not in installation.create(job):
-        assert time.monotonic() < deadline, "the policy does not work"
-        time.sleep(0.2)
+    wait_until(
+        lambda: "no access to the host" in installation.create(job),
+        seconds,
+        every=0.2,
+        failure=lambda: "the policy does not work",
+    )
 
 
 def _pod(job: Job) -> Job:

@@ -4,15 +4,15 @@ the command says of a wrong installation. Part of make test-cluster-full."""
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import tiny
 from tests.cluster.release import Release, command, store
-from tests.cluster.trainings import RUNNING, Trainings, tiny_flags
-from tests.cluster.workers import until
+from tests.cluster.trainings import NETWORK, RUNNING, Trainings
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.timeout(1800)]
 
@@ -22,6 +22,7 @@ import itertools, sys, threading
 from facefoundry import recipes
 from facefoundry.client import Client
 from facefoundry.settings import ChannelSettings, read
+from tests.waiting import wait_until
 counter = itertools.count()
 def work(client):
     for number in counter:
@@ -41,19 +42,20 @@ def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(rel
     def extractors() -> int:
         return len([pod for pod in release.pods("extractor") if pod.status.phase == "Running"])
 
-    time.sleep(60)  # the dataset's own extractions shall be forgotten
+    # The autoscaler must not see the load of the dataset's own extractions.
+    wait_until(lambda: release.cpu("extractor") < 0.05, seconds=300, every=5)
     release.upgrade(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}})
     assert extractors() == 1
     record = json.loads((dataset / "misc/report/run.json").read_text())
     release.run_in_pod("load", "python3", "-c", LOAD, record["sequences"]["astronaut"]["source_uri"])
-    until(lambda: extractors() == 3, seconds=300)
+    wait_until(lambda: extractors() == 3, seconds=300)
 
     def called(pod: Any) -> bool:
         return "/Extract" in release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace)
 
-    until(lambda: all(called(pod) for pod in release.pods("extractor")), seconds=180)
+    wait_until(lambda: all(called(pod) for pod in release.pods("extractor")), seconds=180)
     release.core.delete_namespaced_pod("load", release.namespace, grace_period_seconds=0)
-    until(lambda: extractors() == 1, seconds=900)
+    wait_until(lambda: extractors() == 1, seconds=900)
     release.upgrade(extractor={"autoscaling": {"enabled": False}})
 
 
@@ -72,7 +74,7 @@ def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: 
 def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_store(
     release: Release, environment: dict[str, str], clips: Path
 ) -> None:
-    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny_flags())
+    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny.flags(**NETWORK))
 
     def events() -> list[dict[str, Any]]:
         (pod,) = release.pods("dataset")
@@ -84,11 +86,11 @@ def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_s
     def stages() -> set[str]:
         return {event.get("stage", "") for event in events()}
 
-    until(lambda: any(event.get("stage") == "train" and event["done"] > 0 for event in events()), seconds=300)
+    wait_until(lambda: any(event.get("stage") == "train" and event["done"] > 0 for event in events()), seconds=300)
     release.core.delete_namespaced_pod(f"{release.of('minio')}-0", release.namespace)
-    until(lambda: "convert" in stages(), seconds=600)
+    wait_until(lambda: "convert" in stages(), seconds=600)
     release.kubectl("rollout", "restart", f"deployment/{release.of('converter')}")
-    until(lambda: [pod.status.phase for pod in release.pods("dataset")] == ["Succeeded"], seconds=600)
+    wait_until(lambda: [pod.status.phase for pod in release.pods("dataset")] == ["Succeeded"], seconds=600)
     (pod,) = release.pods("dataset")
     assert pod.status.container_statuses[0].restart_count == 0
     assert [event["state"] for event in events() if event.get("stage") == "pair"][-1] == "done"

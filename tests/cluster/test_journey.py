@@ -6,7 +6,6 @@ The tests share one release and run in this order; the last one removes it.
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from kubernetes import client as kubernetes
 from facefoundry.media.read import open_source
 from facefoundry.storage import manifest
 from facefoundry.v1 import trainer_pb2
+from tests import tiny
 from tests.cluster.release import Release, command, kill_worker, store
-from tests.cluster.trainings import FAILED, QUEUED, RUNNING, Trainings, tiny_flags
-from tests.cluster.workers import until
+from tests.cluster.trainings import FAILED, NETWORK, QUEUED, RUNNING, Trainings
+from tests.waiting import wait_until
 
 LONG = 400
 
@@ -107,9 +107,9 @@ def test_three_at_once_on_two_gpus_are_two_running_and_one_queued_and_all_end(tr
     def states() -> list[int]:
         return sorted(trainings.client.get_training(one.uri).state for one in three)
 
-    until(lambda: states() == sorted([QUEUED, RUNNING, RUNNING]))
+    wait_until(lambda: states() == sorted([QUEUED, RUNNING, RUNNING]))
     (waiting,) = (one for one in three if trainings.client.get_training(one.uri).state == QUEUED)
-    until(
+    wait_until(
         lambda: (
             trainings.client.get_training(waiting.uri).diagnosis.reason == "NO_FREE_GPU"
             or trainings.client.get_training(waiting.uri).state != QUEUED
@@ -130,8 +130,8 @@ def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
     name = trainings.job(training).metadata.name
     trainings.wait(training, lambda seen: seen.state == RUNNING)
     trainings.client.cancel_training(training.uri)
-    until(lambda: not trainings.release.jobs_of(training.uri))
-    until(lambda: not trainings.release.pods_of_job(name))
+    wait_until(lambda: not trainings.release.jobs_of(training.uri))
+    wait_until(lambda: not trainings.release.pods_of_job(name))
 
 
 def test_a_dataset_job_outlives_its_pod_and_the_trainers(
@@ -139,28 +139,31 @@ def test_a_dataset_job_outlives_its_pod_and_the_trainers(
 ) -> None:
     """The example of k8s/: its input from the bucket; trainers that it watches are deleted, then its own pod."""
     name = "celebs"
-    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny_flags())
+    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny.flags(**NETWORK))
 
     def pods() -> list[Any]:
         return release.pods("dataset")
+
+    def log(pod: Any) -> str:
+        return str(release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace))
 
     def training() -> dict[str, Any]:
         seen = json.loads(command(environment, "status", "--json", "--dataset", name).stdout)["trainings"]
         return dict(seen[0]) if seen else {}
 
-    until(lambda: int(training().get("iteration", 0)) > 0, seconds=300)
+    wait_until(lambda: int(training().get("iteration", 0)) > 0, seconds=300)
     (watching,) = pods()
     for pod in release.pods("trainer"):
         release.core.delete_namespaced_pod(pod.metadata.name, release.namespace)
     release.wait()
-    time.sleep(5)
+    logged = len(log(watching))
+    wait_until(lambda: len(log(watching)) > logged, seconds=300)
     (still,) = pods()
     assert still.metadata.uid == watching.metadata.uid and still.status.phase == "Running"
     release.core.delete_namespaced_pod(still.metadata.name, release.namespace)
-    until(lambda: [pod.status.phase for pod in pods()] == ["Succeeded"], seconds=400)
+    wait_until(lambda: [pod.status.phase for pod in pods()] == ["Succeeded"], seconds=400)
     (last,) = pods()
-    log = release.core.read_namespaced_pod_log(last.metadata.name, release.namespace)
-    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    events = [json.loads(line) for line in log(last).splitlines() if line.startswith("{")]
     assert [event["state"] for event in events if event.get("stage") == "pair"][-1] == "done"
 
 
@@ -184,7 +187,7 @@ def test_uninstalling_leaves_bucket_jobs_namespace_and_running_jobs(release: Rel
     assert [pod.status.phase for pod in trainings.workers(running)] == ["Running"]
     claims = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
     assert f"data-{release.of('minio')}-0" in {claim.metadata.name for claim in claims}
-    until(lambda: not release.core.list_namespaced_service(release.namespace).items)
+    wait_until(lambda: not release.core.list_namespaced_service(release.namespace).items)
     for kind in (release.apps.list_namespaced_deployment, release.apps.list_namespaced_stateful_set):
         assert not kind(release.namespace).items
     assert not kubernetes.RbacAuthorizationV1Api().list_namespaced_role(release.jobs).items

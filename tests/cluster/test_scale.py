@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from tests.cluster.workers import ClusterWorkers, until
+from tests.cluster.workers import ClusterWorkers
+from tests.waiting import wait_until
 
 JOBS = 1000
 MIB = 1 << 20
@@ -29,6 +30,7 @@ import psutil
 from kubernetes.client import rest
 from services.trainer.backends.kubernetes import KubernetesBackend
 from services.trainer.settings import TrainerSettings
+from tests.waiting import wait_until
 
 seconds = Counter()
 ask = rest.RESTClientObject.request
@@ -94,4 +96,4 @@ def _end_all(cluster: ClusterWorkers) -> None:
     """Whatever is tested next finds a cluster that is not busy with the end of a thousand Jobs."""
     with suppress(ApiException):  # a call that is cut off has begun it
         cluster.batch.delete_collection_namespaced_job(cluster.namespace, propagation_policy="Background")
-    until(lambda: not cluster.core.list_namespaced_pod(cluster.namespace, limit=1).items, seconds=600)
+    wait_until(lambda: not cluster.core.list_namespaced_pod(cluster.namespace, limit=1).items, seconds=600)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests import tiny
 from tests.cluster.release import REPOSITORY, SERVICES, TAG, Release, command, store
-from tests.cluster.trainings import tiny_flags
 from tests.cluster.workers import need_cluster
 from tests.conftest import Authority
 
@@ -124,8 +124,8 @@ def test_a_pair_goes_through_services_and_a_store_with_tls_and_strangers_are_kep
     ended = secured.helm.run("test", secured.name, "--namespace", secured.namespace, "--logs", "--timeout", "100s")
     assert ended.returncode == 0, ended.stderr + ended.stdout
     with reached(secured, authority) as variables:
-        arguments = ["-i", clips, "-o", tmp_path / "out", "--recipe", "preview", "-it", 60, "--convert_images"]
-        made = command(variables, "generate-models", *arguments, *tiny_flags())
+        arguments = ["-i", clips, "-o", tmp_path / "out", "-it", 60, "--convert_images"]
+        made = command(variables, "generate-models", *arguments, *tiny.flags())
         assert made.returncode == 0, made.stderr + made.stdout[-3000:]
         fakes = tmp_path / "out/manipulated_sequences/Deepfakes/raw/videos"
         assert sorted(file.name for file in fakes.iterdir()) == ["astronaut_hopper.mp4", "hopper_astronaut.mp4"]

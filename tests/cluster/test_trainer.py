@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +17,9 @@ from facefoundry.settings import StoreSettings
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
-from tests.cluster.workers import ClusterWorkers, until
+from tests.cluster.workers import ClusterWorkers
+from tests.processes import environment_of
+from tests.waiting import wait_until
 
 Asking = tuple[trainer_pb2_grpc.TrainerServiceStub, trainer_pb2.StartTrainingRequest]
 
@@ -45,19 +45,9 @@ def trainer(cluster: ClusterWorkers, store_settings: StoreSettings) -> Callable[
     def run(mode: str, **changes: Any) -> Iterator[tuple[str, trainer_pb2_grpc.TrainerServiceStub]]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(cluster.kubeconfig),
-            "FACEFOUNDRY_BACKEND": "kubernetes",
-            "FACEFOUNDRY_JOB_TEMPLATE": str(cluster.template(mode, **changes)),
-            "FACEFOUNDRY_JOBS_NAMESPACE": cluster.namespace,
-            "FACEFOUNDRY_GPUS": "0",
-            "FACEFOUNDRY_LISTEN": address,
-            "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
-            "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
-        }
+        jobs = {"job_template": cluster.template(mode, **changes), "jobs_namespace": cluster.namespace, "gpus": 0}
+        environment = environment_of(store_settings, backend="kubernetes", listen=address, **jobs)
+        environment["KUBECONFIG"] = str(cluster.kubeconfig)
         process = subprocess.Popen([sys.executable, "-m", "services.trainer"], env=environment)
         try:
             with grpc.insecure_channel(address) as channel:
@@ -70,14 +60,12 @@ def trainer(cluster: ClusterWorkers, store_settings: StoreSettings) -> Callable[
     return run
 
 
-def waited_for(stub: trainer_pb2_grpc.TrainerServiceStub, uri: str, state: int, seconds: float) -> trainer_pb2.Training:
-    deadline = time.monotonic() + seconds
-    while True:
-        training = stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=uri)).training
-        if training.state == state:
-            return training
-        assert time.monotonic() < deadline, training
-        time.sleep(0.2)
+def in_state(stub: trainer_pb2_grpc.TrainerServiceStub, uri: str, state: int, seconds: float) -> trainer_pb2.Training:
+    def training() -> trainer_pb2.Training:
+        return stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=uri)).training
+
+    wait_until(lambda: training().state == state, seconds, every=0.2, failure=training)
+    return training()
 
 
 def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
@@ -96,7 +84,7 @@ def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
             (training,) = json.loads(done.stdout)["trainings"]
             return dict(training)
 
-        until(lambda: seen().get("diagnosis", {}).get("reason") == "IMAGE_MISSING", seconds=60)
+        wait_until(lambda: seen().get("diagnosis", {}).get("reason") == "IMAGE_MISSING", seconds=60)
         training = seen()
         assert training["state"] == "TRAINING_STATE_QUEUED"
         assert "localhost/not-there:1" in training["diagnosis"]["message"]
@@ -107,17 +95,17 @@ def test_bad_input_fails_at_once_with_the_workers_own_words_and_they_outlive_the
 ) -> None:
     with trainer("words", restarts=6) as (_, stub):
         uri = stub.StartTraining(request_for_a_pair).training.uri
-        failed = waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        failed = in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
         assert (failed.failure.reason, failed.failure.message) == ("NO_FACES", "There is no face.")
         (job,) = cluster.batch.list_namespaced_job(cluster.namespace).items
         assert cluster.runs(job.metadata.name) == 1
         cluster.batch.delete_namespaced_job(job.metadata.name, cluster.namespace, propagation_policy="Foreground")
-        until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
+        wait_until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
         again = stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=uri)).training
         assert again.failure == failed.failure
         # Asked for again, it is a new attempt and a new Job.
         assert stub.StartTraining(request_for_a_pair).training.attempt == 2
-        waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
 
 
 def test_a_job_that_completes_without_a_model_has_failed(
@@ -125,7 +113,7 @@ def test_a_job_that_completes_without_a_model_has_failed(
 ) -> None:
     with trainer("done") as (_, stub):
         uri = stub.StartTraining(request_for_a_pair).training.uri
-        failed = waited_for(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        failed = in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
         assert failed.failure.reason == "MODEL_MISSING"
 
 
@@ -135,10 +123,10 @@ def test_watching_goes_on_at_a_second_trainer_when_the_first_one_is_gone(
     with trainer("hang") as (_, second):
         with trainer("hang") as (_, first):
             uri = first.StartTraining(request_for_a_pair).training.uri
-            waited_for(first, uri, trainer_pb2.TRAINING_STATE_RUNNING, 120)
+            in_state(first, uri, trainer_pb2.TRAINING_STATE_RUNNING, 120)
             assert second.StartTraining(request_for_a_pair).training.attempt == 1
         training = next(iter(second.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri=uri)))).training
         assert training.state == trainer_pb2.TRAINING_STATE_RUNNING
         cancelled = second.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=uri)).training
         assert cancelled.state == trainer_pb2.TRAINING_STATE_CANCELLED
-        until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)
+        wait_until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)

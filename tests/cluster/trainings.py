@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facefoundry import recipes
 from facefoundry.client import ENDED, Client
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import trainer_pb2
+from tests import tiny
 from tests.cluster.release import Release
+from tests.waiting import wait_until
 
 RUNNING, QUEUED = trainer_pb2.TRAINING_STATE_RUNNING, trainer_pb2.TRAINING_STATE_QUEUED
 SUCCEEDED, FAILED = trainer_pb2.TRAINING_STATE_SUCCEEDED, trainer_pb2.TRAINING_STATE_FAILED
-TINY = {
-    "training.encoder_filters": [4, 8, 8, 16],
-    "training.bottleneck": 16,
-    "training.upscale_filters": 16,
-    "training.decoder_filters": [8, 4, 4],
-    "training.batch_size": 8,
+
+
+# Large enough for a training to last while pods are deleted.
+NETWORK: dict[str, object] = {
+    "training__encoder_filters": [4, 8, 8, 16],
+    "training__bottleneck": 16,
+    "training__upscale_filters": 16,
+    "training__batch_size": 8,
 }
 
 
 class Trainings:
-    """Trainings on the pair's extractions; a seed makes one of its own."""
+    """Trainings of the pair's extractions; each seed is a training of its own."""
 
     def __init__(self, release: Release, dataset: Path, environment: Mapping[str, str]) -> None:
         self.release, self.dataset = release, dataset
@@ -41,24 +43,27 @@ class Trainings:
         """StartTraining with a tiny model."""
         first, second = self.extractions
         request = trainer_pb2.StartTrainingRequest(extraction_a_uri=first, extraction_b_uri=second, pair_id=self.pair)
-        request.recipe.name = "preview"
-        for field, value in {**TINY, "training.seed": seed, "training.iterations": iterations}.items():
-            recipes.override(request.recipe, f"{field}={json.dumps(value)}")
+        request.recipe.CopyFrom(tiny.recipe(**NETWORK, training__seed=seed, training__iterations=iterations))
         return self.client.start_training(request)
 
     def wait(
         self, training: trainer_pb2.Training, condition: Callable[[trainer_pb2.Training], bool], seconds: float = 240.0
     ) -> trainer_pb2.Training:
-        """Wait until a training is as the condition wants it."""
-        deadline = time.monotonic() + seconds
-        while not condition(seen := self.client.get_training(training.uri)):
-            assert seen.state not in ENDED, seen
-            assert time.monotonic() < deadline, seen
-            time.sleep(0.3)
+        """Return the training once the condition holds for it."""
+        seen = training
+
+        def reached() -> bool:
+            nonlocal seen
+            seen = self.client.get_training(training.uri)
+            holds = condition(seen)
+            assert holds or seen.state not in ENDED, seen
+            return holds
+
+        wait_until(reached, seconds, every=0.3, failure=lambda: seen)
         return seen
 
     def end(self, training: trainer_pb2.Training, state: int = SUCCEEDED) -> trainer_pb2.Training:
-        """Wait until it has ended so."""
+        """Return the training once it has ended in a state."""
         return self.wait(training, lambda seen: seen.state == state, seconds=400)
 
     def job(self, training: trainer_pb2.Training) -> Any:
@@ -68,8 +73,3 @@ class Trainings:
     def workers(self, training: trainer_pb2.Training) -> list[Any]:
         """All its pods, the newest last; a Job keeps those that ended."""
         return self.release.pods_of_job(self.job(training).metadata.name)
-
-
-def tiny_flags() -> list[str]:
-    """The tiny model as flags of the command."""
-    return [f"--set={field}={json.dumps(value)}" for field, value in TINY.items()]

@@ -6,8 +6,6 @@ import os
 import secrets
 import socket
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from kubernetes import client, config
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.backends.kubernetes import KubernetesBackend
 from services.trainer.settings import TrainerSettings
+from tests.waiting import wait_until
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "helm/facefoundry/files/training-job.yaml"
 # Any image with a shell and nc; the cluster must have it or be able to fetch it.
@@ -78,7 +77,7 @@ class ClusterWorkers:
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "trainer"},
             },
         )
-        until(lambda: "default" in [one.metadata.name for one in self._accounts()])
+        wait_until(lambda: "default" in [one.metadata.name for one in self._accounts()])
         self.kubeconfig = self._log_in()
 
     def template(self, mode: str, **changes: Any) -> Path:
@@ -148,7 +147,7 @@ class ClusterWorkers:
         spec = {"securityContext": like["securityContext"], "containers": [container], "restartPolicy": "Never"}
         spec["terminationGracePeriodSeconds"] = 0
         self.core.create_namespaced_pod(self.namespace, {"metadata": {"name": name}, "spec": spec})
-        until(lambda: self.core.read_namespaced_pod(name, self.namespace).status.phase == "Running")
+        wait_until(lambda: self.core.read_namespaced_pod(name, self.namespace).status.phase == "Running")
         return str(self.core.read_namespaced_pod(name, self.namespace).status.pod_ip)
 
     def _accounts(self) -> list[Any]:
@@ -234,20 +233,13 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             one.shutdown(socket.SHUT_RDWR)
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def wait_for(backend: TrainingBackend, name: str, *states: JobState, seconds: float = 20.0) -> Job:
-    """Wait until a job is in one of these states."""
-    deadline = time.monotonic() + seconds
-    while True:
+    """Return a job once it is in one of these states."""
+
+    def reached() -> Job | None:
         job = backend.get(name)
-        if job is not None and job.state in states:
-            return job
-        assert time.monotonic() < deadline, job
-        time.sleep(0.02)
+        return job if job is not None and job.state in states else None
+
+    job = wait_until(reached, seconds, failure=lambda: backend.get(name))
+    assert job
+    return job

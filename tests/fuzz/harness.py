@@ -7,12 +7,9 @@ scratch.
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +32,8 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
 from tests.fuzz import clips
 from tests.fuzz.mutations import mutate, mutate_picture
+from tests.processes import environment_of, serving_port
+from tests.waiting import wait_until
 
 __all__ = ["CHILD_BYTES", "SERVICE_BYTES", "Outcome", "run"]
 
@@ -160,16 +159,19 @@ def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Pa
 
 
 def _end(name: str, call: Callable[[], object]) -> tuple[str, str]:
-    while True:
+    def ended() -> tuple[str, str] | None:
         try:
             call()
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-                time.sleep(0.05)  # the slot of the call before is not free yet
-                continue
+                return None  # the slot of the call before is not free yet
             known = from_rpc_error(error, "extractor")
             return f"{name} {error.code().name}/{known.reason}", known.message
         return f"{name} OK", ""
+
+    end = wait_until(ended)
+    assert end
+    return end
 
 
 def _fault(call: str, detail: str) -> str:
@@ -188,22 +190,12 @@ def _fault(call: str, detail: str) -> str:
 
 @contextmanager
 def _service(settings: StoreSettings, scratch: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    environment = {
-        **os.environ,
-        "FACEFOUNDRY_LISTEN": "127.0.0.1:0",
-        "FACEFOUNDRY_SLOTS": str(2 * _THREADS),
-        "FACEFOUNDRY_SCRATCH_DIR": str(scratch),
-        "FACEFOUNDRY_CHILD_SECONDS": str(_CHILD_SECONDS),
-        "FACEFOUNDRY_CHILD_MEMORY_BYTES": str(CHILD_BYTES),
-        "FACEFOUNDRY_STORE_ENDPOINT": settings.endpoint,
-        "FACEFOUNDRY_STORE_ACCESS_KEY": settings.access_key.get_secret_value(),
-        "FACEFOUNDRY_STORE_SECRET_KEY": settings.secret_key.get_secret_value(),
-        "FACEFOUNDRY_STORE_BUCKET": settings.bucket,
-    }
+    limits = {"slots": 2 * _THREADS, "child_seconds": _CHILD_SECONDS, "child_memory_bytes": CHILD_BYTES}
+    environment = environment_of(settings, listen="127.0.0.1:0", scratch_dir=scratch, **limits)
     with log.open("wb") as sink:
         process = subprocess.Popen([sys.executable, "-m", "services.extractor"], env=environment, stderr=sink)
     try:
-        yield process, _port(process, log)
+        yield process, serving_port(process, log)
     finally:
         process.terminate()
         try:
@@ -212,21 +204,9 @@ def _service(settings: StoreSettings, scratch: Path, log: Path) -> Iterator[tupl
             process.kill()
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        for line in log.read_text().splitlines():
-            with suppress(ValueError):
-                record = json.loads(line)
-                if record.get("event") == "serving":
-                    return int(record["port"])
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
 @contextmanager
 def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[None]:
-    """Note the most memory that the service and its children have."""
+    """Record the peak memory of the service and of its children."""
     over = threading.Event()
 
     def watch() -> None:
@@ -247,13 +227,10 @@ def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[No
 
 
 def _left_over(scratch: Path) -> list[str]:
-    """What lies in scratch once all calls have ended; the service cleans up just behind the last message."""
-    deadline = time.monotonic() + 30
-    left = ["?"]
-    while left and time.monotonic() < deadline:
-        left = sorted(entry.name for entry in scratch.iterdir())
-        time.sleep(0.05)
-    return left
+    """Return what stays in scratch after all calls; the service cleans up just after the last message."""
+    with suppress(AssertionError):
+        wait_until(lambda: not any(scratch.iterdir()), 30)
+    return sorted(entry.name for entry in scratch.iterdir())
 
 
 def in_a_folder_of_its_own(seed: int, cases: int) -> Outcome:

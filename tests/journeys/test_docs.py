@@ -1,8 +1,7 @@
-"""What the documents show runs as it stands there."""
+"""The code of the documents runs, and the files that they name exist."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 from facefoundry.local import local_stack
+from tests.processes import environment_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,21 +18,15 @@ def test_the_python_of_the_api_page_extracts_a_clip(clips, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
     shutil.copy(clips / "hopper.mp4", tmp_path / "033.mp4")
     with local_stack(tmp_path / "local") as stack:
-        environment = {
-            **os.environ,
-            "FACEFOUNDRY_STORE_ENDPOINT": stack.store.endpoint,
-            "FACEFOUNDRY_STORE_ACCESS_KEY": stack.store.access_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_SECRET_KEY": stack.store.secret_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_BUCKET": stack.store.bucket,
-            **{f"FACEFOUNDRY_{name.upper()}_ADDRESS": address for name, address in stack.addresses.items()},
-        }
+        addresses = {f"{name}_address": address for name, address in stack.addresses.items()}
+        environment = environment_of(stack.store, **addresses)
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert re.search(r"s3://\S+/extractions/[0-9a-f]{40} 36 faces in 36 frames", done.stdout)
 
 
-def test_every_file_that_the_documents_name_is_there():
+def test_every_file_that_the_documents_name_exists():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:

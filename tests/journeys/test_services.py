@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-import time
 
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.processes import environment_of, serving_port
 
 SERVICES = {"extractor": "ExtractorService", "trainer": "TrainerService", "converter": "ConverterService"}
 
@@ -31,38 +30,16 @@ print(info.service, info.store.reachable, [recipe.name for recipe in info.recipe
 def service(request, store, authority, tmp_path):
     """Name, address and credentials of a running service."""
     cert_file, key_file = authority.issue(request.param)
-    settings = store.settings
-    environment = {
-        **os.environ,
-        "FACEFOUNDRY_LISTEN": "127.0.0.1:0",
-        "FACEFOUNDRY_TLS_CERT_FILE": str(cert_file),
-        "FACEFOUNDRY_TLS_KEY_FILE": str(key_file),
-        "FACEFOUNDRY_SCRATCH_DIR": str(tmp_path / "scratch"),
-        "FACEFOUNDRY_STORE_ENDPOINT": settings.endpoint,
-        "FACEFOUNDRY_STORE_ACCESS_KEY": settings.access_key.get_secret_value(),
-        "FACEFOUNDRY_STORE_SECRET_KEY": settings.secret_key.get_secret_value(),
-        "FACEFOUNDRY_STORE_BUCKET": settings.bucket,
-    }
+    files = {"tls_cert_file": cert_file, "tls_key_file": key_file, "scratch_dir": tmp_path / "scratch"}
+    environment = environment_of(store.settings, listen="127.0.0.1:0", **files)
     log = tmp_path / "log"
     with log.open("w") as sink:
         process = subprocess.Popen([sys.executable, "-m", f"services.{request.param}"], env=environment, stderr=sink)
     try:
-        yield request.param, f"127.0.0.1:{_port(process, log)}", authority
+        yield request.param, f"127.0.0.1:{serving_port(process, log)}", authority
     finally:
         process.terminate()
         assert process.wait(30) == 0, log.read_text()
-
-
-def _port(process, log):
-    """The bound port, as the service logs it."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        for line in log.read_text().splitlines():
-            if line.startswith("{") and line.endswith("}") and json.loads(line)["event"] == "serving":
-                return json.loads(line)["port"]
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
 
 
 def test_a_service_answers_health_reflection_and_a_generated_client_over_tls(service):

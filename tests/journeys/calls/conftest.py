@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import grpc
@@ -33,7 +30,9 @@ from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
-from facefoundry.v1 import recipe_pb2, trainer_pb2
+from facefoundry.v1 import trainer_pb2
+from tests import tiny
+from tests.processes import environment_of
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 _BLOCK = 1 << 16
@@ -175,7 +174,6 @@ class Service:
         self.name, self.address, self.scratch = name, f"127.0.0.1:{port}", folder / "scratch"
         self._log = folder / "log"
         self._environment = {
-            **os.environ,
             **environment,
             "FACEFOUNDRY_LISTEN": self.address,
             "FACEFOUNDRY_SCRATCH_DIR": str(self.scratch),
@@ -210,14 +208,8 @@ def start_service(
 
     def start(name: str, **settings: object) -> tuple[Service, Relay]:
         relay = relay_to(store.settings.endpoint)
-        environment = {
-            "FACEFOUNDRY_STORE_ENDPOINT": relay.address,
-            "FACEFOUNDRY_STORE_ACCESS_KEY": store.settings.access_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_SECRET_KEY": store.settings.secret_key.get_secret_value(),
-            "FACEFOUNDRY_STORE_BUCKET": store.bucket,
-            **{f"FACEFOUNDRY_{key.upper()}": str(value) for key, value in settings.items()},
-        }
-        made.append(Service(name, environment, tmp_path_factory.mktemp(name)))
+        through_relay = store.settings.model_copy(update={"endpoint": relay.address})
+        made.append(Service(name, environment_of(through_relay, **settings), tmp_path_factory.mktemp(name)))
         return made[-1], relay
 
     yield start
@@ -293,14 +285,12 @@ def ask(put_extraction: Callable[[int], str]) -> Callable[..., trainer_pb2.Start
     uris = [put_extraction(seed) for seed in (1, 2)]
 
     def make(seed: int, iterations: int = 40) -> trainer_pb2.StartTrainingRequest:
-        tiny = recipe_pb2.Recipe(name="preview")
-        tiny.training.encoder_filters.extend([4, 4, 8, 8])
-        tiny.training.decoder_filters.extend([8, 4, 4])
-        tiny.training.bottleneck = tiny.training.upscale_filters = 8
-        tiny.training.batch_size = 4
-        tiny.training.iterations, tiny.training.seed = iterations, seed
         return trainer_pb2.StartTrainingRequest(
-            extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id="A_B", dataset="set", recipe=tiny
+            extraction_a_uri=uris[0],
+            extraction_b_uri=uris[1],
+            pair_id="A_B",
+            dataset="set",
+            recipe=tiny.recipe(training__iterations=iterations, training__seed=seed),
         )
 
     return make
@@ -331,16 +321,3 @@ def health_of(channel: grpc.Channel) -> int:
 def health() -> Callable[[grpc.Channel], int]:
     """Asks a server's health."""
     return health_of
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., None]:
-    """Waits until a condition holds."""
-
-    def wait(condition: Callable[[], Any], seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen"
-            time.sleep(0.01)
-
-    return wait

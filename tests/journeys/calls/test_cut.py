@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
 
 import grpc
-import psutil
 import pytest
 
 from facefoundry import recipes
@@ -28,6 +25,8 @@ from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
+from tests.processes import sandboxes
+from tests.waiting import wait_until
 
 FRAMES = 4
 PART = 2
@@ -83,7 +82,7 @@ def conversion_request(model_uri, extraction, target="033"):
 
 
 def cut_everywhere(store, relay, call):
-    """Make a call cut after 0, 1, 2, ... messages, until it is through before the cut; each time from nothing.
+    """Cut a call after 0, 1, 2, ... messages until it ends before the cut; each time it starts from nothing.
 
     Returns:
         The number of messages at which it was cut.
@@ -129,18 +128,8 @@ def test_a_conversion_cut_at_any_message_ends_with_equal_content(
     assert cut_everywhere(store, relay, lambda: client.convert(request)) > 2
 
 
-def sandboxes():
-    """Processes in which media is worked on."""
-    found = set()
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "facefoundry.process.sandbox" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
-                found.add(child.pid)
-    return found
-
-
-def cancel_in(stage, service, client, until, call):
-    """Cancel a call once its work is in a stage; everything that it held is let go of within a second (here 5)."""
+def cancel_in(stage, service, client, call):
+    """Cancel a call once its work has reached a stage; all that it held is released."""
     address, scratch = service
     reached = threading.Event()
 
@@ -159,26 +148,22 @@ def cancel_in(stage, service, client, until, call):
         assert reached.wait(120)
         before = sandboxes()
         assert info.GetInfo(info_pb2.GetInfoRequest()).slots_in_use == 1
-        begun = time.monotonic()
         client.stop()
-        until(lambda: info.GetInfo(info_pb2.GetInfoRequest()).slots_in_use == 0)
-        assert time.monotonic() - begun < 5
+        wait_until(lambda: info.GetInfo(info_pb2.GetInfoRequest()).slots_in_use == 0)
     working.join(20)
     assert not working.is_alive()
-    until(lambda: before - sandboxes())
+    wait_until(lambda: before - sandboxes(), failure=lambda: "the child that worked for the call lives on")
     assert not list(scratch.iterdir())
 
 
-def test_a_cancelled_extraction_frees_its_slot_kills_its_child_and_leaves_no_file(
-    extractor, client_of, upload_face, until
-):
+def test_a_cancelled_extraction_frees_its_slot_kills_its_child_and_leaves_no_file(extractor, client_of, upload_face):
     source, client = upload_face(90), client_of(extractor[0])
-    cancel_in("extract", extractor, client, until, lambda seen: client.extract(source, "033", recipe(), seen))
+    cancel_in("extract", extractor, client, lambda seen: client.extract(source, "033", recipe(), seen))
 
 
 def test_a_cancelled_conversion_frees_its_slot_kills_its_child_and_leaves_no_file(
-    extractor, converter, client_of, upload_face, model_uri, until
+    extractor, converter, client_of, upload_face, model_uri
 ):
     extraction = client_of(extractor[0]).extract(upload_face(91), "034", recipe())
     request, client = conversion_request(model_uri, extraction, "034"), client_of(converter[0])
-    cancel_in("convert", converter, client, until, lambda seen: client.convert(request, seen))
+    cancel_in("convert", converter, client, lambda seen: client.convert(request, seen))

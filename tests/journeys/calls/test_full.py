@@ -15,6 +15,7 @@ from facefoundry.settings import read
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
 from services.extractor.__main__ import build
 from services.extractor.settings import ExtractorSettings
+from tests.waiting import wait_until
 
 CALLERS = 200
 
@@ -69,22 +70,22 @@ def test_two_hundred_callers_of_one_slot_are_all_served_and_health_stays_serving
 
 
 @pytest.mark.parametrize("full", [0, 1])
-def test_with_one_replica_full_the_other_does_the_work(replicas, upload_face, client_of, until, full):
+def test_with_one_replica_full_the_other_does_the_work(replicas, upload_face, client_of, full):
     client = client_of(",".join(address for _, address in replicas))
     source_uri = upload_face(3 + full)
     recipe = recipe_pb2.Recipe(name="preview")
     recipe.extraction.identity = False
-    until(lambda: replicas[full][0].slots.in_use == 0)
+    wait_until(lambda: replicas[full][0].slots.in_use == 0)
     with replicas[full][0].slots.take():
         assert client.extract(source_uri, "033", recipes.resolve(recipe)).face_count == 3 + full
 
 
-def test_with_one_replica_gone_the_other_does_the_work(replicas, upload_face, client_of, relay_to, until):
+def test_with_one_replica_gone_the_other_does_the_work(replicas, upload_face, client_of, relay_to):
     relay = relay_to(replicas[0][1])
     client = client_of(f"{relay.address},{replicas[1][1]}")
     source_uri = upload_face(1)
     assert client.inspect(source_uri).frame_count == 1
     relay.break_off()
-    until(lambda: replicas[0][0].slots.in_use == 0)
+    wait_until(lambda: replicas[0][0].slots.in_use == 0)
     with replicas[0][0].slots.take():
         assert client.inspect(source_uri).frame_count == 1

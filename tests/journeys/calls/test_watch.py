@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facefoundry.v1 import trainer_pb2
+from tests.waiting import wait_until
 
 
 @pytest.mark.timeout(900)
@@ -35,14 +36,14 @@ def test_a_watch_that_is_cut_at_any_message_goes_on_to_the_same_end(trainer, cli
 
 
 @pytest.mark.timeout(900)
-def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_listed(trainer, client_of, ask, until):
+def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_listed(trainer, client_of, ask):
     service, _ = trainer
     client = client_of(service.address)
     started = client.start_training(ask(1))
     pool = ThreadPoolExecutor(1)
     watching = pool.submit(lambda: list(client.watch_training(started.uri))[-1])
     stored = client_of(service.address)
-    until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
+    wait_until(lambda: stored.get_training(started.uri).checkpoint_iteration > 2)
     service.stop(signal.SIGKILL)
     service.process.wait()
     service.start()

@@ -1,0 +1,36 @@
+"""A model of a few thousand parameters, for tests that need a whole pair and no quality."""
+
+from __future__ import annotations
+
+import json
+
+from facefoundry import recipes
+from facefoundry.v1 import recipe_pb2
+
+MODEL: dict[str, object] = {
+    "training.encoder_filters": [4, 4, 8, 8],
+    "training.bottleneck": 8,
+    "training.upscale_filters": 8,
+    "training.decoder_filters": [8, 4, 4],
+    "training.batch_size": 4,
+}
+"""Overrides of a recipe, by field path."""
+
+
+def assignments(**changes: object) -> list[str]:
+    """Return the overrides as `field=value`; in the names of changes `__` stands for the dot."""
+    fields = MODEL | {name.replace("__", "."): value for name, value in changes.items()}
+    return [f"{field}={json.dumps(value)}" for field, value in fields.items()]
+
+
+def flags(**changes: object) -> list[str]:
+    """Return the recipe `preview` with the overrides as flags of the command."""
+    return ["--recipe=preview", *(f"--set={assignment}" for assignment in assignments(**changes))]
+
+
+def recipe(**changes: object) -> recipe_pb2.Recipe:
+    """Return the resolved recipe `preview` with the overrides."""
+    made = recipe_pb2.Recipe(name="preview")
+    for assignment in assignments(**changes):
+        recipes.override(made, assignment)
+    return recipes.resolve(made)
