@@ -1,4 +1,58 @@
-"""The DeepFakes half of FaceForensics++ as microservices: contract, client, storage and command."""
+"""The DeepFakes half of FaceForensics++ as microservices: contract, client, storage and command.
+
+The public names below are imported on first use, so `import facefoundry` alone loads no library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facefoundry import errors
+    from facefoundry.client import Client
+    from facefoundry.dataset.sources import upload
+    from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
+    from facefoundry.v1.converter_pb2 import ConvertRequest
+    from facefoundry.v1.recipe_pb2 import Recipe
+    from facefoundry.v1.trainer_pb2 import StartTrainingRequest
+
+__all__ = [
+    "SIDE_A",
+    "SIDE_B",
+    "Client",
+    "ConvertRequest",
+    "Recipe",
+    "StartTrainingRequest",
+    "__version__",
+    "errors",
+    "upload",
+]
 
 # The one place of the version; `make generate` copies it to the chart, the citation and the examples.
 __version__ = "0.1.0"
+
+_MODULES = {
+    "SIDE_A": "facefoundry.v1.common_pb2",
+    "SIDE_B": "facefoundry.v1.common_pb2",
+    "Client": "facefoundry.client",
+    "ConvertRequest": "facefoundry.v1.converter_pb2",
+    "Recipe": "facefoundry.v1.recipe_pb2",
+    "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
+    "upload": "facefoundry.dataset.sources",
+}
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name == "errors":
+            return import_module("facefoundry.errors")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

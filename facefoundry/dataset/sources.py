@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from facefoundry import archive
-from facefoundry.dataset.plan import Clip, is_frame
+from facefoundry.dataset.plan import is_frame
 from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.parts import FRAMES, SOURCE
 from facefoundry.storage.store import Store
@@ -24,13 +25,19 @@ _BYTES_PER_TAR = 64 << 20
 _NUMBER = re.compile(r"([0-9]+)\.[A-Za-z]+$")
 
 
-def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
-    """Store a sequence's source and return its URI; what is there already is not sent again.
+def upload(
+    path: str | Path,
+    frame_rate: Fraction | int = 25,
+    *,
+    store: Store | None = None,
+    on_bytes: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Upload a video or a folder of numbered frames and return its URI. A clip that is stored is not sent again.
 
     Args:
-        store: Where to.
-        clip: What.
+        path: The video file or the folder.
         frame_rate: Frames per second of a folder of frames; a video has its own.
+        store: Where to store it; the store that the environment names if not given.
         on_bytes: Called with bytes done and bytes in all.
 
     Raises:
@@ -38,14 +45,14 @@ def upload(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[i
         Unusable: it is no file or too large, or a folder of frames has a gap in its numbers (NOT_A_FILE, TOO_LARGE,
             NOT_A_VIDEO, NO_FRAMES, FRAME_NAME, FRAME_TWICE, FRAME_GAP).
     """
+    path = Path(path)
+    store = store or Store(read(StoreSettings))
     try:
-        if clip.path.is_dir():
-            return _upload_frames(store, clip, frame_rate, on_bytes)
-        return _upload_video(store, clip, on_bytes)
+        if path.is_dir():
+            return _upload_frames(store, path, Fraction(frame_rate), on_bytes)
+        return _upload_video(store, path, on_bytes)
     except OSError as error:
-        raise InvalidInput(
-            f"Cannot read {error.filename or clip.path}: {error.strerror}.", reason="INPUT_FILE"
-        ) from error
+        raise InvalidInput(f"Cannot read {error.filename or path}: {error.strerror}.", reason="INPUT_FILE") from error
 
 
 def _size(path: Path) -> int:
@@ -68,33 +75,33 @@ def _check_size(store: Store, path: Path, size: int) -> None:
         )
 
 
-def _upload_video(store: Store, clip: Clip, on_bytes: Callable[[int, int], None]) -> str:
-    size = _size(clip.path)
-    _check_size(store, clip.path, size)
+def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]) -> str:
+    size = _size(path)
+    _check_size(store, path, size)
     if size == 0:
-        raise Unusable(f"{clip.path} is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(clip.path))
-    with clip.path.open("rb") as file:
+        raise Unusable(f"{path} is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(path))
+    with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     prefix = keys.source(keys.digest_of({"video": sha256}))
     if manifest.load_if_committed(store, prefix) is None:
-        part = manifest.put_part(store, prefix, SOURCE + clip.path.suffix.lower(), clip.path)
+        part = manifest.put_part(store, prefix, SOURCE + path.suffix.lower(), path)
         if part.sha256 != sha256:
             raise Unusable(
-                f"{clip.path} changed while it was read; run the command again when it is finished.",
+                f"{path} changed while it was read; run the command again when it is finished.",
                 reason="INPUT_CHANGES",
-                resource=str(clip.path),
+                resource=str(path),
             )
-        info = {"kind": "video", "file_name": clip.path.name}
+        info = {"kind": "video", "file_name": path.name}
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, (part,), info, sha256))
     on_bytes(size, size)
     return store.uri(prefix)
 
 
-def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
-    frames = _numbered(clip.path)
+def _upload_frames(store: Store, path: Path, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
+    frames = _numbered(path)
     sizes = [_size(path) for path in frames]
     total = sum(sizes)
-    _check_size(store, clip.path, total)
+    _check_size(store, path, total)
     hashed = hashlib.sha256()
     for path in frames:
         with path.open("rb") as file:
@@ -108,7 +115,7 @@ def _upload_frames(store: Store, clip: Clip, frame_rate: Fraction, on_bytes: Cal
             parts.append(manifest.put_part(store, prefix, FRAMES.name(number), data))
             done += sum(sizes[shard.start : shard.stop])
             on_bytes(done, total)
-        info = {"kind": "frames", "file_name": clip.path.name, "frame_rate": rate, "frames": len(frames)}
+        info = {"kind": "frames", "file_name": path.name, "frame_rate": rate, "frames": len(frames)}
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
     on_bytes(total, total)
     return store.uri(prefix)

@@ -67,7 +67,7 @@ class Stages:
     def sequence(self, clip: Clip, frame_rate: Fraction, keep_faces: bool) -> ExtractedSequence:
         """Upload and extract a clip."""
         with self._stage(clip.id, "upload", "bytes") as (counts, _):
-            source_uri = sources.upload(self.store, clip, frame_rate, counts)
+            source_uri = sources.upload(clip.path, frame_rate, store=self.store, on_bytes=counts)
         with self._stage(clip.id, "extract", "frames") as (_, progress):
             extraction = self.client.extract(source_uri, clip.id, self.recipe, progress)
             committed = self._manifest(extraction.uri, "extractions")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -59,7 +58,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
         inputs = {}
         for path in paths:
             clip = Clip(path.stem, path)
-            inputs[f"source_{clip.id}"] = sources.upload(house.store, clip, Fraction(25), lambda done, total: None)
+            inputs[f"source_{clip.id}"] = sources.upload(clip.path, store=house.store)
         extractor.ready().close()
         with client_of(extractor=extractor) as client:
             for name in "ab":

@@ -207,7 +207,7 @@ def client_of(retry_seconds: float = 300.0, **services: Service) -> Client:
     """The SDK; services that are not given are nowhere."""
     addresses = {f"{name}_address": service.address for name, service in services.items()}
     nowhere = {f"{name}_address": f"{LOOPBACK}:9" for name in ("extractor", "trainer", "converter")}
-    return Client(read(ChannelSettings, **{**nowhere, **addresses}), retry_seconds)
+    return Client(read(ChannelSettings, **{**nowhere, **addresses}), retry_seconds=retry_seconds)
 
 
 def half_visible(store: Store) -> list[str]:

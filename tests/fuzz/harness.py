@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -24,7 +23,6 @@ import grpc
 import psutil
 
 from facefoundry.dataset import sources
-from facefoundry.dataset.plan import Clip
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import StoreSettings
@@ -148,7 +146,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
 def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Path) -> Iterator[tuple[str, str]]:
     """Upload a clip, then Inspect and Extract it; how each call ended, and what was said."""
     try:
-        uri = sources.upload(store, Clip(path.name, path), Fraction(25), lambda done, total: None)
+        uri = sources.upload(path, store=store)
     except FaceFoundryError as error:
         yield f"upload {type(error).__name__}/{error.reason}", error.message
         return

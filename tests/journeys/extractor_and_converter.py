@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from fractions import Fraction
 
 import grpc
 
 from facefoundry.dataset import sources
-from facefoundry.dataset.plan import Clip
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage.store import Store
@@ -57,7 +55,7 @@ class Services:
         self._open.close()
 
     def upload(self, path):
-        return sources.upload(self.store, Clip(path.stem, path), Fraction(25), lambda done, total: None)
+        return sources.upload(path, store=self.store)
 
     def inspect(self, uri):
         request = extractor_pb2.InspectRequest(source_uri=uri, sample_frames=2)

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from facefoundry.dataset import sources
-from facefoundry.dataset.plan import Clip
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.read import open_source
 from facefoundry.storage.sources import fetch, find_source
 from facefoundry.storage.store import Store
-
-
-def _quiet(done, total):
-    pass
 
 
 def _fetch(store, uri, folder):
@@ -29,19 +24,19 @@ def _frames(folder, numbers, start_value=0):
     folder.mkdir(exist_ok=True)
     for number in numbers:
         cv2.imwrite(str(folder / f"{number:04d}.png"), np.full((16, 24, 3), start_value + number, np.uint8))
-    return Clip("f", folder)
+    return folder
 
 
 def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
     path = tmp_path / "033.mp4"
     path.write_bytes(b"not looked into" * 100)
     seen = []
-    uri = sources.upload(store, Clip("033", path), Fraction(25), lambda done, total: seen.append((done, total)))
+    uri = sources.upload(path, store=store, on_bytes=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (1500, 1500)
     before = list(store.list("sources/"))
     copy = tmp_path / "other-name.mp4"
     copy.write_bytes(path.read_bytes())
-    assert sources.upload(store, Clip("x", copy), Fraction(25), _quiet) == uri
+    assert sources.upload(copy, store=store) == uri
     assert list(store.list("sources/")) == before
     found, files = _fetch(store, uri, tmp_path / "got")
     assert [file.name for file in files] == ["clip.mp4"]
@@ -52,7 +47,7 @@ def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
 def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "FRAMES_PER_TAR", 4)
     clip = _frames(tmp_path / "frames", range(7, 17))
-    uri = sources.upload(store, clip, Fraction(30000, 1001), _quiet)
+    uri = sources.upload(clip, Fraction(30000, 1001), store=store)
     found, files = _fetch(store, uri, tmp_path / "got")
     assert len(files) == 3
     assert found.frame_rate == (30000, 1001)
@@ -62,33 +57,33 @@ def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_fra
 
 def test_another_frame_rate_makes_another_source(store, tmp_path):
     clip = _frames(tmp_path / "frames", range(2))
-    uris = {sources.upload(store, clip, Fraction(rate), _quiet) for rate in (25, 30)}
+    uris = {sources.upload(clip, Fraction(rate), store=store) for rate in (25, 30)}
     assert len(uris) == 2
 
 
 def test_a_gap_in_frame_numbers_is_refused_with_the_missing_number(store, tmp_path):
     with pytest.raises(Unusable, match="frame 3 is missing") as caught:
-        sources.upload(store, _frames(tmp_path / "frames", [1, 2, 4]), Fraction(25), _quiet)
+        sources.upload(_frames(tmp_path / "frames", [1, 2, 4]), store=store)
     assert caught.value.reason == "FRAME_GAP"
     assert list(store.list("sources/")) == []
 
 
 def test_two_pictures_of_one_number_are_refused(store, tmp_path):
     clip = _frames(tmp_path / "frames", [1])
-    (clip.path / "1.jpg").write_bytes(b"x")
+    (clip / "1.jpg").write_bytes(b"x")
     with pytest.raises(Unusable, match="are both frame 1"):
-        sources.upload(store, clip, Fraction(25), _quiet)
+        sources.upload(clip, store=store)
 
 
 def test_an_empty_video_is_refused(store, tmp_path):
     (tmp_path / "a.mp4").touch()
     with pytest.raises(Unusable, match="is empty"):
-        sources.upload(store, Clip("a", tmp_path / "a.mp4"), Fraction(25), _quiet)
+        sources.upload(tmp_path / "a.mp4", store=store)
 
 
 def test_a_missing_file_is_refused_by_name(store, tmp_path):
     with pytest.raises(InvalidInput, match=r"gone\.mp4"):
-        sources.upload(store, Clip("gone", tmp_path / "gone.mp4"), Fraction(25), _quiet)
+        sources.upload(tmp_path / "gone.mp4", store=store)
 
 
 def test_a_large_clip_is_refused_by_its_size_alone(store, store_settings, tmp_path):
@@ -96,19 +91,19 @@ def test_a_large_clip_is_refused_by_its_size_alone(store, store_settings, tmp_pa
     path = tmp_path / "a.mp4"
     path.write_bytes(b"x" * 101)
     clip = _frames(tmp_path / "frames", range(3))
-    for one in (Clip("a", path), clip):
+    for one in (path, clip):
         with pytest.raises(Unusable, match="at most 100 are accepted") as caught:
-            sources.upload(small, one, Fraction(25), _quiet)
-        assert caught.value.reason == "TOO_LARGE" and str(one.path) in caught.value.message
+            sources.upload(one, store=small)
+        assert caught.value.reason == "TOO_LARGE" and str(one) in caught.value.message
     path.write_bytes(b"x" * 100)
-    assert sources.upload(small, Clip("a", path), Fraction(25), _quiet)
+    assert sources.upload(path, store=small)
 
 
 def test_tars_of_large_frames_are_smaller(store, tmp_path, monkeypatch):
     clip = _frames(tmp_path / "frames", range(7))
-    sizes = [path.stat().st_size for path in clip.path.iterdir()]
+    sizes = [path.stat().st_size for path in clip.iterdir()]
     monkeypatch.setattr(sources, "_BYTES_PER_TAR", 2 * max(sizes) + 1)
-    found, files = _fetch(store, sources.upload(store, clip, Fraction(25), _quiet), tmp_path / "got")
+    found, files = _fetch(store, sources.upload(clip, store=store), tmp_path / "got")
     assert len(files) == 4
     with open_source(files, frame_rate=found.frame_rate) as source:
         assert [int(frame[0, 0, 0]) for frame in source] == list(range(7))
@@ -116,6 +111,6 @@ def test_tars_of_large_frames_are_smaller(store, tmp_path, monkeypatch):
 
 def test_hidden_files_are_no_frames(store, tmp_path):
     clip = _frames(tmp_path / "frames", [1, 2])
-    (clip.path / "._1.png").write_bytes(b"what macOS leaves")
-    found, _ = _fetch(store, sources.upload(store, clip, Fraction(25), _quiet), tmp_path / "got")
+    (clip / "._1.png").write_bytes(b"what macOS leaves")
+    found, _ = _fetch(store, sources.upload(clip, store=store), tmp_path / "got")
     assert found.size > 0

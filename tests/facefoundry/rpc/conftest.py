@@ -23,14 +23,16 @@ class Servicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
     server: Server | None = None
     error: BaseException | None = None
+    errors: Iterator[BaseException] = field(default_factory=lambda: iter(()))
     answer: extractor_pb2.InspectResponse = field(default_factory=extractor_pb2.InspectResponse)
     go_on: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     extract: Callable[..., Iterator[extractor_pb2.ExtractResponse]] | None = None
 
     def Inspect(self, request, context):
-        if self.error is not None:
-            raise self.error
+        error = next(self.errors, self.error)
+        if error is not None:
+            raise error
         return self.answer
 
     def Extract(self, request, context):

@@ -10,7 +10,6 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from skimage import data
 
 from facefoundry.client import Client
-from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.sources import upload
 from facefoundry.faces import face_tar
 from facefoundry.local.process import free_ports
@@ -236,7 +234,7 @@ def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Calla
         for number in range(frames):
             dx, dy = int(20 * np.sin(number / 15)), int(12 * np.cos(number / 11))
             cv2.imwrite(str(folder / f"{number:04d}.png"), portrait[25 + dy : 217 + dy, 130 + dx : 322 + dx])
-        return upload(store, Clip("frames", folder), Fraction(25), lambda done, total: None)
+        return upload(folder, store=store)
 
     return put
 

@@ -1,0 +1,51 @@
+"""Whether and when a client repeats a failed call."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from facefoundry.errors import Busy, Cancelled, FaceFoundryError, Unavailable
+
+__all__ = ["Retries"]
+
+_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.2, 30.0
+
+
+class Retries:
+    """The retries of one call: they end when it makes no progress for a time. Waiting for a free slot has no limit.
+
+    Args:
+        seconds: How long to repeat a call that makes no progress.
+        wait: Waits for the given seconds, less if the client is stopped; returns whether it is stopped.
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(
+        self, seconds: float, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds, self._wait, self._clock = seconds, wait, clock
+        self.progressed()
+
+    def progressed(self) -> None:
+        """Start over: the call made progress."""
+        self._next_wait = _MIN_WAIT_SECONDS
+        self._deadline = self._clock() + self._seconds
+
+    def wait_after(self, error: FaceFoundryError) -> None:
+        """Wait before the next try, or raise the error if the call must not be repeated.
+
+        Raises:
+            Cancelled: the client was stopped.
+            FaceFoundryError: the error itself, if it is permanent or the time is over.
+        """
+        if self._wait(0.0):
+            raise Cancelled("The client was stopped.") from error
+        if isinstance(error, Busy):
+            self._deadline = self._clock() + self._seconds
+        elif not isinstance(error, Unavailable) or self._clock() > self._deadline:
+            raise error
+        longest = min(error.retry_after_seconds or _MAX_WAIT_SECONDS, _MAX_WAIT_SECONDS)
+        self._wait(min(self._next_wait, longest) * random.uniform(0.7, 1.3))
+        self._next_wait *= 2
