@@ -8,7 +8,7 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-cluster test-cluster-full fuzz crash-test bench bench-check lint counts format generate lock images objectstore-image base-image helm clean
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check lint counts format generate lock release images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(SET_UP) $(TORCH) helm  ## Run the tests
 	$(BIN)/python $(TESTS)
 	@echo "==> Measuring the cheap rows of the bench: 2 minutes"
 	@$(BIN)/python -m benchmarks --check
+
+test-full: $(SET_UP) helm  ## Run the tests marked full: a pair from the installed wheel, the client on each Python in PYTHONS
+	FACEFOUNDRY_TEST_FULL=1 PYTHONS="$(PYTHONS)" $(BIN)/python -m pytest -m full --durations 30
 
 coverage: $(SET_UP) $(TORCH) helm  ## Run the tests and count the lines they reach: 85 % at least
 	$(BIN)/coverage erase
@@ -123,6 +126,9 @@ lock:  ## Resolve the locks again (needs uv)
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
 
+release: $(SET_UP) helm  ## Check changelog and version, build wheel, sdist and chart in dist/, tag; DRY_RUN=1 makes no tag
+	@.ci/release $(if $(DRY_RUN),--dry-run)
+
 # Images: built by whichever of these works here. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...
 ENGINE ?= $(shell for engine in docker podman buildah; do $$engine info >/dev/null 2>&1 && echo $$engine && break; done)
 REPOSITORY ?= localhost/facefoundry
@@ -172,4 +178,4 @@ $(TOOLS)/helm:
 	else echo "Neither helm nor Go is here: the chart's tests are skipped." >&2; fi
 
 clean:  ## Remove everything that was made here, the environment included
-	rm -rf $(VENV) out .facefoundry build helm/objectstore-dev/build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) out .facefoundry build dist helm/objectstore-dev/build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

@@ -30,7 +30,7 @@ class Helm:
     """The helm program and our chart."""
 
     def __init__(self, program: str) -> None:
-        self._program = program
+        self.program = program
         self._ended: dict[str, subprocess.CompletedProcess[str]] = {}
 
     def template(
@@ -45,7 +45,7 @@ class Helm:
     def _template(
         self, *values: Path | Mapping[str, Any], options: tuple[str, ...]
     ) -> subprocess.CompletedProcess[str]:
-        command = [self._program, "template", "ff", str(CHART), "--namespace", "facefoundry", *options]
+        command = [self.program, "template", "ff", str(CHART), "--namespace", "facefoundry", *options]
         text = None
         for value in values:
             if isinstance(value, Path):
@@ -70,7 +70,7 @@ class Helm:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Any other command."""
-        return subprocess.run([self._program, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=120, check=False)
 
 
 def find_helm() -> Helm:
