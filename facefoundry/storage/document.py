@@ -1,6 +1,6 @@
-"""Small JSON objects under fixed keys, which carry their own digest, as parts carry theirs in their keys.
+"""JSON documents under fixed keys. Each holds its own digest, as the keys of parts hold theirs.
 
-Without it a byte that changed on its way or at rest could turn one number into another one, and nobody would know.
+Without the digest, a byte that changed in transit or at rest could turn one number into another, unnoticed.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
+from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss
 
 __all__ = ["from_bytes", "to_bytes"]
@@ -17,29 +17,29 @@ __all__ = ["from_bytes", "to_bytes"]
 _DIGEST = "sha256"
 
 
-def to_bytes(record: Mapping[str, Any]) -> bytes:
-    """Write a record of JSON values, with its digest as one more field."""
-    return json.dumps({**record, _DIGEST: _digest(record)}, indent=1, sort_keys=True).encode()
+def to_bytes(values: Mapping[str, object]) -> bytes:
+    """Encode JSON values, with their digest as one more field."""
+    return json.dumps({**values, _DIGEST: _digest(values)}, indent=1, sort_keys=True).encode()
 
 
-def from_bytes(data: bytes) -> dict[str, Any]:
-    """Read what `to_bytes` wrote.
+def from_bytes(data: bytes) -> JsonObject:
+    """Decode a document and check its digest.
 
     Raises:
-        DataLoss: it is something else by now.
+        DataLoss: the bytes are not such a document, or have changed since they were written (BAD_DOCUMENT).
     """
     try:
-        record = json.loads(data)
-        written = record.pop(_DIGEST)
+        values = json.loads(data)
+        written = values.pop(_DIGEST)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataLoss(f"it is no JSON object with a digest of its own ({error})", reason="BAD_DOCUMENT") from error
-    found = _digest(record)
-    if found != written:
-        raise DataLoss(f"it was written with SHA-256 {written} but now has {found}", reason="BAD_DOCUMENT")
-    return dict(record)
+        raise DataLoss(f"Expected a JSON object with a field {_DIGEST!r}: {error}", reason="BAD_DOCUMENT") from error
+    received = _digest(values)
+    if received != written:
+        raise DataLoss(f"Expected a document with SHA-256 {written}. Received {received}.", reason="BAD_DOCUMENT")
+    return dict(values)
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 of the values, however they are spaced and ordered."""
-    text = json.dumps(json.loads(json.dumps(record)), sort_keys=True, separators=(",", ":"))
+def _digest(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of JSON values, which does not depend on spaces and the order of fields."""
+    text = json.dumps(json.loads(json.dumps(values)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,10 +1,22 @@
-"""Facts in the manifests of extractions, conversions and transcodings; read them with `codec.from_values`."""
+"""The facts (`info`) in the manifest of each kind of result; read them with `Manifest.info_as`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
-__all__ = ["ConversionInfo", "ExtractionInfo", "FrameRate", "ReasonCount", "TranscodingInfo"]
+from facefoundry.codec import JsonObject
+
+__all__ = [
+    "ConversionInfo",
+    "ExtractionInfo",
+    "FrameRate",
+    "ModelInfo",
+    "PreviewInfo",
+    "ReasonCount",
+    "SourceInfo",
+    "TranscodingInfo",
+]
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,25 @@ class ReasonCount:
 
     reason: str
     frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceInfo:
+    """Facts about a source.
+
+    Attributes:
+        kind: A video file, or a folder of frames.
+        file_name: Name of the file or folder that was uploaded.
+        frame_rate: Frames per second of a folder, `<numerator>/<denominator>`; empty for a video, which has its own.
+        frames: Number of frames of a folder; 0 for a video.
+        rights: On which basis the source may be used.
+    """
+
+    kind: Literal["video", "frames"] = "video"
+    file_name: str = ""
+    frame_rate: str = ""
+    frames: int = 0
+    rights: str = "unstated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +77,35 @@ class ExtractionInfo:
     width: int
     height: int
     engine: str
+
+
+@dataclass(frozen=True)
+class PreviewInfo:
+    """A preview picture of a training: after which iteration it was made, and the key of the JPEG."""
+
+    iteration: int
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Facts about a model.
+
+    Attributes:
+        iterations: Iterations of its training; 0 if unknown.
+        pair_id: The pair's ids, `<A>_<B>`; empty for an imported model.
+        losses: Rows of iteration, loss A, loss B.
+        previews: Preview pictures of the training.
+        seconds: Time of the training; 0 if unknown.
+        architecture: Sizes of the networks of an imported model, else None.
+    """
+
+    iterations: int
+    pair_id: str = ""
+    losses: list[tuple[int, float, float]] = field(default_factory=list)
+    previews: list[PreviewInfo] = field(default_factory=list)
+    seconds: float = 0.0
+    architecture: JsonObject | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,24 @@
-"""The commit record of a prefix: what made it and which parts it has.
+"""The commit record of a prefix: what it was made from and which parts it has.
 
-A part's key contains the part's SHA-256; only `manifest.json` has a fixed name and is written last. So any of two
-racing writers leaves a consistent result, a prefix without a manifest does not exist for readers, and the finished
-parts of a cut-off writer are found again by name.
+The key of a part contains the part's SHA-256. Only `manifest.json` has a fixed name, and it is written last. Therefore
+two racing writers leave a consistent result, readers ignore a prefix without a manifest, and an interrupted writer
+finds its finished parts by name.
 
-Everything is verified when it is read, the manifest by a digest of its own, and read once more when it is not what was
-written: bytes that changed on their way are no loss.
+Every read is verified: a part by the digest in its key, the manifest by its own. Data that fails the check is read once
+more, because bytes may have changed in transit only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from facefoundry import __version__
+from facefoundry import __version__, codec
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import document
 from facefoundry.storage.store import Store
@@ -42,12 +42,16 @@ _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffi
 _PART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {".json": "application/json", ".mp4": "video/mp4", ".jpg": "image/jpeg", ".tar": "application/x-tar"}
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+Info = TypeVar("Info", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One object of a prefix. `size` is in bytes, `sha256` has 64 hex digits."""
+    """One object of a prefix; `size` is in bytes, `sha256` has 64 hex digits."""
 
     name: str
     key: str
@@ -57,17 +61,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a committed prefix is.
+    """The record of a committed prefix.
 
     Attributes:
         kind: `source`, `extraction`, `model`, `conversion`, `transcoding` or `checkpoint`.
-        inputs: What it was made of; URIs and digests.
+        inputs: URIs and digests of its inputs.
         options: The recipe fields that were used.
         parts: Its objects.
-        info: Facts about it for its readers; JSON values.
-        content_digest: SHA-256 over decoded content (frames, masks, labels, tensors), free of times and encodings.
+        info: Facts about the result; `info_as` reads them as one of the classes of `storage.info`.
+        content_digest: SHA-256 over decoded content (frames, masks, labels, tensors), without times and encodings.
         created: UTC time, ISO 8601.
-        versions: Software that made it.
+        versions: Versions of the software that made it.
     """
 
     kind: str
@@ -80,23 +84,35 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
 
     def part(self, name: str) -> Part:
-        """The part of that name.
+        """Return the part of that name.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the prefix has no such part.
         """
         for part in self.parts:
             if part.name == name:
                 return part
         raise NotFound(
-            f"This {self.kind} has no part {name!r}; it has {[part.name for part in self.parts]}.",
+            f"This {self.kind} has no part {name!r}. Its parts are {', '.join(part.name for part in self.parts)}.",
             reason="NO_SUCH_PART",
             resource=name,
         )
 
+    def info_as(self, kind: type[Info]) -> Info:
+        """Return the facts as a dataclass of `storage.info`.
+
+        Raises:
+            DataLoss: a fact is missing or has another type (BAD_MANIFEST).
+        """
+        try:
+            return codec.from_values(kind, self.info)
+        except DataLoss as error:
+            message = f"The manifest of this {self.kind} is damaged: {error.message}"
+            raise DataLoss(message, reason="BAD_MANIFEST") from error
+
 
 def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
-    """Write a part from bytes or a file; its key is `<prefix>/<stem>-<sha256><suffix>`."""
+    """Write a part from bytes or a file under the key `<prefix>/<stem>-<sha256><suffix>`."""
     stem, dot, suffix = name.partition(".")
     content_type = _TYPES.get(dot + suffix, "application/octet-stream")
     if isinstance(data, bytes):
@@ -113,7 +129,7 @@ def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
 
 
 def find_parts(store: Store, prefix: str) -> dict[str, Part]:
-    """Parts that lie directly below a prefix, committed or not, by name."""
+    """Return the parts directly below a prefix, committed or not, by name."""
     found = {}
     for key, size in store.sizes(prefix + "/"):
         base = key.removeprefix(prefix + "/")
@@ -125,7 +141,7 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
 
 
 def commit(store: Store, prefix: str, manifest: Manifest) -> None:
-    """Make a prefix exist for readers. All its parts must have been put."""
+    """Write the manifest, which makes the prefix visible to readers. All its parts must have been put before."""
     record = {"format": FORMAT, **asdict(manifest)}
     store.put_bytes(f"{prefix}/{_NAME}", document.to_bytes(record), "application/json")
 
@@ -134,8 +150,8 @@ def load(store: Store, prefix: str) -> Manifest:
     """Read a prefix's manifest.
 
     Raises:
-        NotFound: the prefix is not committed.
-        DataLoss: what lies there is not a manifest of ours.
+        NotFound: the prefix is not committed (NOT_COMMITTED).
+        DataLoss: the manifest is damaged (BAD_MANIFEST).
     """
     key = f"{prefix}/{_NAME}"
     try:
@@ -152,23 +168,21 @@ def load(store: Store, prefix: str) -> Manifest:
 
 def _parse(data: bytes, key: str, prefix: str) -> Manifest:
     try:
-        record: Mapping[str, Any] = document.from_bytes(data)
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']!r}")
-        fields = {name: record[name] for name in Manifest.__dataclass_fields__}
-        parts = tuple(Part(**part) for part in record["parts"])
-        for part in parts:
+        values = document.from_bytes(data)
+        if values.get("format") != FORMAT:
+            raise DataLoss(f"Expected format={FORMAT}. Received format={values.get('format')!r}.")
+        manifest = codec.from_values(Manifest, values)
+        for part in manifest.parts:
             if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
-                raise ValueError(f"part {part.name!r} at {part.key!r} lies outside")
-        return Manifest(**{**fields, "parts": parts})
-    except (DataLoss, ValueError, KeyError, TypeError) as error:
-        raise DataLoss(
-            f"{key} is not a manifest that can be read ({error}).", reason="BAD_MANIFEST", resource=key
-        ) from error
+                raise DataLoss(f"Expected parts below {prefix}/. Received part {part.name!r} at {part.key!r}.")
+    except DataLoss as error:
+        message = f"The manifest {key} is damaged: {error.message}"
+        raise DataLoss(message, reason="BAD_MANIFEST", resource=key) from error
+    return manifest
 
 
 def load_if_committed(store: Store, prefix: str) -> Manifest | None:
-    """Read a prefix's manifest, or nothing when the prefix is not committed."""
+    """Read a prefix's manifest; None if the prefix is not committed."""
     try:
         return load(store, prefix)
     except NotFound as error:
@@ -181,7 +195,7 @@ def read_part(store: Store, part: Part) -> bytes:
     """Read a part into memory.
 
     Raises:
-        DataLoss: it is not what was written, or gone.
+        DataLoss: the bytes have changed (DIGEST_MISMATCH) or are gone (PART_MISSING).
     """
 
     def read() -> bytes:
@@ -193,10 +207,10 @@ def read_part(store: Store, part: Part) -> bytes:
 
 
 def fetch_part(store: Store, part: Part, path: Path) -> Path:
-    """Read a part into a file; the file appears only when it is right.
+    """Read a part into a file, which appears only if the bytes are right.
 
     Raises:
-        DataLoss: it is not what was written, or gone.
+        DataLoss: the bytes have changed (DIGEST_MISMATCH) or are gone (PART_MISSING).
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -208,19 +222,19 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
 
 
 def part_of_key(key: str) -> Part:
-    """The part that a key names; its size is not known.
+    """Return the part that a key names; its size is unknown and 0.
 
     Raises:
-        DataLoss: it is no part's key.
+        DataLoss: the key is not that of a part (BAD_KEY).
     """
     match = _KEY.fullmatch(key.rpartition("/")[2])
     if match is None:
-        raise DataLoss(f"{key} is not the key of a part.", reason="BAD_KEY", resource=key)
+        raise DataLoss(f"Expected the key of a part. Received {key!r}.", reason="BAD_KEY", resource=key)
     return Part(name=match["stem"] + (match["suffix"] or ""), key=key, size=0, sha256=match["sha256"])
 
 
 def _read_with_retry(part: Part, read: Callable[[], T]) -> T:
-    """Read a part, once more if it is not what was written."""
+    """Read a part, once more if its bytes are wrong."""
     try:
         try:
             return read()
@@ -234,14 +248,14 @@ def _verify(part: Part, sha256: str) -> None:
     if sha256 != part.sha256:
         raise DataLoss(
             f"{part.key} was written with SHA-256 {part.sha256} but now has {sha256}. "
-            "Delete the prefix and make it again.",
+            "Delete the prefix and repeat the request.",
             resource=part.key,
         )
 
 
 def _lost(part: Part) -> DataLoss:
     return DataLoss(
-        f"{part.key} is named by a manifest but gone. Delete the prefix and make it again.",
+        f"{part.key} is listed in a manifest but missing. Delete the prefix and repeat the request.",
         reason="PART_MISSING",
         resource=part.key,
     )

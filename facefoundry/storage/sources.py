@@ -1,4 +1,4 @@
-"""Which stored parts make a source, and bringing parts to local files. `dataset.sources` is the writing side."""
+"""Read the side of a stored source: which parts it has, and how to fetch them. `dataset.sources` writes sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from facefoundry.errors import DataLoss
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.info import SourceInfo
+from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
@@ -20,11 +21,11 @@ class SourceFiles:
     """A source in the store.
 
     Attributes:
-        uri: Where it is.
-        digest: Digest in its URI.
-        content_digest: SHA-256 of what it holds.
-        files: Parts by local name, in order; the names show in messages.
-        frame_rate: Numerator and denominator for tars of frames; a video has its own.
+        uri: URI of the source.
+        digest: The digest in the URI.
+        content_digest: SHA-256 of its content.
+        files: Parts by local file name, in order; messages show these names.
+        frame_rate: Numerator and denominator for tars of frames; None for a video, which has its own.
         rights: On which basis it may be used.
     """
 
@@ -37,7 +38,7 @@ class SourceFiles:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Total size in bytes."""
         return sum(part.size for part in self.files.values())
 
 
@@ -45,35 +46,35 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
     """Find `s3://<bucket>/sources/<digest>`, or the lossless video of `s3://<bucket>/conversions/<digest>`.
 
     Args:
-        store: Where it is.
-        uri: Its URI.
-        name: Id of the sequence; local files are called after it.
-        field: Name of the URI in messages.
+        store: The object store.
+        uri: URI of the source.
+        name: Id of the sequence; local files are named after it.
+        field: Name of the request field with the URI, for messages.
 
     Raises:
-        InvalidInput: the URI is malformed or names a bucket that is not ours.
+        InvalidInput: the URI is malformed or names another bucket.
         NotFound: there is no such source.
-        DataLoss: its manifest makes no sense.
+        DataLoss: its manifest is damaged (BAD_MANIFEST).
     """
     kind = "conversions" if "/conversions/" in uri else "sources"
-    record = manifest.load(store, store.prefix_of(uri, kind, field))
-    is_frames = kind == "sources" and record.info.get("kind") == "frames"
+    committed = manifest.load(store, store.prefix_of(uri, kind, field))
+    info = committed.info_as(SourceInfo)
     if kind == "conversions":
-        parts = [record.part(RAW)]
-    elif is_frames:
-        parts = sorted((part for part in record.parts if FRAMES.matches(part.name)), key=lambda part: part.name)
+        parts = [committed.part(RAW)]
+    elif info.kind == "frames":
+        parts = sorted((part for part in committed.parts if FRAMES.matches(part.name)), key=lambda part: part.name)
     else:
-        parts = [part for part in record.parts if part.name.startswith(SOURCE)][:1]
+        parts = [part for part in committed.parts if part.name.startswith(SOURCE)][:1]
     if not parts:
-        raise DataLoss(f"The manifest of {uri} names no source files.", reason="BAD_MANIFEST", resource=uri)
+        raise DataLoss(f"The manifest of {uri} lists no source files.", reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]
     return SourceFiles(
         uri=uri,
         digest=keys.Location.parse(uri, kind, field).digest,
-        content_digest=record.content_digest,
+        content_digest=committed.content_digest,
         files={label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)},
-        frame_rate=_frame_rate(record, uri) if is_frames else None,
-        rights=str(record.info.get("rights", "unstated")),
+        frame_rate=_frame_rate(info, uri) if info.kind == "frames" else None,
+        rights=info.rights,
     )
 
 
@@ -81,10 +82,10 @@ def fetch(store: Store, files: Mapping[str, Part], folder: Path) -> Iterator[tup
     """Fetch parts into a folder under their local names.
 
     Yields:
-        Bytes done and bytes in all, before the first and after each part.
+        Bytes done and bytes in all, before the first part and after each.
 
     Raises:
-        DataLoss: stored bytes are not what was written.
+        DataLoss: stored bytes have changed.
     """
     total, done = sum(part.size for part in files.values()), 0
     yield done, total
@@ -94,11 +95,11 @@ def fetch(store: Store, files: Mapping[str, Part], folder: Path) -> Iterator[tup
         yield done, total
 
 
-def _frame_rate(record: Manifest, uri: str) -> tuple[int, int]:
-    numerator, _, denominator = str(record.info.get("frame_rate", "")).partition("/")
+def _frame_rate(info: SourceInfo, uri: str) -> tuple[int, int]:
+    numerator, _, denominator = info.frame_rate.partition("/")
     if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
         raise DataLoss(
-            f"A source of frames says its rate as 25/1. Received {record.info.get('frame_rate')!r} in {uri}.",
+            f"Expected a frame rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}.",
             reason="BAD_MANIFEST",
             resource=uri,
         )

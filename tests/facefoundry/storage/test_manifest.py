@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import math
 from contextlib import suppress
 
 import pytest
 
+from facefoundry import codec
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import document, keys, manifest
+from facefoundry.storage.info import ModelInfo, PreviewInfo, SourceInfo
 from facefoundry.storage.manifest import Manifest, put_part
 from facefoundry.storage.store import Store
 
@@ -122,6 +125,44 @@ def test_a_manifest_that_cannot_be_read_or_points_outside_is_data_loss(store, sp
     store.put_bytes(key, spoilt)
     with pytest.raises(DataLoss, match=r"manifest\.json") as caught:
         manifest.load(store, PREFIX)
+    assert caught.value.reason == "BAD_MANIFEST"
+
+
+def test_an_error_about_a_manifest_names_the_wrong_field(store):
+    committed(store, faces__tar=b"faces")
+    key = f"{PREFIX}/manifest.json"
+    values = document.from_bytes(store.get_bytes(key))
+    store.put_bytes(key, document.to_bytes({**values, "content_digest": 7}))
+    with pytest.raises(DataLoss, match="content_digest: Input should be a valid string") as caught:
+        manifest.load(store, PREFIX)
+    assert (caught.value.reason, caught.value.resource) == ("BAD_MANIFEST", key)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        SourceInfo(kind="frames", file_name="frames", frame_rate="25/1", frames=3),
+        ModelInfo(
+            iterations=300,
+            pair_id="000_003",
+            losses=[(100, 0.25, 0.5), (200, 1, math.inf)],
+            previews=[PreviewInfo(100, "trainings/x/0000100.jpg")],
+            seconds=1.5,
+        ),
+        ModelInfo(iterations=0, architecture={"bottleneck": 1024, "encoder_filters": [8, 16]}),
+    ],
+    ids=["source", "model", "imported model"],
+)
+def test_facts_are_read_as_they_were_written(store, info):
+    made = Manifest("any", {}, {}, (), codec.to_values(info), "c")
+    manifest.commit(store, PREFIX, made)
+    assert manifest.load(store, PREFIX).info_as(type(info)) == info
+
+
+def test_a_wrong_fact_is_data_loss_that_names_it():
+    made = Manifest("model", {}, {}, (), {"iterations": "many"}, "c")
+    with pytest.raises(DataLoss, match=r"manifest of this model is damaged.*iterations") as caught:
+        made.info_as(ModelInfo)
     assert caught.value.reason == "BAD_MANIFEST"
 
 
