@@ -1,5 +1,5 @@
-"""Two public-domain portraits animated into two short clips, so that the whole product can be tried without any data.
+"""Two public-domain portraits, animated into two short clips, to try the product without data of one's own.
 
 The portraits are sample data of scikit-image (Eileen Collins, NASA) and matplotlib (Grace Hopper, US Navy). The motion
-is invented: the clips show nothing that these persons did or said. The product never imports this package.
+is invented: the clips show nothing that these people did or said. The product never imports this package.
 """

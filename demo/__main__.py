@@ -9,12 +9,14 @@ from demo.clip import write_clips
 
 
 def main() -> None:
-    """Parse the one argument and write the clips into it."""
+    """Write the clips into the folder that the command line names."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="Animate two public-domain portraits into clips."
+        prog="python -m demo", description="Animate two public-domain portraits and write them as clips."
     )
-    parser.add_argument("folder", type=Path, help="where the clips go; made if missing")
-    for path in write_clips(parser.parse_args().folder):
+    parser.add_argument("folder", type=Path, help="folder of the clips; created if it does not exist")
+    parser.add_argument("--frames", type=int, metavar="N", help="write only the first N frames of each clip")
+    arguments = parser.parse_args()
+    for path in write_clips(arguments.folder, arguments.frames):
         print(path)
 
 

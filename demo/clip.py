@@ -1,8 +1,9 @@
-"""The two clips of the demo: who is drawn, how long, and the file they are written to."""
+"""The two clips of the demo: subjects, lengths and encoding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -27,17 +28,22 @@ def frames(name: str) -> Iterator[NDArray[np.uint8]]:
         yield puppet.draw(moves, index)
 
 
-def write_clips(folder: Path) -> list[Path]:
-    """Write `astronaut.mp4` and `hopper.mp4` into a folder; the same bytes every time with the same codec build."""
+def write_clips(folder: Path, length: int | None = None) -> list[Path]:
+    """Write `astronaut.mp4` and `hopper.mp4` into a folder; one codec build always gives the same bytes.
+
+    Args:
+        folder: Where the clips are written. It is created if it does not exist.
+        length: Number of frames per clip, for a quick try; all of them by default.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{name}.mp4", frames(name)) for name in ("astronaut", "hopper")]
+    return [_write(folder / f"{name}.mp4", islice(frames(name), length)) for name in ("astronaut", "hopper")]
 
 
 def _write(path: Path, pictures: Iterator[NDArray[np.uint8]]) -> Path:
-    """Encode frames as H.264.
+    """Encode frames as H.264, so that equal frames give equal bytes.
 
-    The same frames give the same bytes: one thread, because x264's output depends on their number, and no macroblock
-    tree, because with it repeated encodes differ now and then on machines with AVX-512.
+    x264's output depends on the number of threads, so there is one. Its macroblock tree is off: with it, repeated
+    encodes sometimes differ on machines with AVX-512.
     """
     partial = path.with_suffix(".part")
     with av.open(str(partial), "w", format="mp4", options={"fflags": "+bitexact"}) as container:

@@ -1,4 +1,4 @@
-"""What a subject does, frame by frame, as plain curves; how pixels follow is in `warp`."""
+"""The motion of a subject as curves over frames; `warp` moves the pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Curve = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Motion:
-    """Curves of one clip, float64 [frames] each.
+    """The motion of one clip: curves, float64 [frames] each.
 
     Attributes:
         yaw: Turn of the head, radians; positive turns the nose to the picture's right.
@@ -20,9 +20,9 @@ class Motion:
         roll: Tilt of the head on the neck, radians; positive is clockwise.
         lean: Tilt of the whole picture, radians.
         shift_x: Shift of the whole picture, pixels.
-        shift_y: Likewise, downwards.
-        scale: Size of the whole picture, 1 is the portrait's own.
-        mouth: 0 is the portrait's mouth, 1 is wide open, -1 pressed shut.
+        shift_y: Shift of the whole picture, pixels, downwards.
+        scale: Scale of the whole picture; 1 is the portrait's size.
+        mouth: 0 is the portrait's mouth, 1 is wide open, -1 is pressed shut.
         width: Mouth narrowed (negative, as in "oo") or widened (positive), fraction of its width.
         blink: 0 is the portrait's eyes, 1 is shut.
         brows: 0 is the portrait's brows, 1 is raised.
@@ -45,19 +45,19 @@ class Motion:
 
 
 def invent(seed: int, frames: int, frame_rate: int, closed: float) -> Motion:
-    """Make up a lively motion: the head wanders, the mouth speaks, the eyes blink.
+    """Generate a motion: the head moves slowly, the mouth speaks, the eyes blink.
 
     Args:
-        seed: Makes the motion; the same seed gives the same curves.
-        frames: Length of the clip.
+        seed: Seed of all random choices; the same seed gives the same curves.
+        frames: Number of frames.
         frame_rate: Frames a second.
-        closed: Value of `mouth` between syllables, 0 or below.
+        closed: Value of `mouth` between syllables, at most 0.
     """
     random = np.random.default_rng(seed)
     seconds = np.arange(frames) / frame_rate
 
     def wander(amplitude: float, period: float) -> Curve:
-        """Two incommensurable waves and a faint third, within +-amplitude."""
+        """Return the sum of three sine waves with unrelated periods, within +-amplitude."""
         phases = random.uniform(0, 2 * np.pi, 3)
         periods = period * random.uniform(0.9, 1.1) * np.array([1.0, 0.618, 0.29])
         waves = np.sin(2 * np.pi * seconds[:, None] / periods + phases) * np.array([0.62, 0.3, 0.08])
@@ -80,7 +80,7 @@ def invent(seed: int, frames: int, frame_rate: int, closed: float) -> Motion:
 
 
 def _speech(random: np.random.Generator, seconds: Curve) -> Curve:
-    """Openings in [0, 1]: syllables of about a quarter of a second with pauses, some of them wide."""
+    """Return mouth openings in [0, 1]: syllables of about a third of a second, with pauses."""
     opening = np.zeros_like(seconds)
     start = 0.15
     while start < seconds[-1]:
@@ -93,7 +93,7 @@ def _speech(random: np.random.Generator, seconds: Curve) -> Curve:
 
 
 def _blinks(random: np.random.Generator, seconds: Curve) -> Curve:
-    """Shut eyes in [0, 1]: a blink about every 1.5 seconds, closing faster than opening."""
+    """Return how far the eyes are shut, in [0, 1]: a blink about every 1.5 seconds, closing faster than opening."""
     shut = np.zeros_like(seconds)
     start = random.uniform(0.4, 0.8)
     while start < seconds[-1]:

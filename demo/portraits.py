@@ -1,4 +1,4 @@
-"""The two still portraits and their landmarks; what moves them is in `motion` and `warp`."""
+"""The two still portraits and their landmarks; `motion` and `warp` animate them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from skimage import data
 
 EYE_DISTANCE = 80.0
-"""Distance between the eyes' centres on every canvas, pixels."""
+"""Distance between the centres of the eyes on every canvas, pixels."""
 
 _PREDICTOR = "shape_predictor_68_face_landmarks.dat"
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """One subject, scaled so that all subjects are equally large.
+    """One subject, scaled so that all subjects have the same size.
 
     Attributes:
         name: Sequence id of the clip made of it.
-        canvas: The whole picture, uint8 BGR [h, w, 3].
+        canvas: The scaled picture, uint8 BGR [h, w, 3].
         landmarks: float64 [68, 2], (x, y) in canvas pixels.
-        crown: y of the highest point of hair or hat, canvas pixels.
+        crown: y of the highest point of the hair or hat, canvas pixels.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Portrait:
 
 
 def astronaut() -> Portrait:
-    """Eileen Collins, from scikit-image."""
+    """Return the portrait of Eileen Collins from scikit-image."""
     return _portrait("astronaut", np.ascontiguousarray(data.astronaut()[..., ::-1], dtype=np.uint8), crown=15)
 
 
 def hopper() -> Portrait:
-    """Grace Hopper, from matplotlib."""
+    """Return the portrait of Grace Hopper from matplotlib."""
     picture = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)), cv2.IMREAD_COLOR)
     if picture is None:
         raise FileNotFoundError("matplotlib's sample picture grace_hopper.jpg cannot be read")
@@ -51,10 +51,10 @@ def hopper() -> Portrait:
 
 
 def predictor_path() -> Path:
-    """Where the wheel `face_recognition_models` keeps the weights of the 68 landmarks.
+    """Return the path of the weights of the 68 landmarks in the package `face_recognition_models`.
 
     Raises:
-        FileNotFoundError: The package is not installed, or holds no such file.
+        FileNotFoundError: The package is not installed, or does not contain the file.
     """
     try:
         files = distribution("face_recognition_models").files or []
@@ -63,7 +63,7 @@ def predictor_path() -> Path:
     for file in files:
         if file.name == _PREDICTOR:
             return Path(str(file.locate()))
-    raise FileNotFoundError(f"{_PREDICTOR} is not here: install the package face_recognition_models")
+    raise FileNotFoundError(f"{_PREDICTOR} was not found: install the package face_recognition_models")
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +81,7 @@ def find_landmarks(frame: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def _portrait(name: str, picture: NDArray[np.uint8], crown: float) -> Portrait:
-    """Scale a picture twice: roughly to find the landmarks on a large face, then to the exact eye distance."""
+    """Find the landmarks on a picture of twice the size, then scale the picture to the fixed eye distance."""
     rough = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     landmarks = find_landmarks(rough)[0] / 2
     scale = EYE_DISTANCE / float(np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0)))

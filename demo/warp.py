@@ -1,8 +1,8 @@
-"""How the pixels of a portrait follow a motion: displacement fields and layers, drawn with one resampling.
+"""Moves the pixels of a portrait along a motion: displacement fields and layers, drawn with one resampling.
 
-Every field says how far a canvas point moves. A frame asks the opposite, where a point came from; fixed-point iteration
-answers, since all fields are smooth and contract. Lips and lids are torn apart, not stretched: each is a layer with an
-edge of its own, and what opens behind the lips is painted.
+A field gives the displacement of each canvas point. Drawing needs the inverse, the canvas point of each frame pixel. It
+is found by fixed-point iteration, which converges because all fields are smooth contractions. Lips and lids separate
+instead of stretching: each is a layer with its own edge, and the inside of the mouth is painted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Array = NDArray[np.float32]
 Field = Callable[[Array, Array], tuple[Array, Array]]
 
 _COARSE = 4
-"""The head's field is smooth: it is solved on every 4th pixel and interpolated."""
+"""Step of the grid on which the head's field is inverted; it is smooth, so pixels in between are interpolated."""
 
 
 def _bump(squared: Array) -> Array:
-    """1 at 0, falling smoothly to 0 at 1 and beyond; the argument is a squared radius."""
+    """Return a smooth bump of a squared radius: 1 at radius 0, and 0 from radius 1 on."""
     return np.asarray(np.clip(1 - squared, 0, None) ** 2, np.float32)
 
 
@@ -40,14 +40,14 @@ def _invert(field: Field, x: Array, y: Array, steps: int) -> tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Edge:
-    """A curve y(x) through landmarks, for one lip or lid; outside its ends it goes on level."""
+    """A curve y(x) through landmarks, for one lip or lid; beyond its ends it is horizontal."""
 
     xs: NDArray[np.float64]
     ys: NDArray[np.float64]
 
     @classmethod
     def through(cls, points: NDArray[np.float64]) -> Edge:
-        """Fit a parabola-like smooth curve through [n, 2] points by interpolating on a fine grid."""
+        """Fit a polynomial of degree 4 at most through [n, 2] points."""
         order = np.argsort(points[:, 0])
         x, y = points[order, 0], points[order, 1]
         fine = np.linspace(x[0], x[-1], 64)
@@ -55,16 +55,16 @@ class Edge:
         return cls(fine, np.asarray(smooth(fine)))
 
     def __call__(self, x: Array) -> Array:
-        """The curve's y at x, both float32."""
+        """Return the curve's y at x, both float32."""
         return np.interp(x, self.xs, self.ys).astype(np.float32)
 
 
 class Puppet:
-    """A portrait that can be drawn in any pose.
+    """A portrait that can be drawn in any pose of a motion.
 
     Args:
-        portrait: Whom to draw.
-        size: Side of the square frames, pixels.
+        portrait: The portrait.
+        size: Side length of the square frames, pixels.
     """
 
     def __init__(self, portrait: Portrait, size: int) -> None:
@@ -84,7 +84,7 @@ class Puppet:
         self._lip_top = Edge.through(points[[60, 61, 62, 63, 64]])
         self._lip_bottom = Edge.through(points[[60, 67, 66, 65, 64]])
         self._gap = float(np.clip(points[66, 1] - points[62, 1], 0, None))
-        # The predictor marks the eyes slightly low and leaves out the lashes.
+        # The landmarks of the eyes are slightly too low and exclude the lashes.
         lift = np.array([0, 0.045 * EYE_DISTANCE])
         half = np.array([0.25, 0.105]) * EYE_DISTANCE
         self._eyes = [(points[first : first + 6].mean(0) - lift, half) for first in (36, 42)]
@@ -102,13 +102,13 @@ class Puppet:
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
     def _sample(self, x: Array, y: Array, picture: NDArray[np.uint8] | None = None) -> Array:
-        """The canvas, or another picture of its size, at points: float32 BGR."""
+        """Sample the canvas, or another picture of its size, at points: float32 BGR."""
         picture = self._canvas if picture is None else picture
         sampled = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(sampled, np.float32)
 
     def _look_up(self, motion: Motion, frame: int) -> tuple[Array, Array]:
-        """Canvas point of every frame pixel: the camera's similarity, then head and brows."""
+        """Return the canvas point of every frame pixel: first the camera's similarity, then head and brows."""
         coarse = np.arange(0, self._size + _COARSE, _COARSE, dtype=np.float32)
         x, y = np.meshgrid(coarse, coarse)
         angle, scale = float(motion.lean[frame]), float(motion.scale[frame])
@@ -126,7 +126,7 @@ class Puppet:
         return cv2.warpAffine(x, matrix, shape, flags=flags), cv2.warpAffine(y, matrix, shape, flags=flags)
 
     def _head_field(self, motion: Motion, frame: int) -> Field:
-        """Turn, nod and tilt of the head, and the brows."""
+        """Return the displacement field of the head's turn, nod and tilt, and of the brows."""
         yaw, pitch, roll = (float(curve[frame]) for curve in (motion.yaw, motion.pitch, motion.roll))
         brows = float(motion.brows[frame])
         width, height = self._half_width, self._reach
@@ -139,7 +139,7 @@ class Puppet:
             depth = width * (0.75 * face + 0.16 * nose)
             dx = np.sin(yaw) * depth + (np.cos(yaw) - 1) * (x - self._centre[0]) * head
             dy = np.sin(pitch) * depth + (np.cos(pitch) - 1) * (y - self._centre[1]) * head
-            # A turned head also moves as a whole on its neck.
+            # A turning head also moves sideways on its neck.
             dx = dx + 0.22 * width * np.sin(yaw) * head - np.sin(roll) * (y - self._neck[1]) * head
             dy = dy + 0.12 * width * np.sin(pitch) * head + np.sin(roll) * (x - self._neck[0]) * head
             lift = np.zeros_like(x)
@@ -151,7 +151,7 @@ class Puppet:
         return field
 
     def _draw_eyes(self, picture: Array, x: Array, y: Array, shut: float) -> None:
-        """Draw the upper lids down over the eyes, with lashes along their edges."""
+        """Draw the upper lids over the eyes, with lashes along their edges."""
         if shut <= 0:
             return
         for middle, half in self._eyes:
@@ -169,7 +169,7 @@ class Puppet:
             picture[window] = (open_eye + (skin - open_eye) * lid[..., None]) * (1 - lashes[..., None])
 
     def _draw_mouth(self, picture: Array, x: Array, y: Array, opening: float, widening: float) -> None:
-        """Move the lips and the jaw; paint what opens between them."""
+        """Move lips and jaw, and paint the inside of the mouth."""
         left, right = self._corners
         middle = (left + right) / 2
         half = float(right[0] - left[0]) / 2
@@ -185,7 +185,7 @@ class Puppet:
         px, py = x[window], y[window]
 
         def spread(x: Array, y: Array) -> Array:
-            """The lips' sideways pull, the same on both layers so that they stay together at the corners."""
+            """Return the sideways displacement of the lips, equal on both layers so that they meet at the corners."""
             near = _bump(((x - middle[0]) / (2.2 * half)) ** 2 + ((y - middle[1]) / (1.3 * half)) ** 2)
             return np.asarray(widening * (x - middle[0]) * near)
 
@@ -206,19 +206,19 @@ class Puppet:
         below = np.clip(ly - self._lip_bottom(lx) + 0.5, 0, 1)
         above = np.clip(self._lip_bottom(ux) - uy + 1.5, 0, 1)
         inside = _mouth_inside(px - middle[0], py - middle[1], half)
-        behind = above[..., None] * self._sample(ux, uy) + (1 - above[..., None]) * inside
-        picture[window] = below[..., None] * self._sample(lx, ly) + (1 - below[..., None]) * behind
+        inner = above[..., None] * self._sample(ux, uy) + (1 - above[..., None]) * inside
+        picture[window] = below[..., None] * self._sample(lx, ly) + (1 - below[..., None]) * inner
 
 
 def _mouth_inside(x: Array, y: Array, half: float) -> Array:
-    """What is behind the lips, float32 BGR: dark, with a hint of a tongue; points from the mouth's middle, pixels."""
+    """Paint the inside of the mouth, float32 BGR: dark, with some tongue; points are relative to the mouth's middle."""
     tongue = np.clip(y / (0.36 * EYE_DISTANCE) - 0.45, 0, 0.55) * (1 - np.clip(np.abs(x) / half, 0, 1) ** 2)
     dark = np.array([26, 20, 44], np.float32)
     return np.asarray(dark + np.array([44, 46, 86], np.float32) * tongue[..., None], np.float32)
 
 
 def _window(x: Array, y: Array, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice] | None:
-    """The smallest rectangle of frame pixels that holds every pixel from a canvas rectangle (x, y) to (x, y)."""
+    """Return the smallest rectangle of frame pixels that contains every pixel of a canvas rectangle."""
     hit = (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
     rows, columns = np.flatnonzero(hit.any(1)), np.flatnonzero(hit.any(0))
     if len(rows) == 0:
