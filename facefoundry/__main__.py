@@ -1,4 +1,4 @@
-"""`python -m facefoundry` is the command `facefoundry`."""
+"""Runs the command line: `python -m facefoundry` is the same as `facefoundry`."""
 
 from facefoundry.cli.main import main
 

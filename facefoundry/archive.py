@@ -1,4 +1,4 @@
-"""Uncompressed tars whose bytes depend on their members' names and contents alone. Nothing is ever unpacked to disk."""
+"""Uncompressed tars whose bytes depend only on the names and contents of their members; never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ArchiveWriter", "pack", "unpack"]
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Write named files, in the order given, to a tar."""
+    """Return a tar of named files, in the given order."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in files.items():
@@ -22,10 +22,10 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Read the files of a tar, in its order.
+    """Return the files of a tar by name, in its order.
 
     Raises:
-        DataLoss: it is no tar or holds something else than plain files.
+        DataLoss: the bytes are not a tar, or it holds something other than plain files (BAD_ARCHIVE).
     """
     files: dict[str, bytes] = {}
     try:
@@ -33,15 +33,19 @@ def unpack(data: bytes) -> dict[str, bytes]:
             for entry in tar:
                 content = tar.extractfile(entry)
                 if content is None:
-                    raise DataLoss(f"Expected plain files in a tar. Received {entry.name!r}.", reason="BAD_ARCHIVE")
+                    raise DataLoss(
+                        f"Expected only plain files in a tar. Received {entry.name!r}.", reason="BAD_ARCHIVE"
+                    )
                 files[entry.name] = content.read()
     except tarfile.TarError as error:
-        raise DataLoss(f"Expected a tar. Received {len(data)} other bytes: {error}.", reason="BAD_ARCHIVE") from error
+        raise DataLoss(
+            f"Expected a tar. Received {len(data)} bytes of something else: {error}.", reason="BAD_ARCHIVE"
+        ) from error
     return files
 
 
 class ArchiveWriter:
-    """Writes a tar beside its place and moves it there when it is whole."""
+    """Writes a tar to a temporary file and renames it when it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,7 +64,7 @@ class ArchiveWriter:
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Append a member without dates, owners or rights."""
+    """Append a member without dates, owners or permissions."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     tar.addfile(member, io.BytesIO(data))

@@ -1,7 +1,7 @@
-"""The one metric table and the JSON log format of every service.
+"""All metrics, and the JSON log format of every service.
 
-A metric exists only if it stands in this file; dashboards and alerts are tested against it. Base units are seconds
-and bytes; no metric is labelled by pair, sequence or digest.
+Every metric is defined here; dashboards and alerts are tested against this file. Units are seconds and bytes. No metric
+has a label for the pair, sequence or digest, because each value of a label costs memory in Prometheus.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import logging
 import sys
 import time
-from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -25,30 +24,30 @@ __all__ = [
     "logger",
 ]
 
-CALLS = Counter("facefoundry_calls", "RPCs that ended, by status.", ["service", "method", "code", "reason"])
+CALLS = Counter("facefoundry_calls", "Finished RPCs by status.", ["service", "method", "code", "reason"])
 CALL_SECONDS = Histogram(
     "facefoundry_call_duration_seconds",
-    "Time of RPCs, streams to their end.",
+    "Duration of RPCs; of streams until their end.",
     ["service", "method"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800, 7200),
 )
-SLOTS = Gauge("facefoundry_slots", "Heavy calls a replica works on at once.", ["service"])
-SLOTS_IN_USE = Gauge("facefoundry_slots_in_use", "Heavy calls a replica works on now.", ["service"])
-FRAMES = Counter("facefoundry_frames", "Frames worked on, by what became of them.", ["service", "result"])
-TRAININGS_STARTED = Counter("facefoundry_trainings_started", "Attempts at training that were started.", ["backend"])
+SLOTS = Gauge("facefoundry_slots", "How many heavy calls a replica runs at once.", ["service"])
+SLOTS_IN_USE = Gauge("facefoundry_slots_in_use", "Heavy calls that a replica runs now.", ["service"])
+FRAMES = Counter("facefoundry_frames", "Processed frames by result.", ["service", "result"])
+TRAININGS_STARTED = Counter("facefoundry_trainings_started", "Started training attempts.", ["backend"])
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class _JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, service, event and the event's fields."""
+    """Formats a record as one line of JSON: time, level, service, event and the event's fields."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "service": self._service,
@@ -62,14 +61,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Send every log record to standard error as one JSON line."""
+    """Write every log record to standard error as one line of JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 class EventLogger:
-    """Logs constant event names with fields, not formatted prose."""
+    """Logs events: a constant name with fields, instead of formatted text."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -79,14 +78,14 @@ class EventLogger:
         self._logger.info(event, extra=fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Log something that someone should look at."""
+        """Log an event that needs attention."""
         self._logger.warning(event, extra=fields)
 
     def exception(self, event: str, **fields: object) -> None:
-        """Log an error with the traceback of the exception being handled."""
+        """Log an event with the traceback of the current exception."""
         self._logger.error(event, extra=fields, exc_info=True)
 
 
 def logger(name: str) -> EventLogger:
-    """The event logger of a module."""
+    """Return the event logger of a module."""
     return EventLogger(name)

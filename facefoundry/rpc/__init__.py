@@ -1,1 +1,1 @@
-"""gRPC on both sides: server bootstrap, status mapping, admission, channels."""
+"""gRPC for servers and clients: server, status mapping, admission, channels, retries."""

@@ -1,4 +1,4 @@
-"""Client channels: TLS, keepalive and round robin over every replica behind a name."""
+"""Client channels: TLS, keepalive, and round robin over all replicas of a service."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
 def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
-    """Open a channel to `host:port`; every address the name resolves to is used in turn.
+    """Open a channel that uses all addresses of a service in turn.
 
     Args:
-        address: A name and port, several IPv4 addresses with ports, parted by commas, or any other target of gRPC's.
+        address: `host:port`, several `IPv4:port` separated by commas, or any other gRPC target.
         settings: TLS files.
 
     Raises:

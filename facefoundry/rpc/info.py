@@ -1,4 +1,4 @@
-"""InfoService: what a running service says of itself."""
+"""InfoService: version, recipes, engines, slots and store of a running service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["InfoServicer"]
 
 
 class InfoServicer(info_pb2_grpc.InfoServiceServicer):
-    """Answers GetInfo; a store that is down is an answer, not an error."""
+    """Serves GetInfo. A store that does not answer is part of the response, not an error."""
 
     def __init__(self, service: str, store: Store, slots: Slots, engines: Callable[[], Sequence[str]]) -> None:
         self._service, self._store, self._slots, self._engines = service, store, slots, engines
@@ -24,7 +24,7 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
     def GetInfo(  # noqa: N802 (name given by the contract)
         self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext
     ) -> info_pb2.GetInfoResponse:
-        """Collect the facts of this moment."""
+        """Return the current facts."""
         detail = ""
         try:
             self._store.check()

@@ -1,4 +1,4 @@
-"""The one place where exceptions become statuses, and where every call is counted, measured and logged to its end."""
+"""The server interceptor: it turns exceptions into statuses, and counts, measures and logs every call to its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import grpc
 
@@ -17,17 +17,20 @@ from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
 
 __all__ = ["CallInterceptor"]
 
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
 _log = logger(__name__)
 _RETRY_SECONDS = 5.0
-_QUIET = ("/grpc.health.v1.", "/grpc.reflection.")
+_UNCOUNTED = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every handler of our services; outermost, so that nothing escapes unmapped.
+    """Wraps every handler of our services. It is the outermost interceptor, so that it sees every exception.
 
     Args:
         service: Name of the service.
-        max_calls: Calls served at once; further ones are refused. Health and reflection do not count.
+        max_calls: How many calls may run at once; more are refused. Health and reflection do not count.
     """
 
     def __init__(self, service: str, max_calls: int) -> None:
@@ -36,41 +39,49 @@ class CallInterceptor(grpc.ServerInterceptor):
         self._free = threading.BoundedSemaphore(max_calls)
 
     def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
-    ) -> Any:
-        """Wrap unary and server-streaming handlers; the others are none of ours."""
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Request, Response] | None:
+        """Wrap unary and server-streaming handlers; our services have no others."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_QUIET) or handler.request_streaming:
+        if handler is None or method.startswith(_UNCOUNTED):
             return handler
-        serialisers = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **serialisers)
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), **serialisers)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream), handler.request_deserializer, handler.response_serializer
+            )
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
+            )
+        return handler
 
-    def _unary(self, method: str, handler: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
-            with _Call(self._service, method, context) as running, self._place():
-                running.response = handler(request, context)
-            return running.response
+    def _unary(
+        self, method: str, handler: Callable[[Request, grpc.ServicerContext], Response]
+    ) -> Callable[[Request, grpc.ServicerContext], Response]:
+        def call(request: Request, context: grpc.ServicerContext) -> Response:
+            with _Call(self._service, method, context), self._admission():
+                return handler(request, context)
 
         return call
 
-    def _stream(self, method: str, handler: Callable[[Any, grpc.ServicerContext], Iterator[Any]]) -> Callable[..., Any]:
-        def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Call(self._service, method, context), self._place():
+    def _stream(
+        self, method: str, handler: Callable[[Request, grpc.ServicerContext], Iterator[Response]]
+    ) -> Callable[[Request, grpc.ServicerContext], Iterator[Response]]:
+        def call(request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
+            with _Call(self._service, method, context), self._admission():
                 yield from handler(request, context)
 
         return call
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _admission(self) -> Iterator[None]:
         if not self._free.acquire(blocking=False):
             raise Busy(
-                f"This {self._service} serves {self._max_calls} calls already; ask another replica or try again.",
+                f"This {self._service} already serves {self._max_calls} calls, its maximum. "
+                "Call another replica or retry later.",
                 reason="TOO_MANY_CALLS",
                 retry_after_seconds=_RETRY_SECONDS * random.uniform(0.5, 1.5),
             )
@@ -81,15 +92,13 @@ class CallInterceptor(grpc.ServerInterceptor):
 
 
 class _Call:
-    """Measures one call and ends it with the right status."""
+    """Measures one call and ends it with the status of its exception."""
 
     def __init__(self, service: str, method: str, context: grpc.ServicerContext) -> None:
         self._service, self._method, self._context = service, method, context
-        self.response: Any = None
 
-    def __enter__(self) -> _Call:
+    def __enter__(self) -> None:
         self._start = time.monotonic()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
@@ -103,7 +112,7 @@ class _Call:
             _log.exception("call_crashed", method=self._method)
             self._record("INTERNAL", "UNEXPECTED")
             defect = Internal(
-                f"The {self._service} failed unexpectedly ({type(error).__name__}); its log has the details.",
+                f"The {self._service} failed unexpectedly ({type(error).__name__}). Its log has the details.",
                 reason="UNEXPECTED",
             )
             self._context.abort_with_status(to_status(defect))

@@ -1,4 +1,4 @@
-"""The bootstrap of all three services: listen, health, reflection, TLS, metrics, drain."""
+"""The server that all three services share: listening, health, reflection, TLS, metrics and draining."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from facefoundry.v1 import info_pb2, info_pb2_grpc
 
 __all__ = ["Server"]
 
-# Health answers and refusals need a thread too when all others are in calls.
+# Health checks and refusals need threads too, while all others serve calls.
 _SPARE_THREADS = 16
-_LEAVE_SECONDS = 2.0
+_EXIT_SECONDS = 2.0
 _log = logger(__name__)
 
 
 class Server:
-    """One gRPC server of ours.
+    """The gRPC server of a service.
 
     Args:
         name: `extractor`, `trainer` or `converter`.
-        settings: Read settings.
-        store: The object store; it may be down.
+        settings: Settings of the server.
+        store: The object store; it need not answer yet.
         full_name: Full name of the main gRPC service, for health and reflection.
-        engines: Names of the engines installed here, asked anew at every GetInfo.
+        engines: Returns the names of the installed engines; called at every GetInfo.
 
     Attributes:
-        slots: Admission for heavy handlers.
-        draining: Set on SIGTERM; handlers finish their running part, then raise Interrupted.
-        port: Bound port, after `start`.
+        slots: Admits heavy calls.
+        draining: Set on SIGTERM; handlers then finish their current part and raise Interrupted.
+        port: The bound port, after `start`.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Server:
             reflection.enable_server_reflection(reflected, self._server)
 
     def add(self, register: Callable[[grpc.Server], None]) -> None:
-        """Add a servicer, such as `lambda server: add_ExtractorServiceServicer_to_server(servicer, server)`."""
+        """Add a servicer with a function such as `partial(add_ExtractorServiceServicer_to_server, servicer)`."""
         register(self._server)
 
     def start(self) -> int:
-        """Listen and turn SERVING; returns the bound port.
+        """Listen, report SERVING and return the bound port.
 
         Raises:
             InvalidInput: an address cannot be bound or a TLS file cannot be read.
@@ -104,7 +104,7 @@ class Server:
         return self.port
 
     def stop(self) -> None:
-        """Turn NOT_SERVING, let running calls end for `drain_seconds`, then cut them."""
+        """Report NOT_SERVING, give running calls `drain_seconds` to end, then cancel them."""
         if self.draining.is_set():
             return
         self._health.enter_graceful_shutdown()
@@ -116,24 +116,24 @@ class Server:
         _log.event("stopped")
 
     def run(self, close: Callable[[], None] = lambda: None) -> None:
-        """Start, serve until SIGTERM or SIGINT, drain, and close. Call it from the main thread.
+        """Start, serve until SIGTERM or SIGINT, drain, and close. Call this from the main thread.
 
-        The process ends here, with exit code 0, where a call that was cut still holds its thread: in a store that is
-        silent, for example. Python itself would wait for it.
+        If a cancelled call still holds a thread, for example in a request to a store that does not answer, the process
+        exits here with code 0; Python would wait for the thread.
 
         Args:
-            close: Lets go of what the handlers used.
+            close: Releases what the handlers used.
         """
         stopping = stop_event()
         self.start()
         stopping.wait()
         self.stop()
         close()
-        self._leave()
+        self._exit_without_stuck_threads()
 
-    def _leave(self) -> None:
+    def _exit_without_stuck_threads(self) -> None:
         self._pool.shutdown(wait=False)
-        deadline = time.monotonic() + _LEAVE_SECONDS
+        deadline = time.monotonic() + _EXIT_SECONDS
         for thread in threading.enumerate():
             if thread.name.startswith("call_"):
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -164,16 +164,17 @@ class Server:
         except RuntimeError as error:
             raise InvalidInput(f"Cannot listen on {address!r}: {error}", reason="LISTEN") from error
         if port == 0:
-            raise InvalidInput(f"Cannot listen on {address!r}; is the port taken?", reason="LISTEN")
+            raise InvalidInput(f"Cannot listen on {address!r}. Is the port in use?", reason="LISTEN")
         return port
 
     def _credentials(self) -> grpc.ServerCredentials | None:
-        """TLS from files that are read again for every new connection, so that certificates can be renewed in place."""
+        """Return TLS credentials. Files are read for every new connection, so certificates can be renewed in place."""
         settings = self.settings
         if settings.tls_cert_file is None and settings.tls_key_file is None:
             if settings.tls_client_ca_file is not None:
                 raise InvalidInput(
-                    "FACEFOUNDRY_TLS_CLIENT_CA_FILE needs a server certificate and key too.", reason="TLS"
+                    "FACEFOUNDRY_TLS_CLIENT_CA_FILE also needs FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE.",
+                    reason="TLS",
                 )
             return None
         if settings.tls_cert_file is None or settings.tls_key_file is None:

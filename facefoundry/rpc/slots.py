@@ -1,4 +1,4 @@
-"""Admission: how many heavy calls a replica works on at once."""
+"""Admission control: how many heavy calls a replica runs at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """A number of places; a full replica refuses further calls and stays healthy."""
+    """The slots of a replica. A full replica refuses further heavy calls and stays healthy."""
 
     def __init__(self, service: str, number: int, retry_after_seconds: float = 2.0) -> None:
         self.number = number
@@ -27,20 +27,20 @@ class Slots:
 
     @property
     def in_use(self) -> int:
-        """Places taken now."""
+        """Slots in use now."""
         return self._in_use
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Hold a place for the time of the block.
+        """Hold a slot for the duration of the block.
 
         Raises:
-            Busy: all are taken; says when to ask again, spread so that waiting callers do not come back at once.
+            Busy: no slot is free. Its retry time is random, so that waiting callers do not all return at once.
         """
         with self._lock:
             if self._in_use >= self.number:
                 raise Busy(
-                    f"All {self.number} slots of this {self._service} are taken; ask another replica or try again.",
+                    f"All {self.number} slots of this {self._service} are in use. Call another replica or retry later.",
                     retry_after_seconds=self._retry_after_seconds * random.uniform(0.5, 1.5),
                 )
             self._in_use += 1

@@ -46,7 +46,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
         self._slots = slots
         self._draining = draining
         self._work = Work(store, settings, draining)
-        limits = Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_per_child)
+        limits = Limits(settings.sandbox_seconds, settings.sandbox_memory_bytes, threads=settings.threads_per_sandbox)
         self._children = children or Children(limits)
 
     def Convert(

@@ -60,7 +60,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         self._most_bytes = settings.extractor_max_source_bytes
         self._scratch = Scratch("extractor", settings.scratch_dir)
         self._children = Children(
-            Limits(settings.child_seconds, settings.child_memory_bytes, threads=settings.threads_per_child)
+            Limits(settings.sandbox_seconds, settings.sandbox_memory_bytes, threads=settings.threads_per_sandbox)
         )
         self.weights = Weights(
             store,

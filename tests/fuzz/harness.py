@@ -188,7 +188,7 @@ def _fault(call: str, detail: str) -> str:
 
 @contextmanager
 def _service(settings: StoreSettings, scratch: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    limits = {"slots": 2 * _THREADS, "child_seconds": _CHILD_SECONDS, "child_memory_bytes": CHILD_BYTES}
+    limits = {"slots": 2 * _THREADS, "sandbox_seconds": _CHILD_SECONDS, "sandbox_memory_bytes": CHILD_BYTES}
     environment = environment_of(settings, listen="127.0.0.1:0", scratch_dir=scratch, **limits)
     with log.open("wb") as sink:
         process = subprocess.Popen([sys.executable, "-m", "services.extractor"], env=environment, stderr=sink)

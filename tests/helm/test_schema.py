@@ -89,7 +89,7 @@ def test_an_unknown_key_within_a_list_is_refused(path, value):
         (("store", "endpoint"), "https://s3.example.org"),
         (("store", "bucket"), "Not_A_Bucket"),
         (("extractor", "settings"), {"slots": 0}),
-        (("extractor", "settings"), {"childSeconds": "long"}),
+        (("extractor", "settings"), {"sandboxSeconds": "long"}),
         (("trainer", "settings"), {"heartbeatSeconds": 16}),
         (("trainer", "settings"), {"listen": "0.0.0.0:1"}),
         (("converter", "autoscaling", "targetCPU"), 101),

@@ -150,8 +150,8 @@ def test_slots_are_whole_cores_and_children_share_the_memory(helm: Helm, cpu, me
     pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
     assert variables["FACEFOUNDRY_SLOTS"] == slots
-    assert variables["FACEFOUNDRY_CHILD_THREADS"] == "1"
-    assert int(variables["FACEFOUNDRY_CHILD_MEMORY_BYTES"]) == child
+    assert variables["FACEFOUNDRY_SANDBOX_THREADS"] == "1"
+    assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == child
 
 
 def test_an_autoscaled_service_has_no_number_of_replicas(helm: Helm):

@@ -370,7 +370,7 @@ def test_a_clip_under_two_names_is_one_source_and_in_two_containers_one_extracti
 
 @pytest.mark.parametrize(
     ("limits", "reason"),
-    [({"child_memory_bytes": 256 << 20}, "MEDIA_MEMORY"), ({"child_seconds": 0.01}, "MEDIA_TIMEOUT")],
+    [({"sandbox_memory_bytes": 256 << 20}, "MEDIA_MEMORY"), ({"sandbox_seconds": 0.01}, "MEDIA_TIMEOUT")],
 )
 def test_a_clip_that_asks_for_too_much_costs_its_child_and_nothing_else(object_store, tmp_path, limits, reason):
     running = Services(object_store, tmp_path, **limits)

@@ -123,12 +123,12 @@ spec:
         {{- if not $settings.slots }}
         - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}
         {{- end }}
-        {{- if not $settings.childThreads }}
-        - {name: FACEFOUNDRY_CHILD_THREADS, value: {{ max 1 (div $cores $slots) | quote }}}
+        {{- if not $settings.sandboxThreads }}
+        - {name: FACEFOUNDRY_SANDBOX_THREADS, value: {{ max 1 (div $cores $slots) | quote }}}
         {{- end }}
         {{- with (($block.resources).limits).memory }}
-        {{- if not $settings.childMemoryBytes }}
-        - {name: FACEFOUNDRY_CHILD_MEMORY_BYTES, value: {{ include "facefoundry.childBytes" (dict "name" $.name "memory" . "slots" $slots) | quote }}}
+        {{- if not $settings.sandboxMemoryBytes }}
+        - {name: FACEFOUNDRY_SANDBOX_MEMORY_BYTES, value: {{ include "facefoundry.sandboxBytes" (dict "name" $.name "memory" . "slots" $slots) | quote }}}
         {{- end }}
         {{- end }}
         {{- end }}
@@ -167,7 +167,7 @@ spec:
 {{- end -}}
 
 {{- /* A media child's share of the pod's memory, so that a hostile clip ends its child and not the pod. */ -}}
-{{- define "facefoundry.childBytes" -}}
+{{- define "facefoundry.sandboxBytes" -}}
 {{- $share := div (sub (include "facefoundry.bytes" .memory | int64) 536870912) .slots -}}
 {{- if lt $share 67108864 -}}
 {{- fail (printf "%s.resources.limits.memory is %v: after 512Mi for the server, less than 64Mi is left for each of its %d slots. Raise it, or lower %s.settings.slots or %s.resources.requests.cpu." .name .memory .slots .name .name) -}}
