@@ -94,7 +94,7 @@ format: $(SET_UP)  ## Format the code
 # Files that hold a copy of the version, and the version itself: see facefoundry/__init__.py.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
+GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/README.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, the chart's schema, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
@@ -103,6 +103,8 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, t
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
 	@$(BIN)/python -m docs.third_party > $(OUT)/THIRD_PARTY.md.new && mv $(OUT)/THIRD_PARTY.md.new $(OUT)/THIRD_PARTY.md
+	@$(BIN)/python -m helm.readme > $(OUT)/helm/facefoundry/README.md.new \
+	    && mv $(OUT)/helm/facefoundry/README.md.new $(OUT)/helm/facefoundry/README.md
 	@$(BIN)/python -m helm.schema > $(OUT)/helm/facefoundry/values.schema.json
 	@for file in $(VERSIONED); do sed -E -e 's/^(version|appVersion): .*/\1: $(VERSION)/' \
 	    -e 's#(localhost/facefoundry/[a-z-]+):[0-9][0-9a-z.]*#\1:$(VERSION)#' $$file > $(OUT)/$$file.new \

@@ -1,4 +1,4 @@
-"""Prints the chart's values.schema.json from schema.yaml and the settings classes: `python -m helm.schema`."""
+"""Print the chart's values.schema.json, made from schema.yaml and the settings classes: `python -m helm.schema`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.trainer.settings import TrainerSettings, WorkerSettings
 
 __all__ = ["CLASSES", "OWNED", "camel_case", "schema"]
 
-# Settings by the name that schema.yaml calls them by.
+# Settings classes by their name in schema.yaml.
 CLASSES: dict[str, type[Settings]] = {
     "store": StoreSettings,
     "extractor": ExtractorSettings,
@@ -23,7 +23,7 @@ CLASSES: dict[str, type[Settings]] = {
     "converter": ConverterSettings,
     "worker": WorkerSettings,
 }
-# What the templates set themselves, from other values.
+# Settings that the templates derive from other values, by kind of process.
 OWNED = {
     "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"},
     "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
@@ -37,13 +37,13 @@ _KEPT = ("type", "description", "default", "enum", "minimum", "maximum", "exclus
 
 
 def camel_case(name: str) -> str:
-    """`max_message_bytes` as `maxMessageBytes`, the form of the chart's values."""
+    """Convert a name from snake_case to camelCase, which the chart's values use."""
     first, *others = name.split("_")
     return first + "".join(part.capitalize() for part in others)
 
 
 def schema() -> dict[str, Any]:
-    """The whole schema, as JSON values."""
+    """Return the schema as a JSON object."""
     made: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text(encoding="utf-8"))
     definitions = made["$defs"]
     for name, definition in definitions.items():

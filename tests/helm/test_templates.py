@@ -122,7 +122,7 @@ def test_no_store_is_a_refusal_that_says_what_to_do(helm: Helm):
 @pytest.mark.parametrize(
     "values, words",
     [
-        ({"store": BASE["store"], **MINIO}, "choose the bundled"),
+        ({"store": BASE["store"], **MINIO}, "Use either the development MinIO"),
         ({"store": {"existingSecret": "a"}}, "host and port"),
         (_and(BASE, "jobs.namespace", "facefoundry"), "jobs.createNamespace=false"),
         (_and(BASE, "worker.gpu.count", 2), "jobs.policy.maxGPUs"),

@@ -1,4 +1,4 @@
-"""Makes the bucket; the chart runs it with the development store."""
+"""Create the bucket of the development store. The chart runs this after an installation or upgrade."""
 
 import sys
 import time
@@ -17,4 +17,4 @@ while True:
         time.sleep(2)
     except FaceFoundryError as error:
         sys.exit(error.message)
-print(f"The bucket {store.bucket} is there.")
+print(f"The bucket {store.bucket} exists.")

@@ -1,4 +1,4 @@
-{{- /* Names, labels, images, quantities and environment. Templates with `root` and `name` take them as a dict. */ -}}
+{{- /* Names, labels, images, quantities and environment variables. Templates that use .root take a dict with the root context. */ -}}
 
 {{- define "facefoundry.fullname" -}}
 {{- .Values.fullnameOverride | default (contains "facefoundry" .Release.Name | ternary .Release.Name (printf "%s-facefoundry" .Release.Name)) | trunc 40 | trimSuffix "-" -}}
@@ -47,14 +47,14 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* Whole cores of a CPU quantity, at least 1. */ -}}
+{{- /* Number of whole cores in a CPU quantity, at least 1. */ -}}
 {{- define "facefoundry.cores" -}}
 {{- $text := toString (. | default 1) -}}
 {{- $cores := hasSuffix "m" $text | ternary (div (trimSuffix "m" $text | int64) 1000) (floor (float64 $text) | int64) -}}
 {{- max 1 $cores -}}
 {{- end -}}
 
-{{- /* Bytes of a memory quantity. */ -}}
+{{- /* Number of bytes in a memory quantity. */ -}}
 {{- define "facefoundry.bytes" -}}
 {{- $text := toString . -}}
 {{- $factors := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
@@ -78,12 +78,12 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{- /* A scalar as the text that the settings classes read; JSON writes large numbers without an exponent. */ -}}
+{{- /* A scalar as text that the settings classes can parse. JSON keeps large numbers free of exponents. */ -}}
 {{- define "facefoundry.text" -}}
 {{- kindIs "string" . | ternary . (toJson .) -}}
 {{- end -}}
 
-{{- /* Settings by camelCase name as variables: `prefix`, `settings`. */ -}}
+{{- /* Environment variables of settings with camelCase names. Takes `prefix` and `settings`. */ -}}
 {{- define "facefoundry.settings" -}}
 {{- $prefix := .prefix -}}
 {{- range $name, $value := .settings }}
@@ -91,7 +91,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* How a container reaches the store: `root`, `secret`. */ -}}
+{{- /* Environment variables for access to the store. Takes `root` and `secret`. */ -}}
 {{- define "facefoundry.storeEnv" -}}
 {{- $store := .root.Values.store -}}
 {{- $secret := include "facefoundry.storeSecret" . -}}
@@ -114,7 +114,7 @@ imagePullSecrets:
 {{- include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_STORE_" "settings" $store.settings) }}
 {{- end -}}
 
-{{- /* Where the services are, for pods that call them. */ -}}
+{{- /* Environment variables with the addresses of the services, for pods that call them. */ -}}
 {{- define "facefoundry.clientEnv" -}}
 {{- range $name := list "extractor" "trainer" "converter" }}
 - name: FACEFOUNDRY_{{ upper $name }}_ADDRESS

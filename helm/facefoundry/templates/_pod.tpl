@@ -1,4 +1,4 @@
-{{- /* The one pod: what every pod of the chart has in common. */ -}}
+{{- /* What all pods of the chart have in common. */ -}}
 
 {{- define "facefoundry.podSecurity" -}}
 runAsNonRoot: true
@@ -14,7 +14,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{- /* Places on nodes: a block of values. */ -}}
+{{- /* Scheduling fields of a pod. Takes a block of values. */ -}}
 {{- define "facefoundry.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector:
@@ -39,7 +39,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{- /* Volumes: `root`, `scratch`. */ -}}
+{{- /* Volumes of a pod. Takes `root` and `scratch`. */ -}}
 {{- define "facefoundry.volumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: {{ .scratch }}}
@@ -53,7 +53,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{- /* A service's pod: `root`, `name`. */ -}}
+{{- /* The pod of a service. Takes `root` and `name`. */ -}}
 {{- define "facefoundry.servicePod" -}}
 {{- $root := .root -}}
 {{- $block := get $root.Values .name -}}
@@ -166,11 +166,11 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{- /* A media child's share of the pod's memory, so that a hostile clip ends its child and not the pod. */ -}}
+{{- /* Memory limit of a sandbox: its share of the pod's memory, so that a hostile clip kills its sandbox and not the pod. */ -}}
 {{- define "facefoundry.sandboxBytes" -}}
 {{- $share := div (sub (include "facefoundry.bytes" .memory | int64) 536870912) .slots -}}
 {{- if lt $share 67108864 -}}
-{{- fail (printf "%s.resources.limits.memory is %v: after 512Mi for the server, less than 64Mi is left for each of its %d slots. Raise it, or lower %s.settings.slots or %s.resources.requests.cpu." .name .memory .slots .name .name) -}}
+{{- fail (printf "%s.resources.limits.memory is %v. The server needs 512Mi of it, and less than 64Mi is left for each of the %d slots. Raise it, or lower %s.settings.slots or %s.resources.requests.cpu." .name .memory .slots .name .name) -}}
 {{- end -}}
 {{- $share -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{- /* files/training-job.yaml with the installation's values: image, resources, node choice, store, settings. */ -}}
+{{- /* files/training-job.yaml with the installation's image, resources, scheduling, store and settings. */ -}}
 {{- define "facefoundry.trainingJob" -}}
 {{- $worker := .Values.worker -}}
 {{- $labels := include "facefoundry.labels" (dict "root" . "name" "worker") | fromYaml -}}
