@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
+from tests.clips import write_pair
 
 _SUMMARIES = pytest.StashKey[list[str]]()
 
@@ -40,6 +41,14 @@ def store(store_settings: StoreSettings) -> Store:
     made = Store(store_settings)
     made.make_bucket()
     return made
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with two short clips, `astronaut.mp4` and `hopper.mp4`."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_pair(folder)
+    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import short_clips
 from tests.cluster.release import Release, command
 from tests.cluster.trainings import Trainings
 from tests.cluster.workers import ClusterWorkers, need_cluster
@@ -41,14 +40,6 @@ def full() -> None:
     """For tests that take many minutes."""
     if not os.environ.get("FACEFOUNDRY_CLUSTER_FULL"):
         pytest.skip("part of make test-cluster-full")
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the two short clips."""
-    folder = tmp_path_factory.mktemp("clips")
-    short_clips.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

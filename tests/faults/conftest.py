@@ -1,4 +1,4 @@
-"""A furnished house to copy, and how much is tested."""
+"""A prepared store to copy, and how much is tested."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from facefoundry.dataset import sources
-from facefoundry.dataset.plan import Clip
-from tests.faults.house import FRAMES, House, client_of, content, extractor_of, tiny_recipe, write_clip
+from tests.faults.processes import FRAMES, client_of, extractor_of, tiny_recipe, write_clip
+from tests.faults.proxied_store import ProxiedStore, content
 from tests.faults.proxy import Request
 from tests.faults.victims import Worker, put_training
 
@@ -20,7 +20,7 @@ WHOLE = bool(os.environ.get("FACEFOUNDRY_CRASH_TEST"))
 
 
 @dataclass(frozen=True)
-class Furnished:
+class Prepared:
     """A store's folder with sources a, b and c, extractions of a and b, and a model of them.
 
     Attributes:
@@ -46,49 +46,48 @@ def whole() -> bool:
 
 
 @pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
-    folder = tmp_path_factory.mktemp("furnished")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("prepared")
     clips = folder / "clips"
     clips.mkdir()
     write_clip(folder / "c.mp4", phase=20, frames=2 * FRAMES)
     paths = [write_clip(clips / "a.mp4", phase=0), write_clip(clips / "b.mp4", phase=40), folder / "c.mp4"]
-    house = House(folder)
-    extractor = extractor_of(house)
+    proxied = ProxiedStore(folder)
+    extractor = extractor_of(proxied)
     try:
         inputs = {}
         for path in paths:
-            clip = Clip(path.stem, path)
-            inputs[f"source_{clip.id}"] = sources.upload(clip.path, store=house.store)
+            inputs[f"source_{path.stem}"] = sources.upload(path, store=proxied.store)
         extractor.ready().close()
         with client_of(extractor=extractor) as client:
             for name in "ab":
                 extraction = client.extract(inputs[f"source_{name}"], name, tiny_recipe())
                 inputs[f"extraction_{name}"] = extraction.uri
-        house.proxy.forget()
-        training = put_training(house, inputs)
-        worker = Worker(house, training)
+        proxied.proxy.forget()
+        training = put_training(proxied, inputs)
+        worker = Worker(proxied, training)
         assert worker.ask()
-        inputs["model"] = house.store.uri(worker.request.model_prefix)
-        return Furnished(folder, inputs, clips, training, house.proxy.written(), content(house.store))
+        inputs["model"] = proxied.store.uri(worker.request.model_prefix)
+        return Prepared(folder, inputs, clips, training, proxied.proxy.written(), content(proxied.store))
     finally:
         extractor.kill()
-        house.close()
+        proxied.close()
 
 
 @pytest.fixture
-def new_house(furnished: Furnished, tmp_path: Path) -> Iterator[Callable[..., House]]:
-    """Makes houses furnished alike, or empty ones; all are closed in the end."""
-    made: list[House] = []
+def new_proxied_store(prepared: Prepared, tmp_path: Path) -> Iterator[Callable[..., ProxiedStore]]:
+    """Makes stores that are copies of the prepared one, or empty; all are closed in the end."""
+    made: list[ProxiedStore] = []
 
-    def make(empty: bool = False, without: str = "nothing/") -> House:
-        folder = tmp_path / f"house-{len(made)}"
+    def make(empty: bool = False, without: str = "nothing/") -> ProxiedStore:
+        folder = tmp_path / f"proxied-{len(made)}"
         folder.mkdir()
-        made.append(House(folder, None if empty else furnished.folder))
+        made.append(ProxiedStore(folder, None if empty else prepared.folder))
         store = made[-1].store
         store.delete([key for key in store.list("") if key.startswith(without)])
         made[-1].keep()
         return made[-1]
 
     yield make
-    for house in made:
-        house.close()
+    for proxied in made:
+        proxied.close()

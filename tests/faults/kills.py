@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from tests.faults.house import House, content, half_visible, masked
+from tests.faults.proxied_store import ProxiedStore, content, half_visible, masked
 from tests.faults.proxy import Fault, Request
 
 
@@ -31,16 +31,16 @@ class Point:
 
 
 class Victim(ABC):
-    """Something that does one piece of work over a house's proxy, that can be killed and asked again."""
+    """Something that does one piece of work over a proxied store; it can be killed and asked again."""
 
     name: str
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, proxied: ProxiedStore) -> None:
+        self.proxied = proxied
 
     @abstractmethod
     def ask(self) -> bool:
-        """Start what does not run and ask for the work; false when the victim died before it was done."""
+        """Start what is not running and ask for the work; return false when the victim died before the end."""
 
     @abstractmethod
     def kill(self) -> None:
@@ -48,10 +48,10 @@ class Victim(ABC):
 
     @abstractmethod
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
-        """Parts, or intervals between checkpoints, that were made again though they were there.
+        """Return how many parts, or intervals between checkpoints, were made again though they existed.
 
         Args:
-            before: Keys that were there when it was asked again.
+            before: Keys that existed when it was asked again.
             again: What the second run wrote.
         """
 
@@ -59,18 +59,18 @@ class Victim(ABC):
         """Called before the first run of a point, or of the unbroken run."""
 
     def killed(self) -> None:  # noqa: B027
-        """Called when it has died, before it is asked again."""
+        """Called after its death, before it is asked again."""
 
     def owns(self, request: Request) -> bool:
-        """Whether the victim itself sent the request, so that it is lost with it."""
+        """Return whether the victim itself sent the request, so that the request dies with it."""
         return True
 
     def made(self) -> dict[str, str]:
-        """What the work has made so far: digests by name."""
-        return content(self.house.store)
+        """Return what the work has made so far: digests by name."""
+        return content(self.proxied.store)
 
     def points(self, written: Sequence[Request]) -> list[Point]:
-        """Commit points of an unbroken run, `before` and `after` each write."""
+        """Return the commit points of an unbroken run: `before` and `after` each write."""
         return [Point(*place, moment) for place in _places(written) for moment in ("before", "after")]
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ def _places(written: Sequence[Request]) -> Iterator[tuple[str, str, int]]:
 
 @dataclass
 class Tally:
-    """What became of the kills of one victim."""
+    """The results of killing one victim."""
 
     kills: int = 0
     equal: int = 0
@@ -97,11 +97,11 @@ class Tally:
 
 
 class _Trigger:
-    """A rule that kills the victim at the first of some points that comes; once, or at each of them.
+    """A rule that kills the victim at the first of some points that it reaches, or at each of them.
 
     Args:
-        victim: Who dies.
-        points: Where. In a chain a point is met by the next write of its kind, whichever turn that is.
+        victim: What is killed.
+        points: Where it is killed. In a chain the next write of a point's kind meets it, whatever its turn.
         chain: Kill again at the points that are left.
     """
 
@@ -136,41 +136,41 @@ class _Trigger:
 
 
 def unbroken(victim: Victim) -> tuple[list[Request], dict[str, str]]:
-    """An undisturbed run: what it wrote, and the content it made."""
+    """Run undisturbed; return what was written and the content that was made."""
     victim.begin(None)
-    victim.house.clear()
+    victim.proxied.clear()
     assert victim.ask(), "nobody killed it"
-    assert half_visible(victim.house.store) == []
-    return victim.house.proxy.written(), victim.made()
+    assert half_visible(victim.proxied.store) == []
+    return victim.proxied.proxy.written(), victim.made()
 
 
 def kill_at(victim: Victim, point: Point, expected: dict[str, str], tally: Tally) -> None:
-    """Kill at a point, look, ask again, and compare with the unbroken run."""
+    """Kill at a point, check what is visible, ask again, and compare with the unbroken run."""
     kill_again_and_again(victim, [point], expected, tally, chain=False)
 
 
 def kill_again_and_again(
     victim: Victim, points: Sequence[Point], expected: dict[str, str], tally: Tally, *, chain: bool = True
 ) -> None:
-    """Kill one piece of work at every point that comes, asking again after each, and compare with the unbroken run."""
-    house = victim.house
+    """Kill one piece of work at every point that it reaches, ask again each time, and compare with the unbroken run."""
+    proxied = victim.proxied
     victim.begin(points[0] if not chain else None)
-    house.clear()
+    proxied.clear()
     trigger = _Trigger(victim, points, chain=chain)
-    house.proxy.rule = trigger
+    proxied.proxy.rule = trigger
     complaints: list[str] = []
     ended = victim.ask()
     while not ended:
         where = f"{victim.name} killed {trigger.fired[-1]}"
         complaints += [f"{where}: {complaint}" for complaint in _wrong(victim, expected)]
         victim.killed()
-        before = set(house.store.list(""))
-        house.proxy.forget()
+        before = set(proxied.store.list(""))
+        proxied.proxy.forget()
         ended = victim.ask()
-        redone = victim.redone(before, house.proxy.written())
+        redone = victim.redone(before, proxied.proxy.written())
         if redone > 1:
             complaints.append(f"{where}: {redone} parts or intervals were done again")
-    house.proxy.rule = None
+    proxied.proxy.rule = None
     complaints += [f"{victim.name}, in the end: {complaint}" for complaint in _wrong(victim, expected)]
     found = victim.made()
     names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
@@ -182,10 +182,10 @@ def kill_again_and_again(
 
 
 def _wrong(victim: Victim, expected: dict[str, str]) -> list[str]:
-    """What readers of the bucket would see now and should not."""
-    made = content(victim.house.store)
+    """Return what readers of the bucket would see now and should not."""
+    made = content(victim.proxied.store)
     other = [f"{prefix} is visible with other content" for prefix in made if made[prefix] != expected.get(prefix)]
-    return half_visible(victim.house.store) + other
+    return half_visible(victim.proxied.store) + other
 
 
 def run_matrix(
@@ -199,8 +199,8 @@ def run_matrix(
     """Kill at all chosen points of the first victim's unbroken run; the victims, all alike, share the points.
 
     Args:
-        victims: Alike, each with a house of its own; they work side by side.
-        tally: What became of the kills.
+        victims: Equal victims, each with a store of its own; they work side by side.
+        tally: Collects the results.
         choose: Which of all points.
         chain: Every victim has all its points in one piece of work, being asked again after each kill. Otherwise every
             point has a piece of work of its own.
@@ -231,5 +231,5 @@ def run_matrix(
 
 
 def sample(count: int, seed: int) -> Callable[[list[Point]], list[Point]]:
-    """Chooses so many points, seeded."""
+    """Return a function that draws `count` points at random."""
     return lambda points: random.Random(seed).sample(points, min(count, len(points)))

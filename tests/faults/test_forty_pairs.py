@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from demo import clip
-from tests.faults.house import TINY, House, Process, Service, content, half_visible
+from tests import tiny
+from tests.clips import Picture, encode
+from tests.faults.processes import TINY, Process, Service
+from tests.faults.proxied_store import ProxiedStore, content, half_visible
 from tests.faults.proxy import now_and_then
 
 ITERATIONS = 10
@@ -24,16 +27,9 @@ SPOILT = {"garbage": "NOT_A_VIDEO", "cut": "TRUNCATED", "empty": "NOT_A_VIDEO"}
 FACELESS = {"wall": "NO_FACE_FOUND", "noise": "NO_FACE_FOUND"}
 
 
-def write(path: Path, pictures) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "fast", "threads": "1"})
-        stream.width = stream.height = SIZE
-        stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            small = np.ascontiguousarray(cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="bgr24")))
-        container.mux(stream.encode())
-    return path
+def write(path: Path, pictures: Iterable[Picture]) -> Path:
+    small = (cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8) for picture in pictures)
+    return encode(path, small, options={"crf": "12", "preset": "fast", "threads": "1"})
 
 
 def write_clips(folder: Path) -> list[str]:
@@ -57,16 +53,15 @@ def write_clips(folder: Path) -> list[str]:
     return good
 
 
-def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict[str, Any]]:
+def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str, dict[str, Any]]:
     """`generate-models` of the pairs; the record's pairs by id."""
-    more = {"FACEFOUNDRY_SLOTS": "2", "FACEFOUNDRY_LOCAL_WORKERS": "2", "FACEFOUNDRY_WORKER_THREADS": "1"}
-    more |= {"FACEFOUNDRY_RESTART_SECONDS": "0.2", "FACEFOUNDRY_POLL_SECONDS": "0.5"}
-    services = {name: Service(name, house, more) for name in ("extractor", "trainer", "converter")}
-    command = Process("run", ["facefoundry"], house.environment(), house.folder)
-    filelist, out = house.folder / "pairs.json", house.folder / "out"
+    more = {"slots": 2, "local_workers": 2, "worker_threads": 1, "restart_seconds": 0.2, "poll_seconds": 0.5}
+    services = {name: Service(name, proxied, more) for name in ("extractor", "trainer", "converter")}
+    command = Process("run", ["facefoundry"], proxied.environment(), proxied.folder)
+    filelist, out = proxied.folder / "pairs.json", proxied.folder / "out"
     filelist.write_text(json.dumps(pairs))
     words = ["generate-models", "-i", str(clips), "-o", str(out), "--filelist", str(filelist), "--convert_images"]
-    words += ["--json", "--recipe=preview", f"-it={ITERATIONS}", "--name=forty", *(f"--set={each}" for each in TINY)]
+    words += ["--json", f"-it={ITERATIONS}", "--name=forty", *tiny.flags(**TINY)]
     try:
         for name, service in services.items():
             service.ready().close()
@@ -84,7 +79,7 @@ def run(house: House, clips: Path, pairs: list[list[str]]) -> dict[str, dict[str
 
 
 @pytest.mark.timeout(3600)
-def test_of_forty_pairs_exactly_those_with_unusable_clips_fail(new_house, tmp_path, whole, summarize):
+def test_of_forty_pairs_exactly_those_with_unusable_clips_fail(new_proxied_store, tmp_path, whole, summarize):
     if not whole:
         pytest.skip("part of make crash-test")
     clips = tmp_path / "clips"
@@ -97,7 +92,7 @@ def test_of_forty_pairs_exactly_those_with_unusable_clips_fail(new_house, tmp_pa
     pairs = mixed + [pair for pair in right if pair not in mixed]
     assert len(pairs) == PAIRS
 
-    undisturbed, disturbed = new_house(empty=True), new_house(empty=True)
+    undisturbed, disturbed = new_proxied_store(empty=True), new_proxied_store(empty=True)
     expected = run(undisturbed, clips, right)
     disturbed.proxy.rule = now_and_then(0.05, seed=40)
     found = run(disturbed, clips, pairs)

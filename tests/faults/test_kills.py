@@ -52,46 +52,48 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])
-def test_an_extractor_killed_at_any_write_goes_on(matrix, new_house, furnished, whole, chain):
+def test_an_extractor_killed_at_any_write_goes_on(matrix, new_proxied_store, prepared, whole, chain):
     if chain and not whole:
         pytest.skip("part of make crash-test")
-    matrix(lambda: Extractor(new_house(), furnished.inputs["source_c"]), few=2, chain=chain)
+    matrix(lambda: Extractor(new_proxied_store(), prepared.inputs["source_c"]), few=2, chain=chain)
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])
-def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_house, furnished, whole, chain):
+def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_proxied_store, prepared, whole, chain):
     if chain and not whole:
         pytest.skip("part of make crash-test")
-    matrix(lambda: Converter(new_house(), furnished.inputs), few=1, chain=chain)
+    matrix(lambda: Converter(new_proxied_store(), prepared.inputs), few=1, chain=chain)
 
 
-def test_a_converter_killed_at_any_write_of_a_real_goes_on(matrix, new_house, furnished, whole):
+def test_a_converter_killed_at_any_write_of_a_real_goes_on(matrix, new_proxied_store, prepared, whole):
     if not whole:
         pytest.skip("part of make crash-test")
-    matrix(lambda: Converter(new_house(), furnished.inputs, transcode=True), few=1)
+    matrix(lambda: Converter(new_proxied_store(), prepared.inputs, transcode=True), few=1)
 
 
-def test_a_worker_killed_again_and_again_goes_on_from_its_newest_checkpoint(matrix, new_house, furnished):
+def test_a_worker_killed_again_and_again_goes_on_from_its_newest_checkpoint(matrix, new_proxied_store, prepared):
     def make():
-        return Worker(new_house(without="models/"), furnished.training)
+        return Worker(new_proxied_store(without="models/"), prepared.training)
 
-    matrix(make, few=1, chain=True, known=(furnished.written, furnished.content))
+    matrix(make, few=1, chain=True, known=(prepared.written, prepared.content))
 
 
-def test_a_run_killed_again_and_again_goes_on_when_the_same_command_is_given(matrix, new_house, furnished, whole):
+def test_a_run_killed_again_and_again_goes_on_when_the_same_command_is_given(
+    matrix, new_proxied_store, prepared, whole
+):
     if not whole:
         pytest.skip("part of make crash-test; make test has it in tests/journeys/test_one_machine.py")
-    matrix(lambda: Orchestrator(new_house(empty=True), furnished.clips), few=2, chain=True)
+    matrix(lambda: Orchestrator(new_proxied_store(empty=True), prepared.clips), few=2, chain=True)
 
 
-def _store(house, furnished, extraction_only):
+def _store(proxied, prepared, extraction_only):
     """A store under services and the training the other way round."""
     swapped = {"a": "extraction_b", "b": "extraction_a"}
-    inputs = {**furnished.inputs, **{f"extraction_{side}": furnished.inputs[name] for side, name in swapped.items()}}
-    uri = put_training(house, inputs)
-    house.keep()
-    return StoreItself(house, furnished.inputs, uri, extraction_only=extraction_only)
+    inputs = {**prepared.inputs, **{f"extraction_{side}": prepared.inputs[name] for side, name in swapped.items()}}
+    uri = put_training(proxied, inputs)
+    proxied.keep()
+    return StoreItself(proxied, prepared.inputs, uri, extraction_only=extraction_only)
 
 
-def test_a_store_killed_again_and_again_holds_nobody_up_once_it_is_back(matrix, new_house, furnished, whole):
-    matrix(lambda: _store(new_house(), furnished, extraction_only=not whole), few=2, chain=True)
+def test_a_store_killed_again_and_again_holds_nobody_up_once_it_is_back(matrix, new_proxied_store, prepared, whole):
+    matrix(lambda: _store(new_proxied_store(), prepared, extraction_only=not whole), few=2, chain=True)

@@ -20,25 +20,18 @@ from facefoundry.v1 import (
     extractor_pb2_grpc,
 )
 from services.trainer import worker_protocol
-from tests.faults.house import (
-    ITERATIONS,
-    TINY,
-    House,
-    Process,
-    Service,
-    client_of,
-    extractor_of,
-    tiny_recipe,
-)
+from tests import tiny
 from tests.faults.kills import Point, Victim
+from tests.faults.processes import ITERATIONS, TINY, Process, Service, client_of, extractor_of, tiny_recipe
+from tests.faults.proxied_store import ProxiedStore
 from tests.faults.proxy import Request
 
 _RESTARTS = 30
 _WORKER_TIMES = {
-    "FACEFOUNDRY_WORKER_CALL_SECONDS": "0.0001",
-    "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": "0.0001",
-    "FACEFOUNDRY_WORKER_STATUS_SECONDS": "0.2",
-    "FACEFOUNDRY_WORKER_THREADS": "1",
+    "worker_call_seconds": 0.0001,
+    "worker_checkpoint_seconds": 0.0001,
+    "worker_status_seconds": 0.2,
+    "worker_threads": 1,
 }
 
 
@@ -76,9 +69,9 @@ class Extractor(_ServiceVictim):
     name = "extractor"
     part = re.compile(r"/(?:faces|alignments)-(\d{5})-")
 
-    def __init__(self, house: House, source_uri: str) -> None:
-        super().__init__(house)
-        self.service = extractor_of(house)
+    def __init__(self, proxied: ProxiedStore, source_uri: str) -> None:
+        super().__init__(proxied)
+        self.service = extractor_of(proxied)
         self.request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id="clip", recipe=tiny_recipe())
 
     def call(self, channel: grpc.Channel):
@@ -91,9 +84,9 @@ class Converter(_ServiceVictim):
     name = "converter"
     part = re.compile(r"/chunk-(\d{5})-")
 
-    def __init__(self, house: House, inputs: dict[str, str], transcode: bool = False) -> None:
-        super().__init__(house)
-        self.service = Service("converter", house)
+    def __init__(self, proxied: ProxiedStore, inputs: dict[str, str], transcode: bool = False) -> None:
+        super().__init__(proxied)
+        self.service = Service("converter", proxied)
         self.request = convert_request(inputs)
         self._real = converter_pb2.TranscodeRequest(
             source_uri=inputs["source_a"], sequence_id="a", recipe=tiny_recipe()
@@ -121,13 +114,15 @@ class Worker(Victim):
 
     name = "worker"
 
-    def __init__(self, house: House, request_uri: str) -> None:
-        super().__init__(house)
+    def __init__(self, proxied: ProxiedStore, request_uri: str) -> None:
+        super().__init__(proxied)
         self._uri = request_uri
-        self.process = Process("worker", ["services.trainer.worker"], house.environment(**_WORKER_TIMES), house.folder)
+        self.process = Process(
+            "worker", ["services.trainer.worker"], proxied.environment(**_WORKER_TIMES), proxied.folder
+        )
         self.request = worker_protocol.from_json(
             worker_protocol.Attempt,
-            house.store.get_bytes(worker_protocol.attempt_key(request_uri.split("/", 3)[3].rpartition("/")[0])),
+            proxied.store.get_bytes(worker_protocol.attempt_key(request_uri.split("/", 3)[3].rpartition("/")[0])),
         )
 
     def ask(self) -> bool:
@@ -161,7 +156,7 @@ class Worker(Victim):
 
     def killed(self) -> None:
         """Remember the newest committed checkpoint."""
-        store = self.house.store
+        store = self.proxied.store
         found = [0]
         for key in store.list(worker_protocol.checkpoints_prefix(self.request.prefix)):
             if key.endswith("/manifest.json"):
@@ -170,9 +165,9 @@ class Worker(Victim):
         self._newest = max(found)
 
 
-def put_training(house: House, inputs: dict[str, str]) -> str:
+def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
     """Write the request of a training and give its URI."""
-    store = house.store
+    store = proxied.store
     recipe = tiny_recipe()
     options = recipes.options(recipe.training)
     first, second = (store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab")
@@ -197,33 +192,33 @@ class Orchestrator(Victim):
 
     name = "orchestrator"
 
-    def __init__(self, house: House, clips: Path) -> None:
-        super().__init__(house)
+    def __init__(self, proxied: ProxiedStore, clips: Path) -> None:
+        super().__init__(proxied)
         self._clips = clips
         self._runs = 0
-        more = {"FACEFOUNDRY_POLL_SECONDS": "0.1", "FACEFOUNDRY_SLOTS": "2"}
+        more = {"poll_seconds": 0.1, "slots": 2}
         self.services = {
-            "extractor": extractor_of(house),
-            "trainer": Service("trainer", house, {**more, **_WORKER_TIMES}),
-            "converter": Service("converter", house, more),
+            "extractor": extractor_of(proxied),
+            "trainer": Service("trainer", proxied, {**more, **_WORKER_TIMES}),
+            "converter": Service("converter", proxied, more),
         }
-        self.process = Process("orchestrator", ["facefoundry"], house.environment(), house.folder)
+        self.process = Process("orchestrator", ["facefoundry"], proxied.environment(), proxied.folder)
 
     @property
     def _out(self) -> Path:
-        return self.house.folder / f"out-{self._runs}"
+        return self.proxied.folder / f"out-{self._runs}"
 
     def begin(self, point: Point | None) -> None:
         self._runs += 1
         anew = point is None or point.key.startswith(("trainings/", "models/"))
-        keys = self.house.store.list("")
-        self.house.kept = set() if anew else {key for key in keys if key.startswith(("trainings/", "models/"))}
+        keys = self.proxied.store.list("")
+        self.proxied.kept = set() if anew else {key for key in keys if key.startswith(("trainings/", "models/"))}
         if anew:
             self.services["trainer"].kill()  # it would remember trainings that are no longer in the bucket
 
     def ask(self) -> bool:
         words = ["generate-models", "-i", str(self._clips), "-o", str(self._out), "--convert_images", "--json"]
-        words += ["--recipe=preview", f"-it={ITERATIONS}", "--name=faults", *(f"--set={each}" for each in TINY)]
+        words += [f"-it={ITERATIONS}", "--name=faults", *tiny.flags(**TINY)]
         for service in self.services.values():
             service.ready().close()
             words += [f"--{service.name}", service.address]
@@ -266,12 +261,14 @@ class StoreItself(Victim):
 
     name = "object store"
 
-    def __init__(self, house: House, inputs: dict[str, str], request_uri: str, *, extraction_only: bool) -> None:
-        super().__init__(house)
+    def __init__(
+        self, proxied: ProxiedStore, inputs: dict[str, str], request_uri: str, *, extraction_only: bool
+    ) -> None:
+        super().__init__(proxied)
         self._all = not extraction_only
-        self._extractor, self._converter = extractor_of(house), Service("converter", house)
+        self._extractor, self._converter = extractor_of(proxied), Service("converter", proxied)
         self._inputs = inputs
-        self._worker = Worker(house, request_uri)
+        self._worker = Worker(proxied, request_uri)
         self._restarting: threading.Thread | None = None
         self._killing = threading.Lock()
 
@@ -289,8 +286,8 @@ class StoreItself(Victim):
     def kill(self) -> None:
         with self._killing:
             self._back()
-            self.house.weed.kill()
-            self._restarting = threading.Thread(target=self.house.restart)
+            self.proxied.server.kill()
+            self._restarting = threading.Thread(target=self.proxied.restart)
             self._restarting.start()
 
     def points(self, written: Sequence[Request]) -> list[Point]:

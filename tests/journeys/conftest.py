@@ -1,4 +1,4 @@
-"""Two short clips of real faces, and the command as a user runs it."""
+"""The command as a user runs it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from typing import Any
 import pytest
 
 from facefoundry.local import ObjectStore
-from tests import short_clips
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the first frames of the demo's two clips."""
-    folder = tmp_path_factory.mktemp("clips")
-    short_clips.write(folder)
-    return folder
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A run over good and bad clips: exactly the pairs with bad ones fail, each with its reason; the others are done."""
+"""A run over good and bad clips: only the pairs with bad ones fail, each with its reason."""
 
 from __future__ import annotations
 
@@ -7,40 +7,18 @@ import os
 import shutil
 from itertools import islice
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from facefoundry.media.read import open_source
+from tests import tiny
+from tests.clips import encode
 
 pytestmark = pytest.mark.timeout(900)
 
-# A model small enough for a test.
-TINY = [
-    "--recipe=preview",
-    "--set=training.encoder_filters=[4, 8, 8, 16]",
-    "--set=training.bottleneck=16",
-    "--set=training.upscale_filters=16",
-    "--set=training.decoder_filters=[8, 4, 4]",
-    "--set=training.batch_size=2",
-    "--set=extraction.identity=false",
-    "-it",
-    "20",
-]
-
-
+TINY = tiny.flags(extraction__identity=False, training__iterations=20)
 FRAMES = {"astronaut": 12, "hopper": 10}
-
-
-def _write(path, frames):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "ultrafast"})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
-        container.mux(stream.encode())
 
 
 def _small(clip, count):
@@ -75,10 +53,10 @@ def ended(new_command, clips, tmp_path_factory):
     """The run's exit code, events and folder."""
     folder, out = tmp_path_factory.mktemp("mixed"), tmp_path_factory.mktemp("out")
     for name, count in FRAMES.items():
-        _write(folder / f"{name}.mp4", _small(clips / f"{name}.mp4", count))
+        encode(folder / f"{name}.mp4", _small(clips / f"{name}.mp4", count))
     whole = (folder / "hopper.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    _write(folder / "faceless.mp4", [np.full((64, 96, 3), 40 * level, np.uint8) for level in range(4)])
+    encode(folder / "faceless.mp4", [np.full((64, 96, 3), 40 * level, np.uint8) for level in range(4)])
     _frames_with_a_gap(folder / "gap")
     (folder / "link.mp4").symlink_to(folder / "gone.mp4")
     (folder / "notes.mp4").write_bytes(b"these are notes\n" * 100)

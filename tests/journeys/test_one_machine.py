@@ -18,21 +18,14 @@ from facefoundry.media.read import open_source
 from facefoundry.model import weights
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from tests.short_clips import FRAMES, RATES
+from tests import tiny
+from tests.clips import FRAMES, RATES
 
 ITERATIONS = 600
 FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
 
 
-# A recipe small enough for a test.
-TINY = [
-    "--recipe=preview",
-    "--set=training.encoder_filters=[4, 8, 8, 16]",
-    "--set=training.bottleneck=16",
-    "--set=training.upscale_filters=16",
-    "--set=training.decoder_filters=[8, 4, 4]",
-    "--set=training.batch_size=2",
-]
+TINY = tiny.flags(training__batch_size=2)
 
 
 def _generate(clips, out):

@@ -17,7 +17,6 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from skimage import data
 
 from facefoundry.client import Client
 from facefoundry.dataset.sources import upload
@@ -30,6 +29,7 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from tests import tiny
+from tests.clips import drifting_face
 from tests.processes import environment_of
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -226,14 +226,12 @@ def store(object_store: StoreSettings) -> Store:
 @pytest.fixture(scope="module")
 def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
     """Uploads a clip of so many frames in which a real face drifts; gives its URI."""
-    portrait = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
 
     def put(frames: int) -> str:
         folder = tmp_path_factory.mktemp("clip") / "frames"
         folder.mkdir()
-        for number in range(frames):
-            dx, dy = int(20 * np.sin(number / 15)), int(12 * np.cos(number / 11))
-            cv2.imwrite(str(folder / f"{number:04d}.png"), portrait[25 + dy : 217 + dy, 130 + dx : 322 + dx])
+        for number, picture in enumerate(drifting_face(frames)):
+            cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
         return upload(folder, store=store)
 
     return put
