@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -120,8 +121,12 @@ def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that of a parallel run no process is left alone with one in the end."""
+    """Run the longest files first, so that a parallel run does not end with one of them; skip what is for test-full."""
     items.sort(key=lambda item: "journeys" not in item.path.parts)
+    if not os.environ.get("FACEFOUNDRY_TEST_FULL"):
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="runs with `make test-full`"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

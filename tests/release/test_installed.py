@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import short_clips
 from tests.helm.chart import ROOT
 from tests.release.installed import Installed
 
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(not os.environ.get("FACEFOUNDRY_TEST_FULL"), reason="runs with `make test-full`"),
-]
+pytestmark = pytest.mark.full
 
 # What the client's public face is used for, without a service.
 _IMPORTS = """
@@ -41,10 +37,7 @@ def _python(version: str) -> str:
     pytest.skip(f"Python {version} is not here: put it on PATH or name it in PYTHONS")
 
 
-def test_a_pair_is_made_outside_the_clone_with_the_wheel_alone(installed: Installed, tmp_path: Path):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    short_clips.write(clips)
+def test_a_pair_is_made_outside_the_clone_with_the_wheel_alone(installed: Installed, clips: Path, tmp_path: Path):
     out = tmp_path / "out"
     installed.run(
         "facefoundry",
