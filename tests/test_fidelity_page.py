@@ -1,4 +1,4 @@
-"""docs/fidelity.md lists each of the original's 18 defects with the one test that holds it."""
+"""docs/fidelity.md lists each of the 18 defects of FF++ with the one test for it."""
 
 import re
 from pathlib import Path

@@ -54,6 +54,9 @@ RETIRED = (
         r"behind (?:it|=|the (?:first|range|file|last message|running chunk))|(?:comes?|just|up|nor those) behind",
         "after",
     ),
+    Retired(r"anew", "again"),
+    Retired(r"lets? go of|letting go of", "release, close, free"),
+    Retired(r"(?:became|becomes) of|mak(?:es?|ing) good|made good|gives? way|the way there", "plain English"),
     Retired(r"in circles|the like of|against its nature|are all that must be there", "plain English"),
 )
 
