@@ -36,7 +36,7 @@ RULES = {
     "modules": Rule("Python modules of more than 400 lines", python.long_modules, enforced=False),
     "ignores": Rule("type: ignore without a code and a reason", python.bare_ignores, enforced=False),
     "markdown": Rule("Markdown lines of more than 120 characters", pages.long_lines, enforced=False),
-    "tables": Rule("table rows with other columns than their head", pages.ragged_tables, enforced=False),
+    "tables": Rule("table rows with other columns than their head", pages.ragged_tables),
 }
 
 

@@ -65,7 +65,7 @@ _VERBS = {"say": "emit", "says": "emit", "said": "emitted", "tell": "report", "t
 _VERBS |= {"note": "record", "noted": "recorded", "notes": "messages"}
 _BOUNDS = {"MOST": "MAX", "LEAST": "MIN"}
 
-_EXEMPT = ("tests/house/", "CHANGELOG.md")
+_EXEMPT = ("tests/house/", "CHANGELOG.md", "LICENSE")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PATTERNS = [
     (re.compile(rf"\b(?:{word.pattern})\b", re.IGNORECASE), word, re.compile(word.allowed or r"(?!)", re.IGNORECASE))
