@@ -116,7 +116,7 @@ class Pair:
             losses.append(float(model.train_on_batch(*batches[side])))
         return losses
 
-    def step_by_hand(self, optimizers: Mapping[str, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
+    def step_by_hand(self, optimizers: Mapping[Any, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
         """The same iteration, with gradients by TensorFlow and the steps in numpy."""
         losses = []
         for side, model in self.autoencoders.items():

@@ -23,9 +23,9 @@ def _alignments(embedding=None, openings=None, found=None, frames=20):
         embeddings[:, :2] = embedding
     found = np.ones(frames, bool) if found is None else found
     return Alignments(
-        boxes=np.tile(np.int32([0, 0, 100, 100]), (frames, 1)),
+        boxes=np.tile(np.array([0, 0, 100, 100], np.int32), (frames, 1)),
         landmarks=landmarks,
-        matrices=np.tile(np.float64([[1, 0, 0], [0, 1, 0]]), (frames, 1, 1)),
+        matrices=np.tile(np.array([[1, 0, 0], [0, 1, 0]], np.float64), (frames, 1, 1)),
         reasons=np.where(found, 0, 1).astype(np.uint8),
         frame_digests=np.zeros(frames, np.uint64),
         crop_digests=np.zeros(frames, np.uint64),

@@ -129,8 +129,7 @@ def test_cut_bytes_are_refused(tiny: Network, tmp_path: Path, cut: int) -> None:
 
 
 def test_tensors_of_another_architecture_are_refused(tiny: Network, tmp_path: Path) -> None:
-    tensors = tiny.tensors()
-    tensors["encoder/dense_1/bias"] = np.zeros(9, np.float32)
+    tensors = {**tiny.tensors(), "encoder/dense_1/bias": np.zeros(9, np.float32)}
     with pytest.raises(Unusable, match="encoder/dense_1/bias"):
         tiny.assign(tensors)
     with pytest.raises(Unusable):

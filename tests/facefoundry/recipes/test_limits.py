@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -50,16 +51,19 @@ LISTS = [
     ("training.encoder_filters", [1, 4096, 1, 4096], ([1, 2, 3], [1, 2, 3, 4, 5], [0, 1, 1, 1], [1, 1, 1, 4097])),
     ("training.decoder_filters", [1, 4096, 1], ([1, 2], [1, 2, 3, 4], [0, 1, 1], [4097, 1, 1])),
 ]
-TAKEN = [(field, value) for field, low, high, _ in NUMBERS for value in (low, high)]
-TAKEN += [(field, value) for field, value, _ in [*WORDS, *LISTS]]
-REFUSED = [(field, value) for field, *_, beyond in [*NUMBERS, *WORDS, *LISTS] for value in beyond]
+TAKEN: list[tuple[str, object]] = [(field, value) for field, low, high, _ in NUMBERS for value in (low, high)]
+TAKEN += [(field, value) for field, value, _ in WORDS]
+TAKEN += [(field, value) for field, value, _ in LISTS]
+REFUSED: list[tuple[str, object]] = [(field, value) for field, _, _, beyond in NUMBERS for value in beyond]
+REFUSED += [(field, value) for field, _, beyond in WORDS for value in beyond]
+REFUSED += [(field, value) for field, _, beyond in LISTS for value in beyond]
 
 
 def _with(field, value):
     """The whole default recipe with one field changed; of the compression levels the second is."""
     recipe = recipes.load()
     *path, name = field.split(".")
-    message = recipe
+    message: Any = recipe
     for segment in path:
         message = message.levels[1] if segment == "levels" else getattr(message, segment)
     if isinstance(value, list):

@@ -2,6 +2,7 @@
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -14,7 +15,7 @@ from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, trainer_pb2, trainer_pb2_grpc
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, FaceFoundryError)]
-FULL = {
+FULL: dict[str, Any] = {
     "reason": "SOME_REASON",
     "metadata": {"frames": "3"},
     "violations": [FieldViolation("pairs[0].a", "must not be empty")],
@@ -71,7 +72,8 @@ def test_the_details_are_the_standard_ones(running, stub):
     running.servicer.error = InvalidInput("No.", **FULL)
     with pytest.raises(grpc.RpcError) as caught:
         stub.Inspect(extractor_pb2.InspectRequest())
-    trailer = dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
+    trailers: Any = caught.value.trailing_metadata()
+    trailer = dict(trailers)["grpc-status-details-bin"]
     for name in (b"ErrorInfo", b"BadRequest", b"ResourceInfo", b"RetryInfo", DOMAIN.encode()):
         assert name in trailer
 
@@ -117,9 +119,9 @@ def test_a_very_long_message_arrives_shortened_rather_than_not_at_all(running, s
 
 def test_a_service_that_does_not_answer_is_unavailable_and_named():
     with open_channel("127.0.0.1:1", read(ChannelSettings)) as channel:
-        method = channel.unary_unary("/facefoundry.v1.ExtractorService/Inspect")
+        stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
-            method(b"")
+            stub.Inspect(extractor_pb2.InspectRequest())
     received = from_rpc_error(caught.value, "127.0.0.1:1")
     assert type(received) is Unavailable
     assert "127.0.0.1:1" in received.message

@@ -83,6 +83,7 @@ def test_raw_frames_and_masks_are_those_of_the_origin(
         np.testing.assert_array_equal(blend[number] == 255, wanted.soft > 1e-9)
         really_changed = (raw[number] != clip.frames[number]).any(axis=2)
         np.testing.assert_array_equal(changed[number] == 255, np.dstack([really_changed] * 3))
+        assert wanted.output is not None
         assert (wanted.output[wanted.box == 255] != clip.frames[number][wanted.box == 255]).mean() > 0.5
     assert largest <= 2
     for mask in (box, blend, changed):

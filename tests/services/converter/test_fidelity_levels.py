@@ -57,7 +57,8 @@ def write_lossless(path: Path, frames: Frames, *, steps: tuple[int, ...] = (40,)
 def times(path: Path) -> list[Fraction]:
     """When each frame is shown, seconds."""
     with av.open(str(path)) as container:
-        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+        frames: Any = container.decode(video=0)
+        return [frame.pts * frame.time_base for frame in frames]
 
 
 def fields(path: Path) -> dict[str, Any]:
@@ -121,7 +122,8 @@ def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
     for name in ("raw.mp4", "c23.mp4", "c40.mp4"):
         assert fields(fake[name]) == fields(real[name])
     with av.open(str(target)) as container:
-        length = container.streams.video[0].duration * container.streams.video[0].time_base
+        stream: Any = container.streams.video[0]
+        length = stream.duration * stream.time_base
     for path in (*real.values(), fake["masks.mp4"], fake["raw.mp4"]):
         shown = times(path)
         assert len(shown) == len(clip.frames)

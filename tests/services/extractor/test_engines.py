@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from fractions import Fraction
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
 import pytest
 
-from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.sources import upload
 from facefoundry.errors import InvalidInput
 from facefoundry.rpc.status import from_rpc_error
@@ -16,7 +15,7 @@ from facefoundry.storage import manifest
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, info_pb2, info_pb2_grpc, recipe_pb2
 from services.extractor import __main__ as extractor
 from services.extractor import engines
-from services.extractor.engines.base import EngineDeclaration, WeightFile
+from services.extractor.engines.base import Engine, EngineDeclaration, WeightFile
 from services.extractor.settings import ExtractorSettings
 
 ROOT = Path(__file__).parents[3]
@@ -116,7 +115,7 @@ def channel(store, tmp_path, weights):
 def extract(store, channel, folder_of, moving_face):
     """Extracts four frames with an engine."""
     path = folder_of(moving_face(4))
-    source_uri = upload(store, Clip("clip", path), Fraction(24), lambda done, total: None)
+    source_uri = upload(path, 24, store=store)
 
     def run(engine):
         recipe = recipe_pb2.Recipe(name="ffpp", extraction=recipe_pb2.ExtractionOptions(engine=engine))
@@ -173,15 +172,19 @@ def test_weights_that_the_operator_has_to_provide_are_named(other_package, tmp_p
     assert caught.value.reason == "ENGINE_NOT_INSTALLED"
 
 
+def no_engine(weights: Mapping[str, Path]) -> Engine:
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize("name", ["", "two words", "../x", "x" * 65])
 def test_a_name_that_no_recipe_can_hold_is_refused(name):
     with pytest.raises(ValueError, match="engine name"):
-        EngineDeclaration(name, lambda weights: None, (), (), None, None, "")
+        EngineDeclaration(name, no_engine, (), (), None, None, "")
 
 
 def test_weights_without_a_licence_are_refused():
     with pytest.raises(ValueError, match="licence"):
-        EngineDeclaration("mine", lambda weights: None, (), (WeightFile("a"),), None, None, "")
+        EngineDeclaration("mine", no_engine, (), (WeightFile("a"),), None, None, "")
 
 
 def test_declarations_load_no_media_or_machine_learning_library():

@@ -1,6 +1,7 @@
 """The engine face_alignment through the package's own networks, with random weights written here."""
 
 from importlib import util
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_landmarks_are_those_of_the_packages_own_call_before_it_truncates(weight
             self.face_alignment_net.load_state_dict(torch.load(weights / LANDMARK_FILE, weights_only=True))
             self.face_alignment_net.eval()
 
-    engine = engines.load("face_alignment", weights)
+    engine: Any = engines.load("face_alignment", weights)
     x, y, width, height = 175.0, 70.0, 100.0, 110.0
     rgb = np.ascontiguousarray(portrait[:, :, ::-1])
     (expected,) = Local().get_landmarks_from_image(rgb, detected_faces=[[x, y, x + width, y + height]])

@@ -32,5 +32,5 @@ def test_the_embedding_model_of_the_wheel_is_found():
 
 def test_landmarks_with_fractions_are_rounded_to_the_pixels_that_dlib_takes(engine, identity, portrait):
     points = engine.landmarks(portrait, engine.detect(portrait)[0])
-    shifted = points + np.float32((0.3, -0.3))
+    shifted = points + np.array((0.3, -0.3), np.float32)
     np.testing.assert_array_equal(identity.embed(portrait, points), identity.embed(portrait, shifted))

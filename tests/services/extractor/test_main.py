@@ -26,6 +26,7 @@ def environment(tmp_path):
 
 def test_it_starts_without_its_store_says_so_and_ends_at_sigterm(environment):
     with subprocess.Popen(COMMAND, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         try:
             port = next(line["port"] for line in map(json.loads, process.stderr) if line["event"] == "serving")
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ class Run:
         self.extraction = self.messages[-1]["extraction"]
 
     def crops(self):
-        found = {}
+        found: dict[int, Any] = {}
         for name, data in self.parts.items():
             if name.startswith("faces-"):
                 frames, crops = face_tar.unpack(data)
@@ -226,6 +227,7 @@ def test_embeddings_come_when_asked_for(tmp_path, moving_face, folder_of, flat):
     frames = [*moving_face(2), flat]
     faces = Run(folder_of(frames), tmp_path / "out", {"identity": True}).alignments
     assert faces.embeddings.shape == (3, 128)
+    assert faces.embeddings is not None
     assert 0 < np.linalg.norm(faces.embeddings[0] - faces.embeddings[1]) < 0.4
     assert not faces.embeddings[2].any()
 

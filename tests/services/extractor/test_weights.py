@@ -27,6 +27,7 @@ def test_weights_put_below_a_prefix_are_fetched_once_and_verified(store, folder,
     put(store, folder, PREFIX)
     weights = Weights(store, None, PREFIX, tmp_path / "cache")
     fetched = weights.folder("face_alignment")
+    assert fetched is not None
     assert (fetched / DETECTOR_FILE).read_bytes() == b"detector"
     assert (fetched / LANDMARK_FILE).read_bytes() == b"landmarks"
     store.delete([part.key for part in manifest.load(store, PREFIX).parts])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facefoundry import recipes
 from facefoundry.faces import face_tar
+from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
@@ -80,10 +81,10 @@ def make_attempt(
     def make(iterations: int = 6, attempt: int = 1, faces: int = 12) -> worker_protocol.Attempt:
         tiny_recipe.training.iterations = iterations
         options = recipes.options(recipes.resolve(tiny_recipe).training)
-        extractions = [put_extraction(seed, faces) for seed in (1, 2)]
+        first, second = (put_extraction(seed, faces) for seed in (1, 2))
         digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", options, "1")
         return worker_protocol.Attempt(
-            digest, attempt, "A_B", "test", *extractions, options, iterations, worker_protocol.now()
+            digest, attempt, "A_B", "test", first, second, options, iterations, worker_protocol.now()
         )
 
     return make
@@ -135,7 +136,7 @@ def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
     made: list[LocalBackend] = []
 
     def make(mode: str | None, **settings: float) -> LocalBackend:
-        chosen = TrainerSettings(**{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
+        chosen = read(TrainerSettings, **{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
         command = (sys.executable, str(script), mode, str(tmp_path)) if mode else None
         made.append(LocalBackend(chosen, command) if command else LocalBackend(chosen))
         return made[-1]
@@ -150,7 +151,7 @@ def make_trainings(store: Store, make_local_backend: Callable[..., LocalBackend]
     """Makes trainers of one bucket, each with a memory of its own."""
 
     def make(mode: str = "hang", **settings: float) -> Trainings:
-        return Trainings(store, make_local_backend(mode, **settings), TrainerSettings(**settings))
+        return Trainings(store, make_local_backend(mode, **settings), read(TrainerSettings, **settings))
 
     return make
 

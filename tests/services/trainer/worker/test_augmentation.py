@@ -69,7 +69,11 @@ def test_faces_turned_far_over_their_border_equal_opencv_too() -> None:
         grid = np.stack(np.meshgrid(np.linspace(4, 252, 5), np.linspace(4, 252, 5)), axis=-1) + draw.jitter
         maps = [cv2.resize(np.ascontiguousarray(grid[..., axis]), (80, 80))[8:72, 8:72] for axis in (0, 1)]
         warped = cv2.remap(
-            moved, *(m.astype(np.float32) for m in maps), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            moved,
+            maps[0].astype(np.float32),
+            maps[1].astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         assert np.abs(np.asarray(inputs[index]) - warped).mean() * 255 <= 0.1
 

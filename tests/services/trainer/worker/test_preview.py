@@ -29,7 +29,7 @@ def test_previews_are_few_and_include_the_first_and_the_last(iterations: int) ->
 
 def test_a_preview_is_a_jpeg_of_six_rows_whose_first_is_the_faces() -> None:
     network = build(Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4)))
-    given = {"a": np.full((3, 64, 64, 3), 200, np.uint8), "b": np.full((2, 64, 64, 3), 40, np.uint8)}
+    given: dict[Any, Any] = {"a": np.full((3, 64, 64, 3), 200, np.uint8), "b": np.full((2, 64, 64, 3), 40, np.uint8)}
     data = Previewer(network, given).draw()
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
