@@ -135,7 +135,7 @@ def _compiled(
         made = []
         with keras.StatelessScope(state_mapping=list(zip(every, values, strict=True))) as scope:
             for order, side in enumerate(SIDES):
-                inputs, targets = augmentation.apply(tables[side], samplers[side].draw(iteration))
+                inputs, targets = augmentation.apply(tables[side], samplers[side].draw(iteration), 64)
                 loss, gradients = _gradient(network, side, variables[side], inputs, targets)
                 step = keras.ops.cast(2 * iteration + order, "float32")
                 adam.update(options, step, variables[side], moments[side], gradients)

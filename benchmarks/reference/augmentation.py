@@ -37,9 +37,9 @@ class Draw(NamedTuple):
     jitter: NDArray[Any]
 
 
-def make_pair(face: NDArray[np.uint8], draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Warped input and straight target of a crop uint8 [256, 256, 3]; each float64 [64, 64, 3] in [0, 1]."""
-    return random_warp(random_transform(face / 255.0, draw), draw)
+def make_pair(face: NDArray[np.uint8], draw: Draw, size: int = 64) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return warped input and unwarped target of a crop uint8 [256, 256, 3]; each float64 [size, size, 3] in [0, 1]."""
+    return random_warp(random_transform(face / 255.0, draw), draw, size)
 
 
 def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
@@ -50,14 +50,18 @@ def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.flo
     return np.array(moved[:, ::-1] if draw.flip else moved, np.float64)
 
 
-def random_warp(picture: NDArray[np.float64], draw: Draw) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the picture along a jittered grid, and straight along the grid's nearest similarity."""
+def random_warp(
+    picture: NDArray[np.float64], draw: Draw, size: int = 64
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the picture along a jittered grid, and along the grid's nearest similarity; the original's size is 64."""
     line = np.linspace(_SIZE // 2 - _COVERAGE // 2, _SIZE // 2 + _COVERAGE // 2, 5)
     grid = np.stack(np.meshgrid(line, line), axis=-1) + draw.jitter
+    whole, rim = size * 5 // 4, size // 8
     maps = [
-        cv2.resize(np.ascontiguousarray(grid[..., axis]), (80, 80))[8:72, 8:72].astype("float32") for axis in (0, 1)
+        cv2.resize(np.ascontiguousarray(grid[..., axis]), (whole, whole))[rim:-rim, rim:-rim].astype("float32")
+        for axis in (0, 1)
     ]
     warped = cv2.remap(picture, maps[0], maps[1], cv2.INTER_LINEAR)
-    regular = np.stack(np.meshgrid(range(0, 65, 16), range(0, 65, 16)), axis=-1)
+    regular = np.stack(np.meshgrid(range(0, size + 1, size // 4), range(0, size + 1, size // 4)), axis=-1)
     matrix = umeyama(grid.reshape(-1, 2), regular.reshape(-1, 2).astype(np.float64))
-    return np.asarray(warped, np.float64), np.asarray(cv2.warpAffine(picture, matrix, (64, 64)), np.float64)
+    return np.asarray(warped, np.float64), np.asarray(cv2.warpAffine(picture, matrix, (size, size)), np.float64)

@@ -74,7 +74,7 @@ def _reading(options: TrainingOptions, crops: NDArray[np.uint8]) -> Callable[[],
     """The step that reads the taps of a batch, alone and compiled."""
     table = ops.convert_to_tensor(augmentation.pack(crops))
     draws = augmentation.Sampler(options, "a", FACES).draw(0)
-    x, y = augmentation.sampling_points(draws)
+    x, y = augmentation.sampling_points(draws, 64)
     read = tf.function(
         lambda table, x, y, *draws: augmentation.sample_taps(table, augmentation.Draws(*draws), x, y),
         jit_compile=True,

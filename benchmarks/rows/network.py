@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from benchmarks.row import Row, command, interleaved
-from facefoundry.model.network import FACE_SIZE, Architecture, build
-from facefoundry.model.swap import swapper
+from facefoundry.model.network import Architecture, build
+from facefoundry.model.swap import Swapper
 
 BATCH = 16  # the recipe's
 
@@ -15,9 +15,10 @@ BATCH = 16  # the recipe's
 def run() -> list[Row]:
     """One row, on the Original network with fresh weights."""
     network = build(Architecture(), seed=1)
-    swap = swapper(network.architecture, network.tensors(), "b", BATCH)
-    faces = np.random.default_rng(0).integers(0, 256, (BATCH, FACE_SIZE, FACE_SIZE, 3), np.uint8)
-    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
+    swap = Swapper(network.architecture, network.tensors(), "b", BATCH)
+    size = network.architecture.face_size
+    faces = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), np.uint8)
+    inputs = keras.Input((size, size, 3))
     whole = keras.Model(inputs, network.decoder_b(network.encoder(inputs)))
     chosen = 3
 

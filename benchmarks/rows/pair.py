@@ -25,7 +25,7 @@ from benchmarks.reference import conversion, extraction, media
 from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
 from facefoundry.faces.mean_face import MEAN_FACE
-from facefoundry.model.network import FACE_SIZE, Architecture, Network, build
+from facefoundry.model.network import Architecture, Network, build
 from facefoundry.process.sandbox import library_variables
 from services.converter import pipeline as converting
 from services.extractor import engines
@@ -135,7 +135,8 @@ def _convert(clip: Path, alignments: Path, weights: Path, decoder: Literal["a", 
 
 def _swaps(network: Network) -> list[keras.Model]:
     """The way from A's faces to B's, and from B's to A's."""
-    inputs = keras.Input((FACE_SIZE, FACE_SIZE, 3))
+    size = network.architecture.face_size
+    inputs = keras.Input((size, size, 3))
     features = network.encoder(inputs)
     return [keras.Model(inputs, decoder(features)) for decoder in (network.decoder_b, network.decoder_a)]
 

@@ -1,52 +1,67 @@
-"""Models in the form FaceForensics++ published them: one Keras 2 weight file (HDF5) per network.
+"""Models in the form that FF++ published: one Keras 2 weight file (HDF5) per network.
 
     /                        attributes layer_names, backend, keras_version
     /<layer>                 attribute weight_names, empty where a layer has none
     /<layer>/<weight name>   float32, such as conv2d_1/kernel:0
 
-Layers count by their order, not their names. Kernels, Flatten (rows, columns, channels) and pixel shuffle (as
-tf.nn.depth_to_space) are those of our network, so tensors go over as they are. Files come from strangers:
-`import_model` and `export_model` are made for a `Sandbox`. The caller says which file is which network.
+Layers are identified by their order, not their names. Kernels, Flatten (rows, columns, channels) and pixel shuffle (as
+tf.nn.depth_to_space) are those of our network, so tensors are copied unchanged. Files come from strangers:
+`import_model` and `export_model` run in a `Sandbox`. The caller states which file is which network.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import h5py
 import numpy as np
 
+from facefoundry.codec import JsonObject, to_values
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model.architecture import Architecture, unpack
-from facefoundry.model.weights import Tensors
+from facefoundry.model.weights import Tensor, Tensors
 
 __all__ = ["export_model", "import_model", "read", "write"]
 
-_KERAS_VERSION = b"2.2.0"  # readers take a file without one for Keras 1 and turn its kernels
-_MOST_NAMES = 100
-_MOST_NAME_BYTES = 1 << 20
+Node: TypeAlias = Any  # h5py has no types: a File, Group or Dataset
+
+_KERAS_VERSION: Final = b"2.2.0"  # readers treat a file without it as Keras 1 and transpose its kernels
+_MAX_NAMES: Final = 100
+_MAX_NAME_BYTES: Final = 1 << 20
+# The Original model has 4 encoder convolutions; faces of 128 may have 5.
+_DEPTHS: Final = (4, 5)
 # What h5py raises on damaged files.
-_FOREIGN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+_H5_ERRORS: Final = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
 class _Weight:
-    """One tensor in its file, not read yet."""
+    """A tensor in its file, not read yet."""
 
     path: Path
     place: str
-    dataset: Any
+    dataset: Node
 
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.dataset.shape)
 
 
-def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[dict[str, Any]]:
+def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[JsonObject]:
     """Read the three networks and write them as one safetensors file; runs in a `Sandbox`.
 
     Args:
@@ -61,11 +76,11 @@ def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[dict[str
     """
     architecture, tensors = read({network: Path(path) for network, path in files.items()})
     Path(weights).write_bytes(architecture.pack(tensors))
-    yield {"architecture": asdict(architecture)}
+    yield {"architecture": to_values(architecture)}
 
 
-def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Write the networks of a safetensors file as Keras 2 files; arguments and result as of `import_model`.
+def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObject]:
+    """Write the networks of a safetensors file as Keras 2 files; arguments and result as in `import_model`.
 
     Raises:
         Unusable: the safetensors file holds no model.
@@ -73,11 +88,11 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[dict[str
     """
     architecture, tensors = unpack(Path(weights))
     write(architecture, tensors, {network: Path(path) for network, path in files.items()})
-    yield {"architecture": asdict(architecture)}
+    yield {"architecture": to_values(architecture)}
 
 
 def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
-    """Read the three networks of a pair; their widths follow from the shapes.
+    """Read the three networks of a pair; the architecture follows from the shapes.
 
     Links, external storage, filters and virtual datasets are not followed: nothing but the file itself is opened, and
     no more bytes are read than it has.
@@ -86,10 +101,10 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
         files: Keras 2 weight files by `encoder`, `decoder_a`, `decoder_b`.
 
     Returns:
-        The widths, and the tensors under our names, float32.
+        The architecture, and the tensors under our names, float32.
 
     Raises:
-        Unusable: a file is no HDF5, is damaged, or holds another network; the message names file and dataset.
+        Unusable: a file is no HDF5, is damaged, or contains another network; the message names file and dataset.
     """
     with ExitStack() as stack:
         found = {}
@@ -111,9 +126,9 @@ def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path
     """Write the three networks of a pair as Keras 2's `save_weights` does; all files appear once all are written.
 
     Args:
-        architecture: The widths.
+        architecture: The architecture.
         tensors: All tensors under our names, float32.
-        files: Where to, by `encoder`, `decoder_a`, `decoder_b`.
+        files: Paths to write by `encoder`, `decoder_a`, `decoder_b`.
 
     Raises:
         Unusable: the tensors are not those of the architecture.
@@ -144,8 +159,8 @@ def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path
             path.unlink(missing_ok=True)
 
 
-def _weights(file: Any, path: Path) -> list[_Weight]:
-    """All datasets of a file in the order of the layers, checked but not read."""
+def _weights(file: Node, path: Path) -> list[_Weight]:
+    """List all datasets of a file in the order of the layers, checked but not read."""
     found = []
     for layer in _names(file, "layer_names", path):
         group = _member(file, layer, path)
@@ -161,25 +176,25 @@ def _weights(file: Any, path: Path) -> list[_Weight]:
     return found
 
 
-def _names(group: Any, attribute: str, path: Path) -> list[str]:
-    """The names that an attribute lists."""
+def _names(group: Node, attribute: str, path: Path) -> list[str]:
+    """Return the names that an attribute lists."""
     place = f"{group.name} attribute {attribute}"
     if attribute not in group.attrs:
         raise _unlike(path, place, "the names that Keras 2's save_weights writes", "none")
     header = group.attrs.get_id(attribute)
-    if len(header.shape) != 1 or header.shape[0] > _MOST_NAMES:
-        raise _unlike(path, place, f"a list of at most {_MOST_NAMES} names", f"shape {header.shape}")
+    if len(header.shape) != 1 or header.shape[0] > _MAX_NAMES:
+        raise _unlike(path, place, f"a list of at most {_MAX_NAMES} names", f"shape {header.shape}")
     if header.shape[0] == 0:
         return []
-    if header.get_storage_size() > _MOST_NAME_BYTES:
-        raise _unlike(path, place, f"at most {_MOST_NAME_BYTES} bytes", header.get_storage_size())
+    if header.get_storage_size() > _MAX_NAME_BYTES:
+        raise _unlike(path, place, f"at most {_MAX_NAME_BYTES} bytes", header.get_storage_size())
     if h5py.check_string_dtype(header.dtype) is None:
         raise _unlike(path, place, "names", header.dtype)
     return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]]
 
 
-def _member(group: Any, name: str, path: Path) -> Any:
-    """What lies in a group under a name such as `conv2d_1/kernel:0`, without following links."""
+def _member(group: Node, name: str, path: Path) -> Node:
+    """Return the member of a group by a name such as `conv2d_1/kernel:0`; links are not followed."""
     for step in name.split("/"):
         place = f"{group.name.rstrip('/')}/{step}"
         if not isinstance(group, h5py.Group) or step in ("", ".") or step not in group:
@@ -190,8 +205,8 @@ def _member(group: Any, name: str, path: Path) -> Any:
     return group
 
 
-def _check_storage(dataset: Any, path: Path) -> None:
-    """Refuse a dataset that is not plain float32 values inside the file."""
+def _check_storage(dataset: Node, path: Path) -> None:
+    """Refuse a dataset that is not contiguous float32 values inside the file."""
     if not isinstance(dataset, h5py.Dataset):
         raise _unlike(path, dataset.name, "a dataset", "a group")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize != 4:
@@ -205,8 +220,10 @@ def _check_storage(dataset: Any, path: Path) -> None:
 
 
 def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path]) -> Architecture:
-    """The widths, once number and rank of all tensors are those of the Original model."""
-    for network, shapes in Architecture().shapes().items():
+    """Derive the architecture, once the number and the ranks of all tensors are those of the Original model."""
+    depth = next((depth for depth in _DEPTHS if len(found["encoder"]) == 2 * (depth + 3)), _DEPTHS[0])
+    model = Architecture((1,) * depth, 1, 1, (1,) * (depth - 1), face_size=4 << depth)
+    for network, shapes in model.shapes().items():
         if len(found[network]) != len(shapes):
             expected = f"the {len(shapes)} weights of the Original model's {network}"
             raise _unlike(files[network], "/", expected, f"{len(found[network])} weights")
@@ -215,10 +232,21 @@ def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path])
                 raise _unlike(weight.path, weight.place, f"a shape of rank {len(shape)}, as {shape}", weight.shape)
     *convolutions, dense_1, _, upscale = (weight.shape[-1] for weight in found["encoder"][::2])
     *upscales, _ = (weight.shape[-1] for weight in found["decoder_a"][::2])
-    return Architecture(tuple(convolutions), dense_1, upscale // 4, tuple(width // 4 for width in upscales))
+    dense = found["encoder"][2 * depth]
+    inner_side = math.isqrt(dense.shape[0] // convolutions[-1])
+    try:
+        return Architecture(
+            tuple(convolutions),
+            dense_1,
+            upscale // 4,
+            tuple(width // 4 for width in upscales),
+            face_size=inner_side << depth,
+        )
+    except ValueError as error:
+        raise _unlike(dense.path, dense.place, "the Original model's shapes", f"{dense.shape} ({error})") from error
 
 
-def _values(weight: _Weight) -> Any:
+def _values(weight: _Weight) -> Tensor:
     with _blame(weight.path, weight.place):
         values = np.asarray(weight.dataset[()], np.float32)
     if not np.isfinite(values).all():
@@ -228,10 +256,10 @@ def _values(weight: _Weight) -> Any:
 
 @contextmanager
 def _blame(path: Path, place: str) -> Iterator[None]:
-    """Name file and place in what h5py raises."""
+    """Turn an error of h5py into one that names file and place."""
     try:
         yield
-    except _FOREIGN as error:
+    except _H5_ERRORS as error:
         raise _unlike(
             path, place, "a weight file (HDF5) that Keras 2 wrote", f"one that cannot be read: {error}"
         ) from error

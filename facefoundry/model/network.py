@@ -1,7 +1,7 @@
-"""The Original model of FaceForensics++: one shared encoder and a decoder per side, on keras.ops of any backend.
+"""The Original model of FF++ in Keras: one shared encoder and a decoder per side, on any backend of keras.ops.
 
-Faces are BGR, [n, 64, 64, 3], float32 in [0, 1] inside the network. With the default widths the encoder has 69,662,976
-parameters and each decoder 6,199,747. Weights are always float32; `precision` chooses what is computed in.
+Faces are BGR [n, s, s, 3], float32 in [0, 1], where s is the architecture's face_size. With FF++'s sizes the encoder
+has 69,662,976 parameters and each decoder 6,199,747. Weights are always float32; `precision` is the computation's.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from facefoundry.model import weights
-from facefoundry.model.architecture import FACE_SIZE, SLOPE, Architecture, unpack
+from facefoundry.model.architecture import SLOPE, Architecture, unpack
 
-__all__ = ["FACE_SIZE", "FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
+__all__ = ["FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
 
-FORMAT = weights.NETWORK_FORMAT
+FORMAT: Final = weights.NETWORK_FORMAT
 
 SideName = Literal["a", "b"]
 SIDES: tuple[SideName, SideName] = ("a", "b")
+
+Tensor: TypeAlias = Any  # Keras has no types: a tensor of its backend
+Model: TypeAlias = Any  # a keras.Model
+Variable: TypeAlias = Any  # a keras.Variable
 
 _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -33,60 +37,60 @@ class Network:
     """The three networks of a pair."""
 
     architecture: Architecture
-    encoder: Any
-    decoder_a: Any
-    decoder_b: Any
+    encoder: Model
+    decoder_a: Model
+    decoder_b: Model
 
-    def decoder(self, side: SideName) -> Any:
-        """The Keras model that makes faces of one side."""
+    def decoder(self, side: SideName) -> Model:
+        """Return the decoder of one side."""
         return self.decoder_a if side == "a" else self.decoder_b
 
-    def reconstruct(self, faces: Any, side: SideName) -> Any:
+    def reconstruct(self, faces: Tensor, side: SideName) -> Tensor:
         """Encode faces and decode them as one side.
 
         Args:
-            faces: Backend tensor [n, 64, 64, 3], BGR, float32 in [0, 1].
-            side: Whose decoder.
+            faces: [n, s, s, 3], BGR, float32 in [0, 1].
+            side: Side of the decoder.
 
         Returns:
-            Backend tensor of the same shape, float32 in [0, 1].
+            float32 of the same shape, in [0, 1].
         """
         return self.decoder(side)(self.encoder(faces, training=True), training=True)
 
-    def side_variables(self, side: SideName) -> dict[str, Any]:
-        """Keras variables that one side's update moves, by name: the encoder's, then its decoder's."""
+    def side_variables(self, side: SideName) -> dict[str, Variable]:
+        """Return the variables that an update of one side changes, by name: the encoder's, then its decoder's."""
         return {**_variables("encoder", self.encoder), **_variables(f"decoder_{side}", self.decoder(side))}
 
-    def variables(self) -> dict[str, Any]:
-        """All Keras variables by name, such as `encoder/conv_1/kernel`."""
+    def variables(self) -> dict[str, Variable]:
+        """Return all variables by name, such as `encoder/conv_1/kernel`."""
         return {**self.side_variables("a"), **self.side_variables("b")}
 
     def tensors(self) -> weights.Tensors:
-        """Copies of all weights, float32, by name."""
+        """Return copies of all weights, float32, by name."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self.variables().items()}
 
     def assign(self, tensors: weights.Tensors) -> None:
         """Set all weights.
 
         Raises:
-            Unusable: a tensor is missing, is too many, or has another shape.
+            Unusable: a tensor is missing, unexpected, or of another shape.
         """
         self.architecture.check(tensors)
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
 
     def to_bytes(self) -> bytes:
-        """Write all weights, with the architecture, as safetensors."""
+        """Encode all weights, with the architecture, as safetensors."""
         return self.architecture.pack(self.tensors())
 
 
 def build(architecture: Architecture, seed: int = 0, precision: str = "float32") -> Network:
-    """Make a network with fresh weights: Glorot uniform kernels, zero biases, a function of the seed.
+    """Build a network with initial weights that depend on the seed alone: Glorot uniform kernels, zero biases.
 
     Args:
-        architecture: Widths.
+        architecture: Sizes of the network.
         seed: Seed of the weights.
-        precision: `float32`, `tensorfloat32` (the same graph; the worker switches it on) or `bfloat16`.
+        precision: `float32`, `tensorfloat32` (the same graph; the worker enables it) or `bfloat16`.
     """
     policy = keras.DTypePolicy(_POLICIES[precision])
     return Network(
@@ -98,10 +102,10 @@ def build(architecture: Architecture, seed: int = 0, precision: str = "float32")
 
 
 def load(path: Path, precision: str = "float32") -> Network:
-    """Read a network from a file of what `Network.to_bytes` gave.
+    """Read a network from a file of what `Network.to_bytes` returned.
 
     Raises:
-        Unusable: it is not a network's weights.
+        Unusable: it is no model (NOT_A_MODEL).
     """
     architecture, tensors = unpack(path)
     network = build(architecture, precision=precision)
@@ -109,7 +113,7 @@ def load(path: Path, precision: str = "float32") -> Network:
     return network
 
 
-def pixel_shuffle(maps: Any) -> Any:
+def pixel_shuffle(maps: Tensor) -> Tensor:
     """Move 2x2 blocks of channels to space: [n, h, w, 4c] -> [n, 2h, 2w, c], channels ordered (row, column, c)."""
     _, height, width, channels = maps.shape
     blocks = ops.reshape(maps, (-1, height, width, 2, 2, channels // 4))
@@ -118,17 +122,17 @@ def pixel_shuffle(maps: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Block:
-    """Makes one network's layers, each with a seed of its own."""
+    """Makes the layers of one network, each with its own seed."""
 
     name: str
     seed: int
-    policy: Any
+    policy: keras.DTypePolicy
 
-    def _initializer(self, layer: str) -> Any:
+    def _initializer(self, layer: str) -> keras.initializers.Initializer:
         digest = hashlib.sha256(f"{self.seed}/{self.name}/{layer}".encode()).digest()
         return keras.initializers.GlorotUniform(seed=int.from_bytes(digest[:4], "little"))
 
-    def convolve(self, maps: Any, layer: str, filters: int, kernel: int, stride: int = 1) -> Any:
+    def convolve(self, maps: Tensor, layer: str, filters: int, kernel: int, stride: int = 1) -> Tensor:
         return layers.Conv2D(
             filters,
             kernel,
@@ -139,18 +143,18 @@ class _Block:
             name=layer,
         )(maps)
 
-    def dense(self, features: Any, layer: str, units: int) -> Any:
+    def dense(self, features: Tensor, layer: str, units: int) -> Tensor:
         return layers.Dense(units, kernel_initializer=self._initializer(layer), dtype=self.policy, name=layer)(features)
 
-    def leaky(self, maps: Any) -> Any:
+    def leaky(self, maps: Tensor) -> Tensor:
         return layers.LeakyReLU(negative_slope=SLOPE, dtype=self.policy)(maps)
 
-    def upscale(self, maps: Any, layer: str, filters: int) -> Any:
+    def upscale(self, maps: Tensor, layer: str, filters: int) -> Tensor:
         return pixel_shuffle(self.leaky(self.convolve(maps, layer, 4 * filters, 3)))
 
 
-def _encoder(architecture: Architecture, block: _Block) -> Any:
-    inputs = maps = keras.Input((FACE_SIZE, FACE_SIZE, 3), dtype="float32")
+def _encoder(architecture: Architecture, block: _Block) -> Model:
+    inputs = maps = keras.Input((architecture.face_size, architecture.face_size, 3), dtype="float32")
     for index, filters in enumerate(architecture.encoder_filters, 1):
         maps = block.leaky(block.convolve(maps, f"conv_{index}", filters, 5, 2))
     _, height, width, channels = maps.shape
@@ -160,15 +164,15 @@ def _encoder(architecture: Architecture, block: _Block) -> Any:
     return keras.Model(inputs, block.upscale(maps, "upscale", architecture.upscale_filters), name=block.name)
 
 
-def _decoder(architecture: Architecture, block: _Block) -> Any:
-    side = FACE_SIZE >> len(architecture.decoder_filters)
+def _decoder(architecture: Architecture, block: _Block) -> Model:
+    side = 2 * architecture.inner_side
     inputs = maps = keras.Input((side, side, architecture.upscale_filters), dtype=block.policy.compute_dtype)
     for index, filters in enumerate(architecture.decoder_filters, 1):
         maps = block.upscale(maps, f"upscale_{index}", filters)
-    # The sigmoid is computed in float32: bfloat16 has only about 8 bits, one grey level, near 1.
+    # The sigmoid is computed in float32: near 1, bfloat16 resolves only about one grey level.
     logits = ops.cast(block.convolve(maps, "output", 3, 5), "float32")
     return keras.Model(inputs, ops.sigmoid(logits), name=block.name)
 
 
-def _variables(name: str, model: Any) -> dict[str, Any]:
+def _variables(name: str, model: Model) -> dict[str, Variable]:
     return {f"{name}/{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}

@@ -1,84 +1,99 @@
-"""The way of a face through the Original network on a CPU: encoder, then one decoder, without TensorFlow.
+"""The NumPy implementation of the Original model for CPUs: encoder, then one decoder, without TensorFlow.
 
-What `facefoundry.model.network` computes layer by layer, here with every convolution but the last as a 3x3 one
-(`facefoundry.model.winograd`): of 2x2 pixels taken as one, a 5x5 kernel with stride 2 covers 3x3.
+It computes what `facefoundry.model.network` computes layer by layer. Every convolution but the last is a 3x3 one
+(`facefoundry.model.winograd`): a 5x5 kernel with stride 2 becomes a 3x3 kernel on blocks of 2x2 pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.model.architecture import FACE_SIZE, SLOPE, Architecture
+from facefoundry.model.architecture import SLOPE, Architecture
 from facefoundry.model.weights import Tensors
 from facefoundry.model.winograd import Convolution
 
-__all__ = ["swapper"]
+__all__ = ["Swapper"]
 
-Maps = NDArray[np.float32]
+Maps: TypeAlias = NDArray[np.float32]
 
-_MOST_TOGETHER = 16  # more is no faster, and takes memory
+_MAX_BATCH: Final = 16  # larger batches are no faster and take memory
 
-# Rows and columns of 2x2 pixels in a circle, so that those of one row or column are neighbours: in some of Winograd's
-# points the pixels of the upper row or of the left column count for nothing, and the others are read as one piece.
-_BLOCK = ((0, 0), (0, 1), (1, 1), (1, 0))
+# Rows and columns of a 2x2 block in circular order, so that the pixels of one row or column are neighbours. At some
+# of Winograd's points the upper row or the left column counts for nothing, and the rest is then one slice.
+_BLOCK: Final = ((0, 0), (0, 1), (1, 1), (1, 0))
 
 
-def swapper(
-    architecture: Architecture, tensors: Tensors, decoder: Literal["a", "b"], batch_size: int = _MOST_TOGETHER
-) -> Callable[[NDArray[Any]], Maps]:
-    """Prepare the path from faces to faces of one side.
+class Swapper:
+    """Turns faces of any side into faces of one side.
 
-    Every call computes whole batches (the last one padded), so what a face becomes depends on its place alone and not
-    on the faces it is given with. Another kind of CPU, or another number of threads, changes its last bits.
+    Every call computes whole batches (the last one is padded), so a result depends on the place of a face in the call
+    and not on the other faces. Another type of CPU or another number of threads changes the last bits.
 
     Args:
-        architecture: Widths of the network.
-        tensors: Its weights by name, float32; those of the encoder and of one decoder are read.
-        decoder: Whose face comes out: `b` puts B's face on A.
-        batch_size: Faces in one batch; more than 16 are cut into equal ones of at most 16.
+        architecture: Sizes of the network.
+        tensors: Its weights by name; those of the encoder and of one decoder are read.
+        decoder: Side of the faces that come out: `b` puts B's face on A.
+        batch_size: Faces in one batch; more than 16 are split into equal batches of at most 16.
 
-    Returns:
-        A function of BGR faces [n, 64, 64, 3], uint8 or float in [0, 1], n >= 0, to faces of the same shape,
-        float32 in [0, 1].
+    Attributes:
+        face_size: Side of the faces, pixels.
     """
-    encode = _Encoder(architecture, tensors)
-    decode = _Decoder(architecture, tensors, f"decoder_{decoder}")
-    pieces = -(-batch_size // _MOST_TOGETHER)
-    batch_size = -(-batch_size // pieces)
 
-    def swap(faces: NDArray[Any]) -> Maps:
-        if faces.ndim != 4 or faces.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
-            raise ValueError(f"Expected faces of shape [n, 64, 64, 3]. Received shape={faces.shape}.")
+    def __init__(
+        self,
+        architecture: Architecture,
+        tensors: Tensors,
+        decoder: Literal["a", "b"],
+        batch_size: int = _MAX_BATCH,
+    ) -> None:
+        self.face_size = architecture.face_size
+        self._encode = _Encoder(architecture, tensors)
+        self._decode = _Decoder(architecture, tensors, f"decoder_{decoder}")
+        self._batch_size = -(-batch_size // -(-batch_size // _MAX_BATCH))
+
+    def __call__(self, faces: NDArray[np.uint8] | NDArray[np.float32]) -> Maps:
+        """Swap faces.
+
+        Args:
+            faces: BGR [n, face_size, face_size, 3], uint8 or float32 in [0, 1], n >= 0.
+
+        Returns:
+            float32 of the same shape, in [0, 1].
+
+        Raises:
+            ValueError: the faces have another shape.
+        """
+        shape = (self.face_size, self.face_size, 3)
+        if faces.ndim != 4 or faces.shape[1:] != shape:
+            expected = ", ".join(map(str, shape))
+            raise ValueError(f"Expected faces of shape [n, {expected}]. Received shape={faces.shape}.")
         scale = np.float32(255.0 if faces.dtype == np.uint8 else 1.0)
         swapped = np.empty(faces.shape, np.float32)
-        for start in range(0, len(faces), batch_size):
-            piece = faces[start : start + batch_size]
-            batch = np.zeros((batch_size, FACE_SIZE, FACE_SIZE, 3), np.float32)
-            np.divide(piece, scale, out=batch[: len(piece)], casting="unsafe")
-            swapped[start : start + len(piece)] = decode(encode(batch))[: len(piece)]
+        for start in range(0, len(faces), self._batch_size):
+            chosen = faces[start : start + self._batch_size]
+            batch = np.zeros((self._batch_size, *shape), np.float32)
+            np.divide(chosen, scale, out=batch[: len(chosen)], casting="unsafe")
+            swapped[start : start + len(chosen)] = self._decode(self._encode(batch))[: len(chosen)]
         return swapped
-
-    return swap
 
 
 class _Encoder:
     def __init__(self, architecture: Architecture, tensors: Tensors) -> None:
         self._halve = []
-        side = FACE_SIZE
+        side = architecture.face_size
         for index in range(1, len(architecture.encoder_filters) + 1):
             kernel, bias = _layer(tensors, f"encoder/conv_{index}")
             side //= 2
-            self._halve.append(Convolution(_of_blocks(kernel), bias, side, SLOPE))
+            self._halve.append(Convolution(_on_blocks(kernel), bias, side, SLOPE))
         self._dense = [_layer(tensors, f"encoder/dense_{index}") for index in (1, 2)]
         self._upscale = Convolution(*_layer(tensors, "encoder/upscale"), side, SLOPE, spread=2)
 
     def __call__(self, maps: Maps) -> Maps:
         for halve in self._halve:
-            maps = halve(_to_depth(maps))
+            maps = halve(_to_blocks(maps))
         features = maps.reshape(len(maps), -1)
         for kernel, bias in self._dense:
             features = features @ kernel + bias
@@ -87,32 +102,32 @@ class _Encoder:
 
 class _Decoder:
     def __init__(self, architecture: Architecture, tensors: Tensors, name: str) -> None:
-        count = len(architecture.decoder_filters)
-        self._upscale = [
-            Convolution(*_layer(tensors, f"{name}/upscale_{index}"), FACE_SIZE >> (count - index + 1), SLOPE, spread=2)
-            for index in range(1, count + 1)
-        ]
+        self._upscale = []
+        side = 2 * architecture.inner_side
+        for index in range(1, len(architecture.decoder_filters) + 1):
+            self._upscale.append(Convolution(*_layer(tensors, f"{name}/upscale_{index}"), side, SLOPE, spread=2))
+            side *= 2
         self._kernel, self._bias = _layer(tensors, f"{name}/output")
 
     def __call__(self, maps: Maps) -> Maps:
         for upscale in self._upscale:
             maps = upscale(maps)
-        return _sigmoid(np.stack([_convolve_to_few(one, self._kernel) for one in maps]) + self._bias)
+        return _sigmoid(np.stack([_convolve_to_few(face, self._kernel) for face in maps]) + self._bias)
 
 
 def _layer(tensors: Tensors, name: str) -> tuple[Maps, Maps]:
     return tensors[f"{name}/kernel"], tensors[f"{name}/bias"]
 
 
-def _to_depth(maps: Maps) -> Maps:
-    """Take 2x2 pixels as one: [n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (pixel of `_BLOCK`, c)."""
+def _to_blocks(maps: Maps) -> Maps:
+    """Move 2x2 pixels to channels: [n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (pixel of `_BLOCK`, c)."""
     return np.concatenate([maps[:, row::2, column::2] for row, column in _BLOCK], axis=-1)
 
 
-def _of_blocks(kernel: Maps) -> Maps:
-    """The kernel on `_to_depth` that convolves as this one does with stride 2: [5, 5, c, o] -> [3, 3, 4c, o].
+def _on_blocks(kernel: Maps) -> Maps:
+    """Return the kernel that convolves `_to_blocks` as this one does with stride 2: [5, 5, c, o] -> [3, 3, 4c, o].
 
-    With Keras's padding the first block's second row and column are the first that are read.
+    With Keras's padding the convolution starts at the second row and column of the first block.
     """
     even = np.zeros((6, 6, *kernel.shape[2:]), np.float32)
     even[1:, 1:] = kernel
@@ -120,7 +135,7 @@ def _of_blocks(kernel: Maps) -> Maps:
 
 
 def _convolve_to_few(maps: Maps, kernel: Maps) -> Maps:
-    """Convolve [h, w, c] with [k, k, c, o] of few outputs to [h, w, o], zeros around: first products, then sums."""
+    """Convolve [h, w, c] with [k, k, c, o] of few outputs to [h, w, o], zero-padded: first products, then sums."""
     (height, width, _), (size, _, channels, filters) = maps.shape, kernel.shape
     padded = np.pad(maps, ((size // 2, size // 2), (size // 2, size // 2), (0, 0)))
     products = kernel.transpose(0, 1, 3, 2).reshape(-1, channels) @ padded.reshape(-1, channels).T

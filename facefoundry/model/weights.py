@@ -1,16 +1,16 @@
-"""Named tensors as safetensors bytes and back; nothing is ever unpickled. It knows no network.
+"""Named float32 tensors as safetensors bytes and back; nothing is ever unpickled. It knows no network.
 
-The header holds one JSON text under `facefoundry`, because safetensors keeps no order among several keys and equal
-tensors shall be equal bytes.
+All metadata is one JSON text under the key `facefoundry`: safetensors does not keep the order of several keys, and
+equal tensors must give equal bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,78 +18,81 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from facefoundry.codec import JsonObject
 from facefoundry.errors import Unusable
 
-__all__ = ["NETWORK_FORMAT", "Tensors", "content_digest", "from_bytes", "from_file", "shapes", "to_bytes"]
+__all__ = ["NETWORK_FORMAT", "Tensor", "Tensors", "content_digest", "from_bytes", "from_file", "shapes", "to_bytes"]
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensor: TypeAlias = NDArray[np.float32]
+Tensors: TypeAlias = Mapping[str, Tensor]
 
-NETWORK_FORMAT = "facefoundry.weights/1"
-"""Format word of the three networks' weights."""
+NETWORK_FORMAT: Final = "facefoundry.weights/1"
+"""The metadata's `format` of the three networks' weights."""
 
-_KEY = "facefoundry"
-_LENGTH_BYTES = 8
-_FLOAT32 = "F32"
-_BROKEN = (SafetensorError, ValueError, KeyError, TypeError)
+_KEY: Final = "facefoundry"
+_LENGTH_BYTES: Final = 8
+_FLOAT32: Final = "F32"
+_INVALID: Final = (SafetensorError, ValueError, KeyError, TypeError, AttributeError)
 
 
-def to_bytes(tensors: Tensors, metadata: Mapping[str, Any]) -> bytes:
-    """Write tensors and JSON metadata; equal content gives equal bytes.
+def to_bytes(tensors: Tensors, metadata: JsonObject) -> bytes:
+    """Encode tensors and metadata; equal content gives equal bytes.
 
     Args:
-        tensors: Arrays of any shape by name.
+        tensors: float32 arrays of any shape by name.
         metadata: JSON values.
     """
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    return bytes(save_tensors(whole, metadata={_KEY: text}))
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    return bytes(save_tensors(contiguous, metadata={_KEY: text}))
 
 
-def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, dict[str, Any]]:
-    """Read what `to_bytes` wrote.
+def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, JsonObject]:
+    """Decode what `to_bytes` returned.
 
     Args:
         data: The bytes.
-        expected_format: What the metadata's `format` must say.
+        expected_format: Required `format` of the metadata.
 
     Returns:
         The tensors by name, and the metadata.
 
     Raises:
-        Unusable: the bytes are not such a file.
+        Unusable: the bytes are no such file, or hold tensors of another type (NOT_A_MODEL).
     """
     try:
-        header = data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")]
-        metadata: dict[str, Any] = json.loads(json.loads(header)["__metadata__"][_KEY])
-        tensors = load_tensors(data)
-    except _BROKEN as error:
-        raise _not_ours(len(data), error) from error
-    _check_format(metadata, expected_format)
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")])
+        metadata = _metadata(header["__metadata__"][_KEY])
+        types = {tensor["dtype"] for name, tensor in header.items() if name != "__metadata__"}
+        tensors: Tensors = load_tensors(data)
+    except _INVALID as error:
+        raise _no_tensors(len(data), error) from error
+    _check(metadata, types, expected_format)
     return tensors, metadata
 
 
-def from_file(path: Path, expected_format: str) -> tuple[Tensors, dict[str, Any]]:
-    """Look into a file that `to_bytes` gave of float32 tensors; each is read only when it is asked for.
+def from_file(path: Path, expected_format: str) -> tuple[Tensors, JsonObject]:
+    """Open a file of what `to_bytes` returned; a tensor is read only when it is accessed.
 
     Args:
-        path: The file; it has to stay as it is for as long as tensors are asked for.
-        expected_format: What the metadata's `format` must say.
+        path: The file; it must not change while tensors are accessed.
+        expected_format: Required `format` of the metadata.
 
     Returns:
         The tensors by name, and the metadata.
 
     Raises:
-        Unusable: it is not such a file, or holds tensors of another type.
+        Unusable: it is no such file, or holds tensors of another type (NOT_A_MODEL).
     """
     try:
         tensors = _File(path)
-    except _BROKEN as error:
-        raise _not_ours(path.stat().st_size, error) from error
-    _check_format(tensors.metadata, expected_format)
+    except _INVALID as error:
+        raise _no_tensors(path.stat().st_size, error) from error
+    _check(tensors.metadata, tensors.types, expected_format)
     return tensors, tensors.metadata
 
 
-class _File(Mapping[str, NDArray[Any]]):
+class _File(Mapping[str, Tensor]):
     """The tensors of a file, which is mapped into memory only while one of them is read."""
 
     def __init__(self, path: Path) -> None:
@@ -97,16 +100,14 @@ class _File(Mapping[str, NDArray[Any]]):
         with self._opened() as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             self.shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            self.metadata: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-            types = {part.get_dtype() for part in slices.values()}
-        if types - {_FLOAT32}:
-            raise ValueError(f"types {sorted(types)}")
+            self.metadata = _metadata((file.metadata() or {})[_KEY])
+            self.types = {str(part.get_dtype()) for part in slices.values()}
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> Tensor:
         if name not in self.shapes:
             raise KeyError(name)
         with self._opened() as file:
-            tensor: NDArray[Any] = file.get_tensor(name)
+            tensor: Tensor = file.get_tensor(name)
         return tensor
 
     def __contains__(self, name: object) -> bool:
@@ -118,17 +119,17 @@ class _File(Mapping[str, NDArray[Any]]):
     def __len__(self) -> int:
         return len(self.shapes)
 
-    def _opened(self) -> Any:
+    def _opened(self) -> Any:  # safetensors has no types
         return safe_open(self._path, framework="numpy")
 
 
 def shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor by name; those of a file are not read for it."""
+    """Return the shape of every tensor by name, without reading the tensors of a file."""
     return tensors.shapes if isinstance(tensors, _File) else {name: each.shape for name, each in tensors.items()}
 
 
 def content_digest(tensors: Tensors) -> str:
-    """SHA-256 (64 hex digits) over names, types, shapes and values, whatever file they lie in."""
+    """Return the SHA-256 (64 hex digits) of names, types, shapes and values; metadata does not count."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = np.asarray(tensors[name], order="C")
@@ -137,16 +138,27 @@ def content_digest(tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def _not_ours(size: int, error: Exception) -> Unusable:
+def _metadata(text: str) -> JsonObject:
+    metadata = json.loads(text)
+    if not isinstance(metadata, dict):
+        raise TypeError(f"expected metadata that is a JSON object, received {text[:100]!r}")
+    return metadata
+
+
+def _no_tensors(size: int, error: Exception) -> Unusable:
     return Unusable(
-        f"Expected a safetensors file with our metadata. Received {size} bytes that are not one ({error}).",
+        f"Expected a safetensors file that FaceFoundry wrote. Received {size} bytes that are none ({error}).",
         reason="NOT_A_MODEL",
     )
 
 
-def _check_format(metadata: Mapping[str, Any], expected: str) -> None:
-    if metadata.get("format") != expected:
+def _check(metadata: JsonObject, types: Collection[str], expected_format: str) -> None:
+    if others := sorted(set(types) - {_FLOAT32}):
         raise Unusable(
-            f"Expected tensors of format {expected!r}. Received format={metadata.get('format')!r}.",
+            f"Expected tensors of type float32 ({_FLOAT32}). Received {', '.join(others)}.", reason="NOT_A_MODEL"
+        )
+    if metadata.get("format") != expected_format:
+        raise Unusable(
+            f"Expected tensors of format {expected_format!r}. Received format={metadata.get('format')!r}.",
             reason="NOT_A_MODEL",
         )

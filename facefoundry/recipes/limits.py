@@ -31,14 +31,14 @@ def _between(low: float, high: float) -> Rule:
     return Rule(lambda value: low <= value <= high, f"from {low:.10g} to {high:.10g}")
 
 
-def _one_of(*words: str) -> Rule:
-    return Rule(lambda value: value in words, "one of " + ", ".join(words))
+def _one_of(*values: str | int) -> Rule:
+    return Rule(lambda value: value in values, "one of " + ", ".join(map(str, values)))
 
 
-def _each(low: int, high: int, count: int) -> Rule:
+def _each(low: int, high: int, *counts: int) -> Rule:
     return Rule(
-        lambda values: len(values) == count and all(low <= value <= high for value in values),
-        f"{count} numbers from {low} to {high}",
+        lambda values: len(values) in counts and all(low <= value <= high for value in values),
+        f"{' or '.join(map(str, counts))} numbers from {low} to {high}",
     )
 
 
@@ -60,10 +60,10 @@ RULES: Mapping[str, Rule] = {
     "extraction.crop_size": _between(64, 1024),
     "extraction.padding": _between(0, 256),
     "extraction.detect_every": _between(1, 1000),
-    "training.encoder_filters": _each(1, 4096, 4),
+    "training.encoder_filters": _each(1, 4096, 4, 5),
     "training.bottleneck": _between(1, 8192),
     "training.upscale_filters": _between(1, 4096),
-    "training.decoder_filters": _each(1, 4096, 3),
+    "training.decoder_filters": _each(1, 4096, 3, 4),
     "training.iterations": _between(1, 10_000_000),
     "training.batch_size": _between(1, 1024),
     "training.learning_rate": _between(1e-9, 1.0),
@@ -77,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "training.shift": _between(0.0, 0.5),
     "training.flip_probability": _between(0.0, 1.0),
     "training.warp_sigma": _between(0.0, 32.0),
+    "training.face_size": _one_of(64, 128),
     "conversion.mask": _one_of("facehullandrect", "facehull", "rect"),
     "conversion.erosion": _between(-64, 64),
     "conversion.blur": _between(0, 64),
@@ -93,6 +94,7 @@ RULES: Mapping[str, Rule] = {
 }
 """By path; fields that are true or false, and those that are judged together below, have no rule of their own."""
 
+_SMALL_FACE, _SMALL_FACE_LAYERS = 64, 4
 _LEVEL = "compression.levels."
 _MAX_LEVELS = 8
 
@@ -109,6 +111,7 @@ def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
             yield from _judge(f"recipe.{path}", rule, getattr(getattr(recipe, stage), name))
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
+    yield from _of_layers(recipe.training)
     yield from _of_frames(recipe.conversion)
     yield from _of_levels(recipe.compression)
 
@@ -116,6 +119,16 @@ def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
 def _judge(field: str, rule: Rule, value: Any) -> Iterator[FieldViolation]:
     if not rule.accept(value):
         yield _violation(field, rule.allowed, value)
+
+
+def _of_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolation]:
+    """Every encoder filter halves the face, down to 4x4 at least; the decoder has one block fewer."""
+    encoder, decoder = list(training.encoder_filters), list(training.decoder_filters)
+    if training.face_size == _SMALL_FACE and len(encoder) > _SMALL_FACE_LAYERS:
+        allowed = f"{_SMALL_FACE_LAYERS} numbers where face_size is {_SMALL_FACE}"
+        yield _violation("recipe.training.encoder_filters", allowed, encoder)
+    if len(decoder) != len(encoder) - 1:
+        yield _violation("recipe.training.decoder_filters", "one number fewer than encoder_filters", decoder)
 
 
 def _of_frames(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:

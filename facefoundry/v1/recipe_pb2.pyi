@@ -171,6 +171,7 @@ class TrainingOptions(_message.Message):
     SHIFT_FIELD_NUMBER: _builtins.int
     FLIP_PROBABILITY_FIELD_NUMBER: _builtins.int
     WARP_SIGMA_FIELD_NUMBER: _builtins.int
+    FACE_SIZE_FIELD_NUMBER: _builtins.int
     bottleneck: _builtins.int
     """Width of the first dense layer."""
     upscale_filters: _builtins.int
@@ -201,13 +202,15 @@ class TrainingOptions(_message.Message):
     """Augmentation: probability of a mirrored face."""
     warp_sigma: _builtins.float
     """Warp: standard deviation of the 5x5 grid's jitter, pixels of the 256 crop."""
+    face_size: _builtins.int
+    """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when it is 64."""
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Filters of the stride-2 encoder convolutions, outermost first."""
+        """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 where face_size is 128."""
 
     @_builtins.property
     def decoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Filters of the decoder's upscale blocks, innermost first."""
+        """Filters of the decoder's upscale blocks, innermost first; one fewer than encoder_filters."""
 
     def __init__(
         self,
@@ -229,10 +232,11 @@ class TrainingOptions(_message.Message):
         shift: _builtins.float | None = ...,
         flip_probability: _builtins.float | None = ...,
         warp_sigma: _builtins.float | None = ...,
+        face_size: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -244,6 +248,8 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__bottleneck: _TypeAlias = _typing.Literal["_bottleneck", b"_bottleneck"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
+    _WhichOneofReturnType__face_size: _TypeAlias = _typing.Literal["face_size"]  # noqa: Y015
+    _WhichOneofArgType__face_size: _TypeAlias = _typing.Literal["_face_size", b"_face_size"]  # noqa: Y015
     _WhichOneofReturnType__flip_probability: _TypeAlias = _typing.Literal["flip_probability"]  # noqa: Y015
     _WhichOneofArgType__flip_probability: _TypeAlias = _typing.Literal["_flip_probability", b"_flip_probability"]  # noqa: Y015
     _WhichOneofReturnType__iterations: _TypeAlias = _typing.Literal["iterations"]  # noqa: Y015
@@ -274,6 +280,8 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bottleneck) -> _WhichOneofReturnType__bottleneck | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__face_size) -> _WhichOneofReturnType__face_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__flip_probability) -> _WhichOneofReturnType__flip_probability | None: ...
     @_typing.overload

@@ -14,10 +14,7 @@ from services.converter import warp
 from services.converter.mask import Box, MaskOptions
 from services.converter.warp import Region
 
-__all__ = ["MASK_TOO_SMALL", "SIZE", "Patch", "composite"]
-
-SIZE = 64
-"""Side of the face that the network takes and gives, pixels."""
+__all__ = ["MASK_TOO_SMALL", "Patch", "composite"]
 
 MASK_TOO_SMALL = "MASK_TOO_SMALL"
 """Reason of a frame whose face lies outside it or leaves no pixel to blend."""
@@ -70,7 +67,7 @@ def composite(
 
     Args:
         frame: uint8 [h, w, 3] BGR; left as it is.
-        face: float32 [64, 64, 3] BGR in [0, 1], as the network gives it.
+        face: float32 [s, s, 3] BGR in [0, 1], as the network returns it.
         matrix: float64 [2, 3], frame to the mean face's unit square.
         landmarks: float32 [68, 2], (x, y) in frame pixels.
         options: How the mask is made.
@@ -79,8 +76,9 @@ def composite(
     Returns:
         The patch, or None when the frame stays as it is because no mask is left (`MASK_TOO_SMALL`).
     """
-    to_face = crop_matrix(matrix, SIZE, 0)
-    soft = masks.soft_mask(frame.shape, to_face, landmarks, SIZE, options)
+    size = face.shape[0]
+    to_face = crop_matrix(matrix, size, 0)
+    soft = masks.soft_mask(frame.shape, to_face, landmarks, size, options)
     if soft is None:
         return None
     mask_levels = masks.levels(soft.values)

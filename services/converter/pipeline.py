@@ -21,10 +21,10 @@ from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import Level, LevelsWriter
 from facefoundry.model.architecture import unpack
-from facefoundry.model.swap import swapper
+from facefoundry.model.swap import Swapper
 from facefoundry.recipes import ranges
 from services.converter import chunks, labels
-from services.converter.composite import MASK_TOO_SMALL, SIZE, Patch, composite
+from services.converter.composite import MASK_TOO_SMALL, Patch, composite
 from services.converter.labels import OUT_OF_RANGE, Row
 from services.converter.mask import MaskOptions
 from services.converter.outputs import Outputs, content_hash
@@ -165,7 +165,7 @@ class _Converter:
         self._options = MaskOptions(options["mask"], int(options["erosion"]), int(options["blur"]))
         self._seamless = bool(options["seamless"])
         self._batch = int(options["batch_size"])
-        self._swap: Swap | None = None
+        self._swap: Swapper | None = None
         self.chunk_frames = int(options["chunk_frames"])
 
     def chunk(self, path: Path, numbers: range, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
@@ -183,12 +183,7 @@ class _Converter:
         self._swap = None
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
-        crops = {
-            number: cut(target, self._known.matrices[number], SIZE, 0)
-            for number, target in zip(numbers, targets, strict=True)
-            if self._known.found[number] and self._chosen[number]
-        }
-        faces = self._faces(numbers, crops)
+        faces = self._faces(numbers, targets)
         for number, target in zip(numbers, targets, strict=True):
             if number not in faces:
                 reason = REASONS[self._known.reasons[number]] if self._chosen[number] else OUT_OF_RANGE
@@ -199,17 +194,20 @@ class _Converter:
             row = Row(number, False, MASK_TOO_SMALL) if patch is None else Row(number, True, None, patch.box)
             yield target, row, patch
 
-    def _faces(self, numbers: range, crops: Mapping[int, Frame]) -> dict[int, NDArray[np.float32]]:
-        """Faces of the other side by frame; each crop takes its frame's place, whatever other frames have a face."""
-        if not crops:
+    def _faces(self, numbers: range, targets: list[Frame]) -> dict[int, NDArray[np.float32]]:
+        """Return the swapped faces by frame; a face's place in the window depends on its frame number alone."""
+        found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
+        if not found:
             return {}
         if self._swap is None:
-            self._swap = swapper(*unpack(self._weights), self._decoder, self._batch)
-        window = np.zeros((len(numbers), SIZE, SIZE, 3), np.uint8)
-        for number, crop in crops.items():
-            window[number - numbers.start] = crop
+            self._swap = Swapper(*unpack(self._weights), self._decoder, self._batch)
+        size = self._swap.face_size
+        window = np.zeros((len(numbers), size, size, 3), np.uint8)
+        for number in found:
+            place = number - numbers.start
+            window[place] = cut(targets[place], self._known.matrices[number], size, 0)
         made = self._swap(window)
-        return {number: made[number - numbers.start] for number in crops}
+        return {number: made[number - numbers.start] for number in found}
 
 
 def _chosen(options: Mapping[str, Any], count: int) -> NDArray[np.bool_]:

@@ -1,11 +1,13 @@
-"""From resident face crops to training pairs, in keras.ops alone, so that it is part of the compiled step.
+"""From face crops in memory to training pairs, in keras.ops alone, so that it is part of the compiled step.
 
-The origin's two stages: a random similarity of the whole crop, then a random warp of its central square. Here the first
-stage is evaluated lazily, only at the integer neighbours that the second reads: 16 taps a pixel and no 256x256
-picture in between. Random choices are drawn into a record (`draw`), a function of seed, side and iteration only, and
-then applied (`apply`), in three steps that may be compiled apart: `sampling_points`, `sample_taps` and `unpack`.
+FF++'s two stages: a random similarity of the whole crop, then a random warp of its central square. Here the first
+stage is evaluated lazily, only at the integer neighbours that the second one reads: 16 taps per pixel, and no 256x256
+picture in between. Random choices are drawn into a record (`draw`), which depends on seed, side and iteration alone,
+and are then applied (`apply`), in three steps that may be compiled separately: `sampling_points`, `sample_taps` and
+`unpack`.
 
-Points are (x, y) in pixels of the crop, pixel centres at integers.
+Convention: points are (x, y) in pixels of the crop, pixel centres at integers. `n` is the batch size, `s` the face size
+of the network.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from keras import ops
@@ -21,9 +23,8 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CROP_SIZE",
-    "FACE_SIZE",
     "MARGIN",
-    "MOST_FACES",
+    "MAX_FACES",
     "Draws",
     "Sampler",
     "apply",
@@ -34,19 +35,23 @@ __all__ = [
     "unpack",
 ]
 
-CROP_SIZE = 256
-FACE_SIZE = 64
-MARGIN = 48.0
-# Rows of the faces' table are numbered in int32.
-MOST_FACES = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
+Tensor: TypeAlias = Any  # keras.ops has no types: a tensor of its backend
 
-_GRID = 5
-_POINTS = FACE_SIZE * FACE_SIZE
+CROP_SIZE: Final = 256
+"""Side of the crops, pixels."""
+
+MARGIN: Final = 48.0
+"""Distance of the mean-face square from the border of FF++'s crops, pixels."""
+
+MAX_FACES: Final = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
+"""Faces of one side: pixels of the table are numbered in int32."""
+
+_GRID: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
-_FIELD = 21
-_ONE = 1 << (_FIELD - 8)
-_ROUNDS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+_FIELD: Final = 21
+_ONE: Final = 1 << (_FIELD - 8)
+_ROUNDS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY: Final = 0x1BD11BDA
 
 
 class _Ranges(Protocol):
@@ -69,10 +74,10 @@ class _Ranges(Protocol):
 
 
 class Draws(NamedTuple):
-    """The random choices of one side's batch; backend tensors, n = batch size.
+    """The random choices for one batch of one side.
 
     Attributes:
-        faces: int32 [n], which crops.
+        faces: int32 [n], numbers of the crops.
         rotation: float32 [n], degrees, counter-clockwise.
         scale: float32 [n].
         shift: float32 [n, 2], pixels (x, y).
@@ -80,12 +85,12 @@ class Draws(NamedTuple):
         jitter: float32 [n, 5, 5, 2], displacement (x, y) of the warp's grid points by row and column, pixels.
     """
 
-    faces: Any
-    rotation: Any
-    scale: Any
-    shift: Any
-    flip: Any
-    jitter: Any
+    faces: Tensor
+    rotation: Tensor
+    scale: Tensor
+    shift: Tensor
+    flip: Tensor
+    jitter: Tensor
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,8 @@ class Sampler:
     side: str
     face_count: int
 
-    def draw(self, iteration: Any) -> Draws:
-        """Draw one iteration's batch; a function of the seed, the side and the iteration only.
+    def draw(self, iteration: Tensor) -> Draws:
+        """Draw one iteration's batch; it depends on the seed, the side and the iteration alone.
 
         Args:
             iteration: Scalar integer, from 0; a number or a backend tensor.
@@ -125,8 +130,8 @@ class Sampler:
             jitter=ops.reshape(normal, (count, _GRID, _GRID, 2)) * options.warp_sigma,
         )
 
-    def _faces(self, iteration: Any) -> Any:
-        """Reshuffled epochs without replacement, the tail dropped; with too few faces, with replacement."""
+    def _faces(self, iteration: Tensor) -> Tensor:
+        """Draw faces: shuffled epochs without replacement or rest; with replacement where faces are too few."""
         count, batch = self.face_count, self.options.batch_size
         iteration = ops.cast(iteration, "uint32")
         if count < batch:
@@ -149,7 +154,7 @@ class Sampler:
 
 
 def pack(faces: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Put crops into the form that `apply` reads: a pixel is one number, so that one gather brings three channels.
+    """Pack crops into the table that `apply` reads: a pixel is one number, so that one gather reads three channels.
 
     Args:
         faces: uint8 [n, 256, 256, 3], BGR.
@@ -162,41 +167,42 @@ def pack(faces: NDArray[np.uint8]) -> NDArray[np.int32]:
     return wide.view("<i4").reshape(-1)
 
 
-def apply(table: Any, draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
+def apply(table: Tensor, draws: Draws, face_size: int, margin: float = MARGIN) -> tuple[Tensor, Tensor]:
     """Make a batch of training pairs.
 
     Args:
-        table: All crops of a side, as `pack` makes it.
+        table: All crops of a side, as `pack` returns them.
         draws: The random choices.
+        face_size: Side of the network's faces, pixels; a multiple of 8.
         margin: Distance of the mean-face square from the border of the crop, pixels.
 
     Returns:
-        Warped inputs and straight targets, each float32 [n, 64, 64, 3] in [0, 1].
+        Warped inputs and unwarped targets, each float32 [n, s, s, 3] in [0, 1].
     """
-    return unpack(sample_taps(table, draws, *sampling_points(draws, margin)))
+    return unpack(sample_taps(table, draws, *sampling_points(draws, face_size, margin)), face_size)
 
 
-def sampling_points(draws: Draws, margin: float = MARGIN) -> tuple[Any, Any]:
-    """Find where a batch reads the similarity's result.
+def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tuple[Tensor, Tensor]:
+    """Compute the points at which a batch reads the similarity's result; arguments as in `apply`.
 
     Returns:
-        x and y, each float32 [n, 2 * 4096]: the warped inputs' points, then the straight targets'.
+        x and y, each float32 [n, 2 * s * s]: the points of the warped inputs, then those of the unwarped targets.
     """
     grid = _grid(margin)
-    warped = _warped(grid, draws.jitter)
-    straight = _straight(ops.convert_to_tensor(grid) + draws.jitter)
-    x, y = (ops.concatenate(pair, axis=1) for pair in zip(warped, straight, strict=True))
+    warped = _warped(grid, draws.jitter, face_size)
+    unwarped = _unwarped(ops.convert_to_tensor(grid) + draws.jitter, face_size)
+    x, y = (ops.concatenate(pair, axis=1) for pair in zip(warped, unwarped, strict=True))
     return x, y
 
 
-def sample_taps(table: Any, draws: Draws, x: Any, y: Any) -> Any:
+def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
     """Read the similarity's result, bilinear between its integer pixels, each of them bilinear between the crop's.
 
-    The 16 taps' weights are whole numbers, at most 1/8192 off for each halving, and their sum is exact. So all
-    three channels are summed at once and to the same bits on every device.
+    The weights of the 16 taps are integers, at most 1/8192 off for each halving, and their sum is exact. So all three
+    channels are summed at once, with equal bits on every device.
 
     Args:
-        table: All crops of a side, as `pack` makes it.
+        table: All crops of a side, as `pack` returns them.
         draws: The random choices.
         x: Columns of points, float32 [n, m].
         y: Their rows.
@@ -218,20 +224,28 @@ def sample_taps(table: Any, draws: Draws, x: Any, y: Any) -> Any:
     return total
 
 
-def unpack(packed: Any) -> tuple[Any, Any]:
-    """Turn the sums of `sample_taps` at `sampling_points` into inputs and targets, float32 [n, 64, 64, 3] in [0, 1]."""
+def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
+    """Turn what `sample_taps` returned for `sampling_points` into inputs and targets.
+
+    Args:
+        packed: int64 [n, 2 * s * s].
+        face_size: Side of the network's faces, pixels.
+
+    Returns:
+        Warped inputs and unwarped targets, each float32 [n, s, s, 3] in [0, 1].
+    """
     shifts = ops.convert_to_tensor(np.arange(3, dtype=np.int64) * _FIELD)
     fields = ops.bitwise_and(ops.right_shift(ops.expand_dims(packed, -1), shifts), _long((1 << _FIELD) - 1))
     pixels = ops.cast(ops.cast(fields, "int32"), "float32") * (1.0 / (255.0 * _ONE))
-    shape = (-1, FACE_SIZE, FACE_SIZE, 3)
-    return ops.reshape(pixels[:, :_POINTS], shape), ops.reshape(pixels[:, _POINTS:], shape)
+    shape, points = (-1, face_size, face_size, 3), face_size * face_size
+    return ops.reshape(pixels[:, :points], shape), ops.reshape(pixels[:, points:], shape)
 
 
-def _read(table: Any, first_pixel: Any, x: Any, y: Any, weight: Any) -> Any:
+def _read(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Weighted sum of the crop's four pixels around points within it, int64 [n, m] in fields."""
     left, top = ops.minimum(ops.floor(x), CROP_SIZE - 2.0), ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
     pixel = first_pixel + ops.cast(top * CROP_SIZE + left, "int32")
-    total: Any = 0
+    total: Tensor = 0
     for down, of_row in enumerate(_split(weight, y - top)):
         for right, of_pixel in enumerate(_split(of_row, x - left)):
             # Through uint32, so that the compiler knows the upper half to be 0: it multiplies faster.
@@ -240,14 +254,14 @@ def _read(table: Any, first_pixel: Any, x: Any, y: Any, weight: Any) -> Any:
     return total
 
 
-def _split(weight: Any, fraction: Any) -> tuple[Any, Any]:
-    """Share whole weights out between a point's two neighbours, the far one's by the fraction in [0, 1]."""
+def _split(weight: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide integer weights between a point's two neighbours; the fraction in [0, 1] is the far one's."""
     far = ops.cast(ops.cast(weight, "float32") * fraction, "int32")
     return weight - far, far
 
 
-def _spread(packed: Any) -> Any:
-    """Move the bytes of `pack` into fields of an int64."""
+def _spread(packed: Tensor) -> Tensor:
+    """Move the bytes of `pack` into the fields of an int64."""
     wide = ops.cast(packed, "int64")
     fields = (
         ops.left_shift(ops.bitwise_and(wide, _long(255 << (8 * channel))), _long((_FIELD - 8) * channel))
@@ -257,8 +271,8 @@ def _spread(packed: Any) -> Any:
     return ops.bitwise_or(ops.bitwise_or(blue, green), red)
 
 
-def _inverse_similarity(draws: Draws) -> tuple[Any, ...]:
-    """Six [n, 1] coefficients that take a point of the similarity's result, mirrored or not, to the crop."""
+def _inverse_similarity(draws: Draws) -> tuple[Tensor, ...]:
+    """Return six [n, 1] coefficients that map a point of the similarity's result, mirrored or not, to the crop."""
     centre = CROP_SIZE // 2
     angle = draws.rotation * (math.pi / 180.0)
     cos, sin = ops.cos(angle) / draws.scale, ops.sin(angle) / draws.scale
@@ -269,25 +283,31 @@ def _inverse_similarity(draws: Draws) -> tuple[Any, ...]:
     return tuple(ops.expand_dims(row, 1) for row in rows)
 
 
-def _warped(grid: NDArray[np.float32], jitter: Any) -> tuple[Any, Any]:
-    """Where the warped input reads: the grid's maps resized to 80x80 and cropped 8:72; x and y, each [n, 4096].
+def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
+    """Return where the warped input reads: x and y, each [n, s * s].
 
-    Only the jitter, a few pixels, goes through the product of matrices, which a GPU may compute in TensorFloat-32.
+    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. Only the
+    jitter, a few pixels, goes through the product of matrices, which a GPU may compute in TensorFloat-32.
     """
-    resize = _resize()
-    still = np.einsum("ri,ijk,cj->krc", resize, grid, resize).reshape(2, _POINTS)
-    weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, _POINTS)
+    points = face_size * face_size
+    resize = _resize(face_size)
+    still = np.einsum("ri,ijk,cj->krc", resize, grid, resize).reshape(2, points)
+    weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, points)
     planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID * _GRID))
-    moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, _POINTS))
-    points = moved + ops.convert_to_tensor(still)
-    return points[:, 0], points[:, 1]
+    moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, points))
+    places = moved + ops.convert_to_tensor(still)
+    return places[:, 0], places[:, 1]
 
 
-def _straight(grid: Any) -> tuple[Any, Any]:
-    """Where the target reads: back through the least-squares similarity from grid to 0:65:16; x and y, [n, 4096]."""
+def _unwarped(grid: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
+    """Return where the target reads: x and y, each [n, s * s].
+
+    The least-squares similarity from the jittered grid to a regular one on the face (0:65:16 for a face of 64) is
+    inverted.
+    """
     mean = ops.mean(grid, axis=(1, 2))
     source = grid - mean[:, None, None]
-    regular = _regular()
+    regular = _regular(face_size)
     centre = regular.mean(axis=(0, 1))
     target = ops.convert_to_tensor(regular - centre)
     along = ops.sum(source * target, axis=(1, 2, 3))
@@ -295,34 +315,36 @@ def _straight(grid: Any) -> tuple[Any, Any]:
     spread = ops.sum(source * source, axis=(1, 2, 3))
     norm = (along * along + across * across) / spread
     cos, sin = (along / norm)[:, None], (across / norm)[:, None]
-    rows, columns = np.mgrid[0:FACE_SIZE, 0:FACE_SIZE].reshape(2, -1).astype(np.float32)
+    rows, columns = np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
     x = ops.convert_to_tensor(columns - centre[0])
     y = ops.convert_to_tensor(rows - centre[1])
     return cos * x + sin * y + mean[:, 0:1], cos * y - sin * x + mean[:, 1:2]
 
 
 def _grid(margin: float) -> NDArray[np.float32]:
-    """The unjittered grid over the mean-face square, [5, 5, 2] (x, y)."""
+    """Return the grid over the mean-face square without jitter, [5, 5, 2] (x, y)."""
     line = np.linspace(margin, CROP_SIZE - margin, _GRID, dtype=np.float32)
     return np.stack(np.meshgrid(line, line), axis=-1)
 
 
-def _regular() -> NDArray[np.float32]:
-    """Where the grid lies in the target, [5, 5, 2] (x, y)."""
-    line = np.linspace(0, FACE_SIZE, _GRID, dtype=np.float32)
+def _regular(face_size: int) -> NDArray[np.float32]:
+    """Return the regular grid on the target, [5, 5, 2] (x, y)."""
+    line = np.linspace(0, face_size, _GRID, dtype=np.float32)
     return np.stack(np.meshgrid(line, line), axis=-1)
 
 
-def _resize() -> NDArray[np.float32]:
-    """Linear resize of 5 values to 80, rows 8 to 71 of it: [64, 5]."""
-    whole = FACE_SIZE * _GRID // 4
-    first = (whole - FACE_SIZE) // 2
-    position = (np.arange(first, first + FACE_SIZE) + 0.5) * _GRID / whole - 0.5
+def _resize(face_size: int) -> NDArray[np.float32]:
+    """Return the matrix [s, 5] of a linear resize of 5 values to 5/4 s, without s/8 rows at each end."""
+    whole = face_size * _GRID // 4
+    first = (whole - face_size) // 2
+    position = (np.arange(first, first + face_size) + 0.5) * _GRID / whole - 0.5
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(_GRID))).astype(np.float32)
 
 
-def threefry(key: tuple[int, int], counter: Any, count: int) -> Any:
-    """Random words by the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011): no state, the same on every backend.
+def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
+    """Generate random words with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
+
+    It has no state, and its words are equal on every backend.
 
     Args:
         key: Two numbers below 2**32.
@@ -347,18 +369,18 @@ def threefry(key: tuple[int, int], counter: Any, count: int) -> Any:
     return ops.concatenate([first, second])[:count]
 
 
-def _word(value: int) -> Any:
+def _word(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="uint32")
 
 
-def _integer(value: int) -> Any:
+def _integer(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int32")
 
 
-def _long(value: int) -> Any:
+def _long(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int64")
 
 
-def _uniform(words: Any) -> Any:
-    """float32 in [0, 1) out of the upper 24 bits."""
+def _uniform(words: Tensor) -> Tensor:
+    """Convert the upper 24 bits to float32 in [0, 1)."""
     return ops.cast(ops.cast(ops.right_shift(words, _word(8)), "int32"), "float32") * (2.0**-24)

@@ -13,9 +13,9 @@ from facefoundry.faces import face_tar
 from facefoundry.storage import manifest
 from facefoundry.storage.parts import FACES
 from facefoundry.storage.store import Store
-from services.trainer.worker.augmentation import CROP_SIZE, FACE_SIZE, MARGIN, MOST_FACES
+from services.trainer.worker.augmentation import CROP_SIZE, MARGIN, MAX_FACES
 
-__all__ = ["Faces", "fetch", "straight"]
+__all__ = ["Faces", "fetch", "unwarped"]
 
 
 class Faces(NamedTuple):
@@ -50,8 +50,8 @@ def fetch(store: Store, prefix: str) -> Faces:
         )
     size = found[0].shape[1]
     crops = np.concatenate(found) if size == CROP_SIZE else np.concatenate([_resized(crop) for crop in found])
-    if len(crops) > MOST_FACES:
-        crops = crops[np.linspace(0, len(crops) - 1, MOST_FACES).astype(np.int64)]
+    if len(crops) > MAX_FACES:
+        crops = crops[np.linspace(0, len(crops) - 1, MAX_FACES).astype(np.int64)]
     margin = float(extraction.options.get("padding", MARGIN)) * CROP_SIZE / size
     return Faces(crops, margin, extraction.content_digest)
 
@@ -61,15 +61,20 @@ def _resized(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([np.asarray(cv2.resize(crop, (CROP_SIZE, CROP_SIZE)), np.uint8) for crop in crops])
 
 
-def straight(faces: Faces, count: int) -> NDArray[np.uint8]:
-    """Evenly chosen faces as the converter sees them: the mean-face square alone.
+def unwarped(faces: Faces, count: int, face_size: int) -> NDArray[np.uint8]:
+    """Select faces evenly and cut them as the converter does: the mean-face square alone.
+
+    Args:
+        faces: The faces of a side.
+        count: How many to select at most.
+        face_size: Side of the network's faces, pixels.
 
     Returns:
-        uint8 [at most count, 64, 64, 3], BGR.
+        uint8 [at most count, face_size, face_size, 3], BGR.
     """
     chosen = np.unique(np.linspace(0, len(faces.crops) - 1, count).astype(np.int64))
-    step = (CROP_SIZE - 2 * faces.margin) / FACE_SIZE
+    step = (CROP_SIZE - 2 * faces.margin) / face_size
     matrix = np.array([[step, 0, faces.margin], [0, step, faces.margin]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    pictures = [cv2.warpAffine(crop, matrix, (FACE_SIZE, FACE_SIZE), flags=flags) for crop in faces.crops[chosen]]
+    pictures = [cv2.warpAffine(crop, matrix, (face_size, face_size), flags=flags) for crop in faces.crops[chosen]]
     return np.stack([np.asarray(picture, np.uint8) for picture in pictures])

@@ -107,10 +107,11 @@ class Job:
         counts = {f"faces_{side}": len(found[side].crops) for side in SIDES}
         _log.event("training", device=device, first=training.iteration, iterations=request.iterations, **counts)
         self._report(training, 0.0)
-        straight = {side: faces.straight(found[side], _PREVIEW_FACES) for side in SIDES}
+        size = training.network.architecture.face_size
+        unwarped = {side: faces.unwarped(found[side], _PREVIEW_FACES, size) for side in SIDES}
         digests = {side: found[side].content_digest for side in SIDES}
         del found  # the training has the crops in a form of its own
-        if not self._iterate(training, Previewer(training.network, straight)) and not self._done_elsewhere():
+        if not self._iterate(training, Previewer(training.network, unwarped)) and not self._done_elsewhere():
             self._commit(training, digests)
         self._end()
 

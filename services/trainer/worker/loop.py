@@ -83,7 +83,7 @@ class Training:
         self._read = _compiled(
             lambda table, x, y, *draws: augmentation.sample_taps(table, augmentation.Draws(*draws), x, y)
         )
-        self._unpack = _compiled(augmentation.unpack)
+        self._unpack = _compiled(lambda packed: augmentation.unpack(packed, self.network.architecture.face_size))
         scalar = tf.TensorSpec((), tf.int32)
         self._many = tf.function(
             self._iterate_many, input_signature=[scalar, scalar], jit_compile=on_gpu, autograph=False
@@ -113,7 +113,7 @@ class Training:
         return losses
 
     def batch(self, side: SideName, iteration: int) -> tuple[Any, Any]:
-        """Inputs and targets that an iteration sees: each a tensor float32 [n, 64, 64, 3] in [0, 1]."""
+        """Inputs and targets that an iteration sees: each a tensor float32 [n, face_size, face_size, 3] in [0, 1]."""
         return self._augment(side, self._draw[side](tf.constant(iteration)))
 
     def moments(self) -> Tensors:
@@ -150,8 +150,8 @@ class Training:
         }
 
     def _make_locate(self, side: SideName) -> Any:
-        margin = self._margins[side]
-        return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), margin)
+        size, margin = self.network.architecture.face_size, self._margins[side]
+        return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), size, margin)
 
     def _augment(self, side: SideName, draws: Any) -> tuple[Any, Any]:
         """`augmentation.apply`, its steps compiled apart."""

@@ -28,7 +28,7 @@ class Previewer:
 
     Args:
         network: The networks; their present weights are used at every `draw`.
-        faces: Faces of each side, uint8 [n, 64, 64, 3], BGR, n >= 1.
+        faces: Faces of each side, uint8 [n, face_size, face_size, 3], BGR, n >= 1.
     """
 
     def __init__(self, network: Network, faces: Mapping[SideName, NDArray[np.uint8]]) -> None:

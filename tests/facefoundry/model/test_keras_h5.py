@@ -16,7 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import keras_h5, network
 from facefoundry.model.architecture import Architecture, unpack
-from facefoundry.model.swap import swapper
+from facefoundry.model.swap import Swapper
+from facefoundry.model.weights import content_digest
 from facefoundry.process.sandbox import Limits, Sandbox
 
 # All widths differ, so that no two tensors can be taken for each other.
@@ -156,7 +157,7 @@ def test_files_of_tf_keras_are_read_in_the_order_of_their_layers(published, file
 
 @pytest.mark.parametrize("side", network.SIDES)
 def test_the_imported_network_computes_what_tf_keras_and_plain_numpy_compute(published, files, faces, side):
-    imported = swapper(*keras_h5.read(files), side, 4)(faces)
+    imported = Swapper(*keras_h5.read(files), side, 4)(faces)
     encoder, decoder = published["encoder"], published[f"decoder_{side}"]
     by_keras = decoder(encoder(faces)).numpy()
     by_numpy = forward(faces, encoder.get_weights(), decoder.get_weights())
@@ -177,7 +178,7 @@ def test_tf_keras_loads_what_is_exported_and_computes_the_same(tmp_path, faces):
     for side in network.SIDES:
         theirs = loaded[f"decoder_{side}"](loaded["encoder"](faces)).numpy()
         assert theirs.std() > 0.05
-        assert np.abs(swapper(TINY, made.tensors(), side, 4)(faces) - theirs).max() < SAME
+        assert np.abs(Swapper(TINY, made.tensors(), side, 4)(faces) - theirs).max() < SAME
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in files.values())
 
 
@@ -350,6 +351,17 @@ def test_more_weights_than_the_file_has_bytes_are_refused(files):
             group[name] = big
     with pytest.raises(Unusable, match="the file's size; received 335544320 declared"):
         keras_h5.read(files)
+
+
+@pytest.mark.parametrize("depth", [4, 5])
+def test_faces_of_128_are_told_by_the_shapes(tmp_path, depth):
+    large = Architecture((4, 6, 8, 10, 9)[:depth], 12, 7, (6, 5, 3, 4)[: depth - 1], face_size=128)
+    files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
+    tensors = network.build(large).tensors()
+    keras_h5.write(large, tensors, files)
+    architecture, back = keras_h5.read(files)
+    assert architecture == large
+    assert content_digest(back) == content_digest(tensors)
 
 
 def test_swapped_files_are_refused(files):

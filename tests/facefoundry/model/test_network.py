@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from facefoundry.codec import JsonObject, JsonValue, to_values
 from facefoundry.errors import Unusable
 from facefoundry.model import network, weights
 from facefoundry.model.network import Architecture, Network
@@ -138,19 +139,35 @@ def test_tensors_of_another_architecture_are_refused(tiny: Network, tmp_path: Pa
         loaded(tmp_path, weights.to_bytes(tiny.tensors(), {"format": "another/1"}))
 
 
-def test_weights_that_say_another_depth_are_refused(tmp_path: Path) -> None:
-    deeper = Architecture((4, 4, 8, 8, 8), 8, 8, (8, 4, 4))
-    with pytest.raises(Unusable, match="5 encoder and 3 decoder widths"):
-        loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT, "architecture": asdict(deeper)}))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder_filters": [4, 4, 8, 8, 8]}, "5 encoder and 3 decoder filters"),
+        ({"encoder_filters": [4, 4, 8, 8, 8], "decoder_filters": [8, 4, 4, 4]}, "multiple of 128"),
+        ({"face_size": 96}, "multiple of 64"),
+        ({"bottleneck": 0}, "at least 1"),
+        ({"bottleneck": "eight"}, "bottleneck"),
+        ({"encoder_filters": []}, "0 encoder and 3 decoder filters"),
+    ],
+)
+def test_weights_that_state_an_impossible_architecture_are_refused(
+    tmp_path: Path, changes: dict[str, JsonValue], message: str
+) -> None:
+    record: JsonObject = {**to_values(TINY), **changes}
+    with pytest.raises(Unusable, match=message) as caught:
+        loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT, "architecture": record}))
+    assert caught.value.reason == "NOT_A_MODEL"
 
 
 def test_weights_of_a_type_that_is_not_ours_are_no_model(tiny: Network, tmp_path: Path) -> None:
     data = tiny.to_bytes().replace(b'"F32"', b'"I32"', 1)
     with pytest.raises(Unusable, match="I32"):
         loaded(tmp_path, data)
-    half = {"a": np.zeros(2, np.float16)}
-    with pytest.raises(Unusable, match="F16"):
-        loaded(tmp_path, weights.to_bytes(half, {"format": network.FORMAT}))
+    half: Any = {"a": np.zeros(2, np.float16)}
+    narrow = weights.to_bytes(half, {"format": network.FORMAT})
+    for refused in (lambda: loaded(tmp_path, narrow), lambda: weights.from_bytes(narrow, network.FORMAT)):
+        with pytest.raises(Unusable, match=r"float32 .* Received F16"):
+            refused()
 
 
 def test_bfloat16_computes_narrow_and_keeps_weights_and_output_float32() -> None:

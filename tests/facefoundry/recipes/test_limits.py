@@ -35,6 +35,7 @@ NUMBERS = [
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),
     ("conversion.chunk_frames", 1, 256, (0, 257)),
+    ("training.face_size", 64, 128, (0, 63, 96, 256)),
     ("compression.levels.crf", 0, 51, (52,)),
 ]
 WORDS = [
@@ -48,7 +49,11 @@ WORDS = [
     ("compression.levels.preset", "slow", ("placebo", "")),
 ]
 LISTS = [
-    ("training.encoder_filters", [1, 4096, 1, 4096], ([1, 2, 3], [1, 2, 3, 4, 5], [0, 1, 1, 1], [1, 1, 1, 4097])),
+    (
+        "training.encoder_filters",
+        [1, 4096, 1, 4096],
+        ([1, 2, 3], [1, 2, 3, 4, 5], [0, 1, 1, 1], [1, 1, 1, 4097]),
+    ),
     ("training.decoder_filters", [1, 4096, 1], ([1, 2], [1, 2, 3, 4], [0, 1, 1], [4097, 1, 1])),
 ]
 TAKEN: list[tuple[str, object]] = [(field, value) for field, low, high, _ in NUMBERS for value in (low, high)]
@@ -108,6 +113,26 @@ def test_no_field_is_without_limits_and_none_without_a_row_here():
     fields = set(_scalars(recipe_pb2.Recipe.DESCRIPTOR)) - apart
     assert set(RULES) == fields
     assert {field for field, *_ in [*NUMBERS, *WORDS, *LISTS]} == fields
+
+
+@pytest.mark.parametrize(
+    ("face_size", "encoder", "decoder", "refused"),
+    [
+        (128, 5, 4, []),
+        (128, 4, 3, []),
+        (64, 5, 4, ["recipe.training.encoder_filters"]),
+        (128, 5, 3, ["recipe.training.decoder_filters"]),
+        (128, 6, 5, ["recipe.training.encoder_filters", "recipe.training.decoder_filters"]),
+    ],
+)
+def test_layer_counts_fit_the_size_of_faces(face_size, encoder, decoder, refused):
+    recipe = _with("training.face_size", face_size)
+    recipe.training.encoder_filters[:] = [8] * encoder
+    recipe.training.decoder_filters[:] = [8] * decoder
+    if refused:
+        assert set(_refusals(recipe)) == set(refused)
+    else:
+        assert recipes.resolve(recipe) == recipe
 
 
 def test_all_wrong_fields_are_named_at_once():

@@ -38,21 +38,21 @@ def numpy_draws(draws: Draws) -> Draws:
     return Draws(*(np.asarray(ops.convert_to_numpy(tensor)) for tensor in draws))
 
 
-def test_batches_equal_opencv_on_the_same_draws() -> None:
+@pytest.mark.parametrize("face_size", [64, 128])
+def test_batches_equal_opencv_on_the_same_draws(face_size: int) -> None:
     crops = natural(6)
     before = crops.copy()
     draws = Sampler(options(24), "a", len(crops)).draw(7)
-    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws)
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, face_size)
     assert np.array_equal(crops, before)
     plain = numpy_draws(draws)
     assert {False, True} == set(plain.flip.tolist())
     differences: dict[str, list[NDArray[Any]]] = {"inputs": [], "targets": []}
     for index in range(24):
-        warped, straight = origin.make_pair(
-            crops[plain.faces[index]], origin.Draw(*(drawn[index] for drawn in plain[1:]))
-        )
+        draw = origin.Draw(*(drawn[index] for drawn in plain[1:]))
+        warped, unwarped = origin.make_pair(crops[plain.faces[index]], draw, face_size)
         differences["inputs"].append(np.abs(np.asarray(inputs[index]) - warped) * 255)
-        differences["targets"].append(np.abs(np.asarray(targets[index]) - straight) * 255)
+        differences["targets"].append(np.abs(np.asarray(targets[index]) - unwarped) * 255)
     for name, found in differences.items():
         assert np.mean(found) <= 0.1, name
         assert np.quantile(found, 0.99) <= 0.5, name
@@ -61,7 +61,7 @@ def test_batches_equal_opencv_on_the_same_draws() -> None:
 def test_faces_turned_far_over_their_border_equal_opencv_too() -> None:
     crops = natural(2)
     draws = Sampler(options(16, rotation_degrees=60, zoom=0.4, shift=0.4, flip_probability=0.5), "b", 2).draw(3)
-    inputs, _ = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, margin=4.0)
+    inputs, _ = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64, margin=4.0)
     plain = numpy_draws(draws)
     for index in range(16):
         draw = origin.Draw(*(drawn[index] for drawn in plain[1:]))
@@ -82,7 +82,7 @@ def test_white_and_black_faces_stay_white_and_black() -> None:
     crops = np.zeros((2, 256, 256, 3), np.uint8)
     crops[1] = 255
     draws = Sampler(options(8), "a", 2).draw(0)
-    pairs = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws)
+    pairs = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64)
     for pictures in map(np.asarray, pairs):
         expected = numpy_draws(draws).faces[:, None, None, None].astype(np.float32)
         assert np.abs(pictures - expected).max() <= 1e-6
@@ -92,7 +92,7 @@ def test_without_any_draw_the_target_is_the_central_square() -> None:
     crops = natural(2)
     still = options(2, rotation_degrees=0, zoom=0, shift=0, flip_probability=0, warp_sigma=0)
     draws = Sampler(still, "a", 2).draw(0)
-    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws)
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64)
     order = numpy_draws(draws).faces
     even = crops[order][:, 48:208:5, 48:208:5]
     assert np.allclose(np.asarray(targets)[:, ::2, ::2] * 255, even, atol=0.01)
@@ -104,7 +104,7 @@ def test_another_margin_reads_another_square() -> None:
     crops = natural(1)
     still = options(1, rotation_degrees=0, zoom=0, shift=0, flip_probability=0, warp_sigma=0)
     draws = Sampler(still, "a", 1).draw(0)
-    _, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, margin=64.0)
+    _, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64, margin=64.0)
     assert np.allclose(np.asarray(targets)[0] * 255, crops[0, 64:192:2, 64:192:2], atol=0.01)
 
 
@@ -154,7 +154,7 @@ def test_an_epoch_shows_no_face_twice_and_drops_the_tail(faces: int, batch: int)
 def test_b16_fewer_faces_than_a_batch_of_64_are_drawn_with_replacement() -> None:
     crops = natural(3)
     sampler = Sampler(options(64), "a", len(crops))
-    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), sampler.draw(0))
+    inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), sampler.draw(0), 64)
     assert inputs.shape == targets.shape == (64, 64, 64, 3)
     seen = np.concatenate([np.asarray(sampler.draw(iteration).faces) for iteration in range(20)])
     assert len(seen) == 20 * 64

@@ -96,9 +96,9 @@ def test_an_extraction_without_faces_is_unusable_and_a_missing_one_not_found(sto
         faces.fetch(store, keys.extraction("2" * 40))
 
 
-def test_straight_faces_are_the_mean_face_square(draw_faces: Callable[..., Any]) -> None:
+def test_unwarped_faces_are_the_mean_face_square(draw_faces: Callable[..., Any]) -> None:
     crops = draw_faces(9, 1)
-    straight = faces.straight(faces.Faces(crops, 48.0, ""), 3)
-    assert straight.shape == (3, 64, 64, 3)
-    assert np.array_equal(straight[:, ::2, ::2], crops[[0, 4, 8]][:, 48:208:5, 48:208:5])
-    assert len(faces.straight(faces.Faces(crops[:2], 48.0, ""), 5)) == 2
+    unwarped = faces.unwarped(faces.Faces(crops, 48.0, ""), 3, 64)
+    assert unwarped.shape == (3, 64, 64, 3)
+    assert np.array_equal(unwarped[:, ::2, ::2], crops[[0, 4, 8]][:, 48:208:5, 48:208:5])
+    assert len(faces.unwarped(faces.Faces(crops[:2], 48.0, ""), 5, 64)) == 2
