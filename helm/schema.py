@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -14,6 +14,8 @@ from services.extractor.settings import ExtractorSettings
 from services.trainer.settings import TrainerSettings, WorkerSettings
 
 __all__ = ["CLASSES", "OWNED", "camel_case", "schema"]
+
+Schema: TypeAlias = dict[str, Any]  # JSON Schema has values of many forms
 
 # Settings classes by their name in schema.yaml.
 CLASSES: dict[str, type[Settings]] = {
@@ -42,9 +44,9 @@ def camel_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in others)
 
 
-def schema() -> dict[str, Any]:
+def schema() -> Schema:
     """Return the schema as a JSON object."""
-    made: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text(encoding="utf-8"))
+    made: Schema = yaml.safe_load((Path(__file__).parent / "schema.yaml").read_text(encoding="utf-8"))
     definitions = made["$defs"]
     for name, definition in definitions.items():
         if "settings" in definition:
@@ -59,7 +61,7 @@ def schema() -> dict[str, Any]:
     return made
 
 
-def _settings(name: str) -> dict[str, Any]:
+def _settings(name: str) -> Schema:
     owned = OWNED.get(name, OWNED["service"])
     fields = CLASSES[name].model_json_schema()["properties"]
     properties = {

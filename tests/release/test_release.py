@@ -97,7 +97,7 @@ def test_the_wheel_holds_the_packages_their_data_and_the_licence(dist: Path):
 def test_the_client_alone_depends_on_no_heavy_library():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     heavy = re.compile(r"^(av|opencv|dlib|tensorflow|keras|torch|h5py|kubernetes)\b")
-    assert not [one for one in project["project"]["dependencies"] if heavy.match(one)]
+    assert not list(filter(heavy.match, project["project"]["dependencies"]))
 
 
 def test_extras_ask_for_what_the_groups_of_the_images_ask_for():
