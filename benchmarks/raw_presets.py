@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from benchmarks.material import shots, write_clip
 from benchmarks.row import cpu_seconds, pin
 from facefoundry import recipes
+from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
-from facefoundry.media.write import Level, VideoWriter
+from facefoundry.media.write import VideoWriter
 
 FRAMES = 32
 ROUNDS = 3

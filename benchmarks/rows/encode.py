@@ -14,8 +14,9 @@ from benchmarks.material import HD, shots, write_clip
 from benchmarks.reference import media as origin
 from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
+from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
-from facefoundry.media.write import MASK_LEVEL, Level, LevelsWriter, MaskWriter
+from facefoundry.media.write import MASK_LEVEL, LevelsWriter, MaskWriter
 from facefoundry.storage.parts import MASKS
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -22,10 +21,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
+from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.process.scratch import disk_full
 
-__all__ = ["MASK_LEVEL", "LevelsWriter", "MaskWriter", "Level", "VideoWriter"]
+__all__ = ["MASK_LEVEL", "LevelsWriter", "MaskWriter", "VideoWriter"]
 
 # Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
 # by side, and every further thread keeps frames: four need half as much memory again.
@@ -47,30 +47,6 @@ _LOSSLESS_OPTIONS = {"coder": "cavlc"}
 
 # What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
 _ENCODER_INPUT = {"gbrp": "bgr24"}
-
-
-@dataclass(frozen=True)
-class Level:
-    """One compression level.
-
-    Attributes:
-        name: Folder in the dataset, such as `raw`; also the stem of the file.
-        codec: `libx264rgb` or `libx264`.
-        crf: Constant rate factor; 0 is lossless.
-        pixel_format: Of the stream: `gbrp`, `yuv444p` or `yuv420p`; `gray` for masks.
-        preset: Of x264.
-    """
-
-    name: str
-    codec: str
-    crf: int
-    pixel_format: str
-    preset: str
-
-    @property
-    def exact(self) -> bool:
-        """It decodes to exactly the BGR pixels that go in."""
-        return self.codec == "libx264rgb" and self.crf == 0 and self.pixel_format == "gbrp"
 
 
 MASK_LEVEL = Level("masks", "libx264", 0, "gray", "superfast")

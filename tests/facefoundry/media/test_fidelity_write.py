@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from facefoundry.media.write import Level, VideoWriter
+from facefoundry.media.level import Level
+from facefoundry.media.write import VideoWriter
 from facefoundry.recipes import load
 
 # x264's preset `medium` and ffmpeg's defaults for `-crf`: what x264 writes into its own stream.

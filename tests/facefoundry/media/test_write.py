@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput, Unavailable
 from facefoundry.media import write
+from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
-from facefoundry.media.write import Level, LevelsWriter, MaskWriter, VideoWriter
+from facefoundry.media.write import LevelsWriter, MaskWriter, VideoWriter
 
 FFPP = (
     Level("raw", "libx264rgb", 0, "gbrp", "medium"),
@@ -103,7 +104,8 @@ def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path) -> None:
     np.save(tmp_path / "frames.npy", np.stack(noisy_frames(12, 320, 240)) + rng.integers(0, 9, (12, 240, 320, 3), "u1"))
     code = (
         "import sys, hashlib, numpy; from pathlib import Path\n"
-        "from facefoundry.media.write import Level, VideoWriter\n"
+        "from facefoundry.media.level import Level\n"
+        "from facefoundry.media.write import VideoWriter\n"
         "folder = Path(sys.argv[1])\n"
         "level = Level('c23', 'libx264', 23, 'yuv444p', 'medium')\n"
         "writer = VideoWriter(folder / 'out.mp4', level, (25, 1), 320, 240)\n"
