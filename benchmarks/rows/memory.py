@@ -6,15 +6,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import av
 
 from benchmarks.material import shots, write_clip
 from benchmarks.row import Row, command
-from facefoundry import recipes
-from services.extractor.pipeline import PART_FRAMES
+from facefoundry import codec, recipes
+from facefoundry.media.level import Level
+from facefoundry.storage.parts import ALIGNMENTS
+from facefoundry.work.workspace import Workspace
+from services.converter.targets import ConversionOptions, ConvertArgs
+from services.extractor.targets import PART_FRAMES, ExtractArgs, ExtractionOptions
 
 FULL_HD = (1920, 1080)
 FRAMES, PART = 48, 16
@@ -40,7 +44,7 @@ def run() -> list[Row]:
         extraction, conversion = {}, {}
         for count, clip in clips.items():
             extraction[count] = _largest("extract", str(clip), str(folder / f"faces-{count}"))
-            alignments = folder / f"faces-{count}" / "alignments.safetensors"
+            alignments = Workspace(folder / f"faces-{count}").made_part(ALIGNMENTS)
             fake = folder / f"fake-{count}"
             conversion[count] = _largest("convert", str(clip), str(fake), str(alignments), str(weights))
             shutil.rmtree(fake)
@@ -121,9 +125,9 @@ def extract(clip: str, folder: str) -> None:
     """Extract a clip, as the extractor's child does."""
     from services.extractor import pipeline
 
-    Path(folder).mkdir()
-    options = recipes.options(recipes.load("ffpp").extraction)
-    for _ in pipeline.extract(source=[clip], folder=folder, options=options, part_frames=PART):
+    options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
+    arguments = ExtractArgs(source=(clip,), name="clip", options=options, part_frames=PART)
+    for _ in pipeline.extract(arguments, Workspace(Path(folder)).create()):
         pass
 
 
@@ -131,13 +135,19 @@ def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
     """Convert a clip, as the converter's child does."""
     from services.converter import pipeline
 
-    Path(folder).mkdir()
     recipe = recipes.load("ffpp")
-    arguments: dict[str, Any] = {"chunk_files": {}, "control": False}
-    arguments["options"] = recipes.options(recipe.conversion) | {"chunk_frames": PART}
-    levels = [recipes.options(level) for level in recipe.compression.levels]
-    files: dict[str, Any] = {"sources": [clip], "alignments": alignments, "weights": weights, "folder": folder}
-    for _ in pipeline.convert(frame_rate=None, decoder="b", levels=levels, **files, **arguments):
+    options = codec.from_values(ConversionOptions, recipes.options(recipe.conversion))
+    arguments = ConvertArgs(
+        source=(clip,),
+        frame_rate=None,
+        levels=tuple(codec.from_values(Level, recipes.options(level)) for level in recipe.compression.levels),
+        alignments=alignments,
+        weights=weights,
+        decoder="b",
+        control=False,
+        options=replace(options, chunk_frames=PART),
+    )
+    for _ in pipeline.convert(arguments, Workspace(Path(folder)).create()):
         pass
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import keras
@@ -23,18 +23,22 @@ from numpy.typing import NDArray
 from benchmarks.material import shots, write_clip
 from benchmarks.reference import conversion, extraction, media
 from benchmarks.row import Row, command, interleaved
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.faces.mean_face import MEAN_FACE
+from facefoundry.media.level import Level
 from facefoundry.model.network import Architecture, Network, build
 from facefoundry.process.sandbox import library_variables
+from facefoundry.storage.parts import ALIGNMENTS
+from facefoundry.work.messages import Result
+from facefoundry.work.workspace import Workspace
 from services.converter import pipeline as converting
+from services.converter.targets import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
 from services.extractor import engines
 from services.extractor import pipeline as extracting
+from services.extractor.targets import ExtractArgs, ExtractionOptions
 
 FRAMES = 160
 REFERENCE_FRAMES = 12  # of the same clips: one takes seconds
-
-Parts = dict[str, Path]
 
 
 def run() -> list[Row]:
@@ -56,8 +60,7 @@ def run() -> list[Row]:
             nonlocal swapped, took, busy
             start, before = time.perf_counter(), _spent()
             out = folder / f"ours-{next(rounds)}"
-            faces = pool.starmap(_extract, zip(clips, [out / "a", out / "b"], strict=True), 1)
-            alignments = [parts["alignments.safetensors"] for parts in faces]
+            alignments = pool.starmap(_extract, zip(clips, [out / "a", out / "b"], strict=True), 1)
             orders = zip(clips, alignments, [weights] * 2, "ba", [out / "a-b", out / "b-a"], strict=True)
             swapped = min(pool.starmap(_convert, orders, 1))
             now, spent = time.perf_counter() - start, _spent() - before
@@ -103,34 +106,35 @@ def _clip(path: Path, count: int, face: float) -> Path:
     return write_clip(path, [shot.frame for shot in shots(count, face)])
 
 
-def _extract(clip: Path, folder: Path) -> Parts:
-    folder.mkdir(parents=True)
-    options = recipes.options(recipes.load("ffpp").extraction)
-    messages = extracting.extract(source=[str(clip)], folder=str(folder), options=options)
-    return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
+def _extract(clip: Path, folder: Path) -> Path:
+    """Extract a clip; returns the file of its alignments."""
+    options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
+    workspace = Workspace(folder).create()
+    for _ in extracting.extract(ExtractArgs(source=(str(clip),), name="clip", options=options), workspace):
+        pass
+    return workspace.made_part(ALIGNMENTS)
 
 
-def _convert(clip: Path, alignments: Path, weights: Path, decoder: Literal["a", "b"], folder: Path) -> int:
+def _convert(clip: Path, alignments: Path, weights: Path, decoder: Letter, folder: Path) -> int:
     """Convert a clip and encode it as a real video; returns the number of swapped frames."""
     recipe = recipes.load("ffpp")
-    levels = [recipes.options(level) for level in recipe.compression.levels]
-    source: dict[str, Any] = {"sources": [str(clip)], "frame_rate": None, "levels": levels}
-    (folder / "real").mkdir(parents=True)
-    messages = list(
-        converting.convert(
-            alignments=str(alignments),
-            weights=str(weights),
-            decoder=decoder,
-            options=recipes.options(recipe.conversion),
-            chunk_files={},
-            folder=str(folder),
-            control=False,
-            **source,
-        )
+    levels = tuple(codec.from_values(Level, recipes.options(level)) for level in recipe.compression.levels)
+    arguments = ConvertArgs(
+        source=(str(clip),),
+        frame_rate=None,
+        levels=levels,
+        alignments=str(alignments),
+        weights=str(weights),
+        decoder=decoder,
+        control=False,
+        options=codec.from_values(ConversionOptions, recipes.options(recipe.conversion)),
     )
-    for _ in converting.transcode(folder=str(folder / "real"), **source):
+    *_, last = converting.convert(arguments, Workspace(folder / "fake").create())
+    assert isinstance(last, Result)
+    real = TranscodeArgs(source=arguments.source, frame_rate=None, levels=levels)
+    for _ in converting.transcode(real, Workspace(folder / "real").create()):
         pass
-    return int(messages[-1]["result"]["swapped_count"])
+    return last.info.swapped_count
 
 
 def _swaps(network: Network) -> list[keras.Model]:

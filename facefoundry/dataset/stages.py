@@ -160,7 +160,7 @@ class Stages:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
             fake.reused = conversion.reused
             fake.frames, fake.swapped = conversion.frame_count, conversion.swapped_count
-            fake.reasons = _counts(conversion.untouched)
+            fake.reasons = _counts(conversion.unswapped)
             fake.labels = [int(row["swapped"]) for row in labels["frames"]]
             fake.quality = committed.info.get("quality", {})
             fake.samples = [

@@ -8,6 +8,7 @@ from typing import Literal
 from facefoundry.codec import JsonObject
 
 __all__ = [
+    "ConversionFacts",
     "ConversionInfo",
     "ExtractionInfo",
     "FrameRate",
@@ -16,6 +17,7 @@ __all__ = [
     "ReasonCount",
     "SourceInfo",
     "TranscodingInfo",
+    "VideoFacts",
 ]
 
 
@@ -109,8 +111,8 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _VideoInfo:
-    """Facts about written videos.
+class VideoFacts:
+    """What a child finds out about the videos that it writes.
 
     Attributes:
         frame_count: Frames that were written.
@@ -118,8 +120,6 @@ class _VideoInfo:
         width: Width in pixels.
         height: Height in pixels.
         decoder: Builds of the libraries that decoded the source.
-        rights: On which basis the source may be used.
-        synthetic: True for fakes, False for real videos.
     """
 
     frame_count: int
@@ -127,45 +127,60 @@ class _VideoInfo:
     width: int
     height: int
     decoder: str
-    rights: str
-    synthetic: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConversionInfo(_VideoInfo):
+class ConversionFacts(VideoFacts):
+    """What a child finds out about a conversion.
+
+    Attributes:
+        swapped_count: Frames that carry the other face.
+        unswapped: Frames that do not, by reason.
+        quality: Figures of the sequence by name.
+        samples: Frames that `samples.tar` shows.
+    """
+
+    swapped_count: int
+    unswapped: dict[str, int]
+    quality: dict[str, float]
+    samples: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionInfo(ConversionFacts):
     """Facts about a conversion.
 
     Attributes:
+        synthetic: True.
+        rights: On which basis the target may be used.
         target_id: Sequence that carries the face.
         source_id: Sequence whose face it carries.
         target_side: Side that the target was trained as, `a` or `b`.
         decoder_side: Side whose decoder made the face.
         control: True when that is the target's own side.
         trained_on_target: True when the model was trained on this very extraction.
-        swapped_count: Frames that carry the other face.
-        untouched: Frames that do not, by reason.
-        quality: Figures of the sequence by name.
-        samples: Frames that `samples.tar` shows.
     """
 
+    synthetic: bool
+    rights: str
     target_id: str
     source_id: str
     target_side: str
     decoder_side: str
     control: bool
     trained_on_target: bool
-    swapped_count: int
-    untouched: dict[str, int]
-    quality: dict[str, float]
-    samples: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscodingInfo(_VideoInfo):
+class TranscodingInfo(VideoFacts):
     """Facts about a transcoding.
 
     Attributes:
+        synthetic: False.
+        rights: On which basis the source may be used.
         sequence_id: The real sequence.
     """
 
+    synthetic: bool
+    rights: str
     sequence_id: str

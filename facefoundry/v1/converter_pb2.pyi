@@ -110,7 +110,7 @@ class Conversion(_message.Message):
     CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
     FRAME_COUNT_FIELD_NUMBER: _builtins.int
     SWAPPED_COUNT_FIELD_NUMBER: _builtins.int
-    UNTOUCHED_FIELD_NUMBER: _builtins.int
+    UNSWAPPED_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Where it is, `s3://<bucket>/conversions/<digest>`."""
@@ -123,7 +123,7 @@ class Conversion(_message.Message):
     reused: _builtins.bool
     """True when the conversion was there already."""
     @_builtins.property
-    def untouched(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ReasonCount]:
+    def unswapped(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ReasonCount]:
         """Frames that do not, by reason."""
 
     def __init__(
@@ -133,12 +133,12 @@ class Conversion(_message.Message):
         content_digest: _builtins.str = ...,
         frame_count: _builtins.int = ...,
         swapped_count: _builtins.int = ...,
-        untouched: _abc.Iterable[_common_pb2.ReasonCount] | None = ...,
+        unswapped: _abc.Iterable[_common_pb2.ReasonCount] | None = ...,
         reused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "frame_count", b"frame_count", "reused", b"reused", "swapped_count", b"swapped_count", "untouched", b"untouched", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "frame_count", b"frame_count", "reused", b"reused", "swapped_count", b"swapped_count", "unswapped", b"unswapped", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from facefoundry.errors import FaceFoundryError
-from facefoundry.rpc.children import Children
 from facefoundry.rpc.server import Server
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import converter_pb2, converter_pb2_grpc
+from facefoundry.work.pool import SandboxPool
+from facefoundry.work.runner import Runner
 from services.converter.servicer import ConverterServicer
 from services.converter.settings import ConverterSettings
 
@@ -20,21 +21,28 @@ def main() -> None:
     try:
         settings = read(ConverterSettings)
         configure_logging("converter", settings.log_level)
-        server, servicer = build(settings, Store(read(StoreSettings)))
-        server.run(servicer.close)
+        server, runner = build(settings, Store(read(StoreSettings)))
+        server.run(runner.close)
     except FaceFoundryError as error:
         sys.exit(error.message)
 
 
-def build(
-    settings: ConverterSettings, store: Store, children: Children | None = None
-) -> tuple[Server, ConverterServicer]:
-    """Make the server with its servicer, not started."""
+def build(settings: ConverterSettings, store: Store, pool: SandboxPool | None = None) -> tuple[Server, Runner]:
+    """Make the server, not started, and the runner of its calls."""
     full_name = converter_pb2.DESCRIPTOR.services_by_name["ConverterService"].full_name
     server = Server("converter", settings, store, full_name)
-    servicer = ConverterServicer(store, settings, server.slots, server.draining, children)
+    runner = Runner(
+        "converter",
+        store,
+        settings,
+        max_source_bytes=settings.converter_max_source_bytes,
+        slots=server.slots,
+        stopping=server.draining,
+        pool=pool,
+    )
+    servicer = ConverterServicer(store, runner)
     server.add(lambda grpc: converter_pb2_grpc.add_ConverterServiceServicer_to_server(servicer, grpc))
-    return server, servicer
+    return server, runner
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from services.converter.composite import Patch
 from services.converter.labels import Row
 from services.converter.warp import Region
 
-__all__ = ["FORMAT", "ChunkWriter", "name_of", "read"]
+__all__ = ["FORMAT", "ChunkWriter", "read"]
 
 FORMAT = "facefoundry.chunk/3"
 # A warped face has no repetitions that Deflate could find: looking for them takes twice as long for a fifth more bytes.
@@ -36,11 +36,6 @@ _PIXELS = (
 _BLEND = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 _INDEX = "chunk.json"
 _INDEX_BYTES = 1 << 20
-
-
-def name_of(index: int) -> str:
-    """Part name of a chunk; chunks count from 0."""
-    return f"chunk-{index:05d}.tar"
 
 
 class ChunkWriter:

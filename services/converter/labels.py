@@ -10,7 +10,7 @@ from typing import Any
 
 from services.converter.mask import Box
 
-__all__ = ["FORMAT", "OUT_OF_RANGE", "Row", "to_json", "untouched"]
+__all__ = ["FORMAT", "OUT_OF_RANGE", "Row", "to_json", "unswapped"]
 
 FORMAT = "facefoundry.labels/1"
 
@@ -71,6 +71,6 @@ def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
     return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
 
 
-def untouched(rows: Sequence[Row]) -> dict[str, int]:
+def unswapped(rows: Sequence[Row]) -> dict[str, int]:
     """Count the frames without the other face by reason, in alphabetical order."""
     return dict(sorted(Counter(row.reason for row in rows if row.reason is not None).items()))

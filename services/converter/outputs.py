@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry.media.level import Level
 from facefoundry.media.read import MediaInfo
-from facefoundry.media.write import Level, LevelsWriter, MaskWriter
+from facefoundry.media.write import LevelsWriter, MaskWriter
 from facefoundry.storage.parts import LABELS, MASKS, SAMPLES, video
 from services.converter import labels
 from services.converter.composite import Patch

@@ -1,110 +1,68 @@
-"""ConverterService: thin handlers from requests to plans and from manifests to answers."""
+"""ConverterService: requests become plans, events become responses."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import grpc
 
-from facefoundry.errors import Interrupted
-from facefoundry.process.sandbox import Limits
-from facefoundry.rpc.children import Children
-from facefoundry.rpc.slots import Slots
-from facefoundry.storage import manifest
-from facefoundry.storage.manifest import Manifest
+from facefoundry import codec
+from facefoundry.storage.info import ConversionInfo, TranscodingInfo
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc
-from services.converter import plan
-from services.converter.plan import Plan
-from services.converter.settings import ConverterSettings
-from services.converter.work import Work
+from facefoundry.work.messages import Progress
+from facefoundry.work.runner import Committed, Runner
+from services.converter.plan import plan_conversion, plan_transcoding
 
 __all__ = ["ConverterServicer"]
 
 
 class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
-    """Answers Convert and Transcode.
+    """Serves Convert and Transcode.
 
     Args:
         store: The object store.
-        settings: Limits of children and work.
-        slots: Admission; what is there already is answered without a slot.
-        draining: Set when this process is about to stop.
-        children: Where the work runs; its own stock by default.
+        runner: Does the work.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        settings: ConverterSettings,
-        slots: Slots,
-        draining: threading.Event,
-        children: Children | None = None,
-    ) -> None:
-        self._store = store
-        self._slots = slots
-        self._draining = draining
-        self._work = Work(store, settings, draining)
-        limits = Limits(settings.sandbox_seconds, settings.sandbox_memory_bytes, threads=settings.threads_per_sandbox)
-        self._children = children or Children(limits)
+    def __init__(self, store: Store, runner: Runner) -> None:
+        self._store, self._runner = store, runner
 
     def Convert(
         self, request: converter_pb2.ConvertRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.ConvertResponse]:
-        """Make a manipulated sequence, or find it."""
-        planned = plan.of_conversion(self._store, request)
-        for event, reused in self._events(planned, context):
-            if isinstance(event, Manifest):
-                conversion = _conversion(self._store.uri(planned.prefix), event, reused)
-                yield converter_pb2.ConvertResponse(conversion=conversion)
+        """Make a manipulated sequence, or return the stored one."""
+        for event in self._runner.run(plan_conversion(self._store, request), context):
+            if isinstance(event, Progress):
+                yield converter_pb2.ConvertResponse(progress=event.to_proto())
             else:
-                yield converter_pb2.ConvertResponse(progress=event)
+                yield converter_pb2.ConvertResponse(conversion=_conversion(event))
 
     def Transcode(
         self, request: converter_pb2.TranscodeRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.TranscodeResponse]:
         """Encode a real sequence at every compression level, or return the stored result."""
-        planned = plan.of_transcoding(self._store, request)
-        for event, reused in self._events(planned, context):
-            if isinstance(event, Manifest):
-                transcoding = _transcoding(self._store.uri(planned.prefix), event, reused)
-                yield converter_pb2.TranscodeResponse(transcoding=transcoding)
+        for event in self._runner.run(plan_transcoding(self._store, request), context):
+            if isinstance(event, Progress):
+                yield converter_pb2.TranscodeResponse(progress=event.to_proto())
             else:
-                yield converter_pb2.TranscodeResponse(progress=event)
-
-    def close(self) -> None:
-        """End the children that wait for work."""
-        self._children.close()
-
-    def _events(
-        self, planned: Plan, context: grpc.ServicerContext
-    ) -> Iterator[tuple[common_pb2.Progress | Manifest, bool]]:
-        """Progress and at the end the manifest, and whether it was there already."""
-        committed = manifest.load_if_committed(self._store, planned.prefix)
-        if committed is not None:
-            yield committed, True
-            return
-        if self._draining.is_set():
-            raise Interrupted("This converter is stopping; ask another replica.", retry_after_seconds=1.0)
-        name = next(iter(planned.source.files))
-        with self._slots.take(), self._children.lend(context, name) as sandbox:
-            for event in self._work.do(planned, sandbox):
-                yield event, False
+                yield converter_pb2.TranscodeResponse(transcoding=_transcoding(event))
 
 
-def _conversion(uri: str, record: Manifest, reused: bool) -> converter_pb2.Conversion:
-    untouched = record.info["untouched"].items()
+def _conversion(done: Committed) -> converter_pb2.Conversion:
+    info = codec.from_values(ConversionInfo, done.record.info)
     return converter_pb2.Conversion(
-        uri=uri,
-        content_digest=record.content_digest,
-        frame_count=record.info["frame_count"],
-        swapped_count=record.info["swapped_count"],
-        untouched=[common_pb2.ReasonCount(reason=reason, frames=frames) for reason, frames in untouched],
-        reused=reused,
+        uri=done.uri,
+        content_digest=done.record.content_digest,
+        frame_count=info.frame_count,
+        swapped_count=info.swapped_count,
+        unswapped=[common_pb2.ReasonCount(reason=reason, frames=frames) for reason, frames in info.unswapped.items()],
+        reused=done.reused,
     )
 
 
-def _transcoding(uri: str, record: Manifest, reused: bool) -> converter_pb2.Transcoding:
-    frames = record.info["frame_count"]
-    return converter_pb2.Transcoding(uri=uri, content_digest=record.content_digest, frame_count=frames, reused=reused)
+def _transcoding(done: Committed) -> converter_pb2.Transcoding:
+    info = codec.from_values(TranscodingInfo, done.record.info)
+    return converter_pb2.Transcoding(
+        uri=done.uri, content_digest=done.record.content_digest, frame_count=info.frame_count, reused=done.reused
+    )

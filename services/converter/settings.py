@@ -13,6 +13,3 @@ class ConverterSettings(ServerSettings):
     """What the converter needs beside what every service needs."""
 
     converter_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")
-    converter_drain_work_seconds: float = Field(
-        20.0, ge=0, description="Time the running chunk gets to be finished after SIGTERM; below the drain time."
-    )

@@ -10,8 +10,12 @@ from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
+from facefoundry.work.pool import SandboxPool
+from facefoundry.work.runner import Runner
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
+from services.extractor.targets import PART_FRAMES
+from services.extractor.weights import Weights
 
 
 def main() -> None:
@@ -19,19 +23,36 @@ def main() -> None:
     try:
         settings = read(ExtractorSettings)
         configure_logging("extractor", settings.log_level)
-        server, servicer = build(settings, Store(read(StoreSettings)))
-        server.run(servicer.close)
+        server, runner = build(settings, Store(read(StoreSettings)))
+        server.run(runner.close)
     except FaceFoundryError as error:
         sys.exit(error.message)
 
 
-def build(settings: ExtractorSettings, store: Store) -> tuple[Server, ExtractorServicer]:
-    """Make the server with its servicer, not started."""
+def build(
+    settings: ExtractorSettings, store: Store, pool: SandboxPool | None = None, part_frames: int = PART_FRAMES
+) -> tuple[Server, Runner]:
+    """Make the server, not started, and the runner of its calls."""
     full_name = extractor_pb2.DESCRIPTOR.services_by_name["ExtractorService"].full_name
-    server = Server("extractor", settings, store, full_name, engines=lambda: servicer.weights.engines())
-    servicer = ExtractorServicer(store, settings, server.slots, server.draining)
+    server = Server("extractor", settings, store, full_name, engines=lambda: weights.engines())
+    runner = Runner(
+        "extractor",
+        store,
+        settings,
+        max_source_bytes=settings.extractor_max_source_bytes,
+        slots=server.slots,
+        stopping=server.draining,
+        pool=pool,
+    )
+    weights = Weights(
+        store,
+        settings.extractor_weights_dir,
+        settings.extractor_weights_prefix,
+        runner.scratch.parent / "extractor-weights",
+    )
+    servicer = ExtractorServicer(store, runner, weights, part_frames)
     server.add(lambda grpc: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc))
-    return server, servicer
+    return server, runner
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ class Services:
         self._extractor = extractor_pb2_grpc.ExtractorServiceStub(extractor)
         self._converter = converter_pb2_grpc.ConverterServiceStub(converter)
 
-    def _start(self, server, servicer):
+    def _start(self, server, runner):
         """A channel to a started server."""
-        self._open.callback(servicer.close)
+        self._open.callback(runner.close)
         self._open.callback(server.stop)
         return self._open.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
 

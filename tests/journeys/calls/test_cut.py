@@ -10,20 +10,18 @@ import pytest
 from facefoundry import recipes
 from facefoundry.errors import Cancelled
 from facefoundry.process.sandbox import Limits
-from facefoundry.rpc.children import Children
-from facefoundry.rpc.server import Server
 from facefoundry.settings import read
 from facefoundry.v1 import (
     common_pb2,
     converter_pb2,
-    extractor_pb2_grpc,
     info_pb2,
     info_pb2_grpc,
     recipe_pb2,
 )
-from services.converter.__main__ import build
+from facefoundry.work.pool import SandboxPool
+from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
-from services.extractor.servicer import ExtractorServicer
+from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
 from tests.processes import sandboxes
 from tests.waiting import wait_until
@@ -37,12 +35,10 @@ def extractor(store, tmp_path_factory):
     """Address and scratch folder of an extractor with small parts."""
     scratch = tmp_path_factory.mktemp("extractor")
     settings = read(ExtractorSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1)
-    server = Server("extractor", settings, store, "facefoundry.v1.ExtractorService")
-    servicer = ExtractorServicer(store, settings, server.slots, server.draining, part_frames=PART)
-    server.add(lambda made: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, made))
+    server, runner = build_extractor(settings, store, part_frames=PART)
     yield f"127.0.0.1:{server.start()}", scratch
     server.stop()
-    servicer.close()
+    runner.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +46,11 @@ def converter(store, tmp_path_factory):
     """Address and scratch folder of a converter."""
     scratch = tmp_path_factory.mktemp("converter")
     settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1)
-    children = Children(Limits(seconds=300, memory_bytes=3 << 30))
-    server, servicer = build(settings, store, children)
+    pool = SandboxPool(Limits(seconds=300, memory_bytes=3 << 30))
+    server, runner = build_converter(settings, store, pool)
     yield f"127.0.0.1:{server.start()}", scratch
     server.stop()
-    servicer.close()
+    runner.close()
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ def test_a_trainer_drains_all_its_calls_and_its_successor_continues(trainer, cli
 @pytest.mark.timeout(600)
 def test_a_converter_drains_and_its_successor_continues(start_service, client_of, upload_face, model_uri, terminating):
     extractor, _ = start_service("extractor")
-    service, relay = start_service("converter", drain_seconds=DRAIN_SECONDS, slots=3, converter_drain_work_seconds=4)
+    service, relay = start_service("converter", drain_seconds=DRAIN_SECONDS, slots=3)
     source = upload_face(120)
     extraction = client_of(extractor.address).extract(source, "033", recipe())
     client = client_of(service.address)

@@ -29,9 +29,9 @@ def replicas(store, tmp_path_factory):
         settings = read(ExtractorSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1, drain_seconds=5)
         built.append(build(settings, store))
     yield [(server, f"127.0.0.1:{server.start()}") for server, _ in built]
-    for server, servicer in built:
+    for server, runner in built:
         server.stop()
-        servicer.close()
+        runner.close()
 
 
 @pytest.mark.timeout(600)

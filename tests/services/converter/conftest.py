@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,21 @@ from numpy.typing import NDArray
 from facefoundry.faces.alignments import NO_FACE, Alignments
 from facefoundry.faces.crop import face_matrix
 from facefoundry.faces.mean_face import MEAN_FACE
+from facefoundry.media.level import Level
 from facefoundry.media.read import DECODER, frame_digest, open_source
+from facefoundry.work.workspace import Workspace
+from services.converter.targets import ConversionOptions, ConvertArgs
+from tests.services.child import workspace
 
 FRAMES = 20
 WIDTH, HEIGHT = 161, 121
 FACELESS = (3, 12, 13)
-CONVERSION = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "batch_size": 4, "chunk_frames": 8}
-LEVELS = [
-    {"name": "raw", "codec": "libx264rgb", "crf": 0, "pixel_format": "gbrp", "preset": "ultrafast"},
-    {"name": "c23", "codec": "libx264", "crf": 23, "pixel_format": "yuv444p", "preset": "ultrafast"},
-    {"name": "c40", "codec": "libx264", "crf": 40, "pixel_format": "yuv444p", "preset": "ultrafast"},
-]
+CONVERSION = ConversionOptions("facehullandrect", erosion=0, blur=2, seamless=True, batch_size=4, chunk_frames=8)
+LEVELS = (
+    Level("raw", "libx264rgb", 0, "gbrp", "ultrafast"),
+    Level("c23", "libx264", 23, "yuv444p", "ultrafast"),
+    Level("c40", "libx264", 40, "yuv444p", "ultrafast"),
+)
 
 
 @dataclass(frozen=True)
@@ -116,29 +121,23 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def convert_arguments(clip: Clip, weights: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Makes the arguments of `pipeline.convert` for the clip, with changes."""
+def convert_arguments(clip: Clip, weights: Path, tmp_path: Path) -> Callable[..., tuple[ConvertArgs, Workspace]]:
+    """Makes the arguments of `pipeline.convert` for the clip, with changes, and finished chunks by name."""
     alignments = tmp_path / "alignments.safetensors"
     alignments.write_bytes(clip.alignments.to_bytes())
-    count = 0
+    numbers = itertools.count()
 
-    def make(**changes: Any) -> dict[str, Any]:
-        nonlocal count
-        count += 1
-        folder = tmp_path / f"made-{count}"
-        folder.mkdir()
-        return {
-            "sources": [str(clip.path)],
-            "frame_rate": None,
-            "alignments": str(alignments),
-            "weights": str(weights),
-            "decoder": "b",
-            "options": CONVERSION,
-            "levels": LEVELS,
-            "chunk_files": {},
-            "folder": str(folder),
-            "control": False,
-            **changes,
-        }
+    def make(chunk_files: dict[str, Path] | None = None, **changes: Any) -> tuple[ConvertArgs, Workspace]:
+        arguments = ConvertArgs(
+            source=(str(clip.path),),
+            frame_rate=None,
+            levels=LEVELS,
+            alignments=str(alignments),
+            weights=str(weights),
+            decoder="b",
+            control=False,
+            options=CONVERSION,
+        )
+        return replace(arguments, **changes), workspace(tmp_path / f"work-{next(numbers)}", chunk_files)
 
     return make

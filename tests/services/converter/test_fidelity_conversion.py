@@ -18,16 +18,20 @@ from facefoundry.media.read import open_source
 from facefoundry.model import weights as weights_file
 from facefoundry.model.network import FORMAT
 from facefoundry.storage.parts import MASKS
+from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
 from services.converter.composite import composite
 from services.converter.mask import MaskOptions
+from services.converter.targets import ConvertArgs
+from tests.services.child import do
 from tests.services.converter.agreement import assert_within_a_level
+from tests.services.converter.conftest import LEVELS
 
 FFPP = MaskOptions("facehullandrect", 0, 2)
 FACELESS = (3, 12, 13)
 OUTSIDE = 19
 SWAPPED = [number for number in range(20) if number not in (*FACELESS, OUTSIDE)]
-Arguments = Callable[..., dict[str, Any]]
+Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 Frames = list[NDArray[np.uint8]]
 
 
@@ -36,9 +40,8 @@ def decoded(path: Path) -> Frames:
         return list(source)
 
 
-def convert(arguments: dict[str, Any]) -> dict[str, Path]:
-    messages = pipeline.convert(**{**arguments, "levels": arguments["levels"][:1]})
-    return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
+def convert(arguments: ConvertArgs, workspace: Workspace) -> dict[str, Path]:
+    return do(pipeline.convert(replace(arguments, levels=LEVELS[:1]), workspace), workspace).parts
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def expected(clip: Any, swap: Any) -> dict[int, origin.Blend]:
 def test_raw_frames_and_masks_are_those_of_the_origin(
     convert_arguments: Arguments, clip: Any, expected: dict[int, origin.Blend]
 ) -> None:
-    parts = convert(convert_arguments())
+    parts = convert(*convert_arguments())
     raw = decoded(parts["raw.mp4"])
     box, blend, changed = (decoded(parts[f"{name}.mp4"]) for name in MASKS)
     largest = 0
@@ -118,8 +121,8 @@ def test_the_box_is_the_bounding_box_of_255_without_its_last_row_and_column_work
 def test_b12_a_face_is_swapped_exactly_once_with_masks_and_without(
     convert_arguments: Arguments, clip: Any, swap: Any, expected: dict[int, origin.Blend]
 ) -> None:
-    with_masks = decoded(convert(convert_arguments())["raw.mp4"])
-    parts = convert(convert_arguments(control=True))
+    with_masks = decoded(convert(*convert_arguments())["raw.mp4"])
+    parts = convert(*convert_arguments(control=True))
     assert not [name for name in parts if name.startswith("masks")]
     without = decoded(parts["raw.mp4"])
     for number in (0, 7, 18):
@@ -132,7 +135,7 @@ def test_b12_a_face_is_swapped_exactly_once_with_masks_and_without(
         assert np.abs(once.astype(int) - with_masks[number]).max() <= 2
 
 
-def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_untouched(
+def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_unchanged(
     convert_arguments: Arguments, clip: Any, tmp_path: Path
 ) -> None:
 
@@ -143,7 +146,7 @@ def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_unto
     assert 0 < soft.max() < 0.699
     assert origin.put(clip.frames[5], np.zeros((64, 64, 3)), matrices[5], soft) is None
     (tmp_path / "thin").write_bytes(replace(clip.alignments, landmarks=landmarks).to_bytes())
-    parts = convert(convert_arguments(alignments=str(tmp_path / "thin")))
+    parts = convert(*convert_arguments(alignments=str(tmp_path / "thin")))
     np.testing.assert_array_equal(decoded(parts["raw.mp4"])[5], clip.frames[5])
     row = json.loads(parts["labels.json"].read_bytes())["frames"][5]
     assert row == {"frame": 5, "swapped": False, "reason": "MASK_TOO_SMALL", "box": None}

@@ -15,9 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from facefoundry.media.read import open_source
+from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
+from services.converter.targets import ConvertArgs, TranscodeArgs
+from tests.services.child import do, workspace
+from tests.services.converter.conftest import LEVELS
 
-Arguments = Callable[..., dict[str, Any]]
+Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 Frames = list[NDArray[np.uint8]]
 
 # Milliseconds from a frame to the next, as a phone records them in changing light.
@@ -77,15 +81,10 @@ def fields(path: Path) -> dict[str, Any]:
         }
 
 
-def files(messages: Any) -> dict[str, Path]:
-    return {message["part"]: Path(message["path"]) for message in messages if "part" in message}
-
-
-def transcoded(source: Path, folder: Path, arguments: dict[str, Any]) -> dict[str, Path]:
-    folder.mkdir()
-    return files(
-        pipeline.transcode(sources=[str(source)], frame_rate=None, levels=arguments["levels"], folder=str(folder))
-    )
+def transcoded(source: Path, folder: Path) -> dict[str, Path]:
+    made = workspace(folder)
+    arguments = TranscodeArgs(source=(str(source),), frame_rate=None, levels=LEVELS)
+    return do(pipeline.transcode(arguments, made), made).parts
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +113,9 @@ def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
     (tmp_path / "alignments").write_bytes(
         replace(clip.alignments, frame_rate=(rate.numerator, rate.denominator)).to_bytes()
     )
-    arguments = convert_arguments(sources=[str(target)], alignments=str(tmp_path / "alignments"))
-    fake = files(pipeline.convert(**arguments))
-    real = transcoded(target, tmp_path / "real", arguments)
+    arguments, made = convert_arguments(source=(str(target),), alignments=str(tmp_path / "alignments"))
+    fake = do(pipeline.convert(arguments, made), made).parts
+    real = transcoded(target, tmp_path / "real")
     for expected, frame in zip(clip.frames, decoded(real["raw.mp4"]), strict=True):
         np.testing.assert_array_equal(frame, expected)
     for name in ("raw.mp4", "c23.mp4", "c40.mp4"):

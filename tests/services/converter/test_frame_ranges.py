@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,34 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.media.read import open_source
 from facefoundry.recipes import ranges
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ConversionFacts, ExtractionInfo, FrameRate
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import MASKS
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
-from services.converter import pipeline, plan
+from facefoundry.work.workspace import Workspace
+from services.converter import pipeline
+from services.converter.plan import plan_conversion
+from services.converter.targets import ConversionOptions, ConvertArgs
+from tests.services.child import do
+from tests.services.converter.conftest import CONVERSION
 
-Arguments = Callable[..., dict[str, Any]]
+Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 
 # The clip has 20 frames in chunks of 8; 3, 12 and 13 have no face, that of 19 lies outside.
-RANGES = [{"last": 4}, {"first": 10, "last": 16}]
+RANGES = ({"last": 4}, {"first": 10, "last": 16})
 WITHIN = [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16]
 FACELESS = [3, 12, 13]
 
 
-def collect(messages: Iterable[dict[str, Any]]) -> tuple[dict[str, Path], dict[str, Any]]:
-    parts: dict[str, Path] = {}
-    result: dict[str, Any] = {}
-    for message in messages:
-        if "part" in message:
-            parts[message["part"]] = Path(message["path"])
-        result = message.get("result", result)
-    return parts, result
+def collect(arguments: ConvertArgs, workspace: Workspace) -> tuple[dict[str, Path], ConversionFacts]:
+    done = do(pipeline.convert(arguments, workspace), workspace)
+    return done.parts, done.result.info
 
 
 def decoded(path: Path) -> list[NDArray[np.uint8]]:
@@ -47,21 +48,21 @@ def decoded(path: Path) -> list[NDArray[np.uint8]]:
         return list(source)
 
 
-def ranged(arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
-    return {**arguments, "options": {**arguments["options"], "frame_ranges": RANGES, **options}}
+def ranged(frame_ranges: tuple[dict[str, int], ...] = RANGES, *, discard: bool = False) -> ConversionOptions:
+    return replace(CONVERSION, frame_ranges=frame_ranges, discard=discard)
 
 
 @pytest.fixture
 def whole(convert_arguments: Arguments) -> list[NDArray[np.uint8]]:
     """Raw frames of the conversion of all frames."""
-    return decoded(collect(pipeline.convert(**convert_arguments()))[0]["raw.mp4"])
+    return decoded(collect(*convert_arguments())[0]["raw.mp4"])
 
 
 @pytest.mark.parametrize("discard", [False, True])
 def test_only_frames_within_the_ranges_are_swapped(
     convert_arguments: Arguments, clip: Any, whole: list[NDArray[np.uint8]], discard: bool
 ) -> None:
-    parts, result = collect(pipeline.convert(**ranged(convert_arguments(), discard=discard)))
+    parts, result = collect(*convert_arguments(options=ranged(discard=discard)))
     written = WITHIN if discard else list(range(20))
     rows = json.loads(parts["labels.json"].read_bytes())["frames"]
     assert [row["frame"] for row in rows] == written
@@ -77,37 +78,35 @@ def test_only_frames_within_the_ranges_are_swapped(
             shown = [bool(frame.any()) for frame in source]
         assert len(shown) == len(written)
         assert name not in MASKS or shown == [row["swapped"] for row in rows]
-    untouched = {"NO_FACE": 3} if discard else {"NO_FACE": 3, "OUT_OF_RANGE": 8}
-    assert (result["frame_count"], result["swapped_count"], result["untouched"]) == (len(written), 9, untouched)
-    assert result["samples"] and set(result["samples"]) <= set(WITHIN) - set(FACELESS)
-    assert result["quality"]["swapped_share"] == pytest.approx(9 / len(written))
+    unswapped = {"NO_FACE": 3} if discard else {"NO_FACE": 3, "OUT_OF_RANGE": 8}
+    assert (result.frame_count, result.swapped_count, result.unswapped) == (len(written), 9, unswapped)
+    assert result.samples and set(result.samples) <= set(WITHIN) - set(FACELESS)
+    assert result.quality["swapped_share"] == pytest.approx(9 / len(written))
 
 
 @pytest.mark.parametrize("discard", [False, True])
 def test_a_cut_conversion_with_ranges_goes_on_to_the_same_end(convert_arguments: Arguments, discard: bool) -> None:
-    unbroken, result = collect(pipeline.convert(**ranged(convert_arguments(), discard=discard)))
-    chunk_files = {name: str(unbroken[name]) for name in ("chunk-00000.tar", "chunk-00001.tar")}
-    rest, resumed = collect(
-        pipeline.convert(**ranged(convert_arguments(chunk_files=chunk_files), discard=discard)),
-    )
+    unbroken, result = collect(*convert_arguments(options=ranged(discard=discard)))
+    chunk_files = {name: unbroken[name] for name in ("chunk-00000.tar", "chunk-00001.tar")}
+    rest, resumed = collect(*convert_arguments(chunk_files=chunk_files, options=ranged(discard=discard)))
     assert resumed == result
     for name, path in rest.items():
         assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(unbroken[name].read_bytes()).digest(), name
 
 
 def test_nothing_is_measured_between_frames_that_do_not_follow_each_other(convert_arguments: Arguments) -> None:
-    apart = [{"first": number, "last": number} for number in (0, 2, 5, 8)]
-    _, result = collect(pipeline.convert(**ranged(convert_arguments(), frame_ranges=apart, discard=True)))
-    assert result["swapped_count"] == 4
-    assert result["quality"]["mean_flicker"] == 0
-    together = [{"first": 5, "last": 8}]
-    _, result = collect(pipeline.convert(**ranged(convert_arguments(), frame_ranges=together, discard=True)))
-    assert result["quality"]["mean_flicker"] > 0
+    apart = tuple({"first": number, "last": number} for number in (0, 2, 5, 8))
+    _, result = collect(*convert_arguments(options=ranged(apart, discard=True)))
+    assert result.swapped_count == 4
+    assert result.quality["mean_flicker"] == 0
+    together = ({"first": 5, "last": 8},)
+    _, result = collect(*convert_arguments(options=ranged(together, discard=True)))
+    assert result.quality["mean_flicker"] > 0
 
 
 def test_ranges_without_any_face_are_refused(convert_arguments: Arguments) -> None:
     with pytest.raises(Unusable, match="within the frame ranges") as caught:
-        collect(pipeline.convert(**ranged(convert_arguments(), frame_ranges=[{"first": 12, "last": 13}])))
+        collect(*convert_arguments(options=ranged(({"first": 12, "last": 13},))))
     assert caught.value.reason == "NO_FACE"
 
 
@@ -118,7 +117,7 @@ def test_every_frame_is_still_checked_against_the_extraction(
     digests[18] += np.uint64(1)
     (tmp_path / "foreign").write_bytes(replace(clip.alignments, frame_digests=digests).to_bytes())
     with pytest.raises(Unusable, match="frame 18"):
-        collect(pipeline.convert(**ranged(convert_arguments(alignments=str(tmp_path / "foreign")), discard=True)))
+        collect(*convert_arguments(alignments=str(tmp_path / "foreign"), options=ranged(discard=True)))
 
 
 def test_taken_alignments_are_the_rows_of_their_frames(clip: Any) -> None:
@@ -141,9 +140,22 @@ def request_with(store: Any) -> Callable[..., converter_pb2.ConvertRequest]:
     of = {name: keys.digest_of({"ranges": name}) for name in ("source", "extraction", "model")}
     info = {"kind": "video", "file_name": "target.mp4"}
     source = put(keys.source(of["source"]), "source", {}, info, "source.mp4")
-    frames = {"frame_count": 20}
+    facts = ExtractionInfo(
+        content_digest="0" * 64,
+        frame_count=20,
+        face_count=20,
+        missing=[],
+        frame_rate=FrameRate(25, 1),
+        width=161,
+        height=121,
+        engine="dlib",
+    )
     extraction = put(
-        keys.extraction(of["extraction"]), "extraction", {"source": source}, frames, "alignments.safetensors"
+        keys.extraction(of["extraction"]),
+        "extraction",
+        {"source": source},
+        codec.to_values(facts),
+        "alignments.safetensors",
     )
     model = put(keys.model(of["model"], 1), "model", {}, {}, "weights.safetensors")
 
@@ -170,14 +182,14 @@ def test_ranges_and_discard_are_part_of_the_digest(store: Any, request_with: Any
         ("conversion.frame_ranges=0-10",),
         ("conversion.frame_ranges=0-9", "conversion.discard=true"),
     ]
-    prefixes = [plan.of_conversion(store, request_with(*assignments)).prefix for assignments in asked]
+    prefixes = [plan_conversion(store, request_with(*assignments)).prefix for assignments in asked]
     assert len(set(prefixes)) == len(asked)
 
 
 def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_ranges(
     store: Any, request_with: Any
 ) -> None:
-    planned = plan.of_conversion(store, request_with())
+    planned = plan_conversion(store, request_with())
     before = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "batch_size": 16}
     assert planned.options["conversion"] == {**before, "chunk_frames": 256}
 
@@ -188,11 +200,11 @@ def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_rang
 )
 def test_ranges_beyond_the_target_are_refused_by_field(store: Any, request_with: Any, written: str, field: str) -> None:
     with pytest.raises(InvalidInput, match="the target's 20 frames, 0-19") as caught:
-        plan.of_conversion(store, request_with(f"conversion.frame_ranges={written}"))
+        plan_conversion(store, request_with(f"conversion.frame_ranges={written}"))
     assert caught.value.reason == "FRAME_RANGES"
     assert [violation.field for violation in caught.value.violations] == [f"recipe.{ranges.FIELD}{field}"]
 
 
 @pytest.mark.parametrize("written", ["0-19", "19-max", "min-max"])
 def test_ranges_up_to_the_last_frame_are_taken(store: Any, request_with: Any, written: str) -> None:
-    plan.of_conversion(store, request_with(f"conversion.frame_ranges={written}"))
+    plan_conversion(store, request_with(f"conversion.frame_ranges={written}"))

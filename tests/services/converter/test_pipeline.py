@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facefoundry import recipes
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.faces.crop import cut
@@ -26,27 +25,31 @@ from facefoundry.media import write
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.media.video import Video
 from facefoundry.model.network import SIDES, load
-from facefoundry.storage.parts import MASKS
+from facefoundry.storage.info import ConversionFacts
+from facefoundry.storage.parts import CHUNKS, MASKS
+from facefoundry.work.messages import PartsReady, Progress
+from facefoundry.work.workspace import Workspace
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
 from services.converter.mask import MaskOptions
 from services.converter.samples import Samples, evenly
+from services.converter.targets import ConvertArgs, TranscodeArgs
+from tests.services.child import Done, do, workspace
+from tests.services.converter.conftest import CONVERSION, LEVELS
 
-Arguments = Callable[..., dict[str, Any]]
+Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 FACELESS = (3, 12, 13)
-TRANSCODED = ("sources", "frame_rate", "levels")
 OUTSIDE = 19
 
 
-def collect(messages: Iterable[dict[str, Any]]) -> tuple[dict[str, Path], dict[str, Any]]:
-    parts: dict[str, Path] = {}
-    result: dict[str, Any] = {}
-    for message in messages:
-        json.dumps(message)
-        if "part" in message:
-            parts[message["part"]] = Path(message["path"])
-        result = message.get("result", result)
-    return parts, result
+def collect(arguments: ConvertArgs, workspace: Workspace) -> tuple[dict[str, Path], ConversionFacts]:
+    done = do(pipeline.convert(arguments, workspace), workspace)
+    return done.parts, done.result.info
+
+
+def transcoded(clip: Any, folder: Path) -> Done:
+    made = workspace(folder)
+    return do(pipeline.transcode(TranscodeArgs(source=(str(clip.path),), frame_rate=None, levels=LEVELS), made), made)
 
 
 def decoded(path: Path) -> list[NDArray[np.uint8]]:
@@ -64,22 +67,17 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     clip, weights = request.getfixturevalue("clip"), request.getfixturevalue("weights")
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "alignments").write_bytes(clip.alignments.to_bytes())
-    (folder / "made").mkdir()
-    levels = [recipes.options(level) for level in recipes.load("preview").compression.levels]
-    options = {**recipes.options(recipes.load("preview").conversion), "batch_size": 4, "chunk_frames": 8}
-    messages = pipeline.convert(
-        sources=[str(clip.path)],
+    arguments = ConvertArgs(
+        source=(str(clip.path),),
         frame_rate=None,
+        levels=LEVELS,
         alignments=str(folder / "alignments"),
         weights=str(weights),
         decoder="b",
-        options=options,
-        levels=levels,
-        chunk_files={},
-        folder=str(folder / "made"),
         control=False,
+        options=CONVERSION,
     )
-    return collect(messages)
+    return collect(arguments, workspace(folder / "work"))
 
 
 def test_every_frame_gives_one_output_frame_one_of_each_mask_and_one_row(made: Any, clip: Any) -> None:
@@ -95,9 +93,9 @@ def test_every_frame_gives_one_output_frame_one_of_each_mask_and_one_row(made: A
     labels = json.loads(parts["labels.json"].read_bytes())
     assert labels["synthetic"] is True
     assert [row["frame"] for row in labels["frames"]] == list(range(len(clip.frames)))
-    assert result["frame_count"] == 20
-    assert result["swapped_count"] == 16
-    assert result["untouched"] == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
+    assert result.frame_count == 20
+    assert result.swapped_count == 16
+    assert result.unswapped == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
 
 
 def test_b13_frames_without_a_face_are_the_targets_with_empty_masks_and_a_reason(made: Any, clip: Any) -> None:
@@ -135,7 +133,7 @@ def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder(
     crop = cut(clip.frames[5], clip.alignments.matrices[5], 64, 0)
     shown = []
     for side in SIDES:
-        parts, _ = collect(pipeline.convert(**convert_arguments(decoder=side)))
+        parts, _ = collect(*convert_arguments(decoder=side))
         shown.append(decoded(parts["raw.mp4"])[5])
         face = np.asarray(load(weights).reconstruct(crop[None].astype(np.float32) / 255, side))[0]
         matrix, landmarks = clip.alignments.matrices[5], clip.alignments.landmarks[5]
@@ -146,49 +144,48 @@ def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder(
 
 
 def test_a_resumed_conversion_equals_an_unbroken_one(convert_arguments: Arguments) -> None:
-    unbroken, result = collect(pipeline.convert(**convert_arguments()))
+    unbroken, result = collect(*convert_arguments())
     cut_off: dict[str, Path] = {}
-    running = pipeline.convert(**convert_arguments())
-    for message in running:
-        if "part" in message:
-            cut_off[message["part"]] = Path(message["path"])
+    arguments, made = convert_arguments()
+    for message in pipeline.convert(arguments, made):
+        if isinstance(message, PartsReady):
+            cut_off |= {name: made.made_part(name) for name in message.parts}
         if len(cut_off) == 2:
             break
-    running.close()  # type: ignore[attr-defined]
     assert set(cut_off) == {"chunk-00000.tar", "chunk-00001.tar"}
-    chunk_files = {name: str(path) for name, path in cut_off.items()}
-    rest, resumed = collect(pipeline.convert(**convert_arguments(chunk_files=chunk_files)))
+    rest, resumed = collect(*convert_arguments(chunk_files=cut_off))
     assert "chunk-00000.tar" not in rest and "chunk-00002.tar" in rest
     assert resumed == result
     assert bytes_of({**cut_off, **rest}) == bytes_of(unbroken)
 
 
 def test_done_chunks_are_used_and_not_made_again(convert_arguments: Arguments, tmp_path: Path) -> None:
-    parts, result = collect(pipeline.convert(**convert_arguments()))
-    chunk_files = {name: str(path) for name, path in parts.items() if name.startswith("chunk-")}
-    arguments = convert_arguments(chunk_files=chunk_files, weights=str(tmp_path / "no-such-file"))
-    rest, resumed = collect(pipeline.convert(**arguments))
+    parts, result = collect(*convert_arguments())
+    chunk_files = {name: path for name, path in parts.items() if CHUNKS.matches(name)}
+    arguments, made = convert_arguments(chunk_files=chunk_files, weights=str(tmp_path / "no-such-file"))
+    done = do(pipeline.convert(arguments, made), made)
+    rest, resumed = done.parts, done.result.info
+    assert done.resumed == tuple(sorted(chunk_files))
     assert resumed == result
     assert not any(name.startswith("chunk-") for name in rest)
 
 
 def test_the_control_has_the_raw_level_alone(convert_arguments: Arguments) -> None:
-    arguments = convert_arguments(control=True, decoder="a")
-    parts, result = collect(pipeline.convert(**{**arguments, "levels": arguments["levels"][:1]}))
+    parts, result = collect(*convert_arguments(control=True, decoder="a", levels=LEVELS[:1]))
     videos = {name for name in parts if name.endswith(".mp4")}
     assert videos == {"raw.mp4"}
     assert json.loads(parts["labels.json"].read_bytes())["control"] is True
-    assert result["swapped_count"] == 16
+    assert result.swapped_count == 16
 
 
 def test_samples_show_six_swapped_frames(made: Any) -> None:
     parts, result = made
-    assert len(result["samples"]) == 6
-    assert not {*FACELESS, OUTSIDE} & set(result["samples"])
+    assert len(result.samples) == 6
+    assert not {*FACELESS, OUTSIDE} & set(result.samples)
     with tarfile.open(parts["samples.tar"]) as archive:
         names = archive.getnames()
         pictures = ("target", "swap", *MASKS)
-        assert names == [f"{frame:06d}/{name}.jpg" for frame in result["samples"] for name in pictures]
+        assert names == [f"{frame:06d}/{name}.jpg" for frame in result.samples for name in pictures]
         data = archive.extractfile(names[0])
         assert data is not None
         picture = cv2.imdecode(np.frombuffer(data.read(), np.uint8), cv2.IMREAD_COLOR)
@@ -197,7 +194,7 @@ def test_samples_show_six_swapped_frames(made: Any) -> None:
 
 def test_quality_says_that_nothing_outside_was_touched(made: Any) -> None:
     _, result = made
-    quality = result["quality"]
+    quality = result.quality
     assert quality["changed_outside"] == 0
     assert quality["swapped_share"] == 0.8
     assert quality["mean_change"] > 1
@@ -212,7 +209,7 @@ def test_other_pixels_than_the_extraction_saw_are_refused(
     foreign = replace(clip.alignments, frame_digests=digests, decoder="av 1.0, libavcodec 1.2.3")
     (tmp_path / "foreign").write_bytes(foreign.to_bytes())
     with pytest.raises(Unusable, match="frame 5") as caught:
-        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "foreign"))))
+        list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "foreign"))))
     assert caught.value.reason == "DECODER_MISMATCH"
     assert DECODER in caught.value.message and "libavcodec 1.2.3" in caught.value.message
 
@@ -225,7 +222,7 @@ def test_a_source_longer_than_its_extraction_is_refused(
     shorter = replace(clip.alignments, **{name: getattr(clip.alignments, name)[frames] for name in names})
     (tmp_path / "shorter").write_bytes(shorter.to_bytes())
     with pytest.raises(Unusable) as caught:
-        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "shorter"))))
+        list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "shorter"))))
     assert caught.value.reason == "DECODER_MISMATCH"
 
 
@@ -233,7 +230,7 @@ def test_a_target_without_any_face_is_refused(convert_arguments: Arguments, clip
     faceless = replace(clip.alignments, reasons=np.full(20, NO_FACE, np.uint8))
     (tmp_path / "faceless").write_bytes(faceless.to_bytes())
     with pytest.raises(Unusable) as caught:
-        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "faceless"))))
+        list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "faceless"))))
     assert caught.value.reason == "NO_FACE"
 
 
@@ -242,7 +239,7 @@ def test_a_source_of_another_size_than_its_extraction_is_refused(
 ) -> None:
     (tmp_path / "wider").write_bytes(replace(clip.alignments, width=200).to_bytes())
     with pytest.raises(Unusable, match=r"161x121.*200x121") as caught:
-        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "wider"))))
+        list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "wider"))))
     assert caught.value.reason == "SIZE_MISMATCH"
 
 
@@ -253,7 +250,7 @@ def test_a_target_whose_faces_are_all_outside_is_refused(
     landmarks[:], matrices[:] = landmarks[OUTSIDE], matrices[OUTSIDE]
     (tmp_path / "outside").write_bytes(replace(clip.alignments, landmarks=landmarks, matrices=matrices).to_bytes())
     with pytest.raises(Unusable) as caught:
-        list(pipeline.convert(**convert_arguments(alignments=str(tmp_path / "outside"))))
+        list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "outside"))))
     assert caught.value.reason == "NOTHING_SWAPPED"
 
 
@@ -275,33 +272,30 @@ def test_samples_are_evenly_spaced(numbers: list[int], chosen: list[int]) -> Non
 
 
 def test_chunks_of_other_frames_are_refused(convert_arguments: Arguments) -> None:
-    parts, _ = collect(pipeline.convert(**convert_arguments()))
-    wrong = {"chunk-00000.tar": str(parts["chunk-00001.tar"])}
+    parts, _ = collect(*convert_arguments())
+    wrong = {"chunk-00000.tar": parts["chunk-00001.tar"]}
     with pytest.raises(DataLoss) as caught:
-        list(pipeline.convert(**convert_arguments(chunk_files=wrong)))
+        list(pipeline.convert(*convert_arguments(chunk_files=wrong)))
     assert caught.value.reason == "BAD_CHUNK"
 
 
 def test_progress_counts_frames_to_the_end(convert_arguments: Arguments) -> None:
-    seen = [message["progress"] for message in pipeline.convert(**convert_arguments()) if "progress" in message]
-    assert seen[-1] == {"stage": "encode", "done": 20, "total": 20}
-    assert all(before["done"] <= after["done"] for before, after in pairwise(seen))
+    arguments, made = convert_arguments()
+    seen = do(pipeline.convert(arguments, made), made).progress
+    assert seen[-1] == Progress("encode", 20, 20)
+    assert all(before.done <= after.done for before, after in pairwise(seen))
 
 
 def test_large_frames_give_the_same_files_and_progress_goes_on_to_the_end(
-    convert_arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    convert_arguments: Arguments, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = bytes_of(collect(pipeline.convert(**convert_arguments()))[0])
+    expected = bytes_of(collect(*convert_arguments())[0])
     monkeypatch.setattr(write, "_TOGETHER_PIXELS", 0)
-    arguments = convert_arguments()
-    for messages in (
-        list(pipeline.convert(**arguments)),
-        list(pipeline.transcode(folder=str(tmp_path), **{name: arguments[name] for name in TRANSCODED})),
-    ):
-        seen = [message["progress"] for message in messages if "progress" in message]
-        assert (seen[-1]["stage"], seen[-1]["total"]) == ("encode", 60)
-        assert all(before["done"] <= after["done"] for before, after in pairwise(seen))
-        parts = bytes_of(collect(messages)[0])
+    arguments, made = convert_arguments()
+    for done in (do(pipeline.convert(arguments, made), made), transcoded(clip, tmp_path / "real")):
+        assert (done.progress[-1].stage, done.progress[-1].total) == ("encode", 60)
+        assert all(before.done <= after.done for before, after in pairwise(done.progress))
+        parts = bytes_of(done.parts)
         assert len(parts) in (3, len(expected))
         if len(parts) > 3:
             assert parts == expected
@@ -312,20 +306,19 @@ def test_a_conversion_that_is_refused_late_leaves_no_video_open(
 ) -> None:
     """PyAV's containers are not collected; the child that holds them open would keep their disk space."""
     monkeypatch.setattr(pipeline, "composite", lambda *_: None)
-    arguments = convert_arguments()
+    arguments, made = convert_arguments()
     with pytest.raises(Unusable) as caught:
-        list(pipeline.convert(**arguments))
+        list(pipeline.convert(arguments, made))
     assert caught.value.reason == "NOTHING_SWAPPED"
     opened = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    assert not [path for path in opened if path.startswith(arguments["folder"]) and path.endswith(".mp4")]
+    assert not [path for path in opened if path.startswith(str(made.folder)) and path.endswith(".mp4")]
 
 
-def test_reals_are_encoded_like_fakes(made: Any, clip: Any, tmp_path: Path) -> None:
-    levels = [recipes.options(level) for level in recipes.load("preview").compression.levels]
-    messages = pipeline.transcode(sources=[str(clip.path)], frame_rate=None, levels=levels, folder=str(tmp_path))
-    parts, result = collect(messages)
+def test_real_videos_are_encoded_like_fakes(made: Any, clip: Any, tmp_path: Path) -> None:
+    done = transcoded(clip, tmp_path / "real")
+    parts, result = done.parts, done.result.info
     assert set(parts) == {"raw.mp4", "c23.mp4", "c40.mp4"}
-    assert result["frame_count"] == 20
+    assert result.frame_count == 20
     for expected, frame in zip(clip.frames, decoded(parts["raw.mp4"]), strict=True):
         np.testing.assert_array_equal(frame, expected)
     for name, path in parts.items():
@@ -347,7 +340,7 @@ def stream_fields(path: Path) -> dict[str, Any]:
 
 
 def test_a_chunk_reads_back_as_it_was_written(convert_arguments: Arguments, clip: Any) -> None:
-    parts, _ = collect(pipeline.convert(**convert_arguments()))
+    parts, _ = collect(*convert_arguments())
     raw = decoded(parts["raw.mp4"])
     read_back = list(chunks.read(parts["chunk-00001.tar"], range(8, 16), iter(clip.frames[8:])))
     assert [row.frame for _, row, _ in read_back] == list(range(8, 16))
@@ -360,7 +353,7 @@ def test_a_chunk_reads_back_as_it_was_written(convert_arguments: Arguments, clip
 def test_a_chunk_with_a_picture_that_is_too_large_is_refused(
     convert_arguments: Arguments, clip: Any, tmp_path: Path
 ) -> None:
-    parts, _ = collect(pipeline.convert(**convert_arguments()))
+    parts, _ = collect(*convert_arguments())
     forged = tmp_path / "chunk-00000.tar"
     with tarfile.open(parts["chunk-00000.tar"]) as old, tarfile.open(forged, "w") as new:
         for member in old.getmembers():
@@ -387,8 +380,7 @@ def test_every_frame_is_decoded_to_pixels_once(
 
     monkeypatch.setattr(Video, "to_bgr", counted)
     if work == "convert":
-        collect(pipeline.convert(**convert_arguments()))
+        collect(*convert_arguments())
     else:
-        levels = convert_arguments()["levels"]
-        collect(pipeline.transcode(sources=[str(clip.path)], frame_rate=None, levels=levels, folder=str(tmp_path)))
+        transcoded(clip, tmp_path / "real")
     assert len(decoded_frames) == len(set(decoded_frames)) == len(clip.frames)

@@ -104,11 +104,11 @@ def weights(tmp_path):
 def channel(store, tmp_path, weights):
     """A connection to a running extractor."""
     settings = ExtractorSettings(listen="127.0.0.1:0", scratch_dir=tmp_path / "scratch", extractor_weights_dir=weights)
-    server, servicer = extractor.build(settings, store)
+    server, runner = extractor.build(settings, store)
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as opened:
         yield opened
     server.stop()
-    servicer.close()
+    runner.close()
 
 
 @pytest.fixture

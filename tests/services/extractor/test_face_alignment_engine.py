@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks import random_weights
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.errors import DataLoss, InvalidInput
 from services.extractor import engines, pipeline
 from services.extractor.engines.face_alignment import DETECTOR_FILE, ENGINE, LANDMARK_FILE
+from services.extractor.targets import ExtractArgs, ExtractionOptions
+from tests.services.child import do, workspace
 
 needs_torch = pytest.mark.skipif(
     util.find_spec("torch") is None or util.find_spec("face_alignment") is None,
@@ -66,13 +68,13 @@ def test_landmarks_are_those_of_the_packages_own_call_before_it_truncates(weight
 
 @needs_torch
 def test_a_clip_goes_through_the_pipeline_with_detector_and_filter(weights, moving_face, folder_of, tmp_path):
-    options = recipes.options(recipes.load("ffpp").extraction) | {"engine": "face_alignment", "detect_every": 3}
-    (tmp_path / "out").mkdir()
-    *_, last = pipeline.extract(
-        source=[str(folder_of(moving_face(4)))], folder=str(tmp_path / "out"), options=options, weights_dir=str(weights)
-    )
-    assert last["extraction"]["engine"] == "face_alignment" and last["extraction"]["frame_count"] == 4
-    assert last["extraction"]["face_count"] == 4
+    values = recipes.options(recipes.load("ffpp").extraction) | {"engine": "face_alignment", "detect_every": 3}
+    options = codec.from_values(ExtractionOptions, values)
+    source = (str(folder_of(moving_face(4))),)
+    made = workspace(tmp_path / "work")
+    arguments = ExtractArgs(source=source, name="clip", options=options, weights_dir=weights)
+    info = do(pipeline.extract(arguments, made), made).result.info
+    assert (info.engine, info.frame_count, info.face_count) == ("face_alignment", 4, 4)
 
 
 @needs_torch

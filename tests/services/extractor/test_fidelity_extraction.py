@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.reference import extraction as origin
 from benchmarks.reference.extraction import Corners
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.faces import alignments, face_tar
 from facefoundry.faces.alignments import Alignments
 from facefoundry.faces.crop import crop_matrix, cut, face_matrix
@@ -16,7 +17,9 @@ from facefoundry.faces.mean_face import MEAN_FACE
 from services.extractor import pipeline
 from services.extractor.boxes import truncate_box
 from services.extractor.engines.base import Engine
+from services.extractor.targets import ExtractArgs, ExtractionOptions
 from services.extractor.tracking import Subject
+from tests.services.child import do, workspace
 
 
 def box_of(corners):
@@ -58,7 +61,7 @@ def test_the_mean_face_is_faceswaps_number_by_number():
     )
 
 
-def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, portrait, folder_of, monkeypatch):
+def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, portrait, folder_of):
     frame = np.ascontiguousarray(portrait[20:228, 120:328])
     script = [
         [Corners(61.9, 40.25, 150.1, 142.75)],
@@ -66,14 +69,14 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, po
         [Corners(-7.6, -3.2, 80, 95)],
     ]
     engine = Told(script)
-    monkeypatch.setattr(pipeline, "_engine", lambda name, weights_dir: engine)
-    options = recipes.options(recipes.load("ffpp").extraction) | {"detect_every": 1}
-    (tmp_path / "out").mkdir()
-    made = list(pipeline.extract(source=[str(folder_of([frame] * 3))], folder=str(tmp_path / "out"), options=options))
-    parts = {message["part"]: message["path"] for message in made if "part" in message}
-    found = Alignments.from_bytes((tmp_path / "out" / "alignments.safetensors").read_bytes())
-    _, crops = face_tar.unpack((tmp_path / "out" / "faces-00000.tar").read_bytes())
-    assert "alignments.safetensors" in parts
+    options = replace(
+        codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction)), detect_every=1
+    )
+    arguments = ExtractArgs(source=(str(folder_of([frame] * 3)),), name="clip", options=options)
+    made = workspace(tmp_path / "work")
+    parts = do(pipeline.extract(arguments, made, lambda name, weights_dir: engine), made).parts
+    found = Alignments.from_bytes(parts["alignments.safetensors"].read_bytes())
+    _, crops = face_tar.unpack(parts["faces-00000.tar"].read_bytes())
 
     expected = {}
     for number, (corners,) in enumerate(script):

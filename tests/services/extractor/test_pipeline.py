@@ -1,4 +1,4 @@
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,35 +6,47 @@ import cv2
 import numpy as np
 import pytest
 
-from facefoundry import archive, recipes
+from facefoundry import archive, codec, recipes
 from facefoundry.errors import DataLoss, InvalidInput, Unusable
 from facefoundry.faces import face_tar
 from facefoundry.faces.alignments import BAD_LANDMARKS, NO_FACE, Alignments
 from facefoundry.faces.crop import cut, face_matrix
 from facefoundry.media.read import frame_digest, open_source
+from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
+from facefoundry.work.workspace import Workspace
 from services.extractor import pipeline
 from services.extractor.boxes import iou, truncate_box
+from services.extractor.targets import ExtractArgs, ExtractionOptions, FaceSample, InspectArgs, Inspection
+from tests.services.child import do, workspace
 
 PART = 8
 
 
 def options(**changes):
-    return recipes.options(recipes.load("ffpp").extraction) | {"detect_every": 5} | changes
+    made = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
+    return replace(made, **{"detect_every": 5, **changes})
+
+
+def part_names(number):
+    return f"faces-{number:05d}.tar", f"alignments-{number:05d}.safetensors"
 
 
 class Run:
-    """All that one extraction wrote and said."""
+    """All that one extraction wrote and yielded."""
 
-    def __init__(self, source, folder, changes=(), **arguments):
-        folder.mkdir()
-        arguments = {"part_frames": PART, **arguments}
-        self.messages = list(
-            pipeline.extract(source=[str(source)], folder=str(folder), options=options(**dict(changes)), **arguments)
-        )
-        json.dumps(self.messages)
-        self.parts = {m["part"]: Path(m["path"]).read_bytes() for m in self.messages if "part" in m}
+    def __init__(self, source, folder, changes=(), finished=None, part_frames=PART, load=pipeline.load_engine):
+        made = workspace(folder, finished)
+        chosen = options(**dict(changes))
+        arguments = ExtractArgs(source=(str(source),), name="the source", options=chosen, part_frames=part_frames)
+        self.done = do(pipeline.extract(arguments, made, load), made)
+        self.paths = self.done.parts
+        self.parts = {name: path.read_bytes() for name, path in self.paths.items()}
         self.alignments = Alignments.from_bytes(self.parts["alignments.safetensors"])
-        self.extraction = self.messages[-1]["extraction"]
+        self.info = self.done.result.info
+
+    def finished(self, count):
+        """Paths of the first parts, by name."""
+        return {name: self.paths[name] for number in range(count) for name in part_names(number)}
 
     def crops(self):
         found: dict[int, Any] = {}
@@ -43,6 +55,11 @@ class Run:
                 frames, crops = face_tar.unpack(data)
                 found |= dict(zip(frames.tolist(), crops, strict=True))
         return found
+
+
+def inspect(source, **arguments):
+    (result,) = pipeline.inspect(InspectArgs(source=(str(source),), **arguments), Workspace(Path()))
+    return result.info
 
 
 @pytest.fixture
@@ -67,7 +84,7 @@ def test_every_frame_gets_a_row_and_every_face_its_crop(tmp_path, moving_face, f
 def test_parts_hold_their_frames_and_join_to_the_whole(tmp_path, moving_face, folder_of):
     run = Run(folder_of(moving_face(20)), tmp_path / "out")
     assert list(run.parts) == [
-        *[name for part in range(3) for name in (f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors")],
+        *[name for number in range(3) for name in part_names(number)],
         "samples.tar",
         "alignments.safetensors",
     ]
@@ -76,27 +93,30 @@ def test_parts_hold_their_frames_and_join_to_the_whole(tmp_path, moving_face, fo
     np.testing.assert_array_equal(np.concatenate([piece.boxes for piece in pieces]), run.alignments.boxes)
 
 
-def test_the_last_message_tells_what_the_extraction_is(tmp_path, moving_face, video_of):
+def test_the_result_says_what_the_extraction_is(tmp_path, moving_face, video_of):
     run = Run(video_of(moving_face(12)), tmp_path / "out")
-    digest = run.extraction.pop("content_digest")
-    assert digest == run.alignments.content_digest() and len(digest) == 64
-    assert run.extraction == {
-        "frame_count": 12,
-        "face_count": 12,
-        "missing": [],
-        "frame_rate": {"numerator": 30, "denominator": 1},
-        "width": 192,
-        "height": 192,
-        "engine": "dlib",
-    }
-    assert set(run.messages[-1]["versions"]) == {"decoder", "engine"}
+    digest = run.alignments.content_digest()
+    assert len(digest) == 64
+    assert run.info == ExtractionInfo(
+        content_digest=digest,
+        frame_count=12,
+        face_count=12,
+        missing=[],
+        frame_rate=FrameRate(30, 1),
+        width=192,
+        height=192,
+        engine="dlib",
+    )
+    assert run.done.result.content_digest == digest
+    assert run.done.result.frames == {"FOUND": 12}
+    assert set(run.done.result.versions) == {"decoder", "engine"}
 
 
 def test_progress_only_grows_and_ends_at_the_last_frame(tmp_path, moving_face, folder_of):
     run = Run(folder_of(moving_face(20)), tmp_path / "out")
-    done = [message["progress"]["done"] for message in run.messages if "progress" in message]
+    done = [progress.done for progress in run.done.progress]
     assert done == sorted(done) and done[-1] == 20
-    assert all(message["progress"]["total"] == 20 for message in run.messages if "progress" in message)
+    assert {progress.total for progress in run.done.progress} == {20}
 
 
 def test_frames_without_a_face_have_a_reason_and_zero_rows(tmp_path, moving_face, folder_of, flat):
@@ -107,7 +127,7 @@ def test_frames_without_a_face_have_a_reason_and_zero_rows(tmp_path, moving_face
     assert faces.reasons.tolist() == [0, 0, 0, NO_FACE, NO_FACE, 0, 0, 0, 0, 0]
     assert not faces.landmarks[3].any() and not faces.matrices[3].any() and faces.crop_digests[3] == 0
     assert sorted(run.crops()) == [0, 1, 2, 5, 6, 7, 8, 9]
-    assert run.extraction["missing"] == [{"reason": "NO_FACE", "frames": 2}] and run.extraction["face_count"] == 8
+    assert run.info.missing == [ReasonCount("NO_FACE", 2)] and run.info.face_count == 8
 
 
 def test_a_clip_without_any_face_is_unusable(tmp_path, folder_of, flat):
@@ -117,7 +137,7 @@ def test_a_clip_without_any_face_is_unusable(tmp_path, folder_of, flat):
 
 
 def test_a_clip_of_one_frame_is_enough(tmp_path, moving_face, folder_of):
-    assert Run(folder_of(moving_face(1)), tmp_path / "out").extraction["face_count"] == 1
+    assert Run(folder_of(moving_face(1)), tmp_path / "out").info.face_count == 1
 
 
 def test_landmarks_that_coincide_are_a_reason_and_no_crash(tmp_path, moving_face, folder_of, engine, monkeypatch):
@@ -151,57 +171,58 @@ def test_a_run_cut_after_any_part_and_gone_on_with_equals_an_unbroken_one(tmp_pa
     folder = folder_of(frames)
     unbroken = Run(folder, tmp_path / "unbroken")
     for finished in (1, 2, 3):
-        done = [
-            [
-                str(tmp_path / "unbroken" / name)
-                for name in (f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors")
-            ]
-            for part in range(finished)
-        ]
-        resumed = Run(folder, tmp_path / f"resumed-{finished}", done=done)
-        assert resumed.messages[0] == {"resumed": finished}
-        assert resumed.extraction == unbroken.extraction
+        resumed = Run(folder, tmp_path / f"resumed-{finished}", finished=unbroken.finished(finished))
+        assert resumed.done.resumed == tuple(unbroken.finished(finished))
+        assert resumed.info == unbroken.info
         assert resumed.parts == {name: unbroken.parts[name] for name in resumed.parts}
         assert len(resumed.parts) == len(unbroken.parts) - 2 * finished
 
 
-def test_finished_parts_of_another_engine_build_are_made_again(tmp_path, moving_face, folder_of, engine, monkeypatch):
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_finished_parts_after_a_gap_are_made_again(tmp_path, moving_face, folder_of, lacking):
+    folder = folder_of(moving_face(28))
+    unbroken = Run(folder, tmp_path / "unbroken")
+    finished = unbroken.finished(3)
+    del finished[part_names(1)[lacking]]
+    resumed = Run(folder, tmp_path / "resumed", finished=finished)
+    assert resumed.done.resumed == part_names(0)
+    assert resumed.info == unbroken.info
+
+
+def test_finished_parts_of_another_engine_build_are_made_again(tmp_path, moving_face, folder_of, engine):
+    class Newer:
+        name, build = engine.name, "dlib 99"
+        detect, landmarks, tracker = engine.detect, engine.landmarks, engine.tracker
+
     folder = folder_of(moving_face(12))
     first = Run(folder, tmp_path / "first")
-    done = [[str(tmp_path / "first" / name) for name in ("faces-00000.tar", "alignments-00000.safetensors")]]
-    monkeypatch.setattr(pipeline._engine("dlib", None), "build", "dlib 99")
-    again = Run(folder, tmp_path / "again", done=done)
-    assert again.messages[0] == {"resumed": 0}
-    assert again.extraction == first.extraction
+    again = Run(folder, tmp_path / "again", finished=first.finished(1), load=lambda name, weights_dir: Newer())
+    assert again.done.resumed == ()
+    assert again.info == first.info
 
 
 def test_a_faces_part_that_does_not_belong_to_its_alignments_is_made_again(tmp_path, moving_face, folder_of):
     folder = folder_of(moving_face(12))
-    Run(folder, tmp_path / "first")
-    faces = tmp_path / "faces-00000.tar"
+    finished = Run(folder, tmp_path / "first").finished(1)
     crops = dict(enumerate(np.zeros((PART, 256, 256, 3), np.uint8)))
-    faces.write_bytes(face_tar.pack(crops))
-    done = [[str(faces), str(tmp_path / "first" / "alignments-00000.safetensors")]]
-    assert Run(folder, tmp_path / "again", done=done).messages[0] == {"resumed": 0}
+    finished["faces-00000.tar"].write_bytes(face_tar.pack(crops))
+    assert Run(folder, tmp_path / "again", finished=finished).done.resumed == ()
 
 
 @pytest.mark.parametrize("damaged", [0, 1])
 def test_a_finished_part_that_cannot_be_read_is_made_again(tmp_path, moving_face, folder_of, damaged):
     folder = folder_of(moving_face(12))
-    Run(folder, tmp_path / "first")
-    pair = [tmp_path / "first" / name for name in ("faces-00000.tar", "alignments-00000.safetensors")]
-    pair[damaged].write_bytes(b"something else")
-    done = [[str(path) for path in pair]]
-    assert Run(folder, tmp_path / "again", done=done).messages[0] == {"resumed": 0}
+    finished = Run(folder, tmp_path / "first").finished(1)
+    finished[part_names(0)[damaged]].write_bytes(b"something else")
+    assert Run(folder, tmp_path / "again", finished=finished).done.resumed == ()
 
 
 def test_frames_other_than_those_of_finished_parts_are_data_loss(tmp_path, moving_face, folder_of):
     frames = moving_face(12)
-    Run(folder_of(frames), tmp_path / "first")
-    done = [[str(tmp_path / "first" / name) for name in ("faces-00000.tar", "alignments-00000.safetensors")]]
+    finished = Run(folder_of(frames), tmp_path / "first").finished(1)
     frames[5] = 255 - frames[5]
     with pytest.raises(DataLoss, match="Frame 5"):
-        Run(folder_of(frames, "changed"), tmp_path / "again", done=done)
+        Run(folder_of(frames, "changed"), tmp_path / "again", finished=finished)
 
 
 def test_the_same_source_gives_the_same_bytes_every_time(tmp_path, moving_face, video_of):
@@ -237,12 +258,8 @@ def test_six_samples_are_spread_over_the_frames_with_faces(tmp_path, moving_face
     frames = moving_face(40)
     frames[:4] = [flat] * 4
     folder = folder_of(frames)
-    done = []
-    if finished:
-        Run(folder, tmp_path / "first")
-        names = [(f"faces-{part:05d}.tar", f"alignments-{part:05d}.safetensors") for part in range(finished)]
-        done = [[str(tmp_path / "first" / name) for name in pair] for pair in names]
-    samples = archive.unpack(Run(folder, tmp_path / "out", done=done).parts["samples.tar"])
+    parts = Run(folder, tmp_path / "first").finished(finished) if finished else None
+    samples = archive.unpack(Run(folder, tmp_path / "out", finished=parts).parts["samples.tar"])
     numbers = [int(name.removesuffix(".jpg")) for name in samples]
     assert len(numbers) == 6 and numbers == sorted(numbers)
     assert numbers[0] == 4 and numbers[-1] >= 34 and max(np.diff(numbers)) <= 2 * min(np.diff(numbers))
@@ -265,28 +282,25 @@ def test_an_engine_that_is_not_there_is_refused(tmp_path, moving_face, folder_of
 def test_inspect_reads_the_container_and_counts_faces_in_even_spaced_frames(moving_face, video_of, flat):
     frames = moving_face(9)
     frames[8] = flat
-    (message,) = pipeline.inspect(source=[str(video_of(frames))], sample_frames=3, engine="dlib")
-    assert message["inspection"] == {
-        "frame_count": 9,
-        "frame_rate": {"numerator": 30, "denominator": 1},
-        "width": 192,
-        "height": 192,
-        "rotation": 0,
-        "codec": "h264",
-        "samples": [{"frame": 0, "faces": 1}, {"frame": 4, "faces": 1}, {"frame": 8, "faces": 0}],
-    }
+    assert inspect(video_of(frames), sample_frames=3, engine="dlib") == Inspection(
+        frame_count=9,
+        frame_rate=FrameRate(30, 1),
+        width=192,
+        height=192,
+        rotation=0,
+        codec="h264",
+        samples=[FaceSample(0, 1), FaceSample(4, 1), FaceSample(8, 0)],
+    )
 
 
 def test_inspect_with_no_samples_needs_no_engine(moving_face, folder_of):
-    folder = folder_of(moving_face(3))
-    (message,) = pipeline.inspect(source=[str(folder)], sample_frames=0, engine="none", frame_rate=[24, 1])
-    assert message["inspection"]["frame_count"] == 3 and message["inspection"]["samples"] == []
-    assert message["inspection"]["frame_rate"] == {"numerator": 24, "denominator": 1}
+    found = inspect(folder_of(moving_face(3)), sample_frames=0, engine="none", frame_rate=(24, 1))
+    assert (found.frame_count, found.samples, found.frame_rate) == (3, [], FrameRate(24, 1))
 
 
 def test_more_samples_than_frames_are_each_frame_once(moving_face, folder_of):
-    (message,) = pipeline.inspect(source=[str(folder_of(moving_face(2)))], sample_frames=64, engine="dlib")
-    assert [sample["frame"] for sample in message["inspection"]["samples"]] == [0, 1]
+    found = inspect(folder_of(moving_face(2)), sample_frames=64, engine="dlib")
+    assert [sample.frame for sample in found.samples] == [0, 1]
 
 
 def test_extraction_reads_a_video_as_the_reader_does(tmp_path, moving_face, video_of):

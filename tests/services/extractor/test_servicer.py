@@ -13,12 +13,11 @@ from facefoundry.dataset.sources import upload
 from facefoundry.errors import Busy, DataLoss, InvalidInput, NotFound, Unusable
 from facefoundry.faces import face_tar
 from facefoundry.faces.alignments import Alignments
-from facefoundry.rpc.server import Server
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
-from services.extractor import delivery
-from services.extractor.servicer import ExtractorServicer
+from services.extractor.__main__ import build
+from services.extractor.plan import ALGORITHM_VERSION
 from services.extractor.settings import ExtractorSettings
 
 PART = 10
@@ -30,17 +29,14 @@ class Extractor:
     def __init__(self, store, scratch, **settings):
         self.scratch = scratch
         values = ExtractorSettings(listen="127.0.0.1:0", scratch_dir=scratch, **settings)
-        name = extractor_pb2.DESCRIPTOR.services_by_name["ExtractorService"].full_name
-        self.server = Server("extractor", values, store, name)
-        self.servicer = ExtractorServicer(store, values, self.server.slots, self.server.draining, part_frames=PART)
-        self.server.add(lambda s: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(self.servicer, s))
+        self.server, self.runner = build(values, store, part_frames=PART)
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.start()}")
         self.stub = extractor_pb2_grpc.ExtractorServiceStub(self.channel)
 
     def close(self):
         self.channel.close()
         self.server.stop()
-        self.servicer.close()
+        self.runner.close()
 
     def request(self, source_uri, sequence_id="clip-1", **extraction):
         options = recipe_pb2.ExtractionOptions(**extraction)
@@ -324,7 +320,7 @@ def digest_of(source_uri):
         "source": source,
         "options": recipes.options(recipe.extraction),
         "version": recipe.version,
-        "method": delivery._METHOD,
+        "method": ALGORITHM_VERSION,
     }
     return keys.digest_of(json.loads(json.dumps(made_of)))
 

@@ -1,4 +1,4 @@
-"""Sandboxed children of a service: lent to one call at a time, kept warm, killed when their call is gone."""
+"""Sandboxes that stay warm between calls; the child of a call that ends early is killed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import grpc
 
 from facefoundry.errors import Cancelled, Unusable
 from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.work.target import ENTRY_MODULE
 
-__all__ = ["Children"]
+__all__ = ["SandboxPool"]
 
 
-class Children:
-    """A stock of sandboxes; it never has more than were lent at once."""
+class SandboxPool:
+    """Sandboxes that run targets; the pool grows to the number that were in use at once."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -23,18 +24,18 @@ class Children:
         self._lock = threading.Lock()
 
     @contextmanager
-    def lend(self, context: grpc.ServicerContext, name: str = "") -> Iterator[Sandbox]:
-        """Lend a sandbox for the time of the block; its child is killed as soon as the call ends, however it ends.
+    def acquire(self, context: grpc.ServicerContext, name: str = "") -> Iterator[Sandbox]:
+        """Hold a sandbox for the time of the block; its child is killed as soon as the call ends, however it ends.
 
         Args:
             context: The call.
-            name: What is worked on, for errors that cannot know, such as that of a child that was killed at a limit.
+            name: Clip that is worked on, for errors that do not name it, such as that of a child killed at a limit.
 
         Raises:
             Cancelled: the call was gone before the block was done.
         """
         with self._lock:
-            sandbox = self._idle.pop() if self._idle else Sandbox(self._limits)
+            sandbox = self._idle.pop() if self._idle else Sandbox(self._limits, allow=[ENTRY_MODULE])
         lease = _Lease(sandbox)
         if not context.add_callback(lease.revoke):
             raise Cancelled("The caller is gone.")
@@ -53,7 +54,7 @@ class Children:
                 self._idle.append(sandbox)
 
     def close(self) -> None:
-        """Kill all children that are not lent."""
+        """Kill all children that are not in use."""
         with self._lock:
             idle, self._idle = self._idle, []
         for sandbox in idle:

@@ -1,0 +1,98 @@
+"""The parts of one prefix: those that an earlier call finished, those that this one makes, and the commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from facefoundry import __version__, codec
+from facefoundry.errors import DataLoss, Unusable
+from facefoundry.storage import manifest
+from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import logger
+from facefoundry.work.messages import Result
+from facefoundry.work.plan import Plan
+from facefoundry.work.target import Args, Info
+from facefoundry.work.workspace import Workspace
+
+__all__ = ["Delivery"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_log = logger(__name__)
+
+
+class Delivery:
+    """Brings the parts of a plan to the store.
+
+    Args:
+        store: The object store.
+        plan: What is made.
+        workspace: Where the files are.
+    """
+
+    def __init__(self, store: Store, plan: Plan[Args, Info], workspace: Workspace) -> None:
+        self._store, self._plan, self._workspace = store, plan, workspace
+        self._finished: dict[str, Part] = {}
+        self._parts: dict[str, Part] = {}
+
+    def fetch_finished(self) -> tuple[str, ...]:
+        """Fetch the parts that an earlier call finished, and return their names; damaged ones are left out."""
+        for name, part in manifest.find_parts(self._store, self._plan.prefix).items():
+            if not self._plan.can_resume(name):
+                continue
+            try:
+                path = manifest.fetch_part(self._store, part, self._workspace.finished_part(name))
+            except DataLoss as error:
+                _log.warning("part_damaged", detail=error.message)
+                continue
+            self._finished[name] = replace(part, size=path.stat().st_size)
+        return tuple(sorted(self._finished))
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Take over the finished parts that the child reuses.
+
+        Raises:
+            Unusable: the child names a part that was not fetched (MEDIA_CRASHED).
+        """
+        unknown = set(names) - set(self._finished)
+        if unknown:
+            raise _misbehaved(f"reuses parts that were not fetched: {sorted(unknown)}")
+        self._parts |= {name: self._finished[name] for name in names}
+        if names:
+            _log.event("resuming", prefix=self._plan.prefix, parts=len(names))
+
+    def put(self, names: Sequence[str]) -> None:
+        """Store parts that the child made, and remove their files.
+
+        Raises:
+            Unusable: a part is no file below the workspace (MEDIA_CRASHED).
+        """
+        for name in names:
+            path = self._workspace.made_part(name)
+            # The child is not trusted: it must not name, or link to, a file that only this process may read.
+            if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_file():
+                raise _misbehaved(f"made no file for the part {name!r}")
+            self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
+            path.unlink()
+
+    def commit(self, result: Result[Info]) -> Manifest:
+        """Write the manifest, which makes the result exist for readers."""
+        plan = self._plan
+        record = Manifest(
+            kind=plan.kind,
+            inputs=plan.inputs,
+            options=plan.options,
+            parts=tuple(self._parts[name] for name in sorted(self._parts)),
+            info={**plan.info, **codec.to_values(result.info)},
+            content_digest=result.content_digest,
+            versions={"facefoundry": __version__, **result.versions},
+        )
+        manifest.commit(self._store, plan.prefix, record)
+        return record
+
+
+def _misbehaved(how: str) -> Unusable:
+    message = f"The process that worked on the media {how}."
+    return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})

@@ -1,0 +1,164 @@
+"""Does the work of calls: a slot, a sandbox, a scratch folder, what the child needs, its messages, its parts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+
+import grpc
+
+from facefoundry.errors import Cancelled, Unusable
+from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.process.scratch import Scratch
+from facefoundry.rpc.slots import Slots
+from facefoundry.settings import ServerSettings
+from facefoundry.storage import manifest, sources
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import FRAMES, logger
+from facefoundry.work.delivery import Delivery
+from facefoundry.work.drain import Drain
+from facefoundry.work.messages import PartsReady, Progress, Result, Resumed
+from facefoundry.work.plan import Job, Plan
+from facefoundry.work.pool import SandboxPool
+from facefoundry.work.target import Args, Info
+from facefoundry.work.workspace import Workspace
+
+__all__ = ["Committed", "Runner"]
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A stored result; the last event of a run.
+
+    Attributes:
+        uri: Where it is.
+        record: Its manifest.
+        reused: True when an earlier call had stored it.
+    """
+
+    uri: str
+    record: Manifest
+    reused: bool
+
+
+class Runner:
+    """Runs plans and jobs of one service.
+
+    Args:
+        service: Name of the service.
+        store: The object store.
+        settings: Limits of children, drain time and scratch folder.
+        max_source_bytes: Largest source that is fetched.
+        slots: Admission; stored results are returned without a slot.
+        stopping: Set when the process stops.
+        pool: Sandboxes; by default the runner has its own.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        store: Store,
+        settings: ServerSettings,
+        *,
+        max_source_bytes: int,
+        slots: Slots,
+        stopping: threading.Event,
+        pool: SandboxPool | None = None,
+    ) -> None:
+        self._service, self._store, self._slots, self._stopping = service, store, slots, stopping
+        self._drain_seconds, self._max_source_bytes = settings.drain_seconds, max_source_bytes
+        self.scratch = Scratch(service, settings.scratch_dir)
+        limits = Limits(settings.sandbox_seconds, settings.sandbox_memory_bytes, threads=settings.threads_per_sandbox)
+        self._pool = pool or SandboxPool(limits)
+
+    def run(self, plan: Plan[Args, Info], context: grpc.ServicerContext) -> Iterator[Progress | Committed]:
+        """Do a plan, or return its stored result; yields progress, then what is committed.
+
+        Raises:
+            Busy: there is no slot.
+            Interrupted: this process is stopping; finished parts are kept.
+            Unusable: the source is too large, or the child refused it or died of it.
+            Cancelled: the caller is gone.
+        """
+        record = manifest.load_if_committed(self._store, plan.prefix)
+        if record is not None:
+            yield Committed(self._store.uri(plan.prefix), record, reused=True)
+            return
+        with self._admitted(plan.job, context) as (sandbox, workspace, drain):
+            arguments = plan.job.arguments()
+            for progress in self._fetch(plan.job, workspace):
+                yield progress
+                drain.check()
+            delivery = Delivery(self._store, plan, workspace)
+            workspace = replace(workspace, finished=delivery.fetch_finished())
+            result: Result[Info] | None = None
+            with closing(plan.job.target.run(sandbox, arguments, workspace)) as messages:
+                for message in messages:
+                    match message:
+                        case Progress():
+                            yield message
+                        case Resumed(parts):
+                            delivery.keep(parts)
+                        case PartsReady(parts):
+                            delivery.put(parts)
+                            drain.check(part_is_finished=all(plan.can_resume(part) for part in parts))
+                        case Result():
+                            result = message
+                    if result is None:
+                        drain.check()
+            record = delivery.commit(_checked(result))
+            self._count(plan, _checked(result))
+            yield Committed(self._store.uri(plan.prefix), record, reused=False)
+
+    def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
+        """Do a job that stores nothing, and return its facts; raises as `run`."""
+        with self._admitted(job, context) as (sandbox, workspace, drain):
+            arguments = job.arguments()
+            for _ in self._fetch(job, workspace):
+                drain.check()
+                if not context.is_active():
+                    raise Cancelled("The caller is gone.")
+            *_, last = job.target.run(sandbox, arguments, workspace)
+            return _checked(last if isinstance(last, Result) else None).info
+
+    def close(self) -> None:
+        """End the children that wait for work."""
+        self._pool.close()
+
+    @contextmanager
+    def _admitted(
+        self, job: Job[Args, Info], context: grpc.ServicerContext
+    ) -> Iterator[tuple[Sandbox, Workspace, Drain]]:
+        """Hold a slot, a sandbox and a scratch folder for the time of the block."""
+        drain = Drain(self._service, self._stopping, self._drain_seconds)
+        drain.refuse()
+        name = next(iter(job.source.files))
+        if job.source.size > self._max_source_bytes:
+            message = (
+                f"{name} has {job.source.size} bytes; this {self._service} takes at most {self._max_source_bytes}."
+            )
+            raise Unusable(message, reason="TOO_LARGE", resource=name)
+        with self._slots.take(), self._pool.acquire(context, name) as sandbox, self.scratch.folder() as folder:
+            yield sandbox, Workspace(folder).create(), drain
+
+    def _fetch(self, job: Job[Args, Info], workspace: Workspace) -> Iterator[Progress]:
+        for done, total in sources.fetch(self._store, job.files, workspace.inputs):
+            yield Progress("download", done, total, unit="bytes")
+
+    def _count(self, plan: Plan[Args, Info], result: Result[Info]) -> None:
+        for outcome, frames in result.frames.items():
+            FRAMES.labels(self._service, outcome).inc(frames)
+        _log.event("committed", kind=plan.kind, prefix=plan.prefix, frames=result.frames)
+
+
+def _checked(result: Result[Info] | None) -> Result[Info]:
+    if result is None:
+        how = "ended without a result"
+        message = f"The process that worked on the media {how}."
+        raise Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
+    return result

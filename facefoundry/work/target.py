@@ -1,0 +1,83 @@
+"""Functions that run in a sandboxed child, from both sides: the parent names them, the child calls them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, get_type_hints
+
+from facefoundry import codec
+from facefoundry.codec import JsonObject
+from facefoundry.errors import DataLoss, Unusable
+from facefoundry.process.sandbox import Sandbox
+from facefoundry.work import messages
+from facefoundry.work.messages import Message
+from facefoundry.work.workspace import Workspace
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["ENTRY_MODULE", "Args", "Info", "Target", "serve"]
+
+ENTRY_MODULE = "facefoundry.work.target"
+"""The module that the sandbox runs; it calls the target."""
+
+Args = TypeVar("Args", bound="DataclassInstance")
+Info = TypeVar("Info", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class Target(Generic[Args, Info]):
+    """A generator function `(arguments: Args, workspace: Workspace) -> Iterator[Message[Info]]`.
+
+    It is named, not imported, since its module loads heavy libraries, which the parent must not.
+
+    Attributes:
+        function: `package.module:function`.
+        arguments: Type of its arguments.
+        info: Type of the facts in its result.
+    """
+
+    function: str
+    arguments: type[Args]
+    info: type[Info]
+
+    def run(self, sandbox: Sandbox, arguments: Args, workspace: Workspace) -> Generator[Message[Info], None, None]:
+        """Call the function in a sandbox and yield its messages; closing the iterator early kills the child.
+
+        Raises:
+            FaceFoundryError: the function raised it.
+            Unusable: the child died, passed a limit, or sent a message with a wrong field (MEDIA_CRASHED).
+        """
+        received = sandbox.run(
+            f"{ENTRY_MODULE}:serve",
+            function=self.function,
+            arguments=codec.to_values(arguments),
+            workspace=codec.to_values(workspace),
+        )
+        with closing(received):
+            for values in received:
+                try:
+                    message = messages.decode(values, self.info)
+                except DataLoss as error:
+                    how = f"sent a wrong message: {error.message}"
+                    raise Unusable(
+                        f"The process that worked on the media {how}", reason="MEDIA_CRASHED", metadata={"how": how}
+                    ) from error
+                yield message
+
+    def load(self) -> Callable[[Args, Workspace], Iterator[Message[Info]]]:
+        """Import the function. Only children and tests may: it loads what its module needs."""
+        module, _, name = self.function.partition(":")
+        function: Callable[[Args, Workspace], Iterator[Message[Info]]] = getattr(importlib.import_module(module), name)
+        return function
+
+
+def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:
+    """Call a target and yield its messages as JSON values; the child's side of `Target.run`."""
+    module, _, name = function.partition(":")
+    called = getattr(importlib.import_module(module), name)
+    typed = codec.from_values(get_type_hints(called)["arguments"], arguments)
+    yield from map(messages.encode, called(typed, codec.from_values(Workspace, workspace)))

@@ -1,0 +1,122 @@
+"""Plans of extractions and inspections, from requests and manifests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from facefoundry import codec, recipes
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.recipes.digests import digest_values
+from facefoundry.storage import keys
+from facefoundry.storage.info import ExtractionInfo
+from facefoundry.storage.parts import ALIGNMENTS_OF_FACES, FACES
+from facefoundry.storage.sources import find_source
+from facefoundry.storage.store import Store
+from facefoundry.v1 import extractor_pb2
+from facefoundry.work.plan import Job, Plan
+from services.extractor import engines
+from services.extractor.targets import EXTRACT, INSPECT, ExtractArgs, ExtractionOptions, InspectArgs, Inspection
+
+__all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
+
+ALGORITHM_VERSION = 4
+"""Version of what extractions compute.
+
+Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused. 2: a
+tracked box is one of the whole frame's own detection windows. 3 and 4: which of these windows are tried.
+"""
+
+_MAX_SAMPLES = 64
+
+WeightsFolder = Callable[[str], Path | None]
+"""Returns the folder with an engine's weights; None for an engine that brings its own."""
+
+
+def plan_extraction(
+    store: Store, request: extractor_pb2.ExtractRequest, weights_folder: WeightsFolder, part_frames: int
+) -> Plan[ExtractArgs, ExtractionInfo]:
+    """Plan an extraction.
+
+    Raises:
+        InvalidInput: a field of the request is wrong.
+        NotFound: the source does not exist.
+    """
+    name = _name(request.sequence_id)
+    recipe = recipes.resolve(request.recipe)
+    source = find_source(store, request.source_uri, name)
+    options = recipes.options(recipe.extraction)
+    digest = keys.digest_of(
+        {
+            "source": source.digest,
+            "options": digest_values(recipe.extraction),
+            "version": recipe.version,
+            "method": ALGORITHM_VERSION,
+        }
+    )
+
+    def arguments() -> ExtractArgs:
+        engines.require_landmarks(recipe.extraction.engine)
+        return ExtractArgs(
+            source=tuple(source.files),
+            frame_rate=source.frame_rate,
+            weights_dir=weights_folder(recipe.extraction.engine),
+            name=name,
+            options=codec.from_values(ExtractionOptions, options),
+            part_frames=part_frames,
+        )
+
+    return Plan(
+        kind="extraction",
+        prefix=keys.extraction(digest),
+        job=Job(
+            source=source,
+            files=source.files,
+            target=EXTRACT,
+            arguments=arguments,
+        ),
+        resumable=[FACES, ALIGNMENTS_OF_FACES],
+        inputs={"source": source.uri},
+        options=options,
+        info={},
+    )
+
+
+def plan_inspection(
+    store: Store, request: extractor_pb2.InspectRequest, weights_folder: WeightsFolder
+) -> Job[InspectArgs, Inspection]:
+    """Plan a look at a source; nothing is stored.
+
+    Raises:
+        InvalidInput: a field of the request is wrong.
+        NotFound: the source does not exist.
+    """
+    if request.sample_frames > _MAX_SAMPLES:
+        message = f"Expected sample_frames of at most {_MAX_SAMPLES}. Received {request.sample_frames}."
+        violation = FieldViolation("sample_frames", f"must be from 0 to {_MAX_SAMPLES}")
+        raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
+    engine = request.engine or recipes.load().extraction.engine
+    engines.find(engine)
+    source = find_source(store, request.source_uri, "source")
+    return Job(
+        source=source,
+        files=source.files,
+        target=INSPECT,
+        arguments=lambda: InspectArgs(
+            source=tuple(source.files),
+            frame_rate=source.frame_rate,
+            weights_dir=weights_folder(engine),
+            engine=engine,
+            sample_frames=request.sample_frames,
+        ),
+    )
+
+
+def _name(sequence_id: str) -> str:
+    """Check an id; that of a fake is `<target>_<source>`."""
+    names = sequence_id.split("_")
+    if len(names) > 2:
+        message = f"Expected a sequence id, or <target>_<source> for a fake. Received sequence_id={sequence_id!r}."
+        violation = FieldViolation("sequence_id", "at most one '_'")
+        raise InvalidInput(message, reason="SEQUENCE_ID", violations=[violation])
+    return "_".join(keys.sequence_id(name) for name in names)

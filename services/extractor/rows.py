@@ -1,0 +1,117 @@
+"""Rows of one part of an extraction: as they are collected, and as an earlier call stored them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.errors import DataLoss
+from facefoundry.faces import face_tar
+from facefoundry.faces.alignments import Alignments
+from facefoundry.media.read import DECODER, MediaInfo, frame_digest
+from facefoundry.storage.parts import ALIGNMENTS_OF_FACES, FACES
+from facefoundry.work.workspace import Workspace
+
+__all__ = ["Face", "Rows", "last_box", "read_finished"]
+
+
+@dataclass(frozen=True)
+class Face:
+    """The face of one frame.
+
+    Attributes:
+        box: int32 [4].
+        landmarks: float32 [68, 2].
+        matrix: float64 [2, 3].
+        crop: uint8 [size, size, 3] BGR.
+        embedding: float32 [128].
+    """
+
+    box: NDArray[np.int32]
+    landmarks: NDArray[np.float32]
+    matrix: NDArray[np.float64]
+    crop: NDArray[np.uint8]
+    embedding: NDArray[np.float32]
+
+
+@dataclass
+class Rows:
+    """The rows of one part, in the order of its frames."""
+
+    info: MediaInfo
+    engine: str
+    reasons: list[int] = field(default_factory=list)
+    boxes: list[NDArray[np.int32]] = field(default_factory=list)
+    landmarks: list[NDArray[np.float32]] = field(default_factory=list)
+    matrices: list[NDArray[np.float64]] = field(default_factory=list)
+    frame_digests: list[int] = field(default_factory=list)
+    crop_digests: list[int] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, digest: int, reason: int, face: Face | None) -> None:
+        """Append the row of the next frame; a frame without a face has zeros."""
+        self.frame_digests.append(digest)
+        self.reasons.append(reason)
+        self.boxes.append(face.box if face else np.zeros(4, np.int32))
+        self.landmarks.append(face.landmarks if face else np.zeros((68, 2), np.float32))
+        self.matrices.append(face.matrix if face else np.zeros((2, 3)))
+        self.crop_digests.append(frame_digest(face.crop) if face else 0)
+        self.embeddings.append(face.embedding if face else np.zeros(128, np.float32))
+
+    def alignments(self, identity: bool) -> Alignments:
+        """Return the rows as arrays, with the embeddings if `identity`."""
+        return Alignments(
+            boxes=np.array(self.boxes, np.int32).reshape(-1, 4),
+            landmarks=np.array(self.landmarks, np.float32).reshape(-1, 68, 2),
+            matrices=np.array(self.matrices, np.float64).reshape(-1, 2, 3),
+            reasons=np.array(self.reasons, np.uint8),
+            frame_digests=np.array(self.frame_digests, np.uint64),
+            crop_digests=np.array(self.crop_digests, np.uint64),
+            frame_rate=self.info.frame_rate,
+            width=self.info.width,
+            height=self.info.height,
+            decoder=DECODER,
+            engine=self.engine,
+            embeddings=np.array(self.embeddings, np.float32).reshape(-1, 128) if identity else None,
+        )
+
+
+def read_finished(workspace: Workspace, info: MediaInfo, engine: str, part_frames: int) -> list[Alignments]:
+    """Read the finished parts that the current decoder and engine would make again, up to the first gap.
+
+    Args:
+        workspace: Where they are.
+        info: The clip.
+        engine: Build of the engine.
+        part_frames: Frames of one part.
+    """
+    parts: list[Alignments] = []
+    while {FACES.name(len(parts)), ALIGNMENTS_OF_FACES.name(len(parts))} <= set(workspace.finished):
+        number = len(parts)
+        try:
+            part = Alignments.from_bytes(workspace.finished_part(ALIGNMENTS_OF_FACES.name(number)).read_bytes())
+            frames, crops = face_tar.unpack(workspace.finished_part(FACES.name(number)).read_bytes())
+        except DataLoss:
+            break
+        facts = (part.decoder, part.engine, part.frame_rate, part.width, part.height, len(part))
+        rows = np.flatnonzero(part.found)
+        belongs = (
+            facts == (DECODER, engine, info.frame_rate, info.width, info.height, part_frames)
+            and np.array_equal(frames, rows + number * part_frames)
+            and [frame_digest(picture) for picture in crops] == part.crop_digests[rows].tolist()
+        )
+        if not belongs:
+            break
+        parts.append(part)
+    return parts
+
+
+def last_box(parts: list[Alignments]) -> NDArray[np.int32] | None:
+    """Return the last box of finished parts: all of them that the next part depends on."""
+    for part in reversed(parts):
+        rows = np.flatnonzero(part.found)
+        if rows.size:
+            return np.asarray(part.boxes[rows[-1]], dtype=np.int32)
+    return None
