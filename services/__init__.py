@@ -1,1 +1,1 @@
-"""The three services, run from a clone as `python -m services.<name>`."""
+"""The three services. Run one as `python -m services.<name>`."""

@@ -54,7 +54,7 @@ def cli() -> None:
     """The DeepFakes half of FaceForensics++: labelled fakes for training deepfake detectors.
 
     \b
-    On this machine alone, from a clone:
+    On this machine alone (in a clone, or installed with the extra `local`):
       facefoundry generate-models --local -i CLIPS -o OUT --recipe preview --convert_images
     Against services that run elsewhere:
       facefoundry generate-models -i CLIPS -o OUT --extractor HOST:50051 --trainer HOST:50052 --converter HOST:50053

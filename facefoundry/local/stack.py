@@ -160,8 +160,9 @@ def _clone(given: Path | None) -> Path:
         if (folder / "services" / "__init__.py").is_file():
             return folder.absolute()
     raise Unusable(
-        "A local stack runs the services from a clone of the repository, but there is no package `services` in "
-        f"{' or '.join(str(folder) for folder in candidates)}. Run this in a clone, or name the addresses of services.",
+        "The local stack starts the services, but there is no package `services` in "
+        f"{' or '.join(str(folder) for folder in candidates)}. Run this in a clone of the repository, install "
+        "facefoundry with the extra `local`, or name the addresses of services.",
         reason="NEEDS_CLONE",
     )
 

