@@ -1,1 +1,1 @@
-"""Measurements, and the origin re-described as what they are measured against; product code imports nothing of it."""
+"""Measurements, and FF++'s algorithms rewritten as their reference. Product code imports nothing from here."""

@@ -14,9 +14,9 @@ from benchmarks.rows import ROWS
 
 
 def main() -> int:
-    """Run what the arguments name; 0 when every row reaches its bar."""
+    """Run the rows that the arguments name; return 0 when every row reaches its bar."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(ROWS)}; all without any")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(ROWS)}; all if none is named")
     parser.add_argument("--json", type=Path, metavar="DIR", help="write <ROW>.json with each row's figures")
     parser.add_argument(
         "--check", action="store_true", help="only the cheap rows, which must reach two thirds of their bars"
@@ -24,7 +24,7 @@ def main() -> int:
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.rows) - set(ROWS))
     if unknown:
-        parser.error(f"there is no row {', '.join(unknown)}; rows are {', '.join(ROWS)}")
+        parser.error(f"unknown row {', '.join(unknown)}; expected one of {', '.join(ROWS)}")
     names = arguments.rows or [name for name, spec in ROWS.items() if spec.cheap or not arguments.check]
     share = CHECK_SHARE if arguments.check else 1.0
     measured: list[Row] = []
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _run(name: str, path: Path) -> list[Row]:
-    """Measure in a process of its own, which pins itself; no rows when it fails."""
+    """Measure in a process of its own, which pins itself; return no rows when it fails."""
     path.unlink(missing_ok=True)
     subprocess.run(
         [sys.executable, "-m", f"benchmarks.rows.{name}", "--json", str(path)], stdout=subprocess.DEVNULL, check=False

@@ -1,4 +1,4 @@
-"""Training crops made of the bench's portrait, as many as wanted and no two alike."""
+"""Training crops made of the bench's portrait, no two alike."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["faces"]
 
 
 def faces(count: int) -> NDArray[np.uint8]:
-    """Crops uint8 [count, 256, 256, 3] BGR, as the extractor cuts them from frames of 720p."""
+    """Return crops uint8 [count, 256, 256, 3] BGR, as the extractor cuts them from frames of 720p."""
     few = np.stack([cut(made.frame, made.matrix, 256, 48) for made in map(shot, range(min(count, 64)))])
     return few[np.arange(count) % len(few)]

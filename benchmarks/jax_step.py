@@ -1,4 +1,4 @@
-"""The worker's training step driven by JAX, for the bench alone.
+"""The worker's training step driven by JAX, for the bench only.
 
 Network, augmentation and Adam are the worker's own, on keras.ops; only the gradient and the loop are JAX's here. JAX is
 in none of this project's locks: `pip install jax` beside them. A process has one backend, so `losses` and `pace` start
@@ -66,7 +66,7 @@ def pace(precision: str = "tensorfloat32", steps: int = 256, calls: int = 5) -> 
     Args:
         precision: The recipe's.
         steps: Iterations of a compiled call.
-        calls: Calls behind the first.
+        calls: Calls after the first.
 
     Returns:
         `device`; where that is no GPU, nothing else: it would take hours. `seconds` of an iteration, the calls' median;
@@ -116,7 +116,7 @@ def _pace(precision: str, steps: str, calls: str) -> dict[str, Any]:
 def _compiled(
     options: TrainingOptions, faces: NDArray[np.uint8], network: Network, steps: int
 ) -> tuple[list[Any], Call]:
-    """The state that a training begins with, and a compiled call of so many iterations on it.
+    """Return the state that a training begins with, and a compiled call that runs iterations on it.
 
     The call takes the state, which is used up, and the number of its first iteration; it gives the next state and the
     losses [steps, 2].

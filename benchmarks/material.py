@@ -1,4 +1,4 @@
-"""What rows are measured on: frames and clips made of the public-domain portraits that scikit-image ships."""
+"""Input of the rows: frames and clips made of the public-domain portraits that scikit-image ships."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Shot:
 
 
 def shots(count: int, face: float = 200.0, size: tuple[int, int] = HD) -> list[Shot]:
-    """Frames of a portrait that drifts, turns a little and breathes before a still background; the same every time.
+    """Return frames of a portrait that drifts, turns, grows and shrinks a little before a still background.
 
     Args:
         count: How many.
@@ -49,7 +49,7 @@ def shots(count: int, face: float = 200.0, size: tuple[int, int] = HD) -> list[S
 
 
 def shot(number: int, face: float = 200.0, size: tuple[int, int] = HD) -> Shot:
-    """One frame of `shots`."""
+    """Return one frame of `shots`."""
     portrait = _astronaut()
     middle = portrait.landmarks[17:].mean(axis=0)
     phase = 2 * np.pi * number / 50

@@ -1,4 +1,4 @@
-"""What `raw` costs with x264's presets and its two codes: `python -m benchmarks.raw_presets [CLIP ...]`.
+"""What `raw` costs with x264's presets and its two entropy coders: `python -m benchmarks.raw_presets [CLIP ...]`.
 
 Milliseconds of computing a frame to write and to read, and bytes, on the rows' own frames or the first of a clip's.
 """

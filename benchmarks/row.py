@@ -1,6 +1,6 @@
-"""One line of the bench: what a stage costs here and in its reference, measured side by side on pinned cores.
+"""One row of the bench: what a stage costs here and in its reference, measured side by side on pinned cores.
 
-A row is a module of `benchmarks.rows` with a function `run`, a list of `Row`; `command` makes it a command of its own.
+A row is a module of `benchmarks.rows` whose function `run` returns a list of `Row`; `command` makes it a command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from facefoundry.process.sandbox import library_variables
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 
 CHECK_SHARE = 2 / 3
-"""Part of its bar that a row must reach in a check, on a machine that does other work too."""
+"""Share of its bar that a row must reach in a check, as the machine may do other work too."""
 
 _PINNED = "FACEFOUNDRY_BENCH_CORES"
 _PACKAGES = (
@@ -45,15 +45,15 @@ class Row:
 
     Attributes:
         stage: What is done, and on what.
-        unit: What `reference` and `ours` are an amount of: seconds (`s`), bytes (`B`) or a count, such as `s/frame`.
-        reference: The reference's amount, or the most that is allowed.
+        unit: Unit of `reference` and `ours`: seconds (`s`), bytes (`B`) or a count, as in `s/frame`.
+        reference: The reference's amount, or the limit.
         ours: Ours; None where it cannot be measured here, which `how` explains.
         bar: What `reference / ours` must reach.
-        fidelity: What was compared beside the clock, and what came out.
-        faithful: It came out as it has to.
+        fidelity: What was compared besides the cost, and the result.
+        faithful: Whether that result is as required.
         how: What the reference is, and how it was measured.
-        first_call: Seconds of our first call, which prepares and compiles; it is in no other figure.
-        reached: The best seen where the bar is out of reach, by docs/performance.md; a check holds this instead.
+        first_call: Seconds of our first call, which prepares and compiles; no other figure includes it.
+        reached: The best ratio in docs/performance.md where the bar is out of reach; a check uses it instead.
     """
 
     stage: str
@@ -69,36 +69,36 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as much the reference needs; None where nothing was measured."""
+        """How many times our amount the reference needs; None where nothing was measured."""
         return self.reference / self.ours if self.reference is not None and self.ours else None
 
     def least(self, share: float = 1.0) -> float:
-        """The ratio that is asked for: the bar, or in a check that share of it, or of what was reached of it."""
+        """Return the required ratio: the bar, or in a check a share of the bar or of the best ratio reached."""
         return self.bar if share == 1 else share * min(self.bar, self.reached or self.bar)
 
     def holds(self, share: float = 1.0) -> bool:
-        """Say whether the row is faithful and its ratio is at least `least`; what cannot be measured here holds."""
+        """Return whether the row is faithful and its ratio is at least `least`; an unmeasured row holds."""
         return self.faithful and (self.ratio is None or self.ratio >= self.least(share))
 
     def to_record(self) -> dict[str, Any]:
-        """The row in JSON values."""
+        """Return the row as JSON values."""
         return {**asdict(self), "ratio": self.ratio, "holds": self.holds()}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Row:
-        """Read what `to_record` gave."""
+        """Return the row of a record that `to_record` made."""
         return cls(**{name: value for name, value in record.items() if name not in ("ratio", "holds")})
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The least that interleaved calls took, seconds.
+    """The shortest of interleaved calls, seconds.
 
     Attributes:
         reference: A reference call.
         ours: One of ours.
-        first_reference: The first reference call, apart.
-        first_ours: Our first call, apart.
+        first_reference: The first reference call, which is not among the others.
+        first_ours: Our first call, likewise.
     """
 
     reference: float
@@ -108,7 +108,7 @@ class Timing:
 
 
 def cpu_seconds() -> float:
-    """Time that this process, its threads and its ended children have spent computing.
+    """Return the CPU time of this process, its threads and its ended children.
 
     On one core this is what a clock would show if the machine did nothing else.
     """
@@ -122,13 +122,13 @@ def interleaved(
     rounds: int = 7,
     clock: Callable[[], float] = cpu_seconds,
 ) -> Timing:
-    """Call the two in turn, so that what slows the machine down for long slows both; what does for short only adds.
+    """Call the two in turn, so that a machine that is slow for long slows both, and keep the shortest of each.
 
     Args:
         reference: One call of the reference.
         ours: One call of ours, doing the same work.
-        rounds: Calls of each behind the first.
-        clock: `cpu_seconds`, or `time.perf_counter` where more than one core, a GPU or waiting is part of the matter.
+        rounds: Calls of each after the first.
+        clock: `cpu_seconds`, or `time.perf_counter` where several cores, a GPU or waiting are measured.
     """
 
     def timed(call: Callable[[], object]) -> float:
@@ -143,15 +143,15 @@ def interleaved(
 
 
 def pin(cores: int) -> dict[str, str]:
-    """Bind this process, and what it starts, to its last cores.
+    """Bind this process and its children to the last of its cores.
 
-    Libraries read their number of threads as they are loaded, so the environment is for a process yet to be started.
+    Libraries read their number of threads when they are loaded, so the environment is for a process yet to be started.
 
     Args:
         cores: How many.
 
     Returns:
-        The environment of a service's child with as many threads.
+        The environment of a sandbox with as many threads.
     """
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-cores:])
@@ -164,7 +164,7 @@ def pin(cores: int) -> dict[str, str]:
 
 
 def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
-    """Be the command of one row: measure, print the table, write JSON with `--json FILE`; exit 1 below the bar."""
+    """Run one row as a command: measure, print the table, write JSON with `--json FILE`; exit 1 below the bar."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
@@ -185,7 +185,7 @@ def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
 
 
 def table(rows: Sequence[Row], share: float = 1.0) -> str:
-    """Lay rows out as a Markdown table; `share` is the part of the bar that must be reached."""
+    """Return rows as a Markdown table; `share` is the share of the bar that they must reach."""
     lines = ["| stage | reference | ours | ratio | bar | | fidelity | how |", "|---|---|---|---|---|---|---|---|"]
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
@@ -221,7 +221,7 @@ def _amount(value: float | None, unit: str) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Return what the figures depend on."""
     model = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     versions = {}
     for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""The faithful recipe made narrow, for steps that a CPU can take many of."""
+"""The recipe ffpp with narrow layers, for steps that a CPU can run by the thousand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["divided"]
 
 
 def divided(divisor: int, batch_size: int) -> TrainingOptions:
-    """Training options of the recipe ffpp with all widths divided."""
+    """Return the training options of the recipe ffpp with all widths divided."""
     made = load("ffpp").training
     encoder, decoder = list(made.encoder_filters), list(made.decoder_filters)
     del made.encoder_filters[:], made.decoder_filters[:]

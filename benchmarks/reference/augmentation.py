@@ -1,4 +1,4 @@
-"""The origin's random similarity and random warp of one face, in float64 and with given draws.
+"""FF++'s random similarity and random warp of one face, in float64 and with given draws.
 
 Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers.
 """
@@ -43,7 +43,7 @@ def make_pair(face: NDArray[np.uint8], draw: Draw, size: int = 64) -> tuple[NDAr
 
 
 def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
-    """Turn, zoom and shift about the centre, the border going on; then mirror. float64 [256, 256, 3]."""
+    """Turn, zoom and shift about the centre with replicated borders, then mirror. float64 [256, 256, 3]."""
     matrix = cv2.getRotationMatrix2D((_SIZE // 2, _SIZE // 2), float(draw.rotation), float(draw.scale))
     matrix[:, 2] += draw.shift
     moved = cv2.warpAffine(picture, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
@@ -53,7 +53,7 @@ def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.flo
 def random_warp(
     picture: NDArray[np.float64], draw: Draw, size: int = 64
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the picture along a jittered grid, and along the grid's nearest similarity; the original's size is 64."""
+    """Sample the picture along a jittered grid, and along the similarity nearest to the grid; FF++'s size is 64."""
     line = np.linspace(_SIZE // 2 - _COVERAGE // 2, _SIZE // 2 + _COVERAGE // 2, 5)
     grid = np.stack(np.meshgrid(line, line), axis=-1) + draw.jitter
     whole, rim = size * 5 // 4, size // 8

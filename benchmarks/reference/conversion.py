@@ -1,4 +1,4 @@
-"""The origin's conversion of one frame: everything over the whole frame, masks in float64 with three channels.
+"""FF++'s conversion of one frame: everything over the whole frame, masks in float64 with three channels.
 
 Points are (x, y) in frame pixels, pixel centres at integers; matrices are float64 [2, 3] and map frame points.
 """
@@ -28,7 +28,7 @@ class Blend:
 
     Attributes:
         output: uint8 [h, w, 3] BGR; None where seamlessClone refuses, because its rectangle would leave the frame.
-        soft: float64 [h, w, 3], the mask that is blended by.
+        soft: float64 [h, w, 3], the blending mask.
         box: The FF++ mask, uint8 [h, w] of 0 and 255.
         destination: The only pixels that seamlessClone may change.
     """
@@ -48,7 +48,7 @@ def patch(
     """Convert a frame with one face.
 
     Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
+        frame: uint8 [h, w, 3] BGR; not changed.
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         network: Faces [n, 64, 64, 3] BGR in [0, 1] to the other side's.
@@ -73,14 +73,14 @@ def soft_mask(
     erosion: int = 0,
     blur: int = 2,
 ) -> NDArray[np.float64]:
-    """The mask that is blended by.
+    """Return the blending mask.
 
     Args:
         shape: Of the frame, (h, w, 3).
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
-        erosion: Side of the ellipse that is eroded by, or dilated by if negative; 0 for neither.
+        erosion: Side of the ellipse to erode with, or to dilate with if negative; 0 for neither.
         blur: Side of the box blur; 0 for none.
 
     Returns:
@@ -116,12 +116,12 @@ def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDA
 
 
 def mask_levels(soft: NDArray[np.float64]) -> Frame:
-    """What seamlessClone is given: uint8 [h, w, 3]; a soft value of 0.699 and more is 255, lesser ones stay soft."""
+    """Return the mask for seamlessClone, uint8 [h, w, 3]: soft values from 0.699 on are 255, lesser ones stay soft."""
     return np.clip(soft * 365, 0, 255).astype(np.uint8)
 
 
 def box_of(levels: Frame) -> Rectangle | None:
-    """The FF++ mask: around all pixels of 255, without the last column and row. None where there is no such pixel."""
+    """Return the FF++ mask: the box of all pixels of 255 without its last column and row; None without such pixels."""
     rows, columns = np.nonzero(levels[:, :, 0] == 255)
     if not len(rows):
         return None
@@ -130,7 +130,7 @@ def box_of(levels: Frame) -> Rectangle | None:
 
 
 def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
-    """Where seamlessClone writes: the rectangle around all levels above 0 but the frame's rim, put at the centre."""
+    """Return where seamlessClone writes: the box of all levels above 0, the frame's rim apart, moved to the centre."""
     inner = levels[:, :, 0].copy()
     inner[[0, -1]] = 0
     inner[:, [0, -1]] = 0

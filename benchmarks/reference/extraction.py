@@ -1,4 +1,4 @@
-"""The origin's way from detected corners and landmarks to the subject's aligned crop.
+"""FF++'s way from detected corners and landmarks to the subject's aligned crop.
 
 Points are (x, y) in frame pixels, pixel centres at integers; matrices are float64 [2, 3] and map frame points.
 """
@@ -40,18 +40,18 @@ def whole_points(points: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class Tracker:
-    """The origin's single-subject rule, with its slips.
+    """FF++'s single-subject rule, with its mistakes.
 
-    The first face is the tallest. Afterwards the one nearest to the last centre is taken, where a centre is (left +
-    right / 2, top + bottom / 2), because corners are read as if they were x, y, width and height. A frame without a
-    face fails and makes the rule begin anew.
+    It takes the tallest face first, and afterwards the one nearest to the last centre. It takes (left + right / 2,
+    top + bottom / 2) for a centre, as it reads corners as if they were x, y, width and height. A frame without a face
+    fails, and the rule starts again.
     """
 
     def __init__(self) -> None:
         self._previous: tuple[float, float] | None = None
 
     def follow(self, faces: Sequence[Corners]) -> Corners | None:
-        """Choose the subject among the next frame's faces; None where there is none."""
+        """Return the subject among the next frame's faces; None without faces."""
         if not faces:
             self._previous = None
             return None
@@ -65,7 +65,7 @@ class Tracker:
 
     @staticmethod
     def centre(face: Corners) -> tuple[float, float]:
-        """What the origin takes for the centre of a face."""
+        """Return what FF++ takes for the centre of a face."""
         return face.left + 0.5 * face.right, face.top + 0.5 * face.bottom
 
 
@@ -95,7 +95,7 @@ def crop(
 
 
 def record(corners: Corners, landmarks: NDArray[Any]) -> dict[str, Any]:
-    """A face as the origin's alignments file has it."""
+    """Return a face as FF++'s alignments file records it."""
     left, top, right, bottom = whole_corners(corners)
     points = whole_points(landmarks).tolist()
     return {"r": 0, "x": left, "w": right - left, "y": top, "h": bottom - top, "landmarksXY": points}

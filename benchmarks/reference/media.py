@@ -1,6 +1,6 @@
-"""The origin's traffic in frames: every stage writes numbered PNG files and the next one reads them.
+"""FF++'s frames between stages: every stage writes numbered PNG files and the next one reads them.
 
-Written with libav, which is what the ffmpeg of the origin's commands calls, and OpenCV.
+Written with OpenCV and libav, the library behind the ffmpeg that FF++'s scripts call.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ LEVELS = {
     "c23": ("libx264", 23, "yuv444p"),
     "c40": ("libx264", 40, "yuv444p"),
 }
-"""Codec, constant rate factor and pixel format of each level, as PNG files come out without further options."""
+"""Codec, constant rate factor and pixel format of each level, as ffmpeg chooses them for PNG files."""
 
 GREY = ("libx264", 0, "gray")
-"""The same of masks that are stored without colour; the origin's have colour."""
+"""The same for masks that are stored without colour; FF++ stores them with colour."""
 
 _NAME = "%06d.png"
 
 
 def pictures_of(clip: Path, folder: Path) -> list[Path]:
-    """Do what `ffmpeg -i CLIP FOLDER/%06d.png` does; the files in order."""
+    """Do what `ffmpeg -i CLIP FOLDER/%06d.png` does, and return the files in order."""
     with av.open(str(clip)) as source, av.open(str(folder / _NAME), "w", format="image2") as sink:
         stream = source.streams.video[0]
         pictures = sink.add_stream("png", rate=25)
@@ -44,14 +44,14 @@ def pictures_of(clip: Path, folder: Path) -> list[Path]:
 
 
 def write_pictures(frames: Iterable[NDArray[np.uint8]], folder: Path) -> list[Path]:
-    """Write frames, or masks without colour, as the origin's converter does, by OpenCV; the files in order."""
+    """Write frames, or masks without colour, with OpenCV as FF++'s converter does, and return the files in order."""
     for number, frame in enumerate(frames):
         cv2.imwrite(str(folder / (_NAME % number)), frame)
     return sorted(folder.glob("*.png"))
 
 
 def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
-    """Read them, as every later stage does."""
+    """Read pictures, as every later stage does."""
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
 
 

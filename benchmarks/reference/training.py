@@ -1,4 +1,4 @@
-"""The origin's network and training step: plain Keras layers, an Adam of Keras 2.2 in numpy, one step counter for two.
+"""FF++'s network and training step: plain Keras layers, the Adam of Keras 2.2 in numpy, one step counter for two sides.
 
 Weights go by names such as `encoder/conv_1/kernel` and `decoder_a/output/bias`.
 """
@@ -22,7 +22,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths of the network; the defaults are the origin's."""
+    """Widths of the network; the defaults are FF++'s."""
 
     encoder: Sequence[int] = (128, 256, 512, 1024)
     bottleneck: int = 1024
@@ -39,7 +39,7 @@ class Counter:
 
 @dataclass
 class Adam:
-    """Adam as Keras 2.2 writes it, one side's: moments of its own, a counter that another side may count with."""
+    """Adam of Keras 2.2 for one side: moments of its own, a step counter that the sides may share."""
 
     counter: Counter
     rate: float = 5e-5
@@ -50,7 +50,7 @@ class Adam:
     second: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def step(self, weights: Mapping[str, NDArray[Any]], gradients: Mapping[str, NDArray[Any]]) -> Weights:
-        """The weights after one step along gradients of the same names."""
+        """Return the weights after one step along gradients of the same names."""
         number = self.counter.steps + 1
         rate = self.rate * np.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
         moved: Weights = {}
@@ -93,7 +93,7 @@ class Pair:
         return {name: np.array(variable.numpy()) for name, variable in every.items()}
 
     def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """Put weights in; those of other names stay."""
+        """Assign weights; those of other names keep their values."""
         every = {**self.variables("a"), **self.variables("b")}
         for name, value in weights.items():
             every[name].assign(value)
@@ -106,7 +106,7 @@ class Pair:
             optimizer.build(model.trainable_variables)
 
     def train_on_batch(self, iteration: int, batches: Mapping[Any, Sequence[Any]]) -> list[float]:
-        """One iteration as the origin has it, A then B; their losses before the update.
+        """Run one iteration in FF++'s order, A then B, and return their losses before the update.
 
         In Keras 3 two models cannot share an Adam, so the shared counter is set by hand.
         """
@@ -117,7 +117,7 @@ class Pair:
         return losses
 
     def step_by_hand(self, optimizers: Mapping[Any, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
-        """The same iteration, with gradients by TensorFlow and the steps in numpy."""
+        """Run the same iteration with TensorFlow's gradients and numpy's steps."""
         losses = []
         for side, model in self.autoencoders.items():
             variables = self.variables(side)

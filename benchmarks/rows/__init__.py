@@ -8,10 +8,10 @@ __all__ = ["ROWS", "Spec"]
 
 
 class Spec(NamedTuple):
-    """What must be known of a row before it runs.
+    """Facts about a row that are needed before it runs.
 
     Attributes:
-        cheap: It takes seconds, so a check runs it.
+        cheap: Whether it takes seconds only, so that a check runs it.
     """
 
     cheap: bool
@@ -32,4 +32,4 @@ ROWS = {
     "orchestration": Spec(cheap=True),
     "memory": Spec(cheap=False),
 }
-"""Module of `benchmarks.rows` to what is known of it."""
+"""Facts by module of `benchmarks.rows`."""

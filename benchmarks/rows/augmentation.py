@@ -1,4 +1,4 @@
-"""Augmentation in the compiled step against the origin's loader, which reads and warps sample by sample."""
+"""Augmentation in the compiled step against FF++'s loader, which reads and warps sample by sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from benchmarks.faces import faces
-from benchmarks.reference import augmentation as origin
+from benchmarks.reference import augmentation as ffpp
 from benchmarks.row import Row, command, interleaved
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
@@ -25,7 +25,7 @@ TAPS = 2 * 64 * 64 * 16  # of an input and its target
 
 
 def run() -> list[Row]:
-    """One row, in seconds a sample, the origin's time without its random numbers and ours with them."""
+    """Return one row in seconds a sample; FF++'s time excludes its random numbers, ours includes them."""
     loop.configure(threads=1)
     options = load("preview").training
     options.batch_size = FACES
@@ -33,7 +33,7 @@ def run() -> list[Row]:
     training = loop.Training(options, {"a": crops, "b": crops})
     drawn = augmentation.Sampler(options, "a", FACES).draw(0)
     record = augmentation.Draws(*(np.asarray(ops.convert_to_numpy(values)) for values in drawn))
-    draws = [origin.Draw(*(values[index] for values in record[1:])) for index in range(FACES)]
+    draws = [ffpp.Draw(*(values[index] for values in record[1:])) for index in range(FACES)]
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / f"{index}.png") for index in record.faces]
         for index, path in zip(record.faces, paths, strict=True):
@@ -41,7 +41,7 @@ def run() -> list[Row]:
 
         def load_pairs(count: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
             pairs = zip(paths[:count], draws[:count], strict=True)
-            return [origin.make_pair(np.asarray(cv2.imread(path), np.uint8), draw) for path, draw in pairs]
+            return [ffpp.make_pair(np.asarray(cv2.imread(path), np.uint8), draw) for path, draw in pairs]
 
         def ours() -> list[NDArray[np.float32]]:
             return [tensor.numpy() for tensor in training.batch("a", 0)]
@@ -60,9 +60,9 @@ def run() -> list[Row]:
             timing.reference / SAMPLES,
             timing.ours / FACES,
             8,
-            f"mean {means[0]:.3f} (warped) and {means[1]:.3f} (straight) grey levels from cv2",
+            f"mean {means[0]:.3f} (warped) and {means[1]:.3f} (unwarped) grey levels from cv2",
             max(means) <= 0.1,
-            "origin's loader: PNG to float64 to similarity to warp; of ours "
+            "FF++'s loader: PNG to float64 to similarity to warp; of ours "
             f"{shares.ours / shares.reference:.0%} reads {TAPS:,} taps, {shares.ours / FACES / TAPS * 1e9:.1f} ns each",
             timing.first_ours,
             reached=4.5,
@@ -71,7 +71,7 @@ def run() -> list[Row]:
 
 
 def _reading(options: TrainingOptions, crops: NDArray[np.uint8]) -> Callable[[], object]:
-    """The step that reads the taps of a batch, alone and compiled."""
+    """Return the step that reads the taps of a batch, alone and compiled."""
     table = ops.convert_to_tensor(augmentation.pack(crops))
     draws = augmentation.Sampler(options, "a", FACES).draw(0)
     x, y = augmentation.sampling_points(draws, 64)

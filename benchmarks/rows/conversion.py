@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.material import Shot, shots
-from benchmarks.reference import conversion as origin
+from benchmarks.reference import conversion as ffpp
 from benchmarks.row import Row, command, interleaved
 from services.converter.composite import composite
 from services.converter.mask import MaskOptions
@@ -18,7 +18,7 @@ SIZES = (200, 320)
 
 
 def run() -> list[Row]:
-    """Two rows a face size: against one pass of the origin, and against the two that it makes as it was published."""
+    """Return two rows a face size: against one pass of FF++, and against the two passes of the published script."""
     face = cv2.resize(np.random.default_rng(0).random((9, 9, 3), np.float32), (64, 64), interpolation=cv2.INTER_CUBIC)
     return [row for size in SIZES for row in _rows(size, np.clip(face, 0, 1))]
 
@@ -26,8 +26,8 @@ def run() -> list[Row]:
 def _rows(size: int, face: NDArray[np.float32]) -> list[Row]:
     given = shots(FRAMES, size)
 
-    def once(shot: Shot, frame: NDArray[np.uint8]) -> origin.Blend:
-        blend = origin.put(frame, face, shot.matrix, origin.soft_mask(frame.shape, shot.matrix, shot.landmarks))
+    def once(shot: Shot, frame: NDArray[np.uint8]) -> ffpp.Blend:
+        blend = ffpp.put(frame, face, shot.matrix, ffpp.soft_mask(frame.shape, shot.matrix, shot.landmarks))
         assert blend is not None and blend.output is not None
         return blend
 
@@ -51,7 +51,7 @@ def _rows(size: int, face: NDArray[np.float32]) -> list[Row]:
         equal = equal and np.array_equal(box, expected.box)
     fidelity = f"{largest} level from cv2.seamlessClone at most; masks {'identical' if equal else 'DIFFER'}"
     stage = f"conversion without the network, 720p, face {size}"
-    faithful, how = largest <= 1 and equal, "origin's steps over whole frames"
+    faithful, how = largest <= 1 and equal, "FF++'s steps over whole frames"
     reference, our_time = timing.reference / FRAMES, timing.ours / FRAMES
     first = timing.first_ours
     return [

@@ -1,4 +1,4 @@
-"""Encoding of a fake and its masks: one decoding of the target for all videos, against a pass over PNG files each."""
+"""Encoding of a fake and its masks: decoding the target once for all videos, against a pass over PNG files for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.material import HD, shots, write_clip
-from benchmarks.reference import media as origin
+from benchmarks.reference import media as ffpp
 from benchmarks.row import Row, command, interleaved
 from facefoundry import recipes
 from facefoundry.media.level import Level
@@ -28,7 +28,7 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 
 def run() -> list[Row]:
-    """Two rows, of raw, c23, c40 and three mask videos: against the origin's presets and formats, and against ours."""
+    """Return two rows of raw, c23, c40 and three mask videos: against FF++'s presets and formats, and against ours."""
     levels = [Level(**recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     given = shots(FRAMES)
     face = np.random.default_rng(0).random((9, 9, 3), np.float32)
@@ -46,26 +46,27 @@ def run() -> list[Row]:
         fakes = [patch.apply(target) for patch, target in zip(patches, targets, strict=True)]
         masks = [_masks(*pair) for pair in zip(targets, patches, strict=True)]
         pictures = {"fake": fakes} | {
-            name: [np.asarray(cv2.cvtColor(one[name], cv2.COLOR_GRAY2BGR), np.uint8) for one in masks] for name in MASKS
+            name: [np.asarray(cv2.cvtColor(grey[name], cv2.COLOR_GRAY2BGR), np.uint8) for grey in masks]
+            for name in MASKS
         }
-        for name, frames in (pictures | {f"grey-{name}": [one[name] for one in masks] for name in MASKS}).items():
+        for name, frames in (pictures | {f"grey-{name}": [grey[name] for grey in masks] for name in MASKS}).items():
             (folder / name).mkdir()
-            origin.write_pictures(frames, folder / name)
+            ffpp.write_pictures(frames, folder / name)
 
         def in_colour() -> None:
-            for label, level in origin.LEVELS.items():
-                origin.encode_pictures(folder / "fake", folder / f"reference-{label}.mp4", level)
+            for label, level in ffpp.LEVELS.items():
+                ffpp.encode_pictures(folder / "fake", folder / f"reference-{label}.mp4", level)
             for name in MASKS:
-                origin.encode_pictures(folder / name, folder / f"reference-{name}.mp4", origin.LEVELS["c0"])
+                ffpp.encode_pictures(folder / name, folder / f"reference-{name}.mp4", ffpp.LEVELS["c0"])
 
         def as_ours(**of_raw: str) -> None:
-            for level, (label, original) in zip(levels, origin.LEVELS.items(), strict=True):
+            for level, (label, original) in zip(levels, ffpp.LEVELS.items(), strict=True):
                 path = folder / f"reference-{label}.mp4"
                 options = of_raw if level.exact else {}
-                origin.encode_pictures(folder / "fake", path, original, level.preset, **options)
+                ffpp.encode_pictures(folder / "fake", path, original, level.preset, **options)
             for name in MASKS:
                 path = folder / f"reference-{name}.mp4"
-                origin.encode_pictures(folder / f"grey-{name}", path, origin.GREY, MASK_LEVEL.preset)
+                ffpp.encode_pictures(folder / f"grey-{name}", path, ffpp.GREY, MASK_LEVEL.preset)
 
         def store(sequence: Iterable[tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]]) -> None:
             size = ((25, 1), *HD)
@@ -114,7 +115,7 @@ def run() -> list[Row]:
             timing.first_ours,
         )
         for label, timing, further in (
-            ("x264 medium, as the origin", medium, ""),
+            ("x264 medium, as FF++", medium, ""),
             ("equal presets and pixel formats", equal, alike),
         )
     ]

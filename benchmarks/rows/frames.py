@@ -1,4 +1,4 @@
-"""Frames out of a video: decoded where they are needed, against PNG files that one stage writes and the next reads."""
+"""Frames of a video: decoded where they are needed, against PNG files that one stage writes and the next reads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.material import shots, write_clip
-from benchmarks.reference import media as origin
+from benchmarks.reference import media as ffpp
 from benchmarks.row import Row, command, interleaved
 from facefoundry.media.read import open_source
 
 FRAMES = 200
-PICTURES = 6  # of another clip: files take so long
+PICTURES = 6  # fewer, as files take much longer
 
 
 def run() -> list[Row]:
-    """One row; the PNG files are written and read once."""
+    """Return one row; the PNG files are written and read once."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         clip = write_clip(folder / "clip.mp4", [shot.frame for shot in shots(FRAMES)])
@@ -28,7 +28,7 @@ def run() -> list[Row]:
             pictures = folder / "pictures"
             shutil.rmtree(pictures, ignore_errors=True)
             pictures.mkdir()
-            return origin.read_pictures(origin.pictures_of(beginning, pictures))
+            return ffpp.read_pictures(ffpp.pictures_of(beginning, pictures))
 
         def by_decoding() -> None:
             with open_source(clip) as source:
@@ -40,14 +40,14 @@ def run() -> list[Row]:
             equal = all(np.array_equal(*pair) for pair in zip(by_files(), source, strict=True))
     return [
         Row(
-            "frames out of a 720p video",
+            "frames of a 720p video",
             "s/frame",
             timing.reference / PICTURES,
             timing.ours / FRAMES,
             50,
             f"pixels {'identical' if equal else 'DIFFER'}",
             equal,
-            "libav to PNG files, cv2.imread of them once",
+            "libav writes PNG files, cv2.imread reads them once",
             timing.first_ours,
         )
     ]

@@ -1,4 +1,4 @@
-"""Bytes that are stored between stages, against the origin's PNG files of frames, faces, converted frames and masks."""
+"""Bytes that are stored between stages, against FF++'s PNG files of frames, faces, converted frames and masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks.material import shots, write_clip
-from benchmarks.reference import media as origin
+from benchmarks.reference import media as ffpp
 from benchmarks.row import Row, command
 from facefoundry.faces import face_tar
 from facefoundry.faces.crop import cut
@@ -25,7 +25,7 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 
 def run() -> list[Row]:
-    """A row for each size of the face: the larger it is, the more of a frame is kept."""
+    """Return a row for each face size: the larger the face, the more of a frame is kept."""
     return [_row(size) for size in SIZES]
 
 
@@ -61,9 +61,9 @@ def _row(size: int) -> Row:
         boxes = [np.asarray(cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR), np.uint8) for mask in masks]
         for name, pictures in (("faces", crops), ("converted", fakes), ("masks", boxes)):
             (folder / name).mkdir()
-            reference += sum(path.stat().st_size for path in origin.write_pictures(pictures, folder / name))
+            reference += sum(path.stat().st_size for path in ffpp.write_pictures(pictures, folder / name))
         (folder / "frames").mkdir()
-        reference += sum(path.stat().st_size for path in origin.pictures_of(clip, folder / "frames"))
+        reference += sum(path.stat().st_size for path in ffpp.pictures_of(clip, folder / "frames"))
     return Row(
         f"intermediates, 720p, face {size}",
         "B/frame",

@@ -21,7 +21,7 @@ INSTALL = "needs `pip install --no-deps -r locks/face-alignment.txt`"
 
 
 def run() -> list[Row]:
-    """One row: tracking and landmarks of a frame between two detections, with random weights."""
+    """Return one row: tracking and landmarks of a frame between two detections, with random weights."""
     if util.find_spec("torch") is None or util.find_spec("face_alignment") is None:
         return [Row(STAGE, "s/frame", None, None, 1.5, "", True, INSTALL)]
     import torch

@@ -1,4 +1,4 @@
-"""Largest memory of the processes that do the work: a sandbox child on 1080p clips, a worker on twice 1,000 faces."""
+"""Peak memory of the processes that do the work: a sandbox on 1080p clips, a worker on twice 1,000 faces."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from services.extractor.targets import PART_FRAMES, ExtractArgs, ExtractionOptio
 FULL_HD = (1920, 1080)
 FRAMES, PART = 48, 16
 FACES = 1000
-MOST_OF_CHILD, MOST_OF_WORKER = 1_500_000_000, 3_000_000_000
+MAX_SANDBOX_BYTES, MAX_WORKER_BYTES = 1_500_000_000, 3_000_000_000
 
 
 def run() -> list[Row]:
-    """Three rows. A clip is measured at two lengths, to see what grows.
+    """Return three rows. A clip is measured at two lengths, to show what grows.
 
-    Its parts and chunks are made short, so that both lengths have several, and what a full one holds is added.
+    Parts and chunks are short, so that both lengths have several; what a full one holds is added.
     """
-    # Here, since whoever imports this module is measured.
+    # Imported here, as the measured processes import this module.
     from facefoundry.model.network import Architecture, build
     from services.trainer.worker.augmentation import CROP_SIZE
 
@@ -54,18 +54,18 @@ def run() -> list[Row]:
         Row(
             f"memory of a training, recipe preview, twice {FACES:,} faces",
             "B",
-            MOST_OF_WORKER,
+            MAX_WORKER_BYTES,
             _largest("train", str(FACES)),
             1,
             "",
             True,
-            "the most that is allowed; the worker's largest resident set, a checkpoint written",
+            "the limit; the worker's largest resident set, a checkpoint written",
         ),
     ]
 
 
 def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
-    """The row of a stage whose memory was measured at two lengths.
+    """Return the row of a stage whose memory was measured at two lengths.
 
     Args:
         stage: Which.
@@ -77,17 +77,17 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
     return Row(
         f"memory of {stage}, 1080p, {many} frames",
         "B",
-        MOST_OF_CHILD,
+        MAX_SANDBOX_BYTES,
         at_many + more,
         1,
         f"{at_few / 1e6:.0f} MB at {few} frames, {at_many / 1e6:.0f} MB at {many}",
         True,
-        f"the most that is allowed; a process's largest resident set{added}",
+        f"the limit; a process's largest resident set{added}",
     )
 
 
 def _repeated(clip: Path, path: Path, times: int) -> Path:
-    """The same coded frames again and again."""
+    """Write the coded frames of a clip several times over, and return the path."""
     with av.open(str(clip)) as source, av.open(str(path), "w") as sink:
         stream = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)
@@ -103,8 +103,7 @@ def _repeated(clip: Path, path: Path, times: int) -> Path:
     return path
 
 
-# Each is measured in a process of its own, as a sandbox child and a worker are. The kernel's other count, ru_maxrss,
-# begins with what the parent had.
+# Each is measured in a process of its own, as a sandbox and a worker are. ru_maxrss would start with the parent's peak.
 _PROGRAM = """
 import sys
 from pathlib import Path
@@ -116,13 +115,13 @@ print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmH
 
 
 def _largest(task: str, *arguments: str) -> int:
-    """Largest resident set of one of the functions below, bytes."""
+    """Return the largest resident set of one of the functions below, bytes."""
     done = subprocess.run([sys.executable, "-c", _PROGRAM, task, *arguments], stdout=subprocess.PIPE, check=True)
     return int(done.stdout.splitlines()[-1])
 
 
 def extract(clip: str, folder: str) -> None:
-    """Extract a clip, as the extractor's child does."""
+    """Extract a clip, as the extractor's sandbox does."""
     from services.extractor import pipeline
 
     options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
@@ -132,7 +131,7 @@ def extract(clip: str, folder: str) -> None:
 
 
 def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
-    """Convert a clip, as the converter's child does."""
+    """Convert a clip, as the converter's sandbox does."""
     from services.converter import pipeline
 
     recipe = recipes.load("ffpp")

@@ -1,4 +1,4 @@
-"""The network at conversion: one call for a whole window of faces, against Keras's predict() for each frame."""
+"""The network at conversion: one call for a batch of faces, against Keras's predict() for each frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 16  # the recipe's
 
 
 def run() -> list[Row]:
-    """One row, on the Original network with fresh weights."""
+    """Return one row, on FF++'s network with fresh weights."""
     network = build(Architecture(), seed=1)
     swap = Swapper(network.architecture, network.tensors(), "b", BATCH)
     size = network.architecture.face_size
@@ -29,7 +29,7 @@ def run() -> list[Row]:
     difference = np.abs(np.stack(by_predict()) - swap(faces)[:chosen]).max() * 255
     return [
         Row(
-            "network at conversion, Original",
+            "network at conversion, FF++'s widths",
             "s/face",
             timing.reference / chosen,
             timing.ours / BATCH,

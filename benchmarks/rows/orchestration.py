@@ -1,4 +1,4 @@
-"""What a run of many pairs costs its orchestrator, on stages that only sleep or return at once."""
+"""What a run of many pairs costs its orchestrator, with stages that only sleep or return at once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from facefoundry.v1 import extractor_pb2
 FEW, MANY = 10, 1000
 SLEEPING_PAIRS = 40
 STAGE_SECONDS = 0.05
-MOST_BYTES = 300_000_000
+MAX_BYTES = 300_000_000
 FRAMES = 400  # of a clip; the record has a label for each
 LOSSES = 400
 
 
 def run() -> list[Row]:
-    """Overhead per pair, memory, and what 2 and 4 replicas bring."""
+    """Return rows: overhead per pair, memory, and the gain of 2 and 4 replicas."""
     _spent(FEW)
     before = _memory()
     few, many = [], []
@@ -50,12 +50,12 @@ def run() -> list[Row]:
         Row(
             f"orchestration, memory at {MANY:,} pairs",
             "B",
-            MOST_BYTES,
+            MAX_BYTES,
             memory,
             1,
             "no pair lost",
             True,
-            f"the most that is allowed; the process's largest resident set, {before / 1e6:.0f} MB of it before",
+            f"the limit; the process's largest resident set, {before / 1e6:.0f} MB of it before",
         ),
     ]
     for replicas in (2, 4):
@@ -91,7 +91,7 @@ def _memory() -> int:
 
 
 def _run(count: int, replicas: int, seconds: float) -> None:
-    """Do `count` pairs, each clip in two of them."""
+    """Run `count` pairs, with each clip in two of them."""
     names = [f"{number:04d}" for number in range(count)]
     pairs = [Pair(name, other) for name, other in zip(names, names[1:] + names[:1], strict=True)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,7 +109,7 @@ def _run(count: int, replicas: int, seconds: float) -> None:
 
 
 class _Nobody:
-    """A client and a store with nothing behind them."""
+    """A client and a store that do nothing."""
 
     def raise_if_stopped(self) -> None:
         return
@@ -122,7 +122,7 @@ class _Nobody:
 
 
 class _Stages:
-    """Stages in three services of so many replicas, each of which does one thing at a time; the record gets full."""
+    """Stages in three services, each with `replicas` that do one call at a time; the record grows as in a real run."""
 
     def __init__(self, record: RunRecord, replicas: int, seconds: float) -> None:
         self._record, self._seconds = record, seconds

@@ -1,6 +1,6 @@
 """One pair of 720p clips from videos to both fakes, without the training, on two cores.
 
-The services' work, both clips side by side, against the origin's scripts, one after the other.
+The services' work on both clips side by side, against FF++'s scripts on one after the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ REFERENCE_FRAMES = 12  # of the same clips: one takes seconds
 
 
 def run() -> list[Row]:
-    """One row, per frame of one clip: both are extracted, converted and compressed."""
+    """Return one row, per frame of a clip: both clips are extracted, converted and compressed."""
     network = build(Architecture(), seed=1)
     with tempfile.TemporaryDirectory() as scratch, _children() as pool:
         folder = Path(scratch)
@@ -66,10 +66,10 @@ def run() -> list[Row]:
             now, spent = time.perf_counter() - start, _spent() - before
             took, busy = min((took, busy), (now, spent / (2 * now)))
 
-        def origin() -> None:
-            _origin(beginnings, engine, swaps, folder / f"origin-{next(rounds)}")
+        def reference() -> None:
+            _ffpp(beginnings, engine, swaps, folder / f"reference-{next(rounds)}")
 
-        timing = interleaved(origin, ours, rounds=2, clock=time.perf_counter)
+        timing = interleaved(reference, ours, rounds=2, clock=time.perf_counter)
     return [
         Row(
             "one 720p pair without training, two cores",
@@ -77,9 +77,9 @@ def run() -> list[Row]:
             timing.reference / REFERENCE_FRAMES,
             timing.ours / FRAMES,
             6,
-            f"{swapped} of {FRAMES} frames swapped; that of the rows above",
+            f"{swapped} of {FRAMES} frames swapped; fidelity as in the rows above",
             swapped == FRAMES,
-            "origin's steps as shipped with dlib on every frame; ours extracts, then converts, both clips at once; "
+            "FF++'s steps as shipped with dlib on every frame; ours extracts, then converts, both clips at once; "
             f"cores {busy:.0%} busy",
             timing.first_ours,
         )
@@ -87,7 +87,7 @@ def run() -> list[Row]:
 
 
 def _children() -> Pool:
-    """Two processes, each with one thread, as a service gives its children on two cores."""
+    """Return two processes with one thread each, as a service starts its sandboxes on two cores."""
     before = dict(os.environ)
     os.environ |= library_variables(1)
     try:
@@ -98,7 +98,7 @@ def _children() -> Pool:
 
 
 def _spent() -> float:
-    """Seconds that the processes side by side have computed."""
+    """Return the CPU seconds of the processes."""
     return float(sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children()))
 
 
@@ -138,22 +138,22 @@ def _convert(clip: Path, alignments: Path, weights: Path, decoder: Letter, folde
 
 
 def _swaps(network: Network) -> list[keras.Model]:
-    """The way from A's faces to B's, and from B's to A's."""
+    """Return the networks from A's faces to B's, and from B's to A's."""
     size = network.architecture.face_size
     inputs = keras.Input((size, size, 3))
     features = network.encoder(inputs)
     return [keras.Model(inputs, decoder(features)) for decoder in (network.decoder_b, network.decoder_a)]
 
 
-def _origin(clips: list[Path], engine: Any, swaps: list[keras.Model], out: Path) -> None:
-    """All stages over both clips, one frame after the other, PNG files between them."""
-    found = [_origin_faces(clip, engine, out / str(index)) for index, clip in enumerate(clips)]
+def _ffpp(clips: list[Path], engine: Any, swaps: list[keras.Model], out: Path) -> None:
+    """Run all stages over both clips, one frame after the other, with PNG files between the stages."""
+    found = [_ffpp_faces(clip, engine, out / str(index)) for index, clip in enumerate(clips)]
     for index, (faces, swap) in enumerate(zip(found, swaps, strict=True)):
-        _origin_fake(faces, swap, out / str(index))
+        _ffpp_fake(faces, swap, out / str(index))
 
 
-def _origin_faces(clip: Path, engine: Any, folder: Path) -> list[tuple[Path, Any, Any]]:
-    """Frames with their matrices and landmarks; frames and crops are written."""
+def _ffpp_faces(clip: Path, engine: Any, folder: Path) -> list[tuple[Path, Any, Any]]:
+    """Write frames and crops; return the frames with their matrices and landmarks."""
     (folder / "frames").mkdir(parents=True)
     (folder / "faces").mkdir()
     tracker, faces = extraction.Tracker(), []
@@ -170,15 +170,15 @@ def _origin_faces(clip: Path, engine: Any, folder: Path) -> list[tuple[Path, Any
     return faces
 
 
-def _origin_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) -> None:
-    """Convert every frame twice, as shipped, then compress fake, mask and real."""
+def _ffpp_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) -> None:
+    """Convert every frame twice, as the published script does, then compress fake, mask and real video."""
     for name in ("fake", "mask"):
         (folder / name).mkdir()
     for path, matrix, points in faces:
         (frame,) = media.read_pictures([path])
-        once = _origin_pass(frame, matrix, points, swap)
+        once = _ffpp_pass(frame, matrix, points, swap)
         assert once.output is not None
-        twice = _origin_pass(once.output, matrix, points, swap)
+        twice = _ffpp_pass(once.output, matrix, points, swap)
         assert twice.output is not None
         cv2.imwrite(str(folder / "fake" / path.name), twice.output)
         cv2.imwrite(str(folder / "mask" / path.name), cv2.cvtColor(twice.box, cv2.COLOR_GRAY2BGR))
@@ -188,7 +188,7 @@ def _origin_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) ->
             media.encode_pictures(pictures, folder / f"{name}-{label}.mp4", level)
 
 
-def _origin_pass(frame: NDArray[np.uint8], matrix: Any, points: Any, swap: Any) -> conversion.Blend:
+def _ffpp_pass(frame: NDArray[np.uint8], matrix: Any, points: Any, swap: Any) -> conversion.Blend:
     blend = conversion.patch(frame, matrix, points, lambda faces: np.asarray(swap.predict(faces, verbose=0)))
     assert blend is not None
     return blend

@@ -25,7 +25,7 @@ Box = NDArray[np.float64]
 
 
 def run() -> list[Row]:
-    """Two rows: against the same detector on every frame, and against MTCNN as the origin's time had it."""
+    """Return two rows: against the same detector on every frame, and against MTCNN, a detector of FF++'s time."""
     clip = [shot.frame for face in FACES for shot in shots(FRAMES // len(FACES), face)]
     engine = engines.load("dlib")
     every = load("ffpp").extraction.detect_every
@@ -86,7 +86,7 @@ def run() -> list[Row]:
 
 
 def _mtcnn() -> Callable[[NDArray[np.uint8]], Box] | None:
-    """Pip's mtcnn as a function from a frame, BGR, to boxes [k, 4]; None where it is not installed."""
+    """Return pip's mtcnn as a function from a BGR frame to boxes [k, 4]; None where it is not installed."""
     if any(util.find_spec(package) is None for package in ("mtcnn", "joblib", "lz4", "cloudpickle")):
         return None
     import mtcnn

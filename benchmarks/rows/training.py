@@ -1,4 +1,4 @@
-"""The training step on a CPU: against Keras, what the loop itself costs, and bfloat16."""
+"""The training step on a CPU: against Keras, the loop's overhead, and bfloat16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from benchmarks.faces import faces
-from benchmarks.reference import training as origin
+from benchmarks.reference import training as ffpp
 from benchmarks.row import Row, command, interleaved
 from benchmarks.widths import divided
 from facefoundry.model.network import SIDES, Architecture, build
@@ -23,7 +23,7 @@ OVERHEAD_SECONDS = 0.3e-3
 
 
 def run() -> list[Row]:
-    """Three rows: the step, the loop's overhead, bfloat16."""
+    """Return three rows: the step, the loop's overhead, bfloat16."""
     loop.configure(threads=1)
     crops = faces(FACES)
     return [_step(crops), _overhead(crops), _bfloat16(crops)]
@@ -47,7 +47,7 @@ def _step(crops: NDArray[np.uint8]) -> Row:
         1 / 1.05,
         f"losses within {losses:.0e} over {LOSSES} steps",
         losses <= 1e-4,
-        "two Keras train_on_batch on batches that are ready; ours makes its own",
+        "two Keras train_on_batch on prepared batches; ours makes its own",
         timing.first_ours,
     )
 
@@ -74,7 +74,7 @@ def _overhead(crops: NDArray[np.uint8]) -> Row:
         1,
         "",
         True,
-        f"the most that is allowed; {steps} empty iterations in one call",
+        f"the limit; {steps} empty iterations in one call",
         timing.first_ours,
     )
 
@@ -104,10 +104,10 @@ def _pair(made: TrainingOptions, crops: NDArray[np.uint8]) -> loop.Training:
     return loop.Training(made, dict.fromkeys(SIDES, crops))
 
 
-def _keras(training: loop.Training) -> origin.Pair:
-    """The origin's network with the same fresh weights, compiled by Keras."""
+def _keras(training: loop.Training) -> ffpp.Pair:
+    """Return FF++'s network with the same fresh weights, compiled by Keras."""
     made = training.options
-    pair = origin.Pair(origin.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters))
+    pair = ffpp.Pair(ffpp.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters))
     pair.set_weights(build(Architecture.of(made), made.seed).tensors())
     pair.compile(learning_rate=made.learning_rate, beta_1=made.beta_1, beta_2=made.beta_2, epsilon=made.epsilon)
     return pair

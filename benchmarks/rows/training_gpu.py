@@ -21,7 +21,7 @@ AIM = 150  # iterations a second, on an H200
 
 
 def run() -> list[Row]:
-    """Two rows on TensorFlow, against Keras and against the aim, or one on JAX; cells are empty without a GPU."""
+    """Return two rows on TensorFlow, against Keras and the aim, or one on JAX; cells are empty without a GPU."""
     if util.find_spec("tensorflow") is None:
         return [_on_jax()]
     from services.trainer.worker import loop
@@ -31,12 +31,12 @@ def run() -> list[Row]:
     if device == "CPU":
         return [Row(STAGE, "s/iteration", None, None, 1, fidelity, faithful, "no GPU here")]
     from benchmarks.faces import faces
-    from benchmarks.reference import training as origin
+    from benchmarks.reference import training as ffpp
 
     options, crops = load("ffpp").training, faces(64)
     options.precision = "tensorfloat32"
     training = loop.Training(options, dict.fromkeys(SIDES, crops))
-    pair = origin.Pair()
+    pair = ffpp.Pair()
     pair.compile(learning_rate=options.learning_rate)
     batches = {side: list(training.batch(side, 0)) for side in SIDES}
     timing = interleaved(
@@ -45,7 +45,7 @@ def run() -> list[Row]:
         clock=time.perf_counter,
     )
     ours = timing.ours / STEPS
-    how = "two Keras train_on_batch without XLA on batches that are ready on the GPU"
+    how = "two Keras train_on_batch without XLA on batches prepared on the GPU"
     return [
         Row(STAGE, "s/iteration", timing.reference / STEPS, ours, 1, fidelity, faithful, how, timing.first_ours),
         _against_the_aim(_gpu(), ours, fidelity, faithful),
@@ -72,14 +72,14 @@ def _on_jax() -> Row:
 
 
 def _against_the_aim(place: str, seconds: float, fidelity: str, faithful: bool, first_call: float | None = None) -> Row:
-    """The row against the iterations a second that are aimed at on an H200; on other GPUs it has no bar."""
+    """Return the row against the iterations a second that we aim at on an H200; on other GPUs it has no bar."""
     bar = 1 if "H200" in place else 0
     how = f"{AIM} iterations a second, the aim on an H200; TensorFloat-32"
     return Row(f"{STAGE}, {place}", "s/iteration", 1 / AIM, seconds, bar, fidelity, faithful, how, first_call)
 
 
 def _parity() -> tuple[str, bool]:
-    """What the JAX driver of the same step gives beside TensorFlow, and whether that is as it has to be."""
+    """Compare the JAX driver of the same step with TensorFlow: a sentence, and whether they agree."""
     if util.find_spec("jax") is None:
         return "the same step on JAX: jax is not installed", True
     from services.trainer.worker import loop
