@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.material import shots, write_clip
 from benchmarks.row import cpu_seconds, pin
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.media.write import VideoWriter
@@ -29,7 +29,7 @@ ROUNDS = 3
 def main(clips: Sequence[str]) -> None:
     """Print a line for each preset and code."""
     pin(1)
-    levels = [Level(**recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
+    levels = [codec.from_values(Level, recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     (raw,) = (level for level in levels if level.exact)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "raw.mp4"

@@ -1,4 +1,4 @@
-"""Prints docs/recipes.md from the proto's comments, the shipped recipes and their rules: `python -m docs.recipes`."""
+"""Prints docs/recipes.md from the proto's comments, the shipped recipes and their limits: `python -m docs.recipes`."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from facefoundry.v1 import recipe_pb2
 
 _PROTO = Path(__file__).parents[1] / "protos" / "facefoundry" / "v1" / "recipe.proto"
 _TOGETHER = {
-    "conversion.frame_ranges": "ascending, apart, within the target",
+    "conversion.frame_ranges": "in ascending order, without overlaps, within the target",
     "conversion.discard": "true only with frame_ranges",
-    "compression.levels": "1 to 8, raw among them",
+    "compression.levels": "1 to 8 levels, including raw",
 }
 _INTRODUCTION = """# Recipes
 
-A recipe is the named set of options of all stages. A request, or the command, names a shipped one and overrides fields
-of it:
+A recipe is a named set of the options of all stages. A request or a command names a shipped recipe and overrides
+fields of it:
 
 ```sh
 facefoundry generate-models ... --recipe ffpp --set training.batch_size=32 --set conversion.frame_ranges=10-50,80-max
 ```
 
-A value that is not allowed and a field that does not exist are refused by name (INVALID_ARGUMENT; reasons RECIPE_RANGE,
-RECIPE_FIELD). The fields of a stage enter the digest of its work, `training.iterations` apart. `facefoundry convert`
-also takes the converter's options in the original's spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d` and, for which
-decoder makes the face, `-s`."""
-_REFUSED = """## Options of the original that are not here
+A value out of range and an unknown field are errors that name the field (INVALID_ARGUMENT; reasons RECIPE_RANGE and
+RECIPE_FIELD). The fields of a stage are part of the digest of its result, except `training.iterations`. `facefoundry
+convert` also accepts the options of the converter in FF++'s spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d`, and `-s` to
+select the decoder."""
+_REFUSED = """## Options of FF++ that are not supported
 
-The command refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).
+The command line refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).
 
-| option | what it did | why it is not here | instead |
+| option | what it did | why it is not supported | instead |
 |---|---|---|---|"""
 
 
@@ -49,7 +49,7 @@ class _Row(NamedTuple):
 
 
 def _comments() -> dict[tuple[str, str], str]:
-    """Comment of every field of recipe.proto, by message and field."""
+    """Return the comment of every field of recipe.proto, by message and field."""
     found, message, lines = {}, "", [""]
     for line in _PROTO.read_text(encoding="utf-8").splitlines():
         text = line.strip()
@@ -71,7 +71,7 @@ def _rows(descriptor: Descriptor, prefix: str, comments: dict[tuple[str, str], s
 
 
 def _value(recipe: Message, path: str) -> str:
-    """The value of a field as it is written in YAML; empty for fields of fields that repeat."""
+    """Return the value of a field as YAML; empty for the fields of repeated messages."""
     value: object = recipe
     for name in path.split("."):
         if not isinstance(value, Message):
@@ -110,7 +110,7 @@ def main() -> None:
     print(f"\n{_REFUSED}")
     for refused in REFUSED:
         spellings = ", ".join(f"`{spelling}`" for spelling in refused.spellings)
-        print(f"| {spellings} | {refused.was} | {refused.why} | {refused.instead} |")
+        print(f"| {spellings} | {refused.effect} | {refused.why} | {refused.instead} |")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.material import HD, shots, write_clip
 from benchmarks.reference import media as ffpp
 from benchmarks.row import Row, command, interleaved
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.media.write import MASK_LEVEL, LevelsWriter, MaskWriter
@@ -29,7 +29,7 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 def run() -> list[Row]:
     """Return two rows of raw, c23, c40 and three mask videos: against FF++'s presets and formats, and against ours."""
-    levels = [Level(**recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
+    levels = [codec.from_values(Level, recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     given = shots(FRAMES)
     face = np.random.default_rng(0).random((9, 9, 3), np.float32)
     face = np.asarray(cv2.resize(face, (64, 64), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -97,7 +97,7 @@ def refused_options(command: str) -> Callable[[F], F]:
     """What a command of the original took and this one refuses by name; hidden from its help."""
 
     def decorate(function: F) -> F:
-        for row in refused.of_command(command):
+        for row in refused.for_command(command):
             function = _refused(row)(function)
         return function
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry import recipes
 from facefoundry.errors import InvalidInput
 from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
@@ -56,7 +55,7 @@ def shown(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Align
     """The frames of a target that a fake of it has: all, or with `discard` those within the frame ranges."""
     if not conversion.discard:
         return target
-    return target.take(ranges.frame_numbers(recipes.options(conversion)["frame_ranges"], len(target)))
+    return target.take(ranges.frame_numbers(ranges.of(conversion), len(target)))
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""Recipes: the YAML files beside this module are values of `v1.Recipe`; there is no second schema.
+"""Recipes. The YAML files in this folder are values of `v1.Recipe`; there is no second schema.
 
-A request names a shipped recipe and overrides fields of it; `resolve` makes the whole of it, which `limits` judges.
+A request names a shipped recipe and overrides fields of it. `resolve` returns the complete recipe, checked by `limits`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import cast
 
 import yaml
 from google.protobuf import json_format
@@ -17,6 +17,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes import ranges, refused
 from facefoundry.recipes.limits import violations
@@ -26,11 +27,12 @@ __all__ = ["DEFAULT", "load", "names", "options", "override", "resolve"]
 
 DEFAULT = "ffpp"
 
-_UNKNOWN_NUMBER = "is a field that this version does not know; ask a service of the client's version, or leave it out"
+_BASE = "base"
+_UNKNOWN_NUMBER = "is unknown to this version; leave it out, or call a service of the client's version"
 
 
 def names() -> list[str]:
-    """Names of the shipped recipes, the default first."""
+    """Return the names of the shipped recipes, the default first."""
     found = sorted(
         entry.name.removesuffix(".yaml")
         for entry in resources.files(__name__).iterdir()
@@ -40,46 +42,55 @@ def names() -> list[str]:
 
 
 @cache
-def _read(name: str) -> recipe_pb2.Recipe:
+def _shipped(name: str) -> recipe_pb2.Recipe:
+    return json_format.ParseDict(_values(name), recipe_pb2.Recipe())
+
+
+def _values(name: str) -> JsonObject:
+    """Return the values of a shipped recipe, merged into those of its base if it names one."""
     text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
-    return json_format.ParseDict(yaml.safe_load(text), recipe_pb2.Recipe())
+    values: JsonObject = yaml.safe_load(text)
+    base = values.pop(_BASE, None)
+    return _merged(_values(str(base)), values) if base else values
+
+
+def _merged(base: JsonObject, changes: JsonObject) -> JsonObject:
+    merged = dict(base)
+    for name, change in changes.items():
+        value = base.get(name)
+        merged[name] = _merged(value, change) if isinstance(value, dict) and isinstance(change, dict) else change
+    return merged
 
 
 def load(name: str = DEFAULT) -> recipe_pb2.Recipe:
-    """A shipped recipe, every field set.
+    """Return a shipped recipe with all fields.
 
     Raises:
-        InvalidInput: there is none of that name.
+        InvalidInput: there is no recipe of that name (RECIPE_UNKNOWN).
     """
     if name not in names():
         raise _invalid(
             "RECIPE_UNKNOWN", [FieldViolation("recipe.name", f"must be one of {', '.join(names())}; got {name!r}")]
         )
     copy = recipe_pb2.Recipe()
-    copy.CopyFrom(_read(name))
+    copy.CopyFrom(_shipped(name))
     return copy
 
 
 def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
-    """The whole recipe that a request's name and overrides mean.
+    """Return the complete recipe for the name and overrides of a request.
 
     Raises:
-        InvalidInput: the name or a field is unknown, the version differs, or values are out of range; all of them are
-            named.
+        InvalidInput: the name or a field is unknown, the version differs, or values are out of range. The error names
+            all of them.
     """
     unknown = [FieldViolation(path, _UNKNOWN_NUMBER) for path in _unknown_numbers(request, "recipe")]
     if unknown:
         raise _invalid("RECIPE_FIELD", unknown)
     recipe = load(request.name or DEFAULT)
     if request.HasField("version") and request.version != recipe.version:
-        raise _invalid(
-            "RECIPE_VERSION",
-            [
-                FieldViolation(
-                    "recipe.version", f"this service has {recipe.name} {recipe.version}, got {request.version!r}"
-                )
-            ],
-        )
+        required = f"must be {recipe.version}, the version of {recipe.name} in this service; got {request.version!r}"
+        raise _invalid("RECIPE_VERSION", [FieldViolation("recipe.version", required)])
     _merge(request, recipe)
     wrong = list(violations(recipe))
     if wrong:
@@ -88,35 +99,35 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
 
 
 def override(request: recipe_pb2.Recipe, assignment: str) -> None:
-    """Set one field of a request from text such as `training.batch_size=32` or `conversion.frame_ranges=10-50,80-90`.
+    """Set a field of a request from text such as `training.batch_size=32` or `conversion.frame_ranges=10-50,80-90`.
 
     Raises:
-        InvalidInput: there is no such field, the original had it but it is not here, or the value does not fit it.
+        InvalidInput: the field is unknown, is an option of FF++ that is not supported, or the value does not fit it.
     """
     path, equals, text = assignment.partition("=")
     try:
         if not equals or not path:
             raise ValueError("expected <stage>.<field>=<value>, such as training.iterations=3000")
-        written = path == ranges.FIELD and not text.lstrip().startswith("[")
-        record: Any = ranges.parse(text) if written else yaml.safe_load(text)
-        if record is None:
-            raise ValueError("expected a value behind =")
+        are_ranges = path == ranges.FIELD and not text.lstrip().startswith("[")
+        values: JsonValue = cast("JsonValue", ranges.parse(text)) if are_ranges else yaml.safe_load(text)
+        if values is None:
+            raise ValueError("expected a value after =")
         for segment in reversed(path.split(".")):
-            record = {segment: record}
-        _check_names(record, recipe_pb2.Recipe.DESCRIPTOR, "")
-        update = json_format.ParseDict(record, recipe_pb2.Recipe())
+            values = {segment: values}
+        _check_names(values, recipe_pb2.Recipe.DESCRIPTOR, "")
+        update = json_format.ParseDict(cast("JsonObject", values), recipe_pb2.Recipe())
     except (ValueError, json_format.ParseError, yaml.YAMLError) as error:
         raise _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", str(error))]) from error
     _merge(update, request)
 
 
-def options(message: Message) -> dict[str, Any]:
-    """The set fields of a recipe message as JSON values, in the proto's names; what digests are made of."""
+def options(message: Message) -> JsonObject:
+    """Return the fields of a recipe message that are set, as JSON values under their names in the proto."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def _merge(update: Message, target: Message) -> None:
-    """Merge like protobuf does, but a repeated field replaces instead of appending."""
+    """Merge as protobuf does, but replace repeated fields instead of appending to them."""
     for field, value in update.ListFields():
         if field.is_repeated:
             target.ClearField(field.name)
@@ -128,9 +139,9 @@ def _merge(update: Message, target: Message) -> None:
             setattr(target, field.name, value)
 
 
-def _check_names(record: Any, descriptor: Descriptor, path: str) -> None:
-    """Refuse names in nested JSON values that the message does not have, with the reason or a proposal."""
-    for name, value in record.items() if isinstance(record, dict) else ():
+def _check_names(values: JsonValue, descriptor: Descriptor, path: str) -> None:
+    """Refuse names in nested JSON values that are not fields of the message."""
+    for name, value in values.items() if isinstance(values, dict) else ():
         field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
         if field is None:
             raise _unknown(f"{path}{name}")
@@ -140,18 +151,18 @@ def _check_names(record: Any, descriptor: Descriptor, path: str) -> None:
 
 
 def _unknown(path: str) -> InvalidInput:
-    row = refused.field(path.rpartition(".")[2])
-    if row is not None:
-        return _invalid(
-            "OPTION_REFUSED", [FieldViolation(f"recipe.{path}", f"cannot be set: {row.sentence().removesuffix('.')}")]
-        )
+    """Return the error for an unknown field: why an option of FF++ is not supported, or a similar name."""
     last = path.rpartition(".")[2]
+    option = refused.for_field(last)
+    if option is not None:
+        sentence = option.sentence().removesuffix(".")
+        return _invalid("OPTION_REFUSED", [FieldViolation(f"recipe.{path}", f"cannot be set: {sentence}")])
     known = list(_paths(recipe_pb2.Recipe.DESCRIPTOR, ""))
-    words = {one.rpartition(".")[2] for one in known}
-    like = words.intersection((last, *last.split("_"))) or difflib.get_close_matches(last, sorted(words), n=1)
-    near = [one for one in known if one.rpartition(".")[2] in like]
-    hint = f"did you mean {' or '.join(near)}" if near else "fields are such as training.iterations, conversion.mask"
-    return _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", f"is no field of a recipe; {hint}")])
+    words = {field.rpartition(".")[2] for field in known}
+    similar = words.intersection((last, *last.split("_"))) or difflib.get_close_matches(last, sorted(words), n=1)
+    proposals = [field for field in known if field.rpartition(".")[2] in similar]
+    hint = f"did you mean {' or '.join(proposals)}?" if proposals else "fields look like training.iterations"
+    return _invalid("RECIPE_FIELD", [FieldViolation(f"recipe.{path}", f"is not a field of a recipe; {hint}")])
 
 
 def _paths(descriptor: Descriptor, prefix: str) -> Iterator[str]:
@@ -162,9 +173,9 @@ def _paths(descriptor: Descriptor, prefix: str) -> Iterator[str]:
 
 
 def _unknown_numbers(message: Message, path: str) -> Iterator[str]:
-    """Fields that a newer client set: to leave them out silently would give something else than was asked for."""
-    unknown: Any = UnknownFieldSet(message)
-    yield from (f"{path}.{field.field_number}" for field in unknown)
+    """Yield the fields that a newer client has set; ignoring them would return something other than requested."""
+    unknown = UnknownFieldSet(message)
+    yield from (f"{path}.{unknown[index].field_number}" for index in range(len(unknown)))
     for field, value in message.ListFields():
         if field.message_type is not None:
             for item in value if field.is_repeated else [value]:
@@ -173,4 +184,4 @@ def _unknown_numbers(message: Message, path: str) -> Iterator[str]:
 
 def _invalid(reason: str, violations: list[FieldViolation]) -> InvalidInput:
     listed = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
-    return InvalidInput(f"The recipe cannot be used: {listed}.", reason=reason, violations=violations)
+    return InvalidInput(f"The recipe is invalid: {listed.removesuffix('?')}.", reason=reason, violations=violations)

@@ -1,12 +1,10 @@
-"""What every recipe field may be; `violations` is the one judge of a whole recipe."""
+"""The allowed values of every recipe field; `violations` checks a complete recipe."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
-
-from google.protobuf import json_format
 
 from facefoundry.errors import FieldViolation
 from facefoundry.recipes import ranges
@@ -16,14 +14,14 @@ __all__ = ["RULES", "Rule", "violations"]
 
 
 class Rule(NamedTuple):
-    """What a field may be.
+    """The allowed values of a field.
 
     Attributes:
-        accept: Says whether a value is allowed.
-        allowed: The same in words that follow "must be".
+        accept: Returns whether a value is allowed.
+        allowed: Describes the allowed values; messages put it after "must be".
     """
 
-    accept: Callable[[Any], bool]
+    accept: Callable[[Any], bool]  # the fields have different types
     allowed: str
 
 
@@ -42,11 +40,11 @@ def _each(low: int, high: int, *counts: int) -> Rule:
     )
 
 
-# Names of levels become folders beside these.
-_TAKEN = ("masks", "models", "labels")
+# The folders of levels are siblings of these.
+_RESERVED = ("masks", "models", "labels")
 _NAME = Rule(
-    lambda name: name.isascii() and name.isalnum() and len(name) <= 32 and name not in _TAKEN,
-    "1 to 32 letters and digits, none of " + ", ".join(_TAKEN),
+    lambda name: name.isascii() and name.isalnum() and len(name) <= 32 and name not in _RESERVED,
+    "1 to 32 letters and digits, and not " + " or ".join(_RESERVED),
 )
 
 # The extractor knows which engines are installed, and refuses others.
@@ -92,7 +90,7 @@ RULES: Mapping[str, Rule] = {
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ),
 }
-"""By path; fields that are true or false, and those that are judged together below, have no rule of their own."""
+"""By path. Boolean fields have no rule, nor have fields that `violations` checks together."""
 
 _SMALL_FACE, _SMALL_FACE_LAYERS = 64, 4
 _LEVEL = "compression.levels."
@@ -100,56 +98,56 @@ _MAX_LEVELS = 8
 
 
 def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
-    """Everything that is wrong with a whole recipe, by field."""
+    """Yield everything that is wrong with a complete recipe, by field."""
     for path, rule in RULES.items():
         if path.startswith(_LEVEL):
             name = path.removeprefix(_LEVEL)
             for index, level in enumerate(recipe.compression.levels):
-                yield from _judge(f"recipe.compression.levels[{index}].{name}", rule, getattr(level, name))
+                yield from _check(f"recipe.compression.levels[{index}].{name}", rule, getattr(level, name))
         else:
             stage, name = path.split(".")
-            yield from _judge(f"recipe.{path}", rule, getattr(getattr(recipe, stage), name))
+            yield from _check(f"recipe.{path}", rule, getattr(getattr(recipe, stage), name))
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
-    yield from _of_layers(recipe.training)
-    yield from _of_frames(recipe.conversion)
-    yield from _of_levels(recipe.compression)
+    yield from _check_layers(recipe.training)
+    yield from _check_frame_ranges(recipe.conversion)
+    yield from _check_levels(recipe.compression)
 
 
-def _judge(field: str, rule: Rule, value: Any) -> Iterator[FieldViolation]:
+def _check(field: str, rule: Rule, value: object) -> Iterator[FieldViolation]:
     if not rule.accept(value):
         yield _violation(field, rule.allowed, value)
 
 
-def _of_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolation]:
-    """Every encoder filter halves the face, down to 4x4 at least; the decoder has one block fewer."""
+def _check_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolation]:
+    """Check the numbers of layers: each encoder layer halves the face, to 4x4 at least; the decoder has one fewer."""
     encoder, decoder = list(training.encoder_filters), list(training.decoder_filters)
     if training.face_size == _SMALL_FACE and len(encoder) > _SMALL_FACE_LAYERS:
-        allowed = f"{_SMALL_FACE_LAYERS} numbers where face_size is {_SMALL_FACE}"
+        allowed = f"{_SMALL_FACE_LAYERS} numbers if face_size is {_SMALL_FACE}"
         yield _violation("recipe.training.encoder_filters", allowed, encoder)
     if len(decoder) != len(encoder) - 1:
         yield _violation("recipe.training.decoder_filters", "one number fewer than encoder_filters", decoder)
 
 
-def _of_frames(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:
-    yield from ranges.violations([json_format.MessageToDict(one) for one in conversion.frame_ranges])
+def _check_frame_ranges(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:
+    yield from ranges.violations(ranges.of(conversion))
     if conversion.discard and not conversion.frame_ranges:
-        yield _violation("recipe.conversion.discard", "false where frame_ranges are not given", True)
+        yield _violation("recipe.conversion.discard", "false without frame_ranges", True)
 
 
-def _of_levels(compression: recipe_pb2.CompressionOptions) -> Iterator[FieldViolation]:
+def _check_levels(compression: recipe_pb2.CompressionOptions) -> Iterator[FieldViolation]:
     names = [level.name for level in compression.levels]
     if len(names) > _MAX_LEVELS:
-        yield _violation("recipe.compression.levels", f"at most {_MAX_LEVELS}", names)
+        yield _violation("recipe.compression.levels", f"at most {_MAX_LEVELS} levels", names)
     if len(set(names)) != len(names):
-        yield _violation("recipe.compression.levels", "of distinct names", names)
+        yield _violation("recipe.compression.levels", "levels with different names", names)
     if "raw" not in names:
-        yield _violation("recipe.compression.levels", "levels with the lossless one, raw, among them", names)
+        yield _violation("recipe.compression.levels", "levels that include the lossless one, raw", names)
     for index, level in enumerate(compression.levels):
         field = f"recipe.compression.levels[{index}]"
         if level.name == "raw" and (level.codec, level.crf) != ("libx264rgb", 0):
             yield _violation(
-                field, "lossless (codec libx264rgb, crf 0), as it is raw", f"{level.codec}, crf {level.crf}"
+                field, "lossless (codec libx264rgb, crf 0), because it is raw", f"{level.codec}, crf {level.crf}"
             )
         if (level.codec == "libx264rgb") != (level.pixel_format == "gbrp"):
             what = f"{level.codec}, {level.pixel_format}"

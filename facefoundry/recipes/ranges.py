@@ -1,7 +1,7 @@
-"""Frame ranges of a conversion: their written form, their order, and which frames they hold.
+"""Frame ranges of a conversion: their notation, their order, and the frames in them.
 
-A range is a mapping with the fields of `v1.FrameRange`: `first` (0 where it is left out) and `last`, itself included
-(the sequence's last frame where it is left out).
+A range is a mapping with the fields of `v1.FrameRange`: `first` (default 0) and `last`, inclusive (default: the last
+frame of the sequence).
 """
 
 from __future__ import annotations
@@ -9,28 +9,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from facefoundry.errors import FieldViolation
+from google.protobuf import json_format
 
-__all__ = ["FIELD", "frame_numbers", "out_of_bounds", "parse", "violations"]
+from facefoundry.errors import FieldViolation
+from facefoundry.v1 import recipe_pb2
+
+__all__ = ["FIELD", "frame_numbers", "of", "out_of_bounds", "parse", "violations"]
 
 FIELD = "conversion.frame_ranges"
 """Path of the field in a recipe."""
 
-_WRITTEN = re.compile(r"(?P<first>[0-9]{1,9}|min)-(?P<last>[0-9]{1,9}|max)")
-_MOST = 1000
+_NOTATION = re.compile(r"(?P<first>[0-9]{1,9}|min)-(?P<last>[0-9]{1,9}|max)")
+_MAX_RANGES = 1000
 
 Range = Mapping[str, int]
 
 
-def parse(text: str) -> list[dict[str, int]]:
-    """Read ranges such as `10-50,80-90`; commas or blanks part them, `min` and `max` are the first and last frame.
+def of(conversion: recipe_pb2.ConversionOptions) -> list[Range]:
+    """Return the frame ranges of conversion options."""
+    return [json_format.MessageToDict(item) for item in conversion.frame_ranges]
+
+
+def parse(text: str) -> list[Range]:
+    """Parse ranges such as `10-50,80-90`, separated by commas or spaces; `min` and `max` are the first and last frame.
 
     Raises:
-        ValueError: the text has another form; the message says which part of it.
+        ValueError: the text has another form; the message names the wrong part of it.
     """
-    found = []
+    found: list[Range] = []
     for word in re.split(r"\s*,\s*|\s+", text.strip()):
-        match = _WRITTEN.fullmatch(word)
+        match = _NOTATION.fullmatch(word)
         if match is None:
             raise ValueError(f"expected frame ranges such as 10-50,80-90 or 80-max. Received {word!r}")
         ends = {"first": match["first"], "last": match["last"]}
@@ -39,35 +47,38 @@ def parse(text: str) -> list[dict[str, int]]:
 
 
 def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
-    """What is wrong with ranges whatever the sequence: reversed, overlapping or not in ascending order."""
-    if len(ranges) > _MOST:
-        yield FieldViolation(f"recipe.{FIELD}", f"must be at most {_MOST} ranges; got {len(ranges)}")
-    before: Range = {"last": -1}
-    for index, one in enumerate(ranges):
-        first, field = one.get("first", 0), f"recipe.{FIELD}[{index}]"
-        if "last" in one and first > one["last"]:
-            yield FieldViolation(field, f"must begin before it ends; got {_shown(one)}")
-        if "last" not in before or first <= before["last"]:
-            yield FieldViolation(field, f"must begin behind the range before it, {_shown(before)}; got {_shown(one)}")
-        before = one
+    """Yield what is wrong with ranges for any sequence: reversed, overlapping or not in ascending order."""
+    if len(ranges) > _MAX_RANGES:
+        yield FieldViolation(f"recipe.{FIELD}", f"must be at most {_MAX_RANGES} ranges; got {len(ranges)}")
+    previous: Range = {"last": -1}
+    for index, current in enumerate(ranges):
+        first, field = current.get("first", 0), f"recipe.{FIELD}[{index}]"
+        if "last" in current and first > current["last"]:
+            yield FieldViolation(field, f"must not end before it begins; got {_shown(current)}")
+        if "last" not in previous or first <= previous["last"]:
+            rule = f"must begin after the end of the previous range, {_shown(previous)}; got {_shown(current)}"
+            yield FieldViolation(field, rule)
+        previous = current
 
 
 def out_of_bounds(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
-    """Ranges that leave a sequence of `count` frames."""
-    for index, one in enumerate(ranges):
-        if max(one.values(), default=0) >= count:
-            rule = f"must lie within the target's {count} frames, 0-{count - 1}; got {_shown(one)}"
+    """Yield the ranges that exceed a sequence of `count` frames."""
+    for index, current in enumerate(ranges):
+        if max(current.values(), default=0) >= count:
+            rule = f"must be within the {count} frames of the target, 0-{count - 1}; got {_shown(current)}"
             yield FieldViolation(f"recipe.{FIELD}[{index}]", rule)
 
 
 def frame_numbers(ranges: Sequence[Range], count: int) -> list[int]:
-    """The frames of a sequence of `count` frames that ranges hold, in order; all of them where there is no range."""
+    """Return the frames, of a sequence of `count` frames, that are in the ranges; all frames if there is no range."""
     if not ranges:
         return list(range(count))
     return [
-        number for one in ranges for number in range(one.get("first", 0), min(one.get("last", count), count - 1) + 1)
+        number
+        for current in ranges
+        for number in range(current.get("first", 0), min(current.get("last", count), count - 1) + 1)
     ]
 
 
-def _shown(one: Range) -> str:
-    return f"{one.get('first', 'min')}-{one.get('last', 'max')}"
+def _shown(item: Range) -> str:
+    return f"{item.get('first', 'min')}-{item.get('last', 'max')}"

@@ -1,272 +1,272 @@
-"""Options of the original and of its 2018 faceswap that are not here: what each was, why not, what to use instead.
+"""The options of FF++ and its 2018 faceswap that are not supported: what each did, why it is gone, what to use instead.
 
-The one table; the command refuses their spellings, recipes refuse fields of their names, docs/recipes.md shows them.
+The command line refuses these spellings, recipes refuse fields of these names, and docs/recipes.md lists them.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "REFUSED", "Refused", "field", "of_command"]
+__all__ = ["COMMANDS", "REFUSED", "Refused", "for_command", "for_field"]
 
 _EXTRACT, _TRAIN, _CONVERT = ("extract-faces",), ("train",), ("convert",)
 COMMANDS = ("generate-models", "create-from-models", *_EXTRACT, *_TRAIN, *_CONVERT)
-"""Commands that had options of this kind."""
+"""The commands that had such options."""
 
 
 class Refused(NamedTuple):
-    """An option that is not here.
+    """An option that is not supported.
 
     Attributes:
-        spellings: How it was written on the command line.
-        commands: Commands, by their names of today, that had it.
-        was: What it did.
-        why: Why it is not here.
-        instead: What to use.
-        names: Further names of it, which today's command line has for something else.
+        spellings: Its spellings on the command line.
+        commands: The commands that had it, by their current names.
+        effect: What it did; a sentence without its subject.
+        why: Why it is not supported.
+        instead: What to use instead.
+        names: Its other names as a recipe field, for spellings that now mean something else.
     """
 
     spellings: tuple[str, ...]
     commands: tuple[str, ...]
-    was: str
+    effect: str
     why: str
     instead: str
     names: tuple[str, ...] = ()
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names somebody would give it as a recipe field."""
+        """The names that it might have as a recipe field."""
         long = [spelling.removeprefix("--") for spelling in self.spellings if spelling.startswith("--")]
         return frozenset(name.lower().replace("-", "_") for name in (*long, *self.names))
 
     def sentence(self) -> str:
-        """What to tell somebody who used it."""
-        return f"{', '.join(self.spellings)} {self.was}. That is not here: {self.why}. Instead: {self.instead}."
+        """Return the message for a user of the option."""
+        return f"{', '.join(self.spellings)} {self.effect}. It is not supported: {self.why}. Instead: {self.instead}."
 
 
 REFUSED = (
     Refused(
         ("-m", "--mode"),
         ("generate-models", "create-from-models", "extract-faces"),
-        "chose the mode of the original script",
-        "each mode is a command",
+        "selected the mode of FF++'s script",
+        "each mode is now a command of its own",
         "facefoundry generate-models, create-from-models, extract-faces, train or convert",
     ),
     Refused(
         ("--python_path",),
         COMMANDS,
-        "named the Python that the original started faceswap with",
-        "nothing is started through a shell; the services do the work",
-        "leave it out",
+        "named the Python that FF++ ran faceswap with",
+        "the services do the work, and start nothing through a shell",
+        "omit it",
     ),
     Refused(
         ("-g", "--gpu", "--gpus"),
         COMMANDS,
-        "chose the GPU by number, or the number of GPUs of one training",
-        "one training uses one device, and whoever runs the worker gives it that device",
-        "CUDA_VISIBLE_DEVICES in the worker's environment",
+        "selected a GPU by number, or the number of GPUs for one training",
+        "a training uses one device, which is assigned where its worker runs",
+        "set CUDA_VISIBLE_DEVICES in the environment of the worker",
     ),
     Refused(
         ("-v", "--verbose"),
         _EXTRACT + _TRAIN + _CONVERT,
-        "printed more",
-        "events are always told, to people as progress and to programs as JSON lines",
-        "--json",
+        "printed more details",
+        "all events are always reported, as progress for people and as JSON lines for programs",
+        "use --json",
     ),
     Refused(
         ("--alignments",),
         _EXTRACT + _CONVERT,
-        "named the alignments file to write or to read",
-        "a conversion takes the extraction of its own clip, by digest, so that the two cannot be mixed up",
-        "leave it out; extract-faces writes the file",
+        "named the alignments file to write or read",
+        "a conversion finds the extraction of its clip by digest, so the two cannot be mixed up",
+        "omit it; extract-faces writes the file",
     ),
     Refused(
         ("--serializer",),
         _EXTRACT + _CONVERT,
-        "chose JSON, YAML or pickle for the alignments",
-        "pickle runs code when it is read, and one form is enough",
-        "the JSON form, which is always written",
+        "selected JSON, YAML or pickle for the alignments",
+        "reading pickle runs code, and one format is enough",
+        "use the JSON file, which is always written",
     ),
     Refused(
         ("-D", "--detector"),
         _EXTRACT + _CONVERT,
-        "chose dlib-hog, dlib-cnn, dlib-all or mtcnn",
-        "engines are a matter of the extraction",
-        "--set extraction.engine=dlib or face_alignment",
+        "selected dlib-hog, dlib-cnn, dlib-all or mtcnn",
+        "the engine is a field of the recipe",
+        "use --set extraction.engine=dlib or face_alignment",
     ),
     Refused(
         ("-mtms", "--mtcnn-minsize", "-mtth", "--mtcnn-threshold", "-mtsc", "--mtcnn-scalefactor"),
         _EXTRACT + _CONVERT,
         "tuned the MTCNN detector",
-        "MTCNN is none of the engines; what it found depended on the free memory of the GPU",
-        "--set extraction.engine=face_alignment, whose detector needs no tuning",
+        "MTCNN is not one of the engines, because its results depended on the free memory of the GPU",
+        "use --set extraction.engine=face_alignment, whose detector needs no tuning",
     ),
     Refused(
         ("-l", "--ref_threshold", "-n", "--nfilter", "-f", "--filter"),
         _EXTRACT + _CONVERT,
-        "kept or dropped faces by their likeness to reference pictures",
-        "a sequence has one subject, who is followed from frame to frame",
-        "a clip of the wanted person alone; --set extraction.identity=true measures the likeness",
+        "kept or dropped faces by their similarity to reference images",
+        "a sequence has one subject, who is tracked from frame to frame",
+        "use a clip of that person alone; --set extraction.identity=true measures the similarity",
     ),
     Refused(
         ("-r", "--rotate-images"),
         _EXTRACT,
-        "searched again in turned copies of a frame where no face was found",
-        "the rotation that a video file states is applied when it is decoded, and nothing is guessed",
-        "turn the clip before, such as with ffmpeg -vf transpose",
+        "searched rotated copies of frames in which no face was found",
+        "decoding applies the rotation in the video file, and no other rotation is guessed",
+        "rotate the clip first, for example with ffmpeg -vf transpose",
     ),
     Refused(
         ("-bt", "--blur-threshold"),
         _EXTRACT,
-        "moved blurry faces to a folder of their own",
-        "a training set with gaps cannot be told from a damaged one",
-        "sharper clips",
+        "moved blurry faces to a separate folder",
+        "a training set with gaps cannot be distinguished from a damaged one",
+        "use sharper clips",
     ),
     Refused(
         ("-mp", "--multiprocess"),
         _EXTRACT,
         "ran several processes on a CPU",
-        "several clips are always worked on at once, as many as the services have slots for",
-        "more slots or replicas of the extractor",
+        "several clips are always processed at once, as many as the services have slots",
+        "use more slots or replicas of the extractor",
     ),
     Refused(
         ("-s", "--skip-existing"),
         _EXTRACT,
-        "left frames alone that had been extracted before",
-        "work that was done is always found by its digest",
-        "the same command again",
+        "skipped frames that were already extracted",
+        "finished results are always found by their digest and reused",
+        "repeat the same command",
     ),
     Refused(
         ("-dl", "--debug-landmarks"),
         _EXTRACT,
         "drew the landmarks into the face crops",
-        "crops are what models learn from",
-        "the alignments file, which has every landmark, and the report's pictures",
+        "models are trained on the crops",
+        "use the alignments file, which has all landmarks, or the pictures in the report",
     ),
     Refused(
         ("-ae", "--align-eyes"),
         _EXTRACT,
-        "turned crops until the eyes were level",
-        "the faces of FaceForensics++ were not made with it, and a model must meet the alignment it was trained on",
-        "the similarity to the mean face, which is always used",
+        "rotated crops until the eyes were level",
+        "FF++ did not use it, and a model needs faces with the alignment that it was trained on",
+        "omit it; faces are always aligned to the mean face by a similarity transform",
     ),
     Refused(
         ("-m", "--model-dir"),
         _TRAIN + _CONVERT,
         "named the folder of the model",
-        "the original script and this command call it otherwise",
-        "--model_path to read one; -o to write one, below manipulated_sequences/Deepfakes/models",
+        "this command uses the names of FF++'s script",
+        "use --model_path to read a model; -o writes one, below manipulated_sequences/Deepfakes/models",
     ),
     Refused(
         ("swap_model",),
         (),
         "exchanged the two decoders",
-        "target_side of a ConvertRequest says which side the target was trained as, and a dataset run makes both",
-        "-s, --swap-model of facefoundry convert",
+        "the target_side of a ConvertRequest determines the decoder, and a dataset run makes both directions",
+        "use -s, --swap-model of facefoundry convert",
         names=("swap_model",),
     ),
     Refused(
         ("-a", "--input-aligned-dir"),
         _CONVERT,
         "skipped the frames whose face crops had been deleted from a folder",
-        "an empty or wrong folder skipped everything without a word",
-        "-fr 10-50 for frames that shall be swapped",
+        "an empty or wrong folder silently skipped all frames",
+        "select the frames to swap, for example with -fr 10-50",
     ),
     Refused(
         ("-c",),
         _CONVERT,
-        "chose the Masked or the Adjust converter",
-        "FaceForensics++ used Masked; Adjust was another look with options that could not be switched off",
-        "-M, -e, -b and -S, which are Masked's",
+        "selected the Masked or the Adjust converter",
+        "FF++ used Masked, and Adjust had options that could not be turned off",
+        "use -M, -e, -b and -S, the options of Masked",
         names=("converter",),
     ),
     Refused(
         ("-sm", "--smooth-mask", "-aca", "--avg-color-adjust"),
         _CONVERT,
-        "were two options of the Adjust converter, on even when left out",
-        "the Adjust converter is not here",
-        "-b for a softer mask, -S for colours that fit",
+        "were two options of the Adjust converter, on by default",
+        "the Adjust converter is not supported",
+        "use -b for a softer mask and -S for matching colours",
     ),
     Refused(
         ("-mh", "--match-histogram"),
         _CONVERT,
-        "gave the new face the colour histogram of the old one",
-        "FaceForensics++ did not use it, and Poisson blending already fits the colours",
-        "-S",
+        "gave the new face the colour histogram of the original face",
+        "FF++ did not use it, and Poisson blending already matches the colours",
+        "use -S",
     ),
     Refused(
         ("-sh", "--sharpen"),
         _CONVERT,
-        "sharpened the new face by bsharpen or gsharpen",
-        "FaceForensics++ did not use it, and a detector would learn the sharpening",
-        "the face as the network gives it",
+        "sharpened the new face with bsharpen or gsharpen",
+        "FF++ did not use it, and a detector would learn to detect the sharpening",
+        "omit it; the face stays as the network returns it",
     ),
     Refused(
         ("-wim", "--write_image_masks"),
         _CONVERT,
-        "named a folder for mask pictures, and without it nothing was swapped",
+        "named a folder for mask images; without it nothing was swapped",
         "masks are always written, as lossless videos",
-        "manipulated_sequences/Deepfakes/masks, masks_blend and masks_changed below -o",
+        "use manipulated_sequences/Deepfakes/masks, masks_blend and masks_changed below -o",
     ),
     Refused(
         ("-t",),
         _TRAIN + _CONVERT,
-        "chose the model: Original, LowMem, GAN, GAN128, IAE or OriginalHighRes",
-        "FaceForensics++ was made with Original, the one model here",
-        "--set training.encoder_filters, bottleneck, upscale_filters and decoder_filters for a smaller Original",
+        "selected the model: Original, LowMem, GAN, GAN128, IAE or OriginalHighRes",
+        "FF++ used Original, which is the only model",
+        "use --set training.encoder_filters, bottleneck, upscale_filters and decoder_filters for a smaller Original",
         names=("trainer",),
     ),
     Refused(
         ("-pl", "--perceptual-loss"),
         _TRAIN,
         "added a perceptual loss to the GAN trainers",
-        "the GAN trainers are not here; Original learns by the mean absolute error",
-        "leave it out",
+        "the GAN trainers are not supported; Original uses the mean absolute error",
+        "omit it",
     ),
     Refused(
         ("-A", "--input-A", "-B", "--input-B"),
         _TRAIN,
         "named the two folders of face crops",
-        "a training takes two clips and extracts them itself, once",
-        "-i CLIP_A -i2 CLIP_B",
+        "a training takes two clips and extracts their faces itself",
+        "use -i CLIP_A -i2 CLIP_B",
     ),
     Refused(
         ("-s", "--save-interval"),
         _TRAIN,
-        "saved the weights every so many iterations",
-        "checkpoints are written by time, with the state of the optimizers, and kept only until the model is done",
-        "leave it out",
+        "saved the weights after every given number of iterations",
+        "checkpoints are written at time intervals, with the optimizer state, and deleted when the model is finished",
+        "omit it",
     ),
     Refused(
         ("-bs", "--batch-size"),
         _TRAIN,
-        "set the faces a side and iteration",
+        "set the number of faces per side and iteration",
         "it is a field of the recipe",
-        "--set training.batch_size=64",
+        "use --set training.batch_size=64",
     ),
     Refused(
         ("-ag", "--allow-growth"),
         _TRAIN,
-        "let TensorFlow take GPU memory as it needed it",
-        "a worker always takes it so",
-        "leave it out",
+        "let TensorFlow allocate GPU memory as needed",
+        "workers always do this",
+        "omit it",
     ),
     Refused(
         ("-p", "--preview", "-w", "--write-image"),
         _TRAIN,
-        "showed or wrote a picture of the training now and then",
+        "showed or wrote a preview of the training from time to time",
         "previews are always written to the store",
-        "report.html in the output folder",
+        "open report.html in the output folder",
     ),
 )
 
 
-def of_command(command: str) -> list[Refused]:
-    """What a command refuses."""
+def for_command(command: str) -> list[Refused]:
+    """Return the options that a command refuses."""
     return [row for row in REFUSED if command in row.commands]
 
 
-def field(name: str) -> Refused | None:
-    """The refused option that somebody means by a recipe field, if there is one; `-` is as good as `_`."""
+def for_field(name: str) -> Refused | None:
+    """Return the option that a recipe field stands for, if any; `-` and `_` are equal."""
     wanted = name.lower().replace("-", "_")
     return next((row for row in REFUSED if wanted in row.fields), None)

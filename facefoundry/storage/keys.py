@@ -1,6 +1,6 @@
-"""Every object key. The first segment is the class, so that bucket policies and lifecycle rules can be written.
+"""All object keys. The first segment is the kind of object, so bucket policies and lifecycle rules can select it.
 
-A prefix holds the digest of what made it: the same work asked twice is found, not redone.
+Each result is stored under a hash of its inputs, so repeated requests reuse it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
@@ -37,69 +36,69 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SEQUENCE = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
-def digest_of(record: Mapping[str, Any]) -> str:
-    """Digest of what makes a prefix: 40 hex digits of the SHA-256 of the record's canonical JSON."""
-    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def digest_of(inputs: Mapping[str, object]) -> str:
+    """Return the digest in a prefix: the first 40 hex digits of the SHA-256 of the inputs as canonical JSON."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:40]
 
 
 def source(digest: str) -> str:
-    """Prefix of a source."""
+    """Return the prefix of a source."""
     return f"sources/{_checked(_DIGEST, digest, 'digest')}"
 
 
 def extraction(digest: str) -> str:
-    """Prefix of an extraction."""
+    """Return the prefix of an extraction."""
     return f"extractions/{_checked(_DIGEST, digest, 'digest')}"
 
 
 def training(digest: str) -> str:
-    """Prefix of a training."""
+    """Return the prefix of a training."""
     return f"trainings/{_checked(_DIGEST, digest, 'digest')}"
 
 
 def model(training_digest: str, iterations: int) -> str:
-    """Prefix of the model a training reaches after so many iterations."""
+    """Return the prefix of the model that a training has after the given iterations."""
     return (
         f"models/{_checked(_DIGEST, training_digest, 'digest')}/{_checked(_ITERATIONS, str(iterations), 'iterations')}"
     )
 
 
 def conversion(digest: str) -> str:
-    """Prefix of a conversion or transcoding."""
+    """Return the prefix of a conversion or transcoding."""
     return f"conversions/{_checked(_DIGEST, digest, 'digest')}"
 
 
 def run(name: str) -> str:
-    """Prefix of a dataset run's state."""
+    """Return the prefix of a dataset run."""
     return f"runs/{_checked(_RUN, name, 'name')}"
 
 
 def sequence_id(value: str, field: str = "sequence_id") -> str:
-    """Check a sequence's id, `[A-Za-z0-9-]+`: consumers split file names on `_`.
+    """Return the id of a sequence if it is valid: letters, digits and `-`, as detectors split file names on `_`.
 
     Raises:
-        InvalidInput: it has other characters or is empty; the message proposes an id that would do.
+        InvalidInput: the id is empty or has other characters; the message proposes a valid id.
     """
     if _SEQUENCE.fullmatch(value):
         return value
     proposal = re.sub(r"[^A-Za-z0-9-]+", "-", value).strip("-")[:100] or "clip"
     raise InvalidInput(
-        f"A sequence id has letters, digits and '-' only, because detectors split file names on '_'. "
-        f"Received {field}={value!r}; rename it, for example to {proposal!r}.",
+        f"Expected a sequence id of letters, digits and '-', because detectors split file names on '_'. "
+        f"Received {field}={value!r}. Rename it, for example to {proposal!r}.",
         reason="SEQUENCE_ID",
-        violations=[FieldViolation(field, "letters, digits and '-' only")],
+        violations=[FieldViolation(field, "must have only letters, digits and '-'")],
     )
 
 
 def uri(bucket: str, prefix: str) -> str:
-    """Join a bucket and a prefix to `s3://<bucket>/<prefix>`."""
+    """Return `s3://<bucket>/<prefix>`."""
     return f"s3://{bucket}/{prefix}"
 
 
 @dataclass(frozen=True)
 class Location:
-    """A parsed URI of one of our prefixes. It names a bucket, never an endpoint."""
+    """A parsed URI of a prefix. It names a bucket, but no server."""
 
     bucket: str
     kind: str
@@ -107,15 +106,15 @@ class Location:
 
     @property
     def digest(self) -> str:
-        """The digest (or run name) in the prefix."""
+        """The digest in the prefix, or the name of a run."""
         return self.prefix.split("/")[1]
 
     @classmethod
     def parse(cls, value: str, kind: str, field: str = "uri") -> Location:
-        """Parse `s3://<bucket>/<kind>/<digest>` (a model has `/<iterations>` behind it).
+        """Parse `s3://<bucket>/<kind>/<digest>`; the URI of a model ends with `/<iterations>`.
 
         Raises:
-            InvalidInput: it is anything else.
+            InvalidInput: the value has another form.
         """
         scheme, _, rest = value.partition("://")
         bucket, _, prefix = rest.partition("/")
@@ -131,7 +130,7 @@ class Location:
         if not well_formed:
             form = f"s3://<bucket>/{kind}/<digest>" + ("/<iterations>" if kind == "models" else "")
             raise InvalidInput(
-                f"{field} must have the form {form}. Received {field}={value!r}.",
+                f"Expected {field} in the form {form}. Received {field}={value!r}.",
                 reason="URI",
                 violations=[FieldViolation(field, f"must have the form {form}")],
             )

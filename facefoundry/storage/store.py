@@ -1,8 +1,8 @@
-"""The S3 client: whole objects in and out, in our exceptions. It knows nothing of manifests.
+"""The S3 client: reads and writes whole objects, and raises our exceptions. It is independent of manifests.
 
-Three things are tried again here: a request that was refused or cut (`attempts` times within seconds), an answer that
-is damaged (once more: what flips on the way is not lost), and, for a patient store, everything as long as the store
-does not answer.
+It retries in three cases: a request that fails, is cut or has a corrupted response (`attempts` times within seconds);
+an object that cannot be parsed (once, as it may be corrupted in transit only); and any request while the store does
+not answer (for as long as `with_retries_for` says).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -34,18 +34,18 @@ _MULTIPART_BYTES = 64 << 20
 _MISSING = {"NoSuchKey", "NoSuchObject"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
-_NO_ROOM = 507
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 5.0
+_INSUFFICIENT_STORAGE = 507
+_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 5.0
 
 T = TypeVar("T")
 
 
 class Store:
-    """One S3 server and the bucket we write to; safe to share between threads, not between processes.
+    """A bucket of an S3 server; safe to share between threads, not between processes.
 
     Attributes:
-        settings: Where it is.
-        bucket: Ours.
+        settings: Address, credentials and limits.
+        bucket: Name of the bucket.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
@@ -54,13 +54,13 @@ class Store:
         self._retry_seconds = 0.0
         self._on_wait: Callable[[str], object] = lambda _: None
         self._aborted = threading.Event()
-        # Every request of ours may be sent twice, POST included: it deletes, or begins or ends an upload.
+        # All our requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
         retries = urllib3.Retry(
             total=settings.attempts - 1,
             backoff_factor=0.2,
             backoff_jitter=0.2,
             allowed_methods=None,
-            raise_on_status=False,  # the last refusal says which and why
+            raise_on_status=False,  # so that the last response arrives here with its error code
             status_forcelist=(429, 500, 502, 503, 504),
         )
         self._connections = _Connections(
@@ -82,7 +82,7 @@ class Store:
 
     @property
     def last_activity(self) -> float:
-        """Monotonic time at which the store last answered or sent a block; a large upload is many requests."""
+        """Monotonic time of the last response or received block. A large upload consists of many requests."""
         return self._connections.last_activity
 
     def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
@@ -102,26 +102,26 @@ class Store:
         self._aborted.set()
 
     def uri(self, prefix: str) -> str:
-        """URI of a prefix in our bucket."""
+        """Return the URI of a prefix in the bucket."""
         return uri(self.bucket, prefix)
 
     def prefix_of(self, value: str, kind: str, field: str = "uri") -> str:
-        """Prefix that a URI from outside names.
+        """Return the prefix in a URI of a request.
 
         Raises:
-            InvalidInput: it is malformed, of another class, or names a bucket that is not ours.
+            InvalidInput: the URI is malformed, is not of that kind, or names another bucket.
         """
         location = Location.parse(value, kind, field)
         if location.bucket != self.bucket:
             raise InvalidInput(
-                f"{field} names the bucket {location.bucket!r}, but only {self.bucket!r} is allowed here.",
+                f"Expected {field} in the bucket {self.bucket!r}. Received the bucket {location.bucket!r}.",
                 reason="BUCKET_NOT_ALLOWED",
                 violations=[FieldViolation(field, f"bucket must be {self.bucket}")],
             )
         return location.prefix
 
     def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        """Write one object; it becomes visible whole or not at all."""
+        """Write an object atomically."""
         self._do(
             key,
             lambda: self._client.put_object(
@@ -135,7 +135,7 @@ class Store:
         )
 
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
-        """Write one object from a local file."""
+        """Write an object from a local file."""
         self._do(
             key,
             lambda: self._client.fput_object(
@@ -148,22 +148,22 @@ class Store:
         )
 
     def get_bytes(self, key: str) -> bytes:
-        """Read one object.
+        """Read an object.
 
         Raises:
-            NotFound: there is none.
-            DataLoss: fewer bytes arrived than the store promised, however often it was tried.
+            NotFound: there is no such object.
+            DataLoss: fewer bytes arrived than the store announced, at every attempt.
         """
         buffer = io.BytesIO()
         self._do(key, lambda: self._read(key, buffer))
         return buffer.getvalue()
 
     def get_parsed(self, key: str, parse: Callable[[bytes], T]) -> T:
-        """Read one object and parse it; one that cannot be parsed is read once more.
+        """Read an object and parse it. If that fails, read it once more.
 
         Args:
-            key: Which.
-            parse: Raises InvalidInput or DataLoss for damaged bytes.
+            key: Key of the object.
+            parse: Parses the bytes; raises InvalidInput or DataLoss if they are damaged.
         """
         try:
             return parse(self.get_bytes(key))
@@ -171,12 +171,12 @@ class Store:
             return parse(self.get_bytes(key))
 
     def get_file(self, key: str, path: Path) -> str:
-        """Read one object into a file and return its SHA-256, 64 hex digits."""
+        """Read an object into a file and return its SHA-256, 64 hex digits."""
         with path.open("wb") as file:
             return self._do(key, lambda: self._read(key, file))
 
     def _read(self, key: str, sink: io.BufferedIOBase) -> str:
-        """Stream an object into a sink; a broken transfer is started over."""
+        """Stream an object into a file and return its SHA-256; restart an interrupted transfer."""
         for attempt in range(self.settings.attempts):
             sink.seek(0)
             sink.truncate()
@@ -184,7 +184,7 @@ class Store:
             size = 0
             response = self._client.get_object(bucket_name=self.bucket, object_name=key)
             try:
-                promised = int(response.headers.get("Content-Length", "-1"))
+                announced = int(response.headers.get("Content-Length", "-1"))
                 for block in response.stream(_BLOCK):
                     hashed.update(block)
                     sink.write(block)
@@ -197,16 +197,16 @@ class Store:
             finally:
                 response.close()
                 response.release_conn()
-            if promised in (-1, size):
+            if announced in (-1, size):
                 return hashed.hexdigest()
         raise DataLoss(
-            f"The object {key!r} has {promised} bytes in the store but only {size} arrived.",
+            f"Expected {announced} bytes of the object {key!r}. Received {size}.",
             reason="TRUNCATED_OBJECT",
             resource=key,
         )
 
     def exists(self, key: str) -> bool:
-        """Say whether an object is there."""
+        """Return whether an object exists."""
         try:
             self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
         except NotFound as error:
@@ -216,11 +216,11 @@ class Store:
         return True
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix (a folder or the beginning of a key), in order."""
+        """Yield the keys that start with a prefix, in order."""
         return (key for key, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Keys below a prefix and their sizes in bytes, in order."""
+        """Yield the keys that start with a prefix and their sizes in bytes, in order."""
 
         def found() -> list[tuple[str, int]]:
             items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True)
@@ -254,7 +254,7 @@ class Store:
         self._do(self.bucket, make)
 
     def check(self) -> None:
-        """Ask the store whether it answers and has our bucket.
+        """Check that the store answers and has the bucket.
 
         Raises:
             NotFound: the bucket is missing.
@@ -268,15 +268,15 @@ class Store:
     def _no_bucket(self) -> NotFound:
         return NotFound(
             f"The store at {self.settings.endpoint} has no bucket {self.bucket!r}. "
-            "Make it, or name another with FACEFOUNDRY_STORE_BUCKET.",
+            "Create it, or name another with FACEFOUNDRY_STORE_BUCKET.",
             reason="NO_SUCH_BUCKET",
             resource=self.bucket,
         )
 
     def _do(self, key: str, operation: Callable[[], T]) -> T:
-        """Do something with the store, again where that makes sense, and with our exceptions."""
+        """Run an operation, retry it where that can help, and raise our exceptions."""
         deadline = time.monotonic() + self._retry_seconds
-        wait, corrupted = _SHORTEST_WAIT, 0
+        wait, corrupted = _MIN_WAIT_SECONDS, 0
         while True:
             try:
                 with self._errors(key):
@@ -288,23 +288,25 @@ class Store:
             except Unavailable as error:
                 if self._aborted.is_set() or time.monotonic() + wait > deadline:
                     raise
-                if wait == _SHORTEST_WAIT:
-                    self._on_wait(f"{error.message} Waiting for it up to {self._retry_seconds:g} s.")
+                if wait == _MIN_WAIT_SECONDS:
+                    self._on_wait(f"{error.message} Retrying for up to {self._retry_seconds:g} s.")
                 self._aborted.wait(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
+                wait = min(2 * wait, _MAX_WAIT_SECONDS)
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        """Turn everything the client raises into our exceptions, most specific first."""
+        """Translate the exceptions of the S3 client into ours, most specific first."""
         try:
             yield
         except S3Error as error:
-            # Nothing we know is missing: an upload in parts whose end was sent twice, or the word for it was damaged.
+            # An unknown 404: the end of a multipart upload was sent twice, or the error code was corrupted.
             if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
                 raise _CorruptedResponse(self._down(f"{error.code} for {key!r}").message) from error
             raise self._from_s3(error, key) from error
         except (ParseError, ValueError) as error:
-            raise _CorruptedResponse(self._down(f"its answer about {key!r} cannot be read: {error}").message) from error
+            raise _CorruptedResponse(
+                self._down(f"its response about {key!r} cannot be parsed: {error}").message
+            ) from error
         except (InvalidResponseError, ServerError, MinioException) as error:
             raise self._down(str(error)) from error
         except urllib3.exceptions.HTTPError as error:
@@ -317,21 +319,21 @@ class Store:
             return NotFound(f"The store has no object {key!r}.", reason="NO_SUCH_OBJECT", resource=key)
         if error.code in _DENIED:
             return Denied(
-                f"The store at {self.settings.endpoint} refuses these credentials for {key!r} ({error.code}). "
+                f"The store at {self.settings.endpoint} denied access to {key!r} ({error.code}). "
                 "Check FACEFOUNDRY_STORE_ACCESS_KEY, FACEFOUNDRY_STORE_SECRET_KEY and the bucket's policy.",
                 reason="STORE_ACCESS_DENIED",
                 resource=key,
             )
-        if error.code in _FULL or error.response.status == _NO_ROOM:
+        if error.code in _FULL or error.response.status == _INSUFFICIENT_STORAGE:
             return Unavailable(
-                f"The store at {self.settings.endpoint} has no room for {key!r} ({error.code}). Make room and ask "
-                "again: what is finished is kept.",
+                f"The store at {self.settings.endpoint} has no space for {key!r} ({error.code}). Free some space and "
+                "retry; finished parts are kept.",
                 reason="STORE_FULL",
                 resource=key,
                 retry_after_seconds=5.0,
             )
         return Unavailable(
-            f"The store at {self.settings.endpoint} failed on {key!r}: {error.code}: {error.message}",
+            f"The store at {self.settings.endpoint} failed at {key!r}: {error.code}: {error.message}",
             reason="STORE_ERROR",
             resource=key,
             retry_after_seconds=5.0,
@@ -347,12 +349,12 @@ class Store:
 
 
 class _Connections(urllib3.PoolManager):
-    """Connections that remember when the store last responded."""
+    """Connections that record when the store last responded."""
 
     last_activity = 0.0
 
     def urlopen(  # type: ignore[override]  # urllib3's own class differs from its base class too
-        self, method: str, url: str, redirect: bool = True, **options: Any
+        self, method: str, url: str, redirect: bool = True, **options: object
     ) -> urllib3.BaseHTTPResponse:
         response = super().urlopen(method, url, redirect, **options)
         self.last_activity = time.monotonic()

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ConvertRequest(_message.Message):
-    """Asks for a manipulated sequence `<target>_<source>`."""
+    """Request for a manipulated sequence `<target>_<source>`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,17 +34,17 @@ class ConvertRequest(_message.Message):
     RECIPE_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
     model_uri: _builtins.str
-    """Model, `s3://<bucket>/models/<digest>/<iterations>`."""
+    """URI of the model, `s3://<bucket>/models/<digest>/<iterations>`."""
     target_extraction_uri: _builtins.str
-    """Extraction of the target sequence, `s3://<bucket>/extractions/<digest>`."""
+    """URI of the extraction of the target sequence, `s3://<bucket>/extractions/<digest>`."""
     target_side: _common_pb2.Side.ValueType
-    """Side of the model the target was trained as; the other side's decoder makes the face."""
+    """Side of the model that was trained on the target; the decoder of the other side makes the face."""
     target_id: _builtins.str
     """Id of the target sequence."""
     source_id: _builtins.str
     """Id of the sequence whose face is put on it."""
     control: _builtins.bool
-    """Use the target's own decoder instead: the control that shows what blur and blend alone do to an identity."""
+    """Use the decoder of the target's own side. This control shows how blur and blending alone change an identity."""
     @_builtins.property
     def recipe(self) -> _recipe_pb2.Recipe:
         """Recipe name and overrides; only its conversion and compression options are used."""
@@ -70,7 +70,7 @@ Global___ConvertRequest: _TypeAlias = ConvertRequest  # noqa: Y015
 
 @_typing.final
 class ConvertResponse(_message.Message):
-    """One message of a running conversion."""
+    """A message of a running conversion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -78,11 +78,11 @@ class ConvertResponse(_message.Message):
     CONVERSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
-        """How far it has come."""
+        """Progress."""
 
     @_builtins.property
     def conversion(self) -> Global___Conversion:
-        """The finished conversion; the last message."""
+        """The finished conversion, in the last message."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ Global___ConvertResponse: _TypeAlias = ConvertResponse  # noqa: Y015
 
 @_typing.final
 class Conversion(_message.Message):
-    """A committed conversion."""
+    """A finished conversion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,18 +113,18 @@ class Conversion(_message.Message):
     UNSWAPPED_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where it is, `s3://<bucket>/conversions/<digest>`."""
+    """Its URI, `s3://<bucket>/conversions/<digest>`."""
     content_digest: _builtins.str
     """SHA-256 over decoded frames, masks and labels."""
     frame_count: _builtins.int
-    """Frames, as many as the target has; with `discard` as many as its frame ranges hold."""
+    """Number of frames: those of the target, or with `discard` those in the frame ranges."""
     swapped_count: _builtins.int
-    """Frames that carry the other face."""
+    """Number of frames with the other face."""
     reused: _builtins.bool
-    """True when the conversion was there already."""
+    """True if a stored conversion was returned."""
     @_builtins.property
     def unswapped(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ReasonCount]:
-        """Frames that do not, by reason."""
+        """Number of frames without it, by reason."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ Global___Conversion: _TypeAlias = Conversion  # noqa: Y015
 
 @_typing.final
 class TranscodeRequest(_message.Message):
-    """Asks for a real sequence at every compression level."""
+    """Request for a real sequence at every compression level."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -154,7 +154,7 @@ class TranscodeRequest(_message.Message):
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
-    """Source, `s3://<bucket>/sources/<digest>`."""
+    """URI of the source, `s3://<bucket>/sources/<digest>`."""
     sequence_id: _builtins.str
     """Id of the sequence."""
     @_builtins.property
@@ -178,7 +178,7 @@ Global___TranscodeRequest: _TypeAlias = TranscodeRequest  # noqa: Y015
 
 @_typing.final
 class TranscodeResponse(_message.Message):
-    """One message of a running transcoding."""
+    """A message of a running transcoding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,11 +186,11 @@ class TranscodeResponse(_message.Message):
     TRANSCODING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
-        """How far it has come."""
+        """Progress."""
 
     @_builtins.property
     def transcoding(self) -> Global___Transcoding:
-        """The finished transcoding; the last message."""
+        """The finished transcoding, in the last message."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ Global___TranscodeResponse: _TypeAlias = TranscodeResponse  # noqa: Y015
 
 @_typing.final
 class Transcoding(_message.Message):
-    """A committed transcoding."""
+    """A finished transcoding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,13 +219,13 @@ class Transcoding(_message.Message):
     FRAME_COUNT_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where it is, `s3://<bucket>/conversions/<digest>`."""
+    """Its URI, `s3://<bucket>/conversions/<digest>`."""
     content_digest: _builtins.str
     """SHA-256 over decoded frames."""
     frame_count: _builtins.int
-    """Frames."""
+    """Number of frames."""
     reused: _builtins.bool
-    """True when the transcoding was there already."""
+    """True if a stored transcoding was returned."""
     def __init__(
         self,
         *,

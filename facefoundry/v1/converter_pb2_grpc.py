@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ConverterServiceStub:
-    """Makes the manipulated sequences and every compression level.
+    """Makes manipulated sequences, and encodes all sequences at the compression levels.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,19 @@ class ConverterServiceStub:
 
 
 class ConverterServiceServicer:
-    """Makes the manipulated sequences and every compression level.
+    """Makes manipulated sequences, and encodes all sequences at the compression levels.
     """
 
     def Convert(self, request, context):
-        """Puts the other side's face on a target sequence. The work lives as long as the call; finished chunks survive a cut, and the same call made again goes on from them.
+        """Puts the face of the other side on a target sequence, or returns the stored result. The work ends with the call.
+        Finished chunks are kept, so a repeated call resumes after them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Transcode(self, request, context):
-        """Encodes a real sequence at the compression levels of the fakes.
+        """Encodes a real sequence at the compression levels of the fakes, or returns the stored result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +88,7 @@ def add_ConverterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConverterService:
-    """Makes the manipulated sequences and every compression level.
+    """Makes manipulated sequences, and encodes all sequences at the compression levels.
     """
 
     @staticmethod

@@ -27,29 +27,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConverterServiceStub:
-    """Makes the manipulated sequences and every compression level."""
+    """Makes manipulated sequences, and encodes all sequences at the compression levels."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConverterServiceAsyncStub: ...
     Convert: _grpc.UnaryStreamMultiCallable[_converter_pb2.ConvertRequest, _converter_pb2.ConvertResponse]
-    """Puts the other side's face on a target sequence. The work lives as long as the call; finished chunks survive a cut, and the same call made again goes on from them."""
+    """Puts the face of the other side on a target sequence, or returns the stored result. The work ends with the call.
+    Finished chunks are kept, so a repeated call resumes after them.
+    """
     Transcode: _grpc.UnaryStreamMultiCallable[_converter_pb2.TranscodeRequest, _converter_pb2.TranscodeResponse]
-    """Encodes a real sequence at the compression levels of the fakes."""
+    """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
 
 @_typing.type_check_only
 class ConverterServiceAsyncStub(ConverterServiceStub):
-    """Makes the manipulated sequences and every compression level."""
+    """Makes manipulated sequences, and encodes all sequences at the compression levels."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Convert: _aio.UnaryStreamMultiCallable[_converter_pb2.ConvertRequest, _converter_pb2.ConvertResponse]  # type: ignore[assignment]
-    """Puts the other side's face on a target sequence. The work lives as long as the call; finished chunks survive a cut, and the same call made again goes on from them."""
+    """Puts the face of the other side on a target sequence, or returns the stored result. The work ends with the call.
+    Finished chunks are kept, so a repeated call resumes after them.
+    """
     Transcode: _aio.UnaryStreamMultiCallable[_converter_pb2.TranscodeRequest, _converter_pb2.TranscodeResponse]  # type: ignore[assignment]
-    """Encodes a real sequence at the compression levels of the fakes."""
+    """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
 
 class ConverterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes the manipulated sequences and every compression level."""
+    """Makes manipulated sequences, and encodes all sequences at the compression levels."""
 
     @_abc_1.abstractmethod
     def Convert(
@@ -57,7 +61,9 @@ class ConverterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _converter_pb2.ConvertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_converter_pb2.ConvertResponse], _abc.AsyncIterator[_converter_pb2.ConvertResponse]]:
-        """Puts the other side's face on a target sequence. The work lives as long as the call; finished chunks survive a cut, and the same call made again goes on from them."""
+        """Puts the face of the other side on a target sequence, or returns the stored result. The work ends with the call.
+        Finished chunks are kept, so a repeated call resumes after them.
+        """
 
     @_abc_1.abstractmethod
     def Transcode(
@@ -65,6 +71,6 @@ class ConverterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _converter_pb2.TranscodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_converter_pb2.TranscodeResponse], _abc.AsyncIterator[_converter_pb2.TranscodeResponse]]:
-        """Encodes a real sequence at the compression levels of the fakes."""
+        """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
 
 def add_ConverterServiceServicer_to_server(servicer: ConverterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class InspectRequest(_message.Message):
-    """Asks what a source holds."""
+    """Request for facts about a source."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,11 +30,11 @@ class InspectRequest(_message.Message):
     SAMPLE_FRAMES_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
-    """Source to look at, `s3://<bucket>/sources/<digest>`."""
+    """URI of the source, `s3://<bucket>/sources/<digest>`."""
     sample_frames: _builtins.int
-    """How many evenly spaced frames to search for faces; 0 only reads the container, at most 64."""
+    """Number of evenly spaced frames to search for faces, at most 64; 0 reads only the container."""
     engine: _builtins.str
-    """Engine for the search; empty is the default recipe's."""
+    """Engine for the search; empty selects that of the default recipe."""
     def __init__(
         self,
         *,
@@ -52,7 +52,7 @@ Global___InspectRequest: _TypeAlias = InspectRequest  # noqa: Y015
 
 @_typing.final
 class InspectResponse(_message.Message):
-    """What a source holds."""
+    """Facts about a source."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -64,22 +64,22 @@ class InspectResponse(_message.Message):
     CODEC_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
     frame_count: _builtins.int
-    """Decoded frames."""
+    """Number of decoded frames."""
     width: _builtins.int
     """Width after rotation, pixels."""
     height: _builtins.int
     """Height after rotation, pixels."""
     rotation: _builtins.int
-    """Clockwise rotation the container asks for, degrees: 0, 90, 180 or 270."""
+    """Clockwise rotation in the container, degrees: 0, 90, 180 or 270."""
     codec: _builtins.str
     """Name of the codec, such as `h264`, or `png` for a folder of frames."""
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:
-        """Frame rate of the output that would be made of it."""
+        """Frame rate that its outputs would have."""
 
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceSample]:
-        """The searched frames."""
+        """The frames that were searched for faces."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ Global___InspectResponse: _TypeAlias = InspectResponse  # noqa: Y015
 
 @_typing.final
 class FaceSample(_message.Message):
-    """Faces found in one searched frame."""
+    """Number of faces in a frame."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -128,7 +128,7 @@ Global___FaceSample: _TypeAlias = FaceSample  # noqa: Y015
 
 @_typing.final
 class ExtractRequest(_message.Message):
-    """Asks for a sequence's extraction."""
+    """Request for an extraction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -136,12 +136,14 @@ class ExtractRequest(_message.Message):
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
-    """Source to read, `s3://<bucket>/sources/<digest>`, or a fake, `s3://<bucket>/conversions/<digest>`, which is a sequence too."""
+    """URI of the source, `s3://<bucket>/sources/<digest>`, or of a fake, `s3://<bucket>/conversions/<digest>`."""
     sequence_id: _builtins.str
-    """Id of the sequence, `[A-Za-z0-9-]+`, or `<target>_<source>` for a fake; used in messages, not part of the digest."""
+    """Id of the sequence, `[A-Za-z0-9-]+`, or `<target>_<source>` of a fake. Only messages use it; it is not part of the
+    digest.
+    """
     @_builtins.property
     def recipe(self) -> _recipe_pb2.Recipe:
-        """Recipe name and overrides; only its extraction options matter."""
+        """Recipe name and overrides; only its extraction options are used."""
 
     def __init__(
         self,
@@ -160,7 +162,7 @@ Global___ExtractRequest: _TypeAlias = ExtractRequest  # noqa: Y015
 
 @_typing.final
 class ExtractResponse(_message.Message):
-    """One message of a running extraction."""
+    """A message of a running extraction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -168,11 +170,11 @@ class ExtractResponse(_message.Message):
     EXTRACTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
-        """How far it has come."""
+        """Progress."""
 
     @_builtins.property
     def extraction(self) -> Global___Extraction:
-        """The finished extraction; the last message."""
+        """The finished extraction, in the last message."""
 
     def __init__(
         self,
@@ -192,7 +194,7 @@ Global___ExtractResponse: _TypeAlias = ExtractResponse  # noqa: Y015
 
 @_typing.final
 class Extraction(_message.Message):
-    """A committed extraction."""
+    """A finished extraction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -207,24 +209,24 @@ class Extraction(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where it is, `s3://<bucket>/extractions/<digest>`."""
+    """Its URI, `s3://<bucket>/extractions/<digest>`."""
     content_digest: _builtins.str
     """SHA-256 over decoded frames, boxes, landmarks and crops."""
     frame_count: _builtins.int
-    """Frames of the sequence."""
+    """Number of frames of the sequence."""
     face_count: _builtins.int
-    """Frames with the subject's face."""
+    """Number of frames with the face of the subject."""
     width: _builtins.int
     """Width after rotation, pixels."""
     height: _builtins.int
     """Height after rotation, pixels."""
     engine: _builtins.str
-    """Engine that was used."""
+    """Name of the engine."""
     reused: _builtins.bool
-    """True when the extraction was there already."""
+    """True if a stored extraction was returned."""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ReasonCount]:
-        """Frames without it, by reason."""
+        """Number of frames without it, by reason."""
 
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:

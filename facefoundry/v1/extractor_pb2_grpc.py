@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ExtractorServiceStub:
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops.
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops.
     """
 
     def __init__(self, channel):
@@ -48,18 +48,19 @@ class ExtractorServiceStub:
 
 
 class ExtractorServiceServicer:
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops.
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops.
     """
 
     def Inspect(self, request, context):
-        """Looks at a source without storing anything, for planning.
+        """Returns facts about a source without storing anything.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Extract(self, request, context):
-        """Extracts a sequence. The work lives as long as the call; finished parts survive a cut, and the same call made again goes on from them.
+        """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
+        repeated call resumes after them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +88,7 @@ def add_ExtractorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExtractorService:
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops.
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops.
     """
 
     @staticmethod

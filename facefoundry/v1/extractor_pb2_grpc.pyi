@@ -27,29 +27,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ExtractorServiceStub:
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops."""
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExtractorServiceAsyncStub: ...
     Inspect: _grpc.UnaryUnaryMultiCallable[_extractor_pb2.InspectRequest, _extractor_pb2.InspectResponse]
-    """Looks at a source without storing anything, for planning."""
+    """Returns facts about a source without storing anything."""
     Extract: _grpc.UnaryStreamMultiCallable[_extractor_pb2.ExtractRequest, _extractor_pb2.ExtractResponse]
-    """Extracts a sequence. The work lives as long as the call; finished parts survive a cut, and the same call made again goes on from them."""
+    """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
+    repeated call resumes after them.
+    """
 
 @_typing.type_check_only
 class ExtractorServiceAsyncStub(ExtractorServiceStub):
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops."""
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Inspect: _aio.UnaryUnaryMultiCallable[_extractor_pb2.InspectRequest, _extractor_pb2.InspectResponse]  # type: ignore[assignment]
-    """Looks at a source without storing anything, for planning."""
+    """Returns facts about a source without storing anything."""
     Extract: _aio.UnaryStreamMultiCallable[_extractor_pb2.ExtractRequest, _extractor_pb2.ExtractResponse]  # type: ignore[assignment]
-    """Extracts a sequence. The work lives as long as the call; finished parts survive a cut, and the same call made again goes on from them."""
+    """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
+    repeated call resumes after them.
+    """
 
 class ExtractorServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Finds the one subject's face in every frame of a sequence and stores aligned crops."""
+    """Finds the face of the subject in every frame of a sequence and stores aligned crops."""
 
     @_abc_1.abstractmethod
     def Inspect(
@@ -57,7 +61,7 @@ class ExtractorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _extractor_pb2.InspectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_extractor_pb2.InspectResponse, _abc.Awaitable[_extractor_pb2.InspectResponse]]:
-        """Looks at a source without storing anything, for planning."""
+        """Returns facts about a source without storing anything."""
 
     @_abc_1.abstractmethod
     def Extract(
@@ -65,6 +69,8 @@ class ExtractorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _extractor_pb2.ExtractRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_extractor_pb2.ExtractResponse], _abc.AsyncIterator[_extractor_pb2.ExtractResponse]]:
-        """Extracts a sequence. The work lives as long as the call; finished parts survive a cut, and the same call made again goes on from them."""
+        """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
+        repeated call resumes after them.
+        """
 
 def add_ExtractorServiceServicer_to_server(servicer: ExtractorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InfoServiceStub:
-    """Served by the extractor, the trainer and the converter alike.
+    """Served by the extractor, the trainer and the converter.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,12 @@ class InfoServiceStub:
 
 
 class InfoServiceServicer:
-    """Served by the extractor, the trainer and the converter alike.
+    """Served by the extractor, the trainer and the converter.
     """
 
     def GetInfo(self, request, context):
-        """Says what this service is, which recipes and engines it knows, and whether its object store answers. Never fails because the store does.
+        """Returns the version, recipes, engines and slots of the service, and whether its object store answers. It succeeds
+        even if the store does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +71,7 @@ def add_InfoServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InfoService:
-    """Served by the extractor, the trainer and the converter alike.
+    """Served by the extractor, the trainer and the converter.
     """
 
     @staticmethod

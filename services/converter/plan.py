@@ -179,9 +179,8 @@ def _conversion(recipe: recipe_pb2.Recipe, extraction: Manifest) -> recipe_pb2.C
     if not conversion.frame_ranges:
         conversion.ClearField("discard")
         return conversion
-    frame_ranges = recipes.options(conversion)["frame_ranges"]
     frame_count = codec.from_values(ExtractionInfo, extraction.info).frame_count
-    violations = list(ranges.out_of_bounds(frame_ranges, frame_count))
+    violations = list(ranges.out_of_bounds(ranges.of(conversion), frame_count))
     if violations:
         listed = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
         raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=violations)

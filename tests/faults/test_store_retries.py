@@ -81,7 +81,7 @@ def test_a_refusal_names_the_code_of_the_store(store, proxy):
 
 def test_a_full_store_is_an_error_of_its_own(store, proxy):
     proxy.rule = lambda request: Fault(status=507, code="XMinioStorageFull")
-    with pytest.raises(Unavailable, match="no room") as caught:
+    with pytest.raises(Unavailable, match="no space") as caught:
         through(store, proxy).put_bytes("runs/a", b"content")
     assert (caught.value.reason, caught.value.resource) == ("STORE_FULL", "runs/a")
 

@@ -15,7 +15,7 @@ from facefoundry.cli.main import cli, main
 from facefoundry.cli.options import recipe_of, recipe_options
 from facefoundry.cli.original import conversion_options
 from facefoundry.errors import InvalidInput
-from facefoundry.recipes.refused import COMMANDS, of_command
+from facefoundry.recipes.refused import COMMANDS, for_command
 
 
 @click.command()
@@ -87,7 +87,7 @@ def test_words_without_an_option_are_no_ranges():
     assert "unexpected extra arguments (10-50)" in shown.stderr
 
 
-SPELLINGS = [(command, spelling) for command in COMMANDS for row in of_command(command) for spelling in row.spellings]
+SPELLINGS = [(command, spelling) for command in COMMANDS for row in for_command(command) for spelling in row.spellings]
 
 
 @pytest.mark.parametrize(("command", "spelling"), SPELLINGS)
@@ -96,7 +96,7 @@ def test_an_option_that_is_not_here_is_refused_by_name_whatever_else_is_missing(
     with pytest.raises(SystemExit) as caught:
         main([command, spelling, *values])
     assert caught.value.code == 2
-    (row,) = [row for row in of_command(command) if spelling in row.spellings]
+    (row,) = [row for row in for_command(command) if spelling in row.spellings]
     assert capsys.readouterr().err == f"Error: {row.sentence()} [OPTION_REFUSED]\n"
 
 
@@ -109,7 +109,7 @@ def test_no_refused_spelling_hides_one_that_is_taken(name):
         warnings.simplefilter("error")
         shown = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)
     words = shown.stdout.replace(",", " ").split()
-    assert not [spelling for row in of_command(name) for spelling in row.spellings if spelling in words]
+    assert not [spelling for row in for_command(name) for spelling in row.spellings if spelling in words]
 
 
 @pytest.mark.parametrize("spelling", ["-M", "-e", "-b", "-S", "-fr", "-d", "-s"])

@@ -76,7 +76,7 @@ def test_a_filelist_is_read_in_its_order(tmp_path):
         ([["a", "a"]], "with itself"),
         ([["a", "b"], ["b", "a"]], "repeats the pair"),
         ([["a_1", "b"]], "split file names on '_'"),
-        ([["../x", "b"]], "letters, digits and '-' only"),
+        ([["../x", "b"]], "letters, digits and '-'"),
         ([["a"]], "list of pairs"),
         ({"a": "b"}, "list of pairs"),
         ([], "list of pairs"),

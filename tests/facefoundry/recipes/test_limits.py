@@ -149,9 +149,9 @@ def test_all_wrong_fields_are_named_at_once():
 @pytest.mark.parametrize(
     ("levels", "field", "words"),
     [
-        ([], "levels", "raw, among them"),
-        ([("c23", "libx264", 23, "yuv444p")], "levels", "raw, among them"),
-        ([("raw", "libx264rgb", 0, "gbrp")] * 2, "levels", "of distinct names"),
+        ([], "levels", "include the lossless one, raw"),
+        ([("c23", "libx264", 23, "yuv444p")], "levels", "include the lossless one, raw"),
+        ([("raw", "libx264rgb", 0, "gbrp")] * 2, "levels", "with different names"),
         ([("raw", "libx264rgb", 12, "gbrp")], "levels[0]", "lossless"),
         ([("raw", "libx264", 0, "yuv444p")], "levels[0]", "lossless"),
         ([("raw", "libx264rgb", 0, "gbrp"), ("x", "libx264", 9, "gbrp")], "levels[1]", "libx264rgb with gbrp"),

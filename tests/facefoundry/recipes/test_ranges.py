@@ -42,12 +42,12 @@ def test_what_is_no_range_is_refused(text):
 @pytest.mark.parametrize(
     ("text", "field", "words"),
     [
-        ("5-2", "[0]", "must begin before it ends; got 5-2"),
-        ("0-3,9-8", "[1]", "must begin before it ends; got 9-8"),
-        ("1-5,5-9", "[1]", "behind the range before it, 1-5; got 5-9"),
-        ("8-9,1-2", "[1]", "behind the range before it, 8-9; got 1-2"),
-        ("1-2,3-max,9-10", "[2]", "behind the range before it, 3-max; got 9-10"),
-        ("1-2,min-4", "[1]", "behind the range before it, 1-2; got min-4"),
+        ("5-2", "[0]", "must not end before it begins; got 5-2"),
+        ("0-3,9-8", "[1]", "must not end before it begins; got 9-8"),
+        ("1-5,5-9", "[1]", "after the end of the previous range, 1-5; got 5-9"),
+        ("8-9,1-2", "[1]", "after the end of the previous range, 8-9; got 1-2"),
+        ("1-2,3-max,9-10", "[2]", "after the end of the previous range, 3-max; got 9-10"),
+        ("1-2,min-4", "[1]", "after the end of the previous range, 1-2; got min-4"),
         (",".join(f"{2 * n}-{2 * n}" for n in range(1001)), "", "at most 1000 ranges; got 1001"),
     ],
 )

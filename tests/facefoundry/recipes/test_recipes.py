@@ -60,7 +60,7 @@ def test_changing_a_loaded_recipe_does_not_change_the_next():
     "assignment", ["training.nothing=3", "training.iterations=-1", "training", "training.batch_size=many", "x=[", "=3"]
 )
 def test_a_wrong_override_is_refused(assignment):
-    with pytest.raises(InvalidInput, match="The recipe cannot be used"):
+    with pytest.raises(InvalidInput, match="The recipe is invalid"):
         recipes.override(recipe_pb2.Recipe(), assignment)
 
 
@@ -94,7 +94,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
 
 
 def test_another_version_is_refused():
-    with pytest.raises(InvalidInput, match="this service has ffpp 2"):
+    with pytest.raises(InvalidInput, match="must be 2, the version of ffpp"):
         recipes.resolve(recipe_pb2.Recipe(name="ffpp", version="0"))
 
 

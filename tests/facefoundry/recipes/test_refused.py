@@ -6,7 +6,7 @@ import pytest
 
 from facefoundry import recipes
 from facefoundry.errors import InvalidInput
-from facefoundry.recipes.refused import REFUSED, field, of_command
+from facefoundry.recipes.refused import REFUSED, for_command, for_field
 from facefoundry.v1 import recipe_pb2
 
 
@@ -24,7 +24,7 @@ def test_an_option_of_the_original_is_refused_as_a_field_with_the_reason(row):
         refusal = _refusal(f"conversion.{name}=1")
         assert refusal.reason == "OPTION_REFUSED"
         assert [violation.field for violation in refusal.violations] == [f"recipe.conversion.{name}"]
-        refused = field(name)
+        refused = for_field(name)
         assert refused is not None and refused.why in refusal.message and refused.instead in refusal.message
 
 
@@ -51,13 +51,13 @@ def test_a_refused_option_is_known_in_every_stage_and_spelling():
         ("training={learning_rat: 2}", "did you mean training.learning_rate"),
         ("compression.levels=[{name: raw, cfr: 3}]", "did you mean compression.levels.crf"),
         ("conversion.frame_ranges=[{frist: 1}]", "did you mean conversion.frame_ranges.first"),
-        ("training.nothing=3", "fields are such as training.iterations"),
+        ("training.nothing=3", "fields look like training.iterations"),
     ],
 )
 def test_an_unknown_field_is_refused_with_a_near_name(assignment, proposal):
     refusal = _refusal(assignment)
     assert refusal.reason == "RECIPE_FIELD"
-    assert f"is no field of a recipe; {proposal}" in refusal.message
+    assert f"is not a field of a recipe; {proposal}" in refusal.message
 
 
 def test_no_name_of_a_recipe_field_is_refused():
@@ -67,14 +67,14 @@ def test_no_name_of_a_recipe_field_is_refused():
         if stage.message_type
         for name in stage.message_type.fields_by_name
     ]
-    assert [name for name in taken if field(name) and name != "batch_size"] == []
+    assert [name for name in taken if for_field(name) and name != "batch_size"] == []
     for assignment in ("training.batch_size=3", "conversion.batch_size=3"):
         recipes.override(recipe_pb2.Recipe(), assignment)
 
 
 def test_a_command_refuses_no_spelling_twice():
     for command in ("generate-models", "create-from-models", "extract-faces", "train", "convert"):
-        spellings = [spelling for row in of_command(command) for spelling in row.spellings]
+        spellings = [spelling for row in for_command(command) for spelling in row.spellings]
         assert len(set(spellings)) == len(spellings)
 
 
@@ -87,7 +87,7 @@ def test_a_field_of_a_newer_client_is_refused_instead_of_ignored():
         (newer, ["recipe.127"]),
         (nested, ["recipe.conversion.127", "recipe.compression.levels.127"]),
     ):
-        with pytest.raises(InvalidInput, match="this version does not know") as caught:
+        with pytest.raises(InvalidInput, match="unknown to this version") as caught:
             recipes.resolve(request)
         assert caught.value.reason == "RECIPE_FIELD"
         assert [violation.field for violation in caught.value.violations] == fields

@@ -89,7 +89,7 @@ def test_a_uri_that_we_made_is_parsed_back(kind):
     ],
 )
 def test_any_other_uri_is_refused_with_the_field_and_the_form(uri):
-    with pytest.raises(InvalidInput, match=r"source_uri must have the form s3://<bucket>/sources/<digest>") as caught:
+    with pytest.raises(InvalidInput, match=r"Expected source_uri in the form s3://<bucket>/sources/<digest>") as caught:
         Location.parse(uri, "sources", "source_uri")
     assert caught.value.violations[0].field == "source_uri"
 
