@@ -1,4 +1,7 @@
-"""Print THIRD_PARTY.md from the locks and the installed packages' metadata: `python -m docs.third_party`."""
+"""Print THIRD_PARTY.md with its tables filled: `python -m docs.third_party`.
+
+Sources are the locks, the metadata of the installed packages, and the declarations of the detection engines.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from docs.tables import fill, table
+from services.extractor import engines
 
 __all__ = ["IMAGES", "PAGE", "bundled", "licence", "page", "spdx"]
 
@@ -159,6 +163,18 @@ def page(text: str) -> str:
         for name in sorted(versions)
     ]
     libraries = [[name, *facts] for name in sorted(versions) for facts in bundled(name).items()]
+    weights = [
+        [
+            f"`{file.name}`",
+            f"`{engine.name}`",
+            f"package `{file.distribution}`" if file.distribution else "you; in no image",
+            engine.licence.terms if engine.licence else "",
+        ]
+        for engine in engines.declarations()
+        if engine.create.__module__.startswith("services.")
+        for file in engine.weights
+    ]
+    text = fill(text, "weights", table(["weights", "engine", "provided by", "terms"], weights))
     text = fill(text, "packages", table(["package", "version", "licence", *images], packages))
     return fill(text, "libraries", table(["wheel", "library", "licence"], libraries))
 
