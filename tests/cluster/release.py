@@ -102,7 +102,7 @@ class Release:
         claim["spec"]["resources"]["requests"]["storage"] = "1Gi"
         pod = job["spec"]["template"]["spec"]
         for container in (*pod["initContainers"], *pod["containers"]):
-            (secure,) = (one for one in container["env"] if one["name"] == "FACEFOUNDRY_STORE_SECURE")
+            (secure,) = (variable for variable in container["env"] if variable["name"] == "FACEFOUNDRY_STORE_SECURE")
             secure["value"] = "false"
         pod["containers"][0]["args"] += ["--recipe=preview", *arguments]
         path = self.folder / "dataset-job.yaml"
@@ -112,7 +112,7 @@ class Release:
     def run_in_pod(self, name: str, *words: str) -> None:
         """A pod with the command's image and surroundings; those of `helm test`."""
         hooks = self.helm.run("get", "hooks", self.name, "--namespace", self.namespace).stdout
-        (pod,) = (one for one in yaml.safe_load_all(hooks) if one and one["kind"] == "Pod")
+        (pod,) = (hook for hook in yaml.safe_load_all(hooks) if hook and hook["kind"] == "Pod")
         pod["spec"]["containers"][0] |= {"command": list(words), "args": []}
         pod["metadata"] = {"name": name, "labels": {"app.kubernetes.io/component": name}}
         self.core.create_namespaced_pod(self.namespace, pod)
@@ -123,7 +123,9 @@ class Release:
             "metrics.k8s.io", "v1beta1", self.namespace, "pods"
         )
         names = {pod.metadata.name for pod in self.pods(component)}
-        containers = [one for pod in metrics["items"] if pod["metadata"]["name"] in names for one in pod["containers"]]
+        containers = [
+            container for pod in metrics["items"] if pod["metadata"]["name"] in names for container in pod["containers"]
+        ]
         return float(sum(parse_quantity(container["usage"]["cpu"]) for container in containers))
 
     def uninstall(self) -> None:

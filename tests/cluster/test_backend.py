@@ -72,10 +72,10 @@ def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make)
     cluster.core.create_namespaced_pod_eviction(pod.metadata.name, cluster.namespace, eviction)
     wait_until(
         lambda: any(
-            one.status.phase == "Running"
-            and not one.metadata.deletion_timestamp
-            and one.metadata.name != pod.metadata.name
-            for one in cluster.pods("job")
+            pod.status.phase == "Running"
+            and not pod.metadata.deletion_timestamp
+            and pod.metadata.name != pod.metadata.name
+            for pod in cluster.pods("job")
         )
     )
     wait_until(lambda: len(cluster.pods("job")) == 1)
@@ -176,7 +176,7 @@ def nodes(job: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason", "says"),
+    ("changes", "reason", "message"),
     [
         ({"edit": image}, "IMAGE_MISSING", "localhost/not-there:1"),
         ({"edit": secret}, "SECRET_MISSING", "facefoundry-store"),
@@ -189,11 +189,11 @@ def nodes(job: dict[str, Any]) -> None:
     ids=["image", "secret", "volume", "Pod Security", "service account", "node selector", "GPU"],
 )
 def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
-    make: Make, changes: dict[str, Any], reason: str, says: str
+    make: Make, changes: dict[str, Any], reason: str, message: str
 ) -> None:
     backend = make("done", **changes)
     backend.start("job", URI)
-    assert says in diagnosis(backend, reason).message
+    assert message in diagnosis(backend, reason).message
     job = backend.get("job")
     assert job is not None and job.state is JobState.QUEUED
 
@@ -210,17 +210,17 @@ def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Mak
 def test_what_the_cluster_refuses_at_once_is_told_to_the_caller(cluster: ClusterWorkers, make: Make) -> None:
     backend = make()
     client.RbacAuthorizationV1Api().delete_namespaced_role_binding("trainer", cluster.namespace)
-    said: list[str] = []
+    reports: list[str] = []
 
     def refused() -> bool:
         try:
             backend.start(f"job-{time.monotonic_ns()}", URI)
         except Denied as error:
-            said.append(error.message)
-        return bool(said)
+            reports.append(error.message)
+        return bool(reports)
 
     wait_until(refused)
-    assert "Role" in said[0] and cluster.namespace in said[0]
+    assert "Role" in reports[0] and cluster.namespace in reports[0]
 
 
 def test_a_namespace_that_it_may_not_look_into_is_unavailable_and_named(make: Make) -> None:

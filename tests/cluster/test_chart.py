@@ -110,7 +110,7 @@ def _variable(job: Job, name: str, **value: Any) -> None:
     """Give a variable of the worker's another value, or another source of it."""
     source = value if "value" in value else {"valueFrom": value}
     _container(job)["env"] = [
-        {"name": name, **source} if one["name"] == name else one for one in _container(job)["env"]
+        {"name": name, **source} if variable["name"] == name else variable for variable in _container(job)["env"]
     ]
 
 
@@ -261,11 +261,11 @@ def test_uninstalling_leaves_the_jobs_namespace_with_its_account_and_its_jobs(in
     batch.create_namespaced_job(installed.jobs, job)
     ended = installed.helm.run("uninstall", "ff", "--namespace", installed.namespace, "--wait")
     assert ended.returncode == 0, ended.stderr
-    assert [one.metadata.name for one in batch.list_namespaced_job(installed.jobs).items] == ["a-job"]
-    accounts = {one.metadata.name for one in core.list_namespaced_service_account(installed.jobs).items}
+    assert [job.metadata.name for job in batch.list_namespaced_job(installed.jobs).items] == ["a-job"]
+    accounts = {account.metadata.name for account in core.list_namespaced_service_account(installed.jobs).items}
     assert accounts == {"default", "ff-facefoundry-worker"}
     assert core.read_namespace(installed.jobs).metadata.deletion_timestamp is None
     assert not client.RbacAuthorizationV1Api().list_namespaced_role(installed.jobs).items
     assert not client.AppsV1Api().list_namespaced_deployment(installed.namespace).items
     policies = client.AdmissionregistrationV1Api().list_validating_admission_policy().items
-    assert not [one for one in policies if one.metadata.name.startswith(installed.namespace)]
+    assert not [policy for policy in policies if policy.metadata.name.startswith(installed.namespace)]

@@ -1,5 +1,5 @@
 """What takes many minutes on a cluster, through the chart: load, upgrades and lost pods in the midst of work, and what
-the command says of a wrong installation. Part of make test-cluster-full."""
+the command message of a wrong installation. Part of make test-cluster-full."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_s
 
 
 @pytest.mark.parametrize(
-    ("values", "reason", "says"),
+    ("values", "reason", "message"),
     [
         ({"worker": {"gpu": {"resource": "example.org/gpu"}}}, "NO_FREE_GPU", "example.org/gpu"),
         ({"worker": {"nodeSelector": {"no-such-label": "x"}}}, "NO_NODE", "node"),
@@ -107,25 +107,25 @@ def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_s
     ids=["no GPU of that name", "no such node", "no image", "no quota"],
 )
 def test_what_keeps_trainings_from_starting_is_a_sentence_within_a_minute(
-    release: Release, trainings: Trainings, values: dict[str, Any], reason: str, says: str
+    release: Release, trainings: Trainings, values: dict[str, Any], reason: str, message: str
 ) -> None:
     with release.changed(**values), release.reached() as variables:
         after = Trainings(release, trainings.dataset, variables)
         training = after.start(seed=len(reason) + 70)
         seen = after.wait(training, lambda seen: seen.diagnosis.reason == reason, seconds=60)
-        assert says in seen.diagnosis.message
+        assert message in seen.diagnosis.message
         rows = json.loads(command(variables, "status", "--json").stdout)["trainings"]
         assert seen.diagnosis.message in [row.get("diagnosis", {}).get("message") for row in rows]
         after.client.cancel_training(training.uri)
 
 
 @pytest.mark.parametrize(
-    ("secret", "bucket", "says"),
+    ("secret", "bucket", "message"),
     [("another-key", "facefoundry", "credentials"), ("development-only", "absent", "absent")],
     ids=["wrong credentials", "missing bucket"],
 )
 def test_a_store_that_refuses_is_a_sentence_in_the_status(
-    release: Release, tmp_path: Path, secret: str, bucket: str, says: str
+    release: Release, tmp_path: Path, secret: str, bucket: str, message: str
 ) -> None:
     wrong = Release(tmp_path)
     credentials = {"access-key": "facefoundry", "secret-key": secret}
@@ -143,6 +143,6 @@ def test_a_store_that_refuses_is_a_sentence_in_the_status(
         wrong.wait()
         with wrong.reached() as variables:
             ended = command(variables, "status")
-            assert (ended.returncode, says in ended.stdout) == (1, True), ended.stdout
+            assert (ended.returncode, message in ended.stdout) == (1, True), ended.stdout
     finally:
         wrong.remove()

@@ -60,7 +60,7 @@ def test_a_killed_worker_resumes_and_ends_at_the_right_iteration(trainings: Trai
     assert trainings.job(training).status.failed == 1
 
 
-def test_an_evicted_worker_resumes_and_the_backoff_limit_is_untouched(trainings: Trainings) -> None:
+def test_an_evicted_worker_resumes_and_the_backoff_limit_is_not_counted(trainings: Trainings) -> None:
     training = trainings.start(seed=2, iterations=LONG)
     before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
     (victim,) = trainings.workers(training)
@@ -97,26 +97,26 @@ def test_bad_input_fails_the_job_at_once_and_the_reason_reaches_the_caller_and_t
     assert faces.key in failed.failure.message
     assert trainings.job(failed).status.failed == 1
     seen = json.loads(command(environment, "status", "--json").stdout)["trainings"]
-    assert failed.failure.message in [one.get("failure", {}).get("message") for one in seen]
-    assert trainings.start(seed=3).attempt == 2, "with the input whole again, the same request starts anew"
+    assert failed.failure.message in [row.get("failure", {}).get("message") for row in seen]
+    assert trainings.start(seed=3).attempt == 2, "with the input whole again, the same request starts again"
 
 
 def test_three_at_once_on_two_gpus_are_two_running_and_one_queued_and_all_end(trainings: Trainings) -> None:
     three = [trainings.start(seed, iterations=300) for seed in (11, 12, 13)]
 
     def states() -> list[int]:
-        return sorted(trainings.client.get_training(one.uri).state for one in three)
+        return sorted(trainings.client.get_training(training.uri).state for training in three)
 
     wait_until(lambda: states() == sorted([QUEUED, RUNNING, RUNNING]))
-    (waiting,) = (one for one in three if trainings.client.get_training(one.uri).state == QUEUED)
+    (waiting,) = (training for training in three if trainings.client.get_training(training.uri).state == QUEUED)
     wait_until(
         lambda: (
             trainings.client.get_training(waiting.uri).diagnosis.reason == "NO_FREE_GPU"
             or trainings.client.get_training(waiting.uri).state != QUEUED
         )
     )
-    for one in three:
-        trainings.end(one)
+    for training in three:
+        trainings.end(training)
 
 
 def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
@@ -124,7 +124,7 @@ def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
 ) -> None:
     other = Trainings(trainings.release, trainings.dataset, environment)
     with other.client, ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda one: one.start(seed=21, iterations=100_000), (trainings, other)))
+        both = list(pool.map(lambda asking: asking.start(seed=21, iterations=100_000), (trainings, other)))
     training = both[0]
     assert training.uri == both[1].uri and training.attempt == both[1].attempt == 1
     name = trainings.job(training).metadata.name

@@ -35,7 +35,7 @@ class Trainings:
         record = json.loads((dataset / "misc/report/run.json").read_text())
         (pair,) = record["pairs"]
         self.pair = str(pair["id"])
-        self.extractions = [record["sequences"][one]["extraction_uri"] for one in self.pair.split("_")]
+        self.extractions = [record["sequences"][name]["extraction_uri"] for name in self.pair.split("_")]
         known = {key.removeprefix("FACEFOUNDRY_").lower(): value for key, value in environment.items()}
         self.client = Client(read(ChannelSettings, **{key: known[key] for key in known if key.endswith("_address")}))
 

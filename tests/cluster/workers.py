@@ -77,7 +77,7 @@ class ClusterWorkers:
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "trainer"},
             },
         )
-        wait_until(lambda: "default" in [one.metadata.name for one in self._accounts()])
+        wait_until(lambda: "default" in [account.metadata.name for account in self._accounts()])
         self.kubeconfig = self._log_in()
 
     def template(self, mode: str, **changes: Any) -> Path:
@@ -132,7 +132,7 @@ class ClusterWorkers:
         return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
 
     def close(self) -> None:
-        """Let go of the cluster."""
+        """Delete everything that was made in the cluster."""
         for backend in self._made:
             backend.close()
         self.core.delete_namespace(self.namespace, propagation_policy="Background")
@@ -158,8 +158,8 @@ class ClusterWorkers:
             "trainer", self.namespace, {"spec": {"audiences": [], "expirationSeconds": 7200}}
         )
         known = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-        context = next(one for one in known["contexts"] if one["name"] == known["current-context"])["context"]
-        cluster = next(one for one in known["clusters"] if one["name"] == context["cluster"])
+        (context,) = (entry["context"] for entry in known["contexts"] if entry["name"] == known["current-context"])
+        (cluster,) = (entry for entry in known["clusters"] if entry["name"] == context["cluster"])
         written = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -200,9 +200,9 @@ class Detour:
     def close(self) -> None:
         """Cut what is open, and refuse what comes."""
         self._open = False
-        for one in self._sockets:
+        for connection in self._sockets:
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
         self._sockets.clear()
 
     def open(self) -> None:
@@ -228,9 +228,9 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-    for one in (source, sink):
+    for connection in (source, sink):
         with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def wait_for(backend: TrainingBackend, name: str, *states: JobState, seconds: float = 20.0) -> Job:

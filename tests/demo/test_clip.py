@@ -123,10 +123,10 @@ def test_a_blink_shuts_the_eyes_and_touches_nothing_else():
 
 
 def test_two_seeds_move_differently_and_one_seed_the_same():
-    one, again, other = (motion.invent(seed, 100, 25, closed=0.0) for seed in (1, 1, 2))
-    assert np.array_equal(one.yaw, again.yaw)
-    assert np.array_equal(one.mouth, again.mouth)
-    assert not np.allclose(one.yaw, other.yaw)
-    assert one.mouth.min() >= 0
-    assert one.mouth.max() > 0.7
-    assert one.blink.max() == pytest.approx(1, abs=0.1)
+    first, again, other = (motion.invent(seed, 100, 25, closed=0.0) for seed in (1, 1, 2))
+    assert np.array_equal(first.yaw, again.yaw)
+    assert np.array_equal(first.mouth, again.mouth)
+    assert not np.allclose(first.yaw, other.yaw)
+    assert first.mouth.min() >= 0
+    assert first.mouth.max() > 0.7
+    assert first.blink.max() == pytest.approx(1, abs=0.1)

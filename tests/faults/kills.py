@@ -31,7 +31,7 @@ class Point:
 
 
 class Victim(ABC):
-    """Something that does one piece of work over a proxied store; it can be killed and asked again."""
+    """Something that does one job over a proxied store; it can be killed and asked again."""
 
     name: str
 
@@ -152,7 +152,7 @@ def kill_at(victim: Victim, point: Point, expected: dict[str, str], tally: Tally
 def kill_again_and_again(
     victim: Victim, points: Sequence[Point], expected: dict[str, str], tally: Tally, *, chain: bool = True
 ) -> None:
-    """Kill one piece of work at every point that it reaches, ask again each time, and compare with the unbroken run."""
+    """Kill one job at every point that it reaches, ask again each time, and compare with the unbroken run."""
     proxied = victim.proxied
     victim.begin(points[0] if not chain else None)
     proxied.clear()
@@ -202,8 +202,8 @@ def run_matrix(
         victims: Equal victims, each with a store of its own; they work side by side.
         tally: Collects the results.
         choose: Which of all points.
-        chain: Every victim has all its points in one piece of work, being asked again after each kill. Otherwise every
-            point has a piece of work of its own.
+        chain: Every victim has all its points in one job and is asked again after each kill. Otherwise every
+            point has a job of its own.
         known: What an unbroken run wrote and made, if there was one already.
     """
     with ThreadPoolExecutor(len(victims)) as pool:

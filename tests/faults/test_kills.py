@@ -14,7 +14,7 @@ LANES = 2
 
 @pytest.fixture(scope="module")
 def tallies(request, whole, summarize):
-    """What became of every victim; told at the end of the module."""
+    """Results by victim; summarized at the end of the module."""
     found: dict[str, Tally] = {}
     yield found
     kills = sum(tally.kills for tally in found.values())

@@ -1,4 +1,4 @@
-"""The proxy itself: a store behind it works as without it, and each fault is what it says."""
+"""The proxy itself: it changes nothing without a fault, and each fault does what it is named after."""
 
 from __future__ import annotations
 

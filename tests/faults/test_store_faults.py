@@ -26,7 +26,7 @@ _REFUSED = 12
 
 
 class Bench:
-    """Services that stay, and one piece of work that is done again and again: an extraction and a conversion.
+    """Services that stay, and one job that they do several times: an extraction and a conversion.
 
     A sample leaves the conversion out.
     """

@@ -210,10 +210,12 @@ class Orchestrator(Victim):
 
     def begin(self, point: Point | None) -> None:
         self._runs += 1
-        anew = point is None or point.key.startswith(("trainings/", "models/"))
+        from_nothing = point is None or point.key.startswith(("trainings/", "models/"))
         keys = self.proxied.store.list("")
-        self.proxied.kept = set() if anew else {key for key in keys if key.startswith(("trainings/", "models/"))}
-        if anew:
+        self.proxied.kept = (
+            set() if from_nothing else {key for key in keys if key.startswith(("trainings/", "models/"))}
+        )
+        if from_nothing:
             self.services["trainer"].kill()  # it would remember trainings that are no longer in the bucket
 
     def ask(self) -> bool:

@@ -1,4 +1,4 @@
-"""Mutated clips through Inspect and Extract of a real extractor process, and what became of it.
+"""Mutated clips through Inspect and Extract of a real extractor process.
 
 The process is `python -m services.extractor` with an object store, reached over loopback gRPC. What is looked for: it
 lives, every call ends with a status of ours, its memory and that of its children stay bounded, and nothing is left in
@@ -49,7 +49,7 @@ _NEVER = {"UNKNOWN", "INTERNAL"}
 
 @dataclass
 class Outcome:
-    """What became of all cases.
+    """The results of all cases.
 
     Attributes:
         cases: Number of clips.
@@ -105,7 +105,7 @@ def _frame_folder(random: Random, folder: Path) -> tuple[str, Path]:
 
 
 def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> Outcome:
-    """Run so many cases.
+    """Run a number of cases and return what they did.
 
     Args:
         seed: Of all mutations.
@@ -121,7 +121,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
         with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
             stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
 
-            def one(number: int) -> None:
+            def run_case(number: int) -> None:
                 case, path = make_case(seed, number, folder)
                 for call, detail in _calls(stub, store, path):
                     outcome.calls[call] += 1
@@ -130,7 +130,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
                         outcome.faults.append(f"case {number} ({case}): {call}: {fault}: {detail}")
 
             with ThreadPoolExecutor(_THREADS) as pool:
-                list(pool.map(one, range(cases)))
+                list(pool.map(run_case, range(cases)))
         if process.poll() is not None:
             outcome.faults.append(f"the service ended with {process.returncode}")
         left = _left_over(scratch)

@@ -161,7 +161,7 @@ def box_moved(random: Random, data: bytes, other: bytes) -> bytes:
 def box_foreign(random: Random, data: bytes, other: bytes) -> bytes:
     """Put a box of another file in place of one of the same kind, if there is one."""
     box = random.choice(boxes(data))
-    fitting = [one for one in boxes(other) if one.kind == box.kind] or boxes(other)
+    fitting = [candidate for candidate in boxes(other) if candidate.kind == box.kind] or boxes(other)
     foreign = random.choice(fitting) if fitting else Box(0, len(other), b"")
     taken = other[foreign.start : foreign.start + foreign.length]
     return data[: box.start] + taken + data[box.start + box.length :]
@@ -169,7 +169,9 @@ def box_foreign(random: Random, data: bytes, other: bytes) -> bytes:
 
 def box_values(random: Random, data: bytes, other: bytes) -> bytes:
     """Write extreme numbers over fields of a box that is no parent of others, its length and kind kept."""
-    found = [one for one in boxes(data) if one.length >= 16 and one.kind not in _PARENTS | {b"mdat"}]
+    found = [
+        candidate for candidate in boxes(data) if candidate.length >= 16 and candidate.kind not in _PARENTS | {b"mdat"}
+    ]
     if not found:
         return extreme(random, data, other)
     box = random.choice(found)

@@ -70,9 +70,9 @@ def ended(new_command, clips, tmp_path_factory):
     command = new_command()
     words = ["generate-models", "-i", folder, "-o", out, "--filelist", folder / "pairs.json", "--convert_images"]
     with command.start(*words, *TINY) as process:
-        said, err = process.communicate(timeout=800)
+        out_lines, err = process.communicate(timeout=800)
     assert "Traceback" not in err
-    return process.returncode, [json.loads(line) for line in said.splitlines()], out, command
+    return process.returncode, [json.loads(line) for line in out_lines.splitlines()], out, command
 
 
 def test_exactly_the_pairs_with_bad_clips_fail_with_their_reasons(ended):
@@ -89,11 +89,11 @@ def test_exactly_the_pairs_with_bad_clips_fail_with_their_reasons(ended):
 
 def test_the_summary_says_which_and_why(ended):
     _, events, _, _ = ended
-    said = [event["message"] for event in events if event["event"] == "message"]
+    messages = [event["message"] for event in events if event["event"] == "message"]
     for name, (_, reason) in BAD.items():
-        (line,) = [line for line in said if line.startswith(f"astronaut_{name} failed: ")]
+        (line,) = [line for line in messages if line.startswith(f"astronaut_{name} failed: ")]
         assert name in line.partition(": ")[2] and line.endswith(f"[{reason}]")
-    assert any(line.startswith(f"1 of {len(BAD) + 1} pairs done in ") for line in said)
+    assert any(line.startswith(f"1 of {len(BAD) + 1} pairs done in ") for line in messages)
 
 
 def test_the_good_pair_is_whole_and_nothing_of_a_bad_one_is_left(ended):

@@ -334,7 +334,7 @@ def test_taken(services, tmp_path, row):
         extraction = services.extract(uri)
         assert (extraction.frame_count, extraction.face_count) == (row.frames, row.faces)
         missing = row.frames - row.faces
-        assert [(one.reason, one.frames) for one in extraction.missing] == ([("NO_FACE", missing)] if missing else [])
+        assert [(row.reason, row.frames) for row in extraction.missing] == ([("NO_FACE", missing)] if missing else [])
     else:
         visible = services.committed()
         with pytest.raises(FaceFoundryError) as caught:
@@ -364,8 +364,8 @@ def test_a_clip_under_two_names_is_one_source_and_in_two_containers_one_extracti
     (tmp_path / "b.mkv").write_bytes(first.read_bytes())
     assert services.upload(first) == services.upload(tmp_path / "b.mkv")
     other = write(tmp_path / "c.avi", FACES, codec="ffv1", pixels="bgr0")
-    one, two = services.extract(services.upload(first)), services.extract(services.upload(other))
-    assert one.uri != two.uri and one.content_digest == two.content_digest
+    in_mkv, in_avi = services.extract(services.upload(first)), services.extract(services.upload(other))
+    assert in_mkv.uri != in_avi.uri and in_mkv.content_digest == in_avi.content_digest
 
 
 @pytest.mark.parametrize(

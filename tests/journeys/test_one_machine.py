@@ -94,7 +94,9 @@ def test_a_pair_leaves_few_objects_between_its_stages(finished):
     with ObjectStore(command.local_dir / "store") as settings:
         store = Store(settings)
         prefixes = ["sources", "trainings", "models"]
-        prefixes += [store.prefix_of(one["extraction_uri"], "extractions") for one in record["sequences"].values()]
+        prefixes += [
+            store.prefix_of(sequence["extraction_uri"], "extractions") for sequence in record["sequences"].values()
+        ]
         prefixes += [f"{store.prefix_of(fake['uri'], 'conversions')}/chunk-" for fake in pair["fakes"]]
         objects = {prefix: len(list(store.list(prefix))) for prefix in prefixes}
     chunks = sum(-(-fake["frames"] // 256) for fake in pair["fakes"])
@@ -103,7 +105,7 @@ def test_a_pair_leaves_few_objects_between_its_stages(finished):
 
 
 @pytest.mark.parametrize("level", ["raw", "c23", "c40"])
-def test_b17_every_level_has_fakes_and_reals_with_the_targets_frames_and_rate(finished, level):
+def test_b17_every_level_has_fakes_and_real_videos_with_the_targets_frames_and_rate(finished, level):
     _, out, _ = finished
     for fake, (target, _) in FAKES.items():
         real_info, real = _frames(out / "original_sequences" / "youtube" / level / "videos" / f"{target}.mp4")
@@ -244,7 +246,7 @@ def remade(finished, new_command, clips, tmp_path_factory):
     words = [sys.executable, "-m", "facefoundry", "export-models", str(made), str(folder / "exported")]
     subprocess.run(words, check=True, timeout=800)
     (published / "notes").mkdir(parents=True)
-    shutil.copytree(folder / "exported" / pair, published / pair / "models")  # as the original left them
+    shutil.copytree(folder / "exported" / pair, published / pair / "models")  # as FF++ leaves them
     shutil.copytree(folder / "exported" / pair, published / "again_hopper")
     (published / "again_hopper" / "decoder_A.h5").write_bytes(b"not HDF5")
     shutil.copytree(clips, given)

@@ -41,15 +41,15 @@ def test_every_command_of_the_tutorial_runs_and_makes_the_files_that_it_names(tm
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
-    said = []
+    printed = []
     with local_stack(tmp_path / "local", environment={"FACEFOUNDRY_SLOTS": "2"}):
         for block in blocks():
             command = ["bash", "-euo", "pipefail", "-c", block]
             done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-            said.append(done.stdout + done.stderr)
+            printed.append(done.stdout + done.stderr)
     assert len(paths()) > 4
     for path in paths():
         assert (tmp_path / path).exists(), path
-    assert "20 of 20 frames are swapped" in "".join(said)
-    assert "".join(said).count("found, not made again") >= 3
+    assert "20 of 20 frames are swapped" in "".join(printed)
+    assert "".join(printed).count("found, not made again") >= 3

@@ -61,7 +61,7 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_after(self, messages: int) -> None:
-        """Cut a connection once, in the midst of the message that follows so many whole ones from the server."""
+        """Cut a connection once: let the server send `messages`, and break off within the next one."""
         with self._lock:
             self._messages_left, self.cut = messages, False
 
@@ -225,7 +225,7 @@ def store(object_store: StoreSettings) -> Store:
 
 @pytest.fixture(scope="module")
 def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
-    """Uploads a clip of so many frames in which a real face drifts; gives its URI."""
+    """Uploads a clip in which a real face drifts, and returns its URI."""
 
     def put(frames: int) -> str:
         folder = tmp_path_factory.mktemp("clip") / "frames"
