@@ -1,4 +1,4 @@
-"""The chart as tests see it: helm itself, rendered objects, and Kubernetes' own schemas."""
+"""Helpers for tests of the chart: helm, rendered objects, and the schemas of Kubernetes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Object = dict[str, Any]
 
 
 class Helm:
-    """The helm program and our chart."""
+    """The helm program, applied to the chart."""
 
     def __init__(self, program: str) -> None:
         self.program = program
-        self._ended: dict[str, subprocess.CompletedProcess[str]] = {}
+        self._results: dict[str, subprocess.CompletedProcess[str]] = {}
 
     def template(
         self, *values: Path | Mapping[str, Any], options: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Render as release `ff` in the namespace `facefoundry`, once for equal values; further values win."""
+        """Render release `ff` in the namespace `facefoundry`; later values win. Results are cached."""
         key = json.dumps([*map(str, values), options])
-        if key not in self._ended:
-            self._ended[key] = self._template(*values, options=options)
-        return self._ended[key]
+        if key not in self._results:
+            self._results[key] = self._template(*values, options=options)
+        return self._results[key]
 
     def _template(
         self, *values: Path | Mapping[str, Any], options: tuple[str, ...]
@@ -51,34 +51,34 @@ class Helm:
             if isinstance(value, Path):
                 command += ["--values", str(value)]
             else:
-                assert text is None, "one mapping at most: it goes through standard input"
+                assert text is None, "at most one mapping: it is passed on standard input"
                 text = json.dumps(value)
                 command += ["--values", "-"]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
 
     def objects(self, *values: Path | Mapping[str, Any], options: tuple[str, ...] = ()) -> list[Object]:
-        """The rendered objects."""
-        ended = self.template(*values, options=options)
-        assert ended.returncode == 0, ended.stderr
-        return [one for one in yaml.load_all(ended.stdout, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one]
+        """Return the rendered objects."""
+        result = self.template(*values, options=options)
+        assert result.returncode == 0, result.stderr
+        return [item for item in yaml.load_all(result.stdout, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if item]
 
     def refusal(self, *values: Path | Mapping[str, Any]) -> str:
-        """What helm says of values that it must refuse."""
-        ended = self.template(*values)
-        assert ended.returncode != 0, "these values were accepted"
-        return ended.stderr
+        """Return the error message for values that helm must refuse."""
+        result = self.template(*values)
+        assert result.returncode != 0, "these values were accepted"
+        return result.stderr
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Any other command."""
+        """Run another helm command."""
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=120, check=False)
 
 
 def find_helm() -> Helm:
-    """Helm, where `make helm` or the user put it; skips the test where it is not."""
+    """Find helm in HELM, on PATH or where `make helm` puts it; skip the test if it is in none of them."""
     for program in (os.environ.get("HELM"), shutil.which("helm"), str(_CACHE / "facefoundry/bin/helm")):
         if program and Path(program).is_file():
             return Helm(program)
-    pytest.skip("helm is not here: `make helm` builds it where Go is installed, or set HELM=<path>")
+    pytest.skip("helm was not found: `make helm` builds it if Go is installed, or set HELM=<path>")
 
 
 @cache
@@ -95,25 +95,25 @@ def _validator(kind: str, api_version: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema, registry=registry)
 
 
-def invalid(one: Object) -> list[str]:
-    """What Kubernetes 1.37's strict schemas find wrong with an object of its own API groups."""
-    found = _validator(one["kind"], one["apiVersion"]).iter_errors(one)
-    return [f"{one['kind']} {one['metadata']['name']}: {error.json_path}: {error.message}" for error in found]
+def invalid(item: Object) -> list[str]:
+    """Return the errors of an object under the strict schemas of Kubernetes 1.37."""
+    found = _validator(item["kind"], item["apiVersion"]).iter_errors(item)
+    return [f"{item['kind']} {item['metadata']['name']}: {error.json_path}: {error.message}" for error in found]
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Every pod's spec, with the name of what makes it."""
-    for one in objects:
-        if one["kind"] == "Pod":
-            yield one["metadata"]["name"], one["spec"]
-        elif one["kind"] in ("Deployment", "StatefulSet", "Job"):
-            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
-        elif one["kind"] == "ConfigMap" and "training-job.yaml" in one["data"]:
-            yield "training-job", training_job([one])["spec"]["template"]["spec"]
+    """Yield the name of each object that creates pods, and the spec of its pods."""
+    for item in objects:
+        if item["kind"] == "Pod":
+            yield item["metadata"]["name"], item["spec"]
+        elif item["kind"] in ("Deployment", "StatefulSet", "Job"):
+            yield item["metadata"]["name"], item["spec"]["template"]["spec"]
+        elif item["kind"] == "ConfigMap" and "training-job.yaml" in item["data"]:
+            yield "training-job", training_job([item])["spec"]["template"]["spec"]
 
 
 def unrestricted(name: str, pod: Object) -> list[str]:
-    """What breaks the Pod Security Standard `restricted`, or our own rule of a read-only root."""
+    """Return violations of the Pod Security Standard `restricted`, and of a read-only root file system."""
     wrong = []
     security = pod.get("securityContext", {})
     if not security.get("runAsNonRoot") or not security.get("runAsUser"):
@@ -145,17 +145,17 @@ def unrestricted(name: str, pod: Object) -> list[str]:
 
 
 def named(objects: list[Object], kind: str, name: str) -> Object:
-    """The one object of a kind and name."""
-    (found,) = (one for one in objects if one["kind"] == kind and one["metadata"]["name"] == name)
+    """Return the object with a kind and name; there must be exactly one."""
+    (found,) = (item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name)
     return found
 
 
 def training_job(objects: list[Object]) -> Object:
-    """The Job in the trainer's ConfigMap."""
-    (found,) = (one["data"]["training-job.yaml"] for one in objects if "training-job.yaml" in one.get("data", {}))
+    """Return the Job in the trainer's ConfigMap."""
+    (found,) = (item["data"]["training-job.yaml"] for item in objects if "training-job.yaml" in item.get("data", {}))
     return yaml.safe_load(found)
 
 
 def environment(container: Object) -> dict[str, Any]:
-    """A container's variables: texts, or where they come from."""
+    """Return a container's environment variables: their value, or its source."""
     return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container["env"]}

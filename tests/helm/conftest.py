@@ -1,4 +1,4 @@
-"""Helm, once for all tests of the chart."""
+"""Helm, shared by all tests of the chart."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tests.helm.chart import Helm, find_helm
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    """Helm with our chart."""
+    """Helm, applied to the chart."""
     return find_helm()

@@ -1,4 +1,4 @@
-"""What each account may do in the bucket: files/bucket/."""
+"""The permissions of each account in the bucket: files/bucket/."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _allows(account: str, action: str, resource: str) -> bool:
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_an_account_may_do_what_its_component_does_and_no_more(account):
+def test_an_account_has_exactly_the_permissions_of_its_component(account):
     for index, action in enumerate(("s3:GetObject", "s3:PutObject", "s3:DeleteObject")):
         allowed = {kind for kind in keys.CLASSES if _allows(account, action, f"{BUCKET}/{kind}/abc/manifest.json")}
         assert allowed == RIGHTS[account][index], action
@@ -43,12 +43,12 @@ def test_an_account_may_do_what_its_component_does_and_no_more(account):
     assert not any(_allows(account, action, f"{BUCKET}/elsewhere/x") for action in ("s3:GetObject", "s3:PutObject"))
 
 
-def test_there_is_a_policy_for_each_account_and_nothing_else():
+def test_each_account_has_a_policy():
     assert {path.stem for path in FOLDER.glob("*.json")} == {*ACCOUNTS, "lifecycle"}
 
 
-def test_lifecycle_rules_end_only_what_can_be_made_again():
+def test_lifecycle_rules_expire_only_what_can_be_made_again():
     rules = json.loads((FOLDER / "lifecycle.json").read_text())["Rules"]
-    ended = {rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule}
-    assert ended == {"trainings/"}
+    expired = {rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule}
+    assert expired == {"trainings/"}
     assert any(rule.get("AbortIncompleteMultipartUpload") for rule in rules)

@@ -1,4 +1,4 @@
-"""What the Dockerfile and the locks promise each other."""
+"""The Dockerfile, the locks and the Makefile agree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_image_is_a_target_and_runs_as_a_numeric_user():
     assert set(variable("IMAGES").split()) == set(TARGETS)
 
 
-def test_the_worker_has_cuda_unless_told_otherwise_and_is_alone_with_tensorflow():
+def test_the_worker_has_cuda_by_default_and_only_it_has_tensorflow():
     assert re.findall(r"^ARG DEVICE=(\S+)$", DOCKERFILE, re.MULTILINE)[0] == "cuda"
     assert re.findall(r"^FROM tensorflow-\S+ AS (\S+)$", DOCKERFILE, re.MULTILINE) == ["worker"]
     assert "COPY --from=tensorflow" not in DOCKERFILE.partition(" AS worker")[2]
@@ -37,7 +37,7 @@ def test_the_worker_has_cuda_unless_told_otherwise_and_is_alone_with_tensorflow(
         assert not re.search(r"^(tensorflow|keras)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE), name
 
 
-def test_every_lock_has_hashes_and_installs_say_so():
+def test_every_lock_has_hashes_and_installs_require_them():
     for name in (*TARGETS, "worker-cuda", "dlib-models"):
         lock = (ROOT / f"locks/{name}.txt").read_text()
         pinned = re.findall(r"^\S+==\S+", lock, re.MULTILINE)
@@ -47,7 +47,7 @@ def test_every_lock_has_hashes_and_installs_say_so():
     assert "install --require-hashes --no-deps" in DOCKERFILE
 
 
-def test_the_cuda_worker_differs_from_the_other_in_the_cuda_libraries_only():
+def test_the_locks_of_both_workers_differ_only_in_the_cuda_libraries():
     def packages(name: str) -> dict[str, str]:
         return dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE))
 
@@ -57,7 +57,7 @@ def test_the_cuda_worker_differs_from_the_other_in_the_cuda_libraries_only():
     assert {name: cuda.get(name) for name in cpu} == cpu
 
 
-def test_the_trainer_runs_without_what_its_lock_leaves_out():
+def test_the_trainer_imports_nothing_that_its_lock_leaves_out():
     names = variable("NOT_IN_TRAINER").split()
     lock = (ROOT / "locks/trainer.txt").read_text()
     assert not [name for name in names if f"\n{name}==" in lock]

@@ -1,4 +1,4 @@
-"""k8s/: the rendered chart, and the examples for what stands beside it."""
+"""k8s/: the rendered chart, and the examples."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FOREIGN = {"kueue.x-k8s.io/v1beta2", "keda.sh/v1alpha1", "cert-manager.io/v1"}
 
 
 def _read(name: str) -> list[dict[str, Any]]:
-    return [one for one in yaml.safe_load_all((EXAMPLES / name).read_text()) if one]
+    return [item for item in yaml.safe_load_all((EXAMPLES / name).read_text()) if item]
 
 
 def _release(helm: Helm, **values) -> list[dict[str, Any]]:
-    """The chart as the examples expect it: release and namespace `facefoundry`."""
+    """Render the chart as the examples expect it: release and namespace `facefoundry`."""
     return helm.objects(
         {
             "fullnameOverride": "facefoundry",
@@ -41,7 +41,7 @@ def _release(helm: Helm, **values) -> list[dict[str, Any]]:
     )
 
 
-def test_the_rendered_chart_is_the_chart(helm: Helm):
+def test_the_rendered_chart_is_current(helm: Helm):
     command = [
         "template",
         "facefoundry",
@@ -52,9 +52,9 @@ def test_the_rendered_chart_is_the_chart(helm: Helm):
         str(ROOT / "k8s/values.yaml"),
         "--skip-tests",
     ]
-    ended = helm.run(*command)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == (ROOT / "k8s/facefoundry.yaml").read_text(), "run `make generate`"
+    result = helm.run(*command)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == (ROOT / "k8s/facefoundry.yaml").read_text(), "run `make generate`"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -64,7 +64,7 @@ def test_an_example_is_valid(path: Path, helm: Helm):
         return
     objects = _read(path.name)
     assert objects
-    assert [wrong for one in objects if one["apiVersion"] not in FOREIGN for wrong in invalid(one)] == []
+    assert [wrong for item in objects if item["apiVersion"] not in FOREIGN for wrong in invalid(item)] == []
     assert [wrong for name, pod in pods(objects) for wrong in unrestricted(name, pod)] == []
 
 
@@ -73,9 +73,9 @@ def test_every_example_is_listed():
     assert all(f"(examples/{path.name})" in page for path in EXAMPLES.iterdir())
 
 
-def test_the_dataset_job_calls_the_services_of_the_chart_with_options_that_exist(helm: Helm):
+def test_the_dataset_job_uses_existing_services_and_options(helm: Helm):
     objects = _release(helm)
-    (job,) = (one for one in _read("dataset-job.yaml") if one["kind"] == "Job")
+    (job,) = (item for item in _read("dataset-job.yaml") if item["kind"] == "Job")
     container = job["spec"]["template"]["spec"]["containers"][0]
     variables = environment(container)
     for service in ("extractor", "trainer", "converter"):
@@ -86,15 +86,15 @@ def test_the_dataset_job_calls_the_services_of_the_chart_with_options_that_exist
     assert command is not None
     options = {name for option in command.params for name in option.opts}
     assert {argument.partition("=")[0] for argument in container["args"][1:]} <= options
-    (rule,) = (one for one in job["spec"]["podFailurePolicy"]["rules"] if one["action"] == "FailJob")
+    (rule,) = (item for item in job["spec"]["podFailurePolicy"]["rules"] if item["action"] == "FailJob")
     wrong_usage = CliRunner().invoke(cli, [container["args"][0], "--no-such-option"]).exit_code
     assert rule["onExitCodes"]["values"] == [wrong_usage, SOME_FAILED]
 
 
-def test_the_dataset_jobs_input_comes_from_the_bucket_and_is_fetched_once(
+def test_the_dataset_job_copies_its_input_from_the_bucket_once(
     store: Store, store_settings: StoreSettings, tmp_path, monkeypatch
 ):
-    (script,) = (one["data"]["fetch.py"] for one in _read("dataset-job.yaml") if one["kind"] == "ConfigMap")
+    (script,) = (item["data"]["fetch.py"] for item in _read("dataset-job.yaml") if item["kind"] == "ConfigMap")
     store.put_bytes("runs/celebs/input/filelist.json", b'[["000", "001"]]')
     store.put_bytes("runs/celebs/input/clips/000.mp4", b"0" * 1000)
     environment = os.environ | {
@@ -115,14 +115,14 @@ def test_the_dataset_jobs_input_comes_from_the_bucket_and_is_fetched_once(
     assert fetch() == ""
 
 
-def test_kueue_takes_spot_gpus_first_and_its_queue_is_the_jobs(helm: Helm):
+def test_kueue_prefers_spot_gpus_and_its_queue_is_that_of_the_jobs(helm: Helm):
     objects = _read("kueue.yaml")
     queue = named(objects, "ClusterQueue", "trainings")["spec"]
     (group,) = queue["resourceGroups"]
     assert [flavor["name"] for flavor in group["flavors"]] == ["gpu-spot", "gpu-on-demand"]
     for flavor in group["flavors"]:
         assert named(objects, "ResourceFlavor", flavor["name"])["spec"]["nodeLabels"]
-        assert [one["name"] for one in flavor["resources"]] == group["coveredResources"]
+        assert [item["name"] for item in flavor["resources"]] == group["coveredResources"]
     local = named(objects, "LocalQueue", "trainings")
     job = training_job(_release(helm, worker={"queueName": local["metadata"]["name"]}))
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == local["metadata"]["name"]
@@ -132,7 +132,7 @@ def test_kueue_takes_spot_gpus_first_and_its_queue_is_the_jobs(helm: Helm):
     assert {*resources["requests"], *resources["limits"]} <= set(group["coveredResources"])
 
 
-def test_the_certificate_has_the_names_that_are_called(helm: Helm):
+def test_the_certificate_has_the_names_of_the_services(helm: Helm):
     certificate = named(_read("cert-manager.yaml"), "Certificate", "facefoundry-tls")["spec"]
     test = named(
         _release(helm, tls={"existingSecret": certificate["secretName"], "mutual": True}), "Pod", "facefoundry-test"
@@ -154,7 +154,7 @@ def test_keda_scales_a_deployment_of_the_chart_on_slots(helm: Helm):
     assert 0 < Fraction(trigger["metadata"]["threshold"]) < 1
 
 
-def test_time_slicing_offers_the_gpu_under_the_name_that_the_example_gives():
+def test_time_slicing_renames_the_gpu_as_the_example_does():
     config = yaml.safe_load(_read("gpu-time-slicing.yaml")[0]["data"]["config.yaml"])["sharing"]["timeSlicing"]
     assert config["renameByDefault"]
     assert (

@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask only for metrics, labels and reasons that exist."""
+"""Dashboard and alerts query only metrics, labels and reasons that exist."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def _metrics(query: str) -> list[str]:
     return re.findall(r"\b(?:facefoundry|kube)_[a-z_]+", query)
 
 
-def test_every_metric_that_is_asked_for_is_in_the_table():
+def test_every_queried_metric_exists():
     assert len(_queries()) > 10
     for query in _queries():
         assert _metrics(query), query
         assert set(_metrics(query)) <= set(TABLE) | FOREIGN, query
 
 
-def test_every_metric_of_the_table_is_on_the_dashboard():
+def test_the_dashboard_shows_every_metric():
     shown = {name for panel in DASHBOARD["panels"] for target in panel["targets"] for name in _metrics(target["expr"])}
     families = {re.sub(r"_(bucket|sum|count|total)$", "", name) for name in TABLE}
     assert {re.sub(r"_(bucket|total)$", "", name) for name in shown} == families
 
 
-def test_every_label_that_is_asked_for_exists():
+def test_every_queried_label_exists():
     for query in _queries():
         for name, selector in re.findall(r"(facefoundry_[a-z_]+)\{([^}]*)\}", query):
             asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
@@ -67,7 +67,7 @@ def test_every_label_that_is_asked_for_exists():
             assert all(labels <= TABLE[name] for name in _metrics(query)), query
 
 
-def test_every_reason_that_alerts_ask_for_is_given_somewhere():
+def test_every_queried_reason_is_a_reason_of_an_error():
     source = "".join(
         path.read_text() for part in ("facefoundry", "services") for path in Path(ROOT / part).rglob("*.py")
     )
@@ -89,23 +89,23 @@ def test_every_alert_is_explained_and_has_a_severity():
         assert alert["annotations"]["summary"].endswith(".")
 
 
-def test_alerts_look_at_the_installation_alone(helm: Helm):
+def test_alerts_query_only_the_installation(helm: Helm):
     rule = named(helm.objects(CHART / "ci/everything-values.yaml"), "PrometheusRule", "foundry-alerts")
     rules = rule["spec"]["groups"][0]["rules"]
-    assert [one["alert"] for one in rules] == [one["alert"] for one in ALERTS]
+    assert [item["alert"] for item in rules] == [item["alert"] for item in ALERTS]
     text = json.dumps(rules)
     assert "NAMESPACE" not in text
     assert 'namespace=\\"facefoundry\\"' in text
     assert 'namespace=\\"foundry-trainings\\"' in text
 
 
-def test_the_dashboard_arrives_as_it_is(helm: Helm):
+def test_the_dashboard_is_rendered_unchanged(helm: Helm):
     made = named(helm.objects(CHART / "ci/everything-values.yaml"), "ConfigMap", "foundry-dashboard")
     assert json.loads(made["data"]["facefoundry.json"]) == DASHBOARD
     assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-def test_what_is_monitored_is_what_serves_metrics(helm: Helm):
+def test_the_pod_monitor_selects_the_pods_that_serve_metrics(helm: Helm):
     objects = helm.objects(CHART / "ci/everything-values.yaml")
     monitor = named(objects, "PodMonitor", "foundry-services")["spec"]
     for service in ("extractor", "trainer", "converter"):

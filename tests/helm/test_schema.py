@@ -1,4 +1,4 @@
-"""Which values the chart takes and refuses, and that they arrive."""
+"""The values that the chart accepts and refuses, and that they reach the processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _with(path: tuple[str, ...], key: str, value: Any) -> dict[str, Any]:
     return made
 
 
-def test_the_schema_is_the_one_that_the_settings_classes_make():
+def test_the_schema_is_current():
     assert schema() == SCHEMA
 
 
@@ -51,8 +51,8 @@ def test_an_unknown_key_is_refused_at_every_level(path):
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
-def test_helm_itself_refuses_them_all_and_names_each(helm: Helm, depth):
-    """By depth: within an object that is wrong already, helm looks no further."""
+def test_helm_refuses_unknown_keys_and_names_each(helm: Helm, depth):
+    """One depth at a time, because helm does not look into an object that is already wrong."""
     paths = [path for path in _objects(VALUES) if len(path) == depth]
     values: dict[str, Any] = {}
     for path in paths:
@@ -60,9 +60,9 @@ def test_helm_itself_refuses_them_all_and_names_each(helm: Helm, depth):
         for part in path:
             node = node.setdefault(part, {})
         node["noSuchKey"] = 1
-    said = helm.refusal(values)
+    message = helm.refusal(values)
     for path in paths:
-        assert re.search(rf"at '{'/'.join(('', *path))}': .*noSuchKey", said), (path, said)
+        assert re.search(rf"at '{'/'.join(('', *path))}': .*noSuchKey", message), (path, message)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_helm_itself_refuses_them_all_and_names_each(helm: Helm, depth):
         (("networkPolicy", "monitoring"), [{"ipBlock": {"cidr": "192.0.2.0/24", "but": []}}]),
     ],
 )
-def test_an_unknown_key_within_a_list_is_refused(path, value):
+def test_an_unknown_key_in_a_list_is_refused(path, value):
     with pytest.raises(jsonschema.ValidationError, match=r"kee|podSelectors|labels|but"):
         CHECK.validate(_with(path[:-1], path[-1], value))
 
@@ -140,7 +140,7 @@ def test_the_three_services_have_equal_blocks():
 
 
 @pytest.mark.parametrize("name", ["store", "extractor", "trainer", "converter", "worker"])
-def test_every_setting_arrives_in_its_process(helm: Helm, name, monkeypatch):
+def test_every_setting_reaches_its_process(helm: Helm, name, monkeypatch):
     kind: type[BaseSettings] = CLASSES[name]
     settings = {key: _other(facts) for key, facts in SCHEMA["$defs"][f"{name}Settings"]["properties"].items()}
     block = (
@@ -176,7 +176,7 @@ def _other(facts: dict[str, Any]) -> Any:
     return facts["default"] - 1 if "maximum" in facts else facts["default"] + 1
 
 
-def test_settings_that_the_chart_owns_are_settings():
+def test_settings_that_the_chart_sets_exist():
     fields = {name: set(kind.model_fields) for name, kind in CLASSES.items()}
     assert OWNED["store"] <= fields["store"]
     assert OWNED["worker"] <= fields["worker"]

@@ -1,4 +1,4 @@
-"""Each template: what it makes, and when it makes nothing."""
+"""Each template: the objects it renders, and the values that leave them out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from facefoundry import __version__
 from services.trainer.backends.kubernetes import template as job_template
 from services.trainer.worker_protocol import ExitCode
 from tests.helm.chart import CHART, SCENARIOS, Helm, environment, invalid, named, pods, training_job, unrestricted
@@ -31,7 +32,7 @@ def _and(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
 def test_a_scenario_renders_valid_restricted_objects(helm: Helm, scenario):
     objects = helm.objects(scenario)
-    assert [wrong for one in objects if one["apiVersion"] not in EXTERNAL for wrong in invalid(one)] == []
+    assert [wrong for item in objects if item["apiVersion"] not in EXTERNAL for wrong in invalid(item)] == []
     job = training_job(objects)
     assert invalid(job_template.training_job(job, "a-name", "s3://facefoundry/trainings/x/attempt.json")) == []
     found = list(pods(objects))
@@ -40,21 +41,21 @@ def test_a_scenario_renders_valid_restricted_objects(helm: Helm, scenario):
     assert [wrong for name, pod in found for wrong in unrestricted(name, pod)] == []
 
 
-def test_the_schemas_find_what_is_wrong(helm: Helm):
+def test_the_schemas_reject_an_unknown_field(helm: Helm):
     deployment = named(helm.objects(BASE), "Deployment", "ff-facefoundry-extractor")
     deployment["spec"]["template"]["spec"]["contaners"] = []
     assert "contaners" in str(invalid(deployment))
 
 
-def test_names_are_unique_and_namespaces_are_said(helm: Helm):
+def test_names_are_unique_and_every_object_has_a_namespace(helm: Helm):
     objects = helm.objects(CHART / "ci/everything-values.yaml")
     cluster_wide = {"Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-    places = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in objects]
+    places = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in objects]
     assert len(places) == len(set(places))
     assert all(namespace for kind, namespace, _ in places if kind not in cluster_wide)
 
 
-def test_rendering_again_gives_the_same(helm: Helm):
+def test_rendering_twice_gives_equal_output(helm: Helm):
     assert helm.template(MINIO).stdout == helm.template(MINIO, options=("--debug",)).stdout
 
 
@@ -90,15 +91,15 @@ TABLE = [
 @pytest.mark.parametrize(
     "kind, name, present, absent", TABLE, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_an_object_is_there_when_it_is_asked_for_and_only_then(helm: Helm, kind, name, present, absent):
-    def there(objects):
-        return [one for one in objects if one["kind"] == kind and one["metadata"]["name"].endswith(f"-{name}")]
+def test_an_object_is_rendered_exactly_when_its_value_is_set(helm: Helm, kind, name, present, absent):
+    def rendered(objects):
+        return [item for item in objects if item["kind"] == kind and item["metadata"]["name"].endswith(f"-{name}")]
 
-    assert there(helm.objects(present))
+    assert rendered(helm.objects(present))
     if isinstance(absent, str):
-        assert not there(helm.objects(present, options=(absent,)))
+        assert not rendered(helm.objects(present, options=(absent,)))
     elif absent is not None:
-        assert not there(helm.objects(absent))
+        assert not rendered(helm.objects(absent))
 
 
 def test_every_template_is_in_the_table(helm: Helm):
@@ -113,10 +114,10 @@ def test_every_template_is_in_the_table(helm: Helm):
     assert made == {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
 
 
-def test_no_store_is_a_refusal_that_says_what_to_do(helm: Helm):
-    said = helm.refusal({})
-    assert "store.existingSecret" in said
-    assert "minio.enabled=true" in said
+def test_without_a_store_the_error_names_both_choices(helm: Helm):
+    message = helm.refusal({})
+    assert "store.existingSecret" in message
+    assert "minio.enabled=true" in message
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_no_store_is_a_refusal_that_says_what_to_do(helm: Helm):
         ),
     ],
 )
-def test_values_that_contradict_each_other_are_refused(helm: Helm, values, words):
+def test_contradicting_values_are_refused(helm: Helm, values, words):
     assert words in helm.refusal(values)
 
 
@@ -145,7 +146,7 @@ def test_values_that_contradict_each_other_are_refused(helm: Helm, values, words
         ("8000m", "16Gi", "8", 2080374784),
     ],
 )
-def test_slots_are_whole_cores_and_children_share_the_memory(helm: Helm, cpu, memory, slots, child):
+def test_slots_are_whole_cores_and_sandboxes_share_the_memory(helm: Helm, cpu, memory, slots, child):
     values = _and(BASE, "converter.resources", {"requests": {"cpu": cpu}, "limits": {"memory": memory}})
     pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
@@ -154,37 +155,37 @@ def test_slots_are_whole_cores_and_children_share_the_memory(helm: Helm, cpu, me
     assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == child
 
 
-def test_an_autoscaled_service_has_no_number_of_replicas(helm: Helm):
+def test_an_autoscaled_service_sets_no_replicas(helm: Helm):
     values = _and(BASE, "extractor.autoscaling.enabled", True)
     assert "replicas" not in named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]
     assert named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["replicas"] == 1
     assert named(helm.objects(BASE), "Deployment", "ff-facefoundry-extractor")["spec"]["replicas"] == 1
 
 
-def test_a_pod_lives_longer_than_it_drains(helm: Helm):
+def test_the_grace_period_is_longer_than_the_drain(helm: Helm):
     values = _and(BASE, "converter.settings", {"drainSeconds": 90.5})
     pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 101
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_probes_ask_the_plaintext_health_port(helm: Helm, service):
+def test_probes_use_the_plaintext_health_port(helm: Helm, service):
     pod = named(helm.objects(BASE), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]["spec"]
     container = pod["containers"][0]
     port = int(environment(container)["FACEFOUNDRY_HEALTH_LISTEN"].rpartition(":")[2])
     assert {container[probe]["grpc"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {port}
-    assert port in {one["containerPort"] for one in container["ports"]}
+    assert port in {item["containerPort"] for item in container["ports"]}
 
 
-def test_services_are_headless_and_meet_their_pods(helm: Helm):
+def test_services_are_headless_and_select_their_pods(helm: Helm):
     for service in SERVICES:
-        one = named(helm.objects(BASE), "Service", f"ff-facefoundry-{service}")["spec"]
+        spec = named(helm.objects(BASE), "Service", f"ff-facefoundry-{service}")["spec"]
         pod = named(helm.objects(BASE), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]
-        assert one["clusterIP"] == "None"
-        assert one["selector"].items() <= pod["metadata"]["labels"].items()
+        assert spec["clusterIP"] == "None"
+        assert spec["selector"].items() <= pod["metadata"]["labels"].items()
 
 
-def test_tls_is_on_with_a_secret_and_mutual_on_demand(helm: Helm):
+def test_a_secret_turns_on_tls_and_mutual_turns_on_client_certificates(helm: Helm):
     def variables(values):
         pod = named(helm.objects(values), "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]
         assert all(
@@ -200,7 +201,7 @@ def test_tls_is_on_with_a_secret_and_mutual_on_demand(helm: Helm):
     assert "FACEFOUNDRY_TLS_CLIENT_CA_FILE" in variables(_and(tls, "tls.mutual", True))
 
 
-def test_each_component_uses_its_own_account(helm: Helm):
+def test_each_component_uses_its_own_store_account(helm: Helm):
     objects = helm.objects(CHART / "ci/external-store-values.yaml")
     found = {}
     for name, pod in pods(objects):
@@ -217,24 +218,24 @@ def test_each_component_uses_its_own_account(helm: Helm):
     }
 
 
-def test_the_trainer_alone_has_a_token_and_may_only_make_jobs(helm: Helm):
+def test_only_the_trainer_has_a_token_and_it_may_only_manage_jobs(helm: Helm):
     objects = helm.objects(BASE)
     mounted = {name for name, pod in pods(objects) if pod.get("automountServiceAccountToken")}
     assert mounted == {"ff-facefoundry-trainer"}
-    (role,) = (one for one in objects if one["kind"] == "Role")
+    (role,) = (item for item in objects if item["kind"] == "Role")
     assert role["metadata"]["namespace"] == "ff-facefoundry-jobs"
     rights = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
     assert rights == {("jobs", verb) for verb in ("create", "get", "list", "watch", "delete")} | {
         (resource, verb) for resource in ("pods", "events") for verb in ("get", "list", "watch")
     }
-    assert not [one for one in objects if one["kind"] in ("ClusterRole", "ClusterRoleBinding")]
+    assert not [item for item in objects if item["kind"] in ("ClusterRole", "ClusterRoleBinding")]
 
 
-def test_uninstalling_keeps_what_running_jobs_need(helm: Helm):
+def test_uninstall_keeps_what_running_jobs_need(helm: Helm):
     kept = {
-        (one["kind"], one["metadata"]["name"])
-        for one in helm.objects(MINIO)
-        if one["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        (item["kind"], item["metadata"]["name"])
+        for item in helm.objects(MINIO)
+        if item["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
     }
     assert kept == {
         ("Namespace", "ff-facefoundry-jobs"),
@@ -251,7 +252,7 @@ def test_uninstalling_keeps_what_running_jobs_need(helm: Helm):
         ({"worker.settings": {"requireGpu": False}}, "false"),
     ],
 )
-def test_a_worker_that_gets_a_gpu_must_see_it(helm: Helm, values, required):
+def test_a_worker_with_a_gpu_requires_it(helm: Helm, values, required):
     changed = BASE
     for path, value in values.items():
         changed = _and(changed, path, value)
@@ -271,13 +272,13 @@ def test_the_job_is_the_file_with_the_values_of_the_installation(helm: Helm):
     assert pod["serviceAccountName"] == "ff-facefoundry-worker"
     assert pod["automountServiceAccountToken"] is False
     container = pod["containers"][0]
-    assert container["image"] == "localhost/facefoundry/worker:0.1.0"
+    assert container["image"] == f"localhost/facefoundry/worker:{__version__}"
     variables = environment(container)
     assert variables["FACEFOUNDRY_STORE_ENDPOINT"] == "s3.example.org"
     assert not [name for name, value in variables.items() if "KEY" in name and isinstance(value, str)]
 
 
-def test_another_job_restarts_the_trainer_and_nothing_else(helm: Helm):
+def test_a_changed_job_template_restarts_only_the_trainer(helm: Helm):
     changed = _and(BASE, "worker.resources", {"limits": {"memory": "32Gi"}})
     for service in SERVICES:
         before, after = (
@@ -287,7 +288,7 @@ def test_another_job_restarts_the_trainer_and_nothing_else(helm: Helm):
         assert (before != after) == (service == "trainer")
 
 
-def test_the_gpu_is_a_name_and_a_number(helm: Helm):
+def test_the_trainer_gets_the_resource_name_and_number_of_gpus(helm: Helm):
     values = _and(_and(BASE, "worker.gpu.resource", "nvidia.com/mig-1g.18gb"), "worker.gpu.count", 0)
     pod = named(helm.objects(values), "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
@@ -295,23 +296,23 @@ def test_the_gpu_is_a_name_and_a_number(helm: Helm):
     assert variables["FACEFOUNDRY_GPUS"] == "0"
 
 
-def test_network_policies_let_the_store_in_and_out(helm: Helm):
+def test_network_policies_allow_the_store(helm: Helm):
     def defaults(values):
         return [
-            one
-            for one in helm.objects(_and(values, "networkPolicy.enabled", True))
-            if one["metadata"]["name"] == "ff-facefoundry-default"
+            item
+            for item in helm.objects(_and(values, "networkPolicy.enabled", True))
+            if item["metadata"]["name"] == "ff-facefoundry-default"
         ]
 
-    assert [one["spec"]["egress"][1]["ports"] for one in defaults(BASE)] == [[{"protocol": "TCP", "port": 443}]] * 2
+    assert [item["spec"]["egress"][1]["ports"] for item in defaults(BASE)] == [[{"protocol": "TCP", "port": 443}]] * 2
     inside = defaults(MINIO)
-    assert {one["metadata"]["namespace"] for one in inside} == {"facefoundry", "ff-facefoundry-jobs"}
+    assert {item["metadata"]["namespace"] for item in inside} == {"facefoundry", "ff-facefoundry-jobs"}
     store = inside[0]["spec"]["egress"][1]["to"][0]["podSelector"]["matchLabels"]
     pod = named(helm.objects(_and(MINIO, "networkPolicy.enabled", True)), "StatefulSet", "ff-facefoundry-minio")
     assert store.items() <= pod["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_the_bundled_store_keeps_its_bucket_on_a_claim_unless_told(helm: Helm):
+def test_the_development_store_uses_a_claim_unless_persistence_is_off(helm: Helm):
     kept = named(helm.objects(MINIO), "StatefulSet", "ff-facefoundry-minio")["spec"]
     assert kept["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "20Gi"
     lost = named(
@@ -321,6 +322,6 @@ def test_the_bundled_store_keeps_its_bucket_on_a_claim_unless_told(helm: Helm):
     assert "data" in {volume["name"] for volume in lost["template"]["spec"]["volumes"]}
 
 
-def test_helm_lint_is_content(helm: Helm):
-    ended = helm.run("lint", "--strict", str(CHART), "--values", str(CHART / "ci/everything-values.yaml"))
-    assert ended.returncode == 0, ended.stdout
+def test_helm_lint_passes(helm: Helm):
+    result = helm.run("lint", "--strict", str(CHART), "--values", str(CHART / "ci/everything-values.yaml"))
+    assert result.returncode == 0, result.stdout
