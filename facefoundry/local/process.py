@@ -1,4 +1,4 @@
-"""One process of this machine's stack and its log file. It knows nothing of what the process serves."""
+"""A process of the local stack and its log file, whatever it serves."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["LocalProcess", "free_ports"]
 LOOPBACK = "127.0.0.1"
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16 << 10
-# Below the range the kernel takes outgoing ports from, so that none is lost between looking and listening.
+# Below the kernel's range for outgoing connections, so none of these takes a port between the check and its use.
 _PORTS = range(20_000, 32_000)
 
 
 class LocalProcess:
-    """A program that ends when this process ends; its output goes to a log, the one before is kept as `*.log.1`."""
+    """A program that ends with this process. Its output goes to a log file; the previous one is kept as `*.log.1`."""
 
     def __init__(
         self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
@@ -32,11 +32,11 @@ class LocalProcess:
         """Start the program.
 
         Args:
-            name: What messages call it.
-            command: Absolute path of the program, then its arguments.
-            folder: Its working folder.
-            environment: Its whole environment.
-            log: File for its stdout and stderr.
+            name: Its name in messages.
+            command: Absolute path of the program, and its arguments.
+            folder: Its working directory.
+            environment: Its complete environment.
+            log: File for its standard output and error.
         """
         self.name = name
         self.log = log
@@ -48,37 +48,37 @@ class LocalProcess:
         self.identity = ProcessId.of(self._process.pid)
 
     def check(self) -> None:
-        """Do nothing while it runs.
+        """Check that the process runs.
 
         Raises:
-            Unavailable: it has ended; the message has the last lines of its log.
+            Unavailable: it has ended; the message contains the last lines of its log.
         """
         code = self._process.poll()
         if code is None:
             return
-        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        end = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         raise Unavailable(
-            f"The {self.name} ended with {how}. The end of {self.log}:\n{self.log_tail()}",
+            f"The {self.name} ended with {end}. The end of {self.log}:\n{self.log_tail()}",
             reason="LOCAL_PROCESS_ENDED",
             resource=self.name,
         )
 
     def log_tail(self) -> str:
-        """The last lines of its log, indented."""
+        """Return the last lines of its log, indented."""
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - _LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
             return "\n".join(f"    {line}" for line in lines) or "    (empty)"
         return "    (gone)"
 
-    def ask_to_stop(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, grace_seconds: float) -> bool:
-        """Send SIGTERM, and SIGKILL after the grace time; say whether it ended by itself."""
-        self.ask_to_stop()
+        """Send SIGTERM, and SIGKILL after the grace period. Return whether the process ended by itself."""
+        self.terminate()
         try:
             self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
@@ -93,7 +93,7 @@ class LocalProcess:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different loopback ports on which nothing listens."""
+    """Return different loopback ports that are not in use."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe, suppress(OSError):
@@ -102,6 +102,6 @@ def free_ports(count: int) -> list[int]:
         if len(found) == count:
             return found
     raise Unavailable(
-        f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}, found {len(found)}.",
+        f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}. Found {len(found)}.",
         reason="NO_FREE_PORT",
     )

@@ -1,7 +1,7 @@
-"""The stack of this machine: the object store and the three services, started together, shared, stopped in order.
+"""The local stack: the object store and the three services. They are started together, shared, and stopped in order.
 
-Whoever comes first owns the stack and stops it; others join it. An owner that is killed takes all its processes along
-(the kernel sees to it); what is left all the same is found and killed by the next start.
+The first command starts the stack, owns it and stops it; other commands join it. If the owner is killed, the kernel
+kills its processes too; the next start finds and kills any that are left.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SERVICES = ("extractor", "trainer", "converter")
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 35.0
 _POLL_SECONDS = 0.1
-_WAIT_SECONDS = 0.5
-# Where this stack's services listen and store is decided here, not by what a shell was set up for.
-_OURS = (
+_USERS_SECONDS = 0.5
+# The stack sets these variables itself; the user's values must not reach its services.
+_OWN_VARIABLES = (
     "FACEFOUNDRY_STORE_",
     "FACEFOUNDRY_TLS_",
     "FACEFOUNDRY_LISTEN",
@@ -48,11 +48,11 @@ class Stack:
     """A running stack.
 
     Attributes:
-        folder: Its private folder; `logs/` is in there.
-        store: How to reach its object store.
+        folder: Its private folder, with `logs/`.
+        store: Settings for its object store.
         addresses: gRPC address of each service.
         processes: Its processes by name.
-        owned: Whether this process started it and stops it.
+        owned: True if this process started the stack and will stop it.
     """
 
     folder: Path
@@ -63,14 +63,14 @@ class Stack:
 
     @property
     def channels(self) -> ChannelSettings:
-        """How to reach its services."""
+        """Settings for its services."""
         addresses = {f"{name}_address": address for name, address in self.addresses.items()}
         plaintext = {"ca_file": None, "client_cert_file": None, "client_key_file": None}
         return read(ChannelSettings).model_copy(update={**addresses, **plaintext})
 
 
 def default_folder() -> Path:
-    """`$FACEFOUNDRY_LOCAL_DIR`, else `facefoundry` in the folder of this user's data."""
+    """Return `$FACEFOUNDRY_LOCAL_DIR`, or else `facefoundry` in the data folder of the user."""
     if chosen := os.environ.get("FACEFOUNDRY_LOCAL_DIR"):
         return Path(chosen)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "facefoundry"
@@ -86,71 +86,72 @@ def local_stack(
     on_progress: Callable[[str], None] = lambda _: None,
     on_wait: Callable[[list[User]], None] = lambda _: None,
 ) -> Iterator[Stack]:
-    """Join the stack of a folder, or start it and stop it in the end.
+    """Join the stack of a folder, or start it and stop it at the end.
 
     Args:
-        folder: Its private folder; `default_folder()` if not given.
-        start: Start it when it does not run.
-        clone: Folder that holds `services/`; found by itself if not given.
-        environment: More variables for the services.
-        on_progress: Gets a line whenever something starts, is ready or stops.
-        on_wait: Gets the other users when the owner waits for them to finish, and whenever they change.
+        folder: Private folder of the stack; `default_folder()` if not given.
+        start: Start the stack if it does not run.
+        clone: Folder that contains the package `services`; found automatically if not given.
+        environment: Additional variables for the services.
+        on_progress: Called with a line when something starts, is ready or stops.
+        on_wait: Called with the other users when the owner waits for them, and again when they change.
 
     Raises:
-        Unavailable: a process did not start (the message has the end of its log), or nothing runs and `start` is False.
-        Unusable: there is no clone, or no SeaweedFS.
+        Unavailable: a process did not start (the message contains the end of its log), or no stack runs and `start` is
+            False.
+        Unusable: the services or SeaweedFS are not installed.
     """
-    place = LocalFolder((folder or default_folder()).expanduser().absolute())
-    with ExitStack() as leaving:
-        stack, owned, name = _join(place, leaving, start, clone, dict(environment or {}), on_progress)
+    local = LocalFolder((folder or default_folder()).expanduser().absolute())
+    with ExitStack() as membership:
+        stack, owned, name = _join(local, membership, start, clone, dict(environment or {}), on_progress)
         try:
             yield stack
         finally:
             if owned is not None:
-                _stop_when_alone(place, owned, name, on_wait)
+                _stop_when_alone(local, owned, name, on_wait)
 
 
 def _join(
-    place: LocalFolder,
-    leaving: ExitStack,
+    local: LocalFolder,
+    membership: ExitStack,
     start: bool,
     clone: Path | None,
     environment: dict[str, str],
     on_progress: Callable[[str], None],
 ) -> tuple[Stack, _Owned | None, str]:
-    """The stack, what of it is ours to stop, and our name as its user until `leaving` is closed."""
-    with place.lock():
-        stack = _running(place)
+    """Return the stack, what this process has to stop of it, and our id as a user until `membership` closes."""
+    with local.lock():
+        stack = _running(local)
         owned = None
         if stack is None:
             if not start:
                 raise Unavailable(
-                    f"No local stack runs in {place.path}. Start one with `facefoundry local`.",
+                    f"No local stack runs in {local.path}. Start one with `facefoundry local`.",
                     reason="LOCAL_NOT_RUNNING",
-                    resource=str(place.path),
+                    resource=str(local.path),
                 )
-            owned = _Owned(place, _clone(clone), environment, on_progress)
+            owned = _Owned(local, _clone(clone), environment, on_progress)
             stack = owned.start()
-        return stack, owned, leaving.enter_context(place.join())
+        return stack, owned, membership.enter_context(local.join())
 
 
-def _running(place: LocalFolder) -> Stack | None:
-    """The stack that runs there, if all of it does; else nothing runs afterwards."""
-    state = place.read()
+def _running(local: LocalFolder) -> Stack | None:
+    """Return the running stack of a folder. If only parts of one are left, kill them and return None."""
+    state = local.read()
     if state is None:
         return None
     dead = [name for name, process in state.processes.items() if not process.alive()]
     if state.owner.alive() and state.ready:
         if dead:
             raise Unavailable(
-                f"The local stack of {place.path} belongs to process {state.owner.pid}, but its {' and '.join(dead)} "
-                f"ended; see {place.path / 'logs'}. End that process, then start again.",
+                f"The {' and '.join(dead)} of the local stack of {local.path} ended; see {local.path / 'logs'}. "
+                f"Stop the owner of the stack, process {state.owner.pid}, and start again.",
                 reason="LOCAL_PROCESS_ENDED",
                 resource=dead[0],
             )
-        return Stack(place.path, loopback_settings(**state.store), state.addresses, state.processes, owned=False)
+        return Stack(local.path, loopback_settings(**state.store), state.addresses, state.processes, owned=False)
     state.kill_survivors()
-    place.clear()
+    local.clear()
     return None
 
 
@@ -160,63 +161,63 @@ def _clone(given: Path | None) -> Path:
         if (folder / "services" / "__init__.py").is_file():
             return folder.absolute()
     raise Unusable(
-        "The local stack starts the services, but there is no package `services` in "
+        "The local stack needs the package `services`, which is not in "
         f"{' or '.join(str(folder) for folder in candidates)}. Run this in a clone of the repository, install "
-        "facefoundry with the extra `local`, or name the addresses of services.",
+        "facefoundry with the extra `local`, or give the addresses of running services.",
         reason="NEEDS_CLONE",
     )
 
 
-def _stop_when_alone(place: LocalFolder, owned: _Owned, name: str, on_wait: Callable[[list[User]], None]) -> None:
-    """Stop the stack as soon as nobody else uses it; at once when interrupted meanwhile."""
-    told: list[User] = []
+def _stop_when_alone(local: LocalFolder, owned: _Owned, name: str, on_wait: Callable[[list[User]], None]) -> None:
+    """Stop the stack when nobody else uses it, or immediately when interrupted."""
+    reported: list[User] = []
     try:
         while True:
-            with place.lock():
-                others = place.other_users(name)
+            with local.lock():
+                others = local.other_users(name)
                 if not others:
                     owned.stop()
                     return
-            if others != told:
+            if others != reported:
                 on_wait(others)
-                told = others
-            time.sleep(_WAIT_SECONDS)
+                reported = others
+            time.sleep(_USERS_SECONDS)
     except BaseException:
-        with place.lock():
+        with local.lock():
             owned.stop()
         raise
 
 
 class _Owned:
-    """The processes this process started. All methods are called under the folder's lock."""
+    """The processes that this process started. Call its methods only under the lock of the folder."""
 
     def __init__(
-        self, place: LocalFolder, clone: Path, environment: dict[str, str], on_progress: Callable[[str], None]
+        self, local: LocalFolder, clone: Path, environment: dict[str, str], on_progress: Callable[[str], None]
     ) -> None:
-        self._place = place
+        self._local = local
         self._clone = clone
         self._environment = environment
         self._on_progress = on_progress
-        self._store = ObjectStore(place.path / "store", logs=place.path / "logs")
+        self._store = ObjectStore(local.path / "store", logs=local.path / "logs")
         self._services: dict[str, LocalProcess] = {}
         self._state = State(run=secrets.token_hex(16), owner=ProcessId.of(os.getpid()))
 
     def start(self) -> Stack:
-        """Start everything side by side and wait until all of it answers."""
+        """Start all processes at once and wait until all of them answer."""
         begin = time.monotonic()
         self._on_progress("starting the object store, " + ", ".join(SERVICES))
         try:
-            self._note({})
+            self._record({})
             self._store.launch({RUN_VARIABLE: self._state.run})
-            self._note(self._store.processes)
+            self._record(self._store.processes)
             addresses = {
                 name: f"{LOOPBACK}:{port}" for name, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)
             }
             for name, address in addresses.items():
                 self._services[name] = self._launch(name, address)
-            self._note(self._services)
+            self._record(self._services)
             self._store.wait(meanwhile=self._check_services)
-            self._note(self._store.processes)
+            self._record(self._store.processes)
             self._await_services(addresses)
         except BaseException:
             self.stop()
@@ -234,14 +235,14 @@ class _Owned:
             addresses=addresses,
             ready=True,
         )
-        self._place.write(self._state)
+        self._local.write(self._state)
         self._on_progress(f"ready after {time.monotonic() - begin:.1f} s")
-        return Stack(self._place.path, self._store.settings, addresses, self._state.processes, owned=True)
+        return Stack(self._local.path, self._store.settings, addresses, self._state.processes, owned=True)
 
     def stop(self) -> None:
-        """Stop the services side by side, then the store they write to."""
+        """Stop all services at once, then the store that they write to."""
         for service in self._services.values():
-            service.ask_to_stop()
+            service.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
         try:
             for service in self._services.values():
@@ -253,18 +254,18 @@ class _Owned:
             self._services = {}
             self._store.stop()
             self._state.kill_survivors()
-            self._place.clear()
+            self._local.clear()
 
-    def _note(self, processes: Mapping[str, LocalProcess]) -> None:
-        """Write down what runs, before it is ready, so that it is found if this process dies now."""
+    def _record(self, processes: Mapping[str, LocalProcess]) -> None:
+        """Save the running processes before they are ready, so the next start finds them if this process dies now."""
         self._state.processes.update({name: process.identity for name, process in processes.items()})
-        self._place.write(self._state)
+        self._local.write(self._state)
 
     def _launch(self, name: str, address: str) -> LocalProcess:
-        scratch = self._place.path / "scratch" / name
+        scratch = self._local.path / "scratch" / name
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = self._store.settings
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OWN_VARIABLES)}
         no_proxy = ",".join(filter(None, [inherited.get("no_proxy"), inherited.get("NO_PROXY"), LOOPBACK, "localhost"]))
         return LocalProcess(
             name,
@@ -284,7 +285,7 @@ class _Owned:
                 **self._environment,
                 RUN_VARIABLE: self._state.run,
             },
-            log=self._place.path / "logs" / f"{name}.log",
+            log=self._local.path / "logs" / f"{name}.log",
         )
 
     def _check_services(self) -> None:
@@ -301,7 +302,7 @@ class _Owned:
                     if time.monotonic() > deadline:
                         process = self._services[name]
                         raise Unavailable(
-                            f"The {name} did not answer in {_READY_SECONDS:g} s. "
+                            f"The {name} did not answer within {_READY_SECONDS:g} s. "
                             f"The end of {process.log}:\n{process.log_tail()}",
                             reason="LOCAL_START_FAILED",
                             resource=name,

@@ -1,25 +1,25 @@
-"""Who runs and who uses this machine's stack: locks, identities of processes, and the state file other commands read.
+"""The state of the local stack on disk: its lock, its users, and its processes and addresses.
 
 lock          held while the stack is started, joined or stopped
-users/<id>    one file per user, locked as long as the user is there
-state.json    written by the owner (0600: it has the credentials), absent when nothing runs
+users/<id>    one file per user, locked while the user is alive
+state.json    written by the owner with mode 0600, as it contains the credentials; absent if no stack runs
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from facefoundry import codec
 from facefoundry.errors import DataLoss
 
 __all__ = ["ProcessId", "LocalFolder", "State", "User"]
@@ -30,20 +30,20 @@ _CLOCK_SECONDS = 2.0
 
 
 class ProcessId(NamedTuple):
-    """A process: its pid alone may belong to another one by now."""
+    """A process by its pid and start time, because the system may reuse the pid."""
 
     pid: int
     created: float
 
     @classmethod
     def of(cls, pid: int) -> ProcessId:
-        """The process that has the pid now; one that is gone already is never alive."""
+        """Return the id of the process that has the pid now; if there is none, the id is never alive."""
         with suppress(psutil.Error):
             return cls(pid, psutil.Process(pid).create_time())
         return cls(pid, 0.0)
 
     def alive(self) -> bool:
-        """Say whether this very process runs."""
+        """Return whether this process still runs."""
         with suppress(psutil.Error):
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < _CLOCK_SECONDS
@@ -53,15 +53,16 @@ class ProcessId(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """A stack that was started.
+    """The state of a started stack.
 
     Attributes:
-        run: Random word that all its processes, and whatever they start, have in their environment.
-        owner: The process that started it and stops it.
+        run: Random id in the environment of all its processes and their children.
+        owner: The process that started the stack and will stop it.
         processes: Its processes by name.
-        store: The fields of the object store's settings, credentials included.
+        store: Settings of the object store, with credentials.
         addresses: gRPC addresses by service.
-        ready: Whether everything answered.
+        ready: True if all processes have answered.
+        format: Format of the file.
     """
 
     run: str
@@ -70,9 +71,10 @@ class State:
     store: dict[str, str] = field(default_factory=dict, repr=False)
     addresses: dict[str, str] = field(default_factory=dict)
     ready: bool = False
+    format: str = FORMAT
 
     def survivors(self) -> list[psutil.Process]:
-        """Living processes of this stack, found by the word in their environment, so never one of somebody else's."""
+        """Return the living processes of this stack, found by the run id in their environment."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
@@ -81,7 +83,7 @@ class State:
         return found
 
     def kill_survivors(self) -> None:
-        """Kill what is left of this stack."""
+        """Kill all living processes of this stack."""
         survivors = self.survivors()
         for process in survivors:
             with suppress(psutil.Error):
@@ -89,7 +91,8 @@ class State:
         psutil.wait_procs(survivors, timeout=10)
 
 
-class User(NamedTuple):
+@dataclass(frozen=True)
+class User:
     """A command that uses the stack."""
 
     pid: int
@@ -109,19 +112,19 @@ class LocalFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lock under which the stack is started, joined or stopped; waits for it."""
+        """Wait for the lock, and hold it; the stack is started, joined and stopped only under this lock."""
         with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def join(self) -> Iterator[str]:
-        """Be a user; gives the user's id. Enter it under the lock."""
+        """Be a user of the stack during the block; yields the user's id. Enter it under the lock."""
         name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path = self._users / name
-        with path.open("w") as file:
+        with path.open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            json.dump(User(os.getpid(), " ".join(sys.argv))._asdict(), file)
+            file.write(codec.to_json(User(os.getpid(), " ".join(sys.argv))))
             file.flush()
             try:
                 yield name
@@ -129,7 +132,7 @@ class LocalFolder:
                 path.unlink(missing_ok=True)
 
     def other_users(self, own: str) -> list[User]:
-        """The other users; files of ones that are gone are removed. Call it under the lock."""
+        """Return the other users, and remove the files of dead ones. Call this under the lock."""
         found = []
         for path in sorted(self._users.iterdir()):
             if path.name == own:
@@ -138,42 +141,40 @@ class LocalFolder:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    found.append(User(**json.load(file)))
+                    found.append(codec.from_json(User, file.read()))
                 else:
                     path.unlink()
         return found
 
     def read(self) -> State | None:
-        """The state, or None when nothing was started.
+        """Return the state, or None if no stack was started.
 
         Raises:
-            DataLoss: the file cannot be read.
+            DataLoss: the state file is damaged (BAD_LOCAL_STATE).
         """
         try:
-            record = json.loads(self._state.read_bytes())
-            if record.pop("format") != FORMAT:
-                raise ValueError("another format")
-            record["owner"] = ProcessId(*record["owner"])
-            record["processes"] = {name: ProcessId(*values) for name, values in record["processes"].items()}
-            return State(**record)
+            state = codec.from_json(State, self._state.read_bytes())
+            if state.format != FORMAT:
+                raise DataLoss(f"Expected format={FORMAT}. Received format={state.format!r}.")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except DataLoss as error:
             raise DataLoss(
-                f"{self._state} is not a state that can be read ({error}). Stop what runs there and delete it.",
+                f"The state file {self._state} is damaged: {error.message} Stop the stack's processes and delete it.",
                 reason="BAD_LOCAL_STATE",
                 resource=str(self._state),
             ) from error
+        return state
 
     def write(self, state: State) -> None:
-        """Replace the state file at once, readable by its owner only."""
+        """Replace the state file atomically; only its owner can read it."""
         partial = self._state.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"format": FORMAT, **asdict(state)}, file, indent=1)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(codec.to_json(state))
         partial.replace(self._state)
 
     def clear(self) -> None:
-        """Remove the state file: nothing runs."""
+        """Remove the state file, because no stack runs any more."""
         self._state.unlink(missing_ok=True)

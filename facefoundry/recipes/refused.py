@@ -190,7 +190,7 @@ REFUSED = (
     Refused(
         ("-mh", "--match-histogram"),
         _CONVERT,
-        "gave the new face the colour histogram of the original face",
+        "gave the new face the colour histogram of the old face",
         "FF++ did not use it, and Poisson blending already matches the colours",
         "use -S",
     ),

@@ -247,7 +247,7 @@ class Store:
             if not self._client.bucket_exists(bucket_name=self.bucket):
                 try:
                     self._client.make_bucket(bucket_name=self.bucket)
-                except S3Error:  # an answer that got lost: sent again, it is there already
+                except S3Error:  # maybe the response was lost, and the repeated request found the bucket
                     if not self._client.bucket_exists(bucket_name=self.bucket):
                         raise
 

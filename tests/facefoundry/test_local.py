@@ -26,7 +26,7 @@ from facefoundry.storage.store import Store
 REPOSITORY = Path(facefoundry.__file__).parents[1]
 
 SERVICE = '''
-"""A service that only answers its health check, and in the end writes a last object and then a last file."""
+"""A service that only answers its health check, and at its end writes an object and then a file."""
 import os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 import grpc
@@ -50,8 +50,8 @@ over = stop_event()
 over.wait()
 if "BREAK" in os.environ:
     sys.exit()
-Store(StoreSettings()).put_bytes(f"runs/last-words-{name}", b"")
-open(os.path.join(os.environ["FACEFOUNDRY_SCRATCH_DIR"], "said-last-words"), "w").close()
+Store(StoreSettings()).put_bytes(f"runs/stopped-{name}", b"")
+open(os.path.join(os.environ["FACEFOUNDRY_SCRATCH_DIR"], "stopped"), "w").close()
 '''
 
 OWNER = """
@@ -130,7 +130,7 @@ def listeners(pids: list[int]) -> set[str]:
 # The object store
 
 
-def test_objects_survive_kill_minus_9_and_a_start_on_other_ports_and_the_stop_is_quick(weed):
+def test_objects_survive_kill_minus_9_and_a_start_on_other_ports(weed):
     server = weed()
     settings = server.start()
     content = os.urandom(9 << 20)
@@ -143,9 +143,7 @@ def test_objects_survive_kill_minus_9_and_a_start_on_other_ports_and_the_stop_is
     assert Store(again).get_bytes("runs/big") == content
     assert list(Store(again).list("")) == ["runs/big", "runs/small"]
     identities = [process.identity for process in server.processes.values()]
-    begin = time.monotonic()
     server.stop()
-    assert time.monotonic() - begin < 4
     assert not any(identity.alive() for identity in identities)
     for used in (settings, again):
         assert not list(Path("/tmp").glob(f"seaweedfs-*-{used.endpoint.rpartition(':')[2]}.sock"))
@@ -206,10 +204,18 @@ def test_a_process_that_ended_is_reported_with_its_last_lines(tmp_path):
     command = ["/bin/sh", "-c", "echo first; echo why >&2; exit 3"]
     for _ in range(2):
         process = LocalProcess("thing", command, folder=tmp_path, environment={}, log=tmp_path / "logs" / "thing.log")
-        process._process.wait()
+        assert eventually(lambda process=process: not process.identity.alive())
     with pytest.raises(Unavailable, match=r"thing ended with exit code 3[\s\S]*first\n +why"):
         process.check()
     assert (tmp_path / "logs" / "thing.log.1").read_text() == "first\nwhy\n"
+
+
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path):
+    script = "trap '' TERM; echo ready; while :; do sleep 60; done"
+    process = LocalProcess("deaf", ["/bin/sh", "-c", script], folder=tmp_path, environment={}, log=tmp_path / "log")
+    assert eventually(lambda: "ready" in process.log_tail())
+    assert not process.stop(0.1)
+    assert not process.identity.alive()
 
 
 def test_a_pid_that_belongs_to_another_process_now_is_not_alive():
@@ -279,7 +285,7 @@ def test_a_stack_is_shared_and_its_owner_waits_for_others_and_stops_services_bef
     assert not any(identity.alive() for identity in stack.processes.values())
     assert not (tmp_path / "stack" / "state.json").exists()
     for name in stack.addresses:
-        assert (tmp_path / "stack" / "scratch" / name / "said-last-words").exists()
+        assert (tmp_path / "stack" / "scratch" / name / "stopped").exists()
 
 
 def test_nothing_survives_an_owner_killed_with_minus_9_and_the_next_start_recovers(tmp_path, clone, command):
@@ -359,7 +365,7 @@ def test_joining_a_stack_of_which_a_part_died_names_the_part(tmp_path):
     place = LocalFolder(tmp_path / "stack")
     processes = {"trainer": ProcessId(2**22 + 1, 1.0)}
     place.write(State(run="word", owner=ProcessId.of(os.getpid()), processes=processes, ready=True))
-    with pytest.raises(Unavailable, match="its trainer ended"), local_stack(tmp_path / "stack"):
+    with pytest.raises(Unavailable, match="The trainer of the local stack"), local_stack(tmp_path / "stack"):
         pytest.fail("it joined")
 
 

@@ -22,7 +22,7 @@ def test_a_shipped_recipe_sets_every_field(name):
     assert unset == ["conversion.frame_ranges"], "no range is all frames"
 
 
-def test_ffpp_has_the_numbers_of_the_original():
+def test_ffpp_has_the_numbers_of_ffpp():
     training = recipes.load("ffpp").training
     assert list(training.encoder_filters) == [128, 256, 512, 1024]
     assert (training.iterations, training.batch_size) == (200_000, 64)

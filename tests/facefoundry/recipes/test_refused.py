@@ -1,4 +1,4 @@
-"""Names that recipes do not have: what the original had is refused with the reason, the rest with a proposal."""
+"""Names that recipes do not have: options of FF++ are refused with the reason, the rest with a proposal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _refusal(assignment):
 
 
 @pytest.mark.parametrize("row", [row for row in REFUSED if row.fields], ids=lambda row: row.spellings[0])
-def test_an_option_of_the_original_is_refused_as_a_field_with_the_reason(row):
+def test_an_option_of_ffpp_is_refused_as_a_field_with_the_reason(row):
     for name in row.fields:
         if name == "batch_size":  # of training, where faceswap had it, it is a field
             continue

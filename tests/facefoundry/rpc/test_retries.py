@@ -55,7 +55,7 @@ def test_waiting_for_a_free_slot_has_no_limit(clock, retries):
     assert clock.now > 100 * 10
 
 
-def test_progress_starts_the_time_anew_and_the_waits_small(clock, retries):
+def test_progress_restarts_the_time_and_the_waits(clock, retries):
     for _ in range(40):
         retries.wait_after(Unavailable("gone"))
         retries.progressed()
