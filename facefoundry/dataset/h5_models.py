@@ -97,7 +97,7 @@ def _run(function: str, files: Mapping[str, str], weights: Path) -> None:
     try:
         with _one_at_a_time, Sandbox(_LIMITS, allow=["facefoundry.model."]) as sandbox:
             target = f"facefoundry.model.keras_h5:{function}"
-            for _ in sandbox.run(target, files=files, weights=str(weights.absolute())):
+            for _ in sandbox.run(target, files={**files}, weights=str(weights.absolute())):
                 pass
     except Unusable as error:
         if not error.reason.startswith("MEDIA_"):  # the child's end, not its answer

@@ -10,7 +10,7 @@ from facefoundry.errors import Interrupted
 
 __all__ = ["Drain"]
 
-_WORK_SHARE = 0.8  # of the drain time; the rest is for letting go of what a call holds
+_WORK_SHARE = 0.8  # of the drain time; the rest is for closing what a call holds
 _RETRY_SECONDS = 1.0
 
 

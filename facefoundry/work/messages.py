@@ -58,7 +58,7 @@ class Result(Generic[Info]):
         info: Facts about the result.
         content_digest: SHA-256 over the decoded content, 64 hex digits; empty where nothing is stored.
         versions: Software that made it.
-        frames: Number of frames by what became of them, such as `SWAPPED` or `NO_FACE`, for the metrics.
+        frames: Number of frames by outcome, such as `SWAPPED` or `NO_FACE`, for the metrics.
     """
 
     info: Info

@@ -1,8 +1,8 @@
-"""Chunks: what conversion made of some consecutive frames, lossless, so that a cut conversion goes on behind them.
+"""Chunks: lossless files of consecutive converted frames, from which an interrupted conversion resumes.
 
 A chunk is a tar of two PNG files for every swapped frame, `<frame:06d>.png` of BGR and `<frame:06d>-blend.png` of the
-blend mask, and of `chunk.json`, which holds the label rows and where the pictures belong. Outside the blend mask, where
-Poisson's equation moves pixels by little, the picture holds by how much they differ from the target's, modulo 256.
+blend mask, and of `chunk.json`, which holds the label rows and the regions of the pictures. Outside the blend mask,
+where Poisson's equation changes pixels little, the picture holds their differences from the target, modulo 256.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import codec
 from facefoundry.archive import ArchiveWriter
 from facefoundry.errors import DataLoss
 from facefoundry.media import still
@@ -35,7 +36,22 @@ _PIXELS = (
 )
 _BLEND = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 _INDEX = "chunk.json"
-_INDEX_BYTES = 1 << 20
+_MAX_INDEX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Entry(Row):
+    """A label row, and the region of its pictures."""
+
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The file `chunk.json`."""
+
+    format: str
+    rows: list[_Entry]
 
 
 class ChunkWriter:
@@ -43,7 +59,7 @@ class ChunkWriter:
 
     def __init__(self, path: Path) -> None:
         self._archive = ArchiveWriter(path)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[_Entry] = []
 
     def add(self, target: NDArray[np.uint8], row: Row, patch: Patch | None) -> None:
         """Append a frame.
@@ -51,10 +67,10 @@ class ChunkWriter:
         Args:
             target: uint8 [h, w, 3] BGR, as decoded.
             row: Its label.
-            patch: What it has in place of the target's pixels; None when it is untouched.
+            patch: What it has in place of the target's pixels; None when it is not swapped.
         """
-        region = None if patch is None else list(patch.region)
-        self._rows.append({**row.to_record(), "region": region})
+        region = None if patch is None else patch.region
+        self._rows.append(_Entry(row.frame, row.swapped, row.reason, row.box, region))
         if patch is not None:
             pixels, blend = _pictures_of(row.frame)
             picture = np.where(patch.blend[..., None], patch.pixels, patch.pixels - target[patch.region.slices])
@@ -63,8 +79,8 @@ class ChunkWriter:
 
     def close(self) -> Path:
         """Finish the chunk and return its path."""
-        record = {"format": FORMAT, "rows": self._rows}
-        self._archive.add(_INDEX, json.dumps(record, separators=(",", ":"), sort_keys=True).encode())
+        index = codec.to_values(_Index(FORMAT, self._rows))
+        self._archive.add(_INDEX, json.dumps(index, separators=(",", ":"), sort_keys=True).encode())
         return self._archive.close()
 
 
@@ -76,7 +92,7 @@ def read(
     Args:
         path: The tar.
         frames: Numbers of the frames that it must hold.
-        targets: The target's frames from the first of these on, at least as many, each uint8 [h, w, 3] BGR.
+        targets: The target's frames from the first of these on, each uint8 [h, w, 3] BGR.
 
     Yields:
         What `ChunkWriter.add` took.
@@ -87,39 +103,38 @@ def read(
     with ExitStack() as opened:
         with _refused(path):
             archive = opened.enter_context(tarfile.open(path, "r:"))
-            record = json.loads(_member(archive, _INDEX, _INDEX_BYTES))
-            if record["format"] != FORMAT or [entry["frame"] for entry in record["rows"]] != list(frames):
+            index = codec.from_json(_Index, _member(archive, _INDEX, _MAX_INDEX_BYTES))
+            if index.format != FORMAT or [entry.frame for entry in index.rows] != list(frames):
                 raise ValueError(f"expected frames {frames.start} to {frames.stop - 1}")
-        for entry in record["rows"]:
+        for entry in index.rows:
             target = next(targets)
             with _refused(path):
-                row = Row.from_record(entry)
-                patch = _patch(archive, row, entry["region"], target)
-            yield target, row, patch
+                patch = _patch(archive, entry, target)
+            yield target, Row(entry.frame, entry.swapped, entry.reason, entry.box), patch
 
 
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Blame the file for what goes wrong within."""
+    """Turn errors within the block into errors about the file."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
-        raise DataLoss(f"{path.name} is not the chunk it should be: {error}", reason="BAD_CHUNK") from error
+    except (DataLoss, ValueError, KeyError, tarfile.TarError) as error:
+        raise DataLoss(f"{path.name} is not the expected chunk: {error}", reason="BAD_CHUNK") from error
 
 
-def _patch(archive: tarfile.TarFile, row: Row, corners: list[int] | None, target: NDArray[np.uint8]) -> Patch | None:
-    if row.box is None:
+def _patch(archive: tarfile.TarFile, entry: _Entry, target: NDArray[np.uint8]) -> Patch | None:
+    if entry.box is None:
         return None
-    if corners is None:
-        raise ValueError(f"frame {row.frame} is swapped but has no region")
-    region = Region(*(int(corner) for corner in corners))
+    region = entry.region
+    if region is None:
+        raise ValueError(f"frame {entry.frame} is swapped but has no region")
     if region.clipped(target.shape) != region:
-        raise ValueError(f"the region of frame {row.frame} leaves the frame")
-    pixels, blend = (_picture(archive, name, region) for name in _pictures_of(row.frame))
+        raise ValueError(f"the region of frame {entry.frame} reaches beyond the frame")
+    pixels, blend = (_picture(archive, name, region) for name in _pictures_of(entry.frame))
     if pixels.ndim != 3 or blend.ndim != 2:
-        raise ValueError(f"the pictures of frame {row.frame} have other channels")
+        raise ValueError(f"the pictures of frame {entry.frame} have a wrong number of channels")
     pixels = np.where(blend[..., None], pixels, pixels + target[region.slices])
-    return Patch(region, pixels, np.where(blend > 0, np.uint8(255), np.uint8(0)), row.box)
+    return Patch(region, pixels, np.where(blend > 0, np.uint8(255), np.uint8(0)), entry.box)
 
 
 def _pictures_of(frame: int) -> tuple[str, str]:
@@ -127,19 +142,19 @@ def _pictures_of(frame: int) -> tuple[str, str]:
 
 
 def _picture(archive: tarfile.TarFile, name: str, region: Region) -> NDArray[np.uint8]:
-    """uint8 [h, w, 3] or [h, w] of the region's size."""
+    """Read a picture of the region's size, uint8 [h, w, 3] or [h, w]."""
     data = _member(archive, name, 8 * region.width * region.height + (1 << 16))
     if still.size_of(data) != (region.width, region.height):
         raise ValueError(f"{name} has another size")
-    picture: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint8 or picture.shape[2:] not in ((), (3,)):
         raise ValueError(f"{name} cannot be decoded")
     return np.asarray(picture, np.uint8)
 
 
-def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
+def _member(archive: tarfile.TarFile, name: str, max_bytes: int) -> bytes:
     member = archive.getmember(name)
-    file = archive.extractfile(member) if member.isfile() and member.size <= most else None
+    file = archive.extractfile(member) if member.isfile() and member.size <= max_bytes else None
     if file is None:
-        raise ValueError(f"{name} is no file of at most {most} bytes")
+        raise ValueError(f"expected a file {name} of at most {max_bytes} bytes")
     return file.read()

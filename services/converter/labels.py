@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from facefoundry import codec
 from services.converter.mask import Box
 
-__all__ = ["FORMAT", "OUT_OF_RANGE", "Row", "to_json", "unswapped"]
+__all__ = ["FORMAT", "OUT_OF_RANGE", "Labels", "Row", "to_json", "unswapped"]
 
 FORMAT = "facefoundry.labels/1"
 
@@ -20,13 +20,13 @@ OUT_OF_RANGE = "OUT_OF_RANGE"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one frame.
+    """The label of one frame.
 
     Attributes:
         frame: Number in the target, from 0.
         swapped: True when the frame carries the other face.
         reason: Why it does not, UPPER_SNAKE; None when it does.
-        box: Box of the FF++ mask; None when the frame is untouched.
+        box: Box of the FF++ mask; None when the frame is not swapped.
     """
 
     frame: int
@@ -34,41 +34,47 @@ class Row:
     reason: str | None = None
     box: Box | None = None
 
-    def to_record(self) -> dict[str, Any]:
-        """The row in JSON values."""
-        box = None if self.box is None else list(self.box)
-        return {"frame": self.frame, "swapped": self.swapped, "reason": self.reason, "box": box}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Row:
-        """Read what `to_record` gave.
+    def __post_init__(self) -> None:
+        """Check that the row has either a box or a reason.
 
         Raises:
-            ValueError, KeyError, TypeError: the record is something else.
+            ValueError: it has both or neither.
         """
-        box = None if record["box"] is None else Box(*(int(value) for value in record["box"]))
-        row = cls(int(record["frame"]), bool(record["swapped"]), record["reason"], box)
-        if row.swapped != (row.box is not None) or row.swapped != (row.reason is None):
-            raise ValueError(f"Expected a box or a reason in row {row.frame}")
-        return row
+        if self.swapped != (self.box is not None) or self.swapped != (self.reason is None):
+            raise ValueError(f"expected a box or a reason in row {self.frame}")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The file `labels.json`.
+
+    Attributes:
+        format: `FORMAT`.
+        synthetic: True; a detector's training set reads it.
+        control: The face comes from the target's own decoder.
+        frame_count: Number of frames.
+        swapped_count: Number of frames that carry the other face.
+        frames: The rows, in order.
+    """
+
+    format: str
+    synthetic: bool
+    control: bool
+    frame_count: int
+    swapped_count: int
+    frames: list[Row]
 
 
 def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
-    """Write `labels.json`: says that the sequence is synthetic, and what became of every frame.
+    """Return the bytes of `labels.json`.
 
     Args:
         rows: One for every frame that is written, in order.
         control: The face comes from the target's own decoder.
     """
-    record = {
-        "format": FORMAT,
-        "synthetic": True,
-        "control": control,
-        "frame_count": len(rows),
-        "swapped_count": sum(row.swapped for row in rows),
-        "frames": [row.to_record() for row in rows],
-    }
-    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
+    swapped = sum(row.swapped for row in rows)
+    labels = Labels(FORMAT, True, control, len(rows), swapped, list(rows))
+    return json.dumps(codec.to_values(labels), separators=(",", ":"), sort_keys=True).encode()
 
 
 def unswapped(rows: Sequence[Row]) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""Outputs of a conversion: target frames and patches to every compression level, the mask videos, samples and figures.
+"""Outputs of a conversion: the videos of every compression level and mask, labels, samples and quality figures.
 
-Every target frame that comes gives one frame of each level and of each mask and one label row, whatever became of it.
+Every target frame that is written adds one frame to each level and to each mask, and one label row, swapped or not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import codec
 from facefoundry.media.level import Level
 from facefoundry.media.read import MediaInfo
 from facefoundry.media.write import LevelsWriter, MaskWriter
@@ -88,7 +89,7 @@ class Outputs:
         Args:
             target: uint8 [h, w, 3] BGR, as decoded.
             row: Its label.
-            patch: What it has in place of the target's pixels; None leaves it as it is.
+            patch: What it has in place of the target's pixels; None when it is not swapped.
         """
         shape = target.shape
         nothing = np.zeros(shape[:2], np.uint8)
@@ -113,7 +114,7 @@ class Outputs:
 
     @property
     def passes(self) -> int:
-        """As of `LevelsWriter`."""
+        """The `passes` of `LevelsWriter`."""
         return self._writer.passes
 
     @property
@@ -122,7 +123,7 @@ class Outputs:
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """After the last frame, write what large frames left to do; yields as `LevelsWriter.rest`."""
+        """Encode what is left after the last frame, as for large frames; yields as `LevelsWriter.rest`."""
         self._finish_masks()
         yield from self._writer.rest()
 
@@ -132,7 +133,7 @@ class Outputs:
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
         self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
         files |= {LABELS: self._labels, SAMPLES: self._samples.close()}
-        self._content.update(json.dumps([row.to_record() for row in self._rows], sort_keys=True).encode())
+        self._content.update(json.dumps([codec.to_values(row) for row in self._rows], sort_keys=True).encode())
         return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)
 
     def _finish_masks(self) -> None:
@@ -157,5 +158,5 @@ def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDAr
 
 
 def content_hash(info: MediaInfo) -> hashlib._Hash:
-    """Begin a content digest with what holds for all frames: size and frame rate."""
+    """Return a content digest that begins with the facts about all frames: size and frame rate."""
     return hashlib.sha256(f"frames/1 {info.width}x{info.height} {info.frame_rate[0]}/{info.frame_rate[1]}".encode())

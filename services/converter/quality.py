@@ -1,4 +1,4 @@
-"""Cheap figures on a manipulated sequence, gathered while its frames pass by."""
+"""Quality figures of a manipulated sequence, computed while its frames are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Quality"]
 
 
 class Quality:
-    """Gathers figures frame by frame. All frames are uint8 [h, w, 3] BGR; differences are in grey levels, 0 to 255."""
+    """Computes figures frame by frame. Frames are uint8 [h, w, 3] BGR; differences are in grey levels, 0 to 255."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -27,7 +27,7 @@ class Quality:
     def add(
         self, target: NDArray[np.uint8], output: NDArray[np.uint8], changed: NDArray[np.uint8], patch: Patch | None
     ) -> None:
-        """Take in a frame.
+        """Add a frame.
 
         Args:
             target: What was decoded.
@@ -52,11 +52,11 @@ class Quality:
         self._before = (target, output, patch)
 
     def cut(self) -> None:
-        """Say that the next frame does not follow the last one, so that nothing is measured between the two."""
+        """Mark a gap: the next frame does not follow the last one, so no flicker is measured between them."""
         self._before = None
 
     def figures(self) -> dict[str, float]:
-        """The figures so far.
+        """Return the figures so far.
 
         Returns:
             swapped_share: Share of frames that carry the other face.
@@ -64,8 +64,7 @@ class Quality:
             mean_flicker: Mean change from frame to frame, inside the blend mask, that the target does not have.
             changed_share: Mean share of the frame's pixels that differ from the target, in swapped frames.
             box_share: Mean share of the frame that the FF++ mask covers, in swapped frames.
-            changed_outside: Pixels, of all frames, that differ outside the regions that were worked on: 0, a PSNR of
-                infinity, since they are copied.
+            changed_outside: Pixels of all frames that differ outside the patches' regions: 0, since they are copied.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),
@@ -94,8 +93,8 @@ def _flicker(
     target_before, output_before, patch_before = before
     region: Region = patch.region.union(patch_before.region)
     mask = np.zeros((region.height, region.width), np.uint8)
-    for one in (patch, patch_before):
-        mask[one.region.relative_to(region)] |= one.blend
+    for covered in (patch, patch_before):
+        mask[covered.region.relative_to(region)] |= covered.blend
     put_now = output[region.slices].astype(np.int16) - target[region.slices]
     put_before = output_before[region.slices].astype(np.int16) - target_before[region.slices]
     return float(np.abs(put_now - put_before)[mask > 0].mean())

@@ -1,4 +1,4 @@
-"""A handful of pictures of a finished sequence, for people to look at."""
+"""Small pictures of a few frames of a manipulated sequence, for people."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Samples:
 
         Args:
             path: File to write.
-            wanted: Frames to show, in order; one that turns out to be untouched gives way to the next swapped one.
+            wanted: Frames to show, in order. A frame that is not swapped is replaced by the next swapped frame.
         """
         self._archive = ArchiveWriter(path)
         self._wanted = list(wanted)
         self.frames: list[int] = []
 
     def wants(self, frame: int) -> bool:
-        """Say whether a swapped frame shall be added."""
+        """Whether to add a swapped frame."""
         return bool(self._wanted) and frame >= self._wanted[0]
 
     def add(self, frame: int, pictures: dict[str, NDArray[np.uint8]]) -> None:

@@ -26,7 +26,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         store: The object store.
         runner: Does the work.
         weights: The weights of engines.
-        part_frames: Frames of one part; use one number everywhere, since detection begins anew with each part.
+        part_frames: Frames of one part. Boxes depend on it, since the detector runs on the first frame of each part.
     """
 
     def __init__(self, store: Store, runner: Runner, weights: Weights, part_frames: int = PART_FRAMES) -> None:

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 PART_FRAMES = 500
-"""Frames of one part; detection begins anew at a part's first frame."""
+"""Frames of one part; the detector runs on the first frame of each part."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ClipArgs:
     """The clip and the weights for its engine.
 
     Attributes:
-        source: Names in the workspace: the video, the folder of frames, or tars of frames.
+        source: Names in the workspace: the video, or the tars of frames.
         frame_rate: Numerator and denominator, for frames; None for a video, which has its own.
         weights_dir: Folder of weights, for engines that do not bring their own.
     """

@@ -1,8 +1,8 @@
-"""Child processes with time and memory limits, for work on hostile media. It knows nothing of what the work is.
+"""Child processes with time and memory limits, for work on hostile media. They can run any work.
 
-A module-level generator function runs in a child; its arguments and what it yields are JSON values, its errors are
-ours. The child's environment has no credentials and it cannot read its parent's, and neither side unpickles anything.
-The caller does all object storage.
+A module-level generator function runs in a child. Its arguments and its messages are JSON values; its FaceFoundryErrors
+reach the caller. The child's environment has no credentials, the child cannot read its parent's, and neither side
+unpickles anything. The caller does all object storage.
 
     parent: Sandbox.run ── request line ──> child: call the function
             next()      <── one line per yielded message; the child waits while the pipe is full
@@ -11,16 +11,15 @@ The caller does all object storage.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Generator, Sequence
 from types import TracebackType
-from typing import Any
 
-from facefoundry.codec import from_values
-from facefoundry.errors import ErrorRecord, Internal, from_record
+from facefoundry.codec import JsonValue
+from facefoundry.errors import Internal, from_record
 from facefoundry.process.sandbox.child import Child
 from facefoundry.process.sandbox.limits import Limits, library_variables
+from facefoundry.process.sandbox.protocol import Request
 from facefoundry.process.sandbox.watchdog import Watchdog
 
 __all__ = ["Limits", "Sandbox", "library_variables"]
@@ -30,37 +29,37 @@ class Sandbox:
     """One child process, kept warm between runs; one run at a time, several sandboxes side by side.
 
     Example:
-        with Sandbox(Limits(seconds=60, memory_bytes=2 << 30)) as sandbox:
-            for message in sandbox.run("services.extractor.pipeline:inspect", source=["/scratch/a.mp4"], ...):
+        with Sandbox(Limits(seconds=60, memory_bytes=2 << 30), allow=["services."]) as sandbox:
+            for message in sandbox.run("services.example:count", path="/scratch/a.mp4"):
                 ...
     """
 
-    def __init__(self, limits: Limits, *, allow: Sequence[str] = ("services.",)) -> None:
-        """Prepare without starting anything.
+    def __init__(self, limits: Limits, *, allow: Sequence[str]) -> None:
+        """Prepare; the first run starts the child.
 
         Args:
             limits: What each run may use.
-            allow: Prefixes of the module names that may run.
+            allow: Prefixes of the module names that may run, such as `services.`.
         """
         self.limits = limits
         self._allow = tuple(allow)
         self._running = threading.Lock()
         self._child: Child | None = None
 
-    def run(self, target: str, **arguments: Any) -> Generator[Any, None, None]:
+    def run(self, target: str, **arguments: JsonValue) -> Generator[JsonValue, None, None]:
         """Run `package.module:function` in the child and yield what it yields.
 
-        Closing the iterator early kills the child. After a run that ended, well or with an error of ours, the child is
-        kept for the next one.
+        Closing the iterator early kills the child. A run that returns or raises a FaceFoundryError leaves the child for
+        the next run.
 
         Args:
             target: A module-level generator function.
-            arguments: Its keyword arguments; JSON values.
+            arguments: Its keyword arguments.
 
         Raises:
             FaceFoundryError: the function raised it; same class and fields.
             Unusable: the child died (`MEDIA_CRASHED`) or passed a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
-            Internal: the target is not allowed, or this sandbox runs something already.
+            Internal: the target is not allowed, or another run is in progress.
         """
         module, colon, function = target.partition(":")
         if not (colon and function.isidentifier() and module.startswith(self._allow)):
@@ -69,8 +68,7 @@ class Sandbox:
                 f"Received target={target!r}.",
                 reason="SANDBOX_TARGET",
             )
-        request = json.dumps({"target": target, "arguments": arguments}).encode() + b"\n"
-        return self._messages(request)
+        return self._messages(Request(target, arguments))
 
     def close(self) -> None:
         """End the child, if any; a run in progress ends with `MEDIA_CRASHED`."""
@@ -86,9 +84,9 @@ class Sandbox:
     ) -> None:
         self.close()
 
-    def _messages(self, request: bytes) -> Generator[Any, None, None]:
+    def _messages(self, request: Request) -> Generator[JsonValue, None, None]:
         if not self._running.acquire(blocking=False):
-            raise Internal("This sandbox runs something already; use one sandbox per run.", reason="SANDBOX_BUSY")
+            raise Internal("Another run of this sandbox is in progress; use one each.", reason="SANDBOX_BUSY")
         clean = False
         try:
             child = self._child
@@ -99,16 +97,16 @@ class Sandbox:
                 child.send(request)
                 while True:
                     with watchdog.waiting():
-                        record = child.receive()
-                    if record is None:
+                        reply = child.receive()
+                    if reply is None:
                         raise watchdog.verdict() or child.crash()
-                    if "message" not in record:
+                    if reply.is_last:
                         break
-                    yield record["message"]
-            # An error of ours ends a run as well as its last message does; only what is unexpected costs the child.
+                    yield reply.message
+            # The child is kept, unless it holds much memory or an unexpected error ended the run.
             clean = child.resident_bytes() <= self.limits.memory_bytes // 2
-            if "error" in record:
-                raise from_record(from_values(ErrorRecord, record["error"]))
+            if reply.error is not None:
+                raise from_record(reply.error)
         finally:
             if not clean:
                 self.close()

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import resource
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from facefoundry.codec import to_values
+from facefoundry import codec
 from facefoundry.errors import FaceFoundryError, to_record
+from facefoundry.process.sandbox.protocol import Reply, Request
 from facefoundry.process.scratch import disk_full
 
 
-def _serve(requests: IO[bytes], messages: IO[bytes]) -> None:
-    """The child's loop: one request line, then its messages, until the parent closes the pipe."""
+def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
+    """Run one request after the other until the parent closes the pipe."""
 
-    def say(record: dict[str, Any]) -> None:
-        messages.write(json.dumps(record).encode() + b"\n")
-        messages.flush()
+    def send(reply: Reply) -> None:
+        replies.write(codec.to_json(reply) + b"\n")
+        replies.flush()
 
     for line in requests:
-        request = json.loads(line)
-        module, _, name = request["target"].partition(":")
+        request = codec.from_json(Request, line)
+        module, _, name = request.target.partition(":")
         function = getattr(importlib.import_module(module), name)
         try:
-            for message in function(**request["arguments"]):
-                say({"message": message})
+            for message in function(**request.arguments):
+                send(Reply(message))
         except FaceFoundryError as error:
-            say({"error": to_values(to_record(error))})
+            send(Reply(error=to_record(error)))
         except Exception as error:
             full = disk_full(error)
             if full is None:
                 raise
-            say({"error": to_values(to_record(full))})
+            send(Reply(error=to_record(full)))
         else:
-            say({"end": True})
+            send(Reply(end=True))
 
 
-def _main(requests: int, messages: int, file_bytes: int) -> None:
+def _main(requests: int, replies: int, file_bytes: int) -> None:
     os.set_inheritable(requests, False)
-    os.set_inheritable(messages, False)
+    os.set_inheritable(replies, False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if file_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    # When the kernel runs out of memory it shall take this process, not the service.
+    # When the kernel runs out of memory it should kill this process, not the service.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    _serve(os.fdopen(requests, "rb"), os.fdopen(messages, "wb"))
+    _serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import re
 import signal
@@ -13,13 +12,15 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
-from facefoundry.errors import Unusable
+from facefoundry import codec
+from facefoundry.errors import DataLoss, Unusable
 from facefoundry.process.launch import launch
 from facefoundry.process.sandbox.limits import Limits, library_variables
+from facefoundry.process.sandbox.protocol import Reply, Request
 
 __all__ = ["Child"]
 
@@ -34,7 +35,7 @@ class Child:
     """The process and its three pipes: requests, messages, and everything libraries print."""
 
     def __init__(self, limits: Limits) -> None:
-        # Otherwise whatever takes the child over could read this process's environment and memory in /proc.
+        # Otherwise a compromised child could read this process's environment and memory in /proc.
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
         requests_in, requests_out = os.pipe()
         messages_in, messages_out = os.pipe()
@@ -72,30 +73,28 @@ class Child:
         """Whether the process runs."""
         return self.process.poll() is None
 
-    def send(self, request: bytes) -> None:
-        """Write a request; one that cannot be written shows in the next `receive`."""
+    def send(self, request: Request) -> None:
+        """Write a request; if that fails, the next `receive` returns None."""
         with contextlib.suppress(OSError, ValueError):
-            self._requests.write(request)
+            self._requests.write(codec.to_json(request) + b"\n")
 
-    def receive(self) -> dict[str, Any] | None:
-        """The next record, or None when the child died or does not speak our language."""
+    def receive(self) -> Reply | None:
+        """Return the next reply, or None when the child died or wrote something else."""
         try:
             line = self._messages.readline(_LINE_BYTES)
-            record = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+            return codec.from_json(Reply, line) if line.endswith(b"\n") else None
+        except (ValueError, DataLoss):
             return None
-        well_formed = isinstance(record, dict) and isinstance(record.get("error", {}), dict)
-        return record if well_formed else None
 
     def resident_bytes(self) -> int:
-        """Resident memory of the child alone; 0 when it is gone."""
+        """Return the resident memory of the child alone; 0 when it has ended."""
         try:
             return int(psutil.Process(self.process.pid).memory_info().rss)
         except psutil.Error:
             return 0
 
     def tree(self) -> list[psutil.Process]:
-        """The child and its living descendants."""
+        """Return the child and its living descendants."""
         try:
             child = psutil.Process(self.process.pid)
             return [child, *child.children(recursive=True)]
@@ -103,7 +102,7 @@ class Child:
             return []
 
     def kill(self) -> None:
-        """Kill the whole tree and wait for it. Any thread may call it, also again."""
+        """Kill the whole tree and wait for it. Any thread may call it, more than once."""
         with self._killing:
             if self.process.returncode is None:
                 descendants = self.tree()[1:]
@@ -124,14 +123,14 @@ class Child:
         self._messages.close()
 
     def crash(self) -> Unusable:
-        """The error that tells how the child died; kills it if it did not."""
+        """Return the error that says how the child died; kills the child if it is alive."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
-        spoke_nonsense = self.process.poll() is None
+        wrote_garbage = self.process.poll() is None
         self.kill()
         self._printer.join(1.0)
         code = self.process.returncode
-        if spoke_nonsense:
+        if wrote_garbage:
             how = "sent something that is no message"
         elif code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
@@ -139,7 +138,7 @@ class Child:
             how = f"ended with exit code {code}"
         last = next((line for line in reversed(self._printed) if line.strip()), "")
         return Unusable(
-            f"The process that worked on the media {how}." + (f" Its last words: {last}" if last else ""),
+            f"The process that worked on the media {how}." + (f" Its last line of output: {last}" if last else ""),
             reason="MEDIA_CRASHED",
             metadata={"how": how, "last_line": last},
         )

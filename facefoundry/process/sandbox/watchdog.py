@@ -21,7 +21,7 @@ _TREE_EVERY = 5
 
 
 class Watchdog:
-    """A thread that kills the child at a limit and remembers which."""
+    """A thread that kills the child when it passes a limit, and keeps the error."""
 
     def __init__(self, child: Child, limits: Limits) -> None:
         self._child = child
@@ -43,7 +43,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Hold the time inside against the limit."""
+        """Count the time of the block against the limit."""
         self._waits_since = time.monotonic()
         try:
             yield
@@ -51,7 +51,7 @@ class Watchdog:
             self._waits_since = None
 
     def verdict(self) -> Unusable | None:
-        """The limit that was passed, if any."""
+        """Return the error of the limit that was passed, if any."""
         return self._verdict
 
     def _watch(self) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.lib.stride_tricks import sliding_window_view
 
+from facefoundry.codec import JsonObject
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import keras_h5, network
 from facefoundry.model.architecture import Architecture, unpack
@@ -206,10 +207,11 @@ def test_the_full_original_is_read_in_a_child(tmp_path):
     files = saved(keras2(Architecture(), kernel="zeros"), tmp_path)
     with Sandbox(Limits(seconds=280, memory_bytes=3 << 30), allow=["facefoundry.model."]) as sandbox:
         weights = tmp_path / "weights.safetensors"
-        arguments = {"files": {name: str(path) for name, path in files.items()}, "weights": str(weights)}
-        (message,) = sandbox.run("facefoundry.model.keras_h5:import_model", **arguments)
+        paths: JsonObject = {name: str(path) for name, path in files.items()}
+        (message,) = sandbox.run("facefoundry.model.keras_h5:import_model", files=paths, weights=str(weights))
     widths, tensors = unpack(weights)
     assert widths == Architecture()
+    assert isinstance(message, dict) and isinstance(message["architecture"], dict)
     assert message["architecture"]["bottleneck"] == 1024
     assert sum(tensor.size for tensor in tensors.values()) == 82_062_470
     for path in [weights, *files.values()]:

@@ -44,8 +44,8 @@ def test_a_target_that_cannot_be_read_is_not_blamed_on_the_chunk(tmp_path: Path)
     writer.add(np.zeros((4, 4, 3), np.uint8), Row(0, False, OUT_OF_RANGE), None)
 
     def broken():
-        raise ValueError("the decoder's own trouble")
+        raise ValueError("the decoder's own error")
         yield
 
-    with pytest.raises(ValueError, match="the decoder's own trouble"):
+    with pytest.raises(ValueError, match="the decoder's own error"):
         list(chunks.read(writer.close(), range(1), broken()))

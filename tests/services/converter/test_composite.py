@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.reference import conversion as origin
+from benchmarks.reference import conversion as ffpp
 from benchmarks.reference.conversion import Blend
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
@@ -48,14 +48,14 @@ Place = tuple[tuple[float, float], float, float]
 
 
 def whole_frame(given: Scene, options: MaskOptions = FFPP) -> Blend:
-    """The origin's conversion of the scene."""
-    blend = origin.put(given.frame, given.face, given.matrix, soft_mask(given, options))
+    """FF++'s conversion of the scene."""
+    blend = ffpp.put(given.frame, given.face, given.matrix, soft_mask(given, options))
     assert blend is not None
     return blend
 
 
 def soft_mask(given: Scene, options: MaskOptions) -> NDArray[np.float64]:
-    return origin.soft_mask(given.frame.shape, given.matrix, given.landmarks, *options)
+    return ffpp.soft_mask(given.frame.shape, given.matrix, given.landmarks, *options)
 
 
 def touched(blend: Blend) -> NDArray[np.uint8]:
@@ -149,13 +149,13 @@ def test_the_box_leaves_out_its_last_row_and_column() -> None:
 @pytest.mark.parametrize(
     "place", [((-300.0, 100.0), 100.0, 0.0), ((320.0, 900.0), 120.0, 5.0), ((300.0, 200.0), 1.5, 0.0)]
 )
-def test_a_face_outside_the_frame_or_too_small_leaves_it_untouched(
+def test_a_face_outside_the_frame_or_too_small_leaves_it_unchanged(
     place: Place,
 ) -> None:
     assert put(scene(*place)) is None
 
 
-def test_a_matrix_without_inverse_leaves_the_frame_untouched() -> None:
+def test_a_matrix_without_inverse_leaves_the_frame_unchanged() -> None:
     given = scene(*INSIDE[0])
     assert put(Scene(given.frame, given.face, np.zeros((2, 3)), given.landmarks)) is None
 

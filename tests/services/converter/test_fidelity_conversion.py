@@ -1,4 +1,4 @@
-"""Conversion against the origin re-described: whole frames, plain Keras layers, cv2.seamlessClone."""
+"""Conversion against FF++ re-described: whole frames, plain Keras layers, cv2.seamlessClone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.reference import conversion as origin
-from benchmarks.reference import training as origin_training
+from benchmarks.reference import conversion as ffpp
+from benchmarks.reference import training as ffpp_training
 from facefoundry.media.read import open_source
 from facefoundry.model import weights as weights_file
 from facefoundry.model.network import FORMAT
@@ -48,25 +48,25 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> dict[str, Path]:
 def swap(weights: Path) -> Callable[[NDArray[np.float64]], NDArray[np.float32]]:
     """The tiny model's way from A to B, in plain Keras layers."""
     tensors, _ = weights_file.from_bytes(weights.read_bytes(), FORMAT)
-    pair = origin_training.Pair(origin_training.Widths((4, 4, 8, 8), 8, 8, (8, 4, 4)))
+    pair = ffpp_training.Pair(ffpp_training.Widths((4, 4, 8, 8), 8, 8, (8, 4, 4)))
     pair.set_weights(tensors)
     return lambda faces: np.asarray(pair.autoencoders["b"](faces.astype(np.float32)))
 
 
 @pytest.fixture(scope="module")
-def expected(clip: Any, swap: Any) -> dict[int, origin.Blend]:
-    """What the origin makes of each frame that it can swap."""
+def expected(clip: Any, swap: Any) -> dict[int, ffpp.Blend]:
+    """What FF++ makes of each frame that it can swap."""
     found = {}
     for number in SWAPPED:
         matrix, landmarks = clip.alignments.matrices[number], clip.alignments.landmarks[number]
-        blend = origin.patch(clip.frames[number], matrix, landmarks, swap)
+        blend = ffpp.patch(clip.frames[number], matrix, landmarks, swap)
         assert blend is not None and blend.output is not None
         found[number] = blend
     return found
 
 
-def test_raw_frames_and_masks_are_those_of_the_origin(
-    convert_arguments: Arguments, clip: Any, expected: dict[int, origin.Blend]
+def test_raw_frames_and_masks_are_those_of_ffpp(
+    convert_arguments: Arguments, clip: Any, expected: dict[int, ffpp.Blend]
 ) -> None:
     parts = convert(*convert_arguments())
     raw = decoded(parts["raw.mp4"])
@@ -96,14 +96,14 @@ def test_raw_frames_and_masks_are_those_of_the_origin(
 def test_the_soft_mask_goes_into_the_clone_as_it_is(clip: Any) -> None:
     frame, matrix, landmarks = clip.frames[7], clip.alignments.matrices[7], clip.alignments.landmarks[7]
     face = np.random.default_rng(2).random((64, 64, 3), np.float32)
-    soft = origin.soft_mask(frame.shape, matrix, landmarks)
-    assert ((origin.mask_levels(soft) > 0) & (origin.mask_levels(soft) < 255)).sum() > 100
+    soft = ffpp.soft_mask(frame.shape, matrix, landmarks)
+    assert ((ffpp.mask_levels(soft) > 0) & (ffpp.mask_levels(soft) < 255)).sum() > 100
     patch = composite(frame, face, matrix, landmarks, FFPP, True)
-    wanted = origin.put(frame, face, matrix, soft)
+    wanted = ffpp.put(frame, face, matrix, soft)
     assert patch is not None and wanted is not None and wanted.output is not None
     assert_within_a_level(patch.apply(frame), wanted.output)
     # A mask of 255 alone keeps the box, but the clone differs.
-    hard = origin.put(frame, face, matrix, np.where(origin.mask_levels(soft) == 255, 1.0, 0.0))
+    hard = ffpp.put(frame, face, matrix, np.where(ffpp.mask_levels(soft) == 255, 1.0, 0.0))
     assert hard is not None and hard.output is not None
     np.testing.assert_array_equal(hard.box, wanted.box)
     assert np.abs(hard.output.astype(int) - wanted.output).max() > 5
@@ -114,12 +114,12 @@ def test_the_box_is_the_bounding_box_of_255_without_its_last_row_and_column_work
     levels[1:8, 2:11] = 200
     levels[2:6, 4:9] = 255
     levels[3, 9] = 254
-    assert origin.box_of(levels) == (4, 2, 4, 3)  # of the columns 4 to 8 and the rows 2 to 5
-    assert origin.destination(levels, (6, 3)) == (2, 0, 9, 7)
+    assert ffpp.box_of(levels) == (4, 2, 4, 3)  # of the columns 4 to 8 and the rows 2 to 5
+    assert ffpp.destination(levels, (6, 3)) == (2, 0, 9, 7)
 
 
 def test_b12_a_face_is_swapped_exactly_once_with_masks_and_without(
-    convert_arguments: Arguments, clip: Any, swap: Any, expected: dict[int, origin.Blend]
+    convert_arguments: Arguments, clip: Any, swap: Any, expected: dict[int, ffpp.Blend]
 ) -> None:
     with_masks = decoded(convert(*convert_arguments())["raw.mp4"])
     parts = convert(*convert_arguments(control=True))
@@ -129,7 +129,7 @@ def test_b12_a_face_is_swapped_exactly_once_with_masks_and_without(
         np.testing.assert_array_equal(with_masks[number], without[number])
         once = expected[number].output
         assert once is not None
-        twice = origin.patch(once, clip.alignments.matrices[number], clip.alignments.landmarks[number], swap)
+        twice = ffpp.patch(once, clip.alignments.matrices[number], clip.alignments.landmarks[number], swap)
         assert twice is not None and twice.output is not None
         assert np.abs(once.astype(int) - twice.output).max() > 10
         assert np.abs(once.astype(int) - with_masks[number]).max() <= 2
@@ -142,9 +142,9 @@ def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_unch
     landmarks, matrices = clip.alignments.landmarks.copy(), clip.alignments.matrices.copy()
     # A hull of one line: after the blur no pixel is above a half.
     landmarks[5] = np.column_stack([np.full(68, 70), np.linspace(40, 80, 68)]).astype(np.float32)
-    soft = origin.soft_mask(clip.frames[5].shape, matrices[5], landmarks[5])
+    soft = ffpp.soft_mask(clip.frames[5].shape, matrices[5], landmarks[5])
     assert 0 < soft.max() < 0.699
-    assert origin.put(clip.frames[5], np.zeros((64, 64, 3)), matrices[5], soft) is None
+    assert ffpp.put(clip.frames[5], np.zeros((64, 64, 3)), matrices[5], soft) is None
     (tmp_path / "thin").write_bytes(replace(clip.alignments, landmarks=landmarks).to_bytes())
     parts = convert(*convert_arguments(alignments=str(tmp_path / "thin")))
     np.testing.assert_array_equal(decoded(parts["raw.mp4"])[5], clip.frames[5])

@@ -72,7 +72,7 @@ def fields(path: Path) -> dict[str, Any]:
         context = stream.codec_context
         frame = next(container.decode(stream))
         return {
-            "streams": [one.type for one in container.streams],
+            "streams": [stream.type for stream in container.streams],
             "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
             "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
             "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),

@@ -119,7 +119,7 @@ def test_every_option_agrees_with_the_whole_frame_steps(place: str, kind: str) -
 
 @pytest.mark.parametrize("seamless", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_erosion_that_removes_everything_leaves_the_frame_untouched(kind: str, seamless: bool) -> None:
+def test_an_erosion_that_removes_everything_leaves_the_frame_unchanged(kind: str, seamless: bool) -> None:
     given = scene((100.0, 70.0), 30.0, 0.0)
     options = MaskOptions(kind, 60, 2)
     assert whole_frame(given, options, seamless).output is None
@@ -127,8 +127,8 @@ def test_an_erosion_that_removes_everything_leaves_the_frame_untouched(kind: str
 
 
 @pytest.mark.parametrize("seamless", [True, False])
-def test_a_mask_that_nowhere_reaches_255_leaves_the_frame_untouched(seamless: bool) -> None:
-    """B14: the original fell back to alpha blending here and returned a mask of 0 to 1, written as black."""
+def test_a_mask_that_nowhere_reaches_255_leaves_the_frame_unchanged(seamless: bool) -> None:
+    """B14: FF++ fell back to alpha blending here and returned a mask of 0 to 1, written as black."""
     given = scene((100.0, 70.0), 14.0, 0.0)
     assert put(given, MaskOptions("facehullandrect", 0, 2), seamless) is not None
     spread = MaskOptions("facehullandrect", 0, 40)

@@ -147,8 +147,8 @@ def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service
     progress, conversion = service.convert()
     assert conversion.uri.startswith("s3://") and "/conversions/" in conversion.uri
     assert (conversion.frame_count, conversion.swapped_count, conversion.reused) == (20, 16, False)
-    assert {one.reason: one.frames for one in conversion.unswapped} == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
-    assert {one.stage for one in progress} == {"download", "convert", "encode"}
+    assert {count.reason: count.frames for count in conversion.unswapped} == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
+    assert {event.stage for event in progress} == {"download", "convert", "encode"}
     record = service.manifest(conversion.uri)
     assert record.info["synthetic"] is True
     assert (record.info["target_id"], record.info["source_id"]) == ("033", "097")
@@ -232,14 +232,14 @@ def test_both_directions_and_the_control_are_different_conversions(service: Serv
     _, control = service.convert(control=True)
     assert len({a_b.uri, b_a.uri, control.uri}) == 3
     assert a_b.content_digest != control.content_digest
-    assert [service.manifest(one.uri).info["decoder_side"] for one in (a_b, b_a, control)] == ["b", "a", "a"]
+    assert [service.manifest(made.uri).info["decoder_side"] for made in (a_b, b_a, control)] == ["b", "a", "a"]
     videos = [part.name for part in service.manifest(control.uri).parts if part.name.endswith(".mp4")]
     assert videos == ["raw.mp4"]
-    assert [service.manifest(one.uri).info["control"] for one in (a_b, b_a, control)] == [False, False, True]
+    assert [service.manifest(made.uri).info["control"] for made in (a_b, b_a, control)] == [False, False, True]
 
 
 def test_a_target_that_was_the_models_other_side_is_refused(service: Service) -> None:
-    """The origin converted both directions of a pair from A's frames."""
+    """FF++ converted both directions of a pair from A's frames."""
     extraction = manifest.load(service.store, service.store.prefix_of(service.extraction_uri, "extractions"))
     trained = keys.model(digest("trained"), 100)
     part = manifest.put_part(service.store, trained, "weights.safetensors", b"never read")

@@ -1,4 +1,4 @@
-"""Extraction against the origin re-described and against cases worked by hand."""
+"""Extraction against FF++ re-described and against cases worked by hand."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.reference import extraction as origin
+from benchmarks.reference import extraction as ffpp
 from benchmarks.reference.extraction import Corners
 from facefoundry import codec, recipes
 from facefoundry.faces import alignments, face_tar
@@ -61,7 +61,7 @@ def test_the_mean_face_is_faceswaps_number_by_number():
     )
 
 
-def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, portrait, folder_of):
+def test_boxes_landmarks_matrices_and_crops_are_those_of_ffpp(tmp_path, portrait, folder_of):
     frame = np.ascontiguousarray(portrait[20:228, 120:328])
     script = [
         [Corners(61.9, 40.25, 150.1, 142.75)],
@@ -80,15 +80,15 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, po
 
     expected = {}
     for number, (corners,) in enumerate(script):
-        left, top, right, bottom = origin.whole_corners(corners)
+        left, top, right, bottom = ffpp.whole_corners(corners)
         whole_box = (left, top, right - left, bottom - top)
         assert engine.boxes_for_landmarks[number] == whole_box, "landmarks are predicted from the whole box"
-        landmarks = origin.whole_points(drawn_landmarks(whole_box))
-        matrix = origin.face_matrix(landmarks, MEAN_FACE)
+        landmarks = ffpp.whole_points(drawn_landmarks(whole_box))
+        matrix = ffpp.face_matrix(landmarks, MEAN_FACE)
         np.testing.assert_array_equal(found.landmarks[number], landmarks)
         np.testing.assert_allclose(found.matrices[number], matrix, atol=1e-12)
-        np.testing.assert_array_equal(crops[number], origin.crop(frame, matrix))
-        expected[f"{number:06d}.png"] = [origin.record(corners, drawn_landmarks(whole_box))]
+        np.testing.assert_array_equal(crops[number], ffpp.crop(frame, matrix))
+        expected[f"{number:06d}.png"] = [ffpp.record(corners, drawn_landmarks(whole_box))]
     assert found.to_faceswap(list(expected)) == expected
 
 
@@ -103,7 +103,7 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_the_origin(tmp_path, po
 def test_a_box_loses_the_fractions_of_its_corners_not_of_its_width(exact, cut_off):
     x, y, width, height = exact
     assert tuple(truncate_box(exact)) == cut_off
-    left, top, right, bottom = origin.whole_corners(Corners(x, y, x + width, y + height))
+    left, top, right, bottom = ffpp.whole_corners(Corners(x, y, x + width, y + height))
     assert (left, top, right - left, bottom - top) == cut_off
 
 
@@ -114,15 +114,15 @@ def test_matrices_and_crops_of_turned_faces_are_those_of_plain_singular_values(p
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         points = (MEAN_FACE - 0.5) * (random.uniform(0.8, 1.2), 1.0) @ rotation.T * size + random.uniform(100, 400, 2)
         landmarks = np.concatenate([random.uniform(0, 500, (17, 2)), points + random.normal(size=(51, 2)) * size / 50])
-        landmarks = origin.whole_points(landmarks)
-        expected = origin.face_matrix(landmarks, MEAN_FACE)
+        landmarks = ffpp.whole_points(landmarks)
+        expected = ffpp.face_matrix(landmarks, MEAN_FACE)
         matrix = face_matrix(landmarks)
         np.testing.assert_allclose(matrix, expected, atol=1e-12)
         picture = cut(portrait, matrix, 256, 48)
-        assert (picture != origin.crop(portrait, expected)).mean() < 1e-4  # the two may round one pixel apart
+        assert (picture != ffpp.crop(portrait, expected)).mean() < 1e-4  # the two may round one pixel apart
 
 
-def test_a_point_of_the_unit_square_lies_where_the_origin_puts_it_worked_by_hand():
+def test_a_point_of_the_unit_square_lies_where_ffpp_puts_it_worked_by_hand():
     # A face of 100 pixels at (30, 50): its square's corner (30, 50) is the crop's (48, 48), its centre the crop's.
     landmarks = np.concatenate([np.zeros((17, 2)), MEAN_FACE * 100 + (30, 50)])
     to_crop = crop_matrix(face_matrix(landmarks), 256, 48)
@@ -130,14 +130,14 @@ def test_a_point_of_the_unit_square_lies_where_the_origin_puts_it_worked_by_hand
         np.testing.assert_allclose(to_crop @ [*point, 1], place, atol=1e-9)
 
 
-def test_where_faces_are_never_in_doubt_the_subject_is_the_origins():
+def test_where_faces_are_never_in_doubt_the_subject_is_that_of_ffpp():
     random = np.random.default_rng(4)
     at, script = np.array([200.0, 150.0]), []
     for _ in range(40):
         at += random.uniform(-6, 6, 2)
         stranger = Corners(700, 400, 740, 440)
         script.append([stranger, Corners(at[0] - 50, at[1] - 60, at[0] + 50, at[1] + 60)])
-    tracker, subject = origin.Tracker(), Subject(Told(script), 1)
+    tracker, subject = ffpp.Tracker(), Subject(Told(script), 1)
     for faces in script:
         found = subject.follow(np.zeros((8, 8, 3), np.uint8))
         assert found is not None
@@ -146,17 +146,17 @@ def test_where_faces_are_never_in_doubt_the_subject_is_the_origins():
 
 def test_b15_the_subject_is_kept_by_true_centres_over_misses_and_between_clips():
     def both(script):
-        tracker, subject = origin.Tracker(), Subject(Told(script), 1)
+        tracker, subject = ffpp.Tracker(), Subject(Told(script), 1)
         theirs = [tracker.follow(faces) for faces in script]
         ours = [subject.follow(np.zeros((8, 8, 3), np.uint8)) for _ in script]
         return theirs, [None if box is None else tuple(box) for box in ours]
 
     subject, stranger = Corners(100, 100, 200, 200), Corners(400, 100, 520, 230)
-    # A miss makes the origin take the tallest face again; here the subject stays.
+    # A miss makes FF++ take the tallest face again; here the subject stays.
     theirs, ours = both([[subject], [], [stranger, subject]])
     assert theirs == [subject, None, stranger]
     assert ours == [box_of(subject), None, box_of(subject)]
-    # The origin's centre counts the right edge half: a wide face at the same centre seems far, a shifted one near.
+    # FF++'s centre counts the right edge half: a wide face at the same centre seems far, a shifted one near.
     grown, shifted = Corners(50, 50, 250, 250), Corners(110, 110, 180, 180)
     theirs, ours = both([[subject], [shifted, grown]])
     assert theirs[1] == shifted
@@ -188,6 +188,6 @@ def test_an_alignments_file_of_2018_goes_through_and_comes_out_byte_by_byte():
     assert read.found.tolist() == [True, False, True]
     assert read.landmarks[0, 67].tolist() == [77, 154]
     points = np.array(json.loads(FACESWAP_2018)["0002.png"][0]["landmarksXY"])
-    np.testing.assert_allclose(read.matrices[2], origin.face_matrix(points, MEAN_FACE), atol=1e-9)
+    np.testing.assert_allclose(read.matrices[2], ffpp.face_matrix(points, MEAN_FACE), atol=1e-9)
     stored = Alignments.from_bytes(read.to_bytes())
     assert json.dumps(stored.to_faceswap(["0000.png", "0001.png", "0002.png"]), indent=2) == FACESWAP_2018

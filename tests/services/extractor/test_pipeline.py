@@ -88,9 +88,9 @@ def test_parts_hold_their_frames_and_join_to_the_whole(tmp_path, moving_face, fo
         "samples.tar",
         "alignments.safetensors",
     ]
-    pieces = [Alignments.from_bytes(run.parts[f"alignments-{part:05d}.safetensors"]) for part in range(3)]
-    assert [len(piece) for piece in pieces] == [8, 8, 4]
-    np.testing.assert_array_equal(np.concatenate([piece.boxes for piece in pieces]), run.alignments.boxes)
+    parts = [Alignments.from_bytes(run.parts[f"alignments-{number:05d}.safetensors"]) for number in range(3)]
+    assert [len(part) for part in parts] == [8, 8, 4]
+    np.testing.assert_array_equal(np.concatenate([part.boxes for part in parts]), run.alignments.boxes)
 
 
 def test_the_result_says_what_the_extraction_is(tmp_path, moving_face, video_of):

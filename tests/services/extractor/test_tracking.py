@@ -66,7 +66,7 @@ def test_afterwards_the_nearest_face_is_the_subject_even_if_another_is_larger():
 
 
 def test_nearest_goes_by_true_centres_not_by_corners_or_sizes():
-    # The origin took (left, top, right, bottom) for (x, y, width, height) here, so that its centres lay off the faces.
+    # FF++ took (left, top, right, bottom) for (x, y, width, height) here, so that its centres lay off the faces.
     previous = (100, 100, 40, 40)
     same_corner_but_wide, same_centre = (100, 100, 200, 40), (80, 80, 80, 80)
     np.testing.assert_array_equal(nearest(boxes(same_corner_but_wide, same_centre), previous), same_centre)
