@@ -8,6 +8,12 @@ from pydantic_core import PydanticUndefined
 
 from facefoundry.settings import ChannelSettings, ServerSettings, Settings, StoreSettings
 
+_MODULES = {
+    "extractor": ["settings"],
+    "trainer": ["settings", "backends.local.settings", "backends.kubernetes.settings"],
+    "converter": ["settings"],
+}
+
 
 def _rows(kind: type[Settings], inherited: type[Settings] | None = None) -> list[str]:
     prefix = str(kind.model_config["env_prefix"])
@@ -34,12 +40,13 @@ def main() -> None:
         ("Where the services are (client)", ChannelSettings, None),
         ("Every service", ServerSettings, None),
     ]
-    for service in ("extractor", "trainer", "converter"):
-        module = import_module(f"services.{service}.settings")
-        for name in module.__all__:
-            kind = getattr(module, name)
-            inherited = ServerSettings if issubclass(kind, ServerSettings) else None
-            sections.append((f"The {service}: {name}", kind, inherited))
+    for service, modules in _MODULES.items():
+        for path in modules:
+            module = import_module(f"services.{service}.{path}")
+            for name in module.__all__:
+                kind = getattr(module, name)
+                inherited = ServerSettings if issubclass(kind, ServerSettings) else None
+                sections.append((f"The {service}: {name}", kind, inherited))
     for title, kind, base in sections:
         rows = _rows(kind, base)
         if rows:

@@ -29,10 +29,7 @@ CLASSES: dict[str, type[Settings]] = {
 OWNED = {
     "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"},
     "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
-    | {"scratch_dir", "extractor_weights_dir"}
-    | {"backend", "job_template", "jobs_namespace", "gpu_resource", "gpus"}
-    | {"local_workers", "local_status_seconds", "local_checkpoint_seconds", "restarts", "restart_seconds"}
-    | {"grace_seconds"},
+    | {"scratch_dir", "extractor_weights_dir", "backend"},
     "worker": {"id", "termination_log", "parent", "scratch_dir"},
 }
 _KEPT = ("type", "description", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

@@ -8,8 +8,9 @@ from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.server import Server
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
-from facefoundry.telemetry import configure_logging, logger
+from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from services.trainer import backends
 from services.trainer.backends.base import TrainingBackend
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
@@ -17,16 +18,14 @@ from services.trainer.trainings import Trainings
 
 __all__ = ["main"]
 
-_log = logger(__name__)
-
 
 def main() -> int:
-    """Serve until SIGTERM; returns the process's exit code."""
+    """Serve until SIGTERM; return the process's exit code."""
     try:
         settings = read(TrainerSettings)
         configure_logging("trainer", settings.log_level)
         store = Store(read(StoreSettings))
-        backend = _backend(settings)
+        backend = backends.load(settings)
         try:
             _serve(settings, store, backend)
         finally:
@@ -35,17 +34,6 @@ def main() -> int:
         print(error.message, file=sys.stderr)
         return 1
     return 0
-
-
-def _backend(settings: TrainerSettings) -> TrainingBackend:
-    # Imported late: the Kubernetes client takes a second, and a local trainer does not need it.
-    if settings.backend == "kubernetes":
-        from services.trainer.backends.kubernetes import KubernetesBackend
-
-        return KubernetesBackend(settings)
-    from services.trainer.backends.local import LocalBackend
-
-    return LocalBackend(settings)
 
 
 def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> None:

@@ -1,10 +1,10 @@
-"""The TrainerService's methods; what they mean is in `trainings`."""
+"""The methods of TrainerService; `trainings` does the work."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -17,29 +17,37 @@ __all__ = ["TrainerServicer"]
 
 
 class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
-    """Answers the calls.
+    """Answers calls.
 
     Args:
         trainings: The trainings.
         settings: Times.
-        draining: Set when this process is stopping.
+        draining: Set when this process is shutting down.
+        clock: Monotonic time, seconds.
     """
 
-    def __init__(self, trainings: Trainings, settings: TrainerSettings, draining: threading.Event) -> None:
+    def __init__(
+        self,
+        trainings: Trainings,
+        settings: TrainerSettings,
+        draining: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._trainings = trainings
         self._settings = settings
         self._draining = draining
+        self._clock = clock
 
     def StartTraining(
         self, request: trainer_pb2.StartTrainingRequest, context: grpc.ServicerContext
     ) -> trainer_pb2.StartTrainingResponse:
-        """Start a pair's training, or find it running or done."""
+        """Start a pair's training, or return it if it is running or done."""
         return trainer_pb2.StartTrainingResponse(training=self._trainings.start(request))
 
     def GetTraining(
         self, request: trainer_pb2.GetTrainingRequest, context: grpc.ServicerContext
     ) -> trainer_pb2.GetTrainingResponse:
-        """Read one training."""
+        """Return one training."""
         return trainer_pb2.GetTrainingResponse(training=self._trainings.get(request.training_uri))
 
     def ListTrainings(
@@ -52,19 +60,19 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     def WatchTraining(
         self, request: trainer_pb2.WatchTrainingRequest, context: grpc.ServicerContext
     ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
-        """Send snapshots on change and as a sign of life until the training ends."""
+        """Send a snapshot on every change, and at least every `heartbeat_seconds`, until the training ends."""
         poll = self._settings.poll_seconds
         sent: trainer_pb2.Training | None = None
         sent_at = 0.0
         while context.is_active():
-            training = self._trainings.follow(request.training_uri, newest_seconds=poll / 2)
-            if training != sent or time.monotonic() - sent_at + poll > self._settings.heartbeat_seconds:
+            training = self._trainings.follow(request.training_uri, max_age_seconds=poll / 2)
+            if training != sent or self._clock() - sent_at + poll > self._settings.heartbeat_seconds:
                 yield trainer_pb2.WatchTrainingResponse(training=training)
-                sent, sent_at = training, time.monotonic()
+                sent, sent_at = training, self._clock()
             if training.state in ENDED:
                 return
             if self._draining.wait(poll):
-                raise Interrupted("This trainer is stopping; watch the training at another replica.")
+                raise Interrupted("This trainer is shutting down. Watch the training again; another replica answers.")
 
     def CancelTraining(
         self, request: trainer_pb2.CancelTrainingRequest, context: grpc.ServicerContext

@@ -1,4 +1,4 @@
-"""What the bucket says of trainings: requests, reports and records. It decides nothing and knows no backend."""
+"""The documents of trainings in the bucket: attempts, status reports and outcomes. It knows no backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from facefoundry.errors import DataLoss, InvalidInput, NotFound
+from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -15,13 +15,14 @@ from services.trainer.worker_protocol import Attempt, Outcome, Status
 
 __all__ = ["TrainingStore"]
 
+_JSON = "application/json"
 _log = logger(__name__)
 
 T = TypeVar("T", Attempt, Status, Outcome)
 
 
 class TrainingStore:
-    """Reads and writes the small objects of trainings.
+    """Reads and writes the documents of trainings.
 
     Args:
         store: The object store.
@@ -31,74 +32,86 @@ class TrainingStore:
         self._store = store
 
     def find(self, prefix: str) -> Attempt | None:
-        """The newest attempt at a training, or nothing when nobody asked for it."""
-        return self._read(Attempt, worker_protocol.attempt_key(prefix))
-
-    def present(self, prefix: str) -> Attempt:
-        """The newest attempt at a training.
+        """Return the newest attempt at a training, or None if the training was never started.
 
         Raises:
-            NotFound: there is none.
+            DataLoss: the document is damaged.
         """
-        request = self.find(prefix)
-        if request is None:
+        return self._read(Attempt, worker_protocol.attempt_key(prefix))
+
+    def load(self, prefix: str) -> Attempt:
+        """Return the newest attempt at a training.
+
+        Raises:
+            NotFound: the training was never started (NO_SUCH_TRAINING).
+            DataLoss: the document is damaged.
+        """
+        attempt = self.find(prefix)
+        if attempt is None:
             uri = self._store.uri(prefix)
             raise NotFound(f"There is no training {uri}.", reason="NO_SUCH_TRAINING", resource=uri)
-        return request
+        return attempt
 
-    def all(self, pool: ThreadPoolExecutor) -> Iterator[Attempt]:
-        """The newest attempts at all trainings; one that is damaged does not hide the others."""
+    def load_all(self, pool: ThreadPoolExecutor) -> Iterator[Attempt]:
+        """Return the newest attempt at each training; damaged documents are logged and skipped."""
         keys = [key for key in self._store.list("trainings/") if key.endswith("/attempt.json")]
-        return (request for request in pool.map(self._listed, keys) if request is not None)
+        return (attempt for attempt in pool.map(self._find_undamaged, keys) if attempt is not None)
 
-    def status(self, request: Attempt) -> Status | None:
-        """The newest report of this attempt's worker; the next one replaces a damaged one."""
+    def find_status(self, attempt: Attempt) -> Status | None:
+        """Return the newest report of this attempt's worker, or None; the next report replaces a damaged one."""
         try:
-            status = self._read(Status, worker_protocol.status_key(request.prefix))
+            status = self._read(Status, worker_protocol.status_key(attempt.prefix))
         except DataLoss as error:
-            _log.warning("status_unreadable", key=error.resource, detail=error.message)
+            _log.warning("status_damaged", key=error.resource, detail=error.message)
             return None
-        return status if status is not None and status.attempt == request.attempt else None
+        return status if status is not None and status.attempt == attempt.number else None
 
-    def record(self, request: Attempt) -> Outcome | None:
-        """How an attempt ended, if that is known."""
-        return self._read(Outcome, worker_protocol.outcome_key(request.prefix, request.attempt))
+    def find_outcome(self, attempt: Attempt) -> Outcome | None:
+        """Return how an attempt ended, or None if no outcome is saved.
 
-    def next_attempt(self, present: Attempt) -> int:
-        """Number of the first attempt that has no record yet."""
-        names = (
-            key.rpartition("/")[2] for key in self._store.list(f"{worker_protocol.outcomes_prefix(present.prefix)}/")
-        )
-        recorded = [int(number) for name in names if (number := name.partition(".")[0]).isdigit()]
-        return max([present.attempt, *recorded]) + 1
+        Raises:
+            DataLoss: the document is damaged.
+        """
+        return self._read(Outcome, worker_protocol.outcome_key(attempt.prefix, attempt.number))
 
-    def has_model(self, request: Attempt) -> bool:
-        """Whether the model is committed."""
-        return manifest.load_if_committed(self._store, request.model_prefix) is not None
+    def next_number(self, current: Attempt) -> int:
+        """Return the number of the next attempt: one more than the current attempt and every saved outcome."""
+        keys = self._store.list(f"{worker_protocol.outcomes_prefix(current.prefix)}/")
+        stems = (key.rpartition("/")[2].partition(".")[0] for key in keys)
+        return max([current.number, *(int(stem) for stem in stems if stem.isdigit())]) + 1
 
-    def write_request(self, request: Attempt) -> None:
-        """Ask for an attempt."""
-        key = worker_protocol.attempt_key(request.prefix)
-        self._store.put_bytes(key, worker_protocol.to_json(request), "application/json")
+    def has_model(self, attempt: Attempt) -> bool:
+        """Return whether the attempt's model is committed."""
+        return manifest.load_if_committed(self._store, attempt.model_prefix) is not None
 
-    def write_record(self, request: Attempt, record: Outcome) -> None:
-        """Note how an attempt ended."""
-        key = worker_protocol.outcome_key(request.prefix, request.attempt)
-        self._store.put_bytes(key, worker_protocol.to_json(record), "application/json")
+    def save_attempt(self, attempt: Attempt) -> None:
+        """Save the newest attempt at a training."""
+        key = worker_protocol.attempt_key(attempt.prefix)
+        self._store.put_bytes(key, worker_protocol.to_bytes(attempt), _JSON)
 
-    def _listed(self, key: str) -> Attempt | None:
+    def save_status(self, attempt: Attempt, status: Status) -> None:
+        """Save the newest report of an attempt's worker."""
+        key = worker_protocol.status_key(attempt.prefix)
+        self._store.put_bytes(key, worker_protocol.to_bytes(status), _JSON)
+
+    def save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Save how an attempt ended."""
+        key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
+        self._store.put_bytes(key, worker_protocol.to_bytes(outcome), _JSON)
+
+    def _find_undamaged(self, key: str) -> Attempt | None:
         try:
             return self._read(Attempt, key)
         except DataLoss as error:
-            _log.warning("request_unreadable", key=error.resource, detail=error.message)
+            _log.warning("attempt_damaged", key=error.resource, detail=error.message)
             return None
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:
-            return self._store.get_parsed(key, lambda data: worker_protocol.from_json(kind, data))
+            return self._store.get_parsed(key, lambda data: worker_protocol.from_bytes(kind, data))
         except NotFound as error:
             if error.reason != "NO_SUCH_OBJECT":
                 raise
             return None
-        except InvalidInput as error:
-            raise DataLoss(f"{key} is damaged. {error.message}", reason="BAD_RECORD", resource=key) from error
+        except DataLoss as error:
+            raise DataLoss(f"{key} is damaged. {error.message}", reason=error.reason, resource=key) from error

@@ -7,46 +7,47 @@ The exit report, one line of JSON in the termination message, gives the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from google.protobuf import json_format
-from pydantic import TypeAdapter, ValidationError
 
-from facefoundry.errors import DataLoss, FaceFoundryError, InvalidInput
+from facefoundry import codec
+from facefoundry.codec import JsonObject
+from facefoundry.errors import FaceFoundryError, InvalidInput
+from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import document, keys
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
-    "ExitCode",
-    "Preview",
-    "Outcome",
     "Attempt",
-    "Status",
+    "ExitCode",
     "ExitReport",
+    "Outcome",
+    "Preview",
+    "Status",
+    "attempt_key",
     "checkpoints_prefix",
-    "from_json",
+    "from_bytes",
     "now",
     "outcome_key",
     "outcomes_prefix",
-    "attempt_key",
     "status_key",
-    "to_json",
+    "to_bytes",
     "training_digest",
 ]
 
 
 class ExitCode(IntEnum):
-    """How a worker ends; every other code is a crash."""
+    """Exit codes of a worker; every other code is a crash."""
 
-    # The model's manifest is written.
+    # The model is committed.
     DONE = 0
-    # The input or the recipe is at fault: another run would end the same.
+    # The input or the recipe is wrong: another run would fail in the same way.
     BAD_INPUT = 65
-    # Stopped on the way; a later run goes on from the newest checkpoint.
+    # Interrupted; the next run resumes from the newest checkpoint.
     INTERRUPTED = 75
 
 
@@ -56,23 +57,23 @@ class Attempt:
 
     Attributes:
         training: Digest of the training.
-        attempt: Number of the attempt, from 1.
+        number: Number of the attempt, from 1.
         pair_id: `<A>_<B>`.
-        dataset: Label to list by; may be empty.
+        dataset: Label to filter lists by; may be empty.
         extraction_a: Prefix of A's extraction.
         extraction_b: Prefix of B's extraction.
-        options: Training options as `recipes.options` gives them, iterations included.
-        iterations: Iterations in all.
+        options: Training options in the form of `recipes.options`, iterations included.
+        iterations: Iterations in total.
         created: UTC time, ISO 8601.
     """
 
     training: str
-    attempt: int
+    number: int
     pair_id: str
     dataset: str
     extraction_a: str
     extraction_b: str
-    options: dict[str, Any]
+    options: JsonObject
     iterations: int
     created: str
 
@@ -83,24 +84,24 @@ class Attempt:
 
     @property
     def model_prefix(self) -> str:
-        """Prefix of the model it makes."""
+        """Prefix of the model that this training produces."""
         return keys.model(self.training, self.iterations)
 
     def training_options(self) -> TrainingOptions:
-        """The options as the recipe's message.
+        """Return the options as the recipe's message.
 
         Raises:
-            InvalidInput: they are none.
+            InvalidInput: an option is unknown or has another type (ATTEMPT).
         """
         try:
             return json_format.ParseDict(self.options, TrainingOptions())
         except json_format.ParseError as error:
-            raise InvalidInput(f"The request's options are not training options: {error}", reason="REQUEST") from error
+            raise InvalidInput(f"The attempt's options are not training options: {error}", reason="ATTEMPT") from error
 
 
 @dataclass(frozen=True)
 class Preview:
-    """One preview picture: after which iteration, and the JPEG's key."""
+    """A preview picture: the iteration after which it was made, and the key of its JPEG."""
 
     iteration: int
     key: str
@@ -108,17 +109,17 @@ class Preview:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a worker has come.
+    """A worker's progress report.
 
     Attributes:
         attempt: Number of the attempt.
         worker: Unique id of the worker process or pod.
         iteration: Iterations done.
-        iterations: Iterations asked for.
-        iterations_per_second: Over the last report; 0 while unknown.
+        iterations: Iterations requested.
+        iterations_per_second: Mean since the previous report; 0 while unknown.
         eta_seconds: Time left at that speed; 0 while unknown.
-        losses: Rows (iteration, loss A, loss B), means over the stretch up to that iteration, at most 500.
-        checkpoint_iteration: Iteration of the newest committed checkpoint; 0 when none.
+        losses: Rows (iteration, loss A, loss B), each the mean since the row before, at most 500.
+        checkpoint_iteration: Iteration of the newest committed checkpoint; 0 if there is none.
         previews: Preview pictures so far.
         updated: UTC time of this report, ISO 8601.
     """
@@ -137,13 +138,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended; it outlives the job.
+    """How an attempt ended; it is kept after the job is gone.
 
     Attributes:
         attempt: Number of the attempt.
-        state: How it ended.
-        reason: UPPER_SNAKE reason of a failure, else empty.
-        message: A sentence about it, else empty.
+        state: Its final state.
+        reason: UPPER_SNAKE reason of a failure, otherwise empty.
+        message: A sentence about the failure, otherwise empty.
         iteration: Iterations done.
         ended: UTC time, ISO 8601.
     """
@@ -158,7 +159,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ExitReport:
-    """A worker's last words, one JSON line.
+    """Why a worker ended; one line of JSON.
 
     Attributes:
         reason: UPPER_SNAKE; `DONE` when the model is committed.
@@ -172,52 +173,46 @@ class ExitReport:
 
     @classmethod
     def of(cls, error: FaceFoundryError, iteration: int) -> ExitReport:
-        """Say an error."""
+        """Report an error."""
         return cls(error.reason, error.message, iteration)
 
 
-T = TypeVar("T", Attempt, Status, Outcome, ExitReport)
+T = TypeVar("T", Attempt, Status, Outcome)
 
 
-def to_json(value: Attempt | Status | Outcome | ExitReport) -> bytes:
-    """Write one of the dataclasses above as JSON: last words as a line, what goes to the bucket with its digest."""
-    if isinstance(value, ExitReport):
-        return TypeAdapter(type(value)).dump_json(value)
-    return document.to_bytes(asdict(value))
+def to_bytes(value: Attempt | Status | Outcome) -> bytes:
+    """Encode a document for the bucket, with its digest."""
+    return document.to_bytes(codec.to_values(value))
 
 
-def from_json(kind: type[T], data: bytes) -> T:
-    """Read one of the dataclasses above.
+def from_bytes(kind: type[T], data: bytes) -> T:
+    """Decode a document from the bucket.
 
     Raises:
-        InvalidInput: the bytes are not such a record.
+        DataLoss: its digest is wrong, or a field is missing or has another type; the message names every such field
+            (BAD_DOCUMENT).
     """
-    try:
-        if kind is ExitReport:
-            return TypeAdapter(kind).validate_json(data)
-        return TypeAdapter(kind).validate_python(document.from_bytes(data))
-    except DataLoss as error:
-        raise InvalidInput(
-            f"Expected a {kind.__name__} as JSON. Received something else: {error.message}.", reason="REQUEST"
-        ) from error
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise InvalidInput(
-            f"Expected a {kind.__name__} as JSON. Received another text: {wrong}", reason="REQUEST"
-        ) from error
+    return codec.from_values(kind, document.from_bytes(data))
 
 
-def training_digest(content_a: str, content_b: str, options: Mapping[str, Any], version: str) -> str:
-    """Digest of a training; iterations are not part of it, so that more of them go on from fewer."""
-    fixed = {name: value for name, value in options.items() if name != "iterations"}
-    return keys.digest_of({"a": content_a, "b": content_b, "options": fixed, "version": version})
+def training_digest(content_a: str, content_b: str, options: TrainingOptions, version: str) -> str:
+    """Compute the digest of a training.
+
+    The number of iterations is left out, so that a training for more iterations resumes one for fewer.
+
+    Args:
+        content_a: Content digest of A's extraction.
+        content_b: Content digest of B's extraction.
+        options: All training options.
+        version: Version of the recipe.
+    """
+    values = digest_values(options)
+    values.pop("iterations", None)
+    return keys.digest_of({"a": content_a, "b": content_b, "options": values, "version": version})
 
 
 def attempt_key(prefix: str) -> str:
-    """Key of a training's request."""
+    """Key of a training's newest attempt."""
     return f"{prefix}/attempt.json"
 
 
@@ -226,13 +221,13 @@ def status_key(prefix: str) -> str:
     return f"{prefix}/status.json"
 
 
-def outcome_key(prefix: str, attempt: int) -> str:
-    """Key of an attempt's terminal record; each has its own, so that no late writer hides a newer attempt's."""
-    return f"{outcomes_prefix(prefix)}/{attempt}.json"
+def outcome_key(prefix: str, number: int) -> str:
+    """Key of an attempt's outcome; each attempt has its own, so a late writer cannot overwrite a newer attempt's."""
+    return f"{outcomes_prefix(prefix)}/{number}.json"
 
 
 def outcomes_prefix(prefix: str) -> str:
-    """Prefix of the terminal records of all attempts of a training."""
+    """Prefix of the outcomes of all attempts at a training."""
     return f"{prefix}/outcomes"
 
 
@@ -242,5 +237,5 @@ def checkpoints_prefix(prefix: str) -> str:
 
 
 def now() -> str:
-    """UTC time, ISO 8601 with microseconds."""
+    """Return the UTC time, ISO 8601 with microseconds."""
     return datetime.now(timezone.utc).isoformat()

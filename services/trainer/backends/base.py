@@ -1,4 +1,4 @@
-"""The interface of places that run workers, in types of our own; a backend knows names and exit codes, no pairs."""
+"""The interface of backends, the places where workers run. A backend knows job names and exit codes, but no pairs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import Enum
 
 from services.trainer.worker_protocol import ExitReport
 
-__all__ = ["Job", "JobState", "TrainingBackend", "Diagnosis"]
+__all__ = ["Diagnosis", "Job", "JobState", "TrainingBackend"]
 
 
 class JobState(Enum):
-    """Where a job stands."""
+    """State of a job."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -22,7 +22,7 @@ class JobState(Enum):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What keeps a job from running, or ended its newest worker, as its backend saw it from outside.
+    """Why a job is not running, or how its newest worker ended, as the backend observed it.
 
     Attributes:
         reason: UPPER_SNAKE.
@@ -35,15 +35,15 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt as its backend sees it.
+    """The run of one attempt in a backend.
 
     Attributes:
-        name: Its name.
-        state: Where it stands; an interrupted worker that will be started again counts as queued.
-        restarts: Times its worker was started again.
-        exit_code: How the newest worker ended; negative is a signal's number, none while it runs.
-        exit_report: The last words of the newest worker that has ended, if it had any.
-        diagnosis: Why it waits, or how its newest worker ended; none when there is nothing to say.
+        name: Name of the job.
+        state: State; an interrupted worker that will be restarted counts as queued.
+        restarts: How often the worker was restarted.
+        exit_code: Exit code of the newest worker; negative for a signal, None while it runs.
+        exit_report: Exit report of the newest worker that has ended, if it wrote one.
+        diagnosis: Why the job is waiting, or how its newest worker ended; None if there is nothing to report.
     """
 
     name: str
@@ -57,44 +57,47 @@ class Job:
 class TrainingBackend(ABC):
     """Runs workers until they are done.
 
-    A worker that ends with `ExitCode.DONE` has succeeded; `BAD_INPUT` is final; after everything else it is started
-    again, as many times as the backend allows.
+    A worker that exits with `ExitCode.DONE` has succeeded, and `BAD_INPUT` is final. After any other exit code the
+    worker is restarted, up to a limit of the backend.
+
+    Attributes:
+        name: The name by which the backend is chosen, such as `local`.
     """
 
     name: str
 
     @abstractmethod
     def start(self, name: str, attempt_uri: str) -> None:
-        """Take a job on, or do nothing when its name is known: it may be called again at any time, by any replica.
+        """Create a job, or do nothing if it exists; any replica may call this again at any time.
 
         Args:
             name: Name of the job, `[a-z0-9-]`, at most 63 characters.
-            attempt_uri: The worker's argument.
+            attempt_uri: The worker's only argument.
 
         Raises:
-            Unavailable: the backend does not answer.
-            Busy: it takes no more jobs for now.
-            Conflict: the name is taken by another job.
-            Denied: it refuses the job.
-            Internal: it is set up wrongly.
+            Unavailable: the backend does not respond.
+            Busy: the backend accepts no more jobs at the moment.
+            Conflict: another job has this name.
+            Denied: the backend refuses the job.
+            Internal: the backend is configured wrongly.
         """
 
     @abstractmethod
     def get(self, name: str) -> Job | None:
-        """Look at a job; nothing when it is unknown, forgotten or cancelled.
+        """Return a job, or None if it is unknown, was removed or was cancelled.
 
         Raises:
-            Unavailable: the backend does not answer.
+            Unavailable: the backend does not respond.
         """
 
     @abstractmethod
     def cancel(self, name: str) -> None:
-        """Stop a job's worker, which may write a last checkpoint, and forget the job; unknown names are no error.
+        """Stop a job's worker and remove the job; the worker may write a last checkpoint. Unknown names are no error.
 
         Raises:
-            Unavailable: the backend does not answer.
+            Unavailable: the backend does not respond.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything that would outlive this process against its nature."""
+        """Stop everything that must not outlive this process."""

@@ -1,4 +1,4 @@
-"""The worker's process: its one argument, signals, watchdog, exit code and last words."""
+"""The worker's process: its argument, signals, idle watchdog, exit code and exit report."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -31,75 +29,88 @@ from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
 from services.trainer.settings import WorkerSettings
-from services.trainer.worker_protocol import Attempt, ExitCode, ExitReport, attempt_key, from_json, to_json
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker.exit_reporter import ExitReporter
+from services.trainer.worker_protocol import ExitCode, ExitReport
 
 if TYPE_CHECKING:
-    from services.trainer.worker.job import Job
+    from services.trainer.worker.attempt_runner import AttemptRunner
 
 __all__ = ["exit_code", "main"]
 
 _BAD_INPUT = (InvalidInput, NotFound, Unusable, DataLoss, Denied)
 _CRASH = 1
-_LONGEST_WORDS = 1000
 _PR_SET_PDEATHSIG = 1
+_MAX_IDLE_CHECK_SECONDS = 5.0
 _log = logger(__name__)
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """The exit code that an error means: whether another run could end otherwise."""
+    """Return the exit code for an error; it tells the supervisor whether another run could succeed."""
     if isinstance(error, _BAD_INPUT):
         return ExitCode.BAD_INPUT
     return _CRASH if isinstance(error, Internal) else ExitCode.INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what the request at the given URI asks for.
+    """Run the attempt at the given URI.
 
     Returns:
         The process's exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m services.trainer.worker", description="Trains one pair.")
+    parser = argparse.ArgumentParser(prog="python -m services.trainer.worker", description="Train one pair.")
     parser.add_argument("attempt_uri", help="s3://<bucket>/trainings/<digest>/attempt.json")
     uri: str = parser.parse_args(arguments).attempt_uri
     settings = read(WorkerSettings)
     if not settings.id:
         settings = settings.model_copy(update={"id": f"worker-{secrets.token_hex(8)}"})
     configure_logging("worker", settings.log_level)
-    _die_with(settings.parent)
-    words = _LastWords(settings.termination_log)
-    sys.excepthook = words.on_crash
+    _die_with_parent(settings.parent)
+    reporter = ExitReporter(settings.termination_log)
+    runner: AttemptRunner | None = None
+
+    def iteration() -> int:
+        return runner.progress.iteration if runner else 0
+
+    def report_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        reporter.write(ExitReport("WORKER_CRASHED", f"{kind.__name__}: {error}", iteration()))
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = report_crash
     stop = stop_event()
     try:
-        job = _prepare(uri, settings, stop)
-        words.job = job
-        threading.Thread(target=_watch, args=(job, settings.idle_seconds, words), name="watchdog", daemon=True).start()
-        job.run()
+        runner = _prepare(uri, settings, stop)
+        watch = (runner, settings.idle_seconds, reporter)
+        threading.Thread(target=_exit_when_idle, args=watch, name="watchdog", daemon=True).start()
+        runner.run()
     except FaceFoundryError as error:
         _log.warning("worker_failed", reason=error.reason, message_text=error.message)
-        words.say(ExitReport.of(error, words.iteration))
+        reporter.write(ExitReport.of(error, iteration()))
         return exit_code(error)
-    words.say(ExitReport("DONE", "The model is committed.", words.iteration))
+    reporter.write(ExitReport("DONE", "The model is committed.", iteration()))
     return ExitCode.DONE
 
 
-def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Job:
+def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> AttemptRunner:
     store = Store(read(StoreSettings))
     prefix = store.prefix_of(uri.removesuffix("/attempt.json"), "trainings", "attempt_uri")
-    request = store.get_parsed(attempt_key(prefix), lambda data: from_json(Attempt, data))
-    if request.prefix != prefix:
-        raise InvalidInput(f"{uri} holds the request of {request.prefix}.", reason="REQUEST")
-    for extraction in (request.extraction_a, request.extraction_b):
+    attempt = TrainingStore(store).load(prefix)
+    if attempt.prefix != prefix:
+        raise InvalidInput(
+            f"Expected an attempt at {prefix}. {uri} is an attempt at {attempt.prefix}.", reason="ATTEMPT"
+        )
+    for extraction in (attempt.extraction_a, attempt.extraction_b):
         manifest.load(store, extraction)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    # Imported late: it takes seconds, and a bad request shall be seen before.
-    from services.trainer.worker.job import Job
+    # Imported here because TensorFlow takes seconds to load, and a wrong attempt should fail before that.
+    from services.trainer.worker.attempt_runner import AttemptRunner
 
-    return Job(store, request, settings, stop)
+    return AttemptRunner(store, attempt, settings, stop)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent's thread ends, and end if that has happened already."""
+def _die_with_parent(parent: int) -> None:
+    """Make the kernel kill this process when its parent's thread ends; exit at once if the parent is already gone."""
     if not parent:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -107,40 +118,17 @@ def _die_with(parent: int) -> None:
         os._exit(ExitCode.INTERRUPTED)
 
 
-class _LastWords:
-    """Writes the termination message, once, if there is a place for it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.job: Job | None = None
-
-    @property
-    def iteration(self) -> int:
-        return self.job.progress.iteration if self.job else 0
-
-    def say(self, exit_report: ExitReport) -> None:
-        try:
-            # Kubernetes cuts a message at 4,096 bytes, and one that is cut is no JSON.
-            short = replace(exit_report, message=exit_report.message[:_LONGEST_WORDS])
-            self._path.write_bytes(to_json(short) + b"\n")
-        except OSError as error:
-            _log.warning("last_words_lost", detail=str(error))
-
-    def on_crash(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        self.say(ExitReport("WORKER_CRASHED", f"{kind.__name__}: {error}", self.iteration))
-        sys.__excepthook__(kind, error, trace)
-
-
-def _watch(job: Job, idle_seconds: float, words: _LastWords) -> None:
-    """End the process when nothing moves: a hung device or store is left to another run."""
+def _exit_when_idle(runner: AttemptRunner, idle_seconds: float, reporter: ExitReporter) -> None:
+    """Exit as interrupted when a device or the store hangs, so that the supervisor starts another worker."""
     while True:
-        idle = time.monotonic() - job.moved
+        idle = time.monotonic() - runner.last_activity
         if idle >= idle_seconds:
-            message = f"Nothing moved for {idle:.0f} s after iteration {job.progress.iteration}."
-            _log.warning("worker_idle", seconds=round(idle), iteration=job.progress.iteration)
-            words.say(ExitReport("IDLE", message, job.progress.iteration))
+            iteration = runner.progress.iteration
+            message = f"No iteration and no response from the store for {idle:.0f} s after iteration {iteration}."
+            _log.warning("worker_idle", seconds=round(idle), iteration=iteration)
+            reporter.write(ExitReport("IDLE", message, iteration))
             os._exit(ExitCode.INTERRUPTED)
-        time.sleep(min(5.0, idle_seconds - idle))
+        time.sleep(min(_MAX_IDLE_CHECK_SECONDS, idle_seconds - idle))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,24 @@
-"""Adam as the origin's Keras has it, on keras.ops and with its state in the open. It takes no gradients itself.
+"""Adam as in FF++'s version of Keras, on keras.ops, with explicit state. It computes no gradients.
 
-The origin compiles one Adam into two models: both sides count the same steps, but each has moments of its own. Here a
-side's moments are named variables and the count is an argument.
+FF++ compiles two models with one Adam object: both sides share the step count, but each has its own moments. Keras's
+optimizers cannot do that, so here the moments of a side are named variables, and the step count is an argument.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import keras
 from keras import ops
 
 __all__ = ["Moments", "make_moments", "update"]
 
+Tensor: TypeAlias = Any  # Keras has no types: a variable of Keras or a tensor of its backend
+
 
 class _Rates(Protocol):
-    """What `update` reads; `v1.TrainingOptions` has it."""
+    """The options that `update` reads; `v1.TrainingOptions` has them."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -28,14 +31,14 @@ class _Rates(Protocol):
 
 
 class Moments(NamedTuple):
-    """Decayed means of one variable's gradient and of its square; Keras variables of the same shape."""
+    """Decaying means of one variable's gradient and of its square; Keras variables of the variable's shape."""
 
-    first: Any
-    second: Any
+    first: Tensor
+    second: Tensor
 
 
-def make_moments(variables: dict[str, Any]) -> dict[str, Moments]:
-    """Zero moments, float32, for variables by name."""
+def make_moments(variables: Mapping[str, Tensor]) -> dict[str, Moments]:
+    """Make zero moments, float32, for variables by name."""
     return {
         name: Moments(
             *(
@@ -48,16 +51,20 @@ def make_moments(variables: dict[str, Any]) -> dict[str, Moments]:
 
 
 def update(
-    options: _Rates, step: Any, variables: dict[str, Any], moments: dict[str, Moments], gradients: list[Any]
+    options: _Rates,
+    step: Tensor,
+    variables: Mapping[str, Tensor],
+    moments: Mapping[str, Moments],
+    gradients: Sequence[Tensor],
 ) -> None:
-    """Move variables and moments one step.
+    """Update variables and moments by one step.
 
     Args:
-        options: Learning rate, decays and epsilon.
-        step: Steps made before, scalar float32 tensor.
-        variables: What to move, by name.
-        moments: State of the same names.
-        gradients: In the variables' order, float32.
+        options: Learning rate, decay rates and epsilon.
+        step: Number of earlier steps, scalar float32 tensor.
+        variables: The variables by name.
+        moments: Their moments by the same names.
+        gradients: Their gradients in the variables' order, float32.
     """
     count = step + 1.0
     correction_1 = 1.0 - ops.power(ops.cast(options.beta_1, "float32"), count)

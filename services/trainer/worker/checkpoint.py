@@ -1,19 +1,21 @@
-"""Checkpoints and models in the bucket: writing them in the background, finding the best one to go on from.
+"""Checkpoints and models in the bucket: writes them in the background, and finds the best one to resume from.
 
-A checkpoint is one safetensors object with all weights, both sides' moments, the count and the history. Order of data
-and random numbers are functions of the count, so nothing else is needed. Each worker process writes below a prefix of
-its own, `trainings/<digest>/checkpoints/<worker>/`; its manifest names the two newest.
+A checkpoint is one safetensors object with all weights, both sides' moments, the iteration and the history. The order
+of the data and the random numbers are functions of the iteration, so nothing else is needed. Each worker process writes
+below its own prefix, `trainings/<digest>/checkpoints/<worker>/`, whose manifest names the two newest checkpoints.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
+from facefoundry import codec
+from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, FaceFoundryError, NotFound, Unavailable, Unusable
 from facefoundry.model import weights
 from facefoundry.model.network import FORMAT as WEIGHTS_FORMAT
@@ -25,19 +27,38 @@ from facefoundry.telemetry import logger
 from services.trainer.worker.history import History
 from services.trainer.worker_protocol import Attempt, Preview, checkpoints_prefix
 
-__all__ = ["CHECKPOINT_FORMAT", "OPTIMIZER_FORMAT", "Checkpoints", "State", "commit_model", "delete_all", "find_newest"]
+__all__ = [
+    "CHECKPOINT_FORMAT",
+    "OPTIMIZER_FORMAT",
+    "Checkpoints",
+    "State",
+    "commit_model",
+    "delete_obsolete",
+    "find_newest",
+]
 
 CHECKPOINT_FORMAT = "facefoundry.checkpoint/1"
 OPTIMIZER_FORMAT = "facefoundry.optimizer/1"
 
 _KEPT = 2
+_OPTIMIZER = "optimizer.safetensors"
 _MOMENTS = "moments/"
 _log = logger(__name__)
 
 
 @dataclass
+class _Metadata:
+    """What a checkpoint stores beside its tensors; the attributes are those of `State`."""
+
+    iteration: int
+    history: History
+    previews: tuple[Preview, ...]
+    seconds: float
+
+
+@dataclass
 class State:
-    """Everything that a training goes on from.
+    """The whole state of a training, from which it can be resumed.
 
     Attributes:
         iteration: Iterations done.
@@ -45,7 +66,7 @@ class State:
         moments: Both sides' moments by name, float32.
         history: Losses so far.
         previews: Preview pictures so far.
-        seconds: Time spent iterating so far, all attempts together.
+        seconds: Time spent on iterations so far, over all attempts.
     """
 
     iteration: int
@@ -55,68 +76,65 @@ class State:
     previews: tuple[Preview, ...] = ()
     seconds: float = 0.0
 
-    def facts(self) -> dict[str, Any]:
-        """The facts beside the tensors, JSON values."""
-        return {
-            "iteration": self.iteration,
-            "history": self.history.to_json(),
-            "previews": [{"iteration": preview.iteration, "key": preview.key} for preview in self.previews],
-            "seconds": round(self.seconds, 3),
-        }
+    def metadata(self) -> JsonObject:
+        """Return everything but the tensors, as JSON values."""
+        return codec.to_values(_Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3)))
 
     def to_bytes(self) -> bytes:
-        """Write it as a checkpoint."""
-        return weights.to_bytes({**self.weights, **self.moments}, {"format": CHECKPOINT_FORMAT, **self.facts()})
+        """Encode the state as a checkpoint."""
+        return weights.to_bytes({**self.weights, **self.moments}, {"format": CHECKPOINT_FORMAT, **self.metadata()})
 
     @classmethod
-    def of(cls, tensors: Tensors, facts: dict[str, Any]) -> State:
-        """Put together what `facts` and the tensors say.
+    def of(cls, tensors: Tensors, metadata: Mapping[str, object]) -> State:
+        """Make a state from all its tensors and its metadata.
 
         Raises:
-            Unusable: the facts are not those of a state.
+            Unusable: a field of the metadata is missing or has another type; the message names it (NOT_A_CHECKPOINT).
         """
         try:
-            previews = tuple(Preview(int(entry["iteration"]), str(entry["key"])) for entry in facts["previews"])
-            return cls(
-                int(facts["iteration"]),
-                {name: tensor for name, tensor in tensors.items() if not name.startswith(_MOMENTS)},
-                {name: tensor for name, tensor in tensors.items() if name.startswith(_MOMENTS)},
-                History.from_json(facts["history"]),
-                previews,
-                float(facts["seconds"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unusable(f"This is not a training's state ({error!r}).", reason="NOT_A_CHECKPOINT") from error
+            found = codec.from_values(_Metadata, metadata)
+        except DataLoss as error:
+            raise Unusable(
+                f"This is not the state of a training. {error.message}", reason="NOT_A_CHECKPOINT"
+            ) from error
+        return cls(
+            found.iteration,
+            {name: tensor for name, tensor in tensors.items() if not name.startswith(_MOMENTS)},
+            {name: tensor for name, tensor in tensors.items() if name.startswith(_MOMENTS)},
+            found.history,
+            found.previews,
+            found.seconds,
+        )
 
 
 class Checkpoints:
-    """Writes one worker's checkpoints, one at a time, on a thread of its own.
+    """Writes one worker's checkpoints on a background thread, one at a time.
 
     Args:
         store: The object store.
-        request: What is trained.
+        attempt: The attempt.
         worker: Unique id of this worker.
-        scratch: Folder for a file of the checkpoint's size.
+        scratch_dir: Folder for a temporary file of the checkpoint's size; None for the system's.
     """
 
-    def __init__(self, store: Store, request: Attempt, worker: str, scratch: Path | None = None) -> None:
+    def __init__(self, store: Store, attempt: Attempt, worker: str, scratch_dir: Path | None = None) -> None:
         self._store = store
-        self._request = request
-        self._prefix = f"{checkpoints_prefix(request.prefix)}/{worker}"
-        self._scratch = scratch
+        self._attempt = attempt
+        self._prefix = f"{checkpoints_prefix(attempt.prefix)}/{worker}"
+        self._scratch_dir = scratch_dir
         self._kept: list[manifest.Part] = []
         self._thread: threading.Thread | None = None
         self._error: FaceFoundryError | None = None
         self.iteration = 0
-        """Iteration of the newest committed checkpoint of this worker; 0 when none."""
+        """Iteration of the newest committed checkpoint of this worker; 0 if there is none."""
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is being written now."""
+        """Whether a checkpoint is being written."""
         return self._thread is not None and self._thread.is_alive()
 
     def begin(self, state: State) -> None:
-        """Start writing a state, after the one before is done; a failure of that one is made good by this."""
+        """Start writing a state when the previous one is written; a failure of the previous one is dropped."""
         if self._thread is not None:
             self._thread.join()
         self._error = None
@@ -124,7 +142,7 @@ class Checkpoints:
         self._thread.start()
 
     def finish(self) -> None:
-        """Wait for the newest checkpoint.
+        """Wait until the newest checkpoint is written.
 
         Raises:
             FaceFoundryError: it could not be written.
@@ -147,7 +165,7 @@ class Checkpoints:
             _log.warning("checkpoint_failed", iteration=state.iteration, detail=self._error.message)
 
     def _write(self, state: State) -> None:
-        with TemporaryDirectory(prefix="facefoundry-", dir=self._scratch) as folder:
+        with TemporaryDirectory(prefix="facefoundry-", dir=self._scratch_dir) as folder:
             path = Path(folder, "checkpoint")
             path.write_bytes(state.to_bytes())
             part = manifest.put_part(self._store, self._prefix, f"{state.iteration:07d}.safetensors", path)
@@ -161,45 +179,61 @@ class Checkpoints:
     def _manifest(self, parts: tuple[manifest.Part, ...]) -> manifest.Manifest:
         return manifest.Manifest(
             kind="checkpoint",
-            inputs={"training": self._store.uri(self._request.prefix)},
-            options=self._request.options,
+            inputs={"training": self._store.uri(self._attempt.prefix)},
+            options=self._attempt.options,
             parts=parts,
             info={},
             content_digest="",
         )
 
 
-def find_newest(store: Store, request: Attempt) -> State | None:
-    """The state with the most iterations, at most those asked for, over all workers' checkpoints and models.
+@dataclass(frozen=True)
+class _Candidate:
+    """A checkpoint or model that a training could resume from.
 
-    Damaged ones are logged and passed over.
+    Attributes:
+        iteration: Iterations done, from its name.
+        key: Key of a checkpoint, or prefix of a model.
+        read: Reads it.
     """
-    for iteration, source, read in sorted(_candidates(store, request), key=lambda found: found[:2], reverse=True):
+
+    iteration: int
+    key: str
+    read: Callable[[], State]
+
+
+def find_newest(store: Store, attempt: Attempt) -> State | None:
+    """Return the state with the most iterations that does not exceed the attempt's, of all checkpoints and models.
+
+    Damaged ones are logged and skipped.
+    """
+    newest_first = sorted(_candidates(store, attempt), key=lambda found: (found.iteration, found.key), reverse=True)
+    for candidate in newest_first:
         try:
-            state = read()
+            state = candidate.read()
         except (DataLoss, NotFound, Unusable) as error:
-            _log.warning("checkpoint_unusable", key=source, detail=error.message)
+            _log.warning("checkpoint_skipped", key=candidate.key, detail=error.message)
             continue
-        if state.iteration == iteration:
+        if state.iteration == candidate.iteration:
             return state
     return None
 
 
-def _candidates(store: Store, request: Attempt) -> Iterator[tuple[int, str, Callable[[], State]]]:
-    for prefix in _committed(store, f"{checkpoints_prefix(request.prefix)}/"):
+def _candidates(store: Store, attempt: Attempt) -> Iterator[_Candidate]:
+    for prefix in _committed(store, f"{checkpoints_prefix(attempt.prefix)}/"):
         try:
             found = manifest.load_if_committed(store, prefix)
             parts = [(int(part.name.partition(".")[0]), part) for part in (found.parts if found else ())]
         except (DataLoss, ValueError) as error:
-            _log.warning("checkpoint_unusable", key=prefix, detail=str(error))
+            _log.warning("checkpoint_skipped", key=prefix, detail=str(error))
             continue
         for iteration, part in parts:
-            if iteration <= request.iterations:
-                yield iteration, part.key, lambda part=part: _read_checkpoint(store, part)  # type: ignore[misc]
-    for prefix in _committed(store, f"models/{request.training}/"):
+            if iteration <= attempt.iterations:
+                yield _Candidate(iteration, part.key, partial(_read_checkpoint, store, part))
+    for prefix in _committed(store, f"models/{attempt.training}/"):
         iteration = int(prefix.rpartition("/")[2])
-        if iteration <= request.iterations:
-            yield iteration, prefix, lambda prefix=prefix: _read_model(store, prefix)  # type: ignore[misc]
+        if iteration <= attempt.iterations:
+            yield _Candidate(iteration, prefix, partial(_read_model, store, prefix))
 
 
 def _committed(store: Store, prefix: str) -> Iterator[str]:
@@ -214,45 +248,43 @@ def _read_checkpoint(store: Store, part: manifest.Part) -> State:
 
 def _read_model(store: Store, prefix: str) -> State:
     model = manifest.load(store, prefix)
-    nets, _ = weights.from_bytes(manifest.read_part(store, model.part(WEIGHTS)), WEIGHTS_FORMAT)
-    moments, facts = weights.from_bytes(
-        manifest.read_part(store, model.part("optimizer.safetensors")), OPTIMIZER_FORMAT
-    )
-    return State.of({**nets, **moments}, facts)
+    networks, _ = weights.from_bytes(manifest.read_part(store, model.part(WEIGHTS)), WEIGHTS_FORMAT)
+    moments, metadata = weights.from_bytes(manifest.read_part(store, model.part(_OPTIMIZER)), OPTIMIZER_FORMAT)
+    return State.of({**networks, **moments}, metadata)
 
 
-def commit_model(store: Store, request: Attempt, state: State, network_bytes: bytes, inputs: dict[str, Any]) -> None:
-    """Write a finished training as a model; its manifest comes last.
+def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: bytes, inputs: JsonObject) -> None:
+    """Commit the final state of a training as a model.
+
+    If another worker has committed the model meanwhile, its model is kept. The parts written here then stay unused in
+    the bucket, because a third worker may be about to commit the same parts.
 
     Args:
         store: The object store.
-        request: What was trained.
-        state: Its last state.
+        attempt: The attempt.
+        state: The final state.
         network_bytes: `Network.to_bytes()` of the same weights.
         inputs: The extractions' URIs and content digests.
-
-    A model that another worker has committed meanwhile stays as it is; the parts written here are then left over, for
-    they may be those of a third worker.
     """
-    store = store.with_retries_for(store.settings.retry_seconds)  # days of work may hang on these writes
-    prefix = request.model_prefix
-    moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **state.facts()})
+    store = store.with_retries_for(store.settings.retry_seconds)  # the result of days of work
+    prefix = attempt.model_prefix
+    metadata = state.metadata()
+    moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **metadata})
     parts = (
         manifest.put_part(store, prefix, WEIGHTS, network_bytes),
-        manifest.put_part(store, prefix, "optimizer.safetensors", moments),
+        manifest.put_part(store, prefix, _OPTIMIZER, moments),
     )
-    facts = state.facts()
-    info = {
-        "pair_id": request.pair_id,
+    info: JsonObject = {
+        "pair_id": attempt.pair_id,
         "iterations": state.iteration,
         "losses": [list(point) for point in state.history.points],
-        "previews": facts["previews"],
-        "seconds": facts["seconds"],
+        "previews": metadata["previews"],
+        "seconds": metadata["seconds"],
     }
     model = manifest.Manifest(
         kind="model",
         inputs=inputs,
-        options=request.options,
+        options=attempt.options,
         parts=parts,
         info=info,
         content_digest=weights.content_digest(state.weights),
@@ -264,17 +296,17 @@ def commit_model(store: Store, request: Attempt, state: State, network_bytes: by
     _log.event("model_committed", uri=store.uri(prefix), content_digest=model.content_digest)
 
 
-def delete_all(store: Store, request: Attempt) -> None:
-    """Delete the checkpoints of all workers that the model makes useless: those of up to as many iterations."""
-    found: dict[str, list[str]] = {}
-    for key in store.list(f"{checkpoints_prefix(request.prefix)}/"):
-        found.setdefault(key.rpartition("/")[0], []).append(key)
-    useless: list[str] = []
-    for keys in found.values():
+def delete_obsolete(store: Store, attempt: Attempt) -> None:
+    """Delete the checkpoints of all workers that did not get beyond the attempt's committed model."""
+    by_worker: dict[str, list[str]] = {}
+    for key in store.list(f"{checkpoints_prefix(attempt.prefix)}/"):
+        by_worker.setdefault(key.rpartition("/")[0], []).append(key)
+    obsolete: list[str] = []
+    for keys in by_worker.values():
         stems = [key.rpartition("/")[2].partition("-")[0] for key in keys]
-        if all(int(stem) <= request.iterations for stem in stems if stem.isdigit()):
-            useless += keys
-    # Manifests first: whoever looks meanwhile sees a checkpoint with all its parts or none.
-    manifests = [key for key in useless if key.endswith("/manifest.json")]
+        if all(int(stem) <= attempt.iterations for stem in stems if stem.isdigit()):
+            obsolete += keys
+    # Manifests are deleted first, so that a reader sees a checkpoint with all its parts or none.
+    manifests = [key for key in obsolete if key.endswith("/manifest.json")]
     store.delete(manifests)
-    store.delete(key for key in useless if key not in manifests)
+    store.delete(key for key in obsolete if key not in manifests)

@@ -1,13 +1,15 @@
-"""Face crops of an extraction, fetched into memory for training."""
+"""Face crops of an extraction, loaded into memory for training."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry import codec
 from facefoundry.errors import Unusable
 from facefoundry.faces import face_tar
 from facefoundry.storage import manifest
@@ -19,12 +21,12 @@ __all__ = ["Faces", "fetch", "unwarped"]
 
 
 class Faces(NamedTuple):
-    """A side's faces.
+    """The faces of one side.
 
     Attributes:
         crops: uint8 [n, 256, 256, 3], BGR, in the order of frames, n >= 1.
-        margin: Distance of the mean-face square from the crop's border, pixels of these crops.
-        content_digest: The extraction's.
+        margin: Distance from the crop's border to the mean-face square, pixels of these crops.
+        content_digest: Content digest of the extraction.
     """
 
     crops: NDArray[np.uint8]
@@ -32,37 +34,46 @@ class Faces(NamedTuple):
     content_digest: str
 
 
+@dataclass(frozen=True)
+class _CropOptions:
+    """The extraction options that matter here; `padding` is in pixels of the stored crops."""
+
+    padding: float = MARGIN
+
+
 def fetch(store: Store, prefix: str) -> Faces:
-    """Read all crops of an extraction; very long ones are thinned out evenly.
+    """Load all crops of an extraction; if there are too many, evenly spaced ones.
 
     Raises:
         NotFound: the extraction is not committed.
-        DataLoss: its bytes are not what was written.
-        Unusable: it has no face at all.
+        DataLoss: a part is damaged.
+        Unusable: no frame has a face (NO_FACES).
     """
     extraction = manifest.load(store, prefix)
     parts = sorted((part for part in extraction.parts if FACES.matches(part.name)), key=lambda part: part.name)
-    crops_of_parts = [face_tar.unpack(manifest.read_part(store, part))[1] for part in parts]
-    found = [crops for crops in crops_of_parts if len(crops)]
+    crops_by_part = [face_tar.unpack(manifest.read_part(store, part))[1] for part in parts]
+    found = [crops for crops in crops_by_part if len(crops)]
     if not found:
         raise Unusable(
-            f"{store.uri(prefix)} has no face in any frame, so nothing can be trained on it.", reason="NO_FACES"
+            f"Expected faces to train on. The extraction {store.uri(prefix)} has no face in any frame. "
+            "Use a clip that shows the face.",
+            reason="NO_FACES",
         )
     size = found[0].shape[1]
-    crops = np.concatenate(found) if size == CROP_SIZE else np.concatenate([_resized(crop) for crop in found])
+    crops = np.concatenate(found) if size == CROP_SIZE else np.concatenate([_resized(crops) for crops in found])
     if len(crops) > MAX_FACES:
         crops = crops[np.linspace(0, len(crops) - 1, MAX_FACES).astype(np.int64)]
-    margin = float(extraction.options.get("padding", MARGIN)) * CROP_SIZE / size
+    margin = codec.from_values(_CropOptions, extraction.options).padding * CROP_SIZE / size
     return Faces(crops, margin, extraction.content_digest)
 
 
 def _resized(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring crops of another size to 256, pixel areas onto each other as the origin's cv2.resize does."""
+    """Resize crops to 256 x 256 with the pixel alignment of cv2.resize, as FF++ does."""
     return np.stack([np.asarray(cv2.resize(crop, (CROP_SIZE, CROP_SIZE)), np.uint8) for crop in crops])
 
 
 def unwarped(faces: Faces, count: int, face_size: int) -> NDArray[np.uint8]:
-    """Select faces evenly and cut them as the converter does: the mean-face square alone.
+    """Select evenly spaced faces, and cut them to the mean-face square as the converter does.
 
     Args:
         faces: The faces of a side.

@@ -1,10 +1,8 @@
-"""The losses of a whole training in a bounded number of points; independent of how iterations come in calls."""
+"""The losses of a whole training, reduced to a bounded number of points."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +10,21 @@ from numpy.typing import NDArray
 __all__ = ["MAX_POINTS", "History"]
 
 MAX_POINTS = 500
-_FEWEST_POINTS, _NEWEST_POINTS = 40, 10
+_MIN_POINTS, _NEWEST_POINTS = 40, 10
 _COLLAPSE = 4.0
 
 
 @dataclass
 class History:
-    """Mean losses over equal stretches of iterations; when there are too many, two stretches become one.
+    """Mean losses over intervals of equal length; when there are too many, neighbouring intervals are merged.
+
+    The points depend on the iterations only, not on how iterations were split into calls.
 
     Attributes:
-        points: Rows (last iteration of the stretch, mean loss A, mean loss B).
-        stride: Iterations a stretch.
-        pending: Sums of A and B over the stretch that is not full.
-        count: Iterations in it.
+        points: Rows (last iteration of the interval, mean loss A, mean loss B).
+        stride: Iterations in an interval.
+        pending: Sums of the losses of A and B over the interval that is not complete.
+        count: Iterations in that interval so far.
     """
 
     points: list[tuple[int, float, float]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class History:
     count: int = 0
 
     def add(self, iteration: int, losses: NDArray[np.float32]) -> None:
-        """Take the losses [n, 2] of the n iterations up to `iteration`."""
+        """Add the losses [n, 2] of the n iterations up to `iteration`."""
         for number, (loss_a, loss_b) in enumerate(losses.tolist(), iteration - len(losses) + 1):
             self.pending = self.pending[0] + loss_a, self.pending[1] + loss_b
             self.count += 1
@@ -41,34 +41,23 @@ class History:
                 self.points.append((number, self.pending[0] / self.stride, self.pending[1] / self.stride))
                 self.pending, self.count = (0.0, 0.0), 0
                 if len(self.points) > MAX_POINTS:
-                    self._halve()
+                    self._merge()
 
     def collapsed(self) -> bool:
-        """Whether a side has lost what it had learned: its newest losses are far above its lowest ones.
+        """Return whether the newest losses of a side are far above its lowest ones.
 
-        Too high a learning rate can push a decoder to a constant picture, from which it does not come back.
+        Too high a learning rate can push a decoder to a constant picture, and it does not recover from that.
         """
-        if len(self.points) < _FEWEST_POINTS:
+        if len(self.points) < _MIN_POINTS:
             return False
         losses = np.array(self.points)[:, 1:]
         return bool((np.median(losses[-_NEWEST_POINTS:], axis=0) > _COLLAPSE * np.percentile(losses, 5, axis=0)).any())
 
-    def _halve(self) -> None:
-        """Join neighbours; an odd last point becomes the pending half of the next stretch."""
+    def _merge(self) -> None:
+        """Merge neighbouring intervals; an unpaired last one becomes the incomplete interval."""
         last = self.points.pop() if len(self.points) % 2 else None
         pairs = zip(self.points[::2], self.points[1::2], strict=True)
         self.points = [(second[0], (first[1] + second[1]) / 2, (first[2] + second[2]) / 2) for first, second in pairs]
         if last:
             self.pending, self.count = (last[1] * self.stride, last[2] * self.stride), self.stride
         self.stride *= 2
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values that `from_json` takes."""
-        return {"points": self.points, "stride": self.stride, "pending": self.pending, "count": self.count}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> History:
-        """Rebuild what `to_json` gave."""
-        points = [(int(number), float(loss_a), float(loss_b)) for number, loss_a, loss_b in record["points"]]
-        first, second = record["pending"]
-        return cls(points, int(record["stride"]), (float(first), float(second)), int(record["count"]))

@@ -1,15 +1,15 @@
-"""The training of one pair: many iterations in one compiled call. It knows no files, store or clock but its pace's.
+"""The training of one pair: many iterations in one compiled call. It knows no files, no store and no clock.
 
-Who owns what: `augmentation` the batches, `facefoundry.model.network` the forward pass, `adam` the update; this module
-the gradient, the order of the two sides and the loop. An iteration updates on A, then on B: the shared encoder moves
-twice. Both sides count steps together: in iteration k, A makes step 2k and B step 2k + 1.
+`augmentation` makes the batches, `facefoundry.model.network` is the forward pass and `adam` the update; this module
+owns the gradient, the order of the two sides and the loop. An iteration updates on A, then on B, so the shared encoder
+is updated twice. Both sides share one step count: in iteration k, A makes step 2k and B step 2k + 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -22,18 +22,25 @@ from facefoundry.model.weights import Tensors
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
 
-__all__ = ["MAX_STEPS", "StepsPerCall", "Training", "configure"]
+__all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure"]
 
-# Length of the losses' buffer in the compiled call.
+Losses: TypeAlias = NDArray[np.float32]
+"""Losses of A and B, [n, 2], one row for each iteration."""
+
 MAX_STEPS = 1024
+"""Most iterations of one call: the length of the buffer for losses."""
+
+Tensor: TypeAlias = Any  # TensorFlow has no types: a tensor, a variable, or a tuple of them
 
 
 def configure(precision: str = "float32", threads: int = 0) -> str:
-    """Set TensorFlow up for this process: deterministic kernels, threads, TensorFloat-32. Call it before anything else.
+    """Configure TensorFlow for this process: deterministic kernels, threads, TensorFloat-32.
+
+    Call it before anything else that uses TensorFlow.
 
     Args:
-        precision: The recipe's.
-        threads: CPU threads; 0 takes all cores.
+        precision: Precision of the recipe.
+        threads: CPU threads; 0 uses all cores.
 
     Returns:
         `GPU` or `CPU`: where the training will run.
@@ -50,12 +57,12 @@ def configure(precision: str = "float32", threads: int = 0) -> str:
 
 
 class Training:
-    """One pair's networks, moments and faces, and how many iterations they have had.
+    """One pair's networks, moments and faces, and the number of iterations done.
 
     Args:
         options: All training options.
         faces: Crops of each side, uint8 [n, 256, 256, 3], BGR, n >= 1.
-        margins: Distance of the mean-face square from the crop's border of each side, pixels.
+        margins: Distance from the crop's border to the mean-face square, for each side, pixels.
 
     Attributes:
         network: The three networks.
@@ -75,8 +82,8 @@ class Training:
         self._margins = margins or dict.fromkeys(SIDES, augmentation.MARGIN)
         self._samplers = {side: augmentation.Sampler(options, side, len(faces[side])) for side in SIDES}
         self._tables = {side: tf.constant(augmentation.pack(faces[side])) for side in SIDES}
-        # On a CPU, XLA makes the convolutions 6 times slower but the augmentation 4 times faster, if its steps are
-        # compiled apart: it would fuse them and read a pixel anew for each of its channels.
+        # On a CPU, XLA makes the convolutions 6 times slower but the augmentation 4 times faster. The steps of the
+        # augmentation are compiled separately: XLA would fuse them and read each pixel once per channel.
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._draw = {side: _compiled(self._samplers[side].draw) for side in SIDES}
         self._locate = {side: _compiled(self._make_locate(side)) for side in SIDES}
@@ -89,59 +96,63 @@ class Training:
             self._iterate_many, input_signature=[scalar, scalar], jit_compile=on_gpu, autograph=False
         )
 
-    def run(self, steps: int) -> NDArray[np.float32]:
-        """Do iterations; how they are split into calls changes no result.
+    def run(self, steps: int) -> Losses:
+        """Run iterations; the result does not depend on how they are split into calls.
 
         Args:
-            steps: How many, 1 to `MAX_STEPS`.
+            steps: Number of iterations, 1 to `MAX_STEPS`.
 
         Returns:
-            Losses of A and B before each update, mean absolute error of 1: float32 [steps, 2].
+            Losses of A and B before each update: float32 [steps, 2], mean absolute error of values in [0, 1].
 
         Raises:
-            Unusable: the training has diverged.
+            Unusable: the training has diverged (DIVERGED).
         """
-        losses: NDArray[np.float32] = self._many(tf.constant(self.iteration), tf.constant(steps)).numpy()[:steps]
+        losses: Losses = self._many(tf.constant(self.iteration), tf.constant(steps)).numpy()[:steps]
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
             raise Unusable(
-                f"The training diverged at iteration {self.iteration + int(np.argmin(finite)) + 1} with "
-                f"learning_rate={self.options.learning_rate}; use a smaller one.",
+                f"Expected finite losses. The training diverged at iteration "
+                f"{self.iteration + int(np.argmin(finite)) + 1} with learning_rate={self.options.learning_rate}. "
+                "Use a lower learning_rate.",
                 reason="DIVERGED",
             )
         self.iteration += steps
         return losses
 
-    def batch(self, side: SideName, iteration: int) -> tuple[Any, Any]:
-        """Inputs and targets that an iteration sees: each a tensor float32 [n, face_size, face_size, 3] in [0, 1]."""
+    def batch(self, side: SideName, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets of an iteration: each a tensor float32 [n, face_size, face_size, 3] in [0, 1]."""
         return self._augment(side, self._draw[side](tf.constant(iteration)))
 
     def moments(self) -> Tensors:
-        """Copies of both sides' moments, float32, by names such as `moments/a/encoder/conv_1/kernel/first`."""
+        """Return copies of both sides' moments, float32, by names such as `moments/a/encoder/conv_1/kernel/first`."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self._state().items()}
 
     def restore(self, iteration: int, weights: Tensors, moments: Tensors) -> None:
-        """Go on from a state of the same options.
+        """Continue from an earlier state of a training with the same options.
 
         Args:
-            iteration: Iterations it had.
-            weights: What `network.tensors()` gave.
-            moments: What `moments()` gave.
+            iteration: Iterations done in that state.
+            weights: The result of `network.tensors()`.
+            moments: The result of `moments()`.
 
         Raises:
-            Unusable: it is a state of another network.
+            Unusable: the tensors are those of another network.
         """
         state = self._state()
         if {name: tuple(variable.shape) for name, variable in state.items()} != {
             name: tensor.shape for name, tensor in moments.items()
         }:
-            raise Unusable("The moments are not those of this network.", reason="NOT_A_CHECKPOINT")
+            raise Unusable(
+                "Expected moments with the names and shapes of this network's variables. Received others.",
+                reason="NOT_A_CHECKPOINT",
+            )
         self.network.assign(weights)
         for name, variable in state.items():
             variable.assign(moments[name])
         self.iteration = iteration
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Tensor]:
         return {
             f"moments/{side}/{name}/{order}": variable
             for side, of_side in self._moments.items()
@@ -149,33 +160,33 @@ class Training:
             for order, variable in zip(moments._fields, moments, strict=True)
         }
 
-    def _make_locate(self, side: SideName) -> Any:
+    def _make_locate(self, side: SideName) -> Callable[..., Tensor]:
         size, margin = self.network.architecture.face_size, self._margins[side]
         return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), size, margin)
 
-    def _augment(self, side: SideName, draws: Any) -> tuple[Any, Any]:
-        """`augmentation.apply`, its steps compiled apart."""
+    def _augment(self, side: SideName, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """`augmentation.apply` with its steps compiled separately."""
         inputs, targets = self._unpack(self._read(self._tables[side], *self._locate[side](*draws), *draws))
         return inputs, targets
 
-    def _iterate_many(self, first: Any, steps: Any) -> Any:
-        """An iteration's draws are made in the one before and carried over.
+    def _iterate_many(self, first: Tensor, steps: Tensor) -> Tensor:
+        """Run iterations; each draws the random numbers of the next one.
 
-        So XLA cannot fuse the random numbers into the sampling and make them anew for every pixel; measured on a CPU,
-        that takes 6 times longer.
+        Otherwise XLA would fuse the random numbers into the sampling and compute them for every pixel, which takes 6
+        times longer on a CPU.
         """
 
-        def iterate(done: Any, draws: Any, losses: Any) -> tuple[Any, Any, Any]:
+        def iterate(done: Tensor, draws: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             pair = self._iterate(first + done, draws)
             return done + 1, self._draws(first + done + 1), tf.tensor_scatter_nd_update(losses, [[done]], [pair])
 
         start = (tf.constant(0), self._draws(first), tf.zeros((MAX_STEPS, 2)))
         return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[2]
 
-    def _draws(self, iteration: Any) -> list[Any]:
+    def _draws(self, iteration: Tensor) -> list[Tensor]:
         return [tuple(self._draw[side](iteration)) for side in SIDES]
 
-    def _iterate(self, iteration: Any, draws: Any) -> Any:
+    def _iterate(self, iteration: Tensor, draws: Sequence[Tensor]) -> Tensor:
         batches = {side: self._augment(side, drawn) for side, drawn in zip(SIDES, draws, strict=True)}
         losses = []
         for order, side in enumerate(SIDES):
@@ -190,16 +201,17 @@ class Training:
         return tf.stack(losses)
 
 
-def _compiled(function: Any) -> Any:
-    return tf.function(function, jit_compile=True, autograph=False)
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    compiled: Callable[..., Tensor] = tf.function(function, jit_compile=True, autograph=False)
+    return compiled
 
 
 @dataclass
 class StepsPerCall:
-    """How many iterations to do in one call, so that a call takes about so many seconds.
+    """Chooses the number of iterations of each call, so that a call takes about the desired time.
 
     Attributes:
-        seconds: Aim; also how long a stop signal waits.
+        seconds: Desired duration of a call, which is also how long a stop signal may have to wait.
     """
 
     seconds: float = 5.0
@@ -207,12 +219,12 @@ class StepsPerCall:
     _last: int = field(default=0, init=False)
 
     def next(self, remaining: int) -> int:
-        """Steps of the next call, at least 1 and at most what remains; grows 4-fold a call at most."""
-        wanted = min(int(self._rate * self.seconds), 4 * self._last, MAX_STEPS)
-        return min(remaining, max(1, wanted))
+        """Return the iterations of the next call: at least 1, at most `remaining`, at most 4 times the last call's."""
+        desired = min(int(self._rate * self.seconds), 4 * self._last, MAX_STEPS)
+        return min(remaining, max(1, desired))
 
-    def done(self, steps: int, seconds: float) -> None:
-        """Tell what the last call took. The first one, which compiles, only counts as made."""
+    def measured(self, steps: int, seconds: float) -> None:
+        """Record the duration of a call; that of the first one is ignored, because it includes compilation."""
         if self._last:
             self._rate = steps / max(seconds, 1e-6)
         self._last = steps

@@ -1,4 +1,4 @@
-"""Preview pictures: when to make them and what is on them."""
+"""Preview pictures: the iterations at which they are made, and their content."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _QUALITY = 88
 
 
 def schedule(iterations: int) -> list[int]:
-    """Iterations after which a preview is made: the first, denser at the beginning, and the last; at most 10."""
+    """Return the iterations after which a preview is made: at most 10, first and last included, more at the start."""
     return sorted({1, *(max(1, round(share * iterations)) for share in _SHARES)})
 
 
 class Previewer:
-    """Draws previews of the same faces again and again.
+    """Draws previews that always show the same faces.
 
     Args:
-        network: The networks; their present weights are used at every `draw`.
+        network: The networks; each `draw` uses their current weights.
         faces: Faces of each side, uint8 [n, face_size, face_size, 3], BGR, n >= 1.
     """
 
@@ -49,12 +49,12 @@ class Previewer:
                 rows.append(_row(pictures, self._columns))
         encoded, data = cv2.imencode(".jpg", np.concatenate(rows), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
         if not encoded:
-            raise ValueError("Expected a picture that OpenCV can write as JPEG.")
+            raise ValueError("Expected OpenCV to encode the preview as JPEG. It failed.")
         return bytes(data.tobytes())
 
     def _decoded(self, faces: NDArray[np.uint8], side: SideName) -> NDArray[np.float32]:
-        made = self._network.reconstruct(faces.astype(np.float32) / 255, side)
-        return np.asarray(ops.convert_to_numpy(made), np.float32)
+        decoded = self._network.reconstruct(faces.astype(np.float32) / 255, side)
+        return np.asarray(ops.convert_to_numpy(decoded), np.float32)
 
 
 def _row(faces: NDArray[np.uint8] | NDArray[np.float32], columns: int) -> NDArray[np.uint8]:

@@ -1,7 +1,23 @@
-"""Workers as Kubernetes Jobs: the template, what is known of a Job, and what that means."""
+"""Workers as Kubernetes Jobs."""
 
 from __future__ import annotations
 
-from services.trainer.backends.kubernetes.backend import KubernetesBackend
+from facefoundry.settings import read
+from services.trainer.backends.base import TrainingBackend
+from services.trainer.backends.kubernetes.settings import KubernetesSettings
+from services.trainer.settings import TrainerSettings
 
-__all__ = ["KubernetesBackend"]
+__all__ = ["load"]
+
+
+def load(settings: TrainerSettings) -> TrainingBackend:
+    """Make the backend from the settings in the environment.
+
+    Raises:
+        InvalidInput: a setting is wrong.
+        Internal: the Job template is wrong, or there is no cluster to connect to.
+    """
+    # Imported here because the Kubernetes client takes a second to load.
+    from services.trainer.backends.kubernetes.backend import KubernetesBackend
+
+    return KubernetesBackend(read(KubernetesSettings))

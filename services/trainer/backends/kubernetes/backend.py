@@ -1,57 +1,57 @@
-"""Workers as Kubernetes Jobs. The cluster keeps them; this process only watches, so any number of replicas may."""
+"""Runs workers as Kubernetes Jobs. The Jobs are independent of this process, so there may be several replicas of it."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from facefoundry.errors import Busy, Conflict, Denied, Internal, Unavailable
+from facefoundry.errors import Busy, Conflict, Denied, FaceFoundryError, Internal, Unavailable
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, TrainingBackend
 from services.trainer.backends.kubernetes import template
-from services.trainer.backends.kubernetes.object_cache import REQUEST_TIMEOUT, ObjectCache, said
-from services.trainer.backends.kubernetes.status import JOB, job_of_event, job_of_pod, job_status, lags
-from services.trainer.backends.kubernetes.template import LABELS, Object
-from services.trainer.settings import TrainerSettings
+from services.trainer.backends.kubernetes.object_cache import REQUEST_TIMEOUT, ObjectCache, error_text
+from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
+from services.trainer.backends.kubernetes.rate_limiter import RateLimiter
+from services.trainer.backends.kubernetes.settings import KubernetesSettings
+from services.trainer.backends.kubernetes.status import JOB, job_of_event, job_of_pod, job_status, pods_are_outdated
+from services.trainer.backends.kubernetes.template import LABELS
 
 __all__ = ["KubernetesBackend"]
 
 _FIRST_LIST_SECONDS = 5.0
-_SEEN_SECONDS = 3.0
+_CREATED_SECONDS = 3.0
 _QUOTA_SECONDS = 30.0
-# Enough for every Job that a cluster can start, and mild to its API server.
+# More than a cluster can start Jobs, and little for its API server.
 _REQUESTS_PER_SECOND = 15.0
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _log = logger(__name__)
 
 
 class KubernetesBackend(TrainingBackend):
-    """Makes a Job for each attempt and reads what became of it from three watches.
+    """Creates one Job for each attempt, and derives its state from watches of Jobs, pods and Events.
 
     Args:
         settings: Template, namespace and device.
 
     Raises:
-        Internal: the template is wrong, or there is no cluster to talk to.
+        Internal: the template is wrong, or there is no cluster to connect to.
     """
 
     name = "kubernetes"
 
-    def __init__(self, settings: TrainerSettings) -> None:
+    def __init__(self, settings: KubernetesSettings) -> None:
         if settings.job_template is None:
             raise Internal(
-                "The kubernetes backend needs FACEFOUNDRY_JOB_TEMPLATE, the file of the Job that it creates.",
+                "The kubernetes backend needs a Job template. Set FACEFOUNDRY_JOB_TEMPLATE to its file.",
                 reason="JOB_TEMPLATE",
             )
         self._settings = settings
@@ -61,59 +61,76 @@ class KubernetesBackend(TrainingBackend):
         self._batch = client.BatchV1Api(self._api)
         core = client.CoreV1Api(self._api)
         self._list = core.list_namespaced_pod
-        self._pace = RateLimiter(_REQUESTS_PER_SECOND)
-        # Deleted by this process; the watch may tell of it later.
-        self._cancelled: set[str] = set()
-        # The informer logs a traceback for every failed try; `ObjectCache` says it once.
+        self._limiter = RateLimiter(_REQUESTS_PER_SECOND)
+        # Uids of Jobs that this process has deleted; the watch may report the deletion later.
+        self._deleted: set[str] = set()
+        # The informer logs a traceback for every failed attempt; `ObjectCache` logs the first one of an outage.
         logging.getLogger("kubernetes.informer").setLevel(logging.CRITICAL)
-        ours = ",".join(f"{label}={value}" for label, value in LABELS.items())
-        where = self._namespace
+        selector = ",".join(f"{label}={value}" for label, value in LABELS.items())
+        namespace = self._namespace
         self._jobs = ObjectCache(
-            "jobs", self._batch.list_namespaced_job, _name, [("spec", "template")], namespace=where, label_selector=ours
+            "jobs",
+            self._batch.list_namespaced_job,
+            JobObject.model_validate,
+            lambda job: job.metadata.name,
+            [("spec", "template")],
+            namespace=namespace,
+            label_selector=selector,
         )
-        self._pods = ObjectCache("pods", core.list_namespaced_pod, job_of_pod, namespace=where, label_selector=ours)
-        # Those left out come often, and pods' conditions say the same.
-        selector = "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Failed"
+        self._pods = ObjectCache(
+            "pods",
+            core.list_namespaced_pod,
+            Pod.model_validate,
+            job_of_pod,
+            namespace=namespace,
+            label_selector=selector,
+        )
+        # The excluded reasons are frequent, and the pods' conditions contain the same information.
+        warnings = "type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Failed"
         self._events = ObjectCache(
-            "events", core.list_namespaced_event, job_of_event, namespace=where, field_selector=selector
+            "events",
+            core.list_namespaced_event,
+            Event.model_validate,
+            job_of_event,
+            namespace=namespace,
+            field_selector=warnings,
         )
 
     def start(self, name: str, attempt_uri: str) -> None:
-        """Create a Job, or do nothing when it is there and was made for the same request."""
-        if any(template.attempt_of(job) == attempt_uri and not _terminating(job) for job in self._jobs.of(name)):
+        """Create a Job, or do nothing if the Job of this attempt exists."""
+        if any(template.attempt_of(job) == attempt_uri and not job.terminating for job in self._jobs.of(name)):
             return
         settings = self._settings
         job = template.training_job(self._template, name, attempt_uri, settings.gpu_resource, settings.gpus)
         try:
-            with self._asking(f"creating the Job {name}"):
+            with self._request(f"creating the Job {name}"):
                 self._batch.create_namespaced_job(
                     self._namespace, job, _preload_content=False, _request_timeout=REQUEST_TIMEOUT
                 )
         except Conflict:
-            self._must_be_ours(name, attempt_uri)
+            self._check_attempt(name, attempt_uri)
         _log.event("job_created", job=name, namespace=self._namespace)
-        self._jobs.wait_for(name, _SEEN_SECONDS)
+        self._jobs.wait_for(name, _CREATED_SECONDS)
 
     def get(self, name: str) -> Job | None:
-        """Look at a Job; one that is being deleted is forgotten already."""
+        """Return a Job, or None if it is unknown or being deleted."""
         self._check_watches()
         job = next(iter(self._jobs.of(name)), None) or self._read(name)
-        if job is None or _terminating(job) or job["metadata"]["uid"] in self._cancelled:
+        if job is None or job.terminating or job.metadata.uid in self._deleted:
             return None
-        uid = job["metadata"]["uid"]
-        pods = [pod for pod in self._pods.of(name) if _owner(pod) == uid]
-        if lags(job, pods):
-            pods = [pod for pod in self._list_pods(name) if _owner(pod) == uid]
+        pods = _owned(self._pods.of(name), job)
+        if pods_are_outdated(job, pods):
+            pods = _owned(self._list_pods(name), job)
         return job_status(job, pods, self._events.of(name))
 
     def cancel(self, name: str) -> None:
-        """Delete a Job with its pods, which get their grace period; only the very Job that was looked at."""
+        """Delete a Job with its pods, which have their grace period."""
         job = self._read(name)
-        if job is None or _terminating(job):
+        if job is None or job.terminating:
             return
-        uid = job["metadata"]["uid"]
+        uid = job.metadata.uid
         try:
-            with self._asking(f"deleting the Job {name}"):
+            with self._request(f"deleting the Job {name}"):
                 self._batch.delete_namespaced_job(
                     name,
                     self._namespace,
@@ -124,140 +141,120 @@ class KubernetesBackend(TrainingBackend):
                     _request_timeout=REQUEST_TIMEOUT,
                 )
         except Conflict as error:
-            raise Unavailable(f"The Job {name} was replaced at this moment; cancel it again.") from error
-        except _Gone:
+            raise Unavailable(f"The Job {name} was replaced while it was being cancelled. Cancel it again.") from error
+        except _NotFound:
             return
-        self._cancelled.add(uid)
+        self._deleted.add(uid)
         _log.event("job_deleted", job=name, namespace=self._namespace)
 
     def close(self) -> None:
-        """Stop watching; Jobs go on."""
-        for watched in (self._jobs, self._pods, self._events):
-            watched.close()
+        """Stop watching; the Jobs continue."""
+        for cache in (self._jobs, self._pods, self._events):
+            cache.close()
         self._api.close()
 
     def _check_watches(self) -> None:
         deadline = time.monotonic() + _FIRST_LIST_SECONDS
-        for watched in (self._jobs, self._pods, self._events):
-            if not watched.current(max(deadline - time.monotonic(), 0.0)):
+        for cache in (self._jobs, self._pods, self._events):
+            if not cache.is_current(max(deadline - time.monotonic(), 0.0)):
                 raise Unavailable(
-                    f"The Kubernetes API server {self._api.configuration.host} tells nothing of the {watched.kind} in "
-                    f"the namespace {self._namespace} at the moment; trainings go on meanwhile. {watched.why}".strip(),
+                    f"The Kubernetes API server {self._api.configuration.host} does not list the {cache.kind} of the "
+                    f"namespace {self._namespace} at the moment. Running trainings continue. {cache.error}".strip(),
                     reason="API_SERVER",
                 )
 
-    def _must_be_ours(self, name: str, attempt_uri: str) -> None:
-        """Another replica may have been first; anything else of that name is not taken for ours."""
+    def _check_attempt(self, name: str, attempt_uri: str) -> None:
+        """Check that an existing Job is for this attempt: another replica may have created it."""
         job = self._read(name)
-        if job is None or _terminating(job):
-            raise Unavailable(f"The Job {name} is just being deleted; start the training again.", reason="JOB_LEAVES")
+        if job is None or job.terminating:
+            raise Unavailable(f"The Job {name} is being deleted. Start the training again.", reason="JOB_LEAVES")
         found = template.attempt_of(job)
         if found != attempt_uri:
             raise Conflict(
-                f"The namespace {self._namespace} has a Job {name} for {found or 'no request'}. "
-                f"Received request={attempt_uri}; use another namespace, or delete that Job.",
+                f"Expected no Job {name} in the namespace {self._namespace}, or one for {attempt_uri}. Found one for "
+                f"{found or 'no attempt'}. Delete that Job, or use another namespace.",
                 reason="JOB_EXISTS",
                 resource=name,
             )
 
-    def _read(self, name: str) -> Object | None:
+    def _read(self, name: str) -> JobObject | None:
         try:
-            with self._asking(f"reading the Job {name}"):
-                answer = self._batch.read_namespaced_job(
+            with self._request(f"reading the Job {name}"):
+                response = self._batch.read_namespaced_job(
                     name, self._namespace, _preload_content=False, _request_timeout=REQUEST_TIMEOUT
                 )
-                job: Object = json.loads(answer.data)
-                return job
-        except _Gone:
+                return JobObject.model_validate_json(response.data)
+        except _NotFound:
             return None
 
-    def _list_pods(self, name: str) -> list[Object]:
-        with self._asking(f"listing the pods of the Job {name}"):
-            answer = self._list(
+    def _list_pods(self, name: str) -> list[Pod]:
+        with self._request(f"listing the pods of the Job {name}"):
+            response = self._list(
                 self._namespace,
                 label_selector=f"{JOB}={name}",
                 _preload_content=False,
                 _request_timeout=REQUEST_TIMEOUT,
             )
-            pods: list[Object] = json.loads(answer.data)["items"]
-            return pods
+            return [Pod.model_validate(item) for item in json.loads(response.data)["items"]]
 
     @contextmanager
-    def _asking(self, doing: str) -> Iterator[None]:
-        """One request at the pace, with errors in our words."""
-        self._pace.wait()
+    def _request(self, action: str) -> Iterator[None]:
+        """Limit the rate of requests, and translate errors of the client."""
+        self._limiter.wait()
         try:
             yield
         except ApiException as error:
-            raise _error(error, doing, self._namespace) from error
+            raise _translated(error, action, self._namespace) from error
         except HTTPError as error:
-            raise Unavailable(f"The Kubernetes API server did not answer while {doing}: {error}") from error
+            raise Unavailable(f"The Kubernetes API server did not respond while {action}: {error}") from error
 
 
-class _Gone(Internal):
-    """The object is not there."""
+class _NotFound(Internal):
+    """The API server does not have the object."""
 
 
-class RateLimiter:
-    """Lets requests through one after the other, so many a second."""
-
-    def __init__(self, per_second: float) -> None:
-        self._gap = 1.0 / per_second
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            at = max(self._next, now)
-            self._next = at + self._gap
-        time.sleep(at - now)
-
-
-def _error(error: ApiException, doing: str, namespace: str) -> Exception:
-    told = said(error)
+def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundryError:
+    detail = error_text(error)
     if error.status == 404:
-        missing = 'namespaces "' in told
-        return _Gone(
-            f"The namespace {namespace} of the Jobs does not exist: create it."
-            if missing
-            else f"Kubernetes found nothing while {doing}: {told}",
-            reason="NAMESPACE_MISSING" if missing else "GONE",
-        )
+        if 'namespaces "' in detail:
+            return _NotFound(
+                f"The namespace {namespace} of the Jobs does not exist. Create it.", reason="NAMESPACE_MISSING"
+            )
+        return _NotFound(f"Kubernetes found no such object while {action}: {detail}", reason="GONE")
     if error.status == 409:
-        return Conflict(f"Kubernetes refused {doing}: {told}", reason="JOB_EXISTS")
-    if error.status == 403 and "exceeded quota" in told:
+        return Conflict(f"Kubernetes reported a conflict while {action}: {detail}", reason="JOB_EXISTS")
+    if error.status == 403 and "exceeded quota" in detail:
         return Busy(
-            f"The quota of the namespace {namespace} has no room for another Job: {told}",
+            f"The quota of the namespace {namespace} has no room for another Job: {detail}",
             reason="QUOTA",
             retry_after_seconds=_QUOTA_SECONDS,
         )
     if error.status == 403:
         return Denied(
-            f"Kubernetes does not allow {doing}: {told}. Check the trainer's Role and the admission policies in the "
-            f"namespace {namespace}.",
+            f"Kubernetes does not allow {action}: {detail}. Check the trainer's Role, and the admission policies of "
+            f"the namespace {namespace}.",
             reason="JOB_REFUSED",
         )
     if error.status in (400, 422):
-        return Internal(f"Kubernetes finds the Job wrong while {doing}: {told}. Check the Job template.", reason="JOB")
-    return Unavailable(f"The Kubernetes API server failed while {doing} ({error.status}): {told}")
+        return Internal(f"Kubernetes rejected the Job while {action}: {detail}. Check the Job template.", reason="JOB")
+    return Unavailable(f"The Kubernetes API server failed while {action} ({error.status}): {detail}")
 
 
-def _configuration() -> Any:
-    found = client.Configuration()
-    found.keep_alive = True
+def _configuration() -> client.Configuration:
+    configuration = client.Configuration()
+    configuration.keep_alive = True
     try:
-        config.load_incluster_config(client_configuration=found)
+        config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
         try:
-            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found)
+            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise Internal(
-                "The kubernetes backend found neither a service account's token nor a KUBECONFIG: mount the one or set "
-                f"the other. {error}",
+                "The kubernetes backend found no cluster: there is no service account token and no usable kubeconfig. "
+                f"Run the trainer in a pod with a token, or set KUBECONFIG. {error}",
                 reason="NO_CLUSTER",
             ) from error
-    return found
+    return configuration
 
 
 def _own_namespace() -> str:
@@ -267,14 +264,6 @@ def _own_namespace() -> str:
         return "default"
 
 
-def _name(job: Object) -> str:
-    return str(job["metadata"]["name"])
-
-
-def _terminating(job: Object) -> bool:
-    return "deletionTimestamp" in job["metadata"]
-
-
-def _owner(pod: Object) -> str:
-    owners = pod["metadata"].get("ownerReferences") or [{}]
-    return str(owners[0].get("uid", ""))
+def _owned(pods: list[Pod], job: JobObject) -> list[Pod]:
+    """The pods that this Job created, not an earlier Job of the same name."""
+    return [pod for pod in pods if any(owner.uid == job.metadata.uid for owner in pod.metadata.owner_references[:1])]

@@ -1,4 +1,4 @@
-"""What keeps a worker's pod from running, or ended it, as sentences that say what to do."""
+"""Explains why a worker's pod is not running or how it ended, in sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -6,205 +6,196 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from facefoundry.errors import InvalidInput
+from facefoundry import codec
+from facefoundry.errors import DataLoss
 from services.trainer.backends.base import Diagnosis
-from services.trainer.backends.kubernetes.template import CONTAINER, Object
-from services.trainer.worker_protocol import ExitReport, from_json
+from services.trainer.backends.kubernetes.objects import Event, Pod, Terminated, Waiting
+from services.trainer.backends.kubernetes.template import CONTAINER
+from services.trainer.worker_protocol import ExitReport
 
-__all__ = ["exit_report", "diagnose_creation", "diagnose_ended", "diagnose_pending", "terminated"]
+__all__ = ["diagnose_creation", "diagnose_ended", "diagnose_pending", "exit_report", "terminated"]
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
-_COMING = frozenset({"ContainerCreating", "PodInitializing"})
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _KILLED = 137
-# What the scheduler says of nodes without the labels of a node selector.
+# The scheduler's words for nodes that lack the labels of a node selector.
 _NOT_SELECTED = "node affinity/selector"
-_LONGEST = 600
-# What the API server says before the part that matters.
+_MAX_DETAIL = 600
+# What precedes the relevant part of the API server's message.
 _CREATION = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
-# First match wins; the groups are for the sentence.
+# Pattern in the API server's message, reason, sentence; the first match wins.
 _REFUSALS: Sequence[tuple[str, str, str]] = (
     (
         r"exceeded quota",
         "QUOTA",
-        "The namespace's quota is used up: it starts when another training ends, or when the ResourceQuota is raised.",
+        "The namespace's quota is used up. The training starts when another one ends or the ResourceQuota is raised.",
     ),
     (
         r"violates PodSecurity",
         "POD_REFUSED",
-        "The namespace's Pod Security level refuses the worker's pod: give the Job template the security context that "
-        "the level asks for, or lower the namespace's label pod-security.kubernetes.io/enforce.",
+        "The namespace's Pod Security level refuses the worker's pod. Give the Job template the security context that "
+        "the level requires, or lower the namespace's label pod-security.kubernetes.io/enforce.",
     ),
     (
         r"serviceaccount .* not found",
         "SERVICE_ACCOUNT_MISSING",
-        "The worker's service account does not exist in the namespace of the Jobs: create it, or name another.",
+        "The worker's service account does not exist in the namespace of the Jobs. Create it, or name another one.",
     ),
     (
         r"(?:maximum|minimum) \S+ usage per",
         "POD_REFUSED",
-        "The namespace's LimitRange refuses the worker's resources: change the one or the other.",
+        "The namespace's LimitRange refuses the worker's resources. Change the LimitRange or the resources.",
     ),
     (
         r"[Pp]riority ?[Cc]lass",
         "PRIORITY_CLASS_MISSING",
-        "The worker's priority class does not exist: create it, or name another.",
+        "The worker's priority class does not exist. Create it, or name another one.",
     ),
 )
 
 
-def diagnose_creation(events: Sequence[Object], after: str = "") -> Diagnosis | None:
-    """Why a Job has no pod, from its Events.
+def diagnose_creation(events: Sequence[Event], after: str = "") -> Diagnosis | None:
+    """Explain why a Job has no pod.
 
     Args:
         events: Warnings about the Job.
-        after: Time, RFC 3339; older ones say nothing about now.
+        after: Time, RFC 3339; older warnings are ignored.
     """
-    refused = [event for event in events if event.get("reason") == "FailedCreate" and _seen(event) >= after]
+    refused = [event for event in events if event.reason == "FailedCreate" and _last_seen(event) >= after]
     if not refused:
         return None
-    said = _CREATION.sub("", str(max(refused, key=_seen).get("message", "")))
+    detail = _CREATION.sub("", max(refused, key=_last_seen).message)
     for pattern, reason, sentence in _REFUSALS:
-        if re.search(pattern, said):
-            return _diagnosis(reason, sentence, said)
-    return _diagnosis("POD_REFUSED", "The cluster refuses the worker's pod: see what it says, and correct that.", said)
+        if re.search(pattern, detail):
+            return _diagnosis(reason, sentence, detail)
+    return _diagnosis("POD_REFUSED", "The cluster refuses the worker's pod. Correct what Kubernetes reports.", detail)
 
 
-def diagnose_pending(pod: Object, events: Sequence[Object]) -> Diagnosis | None:
-    """What a pending pod waits for; nothing while it is just being started.
+def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
+    """Explain what a pending pod is waiting for; None while it is starting normally.
 
     Args:
         pod: The pod.
-        events: Warnings about it.
+        events: Warnings about the pod.
     """
-    scheduled = _condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
-        return _unscheduled(str(scheduled.get("message", "")))
-    waiting = _container(pod).get("state", {}).get("waiting", {})
-    reason, said = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+    scheduled = pod.condition("PodScheduled")
+    if scheduled.status == "False":
+        return _unscheduled(scheduled.message)
+    waiting = pod.container_state(CONTAINER).waiting or Waiting()
+    reason, detail = waiting.reason, waiting.message
     if reason in _IMAGE:
         sentence = (
-            f"The node cannot get the worker's image {_spec(pod).get('image', '')}: check its name and tag, that the "
-            "registry can be reached, and the pull secret."
+            f"The node cannot pull the worker's image {pod.container(CONTAINER).image}. Check its name and tag, the "
+            "connection to the registry, and the pull secret."
         )
-        return _diagnosis("IMAGE_MISSING", sentence, said or reason)
-    missing = re.search(r'(secret|configmap) "([^"]*)" not found', said) or re.search(
-        r"find key (\S+ in (?:Secret|ConfigMap)) (\S+)", said
+        return _diagnosis("IMAGE_MISSING", sentence, detail or reason)
+    missing = re.search(r'(secret|configmap) "([^"]*)" not found', detail) or re.search(
+        r"find key (\S+ in (?:Secret|ConfigMap)) (\S+)", detail
     )
     if missing:
         kind, name = missing.groups()
-        namespace = pod["metadata"].get("namespace", "")
-        sentence = f"The worker needs the {kind} {name!r} in the namespace {namespace!r}: create it there."
-        return _diagnosis("SECRET_MISSING", sentence, said)
-    if reason and reason not in _COMING:
-        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's container.", f"{reason}: {said}")
+        sentence = f"The worker needs the {kind} {name!r} in the namespace {pod.metadata.namespace!r}. Create it there."
+        return _diagnosis("SECRET_MISSING", sentence, detail)
+    if reason and reason not in _STARTING:
+        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's container.", f"{reason}: {detail}")
     if events:
-        newest = max(events, key=_seen)
-        said = f"{newest.get('reason', '')}: {newest.get('message', '')}"
-        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's pod yet.", said)
+        newest = max(events, key=_last_seen)
+        sentence = "The node cannot start the worker's pod yet."
+        return _diagnosis("POD_NOT_STARTED", sentence, f"{newest.reason}: {newest.message}")
     return None
 
 
-def diagnose_ended(pod: Object) -> Diagnosis | None:
-    """How a pod's worker ended, from outside; nothing when it is done."""
-    status = pod.get("status", {})
-    end = terminated(pod)
-    disrupted = _condition(pod, "DisruptionTarget")
-    if end.get("reason") == "OOMKilled":
-        limit = _spec(pod).get("resources", {}).get("limits", {}).get("memory")
+def diagnose_ended(pod: Pod) -> Diagnosis | None:
+    """Explain how a pod's worker ended; None if it succeeded."""
+    status, end = pod.status, terminated(pod)
+    disrupted = pod.condition("DisruptionTarget")
+    if end is not None and end.reason == "OOMKilled":
+        limit = pod.container(CONTAINER).resources.limits.get("memory")
         allowed = f"its limit of {limit}" if limit else "its node has"
         return Diagnosis(
-            "OUT_OF_MEMORY", f"The worker was killed for using more memory than {allowed}: raise its memory limit."
+            "OUT_OF_MEMORY",
+            f"The worker was killed because it used more memory than {allowed}. Raise its memory limit.",
         )
-    if status.get("reason") == "Evicted" or disrupted.get("status") == "True":
-        said = str(status.get("message") or disrupted.get("message") or "")
-        why = str(status.get("reason") or disrupted.get("reason") or "")
-        sentence = "The worker had to leave its node; another one goes on from the last checkpoint."
-        return _diagnosis("EVICTED", sentence, f"{why}: {said}")
-    if not end:
-        sentence = "The node refused the worker's pod."
-        said = f"{status.get('reason', '')}: {status.get('message', '')}"
-        return _diagnosis("POD_REFUSED", sentence, said) if status.get("reason") else None
-    code, said = end.get("exitCode", 0), str(end.get("message", ""))
-    if code == 0:
+    if status.reason == "Evicted" or disrupted.status == "True":
+        sentence = "The worker was evicted from its node. Another worker resumes from the last checkpoint."
+        detail = f"{status.reason or disrupted.reason}: {status.message or disrupted.message}"
+        return _diagnosis("EVICTED", sentence, detail)
+    if end is None:
+        detail = f"{status.reason}: {status.message}"
+        return _diagnosis("POD_REFUSED", "The node refused the worker's pod.", detail) if status.reason else None
+    if end.exit_code == 0:
         return None
-    words = exit_report(pod)
-    if words is not None:
-        return Diagnosis(words.reason, words.message)
-    if end.get("reason") in ("StartError", "ContainerCannotRun"):
-        return _diagnosis("POD_NOT_STARTED", "The worker's program could not be started: check its image.", said)
-    if code == _KILLED and not said:
+    report = exit_report(pod)
+    if report is not None:
+        return Diagnosis(report.reason, report.message)
+    if end.reason in ("StartError", "ContainerCannotRun"):
+        sentence = "The worker's program could not be started. Check the worker's image."
+        return _diagnosis("POD_NOT_STARTED", sentence, end.message)
+    if end.exit_code == _KILLED and not end.message:
         return Diagnosis(
             "WORKER_CRASHED",
-            "The worker was killed from outside (exit code 137); if its node is short of memory, give it a larger one.",
+            "The worker was killed from outside (exit code 137). If its node is short of memory, use a larger one.",
         )
-    last = said.strip().splitlines()[-3:]
-    return _diagnosis("WORKER_CRASHED", f"The worker ended with exit code {code}.", " | ".join(last), "Its last lines")
+    last_lines = " | ".join(end.message.strip().splitlines()[-3:])
+    sentence = f"The worker crashed with exit code {end.exit_code}."
+    return _diagnosis("WORKER_CRASHED", sentence, last_lines, "The last lines of its log")
 
 
-def terminated(pod: Object) -> Object:
-    """The terminated state of a pod's worker; empty while it runs, or when it never ran."""
-    state: Object = _container(pod).get("state", {}).get("terminated", {})
-    return state
+def terminated(pod: Pod) -> Terminated | None:
+    """Return how a pod's worker ended; None if it is running or never ran."""
+    return pod.container_state(CONTAINER).terminated
 
 
-def exit_report(pod: Object) -> ExitReport | None:
-    """A worker's last words; the end of its log, which stands there when it had none, is not taken for them."""
+def exit_report(pod: Pod) -> ExitReport | None:
+    """Return a worker's exit report; None if it wrote none, in which case Kubernetes stores the end of its log."""
+    end = terminated(pod)
     try:
-        return from_json(ExitReport, str(terminated(pod).get("message", "")).encode())
-    except InvalidInput:
+        return codec.from_json(ExitReport, end.message) if end else None
+    except DataLoss:
         return None
 
 
-def _unscheduled(said: str) -> Diagnosis:
-    short = re.findall(r"Insufficient ([\w./-]*\w)", said)
+def _unscheduled(detail: str) -> Diagnosis:
+    short = re.findall(r"Insufficient ([\w./-]*\w)", detail)
     device = next((name for name in short if "/" in name), "")
     if device:
         sentence = (
-            f"No node has a free {device}: it starts when another training ends; if none is running, the cluster has "
-            f"no node with {device}, or that node's device plugin does not run."
+            f"No node has a free {device}. The training starts when another one ends. If no other training is running, "
+            f"add a node with {device}, and check that the device plugin runs on it."
         )
-        return _diagnosis("NO_FREE_GPU", sentence, said)
+        return _diagnosis("NO_FREE_GPU", sentence, detail)
     if short:
-        sentence = f"No node has as much {short[0]} as the worker asks for: lower its requests or add a node."
-    elif "taint" in said and _NOT_SELECTED in said:
+        sentence = f"No node has as much {short[0]} as the worker requests. Lower the request, or add a node."
+    elif "taint" in detail and _NOT_SELECTED in detail:
         sentence = (
-            "Some nodes lack the labels that the worker's node selector asks for, others have a taint that it does not "
-            "tolerate: correct the selector, label a node, or give the worker the toleration."
+            "Some nodes lack the labels that the worker's node selector requires, and the others have a taint that the "
+            "worker does not tolerate. Correct the node selector, label a node, or add the toleration to the worker."
         )
-    elif "taint" in said:
-        sentence = "Every node that fits has a taint that the worker does not tolerate: give the worker the toleration."
-    elif _NOT_SELECTED in said:
-        sentence = "No node has the labels that the worker's node selector asks for: correct it or label a node."
+    elif "taint" in detail:
+        sentence = (
+            "All suitable nodes have a taint that the worker does not tolerate. Add the toleration to the worker."
+        )
+    elif _NOT_SELECTED in detail:
+        sentence = "No node has the labels that the worker's node selector requires. Correct it, or label a node."
     else:
-        sentence = "No node can take the worker now."
-    return _diagnosis("NO_NODE", sentence, said)
+        sentence = "No node can run the worker now."
+    return _diagnosis("NO_NODE", sentence, detail)
 
 
-def _diagnosis(reason: str, sentence: str, said: str, who: str = "Kubernetes says") -> Diagnosis:
-    said = " ".join(said.split()).strip(": ")
-    if len(said) > _LONGEST:
-        said = said[:_LONGEST] + "..."
-    return Diagnosis(reason, f"{sentence} {who}: {said}" if said else sentence)
+def _diagnosis(reason: str, sentence: str, detail: str, source: str = "Kubernetes reports") -> Diagnosis:
+    detail = " ".join(detail.split()).strip(": ")
+    if len(detail) > _MAX_DETAIL:
+        detail = detail[:_MAX_DETAIL] + "..."
+    return Diagnosis(reason, f"{sentence} {source}: {detail}" if detail else sentence)
 
 
-def _seen(event: Object) -> str:
-    """When an Event was last seen, RFC 3339 in whole seconds."""
-    series = event.get("series") or {}
-    moment = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime")
-    moment = moment or event["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"
-    return datetime.fromisoformat(str(moment)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _condition(pod: Object, kind: str) -> Object:
-    conditions: list[Object] = pod.get("status", {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), {})
-
-
-def _container(pod: Object) -> Object:
-    statuses: list[Object] = pod.get("status", {}).get("containerStatuses") or []
-    return next((one for one in statuses if one.get("name") == CONTAINER), {})
-
-
-def _spec(pod: Object) -> Object:
-    containers: list[Object] = pod.get("spec", {}).get("containers") or []
-    return next((one for one in containers if one.get("name") == CONTAINER), {})
+def _last_seen(event: Event) -> str:
+    """When an Event last occurred, RFC 3339 in whole seconds."""
+    moment = (
+        event.last_timestamp
+        or event.series.last_observed_time
+        or event.event_time
+        or event.metadata.creation_timestamp
+        or "1970-01-01T00:00:00Z"
+    )
+    return datetime.fromisoformat(moment).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""One kind of object of a namespace, kept current by a watch, and found by the Job it belongs to.
+"""The objects of one kind in a namespace, kept up to date by a watch and indexed by their Job.
 
-`SharedInformer` has three traits that this module lives with: it retries a failed watch at once and for ever, it never
-ends a watch whose peer has gone silent, and its cache says nothing of its age.
+`SharedInformer` has three properties that this module handles: it retries a failed watch at once and for ever, it never
+ends a watch whose server has become silent, and its cache does not know how old it is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.informer import ADDED, DELETED, ERROR, MODIFIED, SharedInformer
@@ -20,136 +21,164 @@ from kubernetes.informer import ADDED, DELETED, ERROR, MODIFIED, SharedInformer
 from facefoundry.telemetry import logger
 from services.trainer.backends.kubernetes.template import Object
 
-__all__ = ["REQUEST_TIMEOUT", "ObjectCache", "said"]
+__all__ = ["REQUEST_TIMEOUT", "CacheTimes", "ObjectCache", "error_text", "retry_delay"]
 
-# Seconds to connect and of silence.
 REQUEST_TIMEOUT = (5.0, 30.0)
-# The API server sends a bookmark a minute; a watch that is silent for longer has lost its peer.
-_WATCH_TIMEOUT = (5.0, 90.0)
+"""Seconds to connect, and to wait for a response."""
+
+_CONNECT_SECONDS = 5.0
 _RESYNC_SECONDS = 300
-# Restarts of an API server are shorter than this and make no stir.
-_TOLERATED_SECONDS = 5.0
-_LONGEST_WAIT_SECONDS = 15.0
+_MAX_RETRY_SECONDS = 15.0
+_CLOSE_SECONDS = 2.0
 _log = logger(__name__)
 
+T = TypeVar("T")
+Response: TypeAlias = Any  # the client's methods have no types
 
-class ObjectCache:
-    """Objects in their JSON form, by Job.
+
+@dataclass(frozen=True)
+class CacheTimes:
+    """Times of a cache, seconds.
 
     Attributes:
-        kind: What they are, for people.
-        why: What the API server said when it was lost.
+        silence: A watch without a message for this time is ended. The API server sends a bookmark every minute.
+        tolerated: A cache whose watch failed less than this time ago is still valid, as during a server's restart.
+    """
+
+    silence: float = 90.0
+    tolerated: float = 5.0
+
+
+def retry_delay(failures: int) -> float:
+    """Return the seconds to wait after the given number of consecutive failures: 1, 2, 4, 8, 15, 15, ..."""
+    return min(2.0 ** (failures - 1), _MAX_RETRY_SECONDS)
+
+
+class ObjectCache(Generic[T]):
+    """The objects of one kind, by Job.
+
+    Attributes:
+        kind: Kind of the objects, for messages.
+        error: Why the watch failed; empty while it works.
 
     Args:
-        kind: What they are.
-        call: Lists them, as a method of the official client.
-        job_of: Name of the Job that an object belongs to.
-        drop: Fields that nobody reads, as (part, field); they are let go, to save memory.
-        selectors: Keyword arguments that narrow the list down.
+        kind: Kind of the objects, for messages.
+        call: Method of the official client that lists them.
+        parse: Converts an object from its JSON form.
+        job_of: Returns the name of the Job that an object belongs to.
+        drop: Fields that nobody reads, as (part, field); they are removed to save memory.
+        times: Times.
+        selectors: Keyword arguments that restrict the list.
     """
 
     def __init__(
         self,
         kind: str,
-        call: Callable[..., Any],
-        job_of: Callable[[Object], str],
+        call: Callable[..., Response],
+        parse: Callable[[Object], T],
+        job_of: Callable[[T], str],
         drop: Sequence[tuple[str, str]] = (),
+        times: CacheTimes | None = None,
         **selectors: str,
     ) -> None:
         self.kind = kind
-        self.why = ""
+        self.error = ""
         self._call = call
+        self._parse = parse
         self._job_of = job_of
         self._drop = (("metadata", "managedFields"), *drop)
-        self._objects: dict[str, dict[str, Object]] = defaultdict(dict)
+        self._times = times or CacheTimes()
+        self._objects: dict[str, dict[str, T]] = defaultdict(dict)
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._listed = threading.Event()
-        self._lost: float | None = None
+        self._failed_at: float | None = None
         self._failures = 0
         self._informer = SharedInformer(self._fetch, resync_period=_RESYNC_SECONDS, **selectors)
         for event, handler in ((ADDED, self._put), (MODIFIED, self._put), (DELETED, self._remove), (ERROR, self._fail)):
             self._informer.add_event_handler(event, handler)
         self._informer.start()
 
-    def of(self, job: str) -> list[Object]:
-        """Those that belong to a Job; they are not to be changed."""
+    def of(self, job: str) -> list[T]:
+        """Return the objects that belong to a Job."""
         with self._changed:
             return list(self._objects.get(job, {}).values())
 
     def wait_for(self, job: str, seconds: float) -> None:
-        """Wait until something of a Job is known, or for so long."""
+        """Wait until an object of a Job is known, but at most the given time."""
         with self._changed:
             self._changed.wait_for(lambda: job in self._objects, seconds)
 
-    def current(self, seconds: float) -> bool:
-        """Whether what is known is what the API server says; a first list is waited for so long."""
+    def is_current(self, seconds: float) -> bool:
+        """Return whether the objects are up to date; wait at most the given time for the first list."""
         if not self._listed.wait(seconds):
             return False
-        lost = self._lost
-        return lost is None or time.monotonic() - lost < _TOLERATED_SECONDS
+        failed_at = self._failed_at
+        return failed_at is None or time.monotonic() - failed_at < self._times.tolerated
 
     def close(self) -> None:
         """Stop watching."""
         self._closing.set()
-        # A watch that is just being opened cannot be stopped; its thread dies with the process.
+        # A watch that is just being opened cannot be stopped; its thread ends with the process.
         stopping = threading.Thread(target=self._informer.stop, daemon=True)
         stopping.start()
-        stopping.join(2.0)
+        stopping.join(_CLOSE_SECONDS)
 
-    def _fetch(self, **arguments: Any) -> Any:
-        """List or watch; the informer and its watch call it.
+    def _fetch(self, **arguments: Any) -> Response:
+        """List or watch; called by the informer and its watch.
 
-        The next line has the client hand out plain dictionaries and still follow their resource versions.
+        The client reads the next line: it makes the client return plain dictionaries with their resource versions.
 
         :rtype: object
         """
         if self._closing.is_set():
             raise ApiException(status=0, reason="closing")
         if arguments.get("watch"):
-            answer = self._call(**arguments, allow_watch_bookmarks=True, _request_timeout=_WATCH_TIMEOUT)
-            self._found()
-            return answer
-        answer = self._call(**arguments, _preload_content=False, _request_timeout=REQUEST_TIMEOUT)
-        page = json.loads(answer.data)
+            timeout = (_CONNECT_SECONDS, self._times.silence)
+            response = self._call(**arguments, allow_watch_bookmarks=True, _request_timeout=timeout)
+            self._recover()
+            return response
+        response = self._call(**arguments, _preload_content=False, _request_timeout=REQUEST_TIMEOUT)
+        page = json.loads(response.data)
         version = page["metadata"]["resourceVersion"]
         return SimpleNamespace(items=page["items"], metadata=SimpleNamespace(resource_version=version))
 
     def _put(self, item: Object) -> None:
         for part, field in self._drop:
             item.get(part, {}).pop(field, None)
+        parsed = self._parse(item)
         with self._changed:
-            self._objects[self._job_of(item)][item["metadata"]["name"]] = item
+            self._objects[self._job_of(parsed)][item["metadata"]["name"]] = parsed
             self._changed.notify_all()
 
     def _remove(self, item: Object) -> None:
-        job = self._job_of(item)
+        job = self._job_of(self._parse(item))
         with self._changed:
             self._objects[job].pop(item["metadata"]["name"], None)
             if not self._objects[job]:
                 del self._objects[job]
             self._changed.notify_all()
 
-    def _found(self) -> None:
-        if self._lost is not None:
-            _log.event("watch_found", kind=self.kind, seconds=round(time.monotonic() - self._lost, 1))
-        self._lost, self._failures, self.why = None, 0, ""
+    def _recover(self) -> None:
+        if self._failed_at is not None:
+            _log.event("watch_recovered", kind=self.kind, seconds=round(time.monotonic() - self._failed_at, 1))
+        self._failed_at, self._failures, self.error = None, 0, ""
         self._listed.set()
 
     def _fail(self, error: object) -> None:
-        """Note a lost watch, and wait: the informer itself would try again at once."""
+        """Record a failed watch, and wait: the informer itself would retry at once."""
         if self._closing.is_set():
             return
         self._failures += 1
-        self.why = said(error)
-        if self._lost is None:
-            self._lost = time.monotonic()
-            _log.warning("watch_lost", kind=self.kind, detail=self.why)
-        self._closing.wait(min(2.0 ** (self._failures - 1), _LONGEST_WAIT_SECONDS))
+        self.error = error_text(error)
+        if self._failed_at is None:
+            self._failed_at = time.monotonic()
+            _log.warning("watch_failed", kind=self.kind, detail=self.error)
+        self._closing.wait(retry_delay(self._failures))
 
 
-def said(error: object) -> str:
-    """What the API server said, or what was wrong with reaching it, in one line."""
+def error_text(error: object) -> str:
+    """Return the API server's message, or why it could not be reached, in one line."""
     if isinstance(error, ApiException):
         try:
             return str(json.loads(error.body or "")["message"])

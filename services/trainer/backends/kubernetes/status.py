@@ -1,4 +1,4 @@
-"""What a Job, its pods and the Events about them mean; pure functions on their JSON form."""
+"""Derives the state of a backend job from a Kubernetes Job, its pods and the Events about them; pure functions."""
 
 from __future__ import annotations
 
@@ -6,83 +6,80 @@ from collections.abc import Sequence
 
 from services.trainer.backends.base import Diagnosis, Job, JobState
 from services.trainer.backends.kubernetes import diagnosis
-from services.trainer.backends.kubernetes.template import QUEUE, Object
+from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
+from services.trainer.backends.kubernetes.template import QUEUE
 
-__all__ = ["JOB", "job_of_event", "job_of_pod", "lags", "job_status"]
+__all__ = ["JOB", "job_of_event", "job_of_pod", "job_status", "pods_are_outdated"]
 
 JOB = "batch.kubernetes.io/job-name"
-_OVER = ("Succeeded", "Failed")
 
 
-def job_status(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()) -> Job:
-    """Put together what is known of a Job.
+def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event] = ()) -> Job:
+    """Derive the state of a job.
 
     Args:
-        job: The Job.
-        pods: Its pods that are left, in any order.
+        job: The Kubernetes Job.
+        pods: Those of its pods that still exist, in any order.
         events: Warnings about the Job and its pods.
     """
-    name, status = str(job["metadata"]["name"]), job.get("status", {})
-    ended = [pod for pod in pods if _phase(pod) in _OVER]
-    going = [pod for pod in pods if _phase(pod) not in _OVER]
-    last = max(ended, key=_age, default=None)
-    newest = max(going, key=_age, default=None)
+    last = max((pod for pod in pods if pod.ended), key=lambda pod: pod.age, default=None)
+    newest = max((pod for pod in pods if not pod.ended), key=lambda pod: pod.age, default=None)
     state = _state(job, newest, last)
-    failed = int(status.get("failed") or 0)
+    terminated = diagnosis.terminated(last) if last else None
+    failed = job.status.failed
     return Job(
-        name,
+        job.metadata.name,
         state,
         restarts=max(failed - 1, 0) if state is JobState.FAILED else failed,
-        exit_code=diagnosis.terminated(last).get("exitCode") if last and state is not JobState.RUNNING else None,
+        exit_code=terminated.exit_code if terminated and state is not JobState.RUNNING else None,
         exit_report=diagnosis.exit_report(last) if last else None,
         diagnosis=_diagnosis(job, state, newest, last, events),
     )
 
 
-def lags(job: Object, pods: Sequence[Object]) -> bool:
-    """Whether the pods tell of an earlier moment than the Job, which has ended.
+def pods_are_outdated(job: JobObject, pods: Sequence[Pod]) -> bool:
+    """Return whether the Job has ended but the pods show an earlier moment.
 
-    Jobs and pods are watched apart, and how the last pod ended goes into the record for good.
+    Jobs and pods are watched separately, and how the last pod ended is saved permanently as the attempt's outcome.
     """
-    status = job.get("status", {})
-    if not _true(job) & {"Complete", "Failed"}:
+    if not job.true_conditions & {"Complete", "Failed"}:
         return False
-    ended = [_phase(pod) for pod in pods if _phase(pod) in _OVER]
-    known = ended.count("Succeeded"), ended.count("Failed")
-    counted = int(status.get("succeeded") or 0), int(status.get("failed") or 0)
-    return len(ended) < len(pods) or known[0] < counted[0] or known[1] < counted[1]
+    phases = [pod.status.phase for pod in pods if pod.ended]
+    return (
+        len(phases) < len(pods)
+        or phases.count("Succeeded") < job.status.succeeded
+        or phases.count("Failed") < job.status.failed
+    )
 
 
-def job_of_pod(pod: Object) -> str:
-    """Name of the Job that made a pod."""
-    labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(JOB, ""))
+def job_of_pod(pod: Pod) -> str:
+    """Return the name of the Job that created a pod, or an empty string."""
+    return pod.metadata.labels.get(JOB, "")
 
 
-def job_of_event(event: Object) -> str:
-    """Name of the Job that an Event about it or about one of its pods belongs to."""
-    about = event.get("involvedObject") or {}
-    name = str(about.get("name", ""))
-    return name.rpartition("-")[0] if about.get("kind") == "Pod" else name
+def job_of_event(event: Event) -> str:
+    """Return the name of the Job that an Event is about, directly or through one of its pods."""
+    name = event.involved_object.name
+    return name.rpartition("-")[0] if event.involved_object.kind == "Pod" else name
 
 
-def _state(job: Object, newest: Object | None, last: Object | None) -> JobState:
-    true = _true(job)
-    if "Complete" in true:
+def _state(job: JobObject, newest: Pod | None, last: Pod | None) -> JobState:
+    conditions = job.true_conditions
+    if "Complete" in conditions:
         return JobState.SUCCEEDED
-    if "Failed" in true:
+    if "Failed" in conditions:
         return JobState.FAILED
-    if job.get("spec", {}).get("suspend"):
+    if job.spec.suspend:
         return JobState.QUEUED
     if newest is not None:
-        return JobState.RUNNING if _phase(newest) == "Running" else JobState.QUEUED
-    # Between the end of the last pod and the Job's condition.
-    done = last is not None and _phase(last) == "Succeeded"
-    return JobState.RUNNING if done or "FailureTarget" in true else JobState.QUEUED
+        return JobState.RUNNING if newest.status.phase == "Running" else JobState.QUEUED
+    # The last pod has ended, but the Job does not have its final condition yet.
+    done = last is not None and last.status.phase == "Succeeded"
+    return JobState.RUNNING if done or "FailureTarget" in conditions else JobState.QUEUED
 
 
 def _diagnosis(
-    job: Object, state: JobState, newest: Object | None, last: Object | None, events: Sequence[Object]
+    job: JobObject, state: JobState, newest: Pod | None, last: Pod | None, events: Sequence[Event]
 ) -> Diagnosis | None:
     if state is JobState.SUCCEEDED:
         return None
@@ -91,34 +88,19 @@ def _diagnosis(
         return ended or _failed(job)
     if state is JobState.RUNNING:
         return ended
-    if job.get("spec", {}).get("suspend"):
-        queue = (job["metadata"].get("labels") or {}).get(QUEUE)
+    if job.spec.suspend:
+        queue = job.metadata.labels.get(QUEUE)
         if queue:
-            return Diagnosis("IN_QUEUE", f"It waits until Kueue admits it from the queue {queue!r}.")
-        return Diagnosis("SUSPENDED", "Its Job is suspended: it starts when somebody sets spec.suspend to false.")
+            return Diagnosis("IN_QUEUE", f"The Job is waiting until Kueue admits it from the queue {queue!r}.")
+        return Diagnosis("SUSPENDED", "The Job is suspended. To start it, set its spec.suspend to false.")
     if newest is not None:
-        name = newest["metadata"]["name"]
-        about = [event for event in events if (event.get("involvedObject") or {}).get("name") == name]
-        return diagnosis.diagnose_pending(newest, about) or ended
-    about = [event for event in events if (event.get("involvedObject") or {}).get("kind") == "Job"]
-    return diagnosis.diagnose_creation(about, _age(last)[0] if last else "") or ended
+        about_pod = [event for event in events if event.involved_object.name == newest.metadata.name]
+        return diagnosis.diagnose_pending(newest, about_pod) or ended
+    about_job = [event for event in events if event.involved_object.kind == "Job"]
+    return diagnosis.diagnose_creation(about_job, last.metadata.creation_timestamp if last else "") or ended
 
 
-def _failed(job: Object) -> Diagnosis | None:
-    conditions: list[Object] = job.get("status", {}).get("conditions") or []
-    failed = next(one for one in conditions if one["type"] == "Failed")
-    said = str(failed.get("message") or failed.get("reason") or "")
-    return Diagnosis("WORKER_CRASHED", f"Its Job has failed and its pods are gone. Kubernetes says: {said}")
-
-
-def _true(job: Object) -> set[str]:
-    conditions: list[Object] = job.get("status", {}).get("conditions") or []
-    return {str(one["type"]) for one in conditions if one.get("status") == "True"}
-
-
-def _phase(pod: Object) -> str:
-    return str(pod.get("status", {}).get("phase", "Pending"))
-
-
-def _age(pod: Object) -> tuple[str, str]:
-    return str(pod["metadata"].get("creationTimestamp", "")), str(pod["metadata"]["name"])
+def _failed(job: JobObject) -> Diagnosis | None:
+    failed = next(condition for condition in job.status.conditions if condition.type == "Failed")
+    detail = failed.message or failed.reason
+    return Diagnosis("WORKER_CRASHED", f"The Job failed, and its pods no longer exist. Kubernetes reports: {detail}")

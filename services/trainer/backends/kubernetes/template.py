@@ -1,34 +1,41 @@
-"""The Job that the chart mounts, and what of it differs from pair to pair."""
+"""The template of a worker's Job, and the Job of one attempt made from it."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pydantic
 import yaml
 from kubernetes.client import V1Job
 
 from facefoundry.errors import Internal
+from services.trainer.backends.kubernetes.objects import JobObject
 
-__all__ = ["CONTAINER", "LABELS", "QUEUE", "REQUEST", "Object", "read", "attempt_of", "training_job"]
+__all__ = ["ATTEMPT", "CONTAINER", "LABELS", "QUEUE", "Object", "attempt_of", "read", "training_job"]
 
-# An API object in its JSON form.
-Object = dict[str, Any]
+Object: TypeAlias = dict[str, Any]  # an API object in its JSON form, of which only some fields are known here
 
 CONTAINER = "worker"
-# Every Job and pod of ours has these, whatever else the template says.
+"""Name of the worker's container."""
+
+# Labels of all Jobs and pods of the backend, beside those of the template.
 LABELS = {"app.kubernetes.io/name": "facefoundry", "app.kubernetes.io/component": "worker"}
-REQUEST = "facefoundry/attempt"
+
+ATTEMPT = "facefoundry/attempt"
+"""Annotation with the attempt's URI."""
+
 QUEUE = "kueue.x-k8s.io/queue-name"
+"""Label with the name of a Kueue queue."""
 
 
 def read(path: Path) -> Object:
-    """Read a Job template and check it, so that a wrong one is seen when the trainer starts.
+    """Read a Job template and check it, so that a wrong one is reported when the trainer starts.
 
     Raises:
-        Internal: it is missing, no Job, or has no container `worker`; the message names file and field.
+        Internal: the file is missing, is not a Job, or has no container `worker`; the message names file and field
+            (JOB_TEMPLATE).
     """
     try:
         job = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -39,24 +46,24 @@ def read(path: Path) -> Object:
     try:
         V1Job.model_validate(training_job(job, "name", "uri"))
     except pydantic.ValidationError as error:
-        fields = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise _wrong(path, fields) from error
+        fields = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise _wrong(path, f"has wrong fields: {fields}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise _wrong(path, "needs spec.template.spec.containers with a name each") from error
+        raise _wrong(path, "must have spec.template.spec.containers with a name each") from error
     except StopIteration:
-        raise _wrong(path, f"needs a container named {CONTAINER!r} in spec.template.spec.containers") from None
+        raise _wrong(path, f"must have a container named {CONTAINER!r} in spec.template.spec.containers") from None
     return job
 
 
 def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: str = "", gpus: int = 0) -> Object:
-    """The Job of one attempt; the template stays as it is.
+    """Make the Job of one attempt; the template is not changed.
 
     Args:
         template: The Job as the chart mounts it.
         name: Name of the Job.
-        attempt_uri: The worker's argument, also annotated, so that replicas recognise each other's Jobs.
+        attempt_uri: The worker's argument, also added as an annotation, by which replicas recognise each other's Jobs.
         gpu_resource: Name of the device resource, such as `nvidia.com/gpu`.
-        gpus: How many of them; with 0 the template's resources stand as they are.
+        gpus: Number of devices; with 0 the template's resources are not changed.
 
     Raises:
         StopIteration: the template has no container `worker`.
@@ -67,11 +74,11 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
     metadata.pop("generateName", None)
     for part in (metadata, pod.setdefault("metadata", {})):
         part["labels"] = {**(part.get("labels") or {}), **LABELS}
-        part["annotations"] = {**(part.get("annotations") or {}), REQUEST: attempt_uri}
-    container = next(one for one in pod["spec"]["containers"] if one["name"] == CONTAINER)
+        part["annotations"] = {**(part.get("annotations") or {}), ATTEMPT: attempt_uri}
+    container = next(container for container in pod["spec"]["containers"] if container["name"] == CONTAINER)
     container["args"] = [*(container.get("args") or []), attempt_uri]
     if gpus:
-        # For extended resources the limit is the request too.
+        # For extended resources, the limit is also the request.
         resources = container["resources"] = {**(container.get("resources") or {})}
         resources["limits"] = {**(resources.get("limits") or {}), gpu_resource: str(gpus)}
     if metadata["labels"].get(QUEUE):
@@ -79,12 +86,12 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
     return job
 
 
-def attempt_of(job: Object) -> str:
-    """The request's URI that a Job was made for; empty when it is none of ours."""
-    return str((job["metadata"].get("annotations") or {}).get(REQUEST, ""))
+def attempt_of(job: JobObject) -> str:
+    """Return the URI of the attempt that a Job was made for; empty if another program made the Job."""
+    return job.metadata.annotations.get(ATTEMPT, "")
 
 
-def _wrong(path: Path, what: str) -> Internal:
+def _wrong(path: Path, problem: str) -> Internal:
     return Internal(
-        f"The Job template {path} (FACEFOUNDRY_JOB_TEMPLATE) {what}.", reason="JOB_TEMPLATE", resource=str(path)
+        f"The Job template {path} (FACEFOUNDRY_JOB_TEMPLATE) {problem}.", reason="JOB_TEMPLATE", resource=str(path)
     )

@@ -1,4 +1,4 @@
-"""Workers as supervised processes of this machine; they die with the trainer, and their checkpoints stay."""
+"""Runs workers as supervised processes of this machine; they end with the trainer, but their checkpoints remain."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from facefoundry.errors import InvalidInput
+from facefoundry import codec
+from facefoundry.errors import DataLoss
 from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
-from services.trainer.settings import TrainerSettings
-from services.trainer.worker_protocol import ExitCode, ExitReport, from_json
+from services.trainer.backends.local.settings import LocalSettings
+from services.trainer.worker_protocol import ExitCode, ExitReport
 
 __all__ = ["WORKER", "LocalBackend"]
 
 WORKER = (sys.executable, "-m", "services.trainer.worker")
 
-_ROOT = Path(__file__).resolve().parents[3]
-_LOOK_SECONDS = 0.1
-_LONGEST_WAIT_SECONDS = 60.0
+_ROOT = Path(__file__).resolve().parents[4]
+_POLL_SECONDS = 0.1
+_MAX_RESTART_SECONDS = 60.0
 _log = logger(__name__)
 
 
 @dataclass
 class _Entry:
-    """One job and its process; only the supervisor's thread touches the process."""
+    """One job and its process; only the supervisor thread uses the process."""
 
     name: str
     attempt_uri: str
@@ -46,7 +47,7 @@ class _Entry:
     kill_at: float | None = None
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         return self.state in (JobState.SUCCEEDED, JobState.FAILED) or self.cancelled
 
     def as_job(self) -> Job:
@@ -54,56 +55,65 @@ class _Entry:
 
 
 class LocalBackend(TrainingBackend):
-    """Runs a limited number of workers at once, in the order they came.
+    """Runs a limited number of workers at once, in the order in which they were started.
 
     Args:
         settings: Limits and times.
-        command: The worker's program; the request's URI comes behind it.
+        scratch_dir: Folder for temporary files; None for the system's.
+        command: Command of the worker; the attempt's URI is appended.
+        clock: Monotonic time, seconds.
     """
 
     name = "local"
 
-    def __init__(self, settings: TrainerSettings, command: Sequence[str] = WORKER) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        scratch_dir: Path | None = None,
+        command: Sequence[str] = WORKER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._command = tuple(command)
+        self._clock = clock
         self._entries: dict[str, _Entry] = {}
-        self._leaving: list[_Entry] = []
+        self._stopping: list[_Entry] = []
         self._changed = threading.Condition()
         self._closing = False
         self._resources = ExitStack()
-        self._folder = self._resources.enter_context(Scratch("trainer", settings.scratch_dir).folder())
-        # The kernel ties a worker's life to the thread that started it, so this thread lives as long as the process.
+        self._folder = self._resources.enter_context(Scratch("trainer", scratch_dir).folder())
+        # The kernel kills a worker when the thread that started it ends, so this thread lives as long as the process.
         self._supervisor = threading.Thread(target=self._supervise, name="local-backend", daemon=True)
         self._supervisor.start()
 
     def start(self, name: str, attempt_uri: str) -> None:
-        """Queue a job, or do nothing when its name is known."""
+        """Queue a job, or do nothing if it exists."""
         with self._changed:
             if name not in self._entries:
                 self._entries[name] = _Entry(name, attempt_uri)
                 self._changed.notify()
 
     def get(self, name: str) -> Job | None:
-        """Look at a job."""
+        """Return a job, or None if it is unknown."""
         with self._changed:
             entry = self._entries.get(name)
             return entry.as_job() if entry else None
 
     def cancel(self, name: str) -> None:
-        """Stop a job's worker and forget the job; its place is free once the worker has ended."""
+        """Stop a job's worker and remove the job; its slot is free when the worker has ended."""
         with self._changed:
             entry = self._entries.pop(name, None)
             if entry is not None:
                 entry.cancelled = True
-                self._leaving.append(entry)
+                self._stopping.append(entry)
                 self._changed.notify()
 
     def close(self) -> None:
-        """Stop all workers, giving them `grace_seconds` for a last checkpoint."""
+        """Stop all workers; each has `grace_seconds` for a last checkpoint."""
         with self._changed:
             self._closing = True
-            self._leaving.extend(self._entries.values())
-            for entry in self._leaving:
+            self._stopping.extend(self._entries.values())
+            for entry in self._stopping:
                 entry.cancelled = True
             self._entries.clear()
             self._changed.notify()
@@ -113,39 +123,39 @@ class LocalBackend(TrainingBackend):
     def _supervise(self) -> None:
         while True:
             with self._changed:
-                for entry in [*self._entries.values(), *self._leaving]:
-                    self._look_at(entry)
-                self._leaving = [entry for entry in self._leaving if entry.process is not None]
-                self._fill_places()
-                if self._closing and not self._leaving:
+                for entry in [*self._entries.values(), *self._stopping]:
+                    self._check(entry)
+                self._stopping = [entry for entry in self._stopping if entry.process is not None]
+                self._fill_slots()
+                if self._closing and not self._stopping:
                     return
-                busy = any(not entry.over for entry in self._entries.values()) or self._leaving
-                self._changed.wait(_LOOK_SECONDS if busy else None)
+                busy = any(not entry.ended for entry in self._entries.values()) or self._stopping
+                self._changed.wait(_POLL_SECONDS if busy else None)
 
-    def _look_at(self, entry: _Entry) -> None:
-        """See whether a worker has ended, and stop those that shall."""
+    def _check(self, entry: _Entry) -> None:
+        """Record the end of a worker, or stop it if its job is cancelled."""
         if entry.process is None:
             return
         code = entry.process.poll()
         if code is not None:
             entry.process = None
-            self._ended(entry, code)
+            self._worker_ended(entry, code)
         elif entry.cancelled:
             if entry.kill_at is None:
-                entry.kill_at = time.monotonic() + self._settings.grace_seconds
+                entry.kill_at = self._clock() + self._settings.grace_seconds
                 entry.process.terminate()
-            elif time.monotonic() >= entry.kill_at:
+            elif self._clock() >= entry.kill_at:
                 entry.process.kill()
 
-    def _ended(self, entry: _Entry, code: int) -> None:
+    def _worker_ended(self, entry: _Entry, code: int) -> None:
         entry.exit_code = code
-        entry.exit_report = self._last_words(entry)
-        again = code not in (ExitCode.DONE, ExitCode.BAD_INPUT) and entry.restarts < self._settings.restarts
+        entry.exit_report = self._read_report(entry)
+        restart = code not in (ExitCode.DONE, ExitCode.BAD_INPUT) and entry.restarts < self._settings.restarts
         if code == ExitCode.DONE:
             entry.state = JobState.SUCCEEDED
-        elif again and not entry.cancelled:
-            wait = min(self._settings.restart_seconds * 2**entry.restarts, _LONGEST_WAIT_SECONDS)
-            entry.not_before = time.monotonic() + wait
+        elif restart and not entry.cancelled:
+            delay = min(self._settings.restart_seconds * 2**entry.restarts, _MAX_RESTART_SECONDS)
+            entry.not_before = self._clock() + delay
             entry.restarts += 1
             entry.state = JobState.QUEUED
         else:
@@ -153,18 +163,18 @@ class LocalBackend(TrainingBackend):
         reason = entry.exit_report.reason if entry.exit_report else ""
         _log.event("worker_ended", job=entry.name, exit_code=code, reason=reason, state=entry.state.value)
 
-    def _fill_places(self) -> None:
-        running = sum(entry.process is not None for entry in [*self._entries.values(), *self._leaving])
+    def _fill_slots(self) -> None:
+        running = sum(entry.process is not None for entry in [*self._entries.values(), *self._stopping])
         for entry in self._entries.values():
             if running >= self._settings.local_workers:
                 return
-            if entry.state is JobState.QUEUED and time.monotonic() >= entry.not_before:
+            if entry.state is JobState.QUEUED and self._clock() >= entry.not_before:
                 self._spawn(entry)
                 running += 1
 
     def _spawn(self, entry: _Entry) -> None:
         with suppress(OSError):
-            self._words_file(entry).unlink()
+            self._report_file(entry).unlink()
         settings = self._settings
         environment = {
             "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
@@ -172,7 +182,7 @@ class LocalBackend(TrainingBackend):
             **os.environ,
             "FACEFOUNDRY_WORKER_ID": f"{entry.name}-{secrets.token_hex(4)}",
             "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
-            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._words_file(entry)),
+            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._report_file(entry)),
         }
         command = [*self._command, entry.attempt_uri]
         try:
@@ -181,16 +191,16 @@ class LocalBackend(TrainingBackend):
             )
         except OSError as error:
             _log.warning("worker_not_started", job=entry.name, detail=str(error))
-            self._ended(entry, ExitCode.INTERRUPTED)
+            self._worker_ended(entry, ExitCode.INTERRUPTED)
             return
         entry.state, entry.exit_code = JobState.RUNNING, None
         _log.event("worker_started", job=entry.name, pid=entry.process.pid, restarts=entry.restarts)
 
-    def _words_file(self, entry: _Entry) -> Path:
+    def _report_file(self, entry: _Entry) -> Path:
         return self._folder / f"{entry.name}.json"
 
-    def _last_words(self, entry: _Entry) -> ExitReport | None:
+    def _read_report(self, entry: _Entry) -> ExitReport | None:
         try:
-            return from_json(ExitReport, self._words_file(entry).read_bytes())
-        except (OSError, InvalidInput):
+            return codec.from_json(ExitReport, self._report_file(entry).read_bytes())
+        except (OSError, DataLoss):
             return None

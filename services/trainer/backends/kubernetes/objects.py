@@ -1,0 +1,199 @@
+"""The fields of Jobs, pods and Events that the backend reads; they have the names of the Kubernetes API, in snake case.
+
+Fields that the API server leaves out or sends as null have their defaults. All other fields are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+
+__all__ = ["Condition", "Event", "JobObject", "Pod", "Terminated", "Waiting"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Owner(_Model):
+    """The object that created another one."""
+
+    uid: str = ""
+
+
+class Metadata(_Model):
+    """Name, labels and times of an object; times are RFC 3339."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    creation_timestamp: str = ""
+    deletion_timestamp: str = ""
+    owner_references: list[Owner] = []
+
+
+class Condition(_Model):
+    """A condition of a Job or a pod."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class JobSpec(_Model):
+    """The wanted state of a Job."""
+
+    suspend: bool = False
+
+
+class JobStatus(_Model):
+    """The observed state of a Job; counts are of pods."""
+
+    failed: int = 0
+    succeeded: int = 0
+    conditions: list[Condition] = []
+
+
+class JobObject(_Model):
+    """A Job."""
+
+    metadata: Metadata = Metadata()
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+    @property
+    def true_conditions(self) -> set[str]:
+        """Types of the conditions that are true."""
+        return {condition.type for condition in self.status.conditions if condition.status == "True"}
+
+    @property
+    def terminating(self) -> bool:
+        """Whether the Job is being deleted."""
+        return bool(self.metadata.deletion_timestamp)
+
+
+class Resources(_Model):
+    """Resources of a container."""
+
+    limits: dict[str, str | int | float] = {}
+
+
+class Container(_Model):
+    """A container as a pod specifies it."""
+
+    name: str = ""
+    image: str = ""
+    resources: Resources = Resources()
+
+
+class PodSpec(_Model):
+    """The wanted state of a pod."""
+
+    containers: list[Container] = []
+
+
+class Terminated(_Model):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class Waiting(_Model):
+    """Why a container has not started."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerState(_Model):
+    """The state of a container; at most one of the fields is set."""
+
+    terminated: Terminated | None = None
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(_Model):
+    """The observed state of a container."""
+
+    name: str = ""
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(_Model):
+    """The observed state of a pod."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    conditions: list[Condition] = []
+    container_statuses: list[ContainerStatus] = []
+
+
+class Pod(_Model):
+    """A pod."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    def condition(self, kind: str) -> Condition:
+        """Return the condition of a type, or an empty one."""
+        return next((found for found in self.status.conditions if found.type == kind), Condition())
+
+    def container(self, name: str) -> Container:
+        """Return the specification of a container, or an empty one."""
+        return next((found for found in self.spec.containers if found.name == name), Container())
+
+    def container_state(self, name: str) -> ContainerState:
+        """Return the state of a container, or an empty one."""
+        statuses = self.status.container_statuses
+        return next((found.state for found in statuses if found.name == name), ContainerState())
+
+    @property
+    def ended(self) -> bool:
+        """Whether all containers of the pod have ended for good."""
+        return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sort key: an older pod has a smaller one."""
+        return self.metadata.creation_timestamp, self.metadata.name
+
+
+class Reference(_Model):
+    """The object that an Event is about."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Series(_Model):
+    """The repetitions of an Event."""
+
+    last_observed_time: str = ""
+
+
+class Event(_Model):
+    """An Event."""
+
+    metadata: Metadata = Metadata()
+    involved_object: Reference = Reference()
+    reason: str = ""
+    message: str = ""
+    last_timestamp: str = ""
+    event_time: str = ""
+    series: Series = Series()

@@ -1,0 +1,271 @@
+"""Runs one attempt from its document to the committed model: what to do when.
+
+The arithmetic is in `loop`, the stored bytes are in `checkpoint`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+
+from facefoundry.errors import FaceFoundryError, Internal, Interrupted, Unavailable, Unusable
+from facefoundry.model.network import SIDES, SideName
+from facefoundry.storage import manifest
+from facefoundry.storage.store import Store
+from facefoundry.telemetry import logger
+from services.trainer.settings import WorkerSettings
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker import checkpoint, faces, loop
+from services.trainer.worker.history import History
+from services.trainer.worker.preview import Previewer, schedule
+from services.trainer.worker_protocol import Attempt, Preview, Status
+
+__all__ = ["AttemptRunner", "Progress"]
+
+_PREVIEW_FACES = 5
+_log = logger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far the attempt is, for other threads to read.
+
+    Attributes:
+        iteration: Iterations done.
+        updated: Monotonic time of the last update.
+    """
+
+    iteration: int
+    updated: float
+
+    def update(self, iteration: int) -> None:
+        """Record the number of iterations done, and the time."""
+        self.iteration, self.updated = iteration, time.monotonic()
+
+
+class AttemptRunner:
+    """Trains the model of one attempt.
+
+    Args:
+        store: The object store.
+        attempt: The attempt.
+        settings: Times and limits.
+        stop: Set when the worker should write a checkpoint and end.
+
+    Attributes:
+        progress: How far the attempt is.
+    """
+
+    def __init__(self, store: Store, attempt: Attempt, settings: WorkerSettings, stop: threading.Event) -> None:
+        self._store = store
+        self._documents = TrainingStore(store)
+        self._attempt = attempt
+        self._settings = settings
+        self._stop = stop
+        self.progress = Progress(0, time.monotonic())
+        self._checkpoints = checkpoint.Checkpoints(store, attempt, settings.id, settings.scratch_dir)
+        self._history = History()
+        self._previews: tuple[Preview, ...] = ()
+        self._seconds = 0.0
+
+    @property
+    def last_activity(self) -> float:
+        """Monotonic time of the last iteration or the last response of the store."""
+        return max(self.progress.updated, self._store.last_activity)
+
+    def run(self) -> None:
+        """Train until the model is committed, by this worker or another one.
+
+        Raises:
+            Interrupted: `stop` was set; a checkpoint of all iterations done is committed.
+            FaceFoundryError: the attempt failed.
+        """
+        attempt = self._attempt
+        options = attempt.training_options()
+        options.iterations = attempt.iterations
+        if self._committed():
+            self._clean_up()
+            return
+        self._check_stop()
+        device = loop.configure(options.precision, self._settings.threads)
+        if self._settings.require_gpu and device != "GPU":
+            raise Internal(
+                "Expected a GPU. TensorFlow finds none: either the worker's image has no CUDA, or the node's driver is "
+                "too old. To train on the CPU, set FACEFOUNDRY_WORKER_REQUIRE_GPU=false or request no GPU.",
+                reason="NO_GPU",
+            )
+        found: dict[SideName, faces.Faces] = {
+            "a": faces.fetch(self._store, attempt.extraction_a),
+            "b": faces.fetch(self._store, attempt.extraction_b),
+        }
+        training = loop.Training(
+            options,
+            {side: found[side].crops for side in SIDES},
+            {side: found[side].margin for side in SIDES},
+        )
+        self._resume(training)
+        self._check_stop()
+        counts = {f"faces_{side}": len(found[side].crops) for side in SIDES}
+        _log.event("training", device=device, first=training.iteration, iterations=attempt.iterations, **counts)
+        self._report(training, 0.0)
+        size = training.network.architecture.face_size
+        preview_faces = {side: faces.unwarped(found[side], _PREVIEW_FACES, size) for side in SIDES}
+        digests = {side: found[side].content_digest for side in SIDES}
+        del found  # frees memory: the training has a packed copy of the crops
+        if not self._iterate(training, Previewer(training.network, preview_faces)) and not self._committed():
+            self._commit(training, digests)
+        self._clean_up()
+
+    def _check_stop(self) -> None:
+        """Stop before the first iteration if asked to: its call takes seconds to compile, and nothing is lost."""
+        if self._stop.is_set():
+            raise Interrupted("Stopped before the first iteration.")
+
+    def _commit(self, training: loop.Training, digests: Mapping[SideName, str]) -> None:
+        attempt = self._attempt
+        inputs = {
+            "extraction_a": self._store.uri(attempt.extraction_a),
+            "extraction_b": self._store.uri(attempt.extraction_b),
+            "content_a": digests["a"],
+            "content_b": digests["b"],
+        }
+        state = self._state(training)
+        checkpoint.commit_model(self._store, attempt, state, training.network.to_bytes(), {**inputs})
+        self._report(training, 0.0)
+
+    def _clean_up(self) -> None:
+        """Delete the checkpoints that the committed model makes obsolete."""
+        self.progress.update(self._attempt.iterations)
+        with suppress(FaceFoundryError):  # the model is committed, so a failed checkpoint does not matter any more
+            self._checkpoints.finish()
+        checkpoint.delete_obsolete(self._store, self._attempt)
+
+    def _committed(self) -> bool:
+        """Return whether the model is committed, by another worker or an earlier run of this one.
+
+        False while the store does not answer.
+        """
+        try:
+            found = self._documents.has_model(self._attempt)
+        except Unavailable as error:
+            _log.warning("model_check_failed", detail=error.message)
+            return False
+        if found:
+            _log.event("model_found", uri=self._store.uri(self._attempt.model_prefix))
+        return found
+
+    def _resume(self, training: loop.Training) -> None:
+        state = checkpoint.find_newest(self._store, self._attempt)
+        if state is not None:
+            training.restore(state.iteration, state.weights, state.moments)
+            self._history, self._previews, self._seconds = state.history, state.previews, state.seconds
+            self._checkpoints.iteration = state.iteration
+            _log.event("resumed", iteration=state.iteration)
+        self.progress.update(training.iteration)
+
+    def _iterate(self, training: loop.Training, previewer: Previewer) -> bool:
+        """Run the remaining iterations; return True early if another worker has committed the model meanwhile."""
+        total = self._attempt.iterations
+        due = [iteration for iteration in schedule(total) if iteration > training.iteration]
+        steps_per_call = loop.StepsPerCall(self._settings.call_seconds)
+        reported_at = checkpoint_at = time.monotonic()
+        reported_iteration = training.iteration
+        while training.iteration < total:
+            steps = steps_per_call.next((due[0] if due else total) - training.iteration)
+            began = time.monotonic()
+            losses = training.run(steps)
+            ended = time.monotonic()
+            steps_per_call.measured(steps, ended - began)
+            self._seconds += ended - began
+            self._add_losses(training.iteration, losses)
+            self.progress.update(training.iteration)
+            if due and training.iteration >= due[0]:
+                due.pop(0)
+                self._save_preview(training.iteration, previewer)
+            if training.iteration == total:
+                break
+            if self._stop.is_set():
+                if self._committed():
+                    return True
+                self._interrupt(training)
+            if ended - checkpoint_at >= self._settings.checkpoint_seconds and not self._checkpoints.busy:
+                if self._committed():
+                    return True
+                self._checkpoints.begin(self._state(training))
+                checkpoint_at = time.monotonic()
+            if ended - reported_at >= self._settings.status_seconds:
+                if self._committed():
+                    return True
+                speed = (training.iteration - reported_iteration) / (ended - reported_at)
+                self._report(training, speed)
+                reported_at, reported_iteration = ended, training.iteration
+        return False
+
+    def _add_losses(self, iteration: int, losses: loop.Losses) -> None:
+        self._history.add(iteration, losses)
+        if self._history.collapsed():
+            raise Unusable(
+                f"The training collapsed before iteration {iteration}: its losses are far above those it had reached. "
+                f"Use a learning_rate below {self._attempt.training_options().learning_rate:g}.",
+                reason="COLLAPSED",
+            )
+
+    def _interrupt(self, training: loop.Training) -> None:
+        self._checkpoints.begin(self._state(training))
+        self._checkpoints.finish()
+        self._report(training, 0.0)
+        raise Interrupted(f"Stopped after iteration {training.iteration}. A checkpoint of it is committed.")
+
+    def _state(self, training: loop.Training) -> checkpoint.State:
+        return checkpoint.State(
+            training.iteration,
+            training.network.tensors(),
+            training.moments(),
+            deepcopy(self._history),
+            self._previews,
+            self._seconds,
+        )
+
+    def _save_preview(self, iteration: int, previewer: Previewer) -> None:
+        """Save a preview picture; a store that fails does not stop the training."""
+        try:
+            prefix = f"{self._attempt.prefix}/previews"
+            part = manifest.put_part(self._store, prefix, f"{iteration:07d}.jpg", previewer.draw())
+        except FaceFoundryError as error:
+            _log.warning("preview_failed", iteration=iteration, detail=error.message)
+            return
+        self._previews = (*self._previews, Preview(iteration, part.key))
+
+    def _report(self, training: loop.Training, speed: float) -> None:
+        """Save and log the status; a store that fails does not stop the training."""
+        remaining = self._attempt.iterations - training.iteration
+        status = Status(
+            attempt=self._attempt.number,
+            worker=self._settings.id,
+            iteration=training.iteration,
+            iterations=self._attempt.iterations,
+            iterations_per_second=round(speed, 4),
+            eta_seconds=round(remaining / speed, 1) if speed else 0.0,
+            losses=tuple(self._history.points),
+            checkpoint_iteration=self._checkpoints.iteration,
+            previews=self._previews,
+        )
+        newest = status.losses[-1][1:] if status.losses else (None, None)
+        _log.event(
+            "progress",
+            iteration=status.iteration,
+            iterations=status.iterations,
+            iterations_per_second=status.iterations_per_second,
+            eta_seconds=status.eta_seconds,
+            loss_a=newest[0],
+            loss_b=newest[1],
+            checkpoint=status.checkpoint_iteration,
+        )
+        try:
+            self._documents.save_status(self._attempt, status)
+        except FaceFoundryError as error:
+            _log.warning("status_failed", detail=error.message)
