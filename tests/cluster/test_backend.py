@@ -12,7 +12,7 @@ from kubernetes import client
 
 from facefoundry.errors import Conflict, Denied, Unavailable
 from services.trainer.backends.base import Diagnosis, JobState
-from services.trainer.backends.kubernetes import KubernetesBackend
+from services.trainer.backends.kubernetes.backend import KubernetesBackend
 from tests.cluster.workers import ClusterWorkers, Detour, wait_for
 from tests.waiting import wait_until
 

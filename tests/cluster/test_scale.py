@@ -28,8 +28,8 @@ from collections import Counter
 from pathlib import Path
 import psutil
 from kubernetes.client import rest
-from services.trainer.backends.kubernetes import KubernetesBackend
-from services.trainer.settings import TrainerSettings
+from services.trainer.backends.kubernetes.backend import KubernetesBackend
+from services.trainer.backends.kubernetes.settings import KubernetesSettings
 from tests.waiting import wait_until
 
 seconds = Counter()
@@ -40,7 +40,7 @@ def counted(self, *arguments, **keywords):
 rest.RESTClientObject.request = counted
 
 template, namespace, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-backend = KubernetesBackend(TrainerSettings(job_template=template, jobs_namespace=namespace, gpus=1))
+backend = KubernetesBackend(KubernetesSettings(job_template=template, jobs_namespace=namespace, gpus=1))
 names = [f"training-{number:040x}-1" for number in range(count)]
 began = time.monotonic()
 for name in names:

@@ -93,7 +93,7 @@ def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
 def test_bad_input_fails_at_once_with_the_workers_own_words_and_they_outlive_the_job(
     cluster: ClusterWorkers, trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
 ) -> None:
-    with trainer("words", restarts=6) as (_, stub):
+    with trainer("report", restarts=6) as (_, stub):
         uri = stub.StartTraining(request_for_a_pair).training.uri
         failed = in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
         assert (failed.failure.reason, failed.failure.message) == ("NO_FACES", "There is no face.")

@@ -16,8 +16,8 @@ import yaml
 from kubernetes import client, config
 
 from services.trainer.backends.base import Job, JobState, TrainingBackend
-from services.trainer.backends.kubernetes import KubernetesBackend
-from services.trainer.settings import TrainerSettings
+from services.trainer.backends.kubernetes.backend import KubernetesBackend
+from services.trainer.backends.kubernetes.settings import KubernetesSettings
 from tests.waiting import wait_until
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "helm/facefoundry/files/training-job.yaml"
@@ -28,7 +28,7 @@ _SCRIPT = r"""
 count() { until n=$(nc "$COUNTER" 8000 </dev/null) && [ -n "$n" ]; do sleep 1; done; echo "$n"; }
 case "$MODE" in
 done) exit 0 ;;
-words) echo '{"reason":"NO_FACES","message":"There is no face.","iteration":3}' >/dev/termination-log; exit 65 ;;
+report) echo '{"reason":"NO_FACES","message":"There is no face.","iteration":3}' >/dev/termination-log; exit 65 ;;
 crash) exit 1 ;;
 interrupted) exit 75 ;;
 hang) trap 'exit 75' TERM; sleep 600 & wait ;;
@@ -114,7 +114,7 @@ class ClusterWorkers:
             changes: As above, and `gpus`, `namespace`, `kubeconfig`.
         """
         monkeypatch.setenv("KUBECONFIG", str(changes.get("kubeconfig", self.kubeconfig)))
-        settings = TrainerSettings(
+        settings = KubernetesSettings(
             job_template=self.template(mode, **changes),
             jobs_namespace=changes.get("namespace", self.namespace),
             gpus=changes.get("gpus", 0),

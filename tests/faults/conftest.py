@@ -67,7 +67,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         training = put_training(proxied, inputs)
         worker = Worker(proxied, training)
         assert worker.ask()
-        inputs["model"] = proxied.store.uri(worker.request.model_prefix)
+        inputs["model"] = proxied.store.uri(worker.attempt.model_prefix)
         return Prepared(folder, inputs, clips, training, proxied.proxy.written(), content(proxied.store))
     finally:
         extractor.kill()

@@ -20,6 +20,7 @@ from facefoundry.v1 import (
     extractor_pb2_grpc,
 )
 from services.trainer import worker_protocol
+from services.trainer.training_store import TrainingStore
 from tests import tiny
 from tests.faults.kills import Point, Victim
 from tests.faults.processes import ITERATIONS, TINY, Process, Service, client_of, extractor_of, tiny_recipe
@@ -114,16 +115,13 @@ class Worker(Victim):
 
     name = "worker"
 
-    def __init__(self, proxied: ProxiedStore, request_uri: str) -> None:
+    def __init__(self, proxied: ProxiedStore, attempt_uri: str) -> None:
         super().__init__(proxied)
-        self._uri = request_uri
+        self._uri = attempt_uri
         self.process = Process(
             "worker", ["services.trainer.worker"], proxied.environment(**_WORKER_TIMES), proxied.folder
         )
-        self.request = worker_protocol.from_json(
-            worker_protocol.Attempt,
-            proxied.store.get_bytes(worker_protocol.attempt_key(request_uri.split("/", 3)[3].rpartition("/")[0])),
-        )
+        self.attempt = TrainingStore(proxied.store).load(attempt_uri.split("/", 3)[3].rpartition("/")[0])
 
     def ask(self) -> bool:
         for _ in range(_RESTARTS):
@@ -149,7 +147,7 @@ class Worker(Victim):
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
         """Iterations of the newest checkpoint that was committed, beyond those that the second run began with."""
-        if f"{self.request.model_prefix}/manifest.json" in before:
+        if f"{self.attempt.model_prefix}/manifest.json" in before:
             return 0
         begun = [event for event in self.process.events() if event["event"] == "training"][-1]
         return 2 if int(str(begun["first"])) < self._newest else 0
@@ -158,7 +156,7 @@ class Worker(Victim):
         """Remember the newest committed checkpoint."""
         store = self.proxied.store
         found = [0]
-        for key in store.list(worker_protocol.checkpoints_prefix(self.request.prefix)):
+        for key in store.list(worker_protocol.checkpoints_prefix(self.attempt.prefix)):
             if key.endswith("/manifest.json"):
                 record = manifest.load(store, key.removesuffix("/manifest.json"))
                 found += [int(part.name.partition(".")[0]) for part in record.parts]
@@ -166,25 +164,24 @@ class Worker(Victim):
 
 
 def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
-    """Write the request of a training and give its URI."""
+    """Save an attempt at a training and return its URI."""
     store = proxied.store
     recipe = tiny_recipe()
-    options = recipes.options(recipe.training)
     first, second = (store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab")
     contents = [manifest.load(store, prefix).content_digest for prefix in (first, second)]
-    request = worker_protocol.Attempt(
-        worker_protocol.training_digest(contents[0], contents[1], options, recipe.version),
+    attempt = worker_protocol.Attempt(
+        worker_protocol.training_digest(contents[0], contents[1], recipe.training, recipe.version),
         1,
         "a_b",
         "faults",
         first,
         second,
-        options,
+        recipes.options(recipe.training),
         ITERATIONS,
         worker_protocol.now(),
     )
-    store.put_bytes(worker_protocol.attempt_key(request.prefix), worker_protocol.to_json(request))
-    return store.uri(worker_protocol.attempt_key(request.prefix))
+    TrainingStore(store).save_attempt(attempt)
+    return store.uri(worker_protocol.attempt_key(attempt.prefix))
 
 
 class Orchestrator(Victim):
@@ -264,13 +261,13 @@ class StoreItself(Victim):
     name = "object store"
 
     def __init__(
-        self, proxied: ProxiedStore, inputs: dict[str, str], request_uri: str, *, extraction_only: bool
+        self, proxied: ProxiedStore, inputs: dict[str, str], attempt_uri: str, *, extraction_only: bool
     ) -> None:
         super().__init__(proxied)
         self._all = not extraction_only
         self._extractor, self._converter = extractor_of(proxied), Service("converter", proxied)
         self._inputs = inputs
-        self._worker = Worker(proxied, request_uri)
+        self._worker = Worker(proxied, attempt_uri)
         self._restarting: threading.Thread | None = None
         self._killing = threading.Lock()
 

@@ -1,58 +1,84 @@
-"""Backends, the places where workers run: the interface (`base`), one package for each kind, and `load` by name.
+"""The backends that can be used here: this project's, and those of other packages.
 
-Another package adds a backend with an entry point of the group `facefoundry.backends`. Its name is the value of
-FACEFOUNDRY_BACKEND; its value is a function that takes the `TrainerSettings` and returns a `TrainingBackend`. A backend
-reads its own settings, as `local` does.
+A backend is a place where workers run. A package adds one with an entry point of the group `facefoundry.backends`: its
+name is the value of FACEFOUNDRY_BACKEND, and it refers to a function that takes the `TrainerSettings` and returns a
+`TrainingBackend`. The function reads the backend's own settings, as that of `local` does.
+
+    [project.entry-points."facefoundry.backends"]
+    my_backend = "my_package.backend:load"
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Final
 
-from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.errors import FaceFoundryError, FieldViolation, InvalidInput
 from services.trainer.backends.base import TrainingBackend
 from services.trainer.settings import TrainerSettings
 
 __all__ = ["GROUP", "Load", "load", "names"]
 
-GROUP = "facefoundry.backends"
+GROUP: Final = "facefoundry.backends"
 """Entry point group of other packages' backends."""
 
 Load = Callable[[TrainerSettings], TrainingBackend]
-"""Type of the function that an entry point names."""
+"""Type of the function that an entry point refers to."""
 
-_BUILT_IN = (
-    EntryPoint("local", "services.trainer.backends.local:load", GROUP),
-    EntryPoint("kubernetes", "services.trainer.backends.kubernetes:load", GROUP),
-)
+# Imported only when it is used, as the Kubernetes client takes a second to load.
+_OWN: Final = {
+    "local": EntryPoint("local", "services.trainer.backends.local:load", GROUP),
+    "kubernetes": EntryPoint("kubernetes", "services.trainer.backends.kubernetes:load", GROUP),
+}
 
 
 def names() -> list[str]:
-    """Return the names of the installed backends."""
-    return sorted(_installed())
+    """Return the names of the installed backends, this project's first."""
+    return list(_installed())
 
 
 def load(settings: TrainerSettings) -> TrainingBackend:
     """Make the backend that the settings name.
 
     Raises:
-        InvalidInput: no such backend is installed (BACKEND_UNKNOWN), or one of its settings is wrong.
+        InvalidInput: no such backend is installed (BACKEND_UNKNOWN), the package that adds it is broken
+            (BACKEND_BROKEN), or one of its settings is wrong.
         Internal: the backend is configured wrongly.
     """
-    found = _installed().get(settings.backend)
-    if found is None:
-        expected = ", ".join(names())
-        raise InvalidInput(
-            f"Expected FACEFOUNDRY_BACKEND to be an installed backend: {expected}. "
-            f"Received FACEFOUNDRY_BACKEND={settings.backend!r}. Install its package, or name another one.",
-            reason="BACKEND_UNKNOWN",
-            violations=[FieldViolation("FACEFOUNDRY_BACKEND", f"must be one of {expected}")],
+    name = settings.backend
+    entry = _installed().get(name)
+    if entry is None:
+        raise _refused(
+            f"Expected a backend that is installed here: {', '.join(names())}. Received FACEFOUNDRY_BACKEND={name!r}. "
+            f"Another package adds a backend by an entry point of the group {GROUP}.",
+            "BACKEND_UNKNOWN",
         )
-    make: Load = found.load()
-    return make(settings)
+    try:
+        make: Load = entry.load()
+        backend = make(settings)
+    except FaceFoundryError:
+        raise
+    except Exception as error:  # anything may go wrong in another package's module
+        raise _broken(entry, repr(error)) from error
+    if not isinstance(backend, TrainingBackend):
+        raise _broken(entry, f"it returned {backend!r}")
+    return backend
 
 
 def _installed() -> dict[str, EntryPoint]:
-    """Entry points by name; a built-in backend cannot be replaced."""
-    return {found.name: found for found in (*entry_points(group=GROUP), *_BUILT_IN)}
+    """Entry points by name; this project's names cannot be replaced."""
+    return {**_OWN, **{entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in _OWN}}
+
+
+def _broken(entry: EntryPoint, problem: str) -> InvalidInput:
+    return _refused(
+        f"Expected a function that returns a TrainingBackend. The backend {entry.name!r} of the entry point "
+        f"{entry.value} cannot be used: {problem}.",
+        "BACKEND_BROKEN",
+    )
+
+
+def _refused(message: str, reason: str) -> InvalidInput:
+    violations = [FieldViolation("FACEFOUNDRY_BACKEND", f"must be one of {', '.join(names())}")]
+    return InvalidInput(message, reason=reason, violations=violations)

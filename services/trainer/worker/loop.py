@@ -121,7 +121,7 @@ class Training:
         return losses
 
     def batch(self, side: SideName, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of an iteration: each a tensor float32 [n, face_size, face_size, 3] in [0, 1]."""
+        """Return the inputs and targets of an iteration: tensors float32 [n, face_size, face_size, 3] in [0, 1]."""
         return self._augment(side, self._draw[side](tf.constant(iteration)))
 
     def moments(self) -> Tensors:

@@ -17,11 +17,14 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer import worker_protocol
-from services.trainer.backends.local import LocalBackend
+from services.trainer.backends.local import LocalBackend, LocalSettings
 from services.trainer.settings import TrainerSettings
+from services.trainer.training_store import TrainingStore
 from services.trainer.trainings import Trainings
+from services.trainer.worker_protocol import Attempt
+from tests.services.trainer.replicas import HookedBackend, Replica
 
-MakeTrainings = Callable[..., Trainings]
+MakeReplica = Callable[..., Replica]
 Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 
@@ -73,33 +76,28 @@ def tiny_recipe() -> recipe_pb2.Recipe:
 
 
 @pytest.fixture
-def make_attempt(
-    tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]
-) -> Callable[..., worker_protocol.Attempt]:
-    """Makes requests for the tiny recipe."""
+def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]) -> Callable[..., Attempt]:
+    """Makes attempts at a training of the tiny recipe."""
 
-    def make(iterations: int = 6, attempt: int = 1, faces: int = 12) -> worker_protocol.Attempt:
+    def make(iterations: int = 6, number: int = 1, faces: int = 12) -> Attempt:
         tiny_recipe.training.iterations = iterations
-        options = recipes.options(recipes.resolve(tiny_recipe).training)
+        training = recipes.resolve(tiny_recipe).training
         first, second = (put_extraction(seed, faces) for seed in (1, 2))
-        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", options, "1")
-        return worker_protocol.Attempt(
-            digest, attempt, "A_B", "test", first, second, options, iterations, worker_protocol.now()
-        )
+        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", training, "1")
+        options = recipes.options(training)
+        return Attempt(digest, number, "A_B", "test", first, second, options, iterations, worker_protocol.now())
 
     return make
 
 
 @pytest.fixture
-def put_attempt(
-    store: Store, make_attempt: Callable[..., worker_protocol.Attempt]
-) -> Callable[..., worker_protocol.Attempt]:
-    """Writes requests where a worker reads them."""
+def put_attempt(store: Store, make_attempt: Callable[..., Attempt]) -> Callable[..., Attempt]:
+    """Saves attempts where a worker reads them."""
 
-    def put(*args: int, **kwargs: int) -> worker_protocol.Attempt:
-        request = make_attempt(*args, **kwargs)
-        store.put_bytes(worker_protocol.attempt_key(request.prefix), worker_protocol.to_json(request))
-        return request
+    def put(*args: int, **kwargs: int) -> Attempt:
+        attempt = make_attempt(*args, **kwargs)
+        TrainingStore(store).save_attempt(attempt)
+        return attempt
 
     return put
 
@@ -109,15 +107,15 @@ import json, os, pathlib, signal, sys, time
 
 mode, folder, uri = sys.argv[1:4]
 runs = pathlib.Path(folder, "runs")
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with runs.open("a") as file:
     file.write(f"{uri} {os.getpid()}\\n")
 count = sum(line.startswith(uri + " ") for line in runs.read_text().splitlines())
-if mode == "words":
-    words = {"reason": "NO_FACES", "message": "There is no face.", "iteration": 3}
-    pathlib.Path(os.environ["FACEFOUNDRY_WORKER_TERMINATION_LOG"]).write_text(json.dumps(words) + chr(10))
+if mode == "report":
+    report = {"reason": "NO_FACES", "message": "There is no face.", "iteration": 3}
+    pathlib.Path(os.environ["FACEFOUNDRY_WORKER_TERMINATION_LOG"]).write_text(json.dumps(report) + chr(10))
     sys.exit(65)
-if mode == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode in ("hang", "stubborn"):
     time.sleep(600)
 if mode == "interrupted twice":
@@ -130,15 +128,14 @@ sys.exit({"crash": 1, "interrupted": 75}.get(mode, 0))
 
 @pytest.fixture
 def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
-    """Makes local backends with a light worker that behaves as its mode says, or with the real one."""
+    """Makes local backends with a light worker that behaves as its mode says."""
     script = tmp_path / "worker.py"
     script.write_text(STAND_IN)
     made: list[LocalBackend] = []
 
-    def make(mode: str | None, **settings: float) -> LocalBackend:
-        chosen = read(TrainerSettings, **{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
-        command = (sys.executable, str(script), mode, str(tmp_path)) if mode else None
-        made.append(LocalBackend(chosen, command) if command else LocalBackend(chosen))
+    def make(mode: str, **settings: float) -> LocalBackend:
+        chosen = read(LocalSettings, **{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
+        made.append(LocalBackend(chosen, command=(sys.executable, str(script), mode, str(tmp_path))))
         return made[-1]
 
     yield make
@@ -147,11 +144,12 @@ def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
 
 
 @pytest.fixture
-def make_trainings(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeTrainings:
-    """Makes trainers of one bucket, each with a memory of its own."""
+def make_replica(store: Store, make_local_backend: Callable[..., LocalBackend]) -> MakeReplica:
+    """Makes trainers of one bucket, each with its own backend and memory."""
 
-    def make(mode: str = "hang", **settings: float) -> Trainings:
-        return Trainings(store, make_local_backend(mode, **settings), read(TrainerSettings, **settings))
+    def make(mode: str = "hang", **settings: float) -> Replica:
+        backend = HookedBackend(make_local_backend(mode, **settings))
+        return Replica(Trainings(store, backend, TrainerSettings()), backend)
 
     return make
 

@@ -1,23 +1,34 @@
-"""What a worker or a replica would have put into the bucket."""
+"""Documents that a worker or a replica would put into the bucket."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
-from services.trainer import worker_protocol
+from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import Attempt, Status
+
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
 def attempt_of(store: Store, training: trainer_pb2.Training) -> Attempt:
-    prefix = store.prefix_of(training.uri, "trainings")
-    return worker_protocol.from_json(Attempt, store.get_bytes(worker_protocol.attempt_key(prefix)))
+    """The newest attempt at a training."""
+    return TrainingStore(store).load(store.prefix_of(training.uri, "trainings"))
 
 
-def commit_model(store: Store, request: Attempt) -> None:
-    manifest.commit(store, request.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
+def make_old(store: Store, training: trainer_pb2.Training) -> None:
+    """Make the newest attempt one that was created long ago."""
+    TrainingStore(store).save_attempt(replace(attempt_of(store, training), created=LONG_AGO))
 
 
-def put_status(store: Store, request: Attempt, **fields: object) -> None:
-    status = Status(request.attempt, "worker", 3, request.iterations, **fields)  # type: ignore[arg-type]
-    store.put_bytes(worker_protocol.status_key(request.prefix), worker_protocol.to_json(status))
+def commit_model(store: Store, attempt: Attempt) -> None:
+    """Commit an empty model."""
+    manifest.commit(store, attempt.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
+
+
+def put_status(store: Store, attempt: Attempt, **fields: object) -> None:
+    """Save a status after iteration 3."""
+    status = replace(Status(attempt.number, "worker", 3, attempt.iterations), **fields)  # type: ignore[arg-type]
+    TrainingStore(store).save_status(attempt, status)

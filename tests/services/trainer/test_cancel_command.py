@@ -10,13 +10,12 @@ from click.testing import CliRunner, Result
 
 from facefoundry.cli.main import cli
 from facefoundry.errors import Conflict, InvalidInput, NotFound
-from facefoundry.rpc.server import Server
 from facefoundry.storage.store import Store
-from facefoundry.v1 import recipe_pb2, trainer_pb2, trainer_pb2_grpc
+from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer.backends.local import LocalBackend
-from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
+from tests.services.trainer.serving import serving
 
 CANCELLED = trainer_pb2.TRAINING_STATE_CANCELLED
 Start = Callable[..., trainer_pb2.Training]
@@ -30,13 +29,8 @@ def trainings(store: Store, make_local_backend: Callable[..., LocalBackend]) -> 
 @pytest.fixture
 def cancel(store: Store, trainings: Trainings) -> Iterator[Callable[..., Result]]:
     """Runs the command against a served trainer."""
-    settings = TrainerSettings(listen="127.0.0.1:0", drain_seconds=1)
-    server = Server("trainer", settings, store, "facefoundry.v1.TrainerService")
-    servicer = TrainerServicer(trainings, settings, server.draining)
-    server.add(lambda made: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, made))
-    port = server.start()
-    yield lambda *words: CliRunner().invoke(cli, ["cancel", "--trainer", f"127.0.0.1:{port}", *words])
-    server.stop()
+    with serving(store, trainings) as served:
+        yield lambda *words: CliRunner().invoke(cli, ["cancel", "--trainer", served.address, *words])
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The kubernetes backend runs against a real cluster: the one that KUBECONFIG name
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,9 @@ import pytest
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from tests.cluster import workers
 
-URI = "s3://bucket/trainings/x/attempt.json"
+
+def uri_of(name: str) -> str:
+    return f"s3://bucket/trainings/{name}/attempt.json"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Place:
 def local(make_local_backend: Callable[..., TrainingBackend], tmp_path: Path) -> Place:
     def runs(name: str) -> int:
         path = tmp_path / "runs"
-        return len(path.read_text().splitlines()) if path.exists() else 0
+        lines = path.read_text().splitlines() if path.exists() else []
+        return sum(line.startswith(f"{uri_of(name)} ") for line in lines)
 
     return Place(partial(make_local_backend, restarts=2), runs, 20.0)
 
@@ -58,7 +60,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 def test_a_worker_that_is_done_has_succeeded(place: Place) -> None:
     backend = place.make("done")
     assert backend.get("job") is None
-    backend.start("job", URI)
+    backend.start("job", uri_of("job"))
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert job == Job("job", JobState.SUCCEEDED, 0, 0, None)
     assert place.runs("job") == 1
@@ -67,17 +69,18 @@ def test_a_worker_that_is_done_has_succeeded(place: Place) -> None:
 def test_starting_a_known_job_again_changes_nothing(place: Place) -> None:
     backend = place.make("done")
     for _ in range(3):
-        backend.start("job", URI)
+        backend.start("job", uri_of("job"))
     place.wait_for(backend, "job", JobState.SUCCEEDED)
-    backend.start("job", URI)
-    time.sleep(0.3)
+    backend.start("job", uri_of("job"))
+    backend.start("next", uri_of("next"))
+    place.wait_for(backend, "next", JobState.SUCCEEDED)
     assert place.wait_for(backend, "job", JobState.SUCCEEDED).restarts == 0
     assert place.runs("job") == 1
 
 
-def test_bad_input_is_final_and_its_words_are_kept(place: Place) -> None:
-    backend = place.make("words")
-    backend.start("job", URI)
+def test_bad_input_is_final_and_its_exit_report_is_kept(place: Place) -> None:
+    backend = place.make("report")
+    backend.start("job", uri_of("job"))
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts, job.exit_code) == (JobState.FAILED, 0, 65)
     assert job.exit_report is not None
@@ -88,7 +91,7 @@ def test_bad_input_is_final_and_its_words_are_kept(place: Place) -> None:
 @pytest.mark.parametrize(("mode", "restarts"), [("interrupted twice", 2), ("killed once", 1)])
 def test_interrupted_and_killed_workers_are_started_again(place: Place, mode: str, restarts: int) -> None:
     backend = place.make(mode)
-    backend.start("job", URI)
+    backend.start("job", uri_of("job"))
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts) == (JobState.SUCCEEDED, restarts)
     assert place.runs("job") == restarts + 1
@@ -97,7 +100,7 @@ def test_interrupted_and_killed_workers_are_started_again(place: Place, mode: st
 @pytest.mark.parametrize("mode", ["crash", "interrupted"])
 def test_a_worker_that_never_gets_through_fails_after_its_restarts(place: Place, mode: str) -> None:
     backend = place.make(mode)
-    backend.start("job", URI)
+    backend.start("job", uri_of("job"))
     job = place.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED)
     assert (job.state, job.restarts, job.exit_report) == (JobState.FAILED, 2, None)
     assert job.exit_code == {"crash": 1, "interrupted": 75}[mode]
@@ -107,12 +110,12 @@ def test_a_worker_that_never_gets_through_fails_after_its_restarts(place: Place,
 @pytest.mark.parametrize("mode", ["hang", "stubborn"])
 def test_a_cancelled_job_is_forgotten_and_its_worker_ends(place: Place, mode: str) -> None:
     backend = place.make(mode, grace_seconds=0.5)
-    backend.start("job", URI)
+    backend.start("job", uri_of("job"))
     place.wait_for(backend, "job", JobState.RUNNING)
     backend.cancel("job")
     assert backend.get("job") is None
     backend.cancel("job")
     backend.cancel("another")
-    backend.start("next", URI)
+    backend.start("next", uri_of("next"))
     place.wait_for(backend, "next", JobState.RUNNING)
     assert backend.get("job") is None

@@ -1,10 +1,9 @@
-"""How the watch of one kind of object bears an API server that fails, which no real one does when it is asked to."""
+"""How the cache of one kind of object copes with a failing API server, played by a server of the test's own."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,14 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 
-from services.trainer.backends.kubernetes import object_cache
-from services.trainer.backends.kubernetes.object_cache import ObjectCache
+from services.trainer.backends.kubernetes.object_cache import CacheTimes, ObjectCache, retry_delay
+from tests.waiting import wait_until
 
 Object = dict[str, Any]
+Watch = Callable[..., ObjectCache[Object]]
 
 
 class ApiServer:
-    """Lists what it is told to, and opens watches that stay silent until they are given an event or cut."""
+    """Lists the given items, and opens watches that stay silent until they are given an event or cut."""
 
     def __init__(self) -> None:
         self.items: list[Object] = []
@@ -104,13 +104,6 @@ def job(name: str, version: int = 1, **status: int) -> Object:
     return {"metadata": metadata, "spec": {"template": {}, "suspend": False}, "status": status}
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
     made = ApiServer()
@@ -119,92 +112,102 @@ def server() -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def watch(server: ApiServer) -> Iterator[Callable[[], ObjectCache]]:
-    made: list[ObjectCache] = []
+def watch(server: ApiServer) -> Iterator[Watch]:
+    made: list[ObjectCache[Object]] = []
 
-    def begin() -> ObjectCache:
-        drop = [("spec", "template")]
-        made.append(ObjectCache("jobs", server.list_jobs, lambda one: one["metadata"]["name"], drop, namespace="jobs"))
+    def begin(times: CacheTimes | None = None) -> ObjectCache[Object]:
+        made.append(
+            ObjectCache(
+                "jobs",
+                server.list_jobs,
+                lambda item: item,
+                lambda item: item["metadata"]["name"],
+                [("spec", "template")],
+                times,
+                namespace="jobs",
+            )
+        )
         return made[-1]
 
     yield begin
-    for one in made:
-        one.close()
+    for cache in made:
+        cache.close()
 
 
-def test_what_is_listed_and_what_the_watch_tells_is_known_without_what_nobody_reads(
-    server: ApiServer, watch: Callable[[], ObjectCache]
-) -> None:
+def test_listed_and_watched_objects_are_known_without_the_dropped_fields(server: ApiServer, watch: Watch) -> None:
     server.items = [job("a", 3)]
     seen = watch()
-    assert seen.current(60)
+    assert seen.is_current(60)
     assert seen.of("a") == [{"metadata": {"name": "a", "namespace": "jobs", "resourceVersion": "3"},
                              "spec": {"suspend": False}, "status": {}}]  # fmt: skip
     server.send("ADDED", job("b", 11))
     seen.wait_for("b", 60)
     server.send("MODIFIED", job("b", 12, failed=1))
-    until(lambda: [one["status"] for one in seen.of("b")] == [{"failed": 1}])
+    wait_until(lambda: [item["status"] for item in seen.of("b")] == [{"failed": 1}])
     assert "managedFields" not in seen.of("b")[0]["metadata"]
     server.send("DELETED", job("b", 13))
-    until(lambda: seen.of("b") == [])
+    wait_until(lambda: seen.of("b") == [])
 
 
-def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
+def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Watch) -> None:
     seen = watch()
-    assert seen.current(60)
+    assert seen.is_current(60)
     server.send("ADDED", job("a", 42))
     seen.wait_for("a", 60)
     server.cut()
-    until(lambda: server.watches >= 2)
+    wait_until(lambda: server.watches >= 2)
     assert (server.versions[0], server.versions[-1], server.lists) == ("10", "42", 1)
     assert len(seen.of("a")) == 1
 
 
-def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
+def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Watch) -> None:
     server.items = [job("a"), job("b")]
     seen = watch()
-    assert seen.current(60)
+    assert seen.is_current(60)
     server.items = [job("b")]
     server.send("ERROR", {"code": 410, "reason": "Expired", "message": "too old"})
-    until(lambda: seen.of("a") == [] and server.watches >= 2)
+    wait_until(lambda: seen.of("a") == [] and server.watches >= 2)
     assert len(seen.of("b")) == 1 and server.lists == 2
 
 
-def test_a_lost_server_is_noticed_asked_seldom_and_found_again(
-    server: ApiServer, watch: Callable[[], ObjectCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(object_cache, "_TOLERATED_SECONDS", 0.1)
-    seen = watch()
-    assert seen.current(60)
+def test_a_lost_server_is_noticed_and_found_again(server: ApiServer, watch: Watch) -> None:
+    seen = watch(CacheTimes(tolerated=0.0))
+    assert seen.is_current(60)
     server.status = 503
     server.cut()
-    until(lambda: not seen.current(0) and seen.why == "out of order")
-    began, before = time.monotonic(), server.watches
-    until(lambda: server.watches >= before + 2)
-    # It waits 1, 2, 4 seconds; asked at once again there would be hundreds of requests in that time.
-    assert time.monotonic() - began > 1.0
+    wait_until(lambda: not seen.is_current(0) and seen.error == "out of order")
     server.status = 200
-    until(lambda: seen.current(0) and seen.why == "")
+    wait_until(lambda: seen.is_current(0) and seen.error == "")
 
 
-def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
+def test_a_short_outage_is_tolerated(server: ApiServer, watch: Watch) -> None:
+    seen = watch(CacheTimes(tolerated=3600.0))
+    assert seen.is_current(60)
+    server.status = 503
+    server.cut()
+    wait_until(lambda: seen.error == "out of order")
+    assert seen.is_current(0)
+
+
+def test_a_failing_server_is_asked_ever_less_often() -> None:
+    assert [retry_delay(failures) for failures in range(1, 8)] == [1, 2, 4, 8, 15, 15, 15]
+
+
+def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: Watch) -> None:
     server.status = 403
     seen = watch()
-    until(lambda: seen.why == "out of order")
-    assert not seen.current(0.1)
+    wait_until(lambda: seen.error == "out of order")
+    assert not seen.is_current(0.1)
 
 
-def test_a_watch_whose_peer_went_silent_ends_by_itself(
-    server: ApiServer, watch: Callable[[], ObjectCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(object_cache, "_WATCH_TIMEOUT", (5.0, 0.3))
-    assert watch().current(60)
-    until(lambda: server.watches >= 2)
+def test_a_watch_whose_server_went_silent_is_opened_again(server: ApiServer, watch: Watch) -> None:
+    assert watch(CacheTimes(silence=0.3)).is_current(60)
+    wait_until(lambda: server.watches >= 2)
 
 
-def test_closing_ends_a_silent_watch(server: ApiServer, watch: Callable[[], ObjectCache]) -> None:
+def test_closing_ends_a_silent_watch(server: ApiServer, watch: Watch) -> None:
     seen = watch()
-    assert seen.current(60)
+    assert seen.is_current(60)
     before = server.watches
     seen.close()
     server.cut()

@@ -1,17 +1,19 @@
-"""What Jobs, pods and Events mean, as a table; the objects are written as the API server gives them."""
+"""What Jobs, pods and Events mean, as a table; the objects are in the API server's JSON form."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
 
 from services.trainer.backends.base import Job, JobState
-from services.trainer.backends.kubernetes.status import job_of_event, job_of_pod, job_status, lags
+from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
+from services.trainer.backends.kubernetes.status import job_of_event, job_of_pod, job_status, pods_are_outdated
 
 Object = dict[str, Any]
 NAME = "training-0123-1"
-WORDS = '{"reason":"NO_FACES","message":"There is no face in A.","iteration":3}\n'
+REPORT = '{"reason":"NO_FACES","message":"There is no face in A.","iteration":3}\n'
 
 
 def job(failed: int = 0, condition: str = "", suspended: bool = False, queue: str = "", reason: str = "") -> Object:
@@ -154,7 +156,7 @@ ROWS = {
         [],
         QUEUED,
         "SECRET_MISSING",
-        ("secret 'facefoundry-store'", "namespace 'jobs'", "create it"),
+        ("secret 'facefoundry-store'", "namespace 'jobs'", "Create it"),
     ),
     "no such key in the secret": Row(
         job(),
@@ -215,17 +217,17 @@ ROWS = {
     ),
     "bad input": Row(
         job(1, "Failed", reason="PodFailurePolicy"),
-        [ended(65, message=WORDS)],
+        [ended(65, message=REPORT)],
         [],
         FAILED,
         "NO_FACES",
         ("There is no face in A.",),
     ),
     "bad input, the Job not yet failed": Row(
-        job(1, "FailureTarget"), [ended(65, message=WORDS)], [], RUNNING, "NO_FACES"
+        job(1, "FailureTarget"), [ended(65, message=REPORT)], [], RUNNING, "NO_FACES"
     ),
     "out of memory, to be started again": Row(
-        job(1), [ended(137, "OOMKilled")], [], QUEUED, "OUT_OF_MEMORY", ("16Gi", "raise its memory limit")
+        job(1), [ended(137, "OOMKilled")], [], QUEUED, "OUT_OF_MEMORY", ("16Gi", "Raise its memory limit")
     ),
     "out of memory, running again": Row(
         job(1), [pod("Running", 2), ended(137, "OOMKilled")], [], RUNNING, "OUT_OF_MEMORY", ("16Gi",)
@@ -256,7 +258,7 @@ ROWS = {
         job(1), [ended(128, "StartError", 'exec: "python": not found')], [], QUEUED, "POD_NOT_STARTED", ("python",)
     ),
     "killed from outside": Row(job(1), [ended(137)], [], QUEUED, "WORKER_CRASHED", ("137", "short of memory")),
-    "crashed with a log and no last words": Row(
+    "crashed with a log and no exit report": Row(
         job(1),
         [ended(1, message="one\ntwo\nthree\nTraceback\nValueError: x")],
         [],
@@ -273,9 +275,19 @@ ROWS = {
 }
 
 
+def status(job: Object, pods: Sequence[Object] = (), events: Sequence[Object] = ()) -> Job:
+    """`job_status` of objects in their JSON form."""
+    parsed_pods = [Pod.model_validate(item) for item in pods]
+    return job_status(JobObject.model_validate(job), parsed_pods, [Event.model_validate(item) for item in events])
+
+
+def outdated(job: Object, pods: Sequence[Object]) -> bool:
+    return pods_are_outdated(JobObject.model_validate(job), [Pod.model_validate(item) for item in pods])
+
+
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_objects_are_read_as_the_state_and_the_sentence_they_mean(row: Row) -> None:
-    seen = job_status(row.job, row.pods, row.events)
+    seen = status(row.job, row.pods, row.events)
     assert seen.name == NAME
     assert seen.state is row.state
     assert (seen.diagnosis.reason if seen.diagnosis else "") == row.reason, seen.diagnosis
@@ -283,26 +295,26 @@ def test_objects_are_read_as_the_state_and_the_sentence_they_mean(row: Row) -> N
         assert seen.diagnosis is not None and words in seen.diagnosis.message
 
 
-def test_restarts_exit_code_and_last_words_are_those_of_the_newest_worker() -> None:
-    pods = [ended(1, number=1), ended(65, message=WORDS, number=3), ended(75, number=2)]
-    seen = job_status(job(3, "Failed"), pods)
+def test_restarts_exit_code_and_exit_report_are_those_of_the_newest_worker() -> None:
+    pods = [ended(1, number=1), ended(65, message=REPORT, number=3), ended(75, number=2)]
+    seen = status(job(3, "Failed"), pods)
     assert (seen.restarts, seen.exit_code) == (2, 65)
     assert seen.exit_report is not None and seen.exit_report.iteration == 3
-    again = job_status(job(2), [*pods[::2], pod("Running", 3)])
+    again = status(job(2), [*pods[::2], pod("Running", 3)])
     assert (again.state, again.restarts, again.exit_code) == (RUNNING, 2, None)
-    assert job_status(job(2), pods[::2]).exit_code == 75
-    assert job_status(job(condition="Complete"), [ended(0, "Completed")]) == Job(NAME, SUCCEEDED, 0, 0)
+    assert status(job(2), pods[::2]).exit_code == 75
+    assert status(job(condition="Complete"), [ended(0, "Completed")]) == Job(NAME, SUCCEEDED, 0, 0)
 
 
-def test_what_kubernetes_says_is_cut_to_a_length_that_fits_a_table() -> None:
-    seen = job_status(job(), [unscheduled("x" * 5000)])
+def test_a_message_of_kubernetes_is_cut_to_a_length_that_fits_a_table() -> None:
+    seen = status(job(), [unscheduled("x" * 5000)])
     assert seen.diagnosis is not None and len(seen.diagnosis.message) < 800
 
 
 @pytest.mark.parametrize(
     ("over", "pods", "expected"),
     [
-        (job(1, "Failed"), [ended(65, message=WORDS)], False),
+        (job(1, "Failed"), [ended(65, message=REPORT)], False),
         (job(1, "Failed"), [], True),
         (job(2, "Failed"), [ended(75)], True),
         (job(1, "Failed"), [pod("Running")], True),
@@ -311,21 +323,26 @@ def test_what_kubernetes_says_is_cut_to_a_length_that_fits_a_table() -> None:
         (job(), [], False),
     ],
 )
-def test_pods_that_lag_behind_the_end_of_their_job_are_noticed(
+def test_pods_that_are_older_than_the_end_of_their_job_are_noticed(
     over: Object, pods: list[Object], expected: bool
 ) -> None:
-    assert lags(over, pods) is expected
+    assert outdated(over, pods) is expected
 
 
-def test_a_complete_job_lags_until_its_pod_has_succeeded() -> None:
+def test_the_pods_of_a_complete_job_are_outdated_until_one_has_succeeded() -> None:
     over = job(condition="Complete")
     over["status"]["succeeded"] = 1
-    assert lags(over, [pod("Running")]) and lags(over, [])
-    assert not lags(over, [ended(0, "Completed")])
+    assert outdated(over, [pod("Running")]) and outdated(over, [])
+    assert not outdated(over, [ended(0, "Completed")])
 
 
 def test_pods_and_events_are_found_by_their_job() -> None:
-    assert job_of_pod(pod("Running")) == NAME
-    assert job_of_pod({"metadata": {"name": "stray"}}) == ""
-    assert job_of_event(event("FailedMount", "", "Pod", f"{NAME}-x1y2z")) == NAME
-    assert job_of_event(event("FailedCreate", "")) == NAME
+    assert job_of_pod(Pod.model_validate(pod("Running"))) == NAME
+    assert job_of_pod(Pod.model_validate({"metadata": {"name": "stray"}})) == ""
+    assert job_of_event(Event.model_validate(event("FailedMount", "", "Pod", f"{NAME}-x1y2z"))) == NAME
+    assert job_of_event(Event.model_validate(event("FailedCreate", ""))) == NAME
+
+
+def test_fields_that_are_null_count_as_left_out() -> None:
+    nulls = {"metadata": {"name": NAME, "labels": None}, "spec": {"suspend": None}, "status": {"conditions": None}}
+    assert status(nulls) == Job(NAME, QUEUED)

@@ -1,4 +1,4 @@
-"""The Job template of the chart, and what the trainer puts into it."""
+"""The Job template of the chart, and what the trainer adds to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 
 from facefoundry.errors import Internal
 from services.trainer.backends.kubernetes import template
+from services.trainer.backends.kubernetes.objects import JobObject
 from services.trainer.worker_protocol import ExitCode
 
 SHIPPED = Path(__file__).resolve().parents[4] / "helm/facefoundry/files/training-job.yaml"
@@ -32,7 +33,7 @@ def test_only_name_request_labels_device_and_argument_differ_from_the_template()
     job = template.training_job(before, "training-0123-2", URI, "nvidia.com/gpu", 1)
     assert before == kept
     assert job["metadata"]["name"] == "training-0123-2"
-    assert template.attempt_of(job) == URI
+    assert template.attempt_of(JobObject.model_validate(job)) == URI
     assert container(job)["args"] == [URI]
     assert container(job)["resources"]["limits"] == {"memory": "16Gi", "nvidia.com/gpu": "1"}
     for changed in (job["metadata"], job["spec"]["template"]["metadata"]):
@@ -79,7 +80,7 @@ def test_the_shipped_worker_has_no_token_no_privilege_and_no_secret_in_plain() -
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    variables = {one["name"]: one for one in worker["env"]}
+    variables = {variable["name"]: variable for variable in worker["env"]}
     assert variables["FACEFOUNDRY_WORKER_ID"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.uid"
     for name in ("FACEFOUNDRY_STORE_ACCESS_KEY", "FACEFOUNDRY_STORE_SECRET_KEY"):
         assert set(variables[name]["valueFrom"]) == {"secretKeyRef"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from services.trainer.worker.job import Job
 
 from facefoundry.errors import Interrupted
 from facefoundry.model import network, weights
@@ -20,7 +21,6 @@ from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
 from services.trainer.settings import WorkerSettings
 from services.trainer.worker import checkpoint
-from services.trainer.worker.job import Job
 from services.trainer.worker_protocol import Attempt, ExitCode, Status
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
