@@ -11,7 +11,8 @@ from services.trainer.worker_protocol import ExitReport
 
 __all__ = ["ExitReporter"]
 
-_MAX_MESSAGE = 1000
+# Kubernetes cuts a termination message at this length, and a line that was cut is not JSON any more.
+_MAX_BYTES = 4096
 _log = logger(__name__)
 
 
@@ -26,12 +27,10 @@ class ExitReporter:
         self._path = path
 
     def write(self, report: ExitReport) -> None:
-        """Write the report, with its message cut to 1,000 characters.
-
-        Kubernetes cuts a termination message at 4,096 bytes, and a report that was cut is not JSON any more.
-        """
+        """Write the report as one line, with its message cut so that Kubernetes does not cut the line."""
+        while len(line := codec.to_json(report) + b"\n") > _MAX_BYTES:
+            report = replace(report, message=report.message[: len(report.message) * 3 // 4])
         try:
-            short = replace(report, message=report.message[:_MAX_MESSAGE])
-            self._path.write_bytes(codec.to_json(short) + b"\n")
+            self._path.write_bytes(line)
         except OSError as error:
             _log.warning("exit_report_not_written", detail=str(error))

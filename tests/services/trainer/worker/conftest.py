@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
             "FACEFOUNDRY_STORE_ACCESS_KEY": store_settings.access_key.get_secret_value(),
             "FACEFOUNDRY_STORE_SECRET_KEY": store_settings.secret_key.get_secret_value(),
             "FACEFOUNDRY_STORE_BUCKET": store_settings.bucket,
-            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(tmp_path / "last-words"),
+            "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(tmp_path / "exit-report"),
             "FACEFOUNDRY_WORKER_STATUS_SECONDS": "0.2",
             **{f"FACEFOUNDRY_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
             **(environ or {}),
@@ -40,16 +39,3 @@ def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
     for process in processes:
         process.kill()
         process.wait()
-
-
-@pytest.fixture
-def wait_for() -> Callable[..., None]:
-    """Waits until a condition holds."""
-
-    def wait(condition: Callable[[], bool], seconds: float = 240.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    return wait

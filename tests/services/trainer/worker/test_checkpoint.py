@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facefoundry.errors import FaceFoundryError, Unusable
+from facefoundry.errors import Unavailable, Unusable
 from facefoundry.model import weights
 from facefoundry.model.network import FORMAT
-from facefoundry.settings import StoreSettings
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from services.trainer.worker import checkpoint
 from services.trainer.worker.checkpoint import Checkpoints, State
 from services.trainer.worker.history import History
 from services.trainer.worker_protocol import Attempt, Preview, checkpoints_prefix
+from tests.waiting import wait_until
 
-MakeRequest = Callable[..., Attempt]
+MakeAttempt = Callable[..., Attempt]
 
 
 def state(iteration: int) -> State:
@@ -34,99 +36,99 @@ def state(iteration: int) -> State:
     )
 
 
-def write(store: Store, request: Attempt, worker: str, *iterations: int) -> Checkpoints:
-    made = Checkpoints(store, request, worker)
+def write(store: Store, attempt: Attempt, worker: str, *iterations: int) -> Checkpoints:
+    made = Checkpoints(store, attempt, worker)
     for iteration in iterations:
         made.begin(state(iteration))
     made.finish()
     return made
 
 
-def commit_model(store: Store, request: Attempt, iterations: int) -> None:
-    reached = Attempt(**{**vars(request), "iterations": iterations})
+def commit_model(store: Store, attempt: Attempt, iterations: int) -> None:
+    reached = replace(attempt, iterations=iterations)
     network = weights.to_bytes(state(iterations).weights, {"format": FORMAT})
     checkpoint.commit_model(store, reached, state(iterations), network, {})
 
 
 def assert_same(found: State | None, expected: State) -> None:
     assert found is not None
-    assert found.facts() == expected.facts()
-    for one, other in ((found.weights, expected.weights), (found.moments, expected.moments)):
-        assert one.keys() == other.keys()
-        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert found.metadata() == expected.metadata()
+    for left, right in ((found.weights, expected.weights), (found.moments, expected.moments)):
+        assert left.keys() == right.keys()
+        assert all(np.array_equal(left[name], right[name]) for name in left)
 
 
-def test_nothing_is_found_where_nothing_was_written(store: Store, make_attempt: MakeRequest) -> None:
+def test_nothing_is_found_where_nothing_was_written(store: Store, make_attempt: MakeAttempt) -> None:
     assert checkpoint.find_newest(store, make_attempt()) is None
 
 
-def test_a_checkpoint_comes_back_whole(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt()
-    assert write(store, request, "one", 3).iteration == 3
-    assert_same(checkpoint.find_newest(store, request), state(3))
+def test_a_checkpoint_comes_back_whole(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt()
+    assert write(store, attempt, "one", 3).iteration == 3
+    assert_same(checkpoint.find_newest(store, attempt), state(3))
 
 
-def test_two_checkpoints_are_kept_under_keys_with_their_digest(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt()
-    write(store, request, "one", 1, 2, 3)
-    prefix = f"{checkpoints_prefix(request.prefix)}/one"
+def test_two_checkpoints_are_kept_under_keys_with_their_digest(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt()
+    write(store, attempt, "one", 1, 2, 3)
+    prefix = f"{checkpoints_prefix(attempt.prefix)}/one"
     committed = manifest.load(store, prefix)
     assert [part.name for part in committed.parts] == ["0000002.safetensors", "0000003.safetensors"]
     assert sorted(store.list(prefix)) == sorted([f"{prefix}/manifest.json", *(part.key for part in committed.parts)])
     assert all(part.key == f"{prefix}/{part.name[:7]}-{part.sha256}.safetensors" for part in committed.parts)
 
 
-def test_the_highest_iteration_of_all_workers_is_taken(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt(iterations=100)
-    write(store, request, "one", 10, 40)
-    write(store, request, "two", 20, 30)
-    assert_same(checkpoint.find_newest(store, request), state(40))
+def test_the_highest_iteration_of_all_workers_is_taken(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt(iterations=100)
+    write(store, attempt, "one", 10, 40)
+    write(store, attempt, "two", 20, 30)
+    assert_same(checkpoint.find_newest(store, attempt), state(40))
 
 
-def test_iterations_beyond_the_wanted_are_left_aside(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt(iterations=35)
-    write(store, request, "one", 10, 40)
-    write(store, request, "two", 30)
-    assert_same(checkpoint.find_newest(store, request), state(30))
+def test_iterations_beyond_the_wanted_are_left_aside(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt(iterations=35)
+    write(store, attempt, "one", 10, 40)
+    write(store, attempt, "two", 30)
+    assert_same(checkpoint.find_newest(store, attempt), state(30))
 
 
-def test_a_damaged_checkpoint_is_passed_over(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt(iterations=100)
-    write(store, request, "one", 10, 40)
-    newest = manifest.load(store, f"{checkpoints_prefix(request.prefix)}/one").part("0000040.safetensors")
+def test_a_damaged_checkpoint_is_passed_over(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt(iterations=100)
+    write(store, attempt, "one", 10, 40)
+    newest = manifest.load(store, f"{checkpoints_prefix(attempt.prefix)}/one").part("0000040.safetensors")
     data = bytearray(store.get_bytes(newest.key))
     data[-1] ^= 1
     store.put_bytes(newest.key, bytes(data))
-    assert_same(checkpoint.find_newest(store, request), state(10))
+    assert_same(checkpoint.find_newest(store, attempt), state(10))
     store.delete([newest.key])
-    assert_same(checkpoint.find_newest(store, request), state(10))
+    assert_same(checkpoint.find_newest(store, attempt), state(10))
 
 
-def test_a_checkpoint_without_its_manifest_does_not_exist(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt()
-    write(store, request, "one", 3)
-    store.delete([f"{checkpoints_prefix(request.prefix)}/one/manifest.json"])
-    assert checkpoint.find_newest(store, request) is None
+def test_a_checkpoint_without_its_manifest_does_not_exist(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt()
+    write(store, attempt, "one", 3)
+    store.delete([f"{checkpoints_prefix(attempt.prefix)}/one/manifest.json"])
+    assert checkpoint.find_newest(store, attempt) is None
 
 
-def test_more_iterations_go_on_from_a_committed_model(store: Store, make_attempt: MakeRequest) -> None:
-    request = make_attempt(iterations=1000)
-    commit_model(store, request, 300)
-    write(store, request, "one", 200)
-    assert_same(checkpoint.find_newest(store, request), state(300))
-    write(store, request, "two", 700)
-    assert_same(checkpoint.find_newest(store, request), state(700))
+def test_more_iterations_go_on_from_a_committed_model(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt(iterations=1000)
+    commit_model(store, attempt, 300)
+    write(store, attempt, "one", 200)
+    assert_same(checkpoint.find_newest(store, attempt), state(300))
+    write(store, attempt, "two", 700)
+    assert_same(checkpoint.find_newest(store, attempt), state(700))
 
 
 def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoints_go(
-    store: Store, make_attempt: MakeRequest
+    store: Store, make_attempt: MakeAttempt
 ) -> None:
-    request = make_attempt(iterations=6)
-    write(store, request, "one", 2, 4)
-    commit_model(store, request, 6)
-    checkpoint.delete_all(store, request)
-    assert list(store.list(checkpoints_prefix(request.prefix))) == []
-    model = manifest.load(store, request.model_prefix)
+    attempt = make_attempt(iterations=6)
+    write(store, attempt, "one", 2, 4)
+    commit_model(store, attempt, 6)
+    checkpoint.delete_obsolete(store, attempt)
+    assert list(store.list(checkpoints_prefix(attempt.prefix))) == []
+    model = manifest.load(store, attempt.model_prefix)
     assert model.kind == "model"
     assert {part.name for part in model.parts} == {"weights.safetensors", "optimizer.safetensors"}
     assert model.info["losses"] == [[number, pytest.approx(0.1), pytest.approx(0.1)] for number in range(1, 7)]
@@ -137,26 +139,47 @@ def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoint
     assert np.array_equal(kept["encoder/conv_1/kernel"], state(6).weights["encoder/conv_1/kernel"])
 
 
-def test_a_failed_checkpoint_is_told_at_the_end_and_made_good_by_the_next(
-    store: Store, store_settings: StoreSettings, make_attempt: MakeRequest
+class FailingStore(Store):
+    """A store that can be made unavailable for writing."""
+
+    failing = False
+
+    def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+        if self.failing:
+            raise Unavailable("The store does not answer.")
+        super().put_file(key, path, content_type)
+
+
+def test_a_failed_checkpoint_is_reported_at_the_end_unless_the_next_one_succeeds(
+    store: Store, make_attempt: MakeAttempt
 ) -> None:
-    request = make_attempt()
-    dead = Store(store_settings.model_copy(update={"endpoint": "127.0.0.1:1", "attempts": 1}))
-    failing = Checkpoints(dead, request, "one")
-    failing.begin(state(2))
-    with pytest.raises(FaceFoundryError):
-        failing.finish()
-    assert failing.iteration == 0
-    failing.begin(state(3))
-    failing._store = store
-    failing.begin(state(4))
-    failing.finish()
-    assert failing.iteration == 4
-    assert_same(checkpoint.find_newest(store, request), state(4))
+    attempt = make_attempt()
+    failing = FailingStore(store.settings)
+    checkpoints = Checkpoints(failing, attempt, "one")
+    failing.failing = True
+    checkpoints.begin(state(2))
+    with pytest.raises(Unavailable):
+        checkpoints.finish()
+    assert checkpoints.iteration == 0
+    checkpoints.begin(state(3))
+    wait_until(lambda: not checkpoints.busy)
+    failing.failing = False
+    checkpoints.begin(state(4))
+    checkpoints.finish()
+    assert checkpoints.iteration == 4
+    assert_same(checkpoint.find_newest(store, attempt), state(4))
 
 
-@pytest.mark.parametrize("facts", [{}, {"iteration": 1, "previews": [], "history": {}, "seconds": 0}])
-def test_facts_that_are_none_of_a_state_are_refused(facts: dict[str, object]) -> None:
-    with pytest.raises(Unusable) as caught:
-        State.of({}, facts)
+@pytest.mark.parametrize(
+    ("metadata", "field"),
+    [
+        ({}, "iteration"),
+        ({"iteration": "1", "previews": [], "history": {}, "seconds": 0}, "iteration"),
+        ({"iteration": 1, "previews": [], "history": {"stride": "x"}, "seconds": 0}, "history.stride"),
+        ({"iteration": 1, "previews": [{"key": "x"}], "history": {}, "seconds": 0}, "previews.0.iteration"),
+    ],
+)
+def test_wrong_metadata_is_refused_with_its_field(metadata: dict[str, object], field: str) -> None:
+    with pytest.raises(Unusable, match=field) as caught:
+        State.of({}, metadata)
     assert caught.value.reason == "NOT_A_CHECKPOINT"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
+from facefoundry import codec
 from services.trainer.worker.history import MAX_POINTS, History
 
 
@@ -14,10 +13,10 @@ def losses(count: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(size=(count, 2)).astype(np.float32)
 
 
-def filled(values: np.ndarray, piece: int) -> History:
+def filled(values: np.ndarray, step: int) -> History:
     history = History()
-    for start in range(0, len(values), piece):
-        history.add(min(start + piece, len(values)), values[start : start + piece])
+    for start in range(0, len(values), step):
+        history.add(min(start + step, len(values)), values[start : start + step])
     return history
 
 
@@ -44,7 +43,7 @@ def test_calls_and_resumes_change_nothing() -> None:
     values = losses(2345)
     assert filled(values, 1) == filled(values, 1024)
     begun = filled(values[:1001], 100)
-    resumed = History.from_json(json.loads(json.dumps(begun.to_json())))
+    resumed = codec.from_json(History, codec.to_json(begun))
     resumed.add(2345, values[1001:])
     assert resumed == filled(values, 64)
 

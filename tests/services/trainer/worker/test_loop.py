@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,9 @@ def snapshot(training: Training) -> Snapshot:
 
 def assert_equal(first: Snapshot, second: Snapshot) -> None:
     assert first[0] == second[0]
-    for one, other in zip(first[1:], second[1:], strict=True):
-        assert one.keys() == other.keys()
-        assert all(np.array_equal(one[name], other[name]) for name in one)
+    for left, right in zip(first[1:], second[1:], strict=True):
+        assert left.keys() == right.keys()
+        assert all(np.array_equal(left[name], right[name]) for name in left)
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_iterations_in_one_call_or_in_many_give_bit_equal_results(fresh: Trainin
     whole = fresh.run(7)
     expected = snapshot(fresh)
     fresh.restore(*start)
-    pieces = np.concatenate([fresh.run(steps) for steps in (1, 4, 2)])
-    assert np.array_equal(whole, pieces)
+    parts = np.concatenate([fresh.run(steps) for steps in (1, 4, 2)])
+    assert np.array_equal(whole, parts)
     assert_equal(expected, snapshot(fresh))
 
 
@@ -178,14 +178,17 @@ def test_the_host_waits_once_a_call_however_many_iterations_it_has(
 ) -> None:
     reads = 0
     tensor = type(tf.constant(0))
-    whole = tensor._numpy  # numpy(), np.asarray, float and int all call it
 
-    def counted(self: Any) -> Any:
-        nonlocal reads
-        reads += 1
-        return whole(self)
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def count(self: Any, *arguments: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return method(self, *arguments)
 
-    monkeypatch.setattr(tensor, "_numpy", counted)
+        return count
+
+    for name in ("numpy", "__array__", "__float__", "__int__", "__bool__", "__index__"):
+        monkeypatch.setattr(tensor, name, counted(getattr(tensor, name)))
     fresh.run(20)
     assert reads == 1
     graph = fresh._many.get_concrete_function().graph.as_graph_def()
@@ -203,7 +206,7 @@ def test_a_state_of_another_network_is_refused(fresh: Training) -> None:
     assert fresh.iteration == 0
 
 
-def test_a_training_that_diverges_says_so(fresh: Training) -> None:
+def test_a_training_that_diverges_is_reported(fresh: Training) -> None:
     weights = fresh.network.tensors()
     weights["encoder/dense_1/kernel"][:] = np.nan
     fresh.restore(5, weights, fresh.moments())
@@ -212,30 +215,30 @@ def test_a_training_that_diverges_says_so(fresh: Training) -> None:
     assert caught.value.reason == "DIVERGED"
 
 
-def test_the_pace_grows_to_calls_of_the_wanted_length() -> None:
-    pace = StepsPerCall(5.0)
-    steps = pace.next(10_000)
+def test_calls_grow_to_the_desired_duration() -> None:
+    steps_per_call = StepsPerCall(5.0)
+    steps = steps_per_call.next(10_000)
     assert steps == 1
-    pace.done(steps, 30.0)
+    steps_per_call.measured(steps, 30.0)
     made = []
     for _ in range(6):
-        steps = pace.next(10_000)
-        pace.done(steps, steps * 0.05)
+        steps = steps_per_call.next(10_000)
+        steps_per_call.measured(steps, steps * 0.05)
         made.append(steps)
     assert made == [1, 4, 16, 64, 100, 100]
-    assert pace.next(7) == 7
+    assert steps_per_call.next(7) == 7
 
 
 def test_a_slow_training_makes_one_iteration_a_call() -> None:
-    pace = StepsPerCall(5.0)
+    steps_per_call = StepsPerCall(5.0)
     for _ in range(3):
-        assert pace.next(100) == 1
-        pace.done(1, 12.0)
+        assert steps_per_call.next(100) == 1
+        steps_per_call.measured(1, 12.0)
 
 
 def test_a_call_is_never_longer_than_the_buffer_of_losses() -> None:
-    pace = StepsPerCall(5.0)
+    steps_per_call = StepsPerCall(5.0)
     for _ in range(10):
-        steps = pace.next(10_000)
-        pace.done(steps, steps * 1e-4)
+        steps = steps_per_call.next(10_000)
+        steps_per_call.measured(steps, steps * 1e-4)
     assert steps == loop.MAX_STEPS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,29 +11,28 @@ from typing import Any
 
 import pytest
 
+from facefoundry import codec
 from facefoundry.model import weights
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
 from services.trainer.worker import loop
-from services.trainer.worker_protocol import Attempt, ExitCode, Status
+from services.trainer.worker_protocol import Attempt, ExitCode, ExitReport, Status
+from tests.waiting import wait_until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
-WaitFor = Callable[[Callable[[], bool]], None]
 
 
-def last_words(folder: Path) -> dict[str, Any]:
-    lines = (folder / "last-words").read_text().splitlines()
-    assert len(lines) == 1
-    return dict(json.loads(lines[0]))
+def exit_report(folder: Path) -> ExitReport:
+    return codec.from_json(ExitReport, (folder / "exit-report").read_bytes())
 
 
-def uri_of(store: Store, request: Attempt) -> str:
-    return store.uri(worker_protocol.attempt_key(request.prefix))
+def uri_of(store: Store, attempt: Attempt) -> str:
+    return store.uri(worker_protocol.attempt_key(attempt.prefix))
 
 
-def read_status(store: Store, request: Attempt) -> Status:
-    return worker_protocol.from_json(Status, store.get_bytes(worker_protocol.status_key(request.prefix)))
+def read_status(store: Store, attempt: Attempt) -> Status:
+    return worker_protocol.from_bytes(Status, store.get_bytes(worker_protocol.status_key(attempt.prefix)))
 
 
 def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_many_iterations(
@@ -42,46 +40,45 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
     spawn: Spawn,
     put_attempt: Callable[..., Attempt],
     draw_faces: Callable[..., Any],
-    wait_for: WaitFor,
     tmp_path: Path,
 ) -> None:
-    request = put_attempt(iterations=120)
-    first = spawn(uri_of(store, request), id="first", call_seconds=0.2)
-    wait_for(
-        lambda: store.exists(worker_protocol.status_key(request.prefix)) and read_status(store, request).iteration > 0
+    attempt = put_attempt(iterations=120)
+    first = spawn(uri_of(store, attempt), id="first", call_seconds=0.2)
+    wait_until(
+        lambda: store.exists(worker_protocol.status_key(attempt.prefix)) and read_status(store, attempt).iteration > 0
     )
     first.send_signal(signal.SIGTERM)
     assert first.wait(60) == ExitCode.INTERRUPTED
-    words = last_words(tmp_path)
-    stopped = read_status(store, request)
-    assert words["reason"] == "INTERRUPTED"
-    assert 0 < words["iteration"] == stopped.iteration == stopped.checkpoint_iteration < 120
+    report = exit_report(tmp_path)
+    stopped = read_status(store, attempt)
+    assert report.reason == "INTERRUPTED"
+    assert 0 < report.iteration == stopped.iteration == stopped.checkpoint_iteration < 120
 
-    second = spawn(uri_of(store, request), id="second")
+    second = spawn(uri_of(store, attempt), id="second")
     assert second.wait(120) == ExitCode.DONE
-    assert last_words(tmp_path)["reason"] == "DONE"
-    model = manifest.load(store, request.model_prefix)
+    assert exit_report(tmp_path).reason == "DONE"
+    model = manifest.load(store, attempt.model_prefix)
     assert model.info["pair_id"] == "A_B"
     assert model.info["iterations"] == 120
     assert [point[0] for point in model.info["losses"]] == list(range(1, 121))
     trained = manifest.read_part(store, model.part("weights.safetensors"))
     tensors, _ = weights.from_bytes(trained, weights.NETWORK_FORMAT)
     assert weights.content_digest(tensors) == model.content_digest
-    status = read_status(store, request)
+    status = read_status(store, attempt)
     assert status.worker == "second"
     assert status.iteration == status.iterations == 120
     assert all(store.get_bytes(preview.key).startswith(b"\xff\xd8") for preview in status.previews)
-    assert list(store.list(worker_protocol.checkpoints_prefix(request.prefix))) == []
+    assert list(store.list(worker_protocol.checkpoints_prefix(attempt.prefix))) == []
 
     loop.configure()
-    unbroken = loop.Training(request.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
+    unbroken = loop.Training(attempt.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
     unbroken.run(120)
     assert weights.content_digest(unbroken.network.tensors()) == model.content_digest
 
 
 @pytest.fixture
 def silent_keyboard() -> Iterator[None]:
-    """A standard input that stays open and says nothing, for the processes that the test starts."""
+    """A standard input that stays open and empty, for the processes that the test starts."""
     reading, writing = os.pipe()
     own = os.dup(0)
     os.dup2(reading, 0)
@@ -91,50 +88,50 @@ def silent_keyboard() -> Iterator[None]:
         os.close(descriptor)
 
 
-def test_b10_a_worker_ends_by_itself_with_an_exit_code_that_tells_a_failure(
+def test_b10_a_worker_with_bad_input_ends_by_itself_with_an_exit_code_for_it(
     store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], silent_keyboard: None, tmp_path: Path
 ) -> None:
-    request = put_attempt()
-    store.delete(store.list(request.extraction_b))
-    assert spawn(uri_of(store, request)).wait(90) == ExitCode.BAD_INPUT
-    words = last_words(tmp_path)
-    assert words["reason"] == "NOT_COMMITTED"
-    assert request.extraction_b in words["message"]
+    attempt = put_attempt()
+    store.delete(store.list(attempt.extraction_b))
+    assert spawn(uri_of(store, attempt)).wait(90) == ExitCode.BAD_INPUT
+    report = exit_report(tmp_path)
+    assert report.reason == "NOT_COMMITTED"
+    assert attempt.extraction_b in report.message
 
 
-def test_a_worker_that_shall_have_a_gpu_and_sees_none_says_so_and_may_be_run_elsewhere(
+def test_a_worker_that_needs_a_gpu_and_finds_none_reports_it_and_may_run_elsewhere(
     store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
     worker = spawn(uri_of(store, put_attempt()), {"CUDA_VISIBLE_DEVICES": ""}, require_gpu=True)
     assert worker.wait(90) not in (ExitCode.DONE, ExitCode.BAD_INPUT)
-    words = last_words(tmp_path)
-    assert words["reason"] == "NO_GPU"
-    assert "CUDA" in words["message"]
+    report = exit_report(tmp_path)
+    assert report.reason == "NO_GPU"
+    assert "CUDA" in report.message
 
 
-def test_a_request_that_is_none_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
+def test_a_damaged_attempt_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
     prefix = "trainings/" + "0" * 40
     store.put_bytes(f"{prefix}/attempt.json", b"{}")
     assert spawn(store.uri(f"{prefix}/attempt.json")).wait(30) == ExitCode.BAD_INPUT
-    assert last_words(tmp_path)["reason"] == "REQUEST"
+    assert exit_report(tmp_path).reason == "BAD_DOCUMENT"
 
 
-def test_a_worker_whose_store_is_gone_asks_to_be_run_again(store: Store, spawn: Spawn, tmp_path: Path) -> None:
+def test_a_worker_without_a_store_may_run_again(store: Store, spawn: Spawn, tmp_path: Path) -> None:
     uri = store.uri("trainings/" + "0" * 40 + "/attempt.json")
     dead = {"FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1", "FACEFOUNDRY_STORE_ATTEMPTS": "1"}
     assert spawn(uri, dead).wait(30) == ExitCode.INTERRUPTED
-    assert last_words(tmp_path)["reason"] == "STORE_UNAVAILABLE"
+    assert exit_report(tmp_path).reason == "STORE_UNAVAILABLE"
 
 
 def test_a_worker_whose_parent_is_gone_does_nothing(store: Store, spawn: Spawn, tmp_path: Path) -> None:
     uri = store.uri("trainings/" + "0" * 40 + "/attempt.json")
     assert spawn(uri, parent=1).wait(30) == ExitCode.INTERRUPTED
-    assert not (tmp_path / "last-words").exists()
+    assert not (tmp_path / "exit-report").exists()
 
 
 def test_a_worker_without_progress_ends_as_interrupted(
     store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
-    request = put_attempt()
-    assert spawn(uri_of(store, request), idle_seconds=0.5).wait(60) == ExitCode.INTERRUPTED
-    assert last_words(tmp_path)["reason"] == "IDLE"
+    attempt = put_attempt()
+    assert spawn(uri_of(store, attempt), idle_seconds=0.5).wait(60) == ExitCode.INTERRUPTED
+    assert exit_report(tmp_path).reason == "IDLE"
