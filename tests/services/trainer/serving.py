@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from facefoundry.rpc.server import Server
+from facefoundry.settings import read
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2_grpc
 from services.trainer.servicer import TrainerServicer
@@ -25,7 +26,7 @@ class Served:
 @contextmanager
 def serving(store: Store, trainings: Trainings, **settings: float) -> Iterator[Served]:
     """Serve trainings for the time of the block."""
-    chosen = TrainerSettings(listen="127.0.0.1:0", **{"drain_seconds": 1.0, **settings})
+    chosen = read(TrainerSettings, **{"listen": "127.0.0.1:0", "drain_seconds": 1.0, **settings})
     server = Server("trainer", chosen, store, "facefoundry.v1.TrainerService")
     servicer = TrainerServicer(trainings, chosen, server.draining)
     server.add(lambda made: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, made))

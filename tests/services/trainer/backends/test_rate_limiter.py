@@ -6,7 +6,8 @@ from services.trainer.backends.kubernetes.rate_limiter import RateLimiter
 
 
 def test_callers_proceed_at_most_at_the_given_rate_and_a_pause_saves_up_nothing() -> None:
-    now, waits = 100.0, []
+    now = 100.0
+    waits: list[float] = []
 
     def clock() -> float:
         return now
