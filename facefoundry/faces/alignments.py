@@ -1,4 +1,4 @@
-"""What an extraction knows of every frame, as arrays and as two file forms: safetensors and faceswap's 2018 JSON."""
+"""An extraction's results for every frame: as arrays, as safetensors, and as faceswap's JSON of 2018."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from facefoundry.codec import JsonObject, JsonValue, from_json
 from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
@@ -23,13 +24,13 @@ from facefoundry.faces.umeyama import similarity
 __all__ = ["BAD_LANDMARKS", "FOUND", "NO_FACE", "REASONS", "Alignments", "concatenate", "from_faceswap"]
 
 FOUND: Final = 0
-"""The subject's face is there."""
+"""The subject's face was found."""
 NO_FACE: Final = 1
 """The detector found no face in the frame."""
 BAD_LANDMARKS: Final = 2
-"""A face was found, but its landmarks coincide or are not finite, so that no crop can be cut."""
+"""A face was found, but its landmarks coincide or are not finite, so no crop can be cut."""
 REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS")
-"""Names of the values of `Alignments.reasons`."""
+"""Names of the values of `Alignments.reasons`, by value."""
 
 _FORMAT: Final = "facefoundry.alignments/1"
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -45,21 +46,21 @@ _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
 
 @dataclass(frozen=True)
 class Alignments:
-    """Faces of n consecutive frames. Rows of frames without a face are zero but for `reasons` and `frame_digests`.
+    """The faces of n consecutive frames. Rows without a face are zero except for `reasons` and `frame_digests`.
 
     Attributes:
         boxes: int32 [n, 4], x, y, width, height in frame pixels.
         landmarks: float32 [n, 68, 2], (x, y) in frame pixels.
-        matrices: float64 [n, 2, 3], frame to the mean face's unit square.
-        reasons: uint8 [n], 0 where the face was found, else an index of `REASONS`.
-        frame_digests: uint64 [n], digests of the decoded frames.
-        crop_digests: uint64 [n], digests of the crops' pixels.
+        matrices: float64 [n, 2, 3], frame pixels to the mean face's unit square.
+        reasons: uint8 [n], an index of `REASONS`; 0 where the face was found.
+        frame_digests: uint64 [n], `media.source.frame_digest` of the decoded frames.
+        crop_digests: uint64 [n], the same of the crops.
         frame_rate: Frames per second as numerator and denominator.
-        width: Of the frames, pixels.
-        height: Of the frames, pixels.
+        width: Width of the frames, pixels.
+        height: Height of the frames, pixels.
         decoder: Build that decoded the frames.
         engine: Build that found the faces.
-        embeddings: float32 [n, 128] identity embeddings, or None when they were not asked for.
+        embeddings: float32 [n, 128] face embeddings, or None where they were not requested.
     """
 
     boxes: NDArray[np.int32]
@@ -102,20 +103,28 @@ class Alignments:
         return {name: counts[value] for value, name in enumerate(REASONS) if value != FOUND and counts[value]}
 
     def take(self, frames: Sequence[int]) -> Alignments:
-        """The rows of some frames, in the order given."""
+        """Select the rows of some frames, in the given order."""
         rows = list(frames)
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
-        return replace(self, **{name: array[rows] for name, array in arrays.items()})
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            landmarks=self.landmarks[rows],
+            matrices=self.matrices[rows],
+            reasons=self.reasons[rows],
+            frame_digests=self.frame_digests[rows],
+            crop_digests=self.crop_digests[rows],
+            embeddings=None if self.embeddings is None else self.embeddings[rows],
+        )
 
     def content_digest(self) -> str:
-        """SHA-256 over decoded frames, boxes, landmarks and crops; the same for any division into parts."""
+        """Return the SHA-256 of decoded frames, boxes, landmarks and crops; it is equal for any division into parts."""
         digest = hashlib.sha256(f"{_FORMAT} {self.width}x{self.height} {self.frame_rate}".encode())
         for array in (self.frame_digests, self.reasons, self.boxes, self.landmarks, self.crop_digests):
             digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
-        """Write as safetensors; equal alignments give equal bytes."""
+        """Encode as safetensors; equal alignments give equal bytes."""
         tensors = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         facts = {
             "format": _FORMAT,
@@ -125,16 +134,16 @@ class Alignments:
             "decoder": self.decoder,
             "engine": self.engine,
         }
-        # One metadata entry: the order of several is not defined, and the bytes are hashed.
+        # One metadata entry, because safetensors does not keep the order of several and the bytes are hashed.
         contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         return bytes(safetensors.numpy.save(contiguous, metadata={"facefoundry": json.dumps(facts, sort_keys=True)}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Alignments:
-        """Read what `to_bytes` wrote.
+        """Decode what `to_bytes` returned.
 
         Raises:
-            DataLoss: these bytes are something else.
+            DataLoss: the bytes are no alignments (BAD_ALIGNMENTS).
         """
         try:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -160,67 +169,81 @@ class Alignments:
             message = f"Expected alignments. Received {len(data)} other bytes: {error}"
             raise DataLoss(message, reason="BAD_ALIGNMENTS") from error
 
-    def to_faceswap(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-        """Give faceswap's 2018 form, `{"<frame file>": [{"r", "x", "w", "y", "h", "landmarksXY"}]}`.
+    def to_faceswap(self, names: Sequence[str]) -> dict[str, list[JsonObject]]:
+        """Convert to faceswap's 2018 format, `{"<frame file>": [{"r", "x", "w", "y", "h", "landmarksXY"}]}`.
 
         Args:
             names: File name of every frame. Frames without a face get an empty list.
 
         Returns:
-            JSON values; landmarks are integers where they have no fractions.
+            JSON values; landmarks without fractions are integers.
         """
         if len(names) != len(self):
             raise ValueError(f"Expected {len(self)} names. Received {len(names)}.")
-        record: dict[str, list[dict[str, Any]]] = {}
+        record: dict[str, list[JsonObject]] = {}
         for index, name in enumerate(names):
             x, y, width, height = self.boxes[index].tolist()
-            points = [[_plain(value) for value in point] for point in self.landmarks[index].tolist()]
-            face = {"r": 0, "x": x, "w": width, "y": y, "h": height, "landmarksXY": points}
+            points: JsonValue = [[_plain(value) for value in point] for point in self.landmarks[index].tolist()]
+            face: JsonObject = {"r": 0, "x": x, "w": width, "y": y, "h": height, "landmarksXY": points}
             record[name] = [face] if self.reasons[index] == FOUND else []
         return record
 
 
-def concatenate(pieces: Sequence[Alignments]) -> Alignments:
-    """Join consecutive pieces of one sequence.
+def concatenate(parts: Sequence[Alignments]) -> Alignments:
+    """Join the alignments of consecutive parts of one sequence.
 
     Raises:
-        ValueError: there is no piece, or the pieces differ in size, rate, decoder or engine.
+        ValueError: there is no part, or the parts differ in frame size, rate, decoder, engine or kind.
     """
-    if not pieces:
-        raise ValueError("Expected at least one piece of alignments.")
+    if not parts:
+        raise ValueError("Expected the alignments of at least one part. Received none.")
     names = [field.name for field in fields(Alignments) if field.name not in _ARRAYS]
-    facts = {tuple(getattr(piece, name) for name in names) for piece in pieces}
+    facts = {tuple(getattr(part, name) for name in names) for part in parts}
     if len(facts) > 1:
-        raise ValueError(f"Expected pieces of one sequence. Received {sorted(facts)}.")
-    embeddings = [piece.embeddings for piece in pieces if piece.embeddings is not None]
-    if embeddings and len(embeddings) != len(pieces):
-        raise ValueError("Expected embeddings in every piece or in none.")
+        raise ValueError(f"Expected parts of one sequence. Received {sorted(facts)}.")
+    embeddings = [part.embeddings for part in parts if part.embeddings is not None]
+    if embeddings and len(embeddings) != len(parts):
+        raise ValueError(f"Expected embeddings in every part or in none. Received {len(embeddings)} of {len(parts)}.")
     return replace(
-        pieces[0],
-        boxes=np.concatenate([piece.boxes for piece in pieces]),
-        landmarks=np.concatenate([piece.landmarks for piece in pieces]),
-        matrices=np.concatenate([piece.matrices for piece in pieces]),
-        reasons=np.concatenate([piece.reasons for piece in pieces]),
-        frame_digests=np.concatenate([piece.frame_digests for piece in pieces]),
-        crop_digests=np.concatenate([piece.crop_digests for piece in pieces]),
+        parts[0],
+        boxes=np.concatenate([part.boxes for part in parts]),
+        landmarks=np.concatenate([part.landmarks for part in parts]),
+        matrices=np.concatenate([part.matrices for part in parts]),
+        reasons=np.concatenate([part.reasons for part in parts]),
+        frame_digests=np.concatenate([part.frame_digests for part in parts]),
+        crop_digests=np.concatenate([part.crop_digests for part in parts]),
         embeddings=np.concatenate(embeddings) if embeddings else None,
     )
 
 
-def from_faceswap(record: Mapping[str, Any], *, frame_rate: tuple[int, int], width: int, height: int) -> Alignments:
-    """Read faceswap's 2018 form; the first face of a frame is the subject's, frames go by the number in their name.
+@dataclass(frozen=True)
+class _FaceswapFace:
+    """A face in faceswap's 2018 format: rotation of the frame in degrees, box and landmarks."""
+
+    r: int
+    x: int
+    y: int
+    w: int
+    h: int
+    landmarksXY: tuple[tuple[float, float], ...]  # noqa: N815 - faceswap's name
+
+
+def from_faceswap(
+    record: Mapping[str, Sequence[object]], *, frame_rate: tuple[int, int], width: int, height: int
+) -> Alignments:
+    """Read faceswap's 2018 format; the first face of a frame is the subject's.
 
     Args:
-        record: The parsed JSON file.
-        frame_rate: Of the sequence, as the file does not say it.
-        width: Of the frames, pixels.
-        height: Of the frames, pixels.
+        record: The parsed JSON file. Frames are ordered by the number at the end of their names.
+        frame_rate: Frames per second of the sequence, which the file does not contain.
+        width: Width of the frames, pixels.
+        height: Height of the frames, pixels.
 
     Returns:
         Alignments without digests; matrices are computed from the landmarks.
 
     Raises:
-        InvalidInput: the record has another form; names the frame.
+        InvalidInput: the record has another format; the message names the frame (BAD_ALIGNMENTS).
     """
     n = len(record)
     boxes, landmarks = np.zeros((n, 4), np.int32), np.zeros((n, 68, 2), np.float32)
@@ -228,14 +251,14 @@ def from_faceswap(record: Mapping[str, Any], *, frame_rate: tuple[int, int], wid
     for index, name in enumerate(sorted(record, key=_in_order)):
         try:
             if record[name]:
-                face = record[name][0]
-                if face["r"]:
-                    raise ValueError(f"r={face['r']!r}, the face of a turned frame, which nothing here can turn back")
-                boxes[index] = [face[key] for key in ("x", "y", "w", "h")]
-                landmarks[index] = np.array(face["landmarksXY"], np.float32).reshape(68, 2)
+                face = from_json(_FaceswapFace, json.dumps(record[name][0]))
+                if face.r:
+                    raise ValueError(f"r={face.r}: the frame was rotated for detection, which is not supported")
+                boxes[index] = face.x, face.y, face.w, face.h
+                landmarks[index] = np.array(face.landmarksXY, np.float32).reshape(68, 2)
                 reasons[index] = FOUND
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            message = f"Expected faceswap's 2018 form (r, x, y, w, h, landmarksXY) in frame {name!r}: {error!r}."
+        except (DataLoss, KeyError, TypeError, ValueError) as error:
+            message = f"Expected faceswap's 2018 format (r, x, y, w, h, landmarksXY) in frame {name!r}: {error}."
             raise InvalidInput(message, reason="BAD_ALIGNMENTS") from error
     matrices = np.nan_to_num(similarity(landmarks[:, FIRST_LANDMARK:], MEAN_FACE), nan=0.0)
     nothing = np.zeros(n, np.uint64)
@@ -244,7 +267,7 @@ def from_faceswap(record: Mapping[str, Any], *, frame_rate: tuple[int, int], wid
 
 
 def _in_order(name: str) -> tuple[int, str]:
-    """Sorts frames as the reader of folders does, so that 10.png comes after 9.png."""
+    """Sort key of frames, like the one of folders: 10.png comes after 9.png."""
     number = re.search(r"[0-9]+$", PurePath(name).stem)
     return int(number.group()) if number else -1, name
 

@@ -51,11 +51,11 @@ def crop_matrix(matrix: ArrayLike, size: int, padding: int) -> NDArray[np.float6
 
 
 def cut(frame: NDArray[np.uint8], matrix: ArrayLike, size: int, padding: int) -> NDArray[np.uint8]:
-    """Cut the aligned face out of a frame, bilinear, black outside the frame.
+    """Cut the aligned face out of a frame, bilinear; pixels outside the frame are black.
 
     Args:
         frame: uint8 [h, w, 3], BGR.
-        matrix: float [2, 3], frame to unit square, as `face_matrix` gives it.
+        matrix: float [2, 3], frame to unit square, as `face_matrix` returns it.
         size: Side of the crop, pixels.
         padding: Margin around the mean-face square, pixels.
 

@@ -15,8 +15,8 @@ from facefoundry.errors import DataLoss
 __all__ = ["pack", "unpack"]
 
 _FACE_NAME = re.compile(r"([0-9]{6,9})\.png")
-# Filter and strategy are fixed so that equal pixels give equal bytes. A face has few repetitions that Deflate could
-# find: looking only for runs takes no longer than level 1 and leaves a tenth fewer bytes.
+# Filter and strategy are fixed, so equal pixels give equal bytes. A face has few repetitions that Deflate could find:
+# searching for runs alone takes no longer than level 1 and gives a tenth fewer bytes.
 _PNG = (
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
@@ -27,10 +27,10 @@ def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
     """Pack crops as `<frame:06d>.png`, ordered by frame.
 
     Args:
-        faces: Crop uint8 [size, size, 3], BGR, for each frame number.
+        faces: Crops uint8 [size, size, 3], BGR, by frame number.
 
     Returns:
-        The tar; equal crops give equal bytes with the same OpenCV build.
+        The tar; equal crops give equal bytes with the same build of OpenCV.
     """
     files = {}
     for frame in sorted(faces):

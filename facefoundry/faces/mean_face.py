@@ -1,4 +1,4 @@
-"""The mean face that every aligned crop is fitted to; the numbers only, no geometry."""
+"""The mean face that every aligned crop is fitted to: numbers only, no geometry."""
 
 from __future__ import annotations
 

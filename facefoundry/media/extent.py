@@ -1,4 +1,4 @@
-"""How long a file says it is, to tell one that was cut off: many demuxers take such a file for a shorter clip."""
+"""The length that a container declares, to detect files that were cut off; demuxers take many for shorter clips."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["missing_bytes"]
 
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
-# Boxes of an mp4 that hold the clip; others may be anything, also what somebody appended to the file.
+# Boxes of an mp4 that contain the clip. Others may be anything, also data that somebody appended to the file.
 _BOXES: Final = frozenset({b"moov", b"mdat", b"moof"})
 _FIRST_BOXES: Final = _BOXES | {b"ftyp", b"styp", b"free", b"skip", b"wide", b"uuid", b"pnot"}
-_MOST_BOXES: Final = 1_000_000
+_MAX_BOXES: Final = 1_000_000
 
 
 def missing_bytes(path: Path) -> int:
-    """Count the bytes that a file lacks at its end by what its container says; 0 also where the container says nothing.
+    """Count the bytes that a file lacks at its end, by the length that its container declares; 0 if it declares none.
 
-    It looks at the lengths of an mp4's or mov's outermost boxes, of a Matroska or WebM segment and of an AVI's first
-    RIFF chunk. Transport and program streams and others do not say how long they are.
+    Lengths are read from the outermost boxes of an mp4 or mov, from the segment of a Matroska or WebM file, and from
+    the first RIFF chunk of an AVI. Transport streams, program streams and others declare no length.
 
     Args:
         path: Media file.
@@ -40,9 +40,9 @@ def missing_bytes(path: Path) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and end of the outermost boxes, the last of which may end behind the file."""
+    """Yield kind and end of the outermost boxes; the last one may end beyond the file."""
     start = 0
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         file.seek(start)
         head = file.read(16)
         if len(head) < 8:
@@ -50,7 +50,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         length = int.from_bytes(head[:4], "big")
         if length == 1 and len(head) == 16:
             length = int.from_bytes(head[8:], "big")
-        if length < 8:  # 0 is "to the end of the file", the rest is no box
+        if length < 8:  # 0 means "to the end of the file"; other values are no box
             return
         yield head[4:8], start + length
         start += length
@@ -59,7 +59,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """End of the first segment; 0 when it does not say, as in a live recording."""
+    """Return the end of the first segment; 0 when it is not declared, as in a live recording."""
     file.seek(len(_EBML))
     header = _variable_length(file)
     if header is None:
@@ -72,7 +72,7 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _variable_length(file: BinaryIO) -> int | None:
-    """An EBML length: as many leading zero bits as there are further bytes; all ones are "unknown"."""
+    """Read an EBML length: leading zero bits count the further bytes, and a value of all 1 bits means unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,4 +1,4 @@
-"""Single pictures: the size a file claims before it is decoded, and its pixels."""
+"""Single pictures: the size in the header, which is checked before decoding, and the pixels."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
 
     Args:
         data: PNG, JPEG or BMP file.
-        name: What messages call it.
+        name: Name of the picture in messages.
         max_pixels: Largest accepted width times height.
 
     Returns:
-        uint8 [h, w, 3] BGR; an orientation noted in a JPEG is applied, transparency is dropped.
+        uint8 [h, w, 3] BGR. The orientation tag of a JPEG is applied, transparency is dropped.
 
     Raises:
-        Unusable: it is no such picture (NOT_AN_IMAGE) or larger than accepted (TOO_LARGE).
+        Unusable: it is no such picture (NOT_AN_IMAGE), or larger than accepted (TOO_LARGE).
     """
     size = size_of(data)
     if size is None or min(size) < 1:
-        raise Unusable(f"Frame {name} is no PNG, JPEG or BMP picture", reason="NOT_AN_IMAGE", resource=name)
+        raise Unusable(f"Frame {name} is not a PNG, JPEG or BMP picture", reason="NOT_AN_IMAGE", resource=name)
     if size[0] * size[1] > max_pixels:
         message = f"Frame {name} is {size[0]}x{size[1]}; at most {max_pixels} pixels are accepted"
         raise Unusable(message, reason="TOO_LARGE", resource=name)

@@ -1,7 +1,7 @@
-"""Writers of videos: every compression level from one decoding, and lossless masks.
+"""Writers of videos: all compression levels from one decoding, and lossless masks.
 
-What is written depends on the pixels, the frame rate and the level alone: bit-exact container flags, no dates, no
-audio, a fixed number of encoder threads.
+The bytes depend on the pixels, the frame rate and the level alone: bit-exact container flags, no dates, no audio, a
+fixed number of encoder threads.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.process.scratch import disk_full
 
-__all__ = ["MASK_LEVEL", "LevelsWriter", "MaskWriter", "VideoWriter"]
+__all__ = ["MASK_LEVEL", "MAX_PARALLEL_PIXELS", "LevelsWriter", "MaskWriter", "VideoWriter"]
 
-# Part of what decides the bytes: x264 cuts its work differently for every number of threads. Sequences are encoded side
-# by side, and every further thread keeps frames: four need half as much memory again.
+# x264 splits its work differently for every number of threads, which changes the bytes. Sequences are encoded side by
+# side, and every further thread keeps frames: four threads need half as much memory again.
 _ENCODING_THREADS = 1
 
 # OpenCV's number of this CPU feature, which its Python module does not name.
 _AVX_512F = 13
 
-# In its AVX-512 code for macroblock trees x264 165 reads memory that nobody wrote; equal frames then give other bytes
-# from run to run. Its AVX2 code gives the same bytes always, on every machine, at the same speed.
+# The AVX-512 code for macroblock trees in x264 165 reads uninitialised memory, so the bytes differ from run to run. Its
+# AVX2 code always gives the same bytes, on every machine, at the same speed.
 _DETERMINISTIC_X264 = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
-# Frames of more pixels go to one lossy level after the other: x264 looks 40 frames ahead, 0.6 GB a level at 1920x1080.
-_TOGETHER_PIXELS = 1280 * 720
+MAX_PARALLEL_PIXELS = 1280 * 720
+"""Levels of larger frames are encoded in turn: x264 looks 40 frames ahead, 0.6 GB per level at 1920x1080."""
 
-# Exact pixels are very many bits. CAVLC, the simpler of x264's two codes, is quicker to write than CABAC and takes less
-# than half the time to read, whenever somebody does, for a tenth more bytes (benchmarks/raw_presets.py).
+# Lossless video has very many bits. CAVLC, the simpler of x264's two entropy codes, is faster to write than CABAC and
+# takes less than half the time to read, for a tenth more bytes (benchmarks/raw_presets.py).
 _LOSSLESS_OPTIONS = {"coder": "cavlc"}
 
-# What the encoder is fed for the format the stream has: x264 takes packed BGR and stores its planes.
+# Pixel format of the encoder's input by that of the stream, where they differ: x264 takes packed BGR and stores planes.
 _ENCODER_INPUT = {"gbrp": "bgr24"}
 
 
 MASK_LEVEL = Level("masks", "libx264", 0, "gray", "superfast")
-"""Decodes to exactly the 0 and 255 that went in; the search for smaller files gains nothing on masks."""
+"""Decodes to exactly the 0 and 255 that were encoded; slower presets do not make masks smaller."""
 
-# What x264 would keep more planes of each picture for, and masks have none of: texture that moves by parts of a pixel,
-# light that fades, shots whose first picture is better stored whole.
+# These searches need more memory per picture and find nothing in masks: motion by fractions of a pixel, fades, and
+# shots whose first picture is better stored whole.
 _MASK_OPTIONS = {"subq": "0", "weightp": "0", "sc_threshold": "0"}
 
 
 class VideoWriter:
-    """One .mp4 with one video stream; use it as a context manager, or call `close` or `abandon`.
+    """An .mp4 with one video stream; use it as a context manager, or call `close` or `abandon`.
 
     Attributes:
-        input_format: Pixel format of the pictures that the encoder takes.
+        input_format: Pixel format of the pictures that `encode` accepts.
     """
 
     def __init__(
@@ -77,17 +77,20 @@ class VideoWriter:
 
         Args:
             path: File to write.
-            level: Codec and quality.
+            level: Compression level.
             frame_rate: Frames per second as (numerator, denominator), kept exactly.
             width: Pixels.
             height: Pixels.
-            search: Encoder options in place of the preset's.
+            search: Encoder options that replace those of the preset.
 
         Raises:
             InvalidInput: the codec cannot write this size or format (COMPRESSION_LEVEL).
         """
         if level.pixel_format == "yuv420p" and (width % 2 or height % 2):
-            message = f"Level {level.name} stores colour at half size and needs even sides; received {width}x{height}"
+            message = (
+                f"Level {level.name} stores colour at half size. Expected even width and height. "
+                f"Received {width}x{height}"
+            )
             raise InvalidInput(message, reason="COMPRESSION_LEVEL")
         rate = Fraction(*frame_rate)
         self._path = path
@@ -105,11 +108,13 @@ class VideoWriter:
         except (av.FFmpegError, ValueError) as error:
             self._container.close()
             raise InvalidInput(
-                f"Level {level.name} names no encoder: {level.codec}", reason="COMPRESSION_LEVEL"
+                f"Level {level.name} has an unknown codec: {level.codec}", reason="COMPRESSION_LEVEL"
             ) from error
         if not isinstance(stream, VideoStream):
             self._container.close()
-            raise InvalidInput(f"Level {level.name} names no video encoder: {level.codec}", reason="COMPRESSION_LEVEL")
+            raise InvalidInput(
+                f"Level {level.name} has a codec that is not for video: {level.codec}", reason="COMPRESSION_LEVEL"
+            )
         self._stream = stream
         self._stream.width = width
         self._stream.height = height
@@ -132,11 +137,11 @@ class VideoWriter:
             self.abandon()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
+        """Append a frame, uint8 [h, w, 3] BGR; the caller must not change it afterwards."""
         self.encode(_converted(_picture(frame, self._shape), self.input_format))
 
     def encode(self, picture: av.VideoFrame) -> None:
-        """Append a picture of the format `input_format`; several writers of one frame rate may share it."""
+        """Append a picture of the pixel format `input_format`; writers with equal frame rates may share it."""
         picture.pts = self._frames
         picture.time_base = self._time_base
         self._frames += 1
@@ -155,26 +160,26 @@ class VideoWriter:
         return self._path
 
     def abandon(self) -> None:
-        """Let go of a file that will not be finished; one that is, stays."""
+        """Close the file without finishing it; a finished file stays."""
         if self._open:
             with suppress(av.FFmpegError):
                 self._container.close()
             self._free()
 
     def _free(self) -> None:
-        """An encoder's memory, hundreds of MB of large frames, is free once nothing refers to it."""
+        """Drop the encoder: its memory, hundreds of MB for large frames, is freed when nothing refers to it."""
         self._open = False
         del self._stream
 
 
 def _picture(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> av.VideoFrame:
-    """A picture on the frame's own memory.
+    """Wrap a frame as a picture that shares its memory.
 
     Raises:
         Internal: the frame has another shape (FRAME_SHAPE).
     """
     if frame.shape != shape or frame.dtype != np.uint8:
-        raise Internal(f"Frames here are uint8 {shape}; received {frame.dtype} {frame.shape}", reason="FRAME_SHAPE")
+        raise Internal(f"Expected frames uint8 {shape}. Received {frame.dtype} {frame.shape}", reason="FRAME_SHAPE")
     return av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="bgr24" if frame.ndim == 3 else "gray")
 
 
@@ -183,19 +188,19 @@ def _converted(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
 
 
 class LevelsWriter:
-    """All levels of a sequence: one `<level>.mp4` each. A context manager that leaves nothing open.
+    """Encodes a sequence at all levels, each to a file `<level>.mp4`. A context manager that closes all files.
 
-    Levels are written side by side, frame by frame; large frames go to the lossless level alone, and `rest` makes the
-    others of what it decodes to, which are the same pixels, one after the other.
+    Levels of small frames are encoded together, frame by frame. Large frames are encoded at the lossless level first;
+    `rest` then decodes that file, which gives the same pixels, once for every other level.
 
     Attributes:
-        passes: How many times over the frames go: 1, or one for each level of large frames.
+        passes: Number of passes over the frames: 1 for small frames, one per level for large ones.
     """
 
     def __init__(
         self, folder: Path, levels: Sequence[Level], frame_rate: tuple[int, int], width: int, height: int
     ) -> None:
-        """Open one writer a level; arguments as in `VideoWriter`."""
+        """Open a writer for every level; arguments as in `VideoWriter`."""
         self._shape = (height, width, 3)
         self._frames = 0
         self._files: dict[str, Path] = {}
@@ -208,9 +213,9 @@ class LevelsWriter:
             self.abandon()
             raise
         exact = [level.name for level in levels if level.exact]
-        together = width * height <= _TOGETHER_PIXELS or not exact
-        self._now = list(self._writers) if together else exact[:1]
-        self.passes = 1 + len(self._writers) - len(self._now)
+        together = width * height <= MAX_PARALLEL_PIXELS or not exact
+        self._parallel = list(self._writers) if together else exact[:1]
+        self.passes = 1 + len(self._writers) - len(self._parallel)
 
     def __enter__(self) -> Self:
         return self
@@ -219,26 +224,26 @@ class LevelsWriter:
         self.abandon()
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame, uint8 [h, w, 3] BGR, that is not changed afterwards."""
+        """Append a frame, uint8 [h, w, 3] BGR; the caller must not change it afterwards."""
         picture = _picture(frame, self._shape)
-        writers = [self._writers[name] for name in self._now]
+        writers = [self._writers[name] for name in self._parallel]
         converted = {name: _converted(picture, name) for name in {writer.input_format for writer in writers}}
         for writer in writers:
             writer.encode(converted[writer.input_format])
         self._frames += 1
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """After the last frame, write what large frames left to do.
+        """After the last frame, encode the remaining levels of large frames.
 
         Yields:
-            Frames written, and to write in all passes.
+            Frames encoded so far, and frames of all passes.
         """
-        self._finish(self._now)
+        self._finish(self._parallel)
         later = [name for name in self._writers if name not in self._files]
         if not later or not self._frames:
             return
         done, total = self._frames, self._frames * self.passes
-        with open_source(self._files[self._now[0]]) as exact:
+        with open_source(self._files[self._parallel[0]]) as exact:
             for name in later:
                 for frame in exact:
                     self._writers[name].write(frame)
@@ -246,7 +251,7 @@ class LevelsWriter:
                     yield done, total
                 self._finish([name])
         if done != total:
-            raise Internal(f"Of {self._frames} frames {total - done} were not read back", reason="FRAMES_LOST")
+            raise Internal(f"Expected {total} frames in all passes. Received {done}", reason="FRAMES_LOST")
 
     def close(self) -> dict[str, Path]:
         """Finish the files and return their paths by level."""
@@ -256,7 +261,7 @@ class LevelsWriter:
         return {name: self._files[name] for name in self._writers}
 
     def abandon(self) -> None:
-        """Let go of files that will not be finished; those that are, stay."""
+        """Close all files without finishing them; finished files stay."""
         for writer in self._writers.values():
             writer.abandon()
 
@@ -265,7 +270,7 @@ class LevelsWriter:
 
 
 class MaskWriter:
-    """A lossless video of masks: what is decoded is exactly 0 and 255."""
+    """Writes a lossless video of masks; its frames decode to exactly 0 and 255."""
 
     def __init__(self, path: Path, frame_rate: tuple[int, int], width: int, height: int) -> None:
         """Open the file; arguments as in `VideoWriter`."""
@@ -273,9 +278,9 @@ class MaskWriter:
         self._writer = VideoWriter(path, MASK_LEVEL, frame_rate, width, height, _MASK_OPTIONS)
 
     def write(self, mask: NDArray[np.uint8]) -> None:
-        """Append a mask, uint8 [h, w] of 0 and 255, that is not changed afterwards."""
+        """Append a mask, uint8 [h, w] of 0 and 255; the caller must not change it afterwards."""
         if cv2.countNonZero(mask) != cv2.countNonZero(cv2.compare(mask, 255, cv2.CMP_EQ)):
-            raise Internal("Masks hold 0 and 255 only", reason="MASK_VALUES")
+            raise Internal("Expected masks of 0 and 255 alone. Received other values", reason="MASK_VALUES")
         self._writer.encode(_picture(mask, self._shape))
 
     def close(self) -> Path:
@@ -283,5 +288,5 @@ class MaskWriter:
         return self._writer.close()
 
     def abandon(self) -> None:
-        """Let go of a file that will not be finished; one that is, stays."""
+        """Close the file without finishing it; a finished file stays."""
         self._writer.abandon()

@@ -1,1 +1,1 @@
-"""The Original model: the network (`network`) and its tensors as bytes (`weights`)."""
+"""The Original model of FF++: `architecture` has its sizes, `network` trains, `swap` converts, `weights` stores."""

@@ -26,8 +26,7 @@ SideName = Literal["a", "b"]
 SIDES: tuple[SideName, SideName] = ("a", "b")
 
 Tensor: TypeAlias = Any  # Keras has no types: a tensor of its backend
-Model: TypeAlias = Any  # a keras.Model
-Variable: TypeAlias = Any  # a keras.Variable
+
 
 _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -37,11 +36,11 @@ class Network:
     """The three networks of a pair."""
 
     architecture: Architecture
-    encoder: Model
-    decoder_a: Model
-    decoder_b: Model
+    encoder: keras.Model
+    decoder_a: keras.Model
+    decoder_b: keras.Model
 
-    def decoder(self, side: SideName) -> Model:
+    def decoder(self, side: SideName) -> keras.Model:
         """Return the decoder of one side."""
         return self.decoder_a if side == "a" else self.decoder_b
 
@@ -57,11 +56,11 @@ class Network:
         """
         return self.decoder(side)(self.encoder(faces, training=True), training=True)
 
-    def side_variables(self, side: SideName) -> dict[str, Variable]:
+    def side_variables(self, side: SideName) -> dict[str, keras.Variable]:
         """Return the variables that an update of one side changes, by name: the encoder's, then its decoder's."""
         return {**_variables("encoder", self.encoder), **_variables(f"decoder_{side}", self.decoder(side))}
 
-    def variables(self) -> dict[str, Variable]:
+    def variables(self) -> dict[str, keras.Variable]:
         """Return all variables by name, such as `encoder/conv_1/kernel`."""
         return {**self.side_variables("a"), **self.side_variables("b")}
 
@@ -153,7 +152,7 @@ class _Block:
         return pixel_shuffle(self.leaky(self.convolve(maps, layer, 4 * filters, 3)))
 
 
-def _encoder(architecture: Architecture, block: _Block) -> Model:
+def _encoder(architecture: Architecture, block: _Block) -> keras.Model:
     inputs = maps = keras.Input((architecture.face_size, architecture.face_size, 3), dtype="float32")
     for index, filters in enumerate(architecture.encoder_filters, 1):
         maps = block.leaky(block.convolve(maps, f"conv_{index}", filters, 5, 2))
@@ -164,7 +163,7 @@ def _encoder(architecture: Architecture, block: _Block) -> Model:
     return keras.Model(inputs, block.upscale(maps, "upscale", architecture.upscale_filters), name=block.name)
 
 
-def _decoder(architecture: Architecture, block: _Block) -> Model:
+def _decoder(architecture: Architecture, block: _Block) -> keras.Model:
     side = 2 * architecture.inner_side
     inputs = maps = keras.Input((side, side, architecture.upscale_filters), dtype=block.policy.compute_dtype)
     for index, filters in enumerate(architecture.decoder_filters, 1):
@@ -174,5 +173,5 @@ def _decoder(architecture: Architecture, block: _Block) -> Model:
     return keras.Model(inputs, ops.sigmoid(logits), name=block.name)
 
 
-def _variables(name: str, model: Model) -> dict[str, Variable]:
+def _variables(name: str, model: keras.Model) -> dict[str, keras.Variable]:
     return {f"{name}/{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}

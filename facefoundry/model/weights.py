@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ class _File(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.shapes)
 
-    def _opened(self) -> Any:  # safetensors has no types
+    def _opened(self) -> safe_open:
         return safe_open(self._path, framework="numpy")
 
 

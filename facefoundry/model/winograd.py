@@ -1,11 +1,13 @@
-"""3x3 convolutions with fewer multiplications, on CPUs: Winograd's minimal filtering as Lavin and Gray apply it.
+"""3x3 convolutions with fewer multiplications, for CPUs: Winograd's minimal filtering as Lavin and Gray apply it.
 
-A tile of outputs, its inputs and the kernel are seen as polynomials, of which a product in few points is enough:
-36 multiplications in place of 144 for a tile of 4x4, 24 in place of 72 for one of 4x2. What remains are products of
-matrices, one a point (arXiv:1509.09308).
+A tile of outputs, its inputs and the kernel are treated as polynomials, which are evaluated at a few points and
+multiplied there: 36 multiplications instead of 144 for a tile of 4x4, 24 instead of 72 for a tile of 4x2. At every
+point that is one product of matrices (arXiv:1509.09308).
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,9 +15,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Convolution"]
 
-Maps = NDArray[np.float32]
+Maps: TypeAlias = NDArray[np.float32]
 
-# Length of a tile: how inputs, kernels and products are carried to the points and back, along one axis.
+# By the length of a tile along one axis: the transforms of inputs, of kernels, and of products back to outputs.
 _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[float]]]] = {
     2: (
         [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
@@ -43,29 +45,29 @@ _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[flo
     ),
 }
 
-# Rows and columns of a tile. Maps of 4x4 have so few that reading the kernels, four times as large for tiles of 4x4,
-# takes what they save.
+# Rows and columns of a tile. Maps of 4x4 have few tiles: reading the kernels, which are larger for tiles of 4x4, costs
+# more there than such tiles save.
 _TILE, _TILE_OF_FOUR = (4, 4), (4, 2)
 
 
 class Convolution:
-    """A convolution with stride 1 and zeros around the maps, a bias, and a leaky ReLU behind it.
+    """A zero-padded convolution with stride 1, a bias and a leaky ReLU.
 
-    Where the kernel is 0 in its first or last row or column for some channels, points that see nothing else of them do
-    without these.
+    Where the kernel of some channels is 0 in its first or last row or column, points that depend on that row or column
+    alone skip these channels.
     """
 
     def __init__(
         self, kernel: NDArray[np.float32], bias: NDArray[np.float32], side: int, slope: float, spread: int = 1
     ) -> None:
-        """Carry the kernel to the points.
+        """Transform the kernel to the points.
 
         Args:
             kernel: float32 [3, 3, channels in, channels out].
             bias: float32 [channels out].
             side: Rows and columns of the maps, a multiple of 4.
-            slope: Of the ReLU where it is below 0.
-            spread: Channels out, ordered (row, column, c), become so many rows and columns of pixels.
+            slope: Slope of the ReLU for negative inputs.
+            spread: The output channels, ordered (row, column, c), become spread x spread pixels.
         """
         self._tile = _TILE_OF_FOUR if side == 4 else _TILE
         down, across = ([np.array(matrix, np.float32) for matrix in _TRANSFORMS[length]] for length in self._tile)
@@ -81,7 +83,7 @@ class Convolution:
     def __call__(self, maps: Maps) -> Maps:
         """Convolve maps, float32 [n, side, side, channels in].
 
-        The transforms go picture by picture, since what they touch then stays in the cache.
+        Transforms are computed face by face, because their data then stays in the cache.
 
         Returns:
             float32 [n, spread * side, spread * side, channels out / spread^2].
@@ -103,7 +105,7 @@ class Convolution:
             np.matmul(at_point[:, read], kernel, out=products[index].reshape(-1, filters))
         made = np.empty((count, spread * side, spread * side, filters // spread**2), np.float32)
         values = np.empty((rows * columns, down * across * filters), np.float32)
-        for index, one in enumerate(made):
+        for index, face in enumerate(made):
             np.matmul(self._outputs, products.reshape(points, count, -1)[:, index], out=values)
             of_filters = values.reshape(-1, filters)
             of_filters += self._bias
@@ -111,11 +113,11 @@ class Convolution:
             above, below = (
                 part.reshape(shape).transpose(2, 0, 4, 3, 1, 5, 6) for part in (values, self._slope * values)
             )
-            np.maximum(above, below, out=one.reshape(down, rows, spread, across, columns, spread, -1))
+            np.maximum(above, below, out=face.reshape(down, rows, spread, across, columns, spread, -1))
         return made
 
 
 def _span(chosen: NDArray[np.bool_]) -> slice:
-    """From the first that is chosen to the last."""
+    """Return the slice from the first True to the last."""
     found = np.flatnonzero(chosen)
     return slice(found[0], found[-1] + 1) if len(found) else slice(0)

@@ -1,4 +1,4 @@
-"""Blending a warped face into its frame: Poisson, as cv2.seamlessClone with NORMAL_CLONE does it, or alpha."""
+"""Blend a warped face into its frame: Poisson, as cv2.seamlessClone with NORMAL_CLONE, or alpha."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from services.converter.warp import Region
 
 __all__ = ["Blended", "alpha", "seamless"]
 
-# Of the mask, so that no gradient of the face is taken across the mask's edge.
+# Erodes the mask, so that gradients across its edge are not the face's.
 _EROSION = np.ones((7, 7), np.uint8)
 
-# Turns rounding to the nearest level into cutting fractions off, with some slack for sums that just miss a level.
-_CUT = np.float32(0.498)
+# Turns rounding into truncation, with some slack for sums just below a grey level.
+_TRUNCATION = np.float32(0.498)
 
-# The smallest rectangle its solver has an inside for.
-_SMALLEST = 4
+# The smallest rectangle that has interior pixels to solve for.
+_MIN_SIDE = 4
 
 
 class Blended(NamedTuple):
     """The only pixels of a frame that blending may have changed.
 
     Attributes:
-        region: Which frame pixels these are; for Poisson blending the destination rectangle.
+        region: Their frame pixels; the destination rectangle in Poisson blending.
         pixels: uint8 [region.height, region.width, 3] BGR.
     """
 
@@ -42,22 +42,22 @@ def seamless(
     region: Region,
     center: tuple[int, int],
 ) -> Blended | None:
-    """Clone a face into its frame: within a grey level of cv2.seamlessClone on whole frames, in less time.
+    """Clone a face into its frame: faster than cv2.seamlessClone on whole frames, and within a grey level of it.
 
-    The face's gradients, weighted by the mask, are joined to the frame's, and the picture that has them is solved for;
-    fractions of a level are cut off. As in OpenCV, the outermost pixels of the frame never belong to the mask, and the
-    rectangle around the non-zero mask is placed by its centre, which may move it by a pixel. A rectangle that would
-    leave the frame, where OpenCV gives up, is moved to its edge.
+    The gradients of the face, weighted by the mask, are combined with those of the frame, and the picture with these
+    gradients is solved for; fractions of a level are truncated. As in OpenCV, the outermost pixels of the frame never
+    belong to the mask, and the rectangle around the non-zero mask is placed by its centre, which may move it by a
+    pixel. A rectangle that would leave the frame, which OpenCV refuses, is moved to the edge.
 
     Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
+        frame: uint8 [h, w, 3] BGR; not changed.
         warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        mask_levels: uint8 [region.height, region.width]; every non-zero level takes part.
-        region: Which frame pixels the two are.
-        center: Where the rectangle's centre goes, (x, y) in frame pixels.
+        mask_levels: uint8 [region.height, region.width]; all non-zero levels belong to the mask.
+        region: Frame pixels of both.
+        center: Target of the rectangle's centre, (x, y) in frame pixels.
 
     Returns:
-        The destination rectangle with its pixels, or None when the mask is too small to be solved in.
+        The destination rectangle with its pixels, or None when the mask is too small to solve in.
     """
     height, width = frame.shape[:2]
     inner = mask_levels.copy()
@@ -66,7 +66,7 @@ def seamless(
     inner[max(height - 1 - region.top, 0) :] = 0
     inner[:, max(width - 1 - region.left, 0) :] = 0
     x, y, rect_width, rect_height = cv2.boundingRect(inner)
-    if min(rect_width, rect_height) < _SMALLEST:
+    if min(rect_width, rect_height) < _MIN_SIDE:
         return None
     source = Region(x, y, x + rect_width, y + rect_height).moved(region.left, region.top)
     left = min(max(center[0] - rect_width // 2, 0), width - rect_width)
@@ -78,13 +78,13 @@ def seamless(
     laplacian = _seam(foreground, pixels, _eroded(inner[source.relative_to(region)]))
     inside = pixels[1:-1, 1:-1]
     cloned = poisson.solve(laplacian)
-    cloned -= _CUT
+    cloned -= _TRUNCATION
     inside[:] = cv2.add(cloned, np.ascontiguousarray(inside), dtype=cv2.CV_8U)
     return Blended(destination, pixels)
 
 
 def _eroded(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The share of the face's gradients, float32 [h, w]; the mask is 0 beyond these pixels."""
+    """Return the weight of the face's gradients, float32 [h, w] in [0, 1]; the mask is 0 beyond these pixels."""
     share = cv2.erode(levels, _EROSION, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(share, np.float32) * np.float32(1 / 255)
 
@@ -92,9 +92,10 @@ def _eroded(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _seam(
     foreground: NDArray[np.uint8], background: NDArray[np.uint8], share: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Laplacian of what has to be added to the background: divergence of the difference's gradients times their share.
+    """Return the Laplacian of the change to the background: the divergence of the weighted gradients of the difference.
 
-    Gradients look forwards, the divergence backwards. All are [h, w] or [h, w, 3]; the result is [h - 2, w - 2, 3].
+    Gradients are forward differences, the divergence has backward ones. Inputs are [h, w] or [h, w, 3], the result is
+    [h - 2, w - 2, 3].
     """
     difference = cv2.subtract(foreground, background, dtype=cv2.CV_32F)
     shares = cv2.merge([share, share, share])
@@ -112,10 +113,10 @@ def alpha(frame: NDArray[np.uint8], warped: NDArray[np.uint8], soft: NDArray[np.
     """Mix a face into its frame by its soft mask, rounded to the nearest level.
 
     Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
+        frame: uint8 [h, w, 3] BGR; not changed.
         warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        soft: float64 [region.height, region.width]; values are cut to 0..1.
-        region: Which frame pixels the two are.
+        soft: float64 [region.height, region.width]; values are clipped to 0..1.
+        region: Frame pixels of both.
     """
     share = np.clip(soft, 0.0, 1.0)[:, :, None]
     mixed = share * warped + (1.0 - share) * frame[region.slices]

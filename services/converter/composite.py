@@ -1,4 +1,4 @@
-"""One face put on one frame: joins warp, mask and blend, and keeps only what differs from the target."""
+"""Put a face on a frame: combine warp, mask and blend, and keep only the pixels that differ from the target."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from services.converter.warp import Region
 __all__ = ["MASK_TOO_SMALL", "Patch", "composite"]
 
 MASK_TOO_SMALL = "MASK_TOO_SMALL"
-"""Reason of a frame whose face lies outside it or leaves no pixel to blend."""
+"""Reason of a frame whose face lies outside it or has no pixel to blend."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """What a manipulated frame has in place of the target's pixels.
+    """The pixels of a manipulated frame that replace the target's.
 
     Attributes:
-        region: Frame pixels that are covered; outside it the frame is the target's.
+        region: Frame pixels that are covered; outside it the frame equals the target.
         pixels: uint8 [region.height, region.width, 3] BGR.
         blend: uint8 [region.height, region.width], 255 where the soft mask is above 0, else 0.
         box: The FF++ mask.
@@ -37,19 +37,19 @@ class Patch:
     box: Box
 
     def apply(self, target: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The manipulated frame, a new array: uint8 [h, w, 3] BGR of the target's shape."""
+        """Return the manipulated frame, a new array uint8 [h, w, 3] BGR of the target's shape."""
         frame = target.copy()
         frame[self.region.slices] = self.pixels
         return frame
 
     def box_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """The FF++ mask as a picture: uint8 [h, w] of 0 and 255."""
+        """Return the FF++ mask as a picture, uint8 [h, w] of 0 and 255."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.box.y : self.box.y + self.box.height, self.box.x : self.box.x + self.box.width] = 255
         return mask
 
     def blend_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Where the soft mask is above 0: uint8 [h, w] of 0 and 255."""
+        """Return where the soft mask is above 0, uint8 [h, w] of 0 and 255."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.region.slices] = self.blend
         return mask
@@ -66,7 +66,7 @@ def composite(
     """Put the network's face on a frame.
 
     Args:
-        frame: uint8 [h, w, 3] BGR; left as it is.
+        frame: uint8 [h, w, 3] BGR; not changed.
         face: float32 [s, s, 3] BGR in [0, 1], as the network returns it.
         matrix: float64 [2, 3], frame to the mean face's unit square.
         landmarks: float32 [68, 2], (x, y) in frame pixels.
@@ -74,7 +74,7 @@ def composite(
         seamless: Poisson blending, else alpha.
 
     Returns:
-        The patch, or None when the frame stays as it is because no mask is left (`MASK_TOO_SMALL`).
+        The patch, or None when there is no pixel to blend (`MASK_TOO_SMALL`).
     """
     size = face.shape[0]
     to_face = crop_matrix(matrix, size, 0)

@@ -1,4 +1,4 @@
-"""Masks of one face in one frame: the soft one that is blended by, its levels, and its box.
+"""Masks of a face in a frame: the soft mask for blending, its grey levels, and its box.
 
 The soft mask of `facehullandrect` is the warped square of the aligned face times the convex hull of the 68 landmarks.
 """
@@ -15,19 +15,19 @@ from services.converter.warp import Region, footprint, warp_square
 
 __all__ = ["Box", "MaskOptions", "SoftMask", "core_box", "levels", "soft_mask"]
 
-# What the origin multiplies by before cutting off at 255: a soft value of 0.699 and more is core.
+# FF++ multiplies by this and clips at 255: soft values of 0.699 and more become 255, the core.
 _GAIN = 365.0
 
-# The box blur keeps a running sum, which leaves residues of about 1e-16 where the mask is 0.
-_NOTHING = 1e-9
+# The running sum of the box blur leaves residues of about 1e-16 where the mask is 0.
+_EPSILON = 1e-9
 
 
 class MaskOptions(NamedTuple):
-    """How the soft mask is made.
+    """Options of the soft mask.
 
     Attributes:
         kind: `facehullandrect`, `facehull` or `rect`.
-        erosion: Diameter of the elliptic kernel, pixels; negative dilates, 0 does neither.
+        erosion: Diameter of the elliptic kernel, pixels; negative values dilate, 0 does nothing.
         blur: Side of the box blur, pixels; 0 leaves it sharp.
     """
 
@@ -46,10 +46,10 @@ class Box(NamedTuple):
 
 
 class SoftMask(NamedTuple):
-    """The part of a frame's soft mask that differs from 0.
+    """The non-zero region of a frame's soft mask.
 
     Attributes:
-        region: Which frame pixels these are, as few as possible.
+        region: Its frame pixels, as few as possible.
         values: float64 [region.height, region.width], nominally 0 to 1; cubic edges overshoot a little.
         touched: uint8 of the same shape, 255 where the value is above 0, else 0.
     """
@@ -66,14 +66,14 @@ def soft_mask(
     size: int,
     options: MaskOptions,
 ) -> SoftMask | None:
-    """Make the mask that a face is blended by.
+    """Make the mask that weights a face in blending.
 
     Args:
-        shape: Of the frame, (h, w, ...).
+        shape: Shape of the frame, (h, w, ...).
         matrix: float64 [2, 3], frame to face pixels.
-        landmarks: float32 [68, 2], (x, y) in frame pixels; fractions are cut off.
+        landmarks: float32 [68, 2], (x, y) in frame pixels; fractions are truncated.
         size: Side of the aligned face, pixels.
-        options: How the mask is made.
+        options: Options of the mask.
 
     Returns:
         The mask on the region where it is above 0, or None when there is no such pixel in the frame.
@@ -100,7 +100,7 @@ def soft_mask(
         values = np.asarray((cv2.erode if options.erosion > 0 else cv2.dilate)(values, kernel), np.float64)
     if options.blur:
         values = np.asarray(cv2.blur(values, (options.blur, options.blur)), np.float64)
-    touched = np.where(values > _NOTHING, np.uint8(255), np.uint8(0))
+    touched = np.where(values > _EPSILON, np.uint8(255), np.uint8(0))
     x, y, width, height = cv2.boundingRect(touched)
     if not width:
         return None
@@ -109,21 +109,21 @@ def soft_mask(
 
 
 def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Turn a soft mask into what seamlessClone gets: uint8 of the same shape, clip(365 * mask, 0, 255)."""
+    """Convert a soft mask to seamlessClone's input: uint8 of the same shape, clip(365 * mask, 0, 255)."""
     return np.clip(_GAIN * values, 0.0, 255.0).astype(np.uint8)
 
 
 def core_box(mask_levels: NDArray[np.uint8], region: Region) -> tuple[Box, tuple[int, int]] | None:
-    """Bound the pixels of level 255.
+    """Return the box around the pixels of level 255, and its centre.
 
     Args:
         mask_levels: uint8 [h, w] from `levels`.
-        region: Which frame pixels these are.
+        region: Frame pixels of the array.
 
     Returns:
-        The FF++ mask, which is the bounding box with its upper bounds exclusive (so its last column and row are
-        missing), and the box's integer centre (x, y), where seamlessClone puts the face; both in frame pixels. None
-        when there is no such pixel or the box is empty.
+        The FF++ mask and its integer centre (x, y), where seamlessClone puts the face, both in frame pixels. The FF++
+        mask is the bounding box without its last column and row, because FF++ takes the upper bounds as exclusive.
+        None when there is no such pixel or the box is empty.
     """
     x, y, width, height = cv2.boundingRect((mask_levels == 255).astype(np.uint8))
     if width < 2 or height < 2:

@@ -1,8 +1,8 @@
-"""Poisson's equation on a rectangle, solved exactly: sines along one axis, an elimination for each along the other.
+"""Solve Poisson's equation on a rectangle exactly: a sine transform along one axis, elimination along the other.
 
-On up to a few hundred pixels a product with the sines' matrix is as fast as a fast transform that meets a convenient
-size, and does not depend on meeting one. Half of that product is saved because every sine is symmetric or
-antisymmetric about the middle.
+Up to a few hundred pixels, multiplying with the matrix of sines is as fast as a fast transform of a convenient size,
+and it is that fast for every size. Half of the product is saved because every sine is symmetric or antisymmetric
+about the middle.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 __all__ = ["solve"]
 
-# Faces drift in size, so a sequence meets a few heights again and again.
-_HEIGHTS = 16
+# The size of a face changes slowly, so a sequence needs tables of few heights.
+_CACHED_HEIGHTS = 16
 
-# Widths are rounded up to it, so that one table serves several.
-_WIDTHS = 64
+# Tables are made for widths rounded up to a multiple of this, so that a table serves several widths.
+_WIDTH_STEP = 64
 
 
 def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Find the picture that has a Laplacian and is 0 all around.
+    """Find the picture with a given Laplacian whose surroundings are 0.
 
-    The Laplacian of a pixel is the sum of its four neighbours less four times the pixel; the neighbours beyond the rim
-    are 0.
+    The Laplacian of a pixel is the sum of its four neighbours minus four times the pixel. Neighbours outside the
+    picture are 0.
 
     Args:
-        laplacian: float32 [h, w, c]; left as it is.
+        laplacian: float32 [h, w, c]; not changed.
 
     Returns:
         float32 [h, w, c].
@@ -46,7 +46,7 @@ def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
     spectrum = np.empty((width * channels, height), np.float32)
     np.matmul(folded.T, sines.symmetric, out=spectrum[:, :modes])
     np.matmul((top - bottom).T, sines.antisymmetric, out=spectrum[:, modes:])
-    factors = _factors(height, channels, -(-width // _WIDTHS) * _WIDTHS)
+    factors = _factors(height, channels, -(-width // _WIDTH_STEP) * _WIDTH_STEP)
     _eliminate(spectrum.reshape(width, channels * height), factors)
 
     picture = np.empty_like(rows)
@@ -59,7 +59,7 @@ def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _Sines(NamedTuple):
-    """The orthonormal sines on n points that are 0 beyond them, of which each half tells the other.
+    """The orthonormal sines on n points that are 0 outside. Each vector is determined by its first half.
 
     Attributes:
         symmetric: float32 [(n + 1) // 2, (n + 1) // 2], point by sine; the middle point of an odd n is the last.
@@ -70,7 +70,7 @@ class _Sines(NamedTuple):
     antisymmetric: NDArray[np.float32]
 
 
-@lru_cache(_HEIGHTS)
+@lru_cache(_CACHED_HEIGHTS)
 def _sines(count: int) -> _Sines:
     turn = 2 * (count + 1)
     values = np.sin(np.arange(turn) * (2 * np.pi / turn)) * np.sqrt(4 / turn)
@@ -82,11 +82,11 @@ def _sines(count: int) -> _Sines:
     )
 
 
-@lru_cache(_HEIGHTS)
+@lru_cache(_CACHED_HEIGHTS)
 def _factors(height: int, channels: int, width: int) -> NDArray[np.float32]:
-    """Reciprocal pivots, float32 [width, channels * height]; heights are in the order of `_Sines`, symmetric first.
+    """Return reciprocal pivots, float32 [width, channels * height]; heights in the order of `_Sines`, symmetric first.
 
-    Along the other axis a sine's share x of the picture obeys x[i - 1] - d x[i] + x[i + 1] = f[i]. The pivots d,
+    Along the other axis the coefficient x of a sine obeys x[i - 1] - d x[i] + x[i + 1] = f[i]. The pivots d,
     d - 1/d and so on have a closed form in the root r < 1 of r + 1/r = d.
     """
     numbers = np.concatenate([np.arange(1, height + 1, 2), np.arange(2, height + 1, 2)])
@@ -97,7 +97,7 @@ def _factors(height: int, channels: int, width: int) -> NDArray[np.float32]:
 
 
 def _eliminate(columns: NDArray[np.float32], factors: NDArray[np.float32]) -> None:
-    """Solve for every sine along the first axis, in place: Thomas's algorithm, one column after the other."""
+    """Solve for every sine along the first axis, in place: Thomas's algorithm, column by column."""
     np.negative(columns, out=columns)
     steps = list(zip(columns, factors, strict=False))
     before, factor = steps[0]

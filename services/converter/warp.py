@@ -1,4 +1,4 @@
-"""Where an aligned face lies in its frame, and putting it back there; knows nothing of masks and blending.
+"""Warp an aligned face back onto its frame; this module knows nothing of masks and blending.
 
 Convention: points are (x, y) in pixels with pixel centres at integers; matrices are float64 [2, 3] and map frame pixels
 to the pixels of the aligned face.
@@ -17,9 +17,8 @@ __all__ = ["Region", "footprint", "paste", "warp_square"]
 # The cubic kernel reaches two pixels beyond the face.
 _REACH = 3.0
 
-# OpenCV works on blocks of columns from the left and treats the rest at the right edge by other code, whose results at
-# the border of the face differ. A window of whole blocks, or one that ends with its frame, meets the same code as the
-# whole frame.
+# OpenCV processes blocks of columns from the left, and the rest at the right edge with other code, whose results differ
+# at the border of the face. A window of whole blocks, or one that ends with its frame, is processed like the frame.
 _BLOCK = 32
 
 
@@ -43,19 +42,19 @@ class Region(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, for indexing a frame."""
+        """Rows and columns, to index a frame."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def relative_to(self, outer: Region) -> tuple[slice, slice]:
-        """Rows and columns, for indexing an array that holds `outer` only."""
+        """Return rows and columns to index an array that covers `outer`."""
         return self.moved(-outer.left, -outer.top).slices
 
     def moved(self, x: int, y: int) -> Region:
-        """The region moved right by x and down by y."""
+        """Return the region moved right by x and down by y."""
         return Region(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def intersection(self, other: Region) -> Region:
-        """What lies in both; a region of negative size when nothing does."""
+        """Return the pixels of both regions; the size is negative where they do not overlap."""
         return Region(
             max(self.left, other.left),
             max(self.top, other.top),
@@ -64,11 +63,11 @@ class Region(NamedTuple):
         )
 
     def expanded(self, margin: int) -> Region:
-        """The region with a margin on every side."""
+        """Return the region with a margin on every side."""
         return Region(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
     def union(self, other: Region) -> Region:
-        """The smallest region that holds both."""
+        """Return the smallest region that contains both."""
         return Region(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -77,13 +76,13 @@ class Region(NamedTuple):
         )
 
     def clipped(self, shape: tuple[int, ...]) -> Region | None:
-        """The part inside a frame of shape (h, w, ...), or None when nothing of it is."""
+        """Return the region inside a frame of shape (h, w, ...), or None where they do not overlap."""
         inside = self.intersection(Region(0, 0, shape[1], shape[0]))
         return inside if inside.width > 0 and inside.height > 0 else None
 
 
 def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
-    """Bound the frame pixels that an aligned face covers, with what its interpolation reaches.
+    """Return the frame pixels that an aligned face covers, including the reach of the interpolation.
 
     Args:
         matrix: float64 [2, 3], frame to face pixels.
@@ -105,15 +104,15 @@ def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
 def paste(
     face: NDArray[np.uint8], frame: NDArray[np.uint8], matrix: NDArray[np.float64], region: Region
 ) -> NDArray[np.uint8]:
-    """Warp an aligned face onto its frame, cubic; frame pixels that the face does not cover stay.
+    """Warp an aligned face onto its frame, cubic; frame pixels that the face does not cover are kept.
 
-    The result is that of `cv2.warpAffine` onto the whole frame, bit by bit.
+    The result is bit-equal to `cv2.warpAffine` onto the whole frame.
 
     Args:
         face: uint8 [s, s, 3] BGR.
-        frame: uint8 [h, w, 3] BGR; left as it is.
+        frame: uint8 [h, w, 3] BGR; not changed.
         matrix: float64 [2, 3], frame to face pixels.
-        region: Part of the frame that is wanted; inside the frame.
+        region: Frame pixels to compute; inside the frame.
 
     Returns:
         uint8 [region.height, region.width, 3] BGR.
@@ -121,21 +120,21 @@ def paste(
     left, right = region.left // _BLOCK * _BLOCK, -(-region.right // _BLOCK) * _BLOCK
     window = Region(left, region.top, min(right, frame.shape[1]), region.bottom)
     columns, rows = _coordinates(matrix, window)
-    # In float32 OpenCV is faster than in uint8, of which it makes float32 and rounds the result.
+    # OpenCV is faster in float32 than in uint8, which it converts to float32 and back.
     canvas = frame[window.slices].astype(np.float32)
     cv2.remap(face.astype(np.float32), columns, rows, cv2.INTER_CUBIC, canvas, cv2.BORDER_TRANSPARENT)
     return np.asarray(cv2.add(canvas, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)[region.relative_to(window)]
 
 
 def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
-    """Warp a square of ones onto zeros as `paste` warps a face; cubic, so it overshoots 0 and 1 at its edges.
+    """Warp a white square onto black as `paste` warps a face; cubic, so values overshoot 0 and 1 at the edges.
 
-    Only the edges are interpolated: within, where OpenCV's weights sum up to 1 give or take 1e-7, the result is 1.
+    Only the edges are interpolated. Inside, where OpenCV's weights sum to 1 within 1e-7, the result is 1.
 
     Args:
         size: Side of the square, pixels.
         matrix: float64 [2, 3], frame to face pixels.
-        region: Part of the frame that is wanted; inside the frame.
+        region: Frame pixels to compute; inside the frame.
 
     Returns:
         float64 [region.height, region.width], about -0.15 to 1.25.
@@ -157,9 +156,9 @@ def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArr
 
 
 def _coordinates(matrix: NDArray[np.float64], region: Region) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where in the face a region's pixels lie, float32 x and y, rounded step by step as cv2.warpAffine does it."""
+    """Return the face coordinates of a region's pixels, float32 x and y, rounded in the steps of cv2.warpAffine."""
     single = matrix.astype(np.float32)
     x = np.arange(region.left, region.right, dtype=np.float32)
     y = np.arange(region.top, region.bottom, dtype=np.float32)[:, None]
-    columns, rows = (one[0] * x + (one[1] * y + one[2]) for one in single)
+    columns, rows = (row[0] * x + (row[1] * y + row[2]) for row in single)
     return np.asarray(columns, np.float32), np.asarray(rows, np.float32)

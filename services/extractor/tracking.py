@@ -18,31 +18,31 @@ __all__ = ["Subject", "is_cut", "thumbnail"]
 Frame = NDArray[np.uint8]
 
 # Mean difference of two thumbnails, grey levels of 255. Talking heads and hand-held shots stay below 10.
-_CUT_ABOVE: Final = 25.0
+_MIN_CUT_DIFFERENCE: Final = 25.0
 _THUMBNAIL: Final = (32, 18)
-# Rows and columns of a frame that are averaged into one of the thumbnail, at least; all of them take 4 times longer.
-_SEEN: Final = 8
+# Rows and columns of a frame that are averaged into a row or column of the thumbnail; using all takes 4 times longer.
+_SAMPLES: Final = 8
 
 
 def thumbnail(frame: Frame) -> Frame:
-    """Shrink a frame uint8 [h, w, 3] to uint8 [18, 32, 3], to see shot cuts by; of large frames by every nth pixel."""
-    step = max(1, min(frame.shape[1] // _THUMBNAIL[0], frame.shape[0] // _THUMBNAIL[1]) // _SEEN)
+    """Shrink a frame uint8 [h, w, 3] to uint8 [18, 32, 3] to detect cuts; large frames are sampled."""
+    step = max(1, min(frame.shape[1] // _THUMBNAIL[0], frame.shape[0] // _THUMBNAIL[1]) // _SAMPLES)
     size = -(-frame.shape[1] // step), -(-frame.shape[0] // step)
-    seen = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.resize(seen, _THUMBNAIL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    sampled = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(sampled, _THUMBNAIL, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def is_cut(before: Frame, after: Frame) -> bool:
-    """Whether another shot begins between two frames, seen by their thumbnails."""
-    return float(np.abs(before.astype(np.int16) - after.astype(np.int16)).mean()) > _CUT_ABOVE
+    """Return whether another shot begins between two frames, given their thumbnails."""
+    return float(np.abs(before.astype(np.int16) - after.astype(np.int16)).mean()) > _MIN_CUT_DIFFERENCE
 
 
 class Subject:
     """Follows one subject through consecutive frames.
 
-    The subject is the largest face of the first frame with one; afterwards it is the face nearest to the last box
-    known. The detector runs at least every `detect_every` frames, and at once when tracking loses the face, at a shot
-    cut, while no face is there, and at the first frame after `restart`. In between the engine's tracker follows the
+    The subject is the largest face of the first frame that has a face. Afterwards it is the face nearest to the last
+    known box. The detector runs at least every `detect_every` frames. It also runs when tracking loses the face, at a
+    cut, while no face is found, and at the first frame after `restart`. In between the engine's tracker follows the
     face. With `detect_every` 1 every box is the detector's.
 
     Args:
@@ -60,14 +60,14 @@ class Subject:
         self.restart(None)
 
     def restart(self, box: ArrayLike | None) -> None:
-        """Forget everything but the last box known, so that what follows depends on nothing else."""
+        """Forget everything but the last known box, so that further results depend on nothing else."""
         self._last = None if box is None else np.asarray(box, dtype=np.float64)
         self._tracker: Tracker | None = None
         self._thumbnail: Frame | None = None
         self._age = 0
 
     def follow(self, frame: Frame) -> Box | None:
-        """Find the subject in the next frame uint8 [h, w, 3], BGR; None when no face is there."""
+        """Find the subject in the next frame, uint8 [h, w, 3] BGR; None when there is no face."""
         box = None
         if self._detect_every > 1:
             before, self._thumbnail = self._thumbnail, thumbnail(frame)

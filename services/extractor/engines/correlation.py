@@ -1,4 +1,4 @@
-"""A tracker for engines whose detector is slow: dlib's correlation filter moves the detector's box along."""
+"""A tracker for engines with a slow detector: dlib's correlation filter moves the detected box with the face."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from services.extractor.engines.base import Tracker
 
 __all__ = ["CorrelationTracker"]
 
-# Peak-to-sidelobe ratio of the filter. On a face it is 10 to 30; below 7 the patch is something else.
-_LOST_BELOW: Final = 7.0
+# Peak-to-sidelobe ratio of the filter. It is 10 to 30 on a face; below 7 the patch is something else.
+_MIN_RATIO: Final = 7.0
 
 
 class CorrelationTracker(Tracker):
-    """A filter learnt on one face; the box keeps the detector's proportions.
+    """Follows a face with a filter learnt from its first frame; the box keeps the detector's proportions.
 
     Args:
         frame: uint8 [h, w, 3], BGR, in which the face was detected.
@@ -32,8 +32,8 @@ class CorrelationTracker(Tracker):
         self._filter.start_track(_gray(frame), dlib.drectangle(x, y, x + width - 1, y + height - 1))
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-        """Move along; None when the filter fits nowhere or the face has left the frame."""
-        if self._filter.update(_gray(frame)) < _LOST_BELOW:
+        """Find the face in the next frame; None when the filter matches nowhere or the face has left the frame."""
+        if self._filter.update(_gray(frame)) < _MIN_RATIO:
             return None
         found = self._filter.get_position()
         center = found.dcenter()

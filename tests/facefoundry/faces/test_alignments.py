@@ -33,8 +33,8 @@ def made(n=7, identity=True, seed=0):
     return faces
 
 
-def assert_equal(one, other):
-    for name, value in vars(one).items():
+def assert_equal(first, other):
+    for name, value in vars(first).items():
         np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
 
 
@@ -48,12 +48,12 @@ def test_equal_alignments_give_equal_bytes_every_time():
     assert len({made().to_bytes() for _ in range(20)}) == 1
 
 
-def test_pieces_join_to_the_whole_and_keep_its_content_digest():
+def test_parts_join_to_the_whole_and_keep_its_content_digest():
     whole = made(n=9)
     cuts = [slice(0, 4), slice(4, 5), slice(5, 9)]
     arrays = [name for name, value in vars(whole).items() if isinstance(value, np.ndarray)]
-    pieces = [replace(whole, **{name: getattr(whole, name)[cut] for name in arrays}) for cut in cuts]
-    joined = alignments.concatenate(pieces)
+    parts = [replace(whole, **{name: getattr(whole, name)[cut] for name in arrays}) for cut in cuts]
+    joined = alignments.concatenate(parts)
     assert_equal(joined, whole)
     assert joined.content_digest() == whole.content_digest()
 
@@ -72,10 +72,10 @@ def test_the_content_digest_stands_above_builds_and_embeddings():
     assert same.content_digest() == faces.content_digest()
 
 
-def test_pieces_of_different_sequences_do_not_join():
+def test_parts_of_different_sequences_do_not_join():
     with pytest.raises(ValueError, match="one sequence"):
         alignments.concatenate([made(), replace(made(), width=8)])
-    with pytest.raises(ValueError, match="every piece or in none"):
+    with pytest.raises(ValueError, match="every part or in none"):
         alignments.concatenate([made(), made(identity=False)])
     with pytest.raises(ValueError, match="at least one"):
         alignments.concatenate([])
@@ -123,7 +123,7 @@ def test_another_json_is_refused_by_the_name_of_the_frame(face):
 def test_a_face_of_a_turned_frame_is_refused():
     record = made(n=1).to_faceswap(["0007.png"])
     record["0007.png"][0]["r"] = 90
-    with pytest.raises(InvalidInput, match=r"'0007\.png'.*turned"):
+    with pytest.raises(InvalidInput, match=r"'0007\.png'.*rotated"):
         alignments.from_faceswap(record, frame_rate=(25, 1), width=8, height=8)
 
 

@@ -21,7 +21,7 @@ def test_the_mean_face_square_is_the_central_160_pixels_of_the_crop():
     np.testing.assert_allclose(corners @ matrix.T, [[48, 48], [208, 208]], atol=1e-9)
 
 
-def test_crop_matrix_leaves_the_face_matrix_untouched():
+def test_crop_matrix_leaves_the_face_matrix_unchanged():
     matrix = np.array([[0.01, 0, -1], [0, 0.01, -1]])
     before = matrix.copy()
     crop_matrix(matrix, 256, 48)

@@ -47,7 +47,7 @@ def test_points_that_all_coincide_give_nan_instead_of_a_guess():
     assert np.isnan(similarity(np.ones((51, 2)), np.arange(102).reshape(51, 2))).all()
 
 
-def test_inputs_are_left_untouched():
+def test_inputs_are_left_unchanged():
     source, target = np.arange(8.0).reshape(4, 2), np.arange(8.0).reshape(4, 2)[::-1].copy()
     similarity(source, target)
     np.testing.assert_array_equal(source, np.arange(8.0).reshape(4, 2))

@@ -1,4 +1,4 @@
-"""What the original's compress step gets from ffmpeg's defaults, held by facts about x264 and BT.601."""
+"""What the compress step of FF++ gets from ffmpeg's defaults, held by facts about x264 and BT.601."""
 
 from __future__ import annotations
 

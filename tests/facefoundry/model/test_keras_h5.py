@@ -139,9 +139,9 @@ def ours(widths: Architecture, tensors) -> network.Network:
     return made
 
 
-def test_widths_tell_name_and_shape_of_every_tensor_in_order():
-    told = {f"{name}/{key}": shape for name, of in TINY.shapes().items() for key, shape in of.items()}
-    assert list(told.items()) == [(name, tensor.shape) for name, tensor in network.build(TINY).tensors().items()]
+def test_widths_give_name_and_shape_of_every_tensor_in_order():
+    stated = {f"{name}/{key}": shape for name, of in TINY.shapes().items() for key, shape in of.items()}
+    assert list(stated.items()) == [(name, tensor.shape) for name, tensor in network.build(TINY).tensors().items()]
     count = sum(int(np.prod(shape)) for of in Architecture().shapes().values() for shape in of.values())
     assert count == 82_062_470
 
@@ -356,7 +356,7 @@ def test_more_weights_than_the_file_has_bytes_are_refused(files):
 
 
 @pytest.mark.parametrize("depth", [4, 5])
-def test_faces_of_128_are_told_by_the_shapes(tmp_path, depth):
+def test_the_size_of_faces_follows_from_the_shapes(tmp_path, depth):
     large = Architecture((4, 6, 8, 10, 9)[:depth], 12, 7, (6, 5, 3, 4)[: depth - 1], face_size=128)
     files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
     tensors = network.build(large).tensors()

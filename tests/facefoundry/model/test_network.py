@@ -34,7 +34,7 @@ def original() -> Network:
     return network.build(Architecture())
 
 
-def test_the_original_has_its_parameters_layer_by_layer(original: Network) -> None:
+def test_the_original_model_has_its_parameters_layer_by_layer(original: Network) -> None:
     counts: dict[str, int] = {}
     for name, variable in original.variables().items():
         layer = name.rpartition("/")[0]
@@ -63,7 +63,7 @@ def test_the_original_has_its_parameters_layer_by_layer(original: Network) -> No
     assert sum(counts.values()) == 82_062_470
 
 
-def test_shapes_between_the_networks_are_the_originals(original: Network) -> None:
+def test_shapes_between_the_networks_are_those_of_the_original_model(original: Network) -> None:
     assert original.encoder.output_shape == (None, 8, 8, 512)
     assert original.decoder_a.output_shape == (None, 64, 64, 3)
 

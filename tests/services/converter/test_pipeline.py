@@ -290,7 +290,7 @@ def test_large_frames_give_the_same_files_and_progress_goes_on_to_the_end(
     convert_arguments: Arguments, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = bytes_of(collect(*convert_arguments())[0])
-    monkeypatch.setattr(write, "_TOGETHER_PIXELS", 0)
+    monkeypatch.setattr(write, "MAX_PARALLEL_PIXELS", 0)
     arguments, made = convert_arguments()
     for done in (do(pipeline.convert(arguments, made), made), transcoded(clip, tmp_path / "real")):
         assert (done.progress[-1].stage, done.progress[-1].total) == ("encode", 60)

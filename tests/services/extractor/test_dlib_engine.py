@@ -103,8 +103,8 @@ def test_another_form_of_detectors_on_file_is_refused():
         def save(self, path):
             Path(path).write_bytes(b"another form")
 
-    with pytest.raises(Internal, match=r"dlib .* another form"):
-        hog._of_one_level(dlib, Other())
+    with pytest.raises(Internal, match=r"dlib .* another format"):
+        hog.single_level(dlib, Other())
 
 
 def test_a_face_that_comes_nearer_is_followed_from_level_to_level(engine, portrait):

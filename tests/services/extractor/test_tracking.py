@@ -146,8 +146,8 @@ def test_intersection_over_union_by_hand(other, expected):
 
 def test_noise_and_small_motion_are_no_cut_but_another_picture_is():
     random = np.random.default_rng(0)
-    one = random.integers(0, 256, (180, 320, 3), dtype=np.uint8)
-    noisy = np.clip(one.astype(int) + random.integers(-20, 20, one.shape), 0, 255).astype(np.uint8)
-    assert not is_cut(thumbnail(one), thumbnail(noisy))
-    assert not is_cut(thumbnail(one), thumbnail(np.roll(one, 4, axis=1)))
+    picture = random.integers(0, 256, (180, 320, 3), dtype=np.uint8)
+    noisy = np.clip(picture.astype(int) + random.integers(-20, 20, picture.shape), 0, 255).astype(np.uint8)
+    assert not is_cut(thumbnail(picture), thumbnail(noisy))
+    assert not is_cut(thumbnail(picture), thumbnail(np.roll(picture, 4, axis=1)))
     assert is_cut(thumbnail(shot(30)), thumbnail(shot(90)))

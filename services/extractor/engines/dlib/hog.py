@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,37 +18,46 @@ from services.extractor.boxes import iou, nearest
 from services.extractor.engines.base import Engine, Tracker
 from services.extractor.engines.dlib import ENGINE, WHEEL
 
-__all__ = ["DlibEngine"]
+__all__ = ["DlibEngine", "single_level"]
+
+Dlib: TypeAlias = Any  # dlib has no types: the module, or an object of it
 
 # Height (or width, if smaller) that frames are reduced to: 360 lines take a quarter of the time of 720.
 _SIDE: Final = 360
-# Enlargement of the second look, where the first shows no face, and the score it asks for: real faces have 1 and more
+# Where no face is found, the search is repeated at this enlargement with this minimum score: real faces have 1 and more
 # there, while a helmet or a camera may reach 0.25.
-_CLOSER: Final = 2.0
-_CLOSER_SCORE: Final = 0.4
-# The detector's smallest box, pixels, and the factor from one of its pyramid's levels to the next.
-_SMALLEST: Final = 73
+_ENLARGEMENT: Final = 2.0
+_ENLARGED_SCORE: Final = 0.4
+# The detector's smallest box, pixels, and the factor between neighbouring levels of its pyramid.
+_MIN_BOX: Final = 73
 _STEP: Final = 6 / 5
-# Where a point of a level lies before it is scaled to the level above, as dlib has it.
+# dlib adds this to a point of a level before it scales the point to the next larger level.
 _OFFSET: Final = 0.3
-# Edge of the cells that the detector's windows lie on, pixels.
+# Side of the cells that the detector's windows are aligned to, pixels.
 _CELL: Final = 8
-# What a tracker looks at around the last box in each level, cells on each side: two that the box may move by, and two
-# that the windows reach over it.
+# Cells that a tracker searches beyond the last box, on each side of each level: two for the motion of the box, and two
+# for windows that reach beyond the box.
 _REACH: Final = 4
-# Boxes that share more than this are of one face.
+# Boxes with a larger intersection over union belong to the same face.
 _SAME_FACE: Final = 0.3
-# The smallest side of a level above the first.
-_LEAST_SIDE: Final = 64
-# How a detector on file says that it looks at 1000 levels, or 1, of at least that.
+# The smallest side of a level, except the first.
+_MIN_SIDE: Final = 64
+# Bytes of a stored detector that set its levels to 1000, or to 1, with a side of at least 64.
 _ALL_LEVELS: Final = b"\x02\xe8\x03\x01\x40\x01\x40"
 _ONE_LEVEL: Final = b"\x01\x01\x01\x40\x01\x40"
 
 
 class DlibEngine(Engine):
-    """HOG at about 360 lines, and once more at twice the size where that shows no face.
+    """HOG at about 360 lines, and again at twice the size where no face is found.
 
-    Landmarks are whole pixels: the predictor rounds.
+    Landmarks are whole pixels, because the predictor rounds.
+
+    Args:
+        landmark_weights: Weights of the 68-point predictor.
+
+    Raises:
+        DataLoss: the weights are damaged (BAD_WEIGHTS).
+        Internal: this version of dlib stores detectors in another format (DLIB_VERSION).
     """
 
     def __init__(self, landmark_weights: Path) -> None:
@@ -56,11 +65,13 @@ class DlibEngine(Engine):
 
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
-        self._near_detector = _of_one_level(dlib, self._detector)
+        self._near_detector = single_level(dlib, self._detector)
         try:
             self._predictor = dlib.shape_predictor(str(landmark_weights))
         except RuntimeError as error:
-            message = f"{landmark_weights} are no landmark weights that dlib can read. {ENGINE.remedy}"
+            message = (
+                f"Expected landmark weights of dlib in {landmark_weights}. dlib cannot read the file. {ENGINE.remedy}"
+            )
             raise DataLoss(message, reason="BAD_WEIGHTS", resource=landmark_weights.name) from error
         self.build = f"dlib {dlib.__version__}, {WHEEL} {metadata.version(WHEEL)}"
 
@@ -71,18 +82,18 @@ class DlibEngine(Engine):
         boxes = self._search(_reduced(gray, scale), 0.0) / scale
         if len(boxes):
             return boxes
-        scale *= _CLOSER
-        return self._search(_reduced(gray, scale), _CLOSER_SCORE) / scale
+        scale *= _ENLARGEMENT
+        return self._search(_reduced(gray, scale), _ENLARGED_SCORE) / scale
 
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Follow a face by the detector itself, near the last box; see `Engine.tracker`."""
+        """Follow a face with the detector itself, near the last box; see `Engine.tracker`."""
         return _NearTracker(self, box)
 
     def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Find faces of about the size of `box` and around it, mostly as `detect` would in the whole frame.
+        """Find faces near `box` and of about its size; results are mostly those of `detect` in the whole frame.
 
-        A region goes down the detector's own pyramid to the box's level and its two neighbours, where it lies on the
-        level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
+        Only a region of the detector's pyramid is computed, at the box's level and its two neighbours. The region is
+        aligned to the level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
 
         Args:
             frame: uint8 [h, w, 3], BGR.
@@ -94,19 +105,19 @@ class DlibEngine(Engine):
         gray = _gray(frame)
         scale = _scale(gray)
         boxes = self._around(_reduced(gray, scale), box * scale, 0.0) / scale
-        if len(boxes) or box[2] * scale >= _SMALLEST * _STEP:
+        if len(boxes) or box[2] * scale >= _MIN_BOX * _STEP:
             return boxes
-        scale *= _CLOSER
-        return self._around(_reduced(gray, scale), box * scale, _CLOSER_SCORE) / scale
+        scale *= _ENLARGEMENT
+        return self._around(_reduced(gray, scale), box * scale, _ENLARGED_SCORE) / scale
 
-    def _around(self, picture: NDArray[np.uint8], box: NDArray[np.float64], least_score: float) -> NDArray[np.float64]:
-        """Faces around `box` on three levels of the picture's pyramid; of each the best window, [k, 4]."""
-        own = max(0, round(math.log(box[2] / _SMALLEST) / math.log(_STEP)))
+    def _around(self, picture: NDArray[np.uint8], box: NDArray[np.float64], min_score: float) -> NDArray[np.float64]:
+        """Search three levels of the picture's pyramid around `box`; returns the best window of each face, [k, 4]."""
+        own = max(0, round(math.log(box[2] / _MIN_BOX) / math.log(_STEP)))
         shapes: list[tuple[int, ...]] = [picture.shape]
         scored: list[tuple[float, NDArray[np.float64]]] = []
         for level in range(own + 2):
-            if level >= own - 1 and (level == 0 or min(shapes[-1]) >= _LEAST_SIDE):
-                scored += self._windows(picture, shapes, box, least_score)
+            if level >= own - 1 and (level == 0 or min(shapes[-1]) >= _MIN_SIDE):
+                scored += self._windows(picture, shapes, box, min_score)
             shapes.append(tuple(side * 5 // 6 for side in shapes[-1]))
         kept: list[NDArray[np.float64]] = []
         for _, window in sorted(scored, key=lambda each: -each[0]):
@@ -119,22 +130,22 @@ class DlibEngine(Engine):
         picture: NDArray[np.uint8],
         shapes: Sequence[tuple[int, ...]],
         box: NDArray[np.float64],
-        least_score: float,
+        min_score: float,
     ) -> list[tuple[float, NDArray[np.float64]]]:
-        """Scores and windows around `box` on the last of a pyramid's levels, in pixels of the first, `picture`."""
+        """Search the last of a pyramid's levels around `box`; returns scores, and windows in pixels of `picture`."""
         x, y, width, height = box.tolist()
         bands = []
         for center in (x + width / 2, y + height / 2):
             for _ in shapes[1:]:
                 center = center / _STEP - _OFFSET
-            first = max(math.floor((center - _SMALLEST / 2) / _CELL) - _REACH, 0) * _CELL
-            last = max(math.ceil((center + _SMALLEST / 2) / _CELL) + _REACH, 0) * _CELL
+            first = max(math.floor((center - _MIN_BOX / 2) / _CELL) - _REACH, 0) * _CELL
+            last = max(math.ceil((center + _MIN_BOX / 2) / _CELL) + _REACH, 0) * _CELL
             bands.append(slice(first, last))
         columns, rows = bands
         region = _region(picture, shapes, rows, columns)
         if not region.size:
             return []
-        faces, scores, _ = self._near_detector.run(region, 0, least_score)
+        faces, scores, _ = self._near_detector.run(region, 0, min_score)
         corner = np.array([columns.start, rows.start] * 2)
         windows = []
         for face, score in zip(faces, scores, strict=True):
@@ -145,8 +156,8 @@ class DlibEngine(Engine):
             windows.append((float(score), np.concatenate([edges[:2], edges[2:] - edges[:2] + 1])))
         return windows
 
-    def _search(self, gray: NDArray[np.uint8], least_score: float) -> NDArray[np.float64]:
-        faces, _, _ = self._detector.run(gray, 0, least_score)
+    def _search(self, gray: NDArray[np.uint8], min_score: float) -> NDArray[np.float64]:
+        faces, _, _ = self._detector.run(gray, 0, min_score)
         found = [(face.left(), face.top(), face.width(), face.height()) for face in faces]
         return np.array(found, dtype=np.float64).reshape(-1, 4)
 
@@ -174,14 +185,14 @@ class _NearTracker(Tracker):
         return self._box
 
 
-def _of_one_level(dlib: Any, detector: Any) -> Any:
-    """The same detector, but of faces of its own size alone; without it a region's smaller levels take most time."""
+def single_level(dlib: Dlib, detector: Dlib) -> Dlib:
+    """Make a detector that searches one level; otherwise the smaller levels of a region take most of the time."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector"
         detector.save(str(path))
         data = path.read_bytes()
         if data.count(_ALL_LEVELS) != 1:
-            message = f"dlib {dlib.__version__} writes detectors in another form than dlib 20. {ENGINE.remedy}"
+            message = f"dlib {dlib.__version__} stores detectors in another format than dlib 20. {ENGINE.remedy}"
             raise Internal(message, reason="DLIB_VERSION")
         path.write_bytes(data.replace(_ALL_LEVELS, _ONE_LEVEL))
         return dlib.fhog_object_detector(str(path))
@@ -190,9 +201,9 @@ def _of_one_level(dlib: Any, detector: Any) -> Any:
 def _region(
     picture: NDArray[np.uint8], shapes: Sequence[tuple[int, ...]], rows: slice, columns: slice
 ) -> NDArray[np.uint8]:
-    """A region of the last of a pyramid's levels, made of what it takes of those below, the first of them `picture`.
+    """Compute a region of the last of a pyramid's levels from the needed pixels of the levels before it.
 
-    Pixels lie as dlib has them: the corners of all levels are the same points.
+    The first level is `picture`. As in dlib, the corner pixels of all levels are the same points.
     """
     bands = [slice(*band.indices(side)) for band, side in zip((rows, columns), shapes[-1], strict=True)]
     height, width = (band.stop - band.start for band in bands)

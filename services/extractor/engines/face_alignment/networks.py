@@ -17,12 +17,22 @@ from services.extractor.engines.correlation import CorrelationTracker
 
 __all__ = ["FaceAlignmentEngine"]
 
-# S3FD finds faces from about 16 pixels on; its time grows with the area.
+# S3FD finds faces of 16 pixels and more; its time grows with the area.
 _DETECTION_SIDE: Final = 360
 
 
 class FaceAlignmentEngine(Engine):
-    """S3FD at about 360 lines; landmarks with the network's quarter-pixel refinement and their fractions kept."""
+    """S3FD at about 360 lines; landmarks keep their fractions, refined to a quarter of a heatmap pixel.
+
+    It runs on the GPU where torch finds one.
+
+    Args:
+        detector_weights: Weights of S3FD.
+        landmark_weights: Weights of the four-stack 2D network.
+
+    Raises:
+        DataLoss: the weights are damaged or belong to other networks (BAD_WEIGHTS).
+    """
 
     def __init__(self, detector_weights: Path, landmark_weights: Path) -> None:
         import pickle
@@ -57,7 +67,7 @@ class FaceAlignmentEngine(Engine):
         return boxes[(boxes[:, 2:] >= 1).all(axis=1)]
 
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Follow a face by a correlation filter, a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
+        """Follow a face with a correlation filter, a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
         return CorrelationTracker(frame, box)
 
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:

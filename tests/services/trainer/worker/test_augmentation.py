@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 from numpy.typing import NDArray
 
-from benchmarks.reference import augmentation as origin
+from benchmarks.reference import augmentation as ffpp
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import augmentation
@@ -49,8 +49,8 @@ def test_batches_equal_opencv_on_the_same_draws(face_size: int) -> None:
     assert {False, True} == set(plain.flip.tolist())
     differences: dict[str, list[NDArray[Any]]] = {"inputs": [], "targets": []}
     for index in range(24):
-        draw = origin.Draw(*(drawn[index] for drawn in plain[1:]))
-        warped, unwarped = origin.make_pair(crops[plain.faces[index]], draw, face_size)
+        draw = ffpp.Draw(*(drawn[index] for drawn in plain[1:]))
+        warped, unwarped = ffpp.make_pair(crops[plain.faces[index]], draw, face_size)
         differences["inputs"].append(np.abs(np.asarray(inputs[index]) - warped) * 255)
         differences["targets"].append(np.abs(np.asarray(targets[index]) - unwarped) * 255)
     for name, found in differences.items():
@@ -64,8 +64,8 @@ def test_faces_turned_far_over_their_border_equal_opencv_too() -> None:
     inputs, _ = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64, margin=4.0)
     plain = numpy_draws(draws)
     for index in range(16):
-        draw = origin.Draw(*(drawn[index] for drawn in plain[1:]))
-        moved = origin.random_transform(crops[plain.faces[index]] / 255.0, draw)
+        draw = ffpp.Draw(*(drawn[index] for drawn in plain[1:]))
+        moved = ffpp.random_transform(crops[plain.faces[index]] / 255.0, draw)
         grid = np.stack(np.meshgrid(np.linspace(4, 252, 5), np.linspace(4, 252, 5)), axis=-1) + draw.jitter
         maps = [cv2.resize(np.ascontiguousarray(grid[..., axis]), (80, 80))[8:72, 8:72] for axis in (0, 1)]
         warped = cv2.remap(
