@@ -1,4 +1,4 @@
-"""What a compression level is; the module loads no codec."""
+"""Compression levels; this module loads no codec."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Level"]
 
 @dataclass(frozen=True)
 class Level:
-    """One compression level.
+    """A compression level.
 
     Attributes:
-        name: Folder in the dataset, such as `raw`; also the stem of the file.
+        name: Folder in the dataset, such as `raw`, and stem of the file.
         codec: `libx264rgb` or `libx264`.
         crf: Constant rate factor; 0 is lossless.
-        pixel_format: Of the stream: `gbrp`, `yuv444p` or `yuv420p`; `gray` for masks.
-        preset: Of x264.
+        pixel_format: Pixel format of the stream: `gbrp`, `yuv444p` or `yuv420p`; `gray` for masks.
+        preset: Preset of x264.
     """
 
     name: str
@@ -27,5 +27,5 @@ class Level:
 
     @property
     def exact(self) -> bool:
-        """It decodes to exactly the BGR pixels that go in."""
+        """Whether it decodes to exactly the BGR pixels that were encoded."""
         return self.codec == "libx264rgb" and self.crf == 0 and self.pixel_format == "gbrp"
