@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -22,6 +22,7 @@ from facefoundry.local import ObjectStore, default_folder, local_stack
 from facefoundry.local.process import LocalProcess, free_ports
 from facefoundry.local.state import LocalFolder, ProcessId, State
 from facefoundry.storage.store import Store
+from tests.waiting import wait_until
 
 REPOSITORY = Path(facefoundry.__file__).parents[1]
 
@@ -105,15 +106,6 @@ def serves(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
     return answer.status == health_pb2.HealthCheckResponse.SERVING
-
-
-def eventually(condition, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def listeners(pids: list[int]) -> set[str]:
@@ -200,11 +192,16 @@ def test_free_ports_are_different_and_free():
             socket.create_server(("127.0.0.1", port)).close()
 
 
+def _ended(process: LocalProcess) -> bool:
+    return not process.identity.alive()
+
+
 def test_a_process_that_ended_is_reported_with_its_last_lines(tmp_path):
     command = ["/bin/sh", "-c", "echo first; echo why >&2; exit 3"]
+    log = tmp_path / "logs" / "thing.log"
     for _ in range(2):
-        process = LocalProcess("thing", command, folder=tmp_path, environment={}, log=tmp_path / "logs" / "thing.log")
-        assert eventually(lambda process=process: not process.identity.alive())
+        process = LocalProcess("thing", command, folder=tmp_path, environment={}, log=log)
+        wait_until(partial(_ended, process))
     with pytest.raises(Unavailable, match=r"thing ended with exit code 3[\s\S]*first\n +why"):
         process.check()
     assert (tmp_path / "logs" / "thing.log.1").read_text() == "first\nwhy\n"
@@ -213,7 +210,7 @@ def test_a_process_that_ended_is_reported_with_its_last_lines(tmp_path):
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path):
     script = "trap '' TERM; echo ready; while :; do sleep 60; done"
     process = LocalProcess("deaf", ["/bin/sh", "-c", script], folder=tmp_path, environment={}, log=tmp_path / "log")
-    assert eventually(lambda: "ready" in process.log_tail())
+    wait_until(lambda: "ready" in process.log_tail())
     assert not process.stop(0.1)
     assert not process.identity.alive()
 
@@ -296,7 +293,7 @@ def test_nothing_survives_an_owner_killed_with_minus_9_and_the_next_start_recove
     assert len(state.survivors()) == 6  # the trainer's own child too
     owner.kill()
     owner.wait()
-    assert eventually(lambda: not any(identity.alive() for identity in state.processes.values()))
+    wait_until(lambda: not any(identity.alive() for identity in state.processes.values()))
     orphan = state.survivors()
     assert [process.cmdline()[-1] for process in orphan] == ["import time; time.sleep(600)"]
     with local_stack(tmp_path / "stack", clone=clone) as stack:
@@ -349,7 +346,7 @@ def test_a_stale_state_never_kills_a_process_that_has_an_old_pid_now(tmp_path):
 def test_leftovers_of_a_dead_owner_are_killed_by_the_word_in_their_environment(tmp_path):
     leftovers = [subprocess.Popen(["/bin/sleep", "60"], env={"FACEFOUNDRY_LOCAL_RUN": word}) for word in ("ours", "no")]
     ours, other = (ProcessId.of(leftover.pid) for leftover in leftovers)
-    assert eventually(lambda: all(psutil.Process(leftover.pid).name() == "sleep" for leftover in leftovers))
+    wait_until(lambda: all(psutil.Process(leftover.pid).name() == "sleep" for leftover in leftovers))
     place = LocalFolder(tmp_path / "stack")
     place.write(State(run="ours", owner=ProcessId(2**22 + 1, 1.0)))
     with pytest.raises(Unavailable), local_stack(tmp_path / "stack", start=False):
