@@ -1,15 +1,16 @@
 """The values of a recipe message that enter digests, under names that never change.
 
-Renaming a field of the proto changes only the left column of the table here, so every digest stays as it was.
+If a field of the proto is renamed, only the left column of the table here changes, and every digest stays the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+
+from facefoundry.codec import JsonObject
 
 __all__ = ["DIGEST_NAMES", "digest_values"]
 
@@ -28,20 +29,20 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
     "FrameRange": _unchanged("first last"),
     "Level": _unchanged("name codec crf pixel_format preset"),
 }
-"""Name of a message's field in the proto, and its name in digests."""
+"""For each message: names of fields in the proto, and their names in digests."""
 
-_LEFT_OUT: Mapping[tuple[str, str], object] = {("TrainingOptions", "face_size"): 64}
-"""Fields added later, with the value that stands for what was done before: it leaves digests as they were."""
+_DEFAULTS: Mapping[tuple[str, str], object] = {("TrainingOptions", "face_size"): 64}
+"""Fields that were added later, and the values that keep the digests from before."""
 
 
-def digest_values(message: Message) -> dict[str, Any]:
-    """Convert the set fields of a recipe message to JSON values, under the names that they have in digests."""
+def digest_values(message: Message) -> JsonObject:
+    """Return the fields of a recipe message that are set, as JSON values under their names in digests."""
     kind = message.DESCRIPTOR.name
     names = DIGEST_NAMES[kind]
-    values = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    values: JsonObject = json_format.MessageToDict(message, preserving_proto_field_name=True)
     for field, value in message.ListFields():
         if field.message_type is not None:
             items: Sequence[Message] = value
             values[field.name] = [digest_values(item) for item in items]
-    kept = {name: value for name, value in values.items() if _LEFT_OUT.get((kind, name)) != value}
+    kept = {name: value for name, value in values.items() if _DEFAULTS.get((kind, name)) != value}
     return {names[name]: value for name, value in kept.items()}

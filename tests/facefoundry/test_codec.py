@@ -22,7 +22,7 @@ class Outer:
     inner: Inner
     rows: tuple[tuple[int, float], ...] = ()
     named: dict[str, Inner] = field(default_factory=dict)
-    note: str | None = None
+    comment: str | None = None
 
 
 DOCUMENT = Outer("a", Inner(3), ((1, 2.5), (2, math.inf)), {"x": Inner(4, 1.0)})
