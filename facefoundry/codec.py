@@ -33,8 +33,8 @@ def to_values(document: DataclassInstance) -> JsonObject:
 
 
 def to_json(document: DataclassInstance) -> bytes:
-    """Convert a dataclass to one line of JSON."""
-    return json.dumps(to_values(document)).encode()
+    """Convert a dataclass to one line of JSON. NaN and infinity become null."""
+    return _adapter(type(document)).dump_json(document)
 
 
 def from_values(kind: type[T], values: Mapping[str, object]) -> T:

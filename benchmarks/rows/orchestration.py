@@ -1,4 +1,4 @@
-"""What a run of many pairs costs its orchestrator, with stages that only sleep or return at once."""
+"""What a run of many pairs costs its orchestrator, on stages that only sleep or return at once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Self
 
 from benchmarks.row import Row, command, cpu_seconds
-from facefoundry import recipes
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
+from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.dataset.stages import ExtractedSequence
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.stages import ExtractedSequence, Stages
 from facefoundry.v1 import extractor_pb2
 
 FEW, MANY = 10, 1000
@@ -27,7 +28,7 @@ LOSSES = 400
 
 
 def run() -> list[Row]:
-    """Return rows: overhead per pair, memory, and the gain of 2 and 4 replicas."""
+    """Overhead per pair, memory, and what 2 and 4 replicas bring."""
     _spent(FEW)
     before = _memory()
     few, many = [], []
@@ -55,7 +56,7 @@ def run() -> list[Row]:
             1,
             "no pair lost",
             True,
-            f"the limit; the process's largest resident set, {before / 1e6:.0f} MB of it before",
+            f"the most that is allowed; the process's largest resident set, {before / 1e6:.0f} MB of it before",
         ),
     ]
     for replicas in (2, 4):
@@ -91,70 +92,65 @@ def _memory() -> int:
 
 
 def _run(count: int, replicas: int, seconds: float) -> None:
-    """Run `count` pairs, with each clip in two of them."""
+    """Do `count` pairs, each clip in two of them."""
     names = [f"{number:04d}" for number in range(count)]
     pairs = [Pair(name, other) for name, other in zip(names, names[1:] + names[:1], strict=True)]
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         record = RunRecord("bench", "bench", {})
-        recipe = recipes.load("ffpp")
-        nobody: Any = _Nobody()
-        orchestrator = DatasetRun(nobody, nobody, recipe, record, out, lambda event: None)
-        orchestrator._stages = _Stages(record, replicas, seconds)  # type: ignore[assignment]
-        orchestrator._layout.report().mkdir(parents=True, exist_ok=True)
-        orchestrator.run(pairs, {name: Clip(name, out / f"{name}.mp4") for name in names})
-        states = [pair.state for pair in record.pairs]
+        recorder = RunRecorder(record, RunFolder(FfppLayout(out).run_folder()), lambda event: None)
+        run = DatasetRun(_SleepingStages(recorder, replicas, seconds), recorder, lambda event: None, compare=True)
+        records = run.run(pairs, {name: Clip(name, out / f"{name}.mp4") for name in names})
+    states = [pair.state for pair in records]
     if states != ["done"] * count:
-        raise RuntimeError(f"{states.count('done')} of {count} pairs are done: {record.pairs[0].failure}")
+        raise RuntimeError(f"{states.count('done')} of {count} pairs are done: {records[0].failure}")
 
 
-class _Nobody:
-    """A client and a store that do nothing."""
+class _SleepingStages(Stages):
+    """Stages of three services with a number of replicas. Each replica does one thing at a time: it sleeps."""
 
-    def raise_if_stopped(self) -> None:
-        return
-
-    def with_retries_for(self, seconds: float) -> Self:
-        return self
-
-    def put_bytes(self, key: str, data: bytes, content_type: str) -> None:
-        return
-
-
-class _Stages:
-    """Stages in three services, each with `replicas` that do one call at a time; the record grows as in a real run."""
-
-    def __init__(self, record: RunRecord, replicas: int, seconds: float) -> None:
-        self._record, self._seconds = record, seconds
+    def __init__(self, recorder: RunRecorder, replicas: int, seconds: float) -> None:
+        self._recorder, self._seconds = recorder, seconds
         self._free = {service: threading.Semaphore(replicas) for service in ("extractor", "trainer", "converter")}
 
     def _work(self, service: str) -> None:
         with self._free[service]:
             time.sleep(self._seconds)
 
-    def sequence(self, clip: Clip, *_: object) -> ExtractedSequence:
+    def raise_if_stopped(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+    def extract(self, clip: Clip) -> ExtractedSequence:
         self._work("extractor")
-        with self._record.lock:
-            self._record.sequences[clip.id] = SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES)
-        return ExtractedSequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id), [])
+        self._recorder.add_sequence(clip.id, SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES))
+        return ExtractedSequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id))
 
     def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         self._work("trainer")
-        with self._record.lock:
-            pair.training.losses = [[step, 0.1 / (step + 1), 0.1 / (step + 2)] for step in range(LOSSES)]
+        with self._recorder.lock:
+            pair.training.losses = [(step, 0.1 / (step + 1), 0.1 / (step + 2)) for step in range(LOSSES)]
         return f"s3://bench/{pair.id}"
+
+    def upload_model(self, folder: Path) -> str:
+        raise NotImplementedError
 
     def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
         return
 
     def convert(self, fake: FakeRecord, *_: object) -> None:
         self._work("converter")
-        with self._record.lock:
+        with self._recorder.lock:
             fake.labels = [1] * FRAMES
             fake.frames = fake.swapped = FRAMES
 
     def transcode(self, sequence: ExtractedSequence) -> None:
         self._work("converter")
+
+    def compare(self, *_: object) -> None:
+        return
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The command `facefoundry`: `main` names the commands, `ffpp` has the original's five modes."""
+"""The command `facefoundry`: `main` has its subcommands, `ffpp` those with the modes of the FF++ script."""

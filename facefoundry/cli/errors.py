@@ -1,4 +1,4 @@
-"""How errors look in a terminal, and the exit code of each."""
+"""How the command prints errors, and its exit codes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from facefoundry.errors import FaceFoundryError, to_record
 __all__ = ["SOME_FAILED", "exit_code", "show"]
 
 SOME_FAILED = 3
-"""Exit code where some pairs or clips failed, each with its reason, and would fail again; the others are done."""
+"""Exit code if some pairs or clips failed because of their input; the others are done."""
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """2 for input that must be changed, 130 for an interruption, 1 for everything else."""
+    """Return 2 for wrong input, 130 for an interruption, 1 for all other errors."""
     if isinstance(error, errors.InvalidInput):
         return 2
     return 130 if isinstance(error, errors.Cancelled) else 1
 
 
-def show(error: FaceFoundryError) -> int:
-    """Print an error, as JSON where the command was asked for JSON, and return its exit code."""
-    if "--json" in sys.argv:
+def show(error: FaceFoundryError, *, as_json: bool) -> None:
+    """Print an error: as JSON to standard output, or as a sentence to standard error."""
+    if as_json:
         print(json.dumps({"event": "error", **to_values(to_record(error))}), flush=True)
     else:
         print(f"Error: {error.message} [{error.reason}]", file=sys.stderr)
-    return exit_code(error)

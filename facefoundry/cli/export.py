@@ -1,4 +1,4 @@
-"""`facefoundry export-models`: models in the form that FaceForensics++ published."""
+"""`facefoundry export-models`: writes models in the format of FF++."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.view import make_view
 from facefoundry.dataset import models
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import FaceFoundryError
 
 __all__ = ["export_models"]
@@ -17,31 +18,31 @@ __all__ = ["export_models"]
 @click.command(name="export-models")
 @click.argument("models_path", metavar="MODELS", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model instead of a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 def export_models(models_path: Path, out: Path, as_json: bool) -> None:
-    """Write models as FaceForensics++ published them: OUT/<A>_<B>/ with encoder.h5, decoder_A.h5 and decoder_B.h5.
+    """Write models in the format of FF++: OUT/<A>_<B>/ with encoder.h5, decoder_A.h5 and decoder_B.h5.
 
-    MODELS is one model's folder, a folder of models, or a dataset. Keras 2 and tf-keras load the files
-    into the Original network with load_weights; create-from-models takes OUT back.
+    MODELS is the folder of one model, a folder of models, or a dataset. Keras 2 and tf-keras load the files
+    with load_weights, and create-from-models accepts OUT as its models.
 
     \b
     Example:
       facefoundry export-models OUT/manipulated_sequences/Deepfakes/models PUBLISHED
     """
-    found = models.find_models(models_path)
+    found = models.find_models(FfppLayout(models_path))
     view = make_view(as_json)
-    for sentence in found.others:
-        view.say(sentence)
+    for message in found.others:
+        view.message(message)
     failed = False
     for pair, folder in found.models.items():
-        if not models.is_ours(folder):
-            view.say(f"{folder} is left out: its files are in that form already.")
+        if not models.is_native(folder):
+            view.message(f"{folder} is left out: its files have that format already.")
             continue
         try:
             models.export(folder, out / pair.id)
-            view.say(f"{pair.id}: {out / pair.id}")
+            view.message(f"{pair.id}: {out / pair.id}")
         except FaceFoundryError as error:
             failed = True
-            view.say(f"{pair.id} failed: {error.message} [{error.reason}]")
+            view.message(f"{pair.id} failed: {error.message} [{error.reason}]")
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)

@@ -1,4 +1,4 @@
-"""`facefoundry local`: the object store and the three services on this machine, for as long as the command runs."""
+"""`facefoundry local`: runs the object store and the three services on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from facefoundry.cli.options import waiting
+from facefoundry.cli.connection import on_users
+from facefoundry.cli.options import local_dir_option
+from facefoundry.client import SERVICES
 from facefoundry.local import local_stack
 from facefoundry.process.signals import stop_event
 
@@ -15,14 +17,9 @@ __all__ = ["local"]
 
 
 @click.command()
-@click.option(
-    "--local-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="FACEFOUNDRY_LOCAL_DIR",
-    help="Where the object store is kept.  [default: ~/.local/share/facefoundry]",
-)
+@local_dir_option
 def local(local_dir: Path | None) -> None:
-    """Run store and services here until Ctrl-C; other commands with --local join them.
+    """Run the object store and the services on this machine until Ctrl-C. Other commands use them with --local.
 
     \b
     Example:
@@ -30,9 +27,9 @@ def local(local_dir: Path | None) -> None:
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
     stopping = stop_event()
-    with local_stack(local_dir, on_progress=click.echo, on_wait=waiting(click.echo)) as stack:
+    with local_stack(local_dir, on_progress=click.echo, on_wait=on_users(click.echo)) as stack:
         click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
-        for name in ("extractor", "trainer", "converter"):
+        for name in SERVICES:
             click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")
         click.echo("Ctrl-C stops them.")
         stopping.wait()

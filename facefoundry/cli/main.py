@@ -1,4 +1,4 @@
-"""The command's entry: which commands there are and how errors end it."""
+"""The entry point of the command: its subcommands, and how errors end it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from facefoundry import __version__
-from facefoundry.cli.errors import show
+from facefoundry.cli.errors import exit_code, show
 from facefoundry.errors import FaceFoundryError
 
 __all__ = ["cli", "main"]
@@ -28,7 +28,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command's module when the command is used; takes `_` for `-`, as the original script spells its modes."""
+    """Imports the module of a subcommand when it is used. Accepts `_` for `-`, as FF++ spells its modes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -51,20 +51,29 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="facefoundry")
 def cli() -> None:
-    """The DeepFakes half of FaceForensics++: labelled fakes for training deepfake detectors.
+    """Make labelled face-swap videos for training deepfake detectors, as the DeepFakes method of FaceForensics++ does.
 
     \b
-    On this machine alone (in a clone, or installed with the extra `local`):
+    On this machine (in a clone, or installed with the extra `local`):
       facefoundry generate-models --local -i CLIPS -o OUT --recipe preview --convert_images
-    Against services that run elsewhere:
+    With services that run elsewhere:
       facefoundry generate-models -i CLIPS -o OUT --extractor HOST:50051 --trainer HOST:50052 --converter HOST:50053
 
-    Every fake is labelled as synthetic. Use faces only of people who agreed to it.
+    \b
+    Exit codes:
+      0    everything is done
+      1    a service, the store or this program failed; run the command again
+      2    an option or an input is wrong
+      3    some pairs failed because of their clips or models; the others are done
+      130  interrupted
+
+    Every fake is labelled as synthetic. Use only faces of people who have agreed to it.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; exit 0 done, 1 failed, 2 wrong usage or input, 130 interrupted."""
+    """Run the command and exit; `facefoundry --help` lists the exit codes."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         sys.exit(cli.main(args=arguments, prog_name="facefoundry", standalone_mode=False))
     except click.Abort:
@@ -73,4 +82,15 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except FaceFoundryError as error:
-        sys.exit(show(error))
+        show(error, as_json=_is_json_requested(arguments))
+        sys.exit(exit_code(error))
+
+
+def _is_json_requested(arguments: list[str]) -> bool:
+    """Return whether a subcommand was given `--json`; its arguments were parsed before, so they are valid."""
+    with click.Context(cli) as context:
+        _, command, rest = cli.resolve_command(context, list(arguments))
+        if command is None:
+            return False
+        options, _, _ = command.make_parser(click.Context(command, parent=context)).parse_args(rest)
+    return bool(options.get("as_json"))

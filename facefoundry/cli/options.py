@@ -1,63 +1,117 @@
-"""Options that several commands share, and what they mean together."""
+"""Options that several commands share. Each group reaches the command as one dataclass."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
 
 from facefoundry import recipes
-from facefoundry.client import Client
-from facefoundry.dataset.run import Limits
 from facefoundry.errors import InvalidInput
-from facefoundry.local import User, local_stack
-from facefoundry.settings import ChannelSettings, StoreSettings, read
-from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 __all__ = [
-    "Connection",
-    "connect",
+    "ConnectionOptions",
+    "OutputOptions",
+    "RecipeOptions",
     "connection_options",
-    "frame_rate_of",
+    "local_dir_option",
     "output_options",
-    "recipe_of",
     "recipe_options",
-    "running_services",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
+
+local_dir_option = click.option(
+    "--local-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="FACEFOUNDRY_LOCAL_DIR",
+    help="Folder of the local object store.  [default: ~/.local/share/facefoundry]",
+)
 
 
 @dataclass(frozen=True)
-class Connection:
-    """The services and the store they use."""
+class ConnectionOptions:
+    """Where the services are: on this machine, or at three addresses."""
 
-    client: Client
-    store: Store
-    limits: Limits
+    use_local: bool = False
+    local_dir: Path | None = None
+    extractor_address: str | None = None
+    trainer_address: str | None = None
+    converter_address: str | None = None
+
+    @property
+    def addresses(self) -> dict[str, str | None]:
+        """The addresses that were given, by the names of `ChannelSettings`."""
+        names = ("extractor_address", "trainer_address", "converter_address")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """A recipe by name, and the fields to override."""
+
+    recipe_name: str
+    iterations: int | None
+    assignments: tuple[str, ...]
+
+    def resolve(self) -> recipe_pb2.Recipe:
+        """Return the whole recipe.
+
+        Raises:
+            InvalidInput: the name, a field or a value is wrong.
+        """
+        request = recipe_pb2.Recipe(name=self.recipe_name)
+        for assignment in self.assignments:
+            recipes.override(request, assignment)
+        if self.iterations is not None:
+            request.training.iterations = self.iterations
+        return recipes.resolve(request)
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go, how progress is printed, and the frame rate of folders of frames."""
+
+    out: Path
+    as_json: bool
+    fps: str
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second.
+
+        Raises:
+            InvalidInput: the text is not a number from 1 to 1000.
+        """
+        try:
+            rate = Fraction(self.fps).limit_denominator(1001)
+        except (ValueError, ZeroDivisionError) as error:
+            message = f"--fps must be a number such as 25 or 30000/1001. Received {self.fps!r}."
+            raise InvalidInput(message, reason="FPS") from error
+        if not 1 <= rate <= 1000:
+            raise InvalidInput(f"--fps must be from 1 to 1000. Received {self.fps!r}.", reason="FPS")
+        return rate
 
 
 def connection_options(function: F) -> F:
-    """`--local` or the three addresses."""
+    """Add `--local` and the three addresses as the argument `connection`."""
+    function = _gather(ConnectionOptions, "connection", function)
     for option in (
         click.option("--converter", "converter_address", metavar="HOST:PORT", help="Address of the converter."),
         click.option("--trainer", "trainer_address", metavar="HOST:PORT", help="Address of the trainer."),
         click.option("--extractor", "extractor_address", metavar="HOST:PORT", help="Address of the extractor."),
+        local_dir_option,
         click.option(
-            "--local-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            envvar="FACEFOUNDRY_LOCAL_DIR",
-            help="Where --local keeps its object store.  [default: ~/.local/share/facefoundry]",
-        ),
-        click.option(
-            "--local", "use_local", is_flag=True, help="Run store and services on this machine for this command."
+            "--local", "use_local", is_flag=True, help="Run the object store and the services on this machine."
         ),
     ):
         function = option(function)
@@ -65,24 +119,25 @@ def connection_options(function: F) -> F:
 
 
 def recipe_options(function: F) -> F:
-    """`--recipe`, `--set` and the original's `-it`."""
+    """Add `--recipe`, `--set` and FF++'s `-it` as the argument `recipe`."""
+    function = _gather(RecipeOptions, "recipe", function)
     for option in (
         click.option(
             "--set",
             "assignments",
             multiple=True,
             metavar="FIELD=VALUE",
-            help="Override a recipe field, such as training.batch_size=32; may be repeated.",
+            help="Override a field of the recipe, such as training.batch_size=32. May be repeated.",
         ),
         click.option(
-            "-it", "--iterations", type=click.IntRange(1), help="Training iterations; default is the recipe's."
+            "-it", "--iterations", type=click.IntRange(1), help="Training iterations.  [default: the recipe's]"
         ),
         click.option(
             "--recipe",
             "recipe_name",
             default=recipes.DEFAULT,
             show_default=True,
-            help=f"One of {', '.join(recipes.names())}.",
+            help=f"Name of the recipe: {', '.join(recipes.names())}.",
         ),
     ):
         function = option(function)
@@ -90,85 +145,38 @@ def recipe_options(function: F) -> F:
 
 
 def output_options(function: F) -> F:
-    """`--json` and `--fps`."""
+    """Add `--output_path`, `--json` and `--fps` as the argument `output`."""
+    function = _gather(OutputOptions, "output", function)
     for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars."),
         click.option(
-            "--json", "as_json", is_flag=True, help="Print one JSON object per event instead of progress bars."
+            "--fps",
+            default="25",
+            show_default=True,
+            help="Frames per second of folders of frames, such as 25 or 30000/1001.",
         ),
         click.option(
-            "--fps", default="25", show_default=True, help="Frames per second of folders of frames; 30000/1001 works."
+            "-o",
+            "--output_path",
+            "--output",
+            "out",
+            type=click.Path(path_type=Path, file_okay=False),
+            default="output",
+            show_default=True,
+            help="Folder of the results.",
         ),
     ):
         function = option(function)
     return function
 
 
-def recipe_of(name: str, iterations: int | None, assignments: tuple[str, ...]) -> recipe_pb2.Recipe:
-    """The resolved recipe of the command line."""
-    request = recipe_pb2.Recipe(name=name)
-    for assignment in assignments:
-        recipes.override(request, assignment)
-    if iterations is not None:
-        request.training.iterations = iterations
-    return recipes.resolve(request)
+def _gather(kind: type[DataclassInstance], argument: str, function: F) -> F:
+    """Pass the options that are fields of a dataclass to a command as one argument."""
+    names = [field.name for field in fields(kind)]
 
+    @functools.wraps(function)
+    def command(**values: object) -> object:
+        group = kind(**{name: values.pop(name) for name in names})
+        return function(**values, **{argument: group})
 
-def frame_rate_of(text: str) -> Fraction:
-    """Frames per second from text.
-
-    Raises:
-        InvalidInput: it is no number from 1 to 1000.
-    """
-    try:
-        rate = Fraction(text).limit_denominator(1001)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InvalidInput(
-            f"--fps must be a number such as 25 or 30000/1001. Received {text!r}.", reason="FPS"
-        ) from error
-    if not 1 <= rate <= 1000:
-        raise InvalidInput(f"--fps must be from 1 to 1000. Received {text!r}.", reason="FPS")
-    return rate
-
-
-def waiting(say: Callable[[str], None]) -> Callable[[list[User]], None]:
-    """Tells who keeps the local stack from stopping."""
-    return lambda users: say(f"Waiting for processes {', '.join(str(user.pid) for user in users)}; Ctrl-C stops.")
-
-
-@contextmanager
-def running_services(
-    use_local: bool, local_dir: Path | None, addresses: Mapping[str, str | None]
-) -> Iterator[ChannelSettings]:
-    """Where the services are; with `--local` they must run already."""
-    if not use_local:
-        yield read(ChannelSettings, **addresses)
-        return
-    with local_stack(local_dir, start=False) as stack:
-        yield stack.channels
-
-
-@contextmanager
-def connect(
-    use_local: bool,
-    local_dir: Path | None,
-    say: Callable[[str], None],
-    **addresses: str | None,
-) -> Iterator[Connection]:
-    """Open the connection that the options describe; `--local` starts and stops everything around the block."""
-    if use_local:
-        if any(addresses.values()):
-            raise InvalidInput("--local runs its own services: leave out their addresses.", reason="USAGE")
-        cores = os.cpu_count() or 1
-        limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
-        slots = {"FACEFOUNDRY_SLOTS": str(cores)}
-        with (
-            local_stack(local_dir, environment=slots, on_progress=say, on_wait=waiting(say)) as stack,
-            Client(stack.channels) as client,
-        ):
-            store = Store(stack.store).with_retries_for(stack.store.retry_seconds, on_wait=say)
-            yield Connection(client, store, limits)
-        return
-    with Client(read(ChannelSettings, **addresses)) as client:
-        settings = read(StoreSettings)
-        store = Store(settings).with_retries_for(settings.retry_seconds, on_wait=say)
-        yield Connection(client, store, Limits())
+    return cast(F, command)

@@ -1,11 +1,11 @@
-"""Spellings of the original's options: those of its converter, and those that are refused with the reason."""
+"""Options of the FF++ script: those of its converter, and those that are rejected with the reason."""
 
 from __future__ import annotations
 
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import click
 
@@ -16,17 +16,17 @@ from facefoundry.recipes.refused import Refused
 
 __all__ = ["conversion_options", "refused_options"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
-# Option, by the name of its conversion field.
-_OPTIONS: dict[str, Callable[[F], F]] = {
+# The option of each field of the conversion.
+_OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
     "mask": click.option(
         "-M",
         "--mask-type",
         "--mask",
         "mask",
         metavar="KIND",
-        help=f"Region that is blended, {RULES['conversion.mask'].allowed}.  [default: the recipe's]",
+        help=f"Region to blend, {RULES['conversion.mask'].allowed}.  [default: the recipe's]",
     ),
     "erosion": click.option(
         "-e",
@@ -34,7 +34,7 @@ _OPTIONS: dict[str, Callable[[F], F]] = {
         "--erosion",
         "erosion",
         type=int,
-        help="Pixels to take from the mask's edge; negative adds.  [default: the recipe's]",
+        help="Pixels to remove from the edge of the mask; negative values add pixels.  [default: the recipe's]",
     ),
     "blur": click.option(
         "-b",
@@ -42,14 +42,14 @@ _OPTIONS: dict[str, Callable[[F], F]] = {
         "--blur",
         "blur",
         type=int,
-        help="Side of the mask's box blur, pixels.  [default: the recipe's]",
+        help="Size of the box blur of the mask, pixels.  [default: the recipe's]",
     ),
     "seamless": click.option(
         "-S/ ",
         "--seamless/--no-seamless",
         "seamless",
         default=None,
-        help="Poisson blending, or alpha blending.  [default: the recipe's]",
+        help="Blend by Poisson blending, or by alpha blending.  [default: the recipe's]",
     ),
     "frame_ranges": click.option(
         "-fr",
@@ -57,7 +57,7 @@ _OPTIONS: dict[str, Callable[[F], F]] = {
         "frame_ranges",
         multiple=True,
         metavar="FIRST-LAST",
-        help="Swap these frames only, counted from 0, such as 10-50,80-max; the others stay the target's.",
+        help="Swap only these frames, such as 10-50,80-max; the first frame is 0. The other frames are not changed.",
     ),
     "discard": click.option(
         "-d",
@@ -66,19 +66,19 @@ _OPTIONS: dict[str, Callable[[F], F]] = {
         "discard",
         is_flag=True,
         default=None,
-        help="Leave frames outside the ranges out instead.",
+        help="With --frame-ranges, leave the other frames out of the fake.",
     ),
 }
 
 
 def conversion_options(function: F) -> F:
-    """The options of the original's converter, as overrides before those of `--set`; goes above `recipe_options`."""
+    """Add the options of FF++'s converter, as overrides before those of `--set`. Put it above `recipe_options`."""
 
     @functools.wraps(function)
-    def with_overrides(*, more_ranges: tuple[str, ...], assignments: tuple[str, ...], **given: Any) -> Any:
+    def with_overrides(*, more_ranges: tuple[str, ...], assignments: tuple[str, ...], **given: object) -> object:
         values = {name: given.pop(name) for name in _OPTIONS}
-        # As in the original, blanks part ranges too: -fr 10-50 80-90.
-        written = " ".join([*values.pop("frame_ranges"), *more_ranges])
+        # FF++ also separates ranges by spaces: -fr 10-50 80-90.
+        written = " ".join([*cast(tuple[str, ...], values.pop("frame_ranges")), *more_ranges])
         if more_ranges and written == " ".join(more_ranges):
             raise click.UsageError(f"Got unexpected extra arguments ({written})")
         own = [f"conversion.{name}={json.dumps(value)}" for name, value in values.items() if value is not None]
@@ -86,15 +86,14 @@ def conversion_options(function: F) -> F:
             own.append(f"{ranges.FIELD}={written}")
         return function(assignments=(*own, *assignments), **given)
 
-    decorated: Any = click.argument("more_ranges", nargs=-1, metavar="")(with_overrides)
+    decorated: Callable[..., object] = click.argument("more_ranges", nargs=-1, metavar="")(with_overrides)
     for option in reversed(_OPTIONS.values()):
         decorated = option(decorated)
-    result: F = decorated
-    return result
+    return cast(F, decorated)
 
 
 def refused_options(command: str) -> Callable[[F], F]:
-    """What a command of the original took and this one refuses by name; hidden from its help."""
+    """Add the options that FF++ has and this command rejects. They are hidden from the help."""
 
     def decorate(function: F) -> F:
         for row in refused.for_command(command):
@@ -109,7 +108,7 @@ def _refused(row: Refused) -> Callable[[F], F]:
         if value is not None:
             raise InvalidInput(row.sentence(), reason="OPTION_REFUSED")
 
-    # Eager, and its value may be left out: what is missing or too much beside it is not what matters.
+    # Eager and with an optional value, so that this error comes before those about other options.
     return click.option(
         *row.spellings, row.spellings[0].strip("-") + "_refused", is_flag=False, flag_value="", expose_value=False,
         hidden=True, is_eager=True, callback=refuse,

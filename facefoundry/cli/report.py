@@ -1,4 +1,4 @@
-"""`facefoundry report`: the page of a run, made again from its record."""
+"""`facefoundry report`: writes the report page of a run again, from its record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from facefoundry.errors import InvalidInput
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.errors import InvalidInput, NotFound
 
 __all__ = ["report"]
 
@@ -14,7 +15,7 @@ __all__ = ["report"]
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 def report(out: Path) -> None:
-    """Write OUT/report.html from OUT/misc/report/run.json.
+    """Write OUT/report.html from the run record in OUT/misc/report.
 
     \b
     Example:
@@ -22,6 +23,7 @@ def report(out: Path) -> None:
     """
     from facefoundry.report import write
 
-    if not (out / "misc" / "report" / "run.json").is_file():
-        raise InvalidInput(f"{out} holds no run: {out / 'misc' / 'report' / 'run.json'} is missing.", reason="NO_RUN")
-    click.echo(write(out))
+    try:
+        click.echo(write(FfppLayout(out)))
+    except NotFound as error:
+        raise InvalidInput(error.message, reason=error.reason) from error

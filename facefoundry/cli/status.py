@@ -1,82 +1,92 @@
-"""`facefoundry status`: do the services and their store answer, and how far is every training."""
+"""`facefoundry status`: shows whether the services and their store answer, and how far each training is."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import click
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from facefoundry.cli.options import connection_options, running_services
+from facefoundry.cli.connection import running_services
+from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.client import SERVICES, Client
+from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError
-from facefoundry.v1 import trainer_pb2
+from facefoundry.v1 import info_pb2, trainer_pb2
 
 __all__ = ["status"]
 
 
+@dataclass(frozen=True)
+class ServiceStatus:
+    """Whether a service and its store answer; `info` is None if the service does not."""
+
+    healthy: bool
+    detail: str
+    info: info_pb2.GetInfoResponse | None = None
+
+    @property
+    def slots(self) -> str:
+        """Used slots of all slots, such as `1/4`."""
+        return f"{self.info.slots_in_use}/{self.info.slots}" if self.info else "-"
+
+    def to_values(self) -> JsonObject:
+        """Convert to JSON values."""
+        values: JsonObject = {"healthy": self.healthy, "detail": self.detail}
+        if self.info:
+            values |= {"version": self.info.version, "slots": self.slots, "engines": list(self.info.engines)}
+        return values
+
+
 @click.command()
-@click.option("--dataset", default="", help="Only trainings of this run.")
+@click.option("--dataset", default="", help="Show only the trainings of this run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @connection_options
-def status(dataset: str, as_json: bool, use_local: bool, local_dir: Path | None, **addresses: str | None) -> None:
-    """Show whether services and store answer, and every training.
+def status(dataset: str, as_json: bool, connection: ConnectionOptions) -> None:
+    """Show whether the services and the object store answer, and all trainings.
 
     \b
     Examples:
-      facefoundry status --local          while another command runs with --local
+      facefoundry status --local          (while another command runs with --local)
       facefoundry status --trainer HOST:50052 --dataset faces1
     """
-    with (
-        running_services(use_local, local_dir, addresses) as channels,
-        Client(channels, retry_seconds=2.0) as client,
-    ):
-        services = {name: _info(client, name) for name in SERVICES}
+    with running_services(connection) as channels, Client(channels, retry_seconds=2.0) as client:
+        services = {name: _status_of(client, name) for name in SERVICES}
         try:
             trainings = list(client.list_trainings(dataset))
         except FaceFoundryError:
-            trainings = []  # the trainer's row already says why
+            trainings = []  # the trainer's row has the reason
     if as_json:
-        click.echo(json.dumps({"services": services, "trainings": [_record(training) for training in trainings]}))
+        rows = [MessageToDict(training, preserving_proto_field_name=True) for training in trainings]
+        values = {name: service.to_values() for name, service in services.items()}
+        click.echo(json.dumps({"services": values, "trainings": rows}))
     else:
         _print(services, trainings)
-    if not all(row["healthy"] for row in services.values()):
+    if not all(service.healthy for service in services.values()):
         raise click.exceptions.Exit(1)
 
 
-def _info(client: Client, service: str) -> dict[str, Any]:
+def _status_of(client: Client, service: str) -> ServiceStatus:
     try:
         info = client.info(service)
     except FaceFoundryError as error:
-        return {"healthy": False, "detail": error.message}
-    detail = info.store.detail or f"store {info.store.endpoint} answers"
-    return {
-        "healthy": info.store.reachable,
-        "version": info.version,
-        "slots": f"{info.slots_in_use}/{info.slots}",
-        "engines": list(info.engines),
-        "detail": detail,
-    }
+        return ServiceStatus(False, error.message)
+    return ServiceStatus(info.store.reachable, info.store.detail or f"store {info.store.endpoint} answers", info)
 
 
-def _record(training: trainer_pb2.Training) -> dict[str, Any]:
-    return MessageToDict(training, preserving_proto_field_name=True)
-
-
-def _print(services: dict[str, dict[str, Any]], trainings: list[trainer_pb2.Training]) -> None:
+def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Training]) -> None:
     console = Console()
     table = Table("service", "version", "slots", "engines", "state", box=None)
-    for name, row in services.items():
-        engines = ", ".join(row.get("engines", ()))
-        table.add_row(name, row.get("version", "-"), row.get("slots", "-"), engines, row["detail"])
+    for name, service in services.items():
+        version, engines = (service.info.version, service.info.engines) if service.info else ("-", ())
+        table.add_row(name, version, service.slots, ", ".join(engines), service.detail)
     console.print(table)
     if not trainings:
         return
-    table = Table("pair", "run", "state", "iteration", "it/s", "left", "loss A / B", "why", box=None)
+    table = Table("pair", "run", "state", "iteration", "it/s", "left", "loss A / B", "reason", box=None)
     for training in trainings:
         state = trainer_pb2.TrainingState.Name(training.state).removeprefix("TRAINING_STATE_")
         left = f"{training.eta_seconds / 60:.0f} min" if training.eta_seconds else ""

@@ -1,4 +1,4 @@
-"""What a running command shows: progress bars on a terminal, plain lines in a pipe, JSON lines for machines."""
+"""Shows the progress of a command: bars on a terminal, plain lines in a pipe, or JSON lines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from facefoundry.dataset.progress import Event
 
 __all__ = ["JsonView", "View", "make_view"]
 
-_QUIET_SECONDS = 15.0
+_SECONDS_BETWEEN_LINES = 15.0
 
 
 class View(AbstractContextManager["View"]):
-    """Bars for what runs, a line for what ended. Safe to call from many threads."""
+    """Shows a bar for each running stage and a line for each finished one; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -36,7 +36,7 @@ class View(AbstractContextManager["View"]):
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._started: dict[tuple[str, str], float] = {}
-        self._said: dict[tuple[str, str], float] = {}
+        self._last_line: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> View:
@@ -46,12 +46,12 @@ class View(AbstractContextManager["View"]):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Print a line above the bars."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def event(self, event: Event) -> None:
-        """Show what happened."""
+        """Show an event of the run."""
         key = (event.item, event.stage)
         with self._lock:
             if event.state in ("running", "waiting"):
@@ -70,9 +70,9 @@ class View(AbstractContextManager["View"]):
         if event.state == "waiting":
             counts += f" ({event.message})"
         self._progress.update(self._tasks[key], completed=event.done, total=event.total or None, counts=counts)
-        if not self._console.is_terminal and now - self._said.setdefault(key, now) > _QUIET_SECONDS:
-            self._said[key] = now
-            self.say(f"  {event.item} {event.stage}: {counts}")
+        if not self._console.is_terminal and now - self._last_line.setdefault(key, now) > _SECONDS_BETWEEN_LINES:
+            self._last_line[key] = now
+            self.message(f"  {event.item} {event.stage}: {counts}")
 
     def _finish(self, key: tuple[str, str], event: Event) -> None:
         task = self._tasks.pop(key, None)
@@ -82,13 +82,13 @@ class View(AbstractContextManager["View"]):
         seconds = now - self._started.pop(key, now)
         mark = "✗" if event.state == "failed" else "✓"
         if event.stage == "pair":
-            self.say(f"{mark} pair {event.item} {event.state}{': ' + event.message if event.message else ''}")
+            self.message(f"{mark} pair {event.item} {event.state}{': ' + event.message if event.message else ''}")
         else:
-            self.say(f"{mark} {event.item} {event.stage} {seconds:.1f} s {event.message}".rstrip())
+            self.message(f"{mark} {event.item} {event.stage} {seconds:.1f} s {event.message}".rstrip())
 
 
 class JsonView(View):
-    """One JSON object a line on standard output."""
+    """Prints one JSON object per line to standard output."""
 
     def __enter__(self) -> JsonView:
         return self
@@ -96,7 +96,7 @@ class JsonView(View):
     def __exit__(self, *_: object) -> None:
         return None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Print a message object."""
         self._print({"event": "message", "message": text})
 
@@ -110,5 +110,5 @@ class JsonView(View):
 
 
 def make_view(as_json: bool) -> View:
-    """The view that `--json` asks for."""
+    """Make the view for `--json`, or the one for people."""
     return JsonView() if as_json else View()

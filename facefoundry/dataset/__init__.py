@@ -1,1 +1,1 @@
-"""Datasets: which pairs (`plan`), doing all of them (`run`), and the folders they end in (`ffpp_layout`)."""
+"""Makes datasets: chooses pairs (`plan`), runs all of them (`run`), and names the files (`layout`)."""

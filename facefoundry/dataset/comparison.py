@@ -1,65 +1,66 @@
-"""Joins what extractions of fakes, controls, sources and targets say.
-
-Whose face is it, and did the expression follow?
-"""
+"""Measures a fake by its extraction: whose face it shows, and whether its mouth follows the target's."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry.dataset.record import IdentityDistances
 from facefoundry.errors import InvalidInput
 from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["identity", "mouth_correlation", "mouth_opening", "shown"]
+__all__ = ["converted_frames", "identity", "mouth_correlation", "mouth_opening"]
 
 _INNER_UPPER_LIP, _INNER_LOWER_LIP = 62, 66
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
-_FEWEST_FRAMES = 10
+_MIN_FRAMES = 10
 
 
 def identity(
     swap: Alignments, control: Alignments, source: Alignments, target: Alignments, swapped: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Median distances in the identity embedding over the swapped frames.
+) -> IdentityDistances:
+    """Compute the median distances of face embeddings over the swapped frames.
 
-    Every frame is compared with the mean embedding of the whole source and of the whole target. The control is the
-    target decoded by its own decoder through the same blend, so what it moves is blur and blend, not identity.
+    Each frame is compared with the mean embedding of the source and of the target. The control is the target's face
+    converted with the target's own decoder: network and blending are those of the swap, so the two differ in identity
+    alone.
 
     Args:
-        swap: Extraction of the fake.
-        control: Extraction of the control.
-        source: Extraction of the sequence that gave the face.
-        target: Extraction of the sequence that got it.
-        swapped: bool [n], frames of the fake that carry the other face.
+        swap: Faces of the fake.
+        control: Faces of the control.
+        source: Faces of the sequence that gave the face.
+        target: Faces of the sequence that got it.
+        swapped: bool [n], frames of the fake that carry the source's face.
 
-    Returns:
-        `swap_to_source`, `swap_to_target`, `control_to_source`, `control_to_target` (Euclidean, about 0.6 separates
-        persons) and `frames`, the number of frames compared.
+    Raises:
+        InvalidInput: the extractions have no embeddings.
     """
     frames = swapped & swap.found & control.found
-    centres = {"source": _centre(source), "target": _centre(target)}
-    result: dict[str, Any] = {"frames": int(frames.sum())}
-    for name, face in (("swap", swap), ("control", control)):
-        for other, centre in centres.items():
-            distances = np.linalg.norm(_embeddings(face)[frames] - centre, axis=1)
-            result[f"{name}_to_{other}"] = round(float(np.median(distances)), 4) if frames.any() else None
-    return result
+
+    def distance(faces: Alignments, reference: Alignments) -> float | None:
+        distances = np.linalg.norm(_embeddings(faces)[frames] - _mean_embedding(reference), axis=1)
+        return round(float(np.median(distances)), 4) if frames.any() else None
+
+    return IdentityDistances(
+        frames=int(frames.sum()),
+        swap_to_source=distance(swap, source),
+        swap_to_target=distance(swap, target),
+        control_to_source=distance(control, source),
+        control_to_target=distance(control, target),
+    )
 
 
-def shown(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Alignments:
-    """The frames of a target that a fake of it has: all, or with `discard` those within the frame ranges."""
+def converted_frames(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Alignments:
+    """Return the target's frames that a fake contains: all, or with `discard` only those in the frame ranges."""
     if not conversion.discard:
         return target
     return target.take(ranges.frame_numbers(ranges.of(conversion), len(target)))
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Gap between the inner lips in units of the distance between the eyes.
+    """Compute the gap between the inner lips in units of the distance between the eyes.
 
     Args:
         landmarks: [n, 68, 2] pixels.
@@ -74,21 +75,22 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def mouth_correlation(swap: Alignments, target: Alignments, swapped: NDArray[np.bool_]) -> float | None:
-    """Pearson correlation of the mouth opening of a fake and its target; None where too little can be compared."""
+    """Compute the Pearson correlation of a fake's mouth opening with its target's; None where too few frames remain."""
     frames = swapped & swap.found & target.found
-    if frames.sum() < _FEWEST_FRAMES:
+    if frames.sum() < _MIN_FRAMES:
         return None
-    one, other = mouth_opening(swap.landmarks[frames]), mouth_opening(target.landmarks[frames])
-    if one.std() == 0 or other.std() == 0:
+    in_swap, in_target = mouth_opening(swap.landmarks[frames]), mouth_opening(target.landmarks[frames])
+    if in_swap.std() == 0 or in_target.std() == 0:
         return None
-    return round(float(np.corrcoef(one, other)[0, 1]), 4)
+    return round(float(np.corrcoef(in_swap, in_target)[0, 1]), 4)
 
 
 def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
     if alignments.embeddings is None:
-        raise InvalidInput("Identity can only be compared where extraction.identity is true.", reason="NO_EMBEDDINGS")
+        message = "These extractions have no face embeddings. Set the recipe field extraction.identity to true."
+        raise InvalidInput(message, reason="NO_EMBEDDINGS")
     return alignments.embeddings
 
 
-def _centre(alignments: Alignments) -> NDArray[np.float32]:
+def _mean_embedding(alignments: Alignments) -> NDArray[np.float32]:
     return np.asarray(_embeddings(alignments)[alignments.found].mean(axis=0))

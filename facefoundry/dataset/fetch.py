@@ -1,89 +1,109 @@
-"""Brings finished work from the object store into the dataset's folders; what is there already is not fetched again."""
+"""Downloads finished work from the object store to the dataset's folders, unless the files exist."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from facefoundry import archive
-from facefoundry.dataset.ffpp_layout import Layout
+from facefoundry import archive, codec
+from facefoundry.dataset import files
+from facefoundry.dataset.layout import Layout
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, MASKS, SAMPLES
 from facefoundry.storage.store import Store
 
-__all__ = ["fetch_faces", "fetch_fake", "fetch_real", "fetch_samples", "read_alignments"]
+__all__ = ["fetch_faces", "fetch_fake", "fetch_file", "fetch_real", "fetch_samples", "matches_part", "read_alignments"]
 
 _JPEG = re.compile(r"(?P<frame>\d{6})(/(?P<view>[a-z_]+))?\.jpg")
 _FACE = re.compile(r"\d{6}\.png")
 
 
+@dataclass
+class _Label:
+    """The field of a frame's label that the run record keeps."""
+
+    swapped: bool
+
+
+@dataclass
+class _Labels:
+    """The field of `labels.json` that the run record keeps."""
+
+    frames: list[_Label]
+
+
 def read_alignments(store: Store, extraction: Manifest) -> Alignments:
-    """Alignments of a committed extraction."""
+    """Return the alignments of a committed extraction."""
     return Alignments.from_bytes(manifest.read_part(store, extraction.part(ALIGNMENTS)))
 
 
 def fetch_real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
-    """A real sequence at every level."""
+    """Download a real sequence at every compression level."""
     for part in transcoding.parts:
         if part.name.endswith(".mp4"):
-            _file(store, part, layout.real_video(part.name.removesuffix(".mp4"), sequence))
+            fetch_file(store, part, layout.real_video(part.name.removesuffix(".mp4"), sequence))
 
 
-def fetch_fake(store: Store, conversion: Manifest, layout: Layout, name: str) -> dict[str, Any]:
-    """A manipulated sequence at every level, its masks and labels; returns the labels."""
+def fetch_fake(store: Store, conversion: Manifest, layout: Layout, fake: str) -> list[int]:
+    """Download a manipulated sequence at every compression level, its masks and its labels.
+
+    Returns:
+        1 for each swapped frame and 0 for the others, in order.
+    """
     for part in conversion.parts:
         stem, _, suffix = part.name.partition(".")
         if suffix == "mp4":
-            _file(store, part, layout.mask_video(stem, name) if stem in MASKS else layout.fake_video(stem, name))
-    path = layout.labels(name)
-    _file(store, conversion.part(LABELS), path)
-    record: dict[str, Any] = json.loads(path.read_bytes())
-    return record
+            fetch_file(store, part, layout.mask_video(stem, fake) if stem in MASKS else layout.fake_video(stem, fake))
+    path = layout.labels(fake)
+    fetch_file(store, conversion.part(LABELS), path)
+    return [int(label.swapped) for label in codec.from_json(_Labels, path.read_bytes()).frames]
 
 
-def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> int:
-    """A sequence's face crops as `<frame>.png` and its alignments in faceswap's form; returns the number of faces."""
-    folder, count = layout.faces(sequence), 0
+def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> None:
+    """Write a sequence's face crops as `<frame>.png`, and its alignments in faceswap's format."""
     for part in extraction.parts:
         if FACES.matches(part.name):
             for name, data in archive.unpack(manifest.read_part(store, part)).items():
                 if _FACE.fullmatch(name):
-                    (folder / name).write_bytes(data)
-                    count += 1
-    found = read_alignments(store, extraction)
-    names = [f"{frame:06d}.png" for frame in range(len(found))]
-    layout.alignments(sequence).write_text(json.dumps(found.to_faceswap(names), indent=2), encoding="utf-8")
-    return count
+                    files.write(layout.faces(sequence) / name, data)
+    alignments = read_alignments(store, extraction)
+    names = [f"{frame:06d}.png" for frame in range(len(alignments))]
+    files.write(layout.alignments(sequence), json.dumps(alignments.to_faceswap(names), indent=2).encode())
 
 
-def fetch_samples(store: Store, record: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
-    """Sample pictures of an extraction or conversion, below the report's folder.
+def fetch_samples(store: Store, committed: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
+    """Write the sample pictures of an extraction or conversion below the run's folder.
 
     Returns:
-        Frame number to view name (empty for an extraction) to path relative to the report's folder.
+        For each frame number, the picture of each view, relative to the run's folder. The view of an extraction's
+        only picture is the empty string.
     """
-    found: dict[int, dict[str, str]] = {}
-    for member, data in archive.unpack(manifest.read_part(store, record.part(SAMPLES))).items():
+    pictures: dict[int, dict[str, str]] = {}
+    for member, data in archive.unpack(manifest.read_part(store, committed.part(SAMPLES))).items():
         match = _JPEG.fullmatch(member)
         if match is None:
             continue
         frame, view = match["frame"], match["view"] or ""
         relative = f"{name}/{frame}-{view}.jpg" if view else f"{name}/{frame}.jpg"
-        path = layout.report() / relative
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        found.setdefault(int(frame), {})[view] = relative
-    return dict(sorted(found.items()))
+        files.write(layout.run_folder() / relative, data)
+        pictures.setdefault(int(frame), {})[view] = relative
+    return dict(sorted(pictures.items()))
 
 
-def _file(store: Store, part: Part, path: Path) -> None:
-    if path.is_file() and path.stat().st_size == part.size:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == part.sha256:
-                return
-    manifest.fetch_part(store, part, path)
+def fetch_file(store: Store, part: Part, path: Path) -> None:
+    """Download a part to a file, unless the file has the part's bytes."""
+    if not matches_part(path, part):
+        manifest.fetch_part(store, part, files.in_new_folder(path))
+
+
+def matches_part(path: Path, part: Part) -> bool:
+    """Return whether a file has the size and the digest of a part."""
+    if not path.is_file() or (part.size and path.stat().st_size != part.size):
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256

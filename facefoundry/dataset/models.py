@@ -1,36 +1,38 @@
-"""Models as folders on disk: `<A>_<B>/`, or `<A>_<B>/models/` as the original made them.
+"""Models as folders on disk: `<A>_<B>/`, or `<A>_<B>/models/` as FF++ has them.
 
-A folder holds `weights.safetensors`, `optimizer.safetensors` and `model.json`, or the three .h5 files that
-FaceForensics++ published. Where both lie in one folder, ours count.
+A folder holds `weights.safetensors`, `optimizer.safetensors` and `model.json`, or the three .h5 files that FF++
+published. If a folder holds both, `model.json` and its files are used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from facefoundry.dataset import h5_models
-from facefoundry.dataset.plan import Pair, pairs_of
-from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry import codec
+from facefoundry.dataset import fetch, files, h5_models
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Pair, check_pairs
+from facefoundry.dataset.record import LossRow
+from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
 from facefoundry.model import weights
 from facefoundry.model.architecture import unpack
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.manifest import Manifest, Part
+from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 
-__all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_ours", "upload"]
+__all__ = ["RECORD", "FoundModels", "ModelInfo", "choose", "download", "export", "find_models", "is_native", "upload"]
 
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
-_FORMS = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
+_EXPECTED_FILES = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
 
 
 @dataclass(frozen=True)
@@ -39,51 +41,82 @@ class FoundModels:
 
     Attributes:
         models: Folder of each model, by pair.
-        others: A sentence for each folder that is no model, or a second one of a pair.
+        others: A sentence for each folder that holds no model, or a second model of a pair.
     """
 
     models: dict[Pair, Path]
     others: list[str]
 
 
-def find_models(folder: Path) -> FoundModels:
-    """Find the models of pairs: a folder of models, one model's folder, or a dataset's root.
+@dataclass
+class StoredPreview:
+    """A preview picture in the store."""
+
+    iteration: int
+    key: str
+
+
+@dataclass
+class ModelInfo:
+    """The facts of a model's manifest that the run record keeps. A model from .h5 files has neither losses nor time."""
+
+    iterations: int = 0
+    seconds: float = 0.0
+    losses: list[LossRow] = field(default_factory=list)
+    previews: list[StoredPreview] = field(default_factory=list)
+
+
+@dataclass
+class _ModelRecord:
+    """`model.json`: the manifest of the model and the prefix that it was downloaded from."""
+
+    format: str
+    manifest: Manifest
+    prefix: str = ""
+
+
+def find_models(layout: Layout) -> FoundModels:
+    """Find models in a dataset, or in a folder that is one model or holds a folder for each model.
+
+    Args:
+        layout: Its `models()` is searched if that folder exists, otherwise its `root`.
 
     Raises:
-        InvalidInput: there are none, or some are in .h5 files that cannot be read here.
+        InvalidInput: there are none, or some are .h5 files and h5py is not installed.
     """
-    nested = folder / "manipulated_sequences" / "Deepfakes" / "models"
-    root = nested if nested.is_dir() else folder
+    root = layout.models() if layout.models().is_dir() else layout.root
     if _holds_model(root):
-        whole = root.absolute()
-        found = _found([whole.parent if whole.name == "models" else whole])
+        folder = root.absolute()
+        found = _sort_folders([folder.parent if folder.name == "models" else folder])
     else:
         try:
             entries = sorted(root.iterdir())
         except OSError as error:
             raise InvalidInput(f"Cannot read the folder {root}: {error.strerror}.", reason="INPUT_FOLDER") from error
-        found = _found(entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        found = _sort_folders(entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     if not found.models:
         raise InvalidInput(
-            " ".join([f"{root} holds no models: expected folders <A>_<B>/ with {_FORMS}.", *found.others[:5]]),
+            " ".join([f"{root} holds no models: expected folders <A>_<B>/ with {_EXPECTED_FILES}.", *found.others[:5]]),
             reason="NO_MODELS",
         )
-    if not all(is_ours(path) for path in found.models.values()):
+    if not all(is_native(path) for path in found.models.values()):
         h5_models.require_reader()
     return found
 
 
-def choose(found: FoundModels, wanted: Iterable[Pair], root: Path) -> list[Pair]:
-    """The models of the wanted pairs, whichever of its two ids a pair names first.
+def choose(found: FoundModels, requested: Iterable[Pair], root: Path) -> list[Pair]:
+    """Return the models of the requested pairs. The two ids of a pair may be in either order.
 
     Raises:
-        InvalidInput: some have no model; all of them are named.
+        InvalidInput: some pairs have no model; the message names all of them.
     """
     chosen, missing = [], []
-    for pair in wanted:
-        either = [each for each in (pair, Pair(pair.b, pair.a)) if each in found.models]
-        chosen += either[:1]
-        missing += [] if either else [pair.id]
+    for pair in requested:
+        match = next((either for either in (pair, Pair(pair.b, pair.a)) if either in found.models), None)
+        if match is None:
+            missing.append(pair.id)
+        else:
+            chosen.append(match)
     if missing:
         raise InvalidInput(
             f"{root} holds no model {', '.join(missing)}; it has "
@@ -94,85 +127,81 @@ def choose(found: FoundModels, wanted: Iterable[Pair], root: Path) -> list[Pair]
     return chosen
 
 
-def is_ours(folder: Path) -> bool:
-    """Say whether a model's folder is in our form, not FaceForensics++'s."""
+def is_native(folder: Path) -> bool:
+    """Return whether a model's folder has FaceFoundry's files, not only FF++'s .h5 files."""
     return (folder / RECORD).is_file()
 
 
 def _holds_model(folder: Path) -> bool:
-    return is_ours(folder) or h5_models.is_published(folder)
+    return is_native(folder) or h5_models.is_published(folder)
 
 
-def _found(folders: Iterable[Path]) -> FoundModels:
+def _sort_folders(folders: Iterable[Path]) -> FoundModels:
     """Sort folders into models and others."""
     found = FoundModels({}, [])
     for folder in folders:
-        place = next((place for place in (folder, folder / "models") if _holds_model(place)), None)
+        path = next((path for path in (folder, folder / "models") if _holds_model(path)), None)
         if not _NAME.fullmatch(folder.name):
-            found.others.append(f"{folder} is no model: its name is not of the form <A>_<B>.")
-        elif place is None:
-            found.others.append(f"{folder} is no model: it holds neither {RECORD} nor .h5 files.")
+            found.others.append(f"{folder} is not a model: its name must have the form <A>_<B>.")
+        elif path is None:
+            found.others.append(f"{folder} is not a model: it holds neither {RECORD} nor .h5 files.")
         else:
             try:
-                pair = _pair(folder.name)
+                pair = _pair_of_name(folder.name)
             except InvalidInput as error:
-                found.others.append(f"{folder} is no model: {error.message}")
+                found.others.append(f"{folder} is not a model: {error.message}")
                 continue
             if Pair(pair.b, pair.a) in found.models:
                 found.others.append(f"{folder} is left out: {pair.mirrored} is a model of the same pair.")
             else:
-                found.models[pair] = place
+                found.models[pair] = path
     return found
 
 
-def _pair(name: str) -> Pair:
+def _pair_of_name(name: str) -> Pair:
     a, _, b = name.partition("_")
-    return pairs_of([(a, b)], origin=name)[0]
+    return check_pairs([(a, b)], where=name)[0]
 
 
-def download(store: Store, model_uri: str, folder: Path) -> Manifest:
-    """Bring a model to disk; parts that are there already are not fetched again."""
+def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
+    """Download a model to a folder and return its facts. Files that are there are not fetched again."""
     prefix = store.prefix_of(model_uri, "models", "model_uri")
-    record = manifest.load(store, prefix)
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in record.parts:
-        path = folder / part.name
-        if not matches_part(path, part):
-            manifest.fetch_part(store, part, path)
-    text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(record)}, indent=1, sort_keys=True)
-    partial = folder / (RECORD + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / RECORD)
-    return record
+    committed = manifest.load(store, prefix)
+    info = codec.from_values(ModelInfo, committed.info)
+    for part in committed.parts:
+        fetch.fetch_file(store, part, folder / part.name)
+    text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(committed)}, indent=1, sort_keys=True)
+    files.write(folder / RECORD, text.encode())
+    return info
 
 
 def upload(store: Store, folder: Path) -> str:
-    """Bring a model from disk into the store and return its URI; one that is there already is not sent again.
+    """Upload a model from disk and return its URI. A model that the store holds is not sent again.
 
-    Its prefix holds the digest of the weights, or of the .h5 files, so a folder can never stand in for another model
-    of this store.
+    Its prefix contains the digest of the weights, or of the .h5 files, so a folder cannot replace another model.
 
     Raises:
-        InvalidInput: the folder is not a whole model.
+        InvalidInput: a file of the model is missing or wrong.
         Unusable: an .h5 file is damaged or holds another network.
     """
-    if not is_ours(folder):
-        return _upload_published(store, folder)
+    if not is_native(folder):
+        return _upload_h5(store, folder)
     model = load_verified(folder)
-    prefix = _prefix({"imported": weights_digest(folder)}, int(model.info["iterations"]))
+    digest = weights_digest(folder)
+    prefix = _prefix({"imported": digest}, codec.from_values(ModelInfo, model.info).iterations)
     if manifest.load_if_committed(store, prefix) is None:
-        put = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
+        parts = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
         info = {**model.info, "previews": []}
-        manifest.commit(store, prefix, replace(model, parts=put, content_digest=weights_digest(folder), info=info))
+        manifest.commit(store, prefix, replace(model, parts=parts, content_digest=digest, info=info))
     return store.uri(prefix)
 
 
 def export(folder: Path, out: Path) -> None:
-    """Write a model of ours as FaceForensics++'s three .h5 files.
+    """Write a model as FF++'s three .h5 files.
 
     Raises:
-        InvalidInput: the folder is not a whole model of ours, `out` cannot be written to, or h5py is missing.
-        Unusable: its weights are none.
+        InvalidInput: a file of the model is missing or wrong, `out` cannot be written to, or h5py is not installed.
+        Unusable: the weights are damaged.
     """
     load_verified(folder)
     try:
@@ -182,7 +211,7 @@ def export(folder: Path, out: Path) -> None:
     h5_models.write(folder / WEIGHTS, out)
 
 
-def _upload_published(store: Store, folder: Path) -> str:
+def _upload_h5(store: Store, folder: Path) -> str:
     digests = h5_models.digests(folder)
     prefix = _prefix({"published": digests, "format": weights.NETWORK_FORMAT}, 0)
     if manifest.load_if_committed(store, prefix) is None:
@@ -191,50 +220,45 @@ def _upload_published(store: Store, folder: Path) -> str:
             h5_models.read(folder, path)
             architecture, tensors = unpack(path)
             digest = weights.content_digest(tensors)
-            put = manifest.put_part(store, prefix, WEIGHTS, path)
+            part = manifest.put_part(store, prefix, WEIGHTS, path)
         info = {"iterations": 0, "previews": [], "architecture": asdict(architecture)}
-        manifest.commit(store, prefix, Manifest("model", {"published": digests}, {}, (put,), info, digest))
+        manifest.commit(store, prefix, Manifest("model", {"published": digests}, {}, (part,), info, digest))
     return store.uri(prefix)
 
 
-def _prefix(made_of: dict[str, object], iterations: int) -> str:
-    """Where an imported model lies; .h5 files do not say their iterations, and a key needs a number from 1."""
-    return keys.model(keys.digest_of(made_of), max(1, iterations))
+def _prefix(inputs: dict[str, object], iterations: int) -> str:
+    """Return the prefix of an imported model. A key needs at least 1 iteration, and .h5 files do not record any."""
+    return keys.model(keys.digest_of(inputs), max(1, iterations))
 
 
 def load_verified(folder: Path) -> Manifest:
-    """The record of a model of ours whose files are what it says.
+    """Read a model's manifest from disk, and check the model's files against it.
 
     Raises:
-        InvalidInput: they are not.
+        InvalidInput: `model.json` is wrong, or a file is missing or changed.
     """
+    path = folder / RECORD
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record["format"] != _FORMAT:
-            raise ValueError(f"format {record['format']!r}")
-        fields = record["manifest"]
-        parts = tuple(Part(**part) for part in fields["parts"] if part["name"] in _FILES)
-        model = Manifest(**{**fields, "parts": parts})
-        int(model.info["iterations"])
+        record = codec.from_json(_ModelRecord, path.read_bytes())
+        if record.format != _FORMAT:
+            raise ValueError(f"expected format {_FORMAT!r}, received {record.format!r}")
+        codec.from_values(ModelInfo, record.manifest.info)
+        parts = tuple(part for part in record.manifest.parts if part.name in _FILES)
         if WEIGHTS not in {part.name for part in parts}:
-            raise ValueError(f"it names no {WEIGHTS}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{folder / RECORD} is not a model's record: {error}.", reason="BAD_MODEL") from error
+            raise ValueError(f"it does not name {WEIGHTS}")
+    except (OSError, ValueError, DataLoss) as error:
+        raise InvalidInput(f"{path} is not the record of a model: {error}.", reason="BAD_MODEL") from error
     for part in parts:
-        if not matches_part(folder / part.name, part):
-            raise InvalidInput(f"{folder / part.name} is missing or not what {RECORD} says.", reason="BAD_MODEL")
-    return model
+        if not fetch.matches_part(folder / part.name, part):
+            raise InvalidInput(
+                f"{folder / part.name} is missing or changed: {RECORD} has another size or digest. "
+                "Copy the whole folder of the model again.",
+                reason="BAD_MODEL",
+            )
+    return replace(record.manifest, parts=parts)
 
 
 def weights_digest(folder: Path) -> str:
-    """Content digest of a folder's weights; what its record says of them is not believed."""
+    """Compute the content digest of a folder's weights; the one in `model.json` may be of other weights."""
     tensors, _ = weights.from_file(folder / WEIGHTS, weights.NETWORK_FORMAT)
     return weights.content_digest(tensors)
-
-
-def matches_part(path: Path, part: Part) -> bool:
-    """Say whether a file is a part, by size and digest."""
-    if not path.is_file() or (part.size and path.stat().st_size != part.size):
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256

@@ -1,4 +1,4 @@
-"""Which sequences there are and which of them make pairs. It looks at names only, never into a clip."""
+"""Finds the clips of a folder and pairs them, by their names alone. It never opens a clip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from typing import NamedTuple
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.storage import keys
 
-__all__ = ["Clip", "Pair", "find_clips", "is_frame", "is_frame_folder", "pair_up", "pairs_of", "read_filelist"]
+__all__ = [
+    "Clip",
+    "Pair",
+    "check_pairs",
+    "find_clips",
+    "is_frame",
+    "is_frame_folder",
+    "pair_up",
+    "read_filelist",
+    "require_clips",
+]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"})
 FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
@@ -20,31 +30,31 @@ FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 
 @dataclass(frozen=True)
 class Clip:
-    """A sequence on this machine's disk: a video file or a folder of numbered frames."""
+    """A sequence on disk: a video file or a folder of numbered frames."""
 
     id: str
     path: Path
 
 
 class Pair(NamedTuple):
-    """Two sequence ids; A is the first."""
+    """The ids of two sequences, A and B."""
 
     a: str
     b: str
 
     @property
     def id(self) -> str:
-        """`<A>_<B>`, also the id of the fake with A as target."""
+        """`<A>_<B>`, which is also the id of the fake with A as target."""
         return f"{self.a}_{self.b}"
 
     @property
     def mirrored(self) -> str:
-        """`<B>_<A>`, the id of the fake with B as target."""
+        """`<B>_<A>`, which is the id of the fake with B as target."""
         return f"{self.b}_{self.a}"
 
 
 def is_frame_folder(path: Path) -> bool:
-    """Say whether a folder directly holds frame pictures; one that cannot be read may, which its upload will tell."""
+    """Return whether a folder directly holds frames; also for a folder that cannot be read: its upload reports why."""
     try:
         return path.is_dir() and any(is_frame(entry) for entry in path.iterdir())
     except OSError:
@@ -52,15 +62,15 @@ def is_frame_folder(path: Path) -> bool:
 
 
 def is_frame(path: Path) -> bool:
-    """Say whether a file is named like a frame; hidden ones, such as `._0001.png` of macOS, are none."""
+    """Return whether a file has the name of a frame. Hidden files, such as `._0001.png` of macOS, are not frames."""
     return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
 def find_clips(folder: Path) -> dict[str, Clip]:
-    """Every video file and every folder of frames directly below a folder, by the name without suffix.
+    """Find every video file and every folder of frames directly in a folder, by the name without suffix.
 
     Raises:
-        InvalidInput: the folder cannot be read, holds no sequence, or two of one name.
+        InvalidInput: the folder cannot be read, holds no clip, or holds two clips with the same name.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -73,19 +83,19 @@ def find_clips(folder: Path) -> dict[str, Clip]:
         if is_frame_folder(entry):
             name = entry.name
         elif entry.suffix.lower() in VIDEO_SUFFIXES and not entry.is_dir():
-            name = entry.stem  # a dangling link or a pipe too: its upload says what is wrong with it
+            name = entry.stem  # also a broken link or a pipe: its upload reports what is wrong
         else:
             continue
         if name in clips:
             raise InvalidInput(
-                f"Both {clips[name].path.name} and {entry.name} in {folder} would be the sequence {name!r}; "
-                "rename one.",
+                f"{clips[name].path.name} and {entry.name} in {folder} would both be the sequence {name!r}. "
+                "Rename one of them.",
                 reason="DUPLICATE_SEQUENCE",
             )
         clips[name] = Clip(name, entry)
     if not clips:
         raise InvalidInput(
-            f"{folder} holds no sequence: expected video files ({', '.join(sorted(VIDEO_SUFFIXES))}) "
+            f"{folder} holds no clips: expected video files ({', '.join(sorted(VIDEO_SUFFIXES))}) "
             f"or folders of frames ({', '.join(sorted(FRAME_SUFFIXES))}) directly in it.",
             reason="NO_SEQUENCES",
         )
@@ -93,10 +103,10 @@ def find_clips(folder: Path) -> dict[str, Clip]:
 
 
 def read_filelist(path: Path) -> list[Pair]:
-    """Pairs of a JSON filelist, `[["033", "097"], ...]`.
+    """Read the pairs of a JSON filelist, `[["033", "097"], ...]`.
 
     Raises:
-        InvalidInput: it cannot be read, or names a pair of one, the same pair twice, or an id that cannot be one.
+        InvalidInput: the file cannot be read, an id is not valid, an id is paired with itself, or a pair is repeated.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -109,20 +119,24 @@ def read_filelist(path: Path) -> list[Pair]:
     )
     if not is_pairs or not record:
         raise InvalidInput(f'The filelist {path} must be a list of pairs such as [["033", "097"]].', reason="FILELIST")
-    return pairs_of(((a, b) for a, b in record), origin=str(path))
+    return check_pairs(((a, b) for a, b in record), where=str(path))
 
 
-def pairs_of(rows: Iterable[tuple[str, str]], origin: str) -> list[Pair]:
-    """Check rows of ids and make pairs of them.
+def check_pairs(rows: Iterable[tuple[str, str]], where: str) -> list[Pair]:
+    """Check pairs of ids, and return them.
+
+    Args:
+        rows: The ids of each pair.
+        where: Where they come from, for the message of an error.
 
     Raises:
-        InvalidInput: every wrong row is named.
+        InvalidInput: some pairs are wrong; the message names all of them.
     """
     pairs: list[Pair] = []
     violations: list[FieldViolation] = []
     seen: set[frozenset[str]] = set()
     for index, (a, b) in enumerate(rows):
-        field = f"{origin}[{index}]"
+        field = f"{where}[{index}]"
         for name in (a, b):
             try:
                 keys.sequence_id(name, field)
@@ -131,7 +145,9 @@ def pairs_of(rows: Iterable[tuple[str, str]], origin: str) -> list[Pair]:
         if a == b:
             violations.append(FieldViolation(field, f"pairs {a!r} with itself"))
         elif frozenset((a, b)) in seen:
-            violations.append(FieldViolation(field, f"repeats the pair {a!r}, {b!r}; one pair makes both directions"))
+            violations.append(
+                FieldViolation(field, f"repeats the pair {a!r}, {b!r}; a pair needs one row for both directions")
+            )
         seen.add(frozenset((a, b)))
         pairs.append(Pair(a, b))
     if violations:
@@ -141,28 +157,28 @@ def pairs_of(rows: Iterable[tuple[str, str]], origin: str) -> list[Pair]:
 
 
 def pair_up(ids: Sequence[str], seed: int) -> tuple[list[Pair], str | None]:
-    """Pair all ids at random; the same ids and seed give the same pairs on every machine.
+    """Pair all ids at random. Equal ids and seeds give equal pairs on every machine.
 
     Returns:
-        The pairs, and the id that is left over when their number is odd.
+        The pairs, and the id that stays without a partner if the number of ids is odd.
     """
     shuffled = sorted(ids)
     random.Random(seed).shuffle(shuffled)
     left_over = shuffled.pop() if len(shuffled) % 2 else None
     rows = zip(shuffled[::2], shuffled[1::2], strict=True)
-    return pairs_of(rows, origin="pairing"), left_over
+    return check_pairs(rows, where="pairing"), left_over
 
 
-def require(pairs: Iterable[Pair], clips: Mapping[str, Clip], folder: Path) -> None:
-    """Check that every id of every pair is there.
+def require_clips(pairs: Iterable[Pair], clips: Mapping[str, Clip], folder: Path) -> None:
+    """Check that a clip exists for every id of every pair.
 
     Raises:
-        InvalidInput: some are missing; all of them are named.
+        InvalidInput: some clips are missing; the message names all of them.
     """
     missing = sorted({name for pair in pairs for name in pair if name not in clips})
     if missing:
         raise InvalidInput(
-            f"{folder} holds no sequence {', '.join(missing)}; it has {', '.join(sorted(clips))[:500]}.",
+            f"{folder} holds no clip {', '.join(missing)}; it has {', '.join(sorted(clips))[:500]}.",
             reason="MISSING_SEQUENCE",
             violations=[FieldViolation("filelist", f"{name} is not in {folder}") for name in missing],
         )

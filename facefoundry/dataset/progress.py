@@ -1,4 +1,4 @@
-"""What a run tells its watcher while it works."""
+"""Events that a dataset run reports while it works."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ __all__ = ["Event", "OnEvent"]
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """A change in the progress of one stage of one item.
 
     Attributes:
         item: Id of the pair, sequence or fake.
-        stage: `upload`, `extract`, `train`, `convert`, `transcode`, `compare` or `fetch`; `pair` for all of a pair.
+        stage: `upload`, `extract`, `train`, `convert`, `control`, `transcode`, `compare` or `fetch`; `pair` for a
+            whole pair, `record` for saving the run record.
         state: `waiting`, `running`, `done` or `failed`.
-        done: Units done.
-        total: Units in all; 0 while unknown.
+        done: Finished units.
+        total: Units of the stage in total; 0 while unknown.
         unit: `bytes`, `frames` or `iterations`.
-        message: A sentence, when there is something to say.
+        message: A sentence for the user, or empty.
     """
 
     item: str

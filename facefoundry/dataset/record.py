@@ -1,25 +1,58 @@
-"""The run record: what a dataset run did, as the report reads it from `misc/report/run.json`."""
+"""The run record: what a dataset run did. The run writes it; the report and other programs read it.
+
+`run.json` is a `RunRecord`, and `pairs/<pair>.json` a `PairRecord`; `facefoundry.dataset.run_folder` reads and writes
+both. Every number that a run could not measure is null. Increment `FORMAT` when a reader of the old fields would fail.
+"""
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from facefoundry import __version__
+from facefoundry.codec import JsonObject
+from facefoundry.storage.info import ReasonCount
 
-__all__ = ["FORMAT", "FakeRecord", "PairRecord", "RunRecord", "SequenceRecord", "TrainingRecord", "name_in"]
+__all__ = [
+    "FORMAT",
+    "Failure",
+    "FakeRecord",
+    "IdentityDistances",
+    "LossRow",
+    "PairRecord",
+    "Preview",
+    "RunRecord",
+    "Sample",
+    "SequenceRecord",
+    "StageTime",
+    "State",
+    "TrainingRecord",
+]
 
-FORMAT = "facefoundry.run/1"
+FORMAT = "facefoundry.run/2"
+
+State = Literal["pending", "running", "done", "failed"]
+LossRow = tuple[float, float | None, float | None]
+"""Iteration, loss on side A, loss on side B."""
 
 
 @dataclass
 class SequenceRecord:
-    """A sequence and its extraction. `fps` is a fraction such as `30/1`; sizes are in pixels."""
+    """A sequence and its extraction.
+
+    Attributes:
+        source_uri: The stored clip.
+        frames: Number of frames.
+        fps: Frames per second as a fraction, such as `30/1`.
+        width: Of the frames, pixels.
+        height: Of the frames, pixels.
+        faces: Number of frames with a face.
+        missing: The frames without a face, by reason.
+        extraction_uri: The stored extraction.
+        content_digest: Digest of the extraction's decoded content.
+        samples: Sample pictures, relative to the run's folder.
+    """
 
     source_uri: str = ""
     frames: int = 0
@@ -27,15 +60,23 @@ class SequenceRecord:
     width: int = 0
     height: int = 0
     faces: int = 0
-    missing: list[dict[str, Any]] = field(default_factory=list)
+    missing: list[ReasonCount] = field(default_factory=list)
     extraction_uri: str = ""
     content_digest: str = ""
     samples: list[str] = field(default_factory=list)
 
 
 @dataclass
+class Preview:
+    """A picture that the worker made during the training; `file` is relative to the run's folder."""
+
+    iteration: int
+    file: str
+
+
+@dataclass
 class TrainingRecord:
-    """A pair's training. `losses` has rows `[iteration, loss on A, loss on B]`."""
+    """The training of a pair. `attempt` counts the tries at it from 1; `seconds` is the time of all of them."""
 
     uri: str = ""
     model_uri: str = ""
@@ -44,13 +85,58 @@ class TrainingRecord:
     seconds: float = 0.0
     iterations_per_second: float = 0.0
     attempt: int = 0
-    losses: list[list[float]] = field(default_factory=list)
-    previews: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[LossRow] = field(default_factory=list)
+    previews: list[Preview] = field(default_factory=list)
+
+
+@dataclass
+class Sample:
+    """Pictures of one frame of a fake, relative to the run's folder; empty where there is none."""
+
+    frame: int
+    source: str = ""
+    target: str = ""
+    swap: str = ""
+    masks: str = ""
+    masks_blend: str = ""
+    masks_changed: str = ""
+
+
+@dataclass
+class IdentityDistances:
+    """Median Euclidean distances of face embeddings over `frames` frames. About 0.6 separates two persons.
+
+    The control is the target's face converted with the target's own decoder. It went through the same network and
+    blending as the swap, so the two differ in identity alone.
+    """
+
+    frames: int = 0
+    swap_to_source: float | None = None
+    swap_to_target: float | None = None
+    control_to_source: float | None = None
+    control_to_target: float | None = None
 
 
 @dataclass
 class FakeRecord:
-    """A manipulated sequence: the target's frames with the source's face. `reused` if it was found, not made."""
+    """A manipulated sequence: the target's frames with the source's face.
+
+    Attributes:
+        id: `<target>_<source>`.
+        target: Id of the sequence that gets a face.
+        source: Id of the sequence that gives it.
+        reused: The store already held this conversion.
+        uri: The stored conversion.
+        content_digest: Digest of its decoded content.
+        frames: Number of frames.
+        swapped: Number of frames that carry the source's face.
+        labels: 1 for each swapped frame, 0 for the others, in order.
+        reasons: The frames that were not swapped, by reason.
+        samples: Sample pictures.
+        quality: Measurements of the converter, by name.
+        identity: Whose face the fake shows; None where that was not measured.
+        mouth_correlation: Correlation of the mouth opening with the target's, -1 to 1.
+    """
 
     id: str
     target: str
@@ -61,44 +147,80 @@ class FakeRecord:
     frames: int = 0
     swapped: int = 0
     labels: list[int] = field(default_factory=list)
-    reasons: list[dict[str, Any]] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    quality: dict[str, Any] = field(default_factory=dict)
-    identity: dict[str, Any] | None = None
+    reasons: list[ReasonCount] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    quality: dict[str, float | None] = field(default_factory=dict)
+    identity: IdentityDistances | None = None
     mouth_correlation: float | None = None
 
 
 @dataclass
+class Failure:
+    """Why a pair failed, and at which stage."""
+
+    stage: str
+    reason: str
+    message: str
+
+
+@dataclass
+class StageTime:
+    """How long one stage of a pair took."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass
 class PairRecord:
-    """A pair. `state` is `pending`, `running`, `done` or `failed`."""
+    """Two sequences, the training on them and the two fakes made with its model."""
 
     id: str
     a: str
     b: str
-    state: str = "pending"
-    failure: dict[str, str] | None = None
+    state: State = "pending"
+    failure: Failure | None = None
     training: TrainingRecord = field(default_factory=TrainingRecord)
     fakes: list[FakeRecord] = field(default_factory=list)
-    stages: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[StageTime] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
-        """Nothing about it changes any more."""
+        """Whether the pair is done or failed, so that its record no longer changes."""
         return self.state in ("done", "failed")
 
     @property
-    def was_done(self) -> bool:
-        """Say whether the pair is done and both manipulated sequences were found in the store, so nothing was made."""
+    def reused(self) -> bool:
+        """Whether the store already held both fakes, so that nothing was made."""
         return self.state == "done" and bool(self.fakes) and all(fake.reused for fake in self.fakes)
+
+    @property
+    def seconds(self) -> float:
+        """Time of all stages together."""
+        return sum(stage.seconds for stage in self.stages)
 
 
 @dataclass
 class RunRecord:
-    """A whole run; changed by many threads under `lock` and written whole."""
+    """A dataset run, without what its pairs did.
+
+    Attributes:
+        name: Name of the run, also its prefix in the bucket.
+        command: The command line.
+        recipe: All fields of the recipe.
+        seed: Seed of the random pairing; None where the pairs were given.
+        pairs: Ids of the pairs, in order.
+        sequences: By id.
+        seconds: Time since the run began.
+        rights: What is known about the rights to the clips.
+        versions: Versions of the software, by name.
+        created: When the run began, ISO 8601.
+        format: `FORMAT`.
+    """
 
     name: str
     command: str
-    recipe: dict[str, Any]
+    recipe: JsonObject
     seed: int | None = None
     format: str = FORMAT
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -106,61 +228,4 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
     rights: str = "unstated"
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)
-    pairs: list[PairRecord] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.lock = threading.RLock()
-        self._started = time.monotonic()
-        self._ended: dict[str, bytes] = {}
-
-    def end(self, pair: PairRecord, failure: dict[str, str] | None) -> None:
-        """Note that a pair is done, or that it failed.
-
-        It no longer changes then: its JSON is made once, and keeps the losses and labels, which the pair lets go of.
-        """
-        with self.lock:
-            pair.state = "failed" if failure else "done"
-            pair.failure = failure
-            self._ended[pair.id] = _to_json(pair)
-            pair.training.losses = []
-            for fake in pair.fakes:
-                fake.labels = []
-
-    def to_json(self) -> bytes:
-        """The record as JSON."""
-        with self.lock:
-            self.seconds = round(time.monotonic() - self._started, 1)
-            rest = b", ".join(
-                b'"%s": %s' % (name.encode(), _to_json(value))
-                for name, value in _fields(self).items()
-                if name != "pairs"
-            )
-            pairs = (self._ended.get(pair.id) or _to_json(pair) for pair in self.pairs)
-            return b'{%s, "pairs": [%s]}' % (rest, b", ".join(pairs))
-
-    def write(self, folder: Path) -> bytes:
-        """Write `run.json` into a folder, whole or not at all, and return its bytes."""
-        data = self.to_json()
-        with self.lock:
-            partial = folder / "run.json.partial"
-            partial.write_bytes(data)
-            partial.replace(folder / "run.json")
-        return data
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, default=_fields).encode()
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    """A dataclass as a dict of its own values: `asdict` would copy them all, of thousands of pairs hundreds of MB."""
-    return {each.name: getattr(record, each.name) for each in fields(record)}
-
-
-def name_in(folder: Path) -> str | None:
-    """The name of the run whose record lies in a folder, so that it is kept; nothing where there is no record."""
-    try:
-        name = json.loads((folder / "run.json").read_bytes())["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return name if isinstance(name, str) and name else None
+    pairs: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Brings sequences from disk into the store: a video as it is, a folder of frames as tars of at most 256 frames."""
+"""Uploads clips to the store: a video unchanged, a folder of frames as tar archives of at most 256 frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,12 +18,17 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.parts import FRAMES, SOURCE
 from facefoundry.storage.store import Store
 
-__all__ = ["upload"]
+__all__ = ["TarLimits", "upload"]
 
-FRAMES_PER_TAR = 256
-# A tar is made in memory, so it also ends once it holds this much.
-_BYTES_PER_TAR = 64 << 20
 _NUMBER = re.compile(r"([0-9]+)\.[A-Za-z]+$")
+
+
+@dataclass(frozen=True)
+class TarLimits:
+    """Largest tar of frames. A tar is made in memory, so its bytes are limited too."""
+
+    frames: int = 256
+    bytes: int = 64 << 20
 
 
 def upload(
@@ -31,45 +37,47 @@ def upload(
     *,
     store: Store | None = None,
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
+    tar_limits: TarLimits | None = None,
 ) -> str:
     """Upload a video or a folder of numbered frames and return its URI. A clip that is stored is not sent again.
 
     Args:
         path: The video file or the folder.
-        frame_rate: Frames per second of a folder of frames; a video has its own.
-        store: Where to store it; the store that the environment names if not given.
-        on_bytes: Called with bytes done and bytes in all.
+        frame_rate: Frames per second of a folder of frames; a video states its own.
+        store: The object store; by default the one that the environment names.
+        on_bytes: Called with the bytes sent and the bytes in total.
+        tar_limits: Largest tar of frames.
 
     Raises:
         InvalidInput: the clip cannot be read (INPUT_FILE).
-        Unusable: it is no file or too large, or a folder of frames has a gap in its numbers (NOT_A_FILE, TOO_LARGE,
+        Unusable: it is not a file, it is too large, or the numbers of the frames have a gap (NOT_A_FILE, TOO_LARGE,
             NOT_A_VIDEO, NO_FRAMES, FRAME_NAME, FRAME_TWICE, FRAME_GAP).
     """
     path = Path(path)
     store = store or Store(read(StoreSettings))
     try:
         if path.is_dir():
-            return _upload_frames(store, path, Fraction(frame_rate), on_bytes)
+            return _upload_frames(store, path, Fraction(frame_rate), on_bytes, tar_limits or TarLimits())
         return _upload_video(store, path, on_bytes)
     except OSError as error:
         raise InvalidInput(f"Cannot read {error.filename or path}: {error.strerror}.", reason="INPUT_FILE") from error
 
 
 def _size(path: Path) -> int:
-    """Bytes of a plain file; opening anything else, such as a pipe, might never return."""
+    """Return the bytes of a regular file. Opening anything else, such as a pipe, might never return."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise Unusable(f"{path} is no plain file.", reason="NOT_A_FILE", resource=str(path))
+        raise Unusable(f"{path} is not a regular file.", reason="NOT_A_FILE", resource=str(path))
     return status.st_size
 
 
 def _check_size(store: Store, path: Path, size: int) -> None:
-    """Refuse a clip by its size alone: reading 60 GB to find out takes minutes."""
-    most = store.settings.max_source_bytes
-    if size > most:
+    """Reject a clip that is too large before reading it: reading 60 GB takes minutes."""
+    max_bytes = store.settings.max_source_bytes
+    if size > max_bytes:
         raise Unusable(
-            f"{path} has {size} bytes; at most {most} are accepted. Cut it, or raise "
-            "FACEFOUNDRY_STORE_MAX_SOURCE_BYTES here and the limits of the services.",
+            f"{path} has {size} bytes; at most {max_bytes} are accepted. Shorten the clip, or raise "
+            "FACEFOUNDRY_STORE_MAX_SOURCE_BYTES for this command and for the services.",
             reason="TOO_LARGE",
             resource=str(path),
         )
@@ -87,7 +95,7 @@ def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]
         part = manifest.put_part(store, prefix, SOURCE + path.suffix.lower(), path)
         if part.sha256 != sha256:
             raise Unusable(
-                f"{path} changed while it was read; run the command again when it is finished.",
+                f"{path} changed while it was read. Run the command again when the file is complete.",
                 reason="INPUT_CHANGES",
                 resource=str(path),
             )
@@ -97,39 +105,45 @@ def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]
     return store.uri(prefix)
 
 
-def _upload_frames(store: Store, path: Path, frame_rate: Fraction, on_bytes: Callable[[int, int], None]) -> str:
-    frames = _numbered(path)
-    sizes = [_size(path) for path in frames]
+def _upload_frames(
+    store: Store, folder: Path, frame_rate: Fraction, on_bytes: Callable[[int, int], None], tar_limits: TarLimits
+) -> str:
+    frames = _numbered(folder)
+    sizes = [_size(frame) for frame in frames]
     total = sum(sizes)
-    _check_size(store, path, total)
+    _check_size(store, folder, total)
     hashed = hashlib.sha256()
-    for path in frames:
-        with path.open("rb") as file:
+    for frame in frames:
+        with frame.open("rb") as file:
             hashed.update(hashlib.file_digest(file, "sha256").digest())
     rate = f"{frame_rate.numerator}/{frame_rate.denominator}"
     prefix = keys.source(keys.digest_of({"frames": hashed.hexdigest(), "frame_rate": rate}))
     if manifest.load_if_committed(store, prefix) is None:
         parts, done = [], 0
-        for number, shard in enumerate(_shards(sizes)):
-            data = _tar(frames[shard.start : shard.stop], shard.start)
-            parts.append(manifest.put_part(store, prefix, FRAMES.name(number), data))
-            done += sum(sizes[shard.start : shard.stop])
+        for number, frame_range in enumerate(_split(sizes, tar_limits)):
+            tar = _tar(frames[frame_range.start : frame_range.stop], frame_range.start)
+            parts.append(manifest.put_part(store, prefix, FRAMES.name(number), tar))
+            done += sum(sizes[frame_range.start : frame_range.stop])
             on_bytes(done, total)
-        info = {"kind": "frames", "file_name": path.name, "frame_rate": rate, "frames": len(frames)}
+        info = {"kind": "frames", "file_name": folder.name, "frame_rate": rate, "frames": len(frames)}
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
     on_bytes(total, total)
     return store.uri(prefix)
 
 
 def _numbered(folder: Path) -> list[Path]:
-    """Frames in the order of their numbers, which must be without a gap."""
+    """Return the frames in the order of their numbers, which must have no gap."""
     numbers: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if not is_frame(path):
             continue
         match = _NUMBER.search(path.name)
         if match is None:
-            raise Unusable(f"{path} has no frame number at its end.", reason="FRAME_NAME", resource=str(path))
+            raise Unusable(
+                f"{path} has no frame number at the end of its name; expected a name such as 0001.png.",
+                reason="FRAME_NAME",
+                resource=str(path),
+            )
         number = int(match[1])
         if number in numbers:
             raise Unusable(
@@ -142,19 +156,18 @@ def _numbered(folder: Path) -> list[Path]:
     missing = next((number for number in range(first, last) if number not in numbers), None)
     if missing is not None:
         raise Unusable(
-            f"{folder} goes from frame {first} to {last} but frame {missing} is missing; "
-            "a video made of it would be cut short.",
+            f"{folder} has frames {first} to {last}, but frame {missing} is missing. Add it, or renumber the frames.",
             reason="FRAME_GAP",
             resource=str(folder),
         )
     return [numbers[number] for number in range(first, last + 1)]
 
 
-def _shards(sizes: Sequence[int]) -> Iterator[range]:
-    """Which consecutive frames go into one tar."""
+def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:
+    """Return the consecutive frames of each tar."""
     start, held = 0, 0
     for index, size in enumerate(sizes):
-        if index > start and (index - start == FRAMES_PER_TAR or held + size > _BYTES_PER_TAR):
+        if index > start and (index - start == limits.frames or held + size > limits.bytes):
             yield range(start, index)
             start, held = index, 0
         held += size
@@ -162,6 +175,6 @@ def _shards(sizes: Sequence[int]) -> Iterator[range]:
 
 
 def _tar(frames: list[Path], start: int) -> bytes:
-    """Tar of frames renumbered from `start`."""
+    """Make the tar of some frames, numbered from `start`."""
     names = [f"{start + offset:06d}{path.suffix.lower()}" for offset, path in enumerate(frames)]
     return archive.pack({name: path.read_bytes() for name, path in zip(names, frames, strict=True)})

@@ -1,4 +1,4 @@
-"""The report of a dataset run: one self-contained page, for a finished run and for one that still goes on."""
+"""The report of a dataset run: one self-contained HTML page, for finished and for running runs."""
 
 from facefoundry.report.page import write
 

@@ -1,7 +1,7 @@
-"""Numbers to the coordinates of the report's charts; what they look like is in the templates.
+"""Computes the coordinates of the report's charts. The templates draw them.
 
-Every chart lies in a box of 100 by 100 units, x to the right and y down, that the page stretches to its width; labels
-are text beside the box, so that they keep their size on a narrow screen.
+A chart is a box of 100 by 100 units, x to the right and y down, which the page stretches to its width. Labels are text
+beside the box, so they keep their size on a narrow screen.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Tick(NamedTuple):
 
 
 class LossChart(NamedTuple):
-    """Both sides' losses over the iterations, y logarithmic.
+    """The losses of both sides over the iterations, on a logarithmic scale.
 
     Attributes:
         a: SVG path of side A.
         b: SVG path of side B.
-        x: Ticks from left.
-        y: Ticks from top.
-        last: Last finite losses of A and B.
+        x: Ticks of the iterations, from the left.
+        y: Ticks of the losses, from the top.
+        last: Last losses of A and B.
     """
 
     a: str
@@ -51,8 +51,8 @@ class Bar(NamedTuple):
 
 
 def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], points: int = _POINTS) -> LossChart | None:
-    """Lay out loss curves; rows without two positive losses are left out, and None means that fewer than two stay."""
-    rows = [(x, a, b) for x, a, b in losses if a is not None and b is not None and a > 0 and b > 0]
+    """Compute the loss curves. Rows without two positive finite losses are skipped; None if fewer than two remain."""
+    rows = [(x, a, b) for x, a, b in losses if a and b and 0 < a < math.inf and 0 < b < math.inf]
     if len(rows) < 2 or rows[-1][0] <= rows[0][0]:
         return None
     values = [value for _, a, b in rows for value in (a, b)]
@@ -78,7 +78,7 @@ def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], point
 
 
 def strip(labels: Sequence[int]) -> str:
-    """SVG path of the swapped runs of frames, each a rectangle of the box's whole height."""
+    """Return the SVG path with a rectangle, as high as the box, for each series of swapped frames."""
     if not labels:
         return ""
     path, width = [], 100 / len(labels)
@@ -93,21 +93,21 @@ def strip(labels: Sequence[int]) -> str:
 
 
 def bars(values: Iterable[tuple[str, float]], longest: float | None = None) -> list[Bar]:
-    """Scale non-negative values to bars; the longest value, or the one given, is 100 percent wide."""
+    """Scale values to bars. The longest value, or `longest`, is 100 percent wide."""
     rows = [(label, max(0.0, value)) for label, value in values]
     top = longest or max((value for _, value in rows), default=0) or 1
     return [Bar(label, value, round(min(100.0, 100 * value / top), 2)) for label, value in rows]
 
 
 def _thin(rows: list[_Row], points: int) -> list[_Row]:
-    """At most so many rows, evenly, first and last included."""
+    """Return at most `points` rows at even distances, with the first and the last."""
     if len(rows) <= points:
         return rows
     return [rows[round(index * (len(rows) - 1) / (points - 1))] for index in range(points)]
 
 
 def _log_range(low: float, high: float) -> tuple[float, float]:
-    """The nearest 1-2-5 numbers that enclose a range of positive numbers."""
+    """Return the nearest numbers of the series 1, 2, 5, 10 ... that enclose a range."""
     steps = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
     below = max((step for step in steps if step <= low), default=low)
     above = min((step for step in steps if step >= high), default=high)
@@ -115,14 +115,14 @@ def _log_range(low: float, high: float) -> tuple[float, float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1-2-5 numbers from low to high, or only powers of ten where those would be many."""
+    """Return the numbers of the series 1, 2, 5, 10 ... in a range, at most seven."""
     ticks = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
     inside = [float(f"{tick:g}") for tick in ticks if low * 0.999 <= tick <= high * 1.001]
     return inside if len(inside) <= 7 else inside[:: math.ceil(len(inside) / 6)]
 
 
 def _round_numbers(first: float, last: float) -> list[float]:
-    """About four round numbers in a range."""
+    """Return about four round numbers in a range."""
     rough = (last - first) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((step * power for step in (1, 2, 5, 10) if step * power >= rough), 10 * power)

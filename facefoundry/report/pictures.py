@@ -1,4 +1,4 @@
-"""The report's pictures: JPEG files beside the record, embedded as data URIs."""
+"""Embeds the pictures of a run in its report, as data URIs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ _JPEG = b"\xff\xd8\xff"
 
 
 class Pictures:
-    """Embeds JPEG files of one folder until a budget is spent.
+    """Embeds JPEG files of one folder, up to a total size.
 
     Args:
-        folder: Paths are relative to it, and nothing outside it is read.
-        budget_bytes: Bytes of JPEG that may be embedded in all.
+        folder: Paths are relative to it. No file outside of it is read.
+        budget_bytes: Largest total size of the embedded files.
+
+    Attributes:
+        left_out: Number of pictures that would have exceeded that size.
     """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
@@ -23,8 +26,8 @@ class Pictures:
         self._left = budget_bytes
         self.left_out = 0
 
-    def embed(self, file: str | None) -> str | None:
-        """A data URI; None when the file is missing, outside the folder, no JPEG or beyond the budget."""
+    def embed(self, file: str) -> str | None:
+        """Return the data URI of a file; None if it is missing, outside the folder, not a JPEG, or too much."""
         if not file:
             return None
         path = (self._folder / file).resolve()

@@ -1,13 +1,14 @@
-"""How the report says numbers, times and verdicts in words."""
+"""Numbers, times and verdicts of the report, in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from facefoundry.report.run import Identity, ReasonFrames, Run, Training
+from facefoundry.dataset.record import IdentityDistances, State, TrainingRecord
+from facefoundry.storage.info import ReasonCount
 
 __all__ = [
     "MARGIN",
@@ -26,11 +27,11 @@ __all__ = [
 ]
 
 MARGIN = 0.05
-"""A swap must be nearer to the source than the control is by at least this much, in units of the embedding."""
+"""Smallest distance by which a good swap is nearer to the source than the control is."""
 
 
 class Verdict(NamedTuple):
-    """What the identity distances say; `passed` is None when nothing was measured."""
+    """The judgement of a fake's identity distances; `passed` is None where they were not measured."""
 
     passed: bool | None
     short: str
@@ -38,7 +39,7 @@ class Verdict(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """`48 s`, `3 min 05 s` or `2 h 10 min`."""
+    """Format a time as `48 s`, `3 min 05 s` or `2 h 10 min`."""
     if seconds < 10:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -50,7 +51,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(created: str) -> str:
-    """An ISO 8601 time in UTC, to the minute; what is no such time is shown as it is."""
+    """Format an ISO 8601 time in UTC, to the minute. Return any other text unchanged."""
     try:
         time = datetime.fromisoformat(created)
     except ValueError:
@@ -61,7 +62,7 @@ def moment(created: str) -> str:
 
 
 def frame_rate(fps: str) -> str:
-    """`30/1` as `30`, `30000/1001` as `29.97`."""
+    """Format a fraction: `30/1` as `30`, `30000/1001` as `29.97`."""
     numerator, _, denominator = fps.partition("/")
     try:
         return f"{float(numerator) / float(denominator or 1):.4g}"
@@ -70,24 +71,24 @@ def frame_rate(fps: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """`235 of 240 (97.9 %)`."""
+    """Format a share as `235 of 240 (97.9 %)`."""
     return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.3g}\u00a0%)" if whole else "")
 
 
-def reason(entry: ReasonFrames) -> str:
-    """`7 frames: no face`."""
+def reason(entry: ReasonCount) -> str:
+    """Format a count of frames as `7 frames: no face`."""
     words = entry.reason.replace("_", " ").lower() if entry.reason.isupper() else entry.reason
     return f"{entry.frames:,} {'frame' if entry.frames == 1 else 'frames'}: {words}"
 
 
 def label(name: str) -> str:
-    """A field's name as words: `iterations_per_second` becomes `Iterations per second`."""
+    """Format the name of a field as words: `iterations_per_second` as `Iterations per second`."""
     words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested options as rows of dotted name and printed value."""
+def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted name and the printed value of each nested option."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{name}.")
@@ -100,8 +101,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + name, _printed(value)
 
 
-def identity_verdict(identity: Identity | None) -> Verdict:
-    """Judge a fake: nearer to the source than to the target, and nearer to it than the control by the margin."""
+def identity_verdict(identity: IdentityDistances | None) -> Verdict:
+    """Judge a fake: it must be nearer to the source than to the target, and than the control by the margin."""
     if identity is None or identity.swap_to_source is None or identity.swap_to_target is None:
         return Verdict(None, "not measured", "Identity was not measured for this video.")
     nearer = identity.swap_to_source < identity.swap_to_target
@@ -110,7 +111,11 @@ def identity_verdict(identity: Identity | None) -> Verdict:
         f"than to the target ({identity.swap_to_target:.2f})."
     )
     if identity.control_to_source is None:
-        return Verdict(nearer, "nearer to source" if nearer else "nearer to target", sentence + " There is no control.")
+        return Verdict(
+            nearer,
+            "nearer to source" if nearer else "nearer to target",
+            sentence + " There is no control to compare it with.",
+        )
     gain = round(identity.control_to_source - identity.swap_to_source, 4)
     enough = gain >= MARGIN
     if gain > 0:
@@ -125,36 +130,36 @@ def identity_verdict(identity: Identity | None) -> Verdict:
 
 
 def mouth_sentence(correlation: float | None) -> str:
-    """What the correlation of the mouth openings of swap and target is."""
+    """Describe the correlation of the mouth openings of swap and target."""
     if correlation is None:
-        return "Whether the mouth follows the target was not measured: too few frames, or the mouth does not move."
+        return "Not measured: too few frames show both mouths, or a mouth does not move."
     return (
-        f"The opening of the mouth follows the target's with a correlation of {correlation:.2f} "
-        "(1 is the same movement, 0 is unrelated). It says little where the target's mouth hardly moves."
+        f"The mouth opens and closes with the target's at a correlation of {correlation:.2f} "
+        "(1: the same movement, 0: unrelated). The number means little if the target's mouth hardly moves."
     )
 
 
-def run_state(run: Run) -> tuple[str, str]:
-    """State of the whole run as a machine word and as words for the heading."""
-    failed = sum(pair.state == "failed" for pair in run.pairs)
-    if run.unfinished:
+def run_state(pairs: Sequence[State]) -> tuple[State, str]:
+    """Return the state of a run from the states of its pairs: for the style, and as words for the heading."""
+    failed = pairs.count("failed")
+    if "pending" in pairs or "running" in pairs:
         return "running", "Running"
-    if not run.pairs:
+    if not pairs:
         return "pending", "No pairs"
-    if failed == len(run.pairs):
+    if failed == len(pairs):
         return "failed", "Failed"
     return ("failed", f"Finished, {failed} failed") if failed else ("done", "Finished")
 
 
-def time_left(training: Training) -> str | None:
-    """Time until the last iteration at the present speed; None where it is unknown or over."""
+def time_left(training: TrainingRecord) -> str | None:
+    """Return the time until the last iteration; None if the speed is unknown or the training is over."""
     left = training.iterations - training.iteration
     if left <= 0 or training.iterations_per_second <= 0:
         return None
     return duration(left / training.iterations_per_second)
 
 
-def _printed(value: Any) -> str:
+def _printed(value: object) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "not measured"
     if isinstance(value, bool):

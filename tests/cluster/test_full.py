@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from tests import tiny
 from tests.cluster.release import Release, command, store
 from tests.cluster.trainings import NETWORK, RUNNING, Trainings
@@ -46,8 +48,8 @@ def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(rel
     wait_until(lambda: release.cpu("extractor") < 0.05, seconds=300, every=5)
     release.upgrade(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}})
     assert extractors() == 1
-    record = json.loads((dataset / "misc/report/run.json").read_text())
-    release.run_in_pod("load", "python3", "-c", LOAD, record["sequences"]["astronaut"]["source_uri"])
+    record = RunFolder(FfppLayout(dataset).run_folder()).load_run()
+    release.run_in_pod("load", "python3", "-c", LOAD, record.sequences["astronaut"].source_uri)
     wait_until(lambda: extractors() == 3, seconds=300)
 
     def called(pod: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from facefoundry.client import ENDED, Client
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import trainer_pb2
 from tests import tiny
@@ -32,10 +33,9 @@ class Trainings:
 
     def __init__(self, release: Release, dataset: Path, environment: Mapping[str, str]) -> None:
         self.release, self.dataset = release, dataset
-        record = json.loads((dataset / "misc/report/run.json").read_text())
-        (pair,) = record["pairs"]
-        self.pair = str(pair["id"])
-        self.extractions = [record["sequences"][name]["extraction_uri"] for name in self.pair.split("_")]
+        record = RunFolder(FfppLayout(dataset).run_folder()).load_run()
+        (self.pair,) = record.pairs
+        self.extractions = [record.sequences[name].extraction_uri for name in self.pair.split("_")]
         known = {key.removeprefix("FACEFOUNDRY_").lower(): value for key, value in environment.items()}
         self.client = Client(read(ChannelSettings, **{key: known[key] for key in known if key.endswith("_address")}))
 

@@ -6,13 +6,15 @@ import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from demo import clip
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.record import PairRecord
+from facefoundry.dataset.run_folder import RunFolder
 from tests import tiny
 from tests.clips import Picture, encode
 from tests.faults.processes import TINY, Process, Service
@@ -53,7 +55,7 @@ def write_clips(folder: Path) -> list[str]:
     return good
 
 
-def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str, dict[str, Any]]:
+def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str, PairRecord]:
     """`generate-models` of the pairs; the record's pairs by id."""
     more = {"slots": 2, "local_workers": 2, "worker_threads": 1, "restart_seconds": 0.2, "poll_seconds": 0.5}
     services = {name: Service(name, proxied, more) for name in ("extractor", "trainer", "converter")}
@@ -72,10 +74,10 @@ def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str,
         command.kill()
         for service in services.values():
             service.kill()
-    record = json.loads((out / "misc" / "report" / "run.json").read_text())
-    failed = [pair for pair in record["pairs"] if pair["state"] != "done"]
+    pairs_by_id = {pair.id: pair for pair in RunFolder(FfppLayout(out).run_folder()).load_pairs()}
+    failed = [pair for pair in pairs_by_id.values() if pair.state != "done"]
     assert code == (3 if failed else 0), command.tail()
-    return {pair["id"]: pair for pair in record["pairs"]}
+    return pairs_by_id
 
 
 @pytest.mark.timeout(3600)
@@ -98,15 +100,15 @@ def test_of_forty_pairs_exactly_those_with_unusable_clips_fail(new_proxied_store
     found = run(disturbed, clips, pairs)
     disturbed.proxy.rule = None
 
-    failed = {name: pair["failure"]["reason"] for name, pair in found.items() if pair["state"] != "done"}
+    failed = {name: pair.failure.reason for name, pair in found.items() if pair.failure}
     assert failed == {"_".join(pair): reasons[pair[0]] for pair in wrong}
-    assert {pair["failure"]["stage"] for pair in found.values() if pair["failure"]} == {"extract"}
+    assert {pair.failure.stage for pair in found.values() if pair.failure} == {"extract"}
 
     def digests(pairs_by_id, name):
-        return {fake["id"]: fake["content_digest"] for fake in pairs_by_id[name]["fakes"]}
+        return {fake.id: fake.content_digest for fake in pairs_by_id[name].fakes}
 
     for name in expected:
-        assert expected[name]["state"] == "done"
+        assert expected[name].state == "done"
         assert digests(found, name) == digests(expected, name)
         assert len(digests(found, name)) == 2
     assert half_visible(disturbed.store) == []

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.media.read import open_source
 from tests import tiny
 from tests.clips import encode
@@ -77,13 +79,10 @@ def ended(new_command, clips, tmp_path_factory):
 
 def test_exactly_the_pairs_with_bad_clips_fail_with_their_reasons(ended):
     code, _, out, _ = ended
-    record = json.loads((out / "misc" / "report" / "run.json").read_text())
-    found = {
-        pair["id"]: (pair["failure"]["stage"], pair["failure"]["reason"]) if pair["failure"] else None
-        for pair in record["pairs"]
-    }
+    pairs = list(RunFolder(FfppLayout(out).run_folder()).load_pairs())
+    found = {pair.id: (pair.failure.stage, pair.failure.reason) if pair.failure else None for pair in pairs}
     assert found == {"astronaut_hopper": None} | {f"astronaut_{name}": failure for name, failure in BAD.items()}
-    assert {pair["state"] for pair in record["pairs"]} == {"done", "failed"}
+    assert {pair.state for pair in pairs} == {"done", "failed"}
     assert code == 3
 
 

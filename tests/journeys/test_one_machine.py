@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 from facefoundry.dataset import fetch
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.local import ObjectStore
 from facefoundry.media.read import open_source
 from facefoundry.model import weights
@@ -44,19 +46,19 @@ def finished(new_command, clips, tmp_path_factory):
 def committed(finished):
     """Manifests of the fakes and alignments of the clips, as they lie in the store after the run, by name."""
     command, out, _ = finished
-    record = json.loads((out / "misc" / "report" / "run.json").read_text())
+    folder = _run_folder(out)
     with ObjectStore(command.local_dir / "store") as settings:
         store = Store(settings)
         fakes = {
-            fake["id"]: manifest.load(store, store.prefix_of(fake["uri"], "conversions"))
-            for pair in record["pairs"]
-            for fake in pair["fakes"]
+            fake.id: manifest.load(store, store.prefix_of(fake.uri, "conversions"))
+            for pair in folder.load_pairs()
+            for fake in pair.fakes
         }
         clips = {
             name: fetch.read_alignments(
-                store, manifest.load(store, store.prefix_of(sequence["extraction_uri"], "extractions"))
+                store, manifest.load(store, store.prefix_of(sequence.extraction_uri, "extractions"))
             )
-            for name, sequence in record["sequences"].items()
+            for name, sequence in folder.load_run().sequences.items()
         }
     return fakes | clips
 
@@ -81,25 +83,25 @@ def _digests(folder, pattern):
     }
 
 
+def _run_folder(out):
+    return RunFolder(FfppLayout(out).run_folder())
+
+
 def _pair(out):
-    record = json.loads((out / "misc" / "report" / "run.json").read_text())
-    (pair,) = record["pairs"]
+    (pair,) = _run_folder(out).load_pairs()
     return pair
 
 
 def test_a_pair_leaves_few_objects_between_its_stages(finished):
     command, out, _ = finished
-    record = json.loads((out / "misc" / "report" / "run.json").read_text())
-    (pair,) = record["pairs"]
+    pair, sequences = _pair(out), _run_folder(out).load_run().sequences
     with ObjectStore(command.local_dir / "store") as settings:
         store = Store(settings)
         prefixes = ["sources", "trainings", "models"]
-        prefixes += [
-            store.prefix_of(sequence["extraction_uri"], "extractions") for sequence in record["sequences"].values()
-        ]
-        prefixes += [f"{store.prefix_of(fake['uri'], 'conversions')}/chunk-" for fake in pair["fakes"]]
+        prefixes += [store.prefix_of(sequence.extraction_uri, "extractions") for sequence in sequences.values()]
+        prefixes += [f"{store.prefix_of(fake.uri, 'conversions')}/chunk-" for fake in pair.fakes]
         objects = {prefix: len(list(store.list(prefix))) for prefix in prefixes}
-    chunks = sum(-(-fake["frames"] // 256) for fake in pair["fakes"])
+    chunks = sum(-(-fake.frames // 256) for fake in pair.fakes)
     assert all(objects.values())
     assert sum(objects.values()) <= 40 + chunks, objects
 
@@ -126,14 +128,14 @@ def test_the_raw_real_is_the_clip_itself(finished, clips):
 def test_b01_each_fake_has_its_own_targets_frames_faces_and_the_other_side(finished, committed, fake):
     _, out, _ = finished
     target, source = FAKES[fake]
-    a, b = _pair(out)["id"].split("_")
+    a, b = _pair(out).id.split("_")
     conversion = committed[fake]
     assert (conversion.info["target_id"], conversion.info["source_id"]) == (target, source)
     assert conversion.info["target_side"] == {a: "a", b: "b"}[target]
     assert conversion.info["decoder_side"] == {a: "a", b: "b"}[source]
-    sequences = json.loads((out / "misc" / "report" / "run.json").read_text())["sequences"]
-    assert conversion.inputs["target"] == sequences[target]["extraction_uri"]
-    assert conversion.inputs["source"] == sequences[target]["source_uri"]
+    sequences = _run_folder(out).load_run().sequences
+    assert conversion.inputs["target"] == sequences[target].extraction_uri
+    assert conversion.inputs["source"] == sequences[target].source_uri
 
 
 @pytest.mark.parametrize("fake", FAKES)
@@ -176,14 +178,14 @@ def test_b05_masks_labels_and_alignments_outlive_the_cleaning_up(finished, commi
 def test_b18_a_pair_has_one_model_that_holds_both_decoders(finished):
     _, out, _ = finished
     (folder,) = (_deepfakes(out) / "models").iterdir()
-    assert folder.name == _pair(out)["id"]
+    assert folder.name == _pair(out).id
     tensors, _ = weights.from_bytes((folder / "weights.safetensors").read_bytes(), weights.NETWORK_FORMAT)
     assert {name.partition("/")[0] for name in tensors} == {"encoder", "decoder_a", "decoder_b"}
 
 
 def test_b03_the_mode_convert_makes_one_fake_of_a_model(finished, clips, tmp_path):
     command, out, _ = finished
-    pair = _pair(out)["id"]
+    pair = _pair(out).id
     words = ["-i", clips / f"{pair.split('_')[1]}.mp4", "--model_path", _deepfakes(out) / "models" / pair]
     command.run("convert", *words, "--swap_model", "-o", tmp_path, *TINY)
     (made,) = (_deepfakes(tmp_path) / "raw" / "videos").iterdir()
@@ -198,11 +200,11 @@ def test_the_run_is_recorded_and_shown(finished):
         [["hopper", "astronaut"]],
     )
     pair = _pair(out)
-    assert pair["state"] == "done"
-    assert pair["training"]["iteration"] == ITERATIONS
-    assert len(pair["training"]["previews"]) >= 3
+    assert pair.state == "done"
+    assert pair.training.iteration == ITERATIONS
+    assert len(pair.training.previews) >= 3
     page = (out / "report.html").read_text()
-    assert pair["id"] in page
+    assert pair.id in page
     assert "data:image/jpeg" in page
     stages = {event["stage"] for event in events if event["event"] == "progress"}
     assert {"upload", "extract", "train", "convert", "transcode", "fetch", "pair"} <= stages
@@ -290,7 +292,7 @@ def test_models_in_either_form_are_the_same_work_and_a_filelist_chooses_among_th
     (tmp_path / "pairs.json").write_text(json.dumps([pair.split("_")[::-1]]))
     events = command.run("create-from-models", "-i", made, *arguments, "--filelist", tmp_path / "pairs.json")
     ends = {event["item"]: event["message"] for event in events if event.get("stage") == "pair"}
-    assert ends == {pair: "found, not made again"}
+    assert ends == {pair: "reused from the store"}
     assert _digests(out, "*.mp4") == videos
 
 

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from facefoundry.cli.main import main
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 
 
 def refused(capsys, *arguments):
@@ -40,11 +42,11 @@ def filelist(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[["033", "098"]]', "holds no sequence 098"),
+        ('[["033", "098"]]', "holds no clip 098"),
         ('[["033", "033"]]', "pairs '033' with itself"),
         ('[["033", "097"], ["033", "097"]]', "repeats the pair '033', '097'"),
-        ('[["033", "097"], ["097", "033"]]', "one pair makes both directions"),
-        ('[["../033", "097"]]', "rename it"),
+        ('[["033", "097"], ["097", "033"]]', "a pair needs one row for both directions"),
+        ('[["../033", "097"]]', "Rename it"),
         ("033 097\n", "is not JSON"),
         ("\x00\xff", "is not JSON"),
         ('{"033": "097"}', 'must be a list of pairs such as [["033", "097"]]'),
@@ -104,7 +106,7 @@ def test_folders_that_are_none(capsys, tmp_path, folder):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "pipe")
     for name, complaint in {
-        "empty": "holds no sequence: expected video files",
+        "empty": "holds no clips: expected video files",
         "gone": "Cannot read the folder",
         "link": "Cannot read the folder",
         "pipe": "Cannot read the folder",
@@ -120,7 +122,7 @@ def test_folders_that_are_none(capsys, tmp_path, folder):
 def test_one_clip_makes_no_pair(capsys, tmp_path):
     (tmp_path / "033.mp4").write_bytes(b"x")
     code, said = refused(capsys, "generate-models", "-i", tmp_path, "-o", tmp_path / "out")
-    assert code == 2 and "holds only one sequence; a pair needs two" in said
+    assert code == 2 and "holds only one clip. A pair needs two" in said
 
 
 def test_two_clips_of_one_name(capsys, tmp_path, folder):
@@ -135,8 +137,7 @@ def test_a_clip_that_is_its_own_other_side(capsys, tmp_path, folder):
     assert code == 2 and "with itself" in said
 
 
-def test_errors_are_objects_where_objects_were_asked_for(capsys, tmp_path, folder, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["facefoundry", "--json"])
+def test_errors_are_objects_where_objects_were_asked_for(capsys, tmp_path, folder):
     with pytest.raises(SystemExit):
         main(["generate-models", "--json", "-i", str(folder), "--set", "training.nothing=1", "-o", str(tmp_path / "o")])
     (line,) = capsys.readouterr().out.splitlines()
@@ -183,12 +184,11 @@ def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_ov
     with pytest.raises(SystemExit) as caught:
         main(["generate-models", "-i", str(folder), "-o", str(tmp_path / "out")])
     said = capfd.readouterr().err
-    record = json.loads((tmp_path / "out" / "misc" / "report" / "run.json").read_text())
-    (pair,) = record["pairs"]
-    (left_over,) = {"033", "097", "100"} - {pair["a"], pair["b"]}
+    (pair,) = RunFolder(FfppLayout(tmp_path / "out").run_folder()).load_pairs()
+    (left_over,) = {"033", "097", "100"} - {pair.a, pair.b}
     assert caught.value.code == 3
     assert f"{left_over} is left over" in said and "Paired by seed 0" in said
-    assert pair["failure"]["reason"] == reason
-    assert f"{pair['id']} failed: The store at {settings.endpoint} " in said and f"[{reason}]" in said
+    assert pair.failure.reason == reason
+    assert f"{pair.id} failed: The store at {settings.endpoint} " in said and f"[{reason}]" in said
     assert "FACEFOUNDRY_STORE_" in said and "Traceback" not in said and "wrong" not in said.split()
     assert list(store.list("")) == []

@@ -11,11 +11,13 @@ import sys
 import pytest
 
 from facefoundry import __version__
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 
 NO_STORE = {
     "FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1",
     "FACEFOUNDRY_STORE_ATTEMPTS": "1",
-    "FACEFOUNDRY_STORE_PATIENCE_SECONDS": "0",
+    "FACEFOUNDRY_STORE_RETRY_SECONDS": "0",
 }
 NO_SERVICES = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
 SHELL = 'clips; touch owned $(touch owned) & \'two "words"'
@@ -29,7 +31,11 @@ def run(*words, folder=None):
 
 
 def record_of(out):
-    return json.loads((out / "misc" / "report" / "run.json").read_text())
+    return RunFolder(FfppLayout(out).run_folder()).load_run()
+
+
+def pairs_of(out):
+    return list(RunFolder(FfppLayout(out).run_folder()).load_pairs())
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def test_b04_modes_that_train_use_their_iterations_and_none_drops_an_option(clip
         "generate_models": ["-i", clips],
     }.items():
         run(mode, *words, "-o", tmp_path / mode, "-it", 1234)
-        assert record_of(tmp_path / mode)["recipe"]["training"]["iterations"] == 1234
+        assert record_of(tmp_path / mode).recipe["training"]["iterations"] == 1234
     refused = run("extract_faces", "-i", clips, "-o", tmp_path / "faces", "--gpu", 1)
     assert refused.returncode == 2
     assert "--gpu" in refused.stdout + refused.stderr
@@ -61,11 +67,11 @@ def test_b06_pairs_are_made_by_a_seed_and_written_down_with_versions_and_times(c
     assert sorted(name for pair in pairs for name in pair) == ["a", "b", "c", "d"]
     assert json.loads((tmp_path / "second" / "misc" / "filelist.json").read_text()) == pairs
     record = record_of(tmp_path / "first")
-    assert [[pair["a"], pair["b"]] for pair in record["pairs"]] == pairs
-    assert record["seed"] == 5
-    assert record["versions"]["facefoundry"] == __version__
-    assert record["created"] and record["seconds"] > 0
-    assert record["recipe"]["name"] == "ffpp" and record["recipe"]["version"]
+    assert record.pairs == ["_".join(pair) for pair in pairs]
+    assert record.seed == 5
+    assert record.versions["facefoundry"] == __version__
+    assert record.created and record.seconds > 0
+    assert record.recipe["name"] == "ffpp" and record.recipe["version"]
 
 
 def test_b07_create_from_models_takes_the_pairs_of_the_filelist_and_no_others(clips, tmp_path):
@@ -76,7 +82,7 @@ def test_b07_create_from_models_takes_the_pairs_of_the_filelist_and_no_others(cl
     filelist.write_text('[["c", "d"]]')
     words = ["create_from_models", "-i", tmp_path / "models", "-i2", clips, "--filelist", filelist]
     run(*words, "-o", tmp_path / "out")
-    assert [pair["id"] for pair in record_of(tmp_path / "out")["pairs"]] == ["c_d"]
+    assert record_of(tmp_path / "out").pairs == ["c_d"]
     filelist.write_text('[["a", "c"]]')
     refused = run(*words, "-o", tmp_path / "none")
     assert refused.returncode == 2
@@ -88,10 +94,10 @@ def test_b08_a_failure_has_a_reason_and_an_exit_code_and_no_path_reaches_a_shell
     assert done.returncode == 1
     events = [json.loads(line) for line in done.stdout.splitlines()]
     failed = {event["item"]: event["message"] for event in events if event.get("state") == "failed"}
-    record = record_of(tmp_path / "out dir")
-    assert len(record["pairs"]) == 2
-    for pair in record["pairs"]:
-        assert pair["state"] == "failed"
-        assert pair["failure"]["reason"] == "STORE_UNAVAILABLE"
-        assert failed[pair["id"]].startswith("STORE_UNAVAILABLE: ")
+    pairs = pairs_of(tmp_path / "out dir")
+    assert len(pairs) == 2
+    for pair in pairs:
+        assert pair.state == "failed"
+        assert pair.failure.reason == "STORE_UNAVAILABLE"
+        assert failed[pair.id].startswith("STORE_UNAVAILABLE: ")
     assert not (tmp_path / "owned").exists()

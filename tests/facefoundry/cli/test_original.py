@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from facefoundry import recipes
 from facefoundry.cli import ffpp
 from facefoundry.cli.main import cli, main
-from facefoundry.cli.options import recipe_of, recipe_options
+from facefoundry.cli.options import RecipeOptions, recipe_options
 from facefoundry.cli.original import conversion_options
 from facefoundry.errors import InvalidInput
 from facefoundry.recipes.refused import COMMANDS, for_command
@@ -21,10 +21,10 @@ from facefoundry.recipes.refused import COMMANDS, for_command
 @click.command()
 @conversion_options
 @recipe_options
-def resolved(recipe_name, iterations, assignments):
+def resolved(recipe: RecipeOptions):
     """Print what differs from the shipped recipe."""
-    conversion = recipes.options(recipe_of(recipe_name, iterations, assignments).conversion)
-    shipped = recipes.options(recipes.load(recipe_name).conversion)
+    conversion = recipes.options(recipe.resolve().conversion)
+    shipped = recipes.options(recipes.load(recipe.recipe_name).conversion)
     click.echo(json.dumps({name: value for name, value in conversion.items() if shipped.get(name) != value}))
 
 

@@ -45,13 +45,9 @@ def test_distances_are_to_the_means_of_source_and_target_over_swapped_frames():
     result = comparison.identity(
         swap, _alignments([0.7, 0]), source=_alignments([0, 0]), target=_alignments([1, 0]), swapped=swapped
     )
-    assert result == {
-        "frames": 15,
-        "swap_to_source": pytest.approx(0.1),
-        "swap_to_target": pytest.approx(0.9),
-        "control_to_source": pytest.approx(0.7),
-        "control_to_target": pytest.approx(0.3),
-    }
+    assert result.frames == 15
+    assert (result.swap_to_source, result.swap_to_target) == pytest.approx((0.1, 0.9))
+    assert (result.control_to_source, result.control_to_target) == pytest.approx((0.7, 0.3))
 
 
 def test_frames_in_which_no_face_was_found_do_not_count():
@@ -63,7 +59,7 @@ def test_frames_in_which_no_face_was_found_do_not_count():
         _alignments([1, 0]),
         np.ones(20, bool),
     )
-    assert result["frames"] == 10
+    assert result.frames == 10
 
 
 def test_identity_without_embeddings_is_refused():
@@ -105,7 +101,7 @@ def test_a_fake_with_discard_is_compared_with_the_frames_it_has():
     conversion.frame_ranges.add(first=13)
     frames = [*range(2, 9), *range(13, 20)]
     swap = _alignments(openings=openings[frames], frames=len(frames))
-    of_target = comparison.shown(target, conversion)
-    assert comparison.mouth_correlation(swap, of_target, np.ones(len(frames), bool)) == pytest.approx(1)
+    target_faces = comparison.converted_frames(target, conversion)
+    assert comparison.mouth_correlation(swap, target_faces, np.ones(len(frames), bool)) == pytest.approx(1)
     conversion.discard = False
-    assert comparison.shown(target, conversion) is target
+    assert comparison.converted_frames(target, conversion) is target

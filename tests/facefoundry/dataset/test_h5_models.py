@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facefoundry.dataset import h5_models, models
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
 from facefoundry.model.architecture import Architecture
@@ -79,7 +80,7 @@ def test_where_both_forms_lie_in_one_folder_ours_counts(store, ours, theirs):
 
 def test_a_missing_file_is_named(store, theirs):
     (theirs / "decoder_B.h5").unlink()
-    with pytest.raises(InvalidInput, match=r"decoder_B\.h5 cannot be read .*a published model has encoder\.h5"):
+    with pytest.raises(InvalidInput, match=r"decoder_B\.h5 cannot be read .*A model of FF\+\+ has encoder\.h5"):
         models.upload(store, theirs)
 
 
@@ -95,36 +96,35 @@ def test_a_damaged_file_is_named_and_leaves_nothing_in_the_store(store, theirs):
 def test_files_larger_than_any_model_are_not_even_read(theirs):
     with (theirs / "encoder.h5").open("ab") as file:
         file.truncate(60 << 30)
-    with pytest.raises(InvalidInput, match="more than 1024 MiB"):
+    with pytest.raises(InvalidInput, match="larger than 1024 MiB"):
         h5_models.digests(theirs)
 
 
-def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(theirs, tmp_path, monkeypatch):
-    monkeypatch.setattr(h5_models, "_LIMITS", Limits(seconds=60, memory_bytes=1 << 20))
+def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(theirs, tmp_path):
     with pytest.raises(Unusable, match=r"encoder\.h5, .* was stopped: .* over the limit of 1 MiB") as caught:
-        h5_models.read(theirs, tmp_path / "weights.safetensors")
+        h5_models.read(theirs, tmp_path / "weights.safetensors", Limits(seconds=60, memory_bytes=1 << 20))
     assert caught.value.reason == "MEDIA_MEMORY"
 
 
 def test_without_h5py_the_error_says_what_to_install(theirs, ours, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for act in (
-        lambda: models.find_models(theirs.parent),
+        lambda: models.find_models(FfppLayout(theirs.parent)),
         lambda: models.export(ours, tmp_path / "out"),
     ):
         with pytest.raises(InvalidInput, match="pip install h5py") as caught:
             act()
         assert caught.value.reason == "H5PY_MISSING"
-    assert list(models.find_models(ours).models.values()) == [ours]
+    assert list(models.find_models(FfppLayout(ours)).models.values()) == [ours]
 
 
 def test_a_folder_that_is_no_whole_model_is_not_exported(ours, tmp_path):
     record = json.loads((ours / models.RECORD).read_text())
     (ours / models.RECORD).write_text(json.dumps({**record, "manifest": {**record["manifest"], "parts": []}}))
-    with pytest.raises(InvalidInput, match=r"it names no weights\.safetensors"):
+    with pytest.raises(InvalidInput, match=r"it does not name weights\.safetensors"):
         models.export(ours, tmp_path / "out")
     (ours / models.RECORD).write_text(json.dumps(record))
     (ours / "weights.safetensors").write_bytes(WIDTHS.pack({}))
-    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or not what"):
+    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or changed"):
         models.export(ours, tmp_path / "out")
     assert not (tmp_path / "out").exists()

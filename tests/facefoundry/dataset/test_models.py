@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facefoundry.dataset import models
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
@@ -64,7 +65,7 @@ def test_uploading_twice_changes_nothing(store, folder):
 
 def test_changed_weights_are_refused(store, folder):
     (folder / "weights.safetensors").write_bytes(_weights(2.0))
-    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or not what"):
+    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or changed"):
         models.upload(store, folder)
 
 
@@ -93,7 +94,7 @@ def test_parts_outside_the_folder_are_left_alone(store, folder):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}'])
 def test_a_record_that_is_none_is_refused(store, folder, text):
     (folder / models.RECORD).write_text(text)
-    with pytest.raises(InvalidInput, match="is not a model's record"):
+    with pytest.raises(InvalidInput, match="is not the record of a model"):
         models.upload(store, folder)
 
 
@@ -103,6 +104,10 @@ def _place(root, *places, name=models.RECORD):
         (root / place / name).touch()
 
 
+def find(folder):
+    return models.find_models(FfppLayout(folder))
+
+
 def _ids(found):
     return [pair.id for pair in found.models]
 
@@ -110,40 +115,40 @@ def _ids(found):
 @pytest.mark.parametrize("name", [models.RECORD, "encoder.h5"])
 def test_models_are_found_below_a_folder_a_dataset_and_the_originals_layout(tmp_path, name):
     _place(tmp_path, "plain/a_b", "nested/c_d/models", "dataset/manipulated_sequences/Deepfakes/models/e_f", name=name)
-    assert _ids(models.find_models(tmp_path / "plain")) == ["a_b"]
-    assert _ids(models.find_models(tmp_path / "plain" / "a_b")) == ["a_b"]
-    assert _ids(models.find_models(tmp_path / "nested")) == ["c_d"]
-    assert _ids(models.find_models(tmp_path / "nested" / "c_d" / "models")) == ["c_d"]
-    assert _ids(models.find_models(tmp_path / "dataset")) == ["e_f"]
+    assert _ids(find(tmp_path / "plain")) == ["a_b"]
+    assert _ids(find(tmp_path / "plain" / "a_b")) == ["a_b"]
+    assert _ids(find(tmp_path / "nested")) == ["c_d"]
+    assert _ids(find(tmp_path / "nested" / "c_d" / "models")) == ["c_d"]
+    assert _ids(find(tmp_path / "dataset")) == ["e_f"]
     with pytest.raises(InvalidInput, match="holds no models"):
-        models.find_models(tmp_path)
+        find(tmp_path)
     with pytest.raises(InvalidInput, match="Cannot read the folder"):
-        models.find_models(tmp_path / "nowhere")
+        find(tmp_path / "nowhere")
 
 
 def test_folders_that_are_no_models_are_reported_and_the_others_found(tmp_path):
     _place(tmp_path, "a_b", "c_d/models", "b_a", "e_e", "notes", "a_b_c")
     (tmp_path / "g_h").mkdir()
     (tmp_path / "readme_first").write_text("not a folder")
-    found = models.find_models(tmp_path)
+    found = find(tmp_path)
     assert found.models == {("a", "b"): tmp_path / "a_b", ("c", "d"): tmp_path / "c_d" / "models"}
     reported = {sentence.split(" is ")[0].rpartition("/")[2]: sentence for sentence in found.others}
     assert set(reported) == {"b_a", "e_e", "notes", "a_b_c", "g_h"}
     assert "a_b is a model of the same pair" in reported["b_a"]
     assert "with itself" in reported["e_e"]
-    assert "its name is not of the form <A>_<B>" in reported["notes"]
+    assert "its name must have the form <A>_<B>" in reported["notes"]
     assert "neither model.json nor .h5 files" in reported["g_h"]
 
 
 def test_wanted_pairs_choose_their_models_whichever_id_comes_first(tmp_path):
     _place(tmp_path, "a_b", "c_d", "e_f")
-    found = models.find_models(tmp_path)
+    found = find(tmp_path)
     assert models.choose(found, [Pair("f", "e"), Pair("a", "b")], tmp_path) == [("e", "f"), ("a", "b")]
 
 
 def test_wanted_pairs_without_a_model_are_all_named(tmp_path):
     _place(tmp_path, "a_b", "c_d")
     with pytest.raises(InvalidInput, match="holds no model a_c, x_y; it has a_b, c_d") as caught:
-        models.choose(models.find_models(tmp_path), [Pair("a", "c"), Pair("a", "b"), Pair("x", "y")], tmp_path)
+        models.choose(find(tmp_path), [Pair("a", "c"), Pair("a", "b"), Pair("x", "y")], tmp_path)
     assert caught.value.reason == "MISSING_MODEL"
     assert len(caught.value.violations) == 2

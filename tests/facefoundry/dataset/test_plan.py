@@ -33,7 +33,7 @@ def test_what_is_named_like_a_video_is_a_clip_whatever_it_is_so_that_its_pair_fa
 
 
 def test_an_empty_folder_is_refused_with_what_was_expected(tmp_path):
-    with pytest.raises(InvalidInput, match="holds no sequence: expected video files"):
+    with pytest.raises(InvalidInput, match="holds no clips: expected video files"):
         plan.find_clips(tmp_path)
 
 
@@ -44,7 +44,7 @@ def test_a_missing_folder_is_refused_by_name(tmp_path):
 
 def test_two_files_of_one_name_are_refused(tmp_path):
     _touch(tmp_path, "033.mp4", "033.avi")
-    with pytest.raises(InvalidInput, match="would be the sequence '033'"):
+    with pytest.raises(InvalidInput, match="would both be the sequence '033'"):
         plan.find_clips(tmp_path)
 
 
@@ -99,5 +99,5 @@ def test_a_filelist_that_is_not_json_is_refused(tmp_path):
 def test_ids_that_are_not_there_are_all_named(tmp_path):
     clips = plan.find_clips(_touch(tmp_path, "a.mp4"))
     with pytest.raises(InvalidInput, match="b, c") as caught:
-        plan.require(plan.pairs_of([("a", "b"), ("a", "c")], "here"), clips, tmp_path)
+        plan.require_clips(plan.check_pairs([("a", "b"), ("a", "c")], "here"), clips, tmp_path)
     assert len(caught.value.violations) == 2

@@ -1,64 +1,119 @@
-"""The run record: its name, kept in its folder and nobody else's by accident, and its JSON."""
+"""The run record on disk: what was written is read, and what is wrong is named."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import pytest
 
-from facefoundry.cli.ffpp import _run_name
-from facefoundry.dataset.ffpp_layout import Layout
-from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord, name_in
-from facefoundry.storage import keys
+from facefoundry.dataset.record import (
+    Failure,
+    FakeRecord,
+    IdentityDistances,
+    PairRecord,
+    Preview,
+    RunRecord,
+    Sample,
+    SequenceRecord,
+    StageTime,
+    TrainingRecord,
+)
+from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.storage.info import ReasonCount
+
+PAIR = PairRecord(
+    "A_B",
+    "A",
+    "B",
+    state="failed",
+    failure=Failure("train", "DIVERGED", 'a "word"'),
+    training=TrainingRecord("t", "m", 9, 3, 1.5, 2.0, 1, [(1, 0.25, None)], [Preview(1, "A_B/1.jpg")]),
+    fakes=[
+        FakeRecord(
+            "A_B",
+            "A",
+            "B",
+            labels=[1, 0],
+            reasons=[ReasonCount("NO_FACE", 1)],
+            samples=[Sample(7, source="a.jpg")],
+            quality={"mean_change": 2.5},
+            identity=IdentityDistances(5, 0.5),
+            mouth_correlation=0.9,
+        )
+    ],
+    stages=[StageTime("train", 2.5)],
+)
+RUN = RunRecord("n", "c", {"name": "ffpp", "training": {"seed": 1}}, 7, sequences={"A": SequenceRecord("s3://b/a", 9)})
 
 
-def keep(out, name):
-    RunRecord(name, "facefoundry ...", {}).write(Layout(out).report())
+def test_what_was_written_is_read(run_folder):
+    run_folder.save_run(RUN)
+    run_folder.save_pair(PAIR)
+    assert run_folder.load_run() == RUN
+    assert run_folder.load_pair("A_B") == PAIR
+    assert sorted(path.name for path in run_folder.path.rglob("*")) == ["A_B.json", "pairs", "run.json"]
 
 
-def test_two_folders_of_one_name_are_two_runs(tmp_path):
-    names = [_run_name(None, tmp_path / user / "output") for user in ("ann", "bob")]
-    assert len(set(names)) == 2
-    assert all(name.startswith("output-") for name in names)
+def test_numbers_that_are_none_are_null(run_folder):
+    run_folder.save_pair(PairRecord("A_B", "A", "B", training=TrainingRecord(losses=[(1, float("nan"), 0.5)])))
+    assert run_folder.load_pair("A_B").training.losses == [(1, None, 0.5)]
 
 
-def test_the_same_command_again_is_the_same_run(tmp_path):
-    name = _run_name(None, tmp_path)
-    keep(tmp_path, name)
-    assert _run_name(None, tmp_path) == name
-    assert _run_name("chosen", tmp_path) == "chosen"
+def test_a_pair_without_a_file_has_not_begun(run_folder):
+    assert run_folder.load_pair("A_B") == PairRecord("A_B", "A", "B", state="pending")
 
 
-@pytest.mark.parametrize("folder", ["out", "ä" * 80, "a b/c d", "x" * 200, "_.-"])
-def test_every_folder_gives_a_name_that_is_a_key_and_a_label(tmp_path, folder):
-    name = _run_name(None, tmp_path / folder)
-    assert keys.run(name) == f"runs/{name}"
-    assert len(name) <= 63
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"state": "odd"}, "state"),
+        ({"fakes": [{"id": "A_B", "target": "A"}]}, r"fakes\.0\.source"),
+        ({"training": {"iterations": "many"}}, r"training\.iterations"),
+        ({"failure": {"stage": "train", "reason": "X"}}, r"failure\.message"),
+    ],
+)
+def test_a_wrong_field_of_a_pair_is_named_with_its_file(run_folder, change, field):
+    run_folder.save_pair(PAIR)
+    path = run_folder.path / "pairs" / "A_B.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InvalidInput, match=rf"A_B\.json is not a run record: .*{field}") as caught:
+        run_folder.load_pair("A_B")
+    assert caught.value.reason == "NOT_A_RUN_RECORD"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"name": 7}', b'{"name": ""}'])
-def test_a_record_that_cannot_be_read_has_no_name(tmp_path, content):
-    (tmp_path / "run.json").write_bytes(content)
-    assert name_in(tmp_path) is None
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", '{"format": "facefoundry.run/2", "name": "n"}'])
+def test_another_file_is_no_run_record(run_folder, text):
+    run_folder.save_run(RUN)
+    (run_folder.path / "run.json").write_text(text)
+    with pytest.raises(InvalidInput, match=r"run\.json is not a run record"):
+        run_folder.load_run()
 
 
-def test_the_json_has_every_field_of_pairs_that_have_ended_and_of_those_that_go_on():
-    record = RunRecord("n", "c", {"name": "ffpp"}, sequences={"A": SequenceRecord("s3://b/a", 9)})
-    record.pairs = [PairRecord(f"A_{other}", "A", other) for other in "BCD"]
-    for pair in record.pairs:
-        pair.training.losses = [[1, 0.25, 0.5]]
-        pair.fakes = [FakeRecord(pair.id, pair.a, pair.b, labels=[1, 0])]
-    expected = json.loads(record.to_json())
-    assert expected == asdict(record) | {"seconds": record.seconds}
-    failure = {"stage": "train", "reason": "DIVERGED", "message": 'a "word"'}
-    record.end(record.pairs[0], None)
-    record.end(record.pairs[1], failure)
-    record.pairs[2].state = "running"
-    for pair, state in zip(expected["pairs"], ("done", "failed", "running"), strict=True):
-        pair["state"] = state
-    expected["pairs"][1]["failure"] = failure
-    made = json.loads(record.to_json())
-    assert made == expected | {"seconds": record.seconds}
-    assert not any(pair.training.losses or pair.fakes[0].labels for pair in record.pairs[:2])
-    assert record.pairs[2].training.losses
+def test_a_record_of_an_earlier_version_says_how_to_make_it_again(run_folder):
+    run_folder.save_run(RUN)
+    (run_folder.path / "run.json").write_text(
+        '{"format": "facefoundry.run/1", "name": "old", "pairs": [{"id": "a_b"}]}'
+    )
+    with pytest.raises(InvalidInput, match="Run the dataset's command again") as caught:
+        run_folder.load_run()
+    assert caught.value.reason == "RUN_FORMAT"
+    assert run_folder.run_name() == "old"
+
+
+def test_a_pair_cannot_name_a_file_elsewhere(run_folder):
+    run_folder.save_run(RunRecord("n", "c", {}, pairs=["../../secret_b"]))
+    with pytest.raises(InvalidInput, match=r"expected pairs such as 033_097\. Received '\.\./\.\./secret_b'"):
+        run_folder.load_run()
+
+
+def test_no_record_is_not_found(run_folder):
+    with pytest.raises(NotFound, match=r"run\.json does not exist"):
+        run_folder.load_run()
+    assert run_folder.run_name() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"format": "x", "name": 7}', b'{"format": "x", "name": ""}'])
+def test_a_record_that_cannot_be_read_has_no_name(run_folder, content):
+    run_folder.save_run(RUN)
+    (run_folder.path / "run.json").write_bytes(content)
+    assert run_folder.run_name() is None

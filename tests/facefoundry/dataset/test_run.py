@@ -1,66 +1,159 @@
-"""How the pairs of a run end. The journeys show whole runs."""
+"""How the pairs of a run end, and when their record is saved. The journeys show whole runs."""
 
-import json
-import time
+from __future__ import annotations
+
+import threading
 from pathlib import Path
-from types import SimpleNamespace
 
-from facefoundry import recipes
-from facefoundry.client import Client
-from facefoundry.dataset import run as runs
+import pytest
+
 from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.run import DatasetRun
-from facefoundry.settings import ChannelSettings
+from facefoundry.errors import Cancelled, Unavailable, Unusable
+from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
+from tests.facefoundry.dataset.fakes import FakeStages, extracted
+
+CLIPS = {name: Clip(name, Path(f"{name}.mp4")) for name in "abcdxy"}
 
 
-def test_a_full_disk_of_the_caller_fails_the_pair_by_name_and_ends_the_run_in_order(store, tmp_path, monkeypatch):
-    events = []
-    record = RunRecord(name="full", command="", recipe={}, seed=None)
-    with Client(ChannelSettings()) as client:
-        run = DatasetRun(client, store, recipes.load("preview"), record, tmp_path, events.append)
-        monkeypatch.setattr(run._stages, "sequence", lambda *_: Path("/dev/full").write_bytes(b"x"))
-        run.run([Pair("a", "b")], {name: Clip(name, tmp_path / name) for name in "ab"})
-    (pair,) = record.pairs
-    assert (pair.state, pair.failure["reason"]) == ("failed", "FILE")
-    assert "No space left on device" in pair.failure["message"]
+@pytest.fixture
+def run(make_recorder, events):
+    """Runs pairs with stages; returns their records."""
+
+    def run(pairs, stages, recorder=None, **options):
+        return DatasetRun(stages, recorder or make_recorder(), events.append, **options).run(pairs, CLIPS)
+
+    return run
+
+
+def test_both_fakes_of_each_pair_are_made_and_shared_clips_are_worked_on_once(run):
+    calls = []
+    stages = FakeStages(
+        extract=lambda clip: calls.append(f"extract {clip.id}") or extracted(clip.id),
+        transcode=lambda sequence: calls.append(f"transcode {sequence.id}"),
+    )
+    records = run([Pair("a", "b"), Pair("a", "c")], stages)
+    assert [[fake.id for fake in pair.fakes] for pair in records] == [["a_b", "b_a"], ["a_c", "c_a"]]
+    assert sorted(calls) == [f"{stage} {name}" for stage in ("extract", "transcode") for name in "abc"]
+
+
+def test_a_run_without_conversion_makes_no_fakes(run):
+    (pair,) = run([Pair("a", "b")], FakeStages(convert=lambda *_: pytest.fail("converted")), convert=False)
+    assert (pair.state, pair.fakes) == ("done", [])
+
+
+def test_fakes_are_compared_only_on_request(run):
+    compared = []
+    stages = FakeStages(compare=lambda fake, *_: compared.append(fake.id))
+    run([Pair("a", "b")], stages)
+    assert compared == []
+    run([Pair("a", "b")], stages, compare=True)
+    assert sorted(compared) == ["a_b", "b_a"]
+
+
+def test_a_failed_pair_is_recorded_with_its_stage_and_the_others_are_done(run, run_folder, events):
+    def train(pair, *_):
+        if pair.id == "a_b":
+            raise Unusable("The losses are not numbers.", reason="DIVERGED")
+        return "s3://bucket/models/x"
+
+    run([Pair("a", "b"), Pair("c", "d")], FakeStages(train=train))
+    failed, done = run_folder.load_pairs()
+    assert (failed.failure.stage, failed.failure.reason) == ("train", "DIVERGED")
+    assert done.state == "done"
+    ends = {event.item: (event.state, event.message) for event in events if event.stage == "pair"}
+    assert ends == {"a_b": ("failed", "DIVERGED: The losses are not numbers."), "c_d": ("done", "")}
+
+
+def test_the_same_clip_under_two_names_is_no_pair(run):
+    (pair,) = run([Pair("a", "b")], FakeStages(extract=lambda clip: extracted(clip.id, "the same")))
+    assert pair.failure.reason == "SAME_CLIP"
+
+
+def test_a_full_disk_fails_the_pair_with_the_systems_words(run, events):
+    (pair,) = run([Pair("a", "b")], FakeStages(extract=lambda clip: Path("/dev/full").write_bytes(b"x")))
+    assert (pair.state, pair.failure.stage, pair.failure.reason) == ("failed", "extract", "FILE")
+    assert "No space left on device" in pair.failure.message
     assert events[-1].state == "failed" and "No space left" in events[-1].message
 
 
-def test_what_a_burst_left_unnoted_is_noted_while_a_long_training_goes_on(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "_NOTE_SECONDS", 0.5)
-    record = RunRecord(name="burst", command="", recipe={}, seed=None)
-    seen = []
-    with Client(ChannelSettings()) as client:
-        run = DatasetRun(client, store, recipes.load("preview"), record, tmp_path, lambda event: None, convert=False)
+def test_an_outage_is_tried_again_by_the_next_pair_and_remembered(make_recorder, events):
+    tries = []
 
-        def states():
-            return [pair["state"] for pair in json.loads((run._layout.report() / "run.json").read_bytes())["pairs"]]
+    def extract(clip):
+        if clip.id == "a":
+            tries.append(clip.id)
+            if len(tries) == 1:
+                raise Unavailable("The extractor does not answer.")
+        return extracted(clip.id)
 
-        def train(pair, a, b):
-            deadline = time.monotonic() + 20
-            while pair.a == "x" and states() != ["done", "done", "running"] and time.monotonic() < deadline:
-                time.sleep(0.1)
-            if pair.a == "x":
-                seen.append(states())
-            return "s3://bucket/model"
-
-        def sequence(clip, *_):
-            return SimpleNamespace(id=clip.id, extraction=SimpleNamespace(content_digest=clip.id))
-
-        stages = {"sequence": sequence, "train": train, "fetch_model": lambda *_: None}
-        for name, stage in stages.items():
-            monkeypatch.setattr(run._stages, name, stage)
-        run.run(
-            [Pair("a", "b"), Pair("c", "d"), Pair("x", "y")], {name: Clip(name, tmp_path / name) for name in "abcdxy"}
-        )
-    assert seen == [["done", "done", "running"]]
+    run = DatasetRun(FakeStages(extract=extract), make_recorder(), events.append)
+    run.run([Pair("a", "b")], CLIPS)
+    assert run.had_outage
+    records = run.run([Pair("a", "c")], CLIPS)
+    assert records[0].state == "done" and len(tries) == 2
 
 
-def test_a_record_that_takes_long_to_write_is_written_less_often(store, tmp_path, monkeypatch):
-    record = RunRecord(name="large", command="", recipe={}, seed=None)
-    with Client(ChannelSettings()) as client:
-        run = DatasetRun(client, store, recipes.load("preview"), record, tmp_path, lambda event: None)
-        monkeypatch.setattr(record, "write", lambda folder: time.sleep(0.4) or b"{}")
-        run._note()
-        assert 20 * 0.4 - 1 < run._next_note - time.monotonic() < 20
+def test_pairs_that_were_interrupted_wait_for_the_next_run(make_recorder, run_folder):
+    started, stopped = threading.Event(), threading.Event()
+
+    def train(pair, *_):
+        if pair.id == "c_d":
+            started.set()
+            assert stopped.wait(20)
+            raise Cancelled("The client was stopped.")
+        assert started.wait(20)
+        return "s3://bucket/models/x"
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    run = DatasetRun(FakeStages(train=train, stop=stopped.set), make_recorder(), interrupt, convert=False)
+    with pytest.raises(KeyboardInterrupt):
+        run.run([Pair("a", "b"), Pair("c", "d")], CLIPS)
+    assert [pair.state for pair in run_folder.load_pairs()] == ["done", "pending"]
+
+
+def test_a_save_that_came_too_early_is_made_up_for_while_a_long_training_goes_on(make_recorder, run_folder, clock):
+    """Two pairs end at once; what they did is saved when time has passed, though nothing else ends."""
+    ended, saved = threading.Semaphore(0), threading.Event()
+
+    def on_save():
+        if [pair.state for pair in run_folder.load_pairs()] == ["done", "done", "running"]:
+            saved.set()
+
+    def train(pair, *_):
+        if pair.id == "x_y":
+            assert all(ended.acquire(timeout=20) for _ in range(2))
+            clock.now += 100
+            assert saved.wait(20)
+        return "s3://bucket/models/x"
+
+    recorder = make_recorder(clock=clock, on_save=on_save)
+    run = DatasetRun(FakeStages(train=train), recorder, lambda event: ended.release(), convert=False)
+    records = run.run([Pair("a", "b"), Pair("c", "d"), Pair("x", "y")], CLIPS)
+    assert [pair.state for pair in records] == ["done"] * 3
+
+
+def test_clips_that_cannot_be_extracted_are_named_and_the_others_are_extracted(make_recorder, events):
+    done = []
+
+    def extract(clip):
+        if clip.id == "b":
+            raise Unusable("No frame shows a face.", reason="NO_FACE_FOUND")
+        done.append(clip.id)
+        return extracted(clip.id)
+
+    run = DatasetRun(FakeStages(extract=extract), make_recorder(), events.append)
+    failed = run.extract({name: CLIPS[name] for name in "abc"})
+    assert {name: error.reason for name, error in failed.items()} == {"b": "NO_FACE_FOUND"}
+    assert sorted(done) == ["a", "c"]
+
+
+@pytest.mark.parametrize(("swap_model", "fake", "side"), [(False, "x_b", SIDE_A), (True, "x_a", SIDE_B)])
+def test_a_clip_gets_the_face_of_the_models_other_side(make_recorder, events, swap_model, fake, side):
+    sides = []
+    stages = FakeStages(convert=lambda fake, uri, side, *_: sides.append(side))
+    run = DatasetRun(stages, make_recorder(), events.append)
+    assert run.convert_clip(CLIPS["x"], Path("a_b"), Pair("a", "b"), swap_model=swap_model).id == fake
+    assert sides == [side]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facefoundry.dataset import sources
+from facefoundry.dataset.sources import TarLimits
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.read import open_source
 from facefoundry.storage.sources import fetch, find_source
@@ -44,10 +45,9 @@ def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
     assert found.frame_rate is None
 
 
-def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "FRAMES_PER_TAR", 4)
+def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path):
     clip = _frames(tmp_path / "frames", range(7, 17))
-    uri = sources.upload(clip, Fraction(30000, 1001), store=store)
+    uri = sources.upload(clip, Fraction(30000, 1001), store=store, tar_limits=TarLimits(frames=4))
     found, files = _fetch(store, uri, tmp_path / "got")
     assert len(files) == 3
     assert found.frame_rate == (30000, 1001)
@@ -91,19 +91,19 @@ def test_a_large_clip_is_refused_by_its_size_alone(store, store_settings, tmp_pa
     path = tmp_path / "a.mp4"
     path.write_bytes(b"x" * 101)
     clip = _frames(tmp_path / "frames", range(3))
-    for one in (path, clip):
+    for large in (path, clip):
         with pytest.raises(Unusable, match="at most 100 are accepted") as caught:
-            sources.upload(one, store=small)
-        assert caught.value.reason == "TOO_LARGE" and str(one) in caught.value.message
+            sources.upload(large, store=small)
+        assert caught.value.reason == "TOO_LARGE" and str(large) in caught.value.message
     path.write_bytes(b"x" * 100)
     assert sources.upload(path, store=small)
 
 
-def test_tars_of_large_frames_are_smaller(store, tmp_path, monkeypatch):
+def test_tars_of_large_frames_are_smaller(store, tmp_path):
     clip = _frames(tmp_path / "frames", range(7))
     sizes = [path.stat().st_size for path in clip.iterdir()]
-    monkeypatch.setattr(sources, "_BYTES_PER_TAR", 2 * max(sizes) + 1)
-    found, files = _fetch(store, sources.upload(clip, store=store), tmp_path / "got")
+    limits = TarLimits(bytes=2 * max(sizes) + 1)
+    found, files = _fetch(store, sources.upload(clip, store=store, tar_limits=limits), tmp_path / "got")
     assert len(files) == 4
     with open_source(files, frame_rate=found.frame_rate) as source:
         assert [int(frame[0, 0, 0]) for frame in source] == list(range(7))

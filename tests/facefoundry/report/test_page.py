@@ -1,21 +1,22 @@
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 
 import pytest
 
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.record import Failure, IdentityDistances, StageTime
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.report import write
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 
 
-def text_of(out) -> str:
-    page = write(out)
-    assert page == out / "report.html"
+def text_of(layout) -> str:
+    page = write(layout)
+    assert page == layout.report_page()
     return page.read_text(encoding="utf-8")
 
 
@@ -51,8 +52,8 @@ def test_the_page_tells_what_was_done(save, make_pair):
 
 def test_what_users_named_is_escaped(save, make_pair):
     pair = make_pair(state="failed")
-    pair |= {"id": HOSTILE, "a": HOSTILE, "failure": {"stage": HOSTILE, "reason": HOSTILE, "message": HOSTILE}}
-    pair["stages"] = [{"stage": HOSTILE, "seconds": 1}]
+    pair.a, pair.b, pair.failure = HOSTILE, HOSTILE, Failure(HOSTILE, HOSTILE, HOSTILE)
+    pair.stages = [StageTime(HOSTILE, 1.0)]
     page = text_of(
         save(pair, name=HOSTILE, command=HOSTILE, created=HOSTILE, rights=HOSTILE, recipe={HOSTILE: HOSTILE})
     )
@@ -64,7 +65,7 @@ def test_what_users_named_is_escaped(save, make_pair):
 
 def test_a_failed_pair_is_told_with_its_reason_and_sentence(save, make_pair):
     failed = make_pair("001", "002", state="failed", samples=0)
-    failed["failure"] = {"stage": "extract 002", "reason": "NO_FACE_AT_ALL", "message": "No frame of 002 shows a face."}
+    failed.failure = Failure("extract", "NO_FACE_AT_ALL", "No frame of 002 shows a face.")
     page = text_of(save(make_pair(samples=1), failed))
     assert "Finished, 1 failed" in page
     assert "NO_FACE_AT_ALL" in page
@@ -76,7 +77,7 @@ def test_a_running_run_reloads_itself_and_a_finished_one_does_not(save, make_pai
     assert '<meta http-equiv="refresh" content="10">' in running
     assert "700 of 1,900 iterations" in running
     assert "about 1 min 06 s left" in running
-    assert "This pair waits for its turn." in running
+    assert "This pair is waiting." in running
     assert 'http-equiv="refresh"' not in text_of(save(make_pair()))
 
 
@@ -91,11 +92,12 @@ def test_a_thousand_pairs_stay_small_and_pictures_are_for_the_first_pairs_only(s
 
 
 def test_pictures_outside_the_folder_missing_or_no_jpeg_are_not_embedded(save, make_pair, folder):
-    (folder.parent / "secret.jpg").write_bytes(b"\xff\xd8\xff secret")
-    (folder / "text.jpg").write_text("no picture")
+    folder.path.mkdir(parents=True)
+    (folder.path.parent / "secret.jpg").write_bytes(b"\xff\xd8\xff secret")
+    (folder.path / "text.jpg").write_text("no picture")
     pair = make_pair(samples=1)
-    sample = pair["fakes"][0]["samples"][0]
-    sample |= {"source": "../secret.jpg", "target": "text.jpg", "swap": "gone.jpg", "masks": None}
+    sample = pair.fakes[0].samples[0]
+    sample.source, sample.target, sample.swap, sample.masks = "../secret.jpg", "text.jpg", "gone.jpg", ""
     page = text_of(save(pair))
     assert page.count("no picture</div>") == 4
     assert page.count("data:image/jpeg;base64,") == 12 - 4 + 3
@@ -105,9 +107,8 @@ def test_pictures_outside_the_folder_missing_or_no_jpeg_are_not_embedded(save, m
     "changes",
     [
         {"pairs": []},
-        {"pairs": [{"id": "a_b"}]},
+        {"pairs": ["a_b"]},
         {"recipe": {}, "versions": {}, "sequences": {}, "seed": None},
-        {"unknown": 1},
     ],
 )
 def test_a_sparse_record_still_makes_a_page(save, make_pair, changes):
@@ -116,35 +117,33 @@ def test_a_sparse_record_still_makes_a_page(save, make_pair, changes):
 
 def test_losses_and_distances_that_are_no_numbers_are_left_out(save, make_pair):
     pair = make_pair(samples=0)
-    pair["training"]["losses"] = [[0, float("nan"), 0.1], [10, float("inf"), 0.1]]
-    pair["fakes"][0]["identity"]["swap_to_source"] = None
-    pair["fakes"][1]["identity"] = None
-    pair["fakes"][1]["mouth_correlation"] = float("nan")
+    pair.training.losses = [(0, float("nan"), 0.1), (10, float("inf"), 0.1)]
+    pair.fakes[0].identity = IdentityDistances(5, None, 0.5)
+    pair.fakes[1].identity = None
+    pair.fakes[1].mouth_correlation = float("nan")
     page = text_of(save(pair))
-    assert "Loss, logarithmic scale" not in page
+    assert "Loss (logarithmic scale)" not in page
     assert page.count("Identity was not measured for this video.") == 2
     assert "nan" not in re.sub(r"<style>.*</style>", "", page, flags=re.DOTALL).lower()
 
 
 def test_no_record_is_not_found(tmp_path):
     with pytest.raises(NotFound, match=r"run\.json"):
-        write(tmp_path)
+        write(FfppLayout(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{", json.dumps({"format": "something/9"}), json.dumps({"pairs": [{"state": "odd"}]})]
-)
-def test_another_file_is_refused(folder, text):
-    (folder / "run.json").write_text(text)
-    with pytest.raises(InvalidInput, match=r"facefoundry\.run/1"):
-        write(folder.parent.parent)
+def test_a_record_that_is_none_is_refused(save, folder):
+    layout = save()
+    (folder.path / "run.json").write_text("[]")
+    with pytest.raises(InvalidInput, match=r"run\.json is not a run record"):
+        write(layout)
 
 
 def test_a_page_is_replaced_whole_and_nothing_else_is_left(save, make_pair):
-    out = save(make_pair(samples=0))
-    (out / "report.html").write_text("old")
-    text_of(out)
-    assert sorted(path.name for path in out.iterdir()) == ["misc", "report.html"]
+    layout = save(make_pair(samples=0))
+    layout.report_page().write_text("old")
+    text_of(layout)
+    assert sorted(path.name for path in layout.root.iterdir()) == ["misc", "report.html"]
 
 
 def test_the_report_loads_no_heavy_library():

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from facefoundry.dataset.record import Failure
 from facefoundry.report import write
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 WIDTHS = (1280, 390)
-LONG = "averylongsequencename" * 6
+LONG = "averylongsequencename" * 4
 
 # Elements whose box leaves the window, or whose own text is wider or higher than the box that clips it.
 OVERFLOWS = """
@@ -79,7 +80,7 @@ def view(browser):
 def variety(save, make_pair) -> Path:
     """A page with a finished, a failed, a running, a waiting and a long-named pair."""
     failed = make_pair("003", "004", state="failed", samples=0)
-    failed["failure"] = {"stage": "train", "reason": "OUT_OF_MEMORY", "message": "The worker ran out of memory. " * 5}
+    failed.failure = Failure("train", "OUT_OF_MEMORY", "The worker ran out of memory. " * 5)
     pairs = [
         make_pair(samples=2),
         failed,
@@ -168,6 +169,6 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+def contrast(first: str, second: str) -> float:
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from facefoundry.dataset.record import IdentityDistances, TrainingRecord
 from facefoundry.report import wording
-from facefoundry.report.run import Identity, Pair, ReasonFrames, Run, Training
+from facefoundry.storage.info import ReasonCount
 
 
 def distances(swap_source, swap_target, control_source, control_target=0.5):
-    return Identity(
+    return IdentityDistances(
         swap_to_source=swap_source,
         swap_to_target=swap_target,
         control_to_source=control_source,
@@ -84,8 +85,8 @@ def test_options_are_flattened_to_rows():
 
 
 def test_reasons_are_words():
-    assert wording.reason(ReasonFrames(reason="NO_FACE", frames=1)) == "1 frame: no face"
-    assert wording.reason(ReasonFrames(reason="NO_FACE", frames=7)) == "7 frames: no face"
+    assert wording.reason(ReasonCount(reason="NO_FACE", frames=1)) == "1 frame: no face"
+    assert wording.reason(ReasonCount(reason="NO_FACE", frames=7)) == "7 frames: no face"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +101,10 @@ def test_reasons_are_words():
     ],
 )
 def test_the_state_of_a_run_follows_from_its_pairs(states, words):
-    run = Run(pairs=[Pair(id=str(index), state=state) for index, state in enumerate(states)])
-    assert wording.run_state(run)[1] == words
+    assert wording.run_state(states)[1] == words
 
 
 def test_time_left_needs_a_speed_and_something_left():
-    assert wording.time_left(Training(iterations=100, iteration=40, iterations_per_second=2)) == "30 s"
-    assert wording.time_left(Training(iterations=100, iteration=40)) is None
-    assert wording.time_left(Training(iterations=100, iteration=100, iterations_per_second=2)) is None
+    assert wording.time_left(TrainingRecord(iterations=100, iteration=40, iterations_per_second=2)) == "30 s"
+    assert wording.time_left(TrainingRecord(iterations=100, iteration=40)) is None
+    assert wording.time_left(TrainingRecord(iterations=100, iteration=100, iterations_per_second=2)) is None

@@ -1,0 +1,76 @@
+"""Connects a command to the services and the object store: on this machine or elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from facefoundry.cli.options import ConnectionOptions
+from facefoundry.client import Client
+from facefoundry.dataset.run import Limits
+from facefoundry.errors import InvalidInput
+from facefoundry.local import User, local_stack
+from facefoundry.settings import ChannelSettings, StoreSettings, read
+from facefoundry.storage.store import Store
+
+__all__ = ["Connection", "connect", "on_users", "running_services"]
+
+Emit = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The services, the object store that they use, and how much to ask of them at once."""
+
+    client: Client
+    store: Store
+    limits: Limits
+
+
+@contextmanager
+def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
+    """Connect to the services. With `--local`, start them before the block and stop them after it.
+
+    Args:
+        options: Where the services are.
+        emit: Called with a sentence when something starts or waits.
+    """
+    if not options.use_local:
+        with Client(read(ChannelSettings, **options.addresses)) as client:
+            yield Connection(client, _store(read(StoreSettings), emit), Limits())
+        return
+    if any(options.addresses.values()):
+        raise InvalidInput("--local starts its own services. Remove the addresses of others.", reason="USAGE")
+    cores = os.cpu_count() or 1
+    limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
+    slots = {"FACEFOUNDRY_SLOTS": str(cores)}
+    with (
+        local_stack(options.local_dir, environment=slots, on_progress=emit, on_wait=on_users(emit)) as stack,
+        Client(stack.channels) as client,
+    ):
+        yield Connection(client, _store(stack.store, emit), limits)
+
+
+@contextmanager
+def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
+    """Return the addresses of services that run already; `--local` finds them, but does not start them."""
+    if not options.use_local:
+        yield read(ChannelSettings, **options.addresses)
+        return
+    with local_stack(options.local_dir, start=False) as stack:
+        yield stack.channels
+
+
+def on_users(emit: Emit) -> Callable[[list[User]], None]:
+    """Return a callback that names the processes which still use the local services."""
+    return lambda users: _emit_users(emit, users)
+
+
+def _emit_users(emit: Emit, users: list[User]) -> None:
+    emit(f"Waiting for processes that use the services: {', '.join(str(user.pid) for user in users)}. Ctrl-C stops.")
+
+
+def _store(settings: StoreSettings, emit: Emit) -> Store:
+    return Store(settings).with_retries_for(settings.retry_seconds, on_wait=emit)

@@ -1,0 +1,200 @@
+"""Everything around a run of the command: recipe, connection, progress, record and report, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from facefoundry import recipes
+from facefoundry.cli.connection import Connection, connect
+from facefoundry.cli.errors import SOME_FAILED
+from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
+from facefoundry.cli.view import View, make_view
+from facefoundry.dataset import files
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.run import DatasetRun
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.storage import keys
+from facefoundry.v1 import recipe_pb2
+
+__all__ = ["RunPlan", "Session", "make_dataset", "open_session", "run_name", "slow_training_warning"]
+
+# From this size of the network and number of iterations on, a training on a CPU takes months.
+_LARGE_BOTTLENECK, _MANY_ITERATIONS = 1024, 100_000
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run makes.
+
+    Attributes:
+        convert: Make fakes, not only models.
+        keep_faces: Also write face crops and alignments.
+        name: Name of the run; None for that of the output folder.
+        seed: Seed of the random pairing; None where the pairs were given.
+    """
+
+    convert: bool
+    keep_faces: bool = False
+    name: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open run: its progress display, its files, its recipe, and the run itself."""
+
+    view: View
+    layout: Layout
+    recipe: recipe_pb2.Recipe
+    run: DatasetRun
+
+
+@contextmanager
+def open_session(
+    plan: RunPlan, recipe: RecipeOptions, connection: ConnectionOptions, output: OutputOptions
+) -> Iterator[Session]:
+    """Open a run. Ctrl-C and SIGTERM stop it, and print the command that continues it."""
+    resolved, frame_rate = recipe.resolve(), output.frame_rate
+    layout = FfppLayout(output.out)
+    command = shlex.join(["facefoundry", *sys.argv[1:]])
+    record = RunRecord(run_name(plan.name, layout), command, recipes.options(resolved), plan.seed)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with make_view(output.as_json) as view, connect(connection, view.message) as connected:
+            recorder = _recorder(record, layout, view, connected)
+            stages = ServiceStages(
+                connected.client,
+                connected.store,
+                resolved,
+                layout,
+                recorder,
+                view.event,
+                keep_faces=plan.keep_faces,
+                frame_rate=frame_rate,
+            )
+            run = DatasetRun(
+                stages,
+                recorder,
+                view.event,
+                convert=plan.convert,
+                compare=resolved.extraction.identity,
+                limits=connected.limits,
+            )
+            yield Session(view, layout, resolved, run)
+    except KeyboardInterrupt:
+        click.echo(f"\nStopped. Finished work is kept. This command continues the run:\n  {command}", err=True)
+        raise click.exceptions.Exit(130) from None
+
+
+def make_dataset(
+    pairs: Sequence[Pair],
+    clips: Mapping[str, Clip],
+    plan: RunPlan,
+    recipe: RecipeOptions,
+    connection: ConnectionOptions,
+    output: OutputOptions,
+    *,
+    given: Mapping[Pair, Path] | None = None,
+    messages: Sequence[str] = (),
+) -> None:
+    """Run all pairs, and exit with 1 or 3 if some fail.
+
+    Args:
+        pairs: The pairs, in order.
+        clips: Their clips, by id.
+        plan: What to make of them.
+        recipe: The options of the recipe.
+        connection: Where the services are.
+        output: Where the results go.
+        given: Folders of models that exist, by pair.
+        messages: Printed first.
+    """
+    with open_session(plan, recipe, connection, output) as session:
+        view, layout = session.view, session.layout
+        text = json.dumps([list(pair) for pair in pairs], indent=1) + "\n"
+        files.write(layout.filelist(), text.encode())
+        for message in messages:
+            view.message(message)
+        warning = None if given else slow_training_warning(session.recipe, on_this_machine=connection.use_local)
+        if warning:
+            view.message(warning)
+        if plan.seed is not None:
+            first = ", ".join(pair.id for pair in pairs[:8])
+            view.message(f"Paired by seed {plan.seed}: {first}. All pairs are in {layout.filelist()}.")
+        records = session.run.run(pairs, clips, given)
+        failed = [pair for pair in records if pair.state == "failed"]
+        for pair in failed:
+            if pair.failure:
+                view.message(f"{pair.id} failed: {pair.failure.message} [{pair.failure.reason}]")
+        reused = sum(pair.reused for pair in records)
+        counted = f" ({reused} reused from the store)" if reused else ""
+        view.message(
+            f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {layout.root}{counted}. "
+            f"Report: {layout.report_page()}"
+        )
+    if failed:
+        raise click.exceptions.Exit(1 if session.run.had_outage else SOME_FAILED)
+
+
+def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -> str | None:
+    """Return a warning where a network of FF++'s size would be trained on this machine's CPU."""
+    training = recipe.training
+    is_large = training.bottleneck >= _LARGE_BOTTLENECK and training.iterations >= _MANY_ITERATIONS
+    if not on_this_machine or not is_large or not _has_tensorflow_for_cpu():
+        return None
+    return (
+        f"{training.iterations:,} iterations of this network take months on a CPU, and the installed TensorFlow "
+        "uses only the CPU. Install TensorFlow with CUDA on a machine with a GPU, or try --recipe preview."
+    )
+
+
+def run_name(name: str | None, layout: Layout) -> str:
+    """Return the name that was given, or that of the folder's earlier run, or a new unique one."""
+    chosen = name or RunFolder(layout.run_folder()).run_name()
+    if chosen is None:
+        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", layout.root.resolve().name).lstrip("._-")[:54] or "run"
+        chosen = f"{folder}-{secrets.token_hex(4)}"
+    keys.run(chosen)
+    return chosen
+
+
+def _recorder(record: RunRecord, layout: Layout, view: View, connected: Connection) -> RunRecorder:
+    """Make the recorder of a run, which also uploads the record and writes the report."""
+    from facefoundry import report
+
+    prefix = keys.run(record.name)
+    bucket = connected.store.with_retries_for(0)  # the next save repeats a failed upload
+
+    def upload(name: str, data: bytes) -> None:
+        bucket.put_bytes(f"{prefix}/{name}", data, "application/json")
+
+    folder = RunFolder(layout.run_folder())
+    return RunRecorder(record, folder, view.event, upload=upload, on_save=lambda: report.write(layout))
+
+
+def _has_tensorflow_for_cpu() -> bool:
+    try:
+        return bool(metadata.version("tensorflow-cpu"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,172 @@
+"""Keeps the record of a run while its pairs are worked on, and saves it to the dataset's folder and to the bucket."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.progress import Event, OnEvent
+from facefoundry.dataset.record import Failure, PairRecord, RunRecord, SequenceRecord, StageTime
+from facefoundry.dataset.run_folder import RUN_FILE, RunFolder, pair_file
+from facefoundry.errors import FaceFoundryError
+
+__all__ = ["RunRecorder"]
+
+_MIN_INTERVAL_SECONDS = 3.0
+_MAX_SHARE = 1 / 20
+
+
+class RunRecorder:
+    """The record of a run; safe to use from many threads.
+
+    Args:
+        record: Filled here.
+        folder: Where the record is saved.
+        on_event: Called where saving fails; a run goes on without.
+        upload: Called with a file's name and bytes, to keep a copy of `run.json` and of the pairs that ended.
+        on_save: Called after each save.
+        clock: Monotonic seconds.
+
+    Attributes:
+        record: As given.
+        pairs: The records of all pairs. Those that ended hold neither losses nor labels; their files do.
+        lock: Hold it to change a record.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        folder: RunFolder,
+        on_event: OnEvent,
+        *,
+        upload: Callable[[str, bytes], object] = lambda name, data: None,
+        on_save: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.record, self.pairs = record, list[PairRecord]()
+        self.lock = threading.RLock()
+        self._folder, self._on_event, self._upload, self._on_save = folder, on_event, upload, on_save
+        self._clock, self._started = clock, clock()
+        self._pairs_of: dict[str, list[PairRecord]] = {}
+        self._not_uploaded: list[str] = []
+        self._saving = threading.Lock()
+        self._next_save = 0.0
+        self._save_skipped = False
+
+    def begin(self, pairs: Iterable[Pair]) -> list[PairRecord]:
+        """Start the records of the pairs, and return them."""
+        with self.lock:
+            self.pairs = [PairRecord(pair.id, pair.a, pair.b) for pair in pairs]
+            self.record.pairs = [pair.id for pair in self.pairs]
+            for pair in self.pairs:
+                for item in {pair.id, pair.a, pair.b, f"{pair.b}_{pair.a}"}:
+                    self._pairs_of.setdefault(item, []).append(pair)
+        try:
+            self._folder.clear()
+        except OSError as error:
+            self._report(error)
+        self.save()
+        return self.pairs
+
+    def add_sequence(self, name: str, sequence: SequenceRecord) -> None:
+        """Record an extracted sequence."""
+        with self.lock:
+            self.record.sequences[name] = sequence
+
+    def add_time(self, item: str, stage: str, seconds: float) -> None:
+        """Record the time of a stage in each unfinished pair that the item (a pair, sequence or fake) belongs to."""
+        with self.lock:
+            for pair in self._pairs_of.get(item, ()):
+                if not pair.ended:
+                    name = stage if item == pair.id else f"{stage} {item}"
+                    pair.stages.append(StageTime(name, round(seconds, 2)))
+
+    def end(self, pair: PairRecord, failure: Failure | None) -> None:
+        """Record that a pair is done or failed, and save it.
+
+        The pair no longer changes, so its losses and labels are only kept in its file.
+        """
+        with self.lock:
+            pair.state = "failed" if failure else "done"
+            pair.failure = failure
+            try:
+                self._folder.save_pair(pair)
+                self._not_uploaded.append(pair_file(pair.id))
+            except OSError as error:
+                self._report(error)
+            pair.training.losses = []
+            for fake in pair.fakes:
+                fake.labels = []
+
+    def interrupt(self) -> None:
+        """Record that the run stops: pairs that have not ended wait for the next run."""
+        with self.lock:
+            running = [pair for pair in self.pairs if pair.state == "running"]
+            for pair in running:
+                pair.state = "pending"
+            try:
+                for pair in running:
+                    self._folder.save_pair(pair)
+            except OSError as error:
+                self._report(error)
+        self.save(always=True)
+
+    def save(self, *, always: bool = False) -> None:
+        """Save the record, unless another save is under way or was made a moment ago."""
+        with self.lock:
+            self._save_skipped = not always and self._clock() < self._next_save
+            if self._save_skipped:
+                return
+            self._next_save = math.inf
+        with self._saving:
+            try:
+                with self._throttle_saves():
+                    data = self._write()
+                    self._on_save()
+                self._send(data)
+            except (FaceFoundryError, OSError) as error:
+                self._report(error)
+
+    def save_skipped(self) -> None:
+        """Save the record if the last call of `save` came too early."""
+        if self._save_skipped:
+            self.save()
+
+    def _write(self) -> bytes:
+        with self.lock:
+            self.record.seconds = round(self._clock() - self._started, 1)
+            for pair in self.pairs:
+                if pair.state == "running":
+                    self._folder.save_pair(pair)
+            return self._folder.save_run(self.record)
+
+    def _send(self, data: bytes) -> None:
+        """Upload `run.json` and the pairs that ended; what fails is uploaded by the next save."""
+        self._upload(RUN_FILE, data)
+        with self.lock:
+            names, self._not_uploaded = self._not_uploaded, []
+        while names:
+            try:
+                self._upload(names[-1], (self._folder.path / names[-1]).read_bytes())
+            except BaseException:
+                with self.lock:
+                    self._not_uploaded += names
+                raise
+            names.pop()
+
+    @contextmanager
+    def _throttle_saves(self) -> Iterator[None]:
+        """Space saves so that they use at most 5 % of the time."""
+        start = self._clock()
+        try:
+            yield
+        finally:
+            end = self._clock()
+            self._next_save = end + max(_MIN_INTERVAL_SECONDS, (end - start) / _MAX_SHARE)
+
+    def _report(self, error: FaceFoundryError | OSError) -> None:
+        self._on_event(Event(self.record.name, "record", "failed", message=str(error)))

@@ -1,0 +1,126 @@
+"""Reads and writes the run record of a folder: `run.json`, and `pairs/<pair>.json` for each pair that began.
+
+One file for each pair keeps the cost of saving independent of the number of pairs. A pair without a file has not begun.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from facefoundry import codec
+from facefoundry.dataset import files
+from facefoundry.dataset.record import FORMAT, PairRecord, RunRecord
+from facefoundry.errors import DataLoss, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["RUN_FILE", "RunFolder", "pair_file"]
+
+RUN_FILE = "run.json"
+
+T = TypeVar("T", bound="DataclassInstance")
+
+_PAIR_ID = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
+
+
+def pair_file(pair_id: str) -> str:
+    """Return the name of a pair's file, relative to the folder."""
+    return f"pairs/{pair_id}.json"
+
+
+@dataclass
+class RunHeader:
+    """The fields of a run record that every format has."""
+
+    format: str
+    name: str
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run record."""
+
+    path: Path
+
+    def clear(self) -> None:
+        """Delete the pairs of an earlier run."""
+        for path in (self.path / "pairs").glob("*.json"):
+            path.unlink()
+
+    def save_run(self, record: RunRecord) -> bytes:
+        """Write `run.json` and return its bytes."""
+        data = codec.to_json(record)
+        files.write(self.path / RUN_FILE, data)
+        return data
+
+    def save_pair(self, pair: PairRecord) -> None:
+        """Write the file of a pair."""
+        files.write(self.path / pair_file(pair.id), codec.to_json(pair))
+
+    def load_run(self) -> RunRecord:
+        """Read `run.json`.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidInput: it has another format or a wrong field, which the message names.
+        """
+        path = self.path / RUN_FILE
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"{path} does not exist. Give the output folder of a dataset run.", reason="NO_RUN", resource=str(path)
+            ) from error
+        header = _read(RunHeader, data, path)
+        if header.format != FORMAT:
+            raise InvalidInput(
+                f"Expected a run record of the format {FORMAT} in {path}. Received {header.format!r}. Run the "
+                "dataset's command again with this version: it reuses all finished work and writes a new record.",
+                reason="RUN_FORMAT",
+            )
+        record = _read(RunRecord, data, path)
+        for pair_id in record.pairs:
+            if not _PAIR_ID.fullmatch(pair_id):
+                raise InvalidInput(
+                    f"{path} is not a run record: expected pairs such as 033_097. Received {pair_id!r}.",
+                    reason="NOT_A_RUN_RECORD",
+                )
+        return record
+
+    def load_pair(self, pair_id: str) -> PairRecord:
+        """Read the file of a pair.
+
+        Raises:
+            InvalidInput: a field is wrong; the message names it.
+        """
+        path = self.path / pair_file(pair_id)
+        try:
+            return _read(PairRecord, path.read_bytes(), path)
+        except FileNotFoundError:
+            a, _, b = pair_id.partition("_")
+            return PairRecord(pair_id, a, b)
+
+    def load_pairs(self) -> Iterator[PairRecord]:
+        """Read the pairs of the run, in order."""
+        for pair_id in self.load_run().pairs:
+            yield self.load_pair(pair_id)
+
+    def run_name(self) -> str | None:
+        """Return the name of the run whose record lies here, in any format; None where there is none."""
+        path = self.path / RUN_FILE
+        try:
+            return _read(RunHeader, path.read_bytes(), path).name or None
+        except (OSError, InvalidInput):
+            return None
+
+
+def _read(kind: type[T], data: bytes, path: Path) -> T:
+    try:
+        return codec.from_json(kind, data)
+    except DataLoss as error:
+        raise InvalidInput(f"{path} is not a run record: {error.message}", reason="NOT_A_RUN_RECORD") from error

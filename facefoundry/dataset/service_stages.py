@@ -1,0 +1,298 @@
+"""The stages of a run over the three services and the object store. Each one calls, records and downloads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from facefoundry import codec
+from facefoundry.client import Client, OnProgress
+from facefoundry.dataset import comparison, fetch, models, sources
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.progress import Event, OnEvent
+from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, Sample, SequenceRecord
+from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.stages import ExtractedSequence, Stages
+from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, Unusable
+from facefoundry.faces.alignments import Alignments
+from facefoundry.storage import manifest
+from facefoundry.storage.info import ConversionInfo, ReasonCount
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
+
+__all__ = ["ServiceStages"]
+
+OnCount = Callable[[int, int], None]
+
+# A restarted trainer may have lost its jobs. Starting a training again resumes it.
+_MAX_RESTARTS = 5
+_WAITING = {
+    trainer_pb2.TRAINING_STATE_QUEUED: "queued",
+    trainer_pb2.TRAINING_STATE_STALLED: "its worker has not reported for a while",
+}
+
+
+class ServiceStages(Stages):
+    """The stages with one client, store, recipe and dataset; safe to use from many threads.
+
+    Args:
+        client: The services.
+        store: The object store that the services use.
+        recipe: The resolved recipe.
+        layout: Where files are written.
+        recorder: Where results are recorded.
+        on_event: Called from many threads with progress.
+        keep_faces: Also write face crops and alignments.
+        frame_rate: Frames per second of folders of frames.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        recipe: recipe_pb2.Recipe,
+        layout: Layout,
+        recorder: RunRecorder,
+        on_event: OnEvent,
+        *,
+        keep_faces: bool = False,
+        frame_rate: Fraction = Fraction(25),
+    ) -> None:
+        self._client, self._store, self._recipe = client, store, recipe
+        self._layout, self._recorder, self._on_event = layout, recorder, on_event
+        self._keep_faces, self._frame_rate = keep_faces, frame_rate
+
+    def raise_if_stopped(self) -> None:
+        """Raise Cancelled after `stop`."""
+        self._client.raise_if_stopped()
+
+    def stop(self) -> None:
+        """End every call to a service and every wait for the store."""
+        self._client.stop()
+        self._store.abort_waits()
+
+    def extract(self, clip: Clip) -> ExtractedSequence:
+        """Upload a clip and extract its faces."""
+        with self._stage(clip.id, "upload", "bytes") as (on_count, _):
+            source_uri = sources.upload(clip.path, self._frame_rate, store=self._store, on_bytes=on_count)
+        with self._stage(clip.id, "extract", "frames") as (_, on_progress):
+            extraction = self._client.extract(source_uri, clip.id, self._recipe, on_progress)
+            committed = self._manifest(extraction.uri, "extractions")
+            pictures = fetch.fetch_samples(self._store, committed, self._layout, clip.id)
+            samples = tuple(views[""] for views in pictures.values())
+            if self._keep_faces:
+                fetch.fetch_faces(self._store, committed, self._layout, clip.id)
+        rate = extraction.frame_rate
+        self._recorder.add_sequence(
+            clip.id,
+            SequenceRecord(
+                source_uri=source_uri,
+                frames=extraction.frame_count,
+                fps=f"{rate.numerator}/{rate.denominator}",
+                width=extraction.width,
+                height=extraction.height,
+                faces=extraction.face_count,
+                missing=_reasons(extraction.missing),
+                extraction_uri=extraction.uri,
+                content_digest=extraction.content_digest,
+                samples=list(samples),
+            ),
+        )
+        return ExtractedSequence(clip.id, source_uri, extraction, samples)
+
+    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+        """Train a pair and return the URI of its model."""
+        request = trainer_pb2.StartTrainingRequest(
+            extraction_a_uri=a.extraction.uri,
+            extraction_b_uri=b.extraction.uri,
+            pair_id=pair.id,
+            dataset=self._recorder.record.name,
+            recipe=self._recipe,
+        )
+        with self._stage(pair.id, "train", "iterations") as (on_count, _):
+            training = self._follow(pair, request, on_count)
+            for _ in range(_MAX_RESTARTS):
+                if training.failure.reason != "JOB_LOST":
+                    break
+                training = self._follow(pair, request, on_count)
+            if training.state == trainer_pb2.TRAINING_STATE_FAILED:
+                raise Unusable(training.failure.message, reason=training.failure.reason, resource=training.uri)
+            if training.state == trainer_pb2.TRAINING_STATE_CANCELLED:
+                message = "The training was cancelled. Run the same command again to continue it."
+                raise Cancelled(message, reason="TRAINING_CANCELLED")
+        return training.model_uri
+
+    def _follow(
+        self, pair: PairRecord, request: trainer_pb2.StartTrainingRequest, on_count: OnCount
+    ) -> trainer_pb2.Training:
+        """Start a training and watch it until it ends."""
+        training = self._client.start_training(request)
+        for training in self._client.watch_training(training.uri):  # noqa: B020 (the stream needs the first one's URI)
+            self._record_training(pair, training)
+            on_count(training.iteration, training.iterations)
+            waiting = _WAITING.get(training.state)
+            if waiting:
+                counts = (training.iteration, training.iterations, "iterations")
+                message = training.diagnosis.message or waiting
+                self._on_event(Event(pair.id, "train", "waiting", *counts, message))
+        return training
+
+    def upload_model(self, folder: Path) -> str:
+        """Upload a model from disk and return its URI."""
+        return models.upload(self._store, folder)
+
+    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+        """Download a pair's model, and its losses and previews for the record."""
+        with self._stage(pair.id, "fetch", ""):
+            info = models.download(self._store, model_uri, self._layout.models() / pair.id)
+            previews = []
+            for preview in info.previews:
+                relative = f"{pair.id}/preview-{preview.iteration:07d}.jpg"
+                try:
+                    part = manifest.part_of_key(preview.key)
+                    fetch.fetch_file(self._store, part, self._layout.run_folder() / relative)
+                except DataLoss:
+                    continue  # only a picture is lost, the model is complete
+                previews.append(Preview(preview.iteration, relative))
+        with self._recorder.lock:
+            pair.training.model_uri = model_uri
+            pair.training.iteration = pair.training.iterations = info.iterations
+            pair.training.losses = info.losses
+            pair.training.seconds = info.seconds
+            pair.training.previews = previews
+
+    def convert(
+        self,
+        fake: FakeRecord,
+        model_uri: str,
+        side: common_pb2.Side.ValueType,
+        target: ExtractedSequence,
+        source: ExtractedSequence,
+    ) -> None:
+        """Make a manipulated sequence and download it."""
+        conversion = self._convert(fake.id, "convert", model_uri, side, target, source, control=False)
+        committed = self._manifest(conversion.uri, "conversions")
+        with self._stage(fake.id, "fetch", ""):
+            labels = fetch.fetch_fake(self._store, committed, self._layout, fake.id)
+            pictures = fetch.fetch_samples(self._store, committed, self._layout, fake.id)
+        faces = source.samples
+        with self._recorder.lock:
+            fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
+            fake.reused = conversion.reused
+            fake.frames, fake.swapped = conversion.frame_count, conversion.swapped_count
+            fake.reasons = _reasons(conversion.unswapped)
+            fake.labels = labels
+            fake.quality = dict(codec.from_values(ConversionInfo, committed.info).quality)
+            fake.samples = [
+                Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
+                for index, (frame, views) in enumerate(pictures.items())
+            ]
+
+    def compare(
+        self,
+        fake: FakeRecord,
+        model_uri: str,
+        side: common_pb2.Side.ValueType,
+        target: ExtractedSequence,
+        source: ExtractedSequence,
+    ) -> None:
+        """Measure whose face a fake shows.
+
+        The fake is compared with a control: the target's face, converted with the target's own decoder.
+        """
+        control = self._convert(fake.id, "control", model_uri, side, target, source, control=True)
+        swap_faces = self._extract_converted(fake, "swap", fake.uri)
+        control_faces = self._extract_converted(fake, "control", control.uri)
+        if swap_faces is None or control_faces is None:
+            return
+        source_faces, target_faces = self._alignments(source.extraction), self._alignments(target.extraction)
+        converted_faces = comparison.converted_frames(target_faces, self._recipe.conversion)
+        swapped = np.asarray(fake.labels, dtype=bool)
+        with self._recorder.lock:
+            fake.identity = comparison.identity(swap_faces, control_faces, source_faces, target_faces, swapped)
+            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, converted_faces, swapped)
+
+    def _extract_converted(self, fake: FakeRecord, name: str, uri: str) -> Alignments | None:
+        """Extract the faces of a conversion; None where a short training made nothing that looks like a face."""
+        with self._stage(fake.id, f"compare {name}", "frames") as (_, on_progress):
+            try:
+                return self._alignments(self._client.extract(uri, fake.id, self._recipe, on_progress))
+            except Unusable as error:
+                if error.reason != "NO_FACE_FOUND":
+                    raise
+                return None
+
+    def transcode(self, sequence: ExtractedSequence) -> None:
+        """Encode a real sequence at every compression level and download it."""
+        with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
+            transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
+            committed = self._manifest(transcoding.uri, "conversions")
+            fetch.fetch_real(self._store, committed, self._layout, sequence.id)
+
+    def _convert(
+        self,
+        item: str,
+        stage: str,
+        model_uri: str,
+        side: common_pb2.Side.ValueType,
+        target: ExtractedSequence,
+        source: ExtractedSequence,
+        *,
+        control: bool,
+    ) -> converter_pb2.Conversion:
+        request = converter_pb2.ConvertRequest(
+            model_uri=model_uri,
+            target_extraction_uri=target.extraction.uri,
+            target_side=side,
+            target_id=target.id,
+            source_id=source.id,
+            recipe=self._recipe,
+            control=control,
+        )
+        with self._stage(item, stage, "frames") as (_, on_progress):
+            return self._client.convert(request, on_progress)
+
+    def _record_training(self, pair: PairRecord, training: trainer_pb2.Training) -> None:
+        with self._recorder.lock:
+            record = pair.training
+            record.uri, record.attempt = training.uri, training.attempt
+            record.iteration, record.iterations = training.iteration, training.iterations
+            record.iterations_per_second = round(training.iterations_per_second, 3) or record.iterations_per_second
+
+    def _manifest(self, uri: str, kind: str) -> Manifest:
+        return manifest.load(self._store, self._store.prefix_of(uri, kind))
+
+    def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
+        return fetch.read_alignments(self._store, self._manifest(extraction.uri, "extractions"))
+
+    @contextmanager
+    def _stage(self, item: str, stage: str, unit: str) -> Iterator[tuple[OnCount, OnProgress]]:
+        """Report start, progress and end of a stage, and record its time."""
+
+        def on_count(done: int, total: int) -> None:
+            self._on_event(Event(item, stage, "running", done, total, unit))
+
+        def on_progress(progress: common_pb2.Progress) -> None:
+            counts = (progress.done, progress.total, progress.unit)
+            self._on_event(Event(item, stage, "running", *counts, progress.stage))
+
+        self._on_event(Event(item, stage, "running", unit=unit))
+        start = time.monotonic()
+        try:
+            yield on_count, on_progress
+        except FaceFoundryError:
+            self._on_event(Event(item, stage, "failed", unit=unit))  # the event of the pair has the reason
+            raise
+        self._recorder.add_time(item, stage, time.monotonic() - start)
+        self._on_event(Event(item, stage, "done", unit=unit))
+
+
+def _reasons(counts: Iterable[common_pb2.ReasonCount]) -> list[ReasonCount]:
+    return [ReasonCount(count.reason, count.frames) for count in counts]

@@ -1,0 +1,174 @@
+"""What the templates show of a run: records with their charts, sentences and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from facefoundry.dataset.record import FakeRecord, PairRecord, Sample, TrainingRecord
+from facefoundry.report import charts, wording
+from facefoundry.report.charts import Bar, LossChart
+from facefoundry.report.pictures import Pictures
+from facefoundry.report.wording import Verdict
+
+__all__ = ["COLUMNS", "MAX_PICTURED_PAIRS", "Counts", "FakeView", "PairView", "SampleView", "count", "view_pair"]
+
+MAX_PICTURED_PAIRS = 8
+COLUMNS = (
+    ("source", "Source"),
+    ("target", "Target"),
+    ("swap", "Swap, synthetic"),
+    ("masks", "Mask: box"),
+    ("masks_blend", "Mask: blended"),
+    ("masks_changed", "Mask: changed"),
+)
+"""The pictures of a sample by field, with their captions."""
+
+_MAX_OPEN_PAIRS = 3
+_CHART_POINTS, _SMALL_CHART_POINTS = 240, 40
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The numbers of the summary."""
+
+    pairs: int
+    done: int
+    failed: int
+    running: int
+    pending: int
+    fakes: int
+    frames: int
+    swapped: int
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """One frame of a fake; `pictures` has a data URI for each column, None where there is no picture."""
+
+    frame: int
+    pictures: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class FakeView:
+    """A fake.
+
+    Attributes:
+        record: From the run record.
+        strip: SVG path of the swapped frames.
+        share: Number and share of the swapped frames, in words.
+        not_swapped: Number of the other frames.
+        verdict: Whose face it is.
+        distances: Bars of the identity distances.
+        mouth: A sentence about the mouth.
+        quality: Names and values of the quality measurements.
+        samples: Pictures of some frames.
+    """
+
+    record: FakeRecord
+    strip: str
+    share: str
+    not_swapped: int
+    verdict: Verdict
+    distances: list[Bar]
+    mouth: str
+    quality: list[tuple[str, str]]
+    samples: list[SampleView]
+
+
+@dataclass(frozen=True)
+class PairView:
+    """A pair.
+
+    Attributes:
+        record: From the run record.
+        anchor: Id of its section on the page.
+        open: Its section is open at first.
+        chart: The loss chart, if there are losses.
+        time_left: Of the running training, in words.
+        progress: Percent of the training.
+        previews: Iteration and data URI of each preview.
+        fakes: Both fakes, once they exist.
+        stages: Bars of the time of each stage.
+    """
+
+    record: PairRecord
+    anchor: str
+    open: bool
+    chart: LossChart | None
+    time_left: str | None
+    progress: float
+    previews: list[tuple[int, str]]
+    fakes: list[FakeView]
+    stages: list[Bar]
+
+
+def count(pairs: Sequence[PairView]) -> Counts:
+    """Count pairs by state, and fakes and frames."""
+    states = [pair.record.state for pair in pairs]
+    fakes = [fake.record for pair in pairs for fake in pair.fakes]
+    return Counts(
+        pairs=len(states),
+        done=states.count("done"),
+        failed=states.count("failed"),
+        running=states.count("running"),
+        pending=states.count("pending"),
+        fakes=len(fakes),
+        frames=sum(fake.frames for fake in fakes),
+        swapped=sum(fake.swapped for fake in fakes),
+    )
+
+
+def view_pair(pair: PairRecord, index: int, pair_count: int, pictures: Pictures) -> PairView:
+    """Make the view of a pair; only the first pairs get pictures and a detailed chart."""
+    training, is_pictured = pair.training, index < MAX_PICTURED_PAIRS
+    is_running = pair.state == "running"
+    return PairView(
+        record=pair,
+        anchor=f"pair-{index + 1}",
+        open=pair_count <= _MAX_OPEN_PAIRS or (is_running and is_pictured),
+        chart=charts.loss_chart(training.losses, _CHART_POINTS if is_pictured else _SMALL_CHART_POINTS),
+        time_left=wording.time_left(training) if is_running else None,
+        progress=100 * training.iteration / training.iterations if training.iterations else 0,
+        previews=_previews(training, pictures) if is_pictured else [],
+        fakes=[_view_fake(fake, pictures if is_pictured else None) for fake in pair.fakes],
+        stages=charts.bars((stage.stage, stage.seconds) for stage in pair.stages),
+    )
+
+
+def _previews(training: TrainingRecord, pictures: Pictures) -> list[tuple[int, str]]:
+    embedded = ((preview.iteration, pictures.embed(preview.file)) for preview in training.previews)
+    return [(iteration, uri) for iteration, uri in embedded if uri]
+
+
+def _view_fake(fake: FakeRecord, pictures: Pictures | None) -> FakeView:
+    distances: list[tuple[str, float]] = []
+    if fake.identity:
+        named = {
+            "Swap to source": fake.identity.swap_to_source,
+            "Swap to target": fake.identity.swap_to_target,
+            "Control to source": fake.identity.control_to_source,
+            "Control to target": fake.identity.control_to_target,
+        }
+        distances = [(name, value) for name, value in named.items() if value is not None]
+    return FakeView(
+        record=fake,
+        strip=charts.strip(fake.labels),
+        share=wording.share(fake.swapped, fake.frames),
+        not_swapped=fake.frames - fake.swapped,
+        verdict=wording.identity_verdict(fake.identity),
+        distances=charts.bars(distances, longest=max([1.0, *(value for _, value in distances)])),
+        mouth=wording.mouth_sentence(fake.mouth_correlation),
+        quality=list(wording.flatten(fake.quality)),
+        samples=_samples(fake.samples, pictures) if pictures else [],
+    )
+
+
+def _samples(samples: Sequence[Sample], pictures: Pictures) -> list[SampleView]:
+    views = []
+    for sample in samples:
+        row = {name: pictures.embed(getattr(sample, name)) for name, _ in COLUMNS}
+        if any(row.values()):
+            views.append(SampleView(sample.frame, row))
+    return views

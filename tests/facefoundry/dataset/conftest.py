@@ -1,0 +1,52 @@
+"""What tests of dataset runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facefoundry.dataset.progress import Event
+from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.run_folder import RunFolder
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> RunFolder:
+    """A folder for the record of a run."""
+    return RunFolder(tmp_path / "out" / "misc" / "report")
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What a run reported."""
+    return []
+
+
+@pytest.fixture
+def make_recorder(run_folder: RunFolder, events: list[Event]) -> Callable[..., RunRecorder]:
+    """Makes a recorder in that folder, which reports to `events`."""
+
+    def make(**options: Any) -> RunRecorder:
+        return RunRecorder(RunRecord("test", "facefoundry ...", {"name": "ffpp"}), run_folder, events.append, **options)
+
+    return make
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until a test moves it."""
+    return Clock()

@@ -1,0 +1,187 @@
+"""Stages and services that answer at once, for tests of what is around them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from facefoundry import archive
+from facefoundry.client import OnProgress
+from facefoundry.codec import to_values
+from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.record import FakeRecord, PairRecord
+from facefoundry.dataset.stages import ExtractedSequence, Stages
+from facefoundry.faces.alignments import Alignments
+from facefoundry.storage import keys, manifest, parts
+from facefoundry.storage.info import ConversionInfo
+from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
+
+FRAMES = 3
+LEVELS = ("raw", "c23")
+JPEG = b"\xff\xd8\xff a picture"
+
+
+class FakeStages(Stages):
+    """Stages that return at once. A test replaces what it needs by passing functions of the same name."""
+
+    def __init__(self, **replaced: Callable[..., object]) -> None:
+        self.stopped = False
+        for name, function in replaced.items():
+            assert hasattr(Stages, name), f"{name} is no stage"
+            setattr(self, name, function)
+
+    def raise_if_stopped(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def extract(self, clip: Clip) -> ExtractedSequence:
+        return extracted(clip.id)
+
+    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+        return f"s3://bucket/models/{pair.id}"
+
+    def upload_model(self, folder: Path) -> str:
+        return f"s3://bucket/models/{folder.name}"
+
+    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+        pass
+
+    def convert(self, fake: FakeRecord, *_: object) -> None:
+        fake.frames = fake.swapped = FRAMES
+        fake.labels = [1] * FRAMES
+
+    def transcode(self, sequence: ExtractedSequence) -> None:
+        pass
+
+    def compare(self, *_: object) -> None:
+        pass
+
+
+def extracted(name: str, content: str | None = None) -> ExtractedSequence:
+    """A sequence whose content is its name, unless another content is given."""
+    return ExtractedSequence(name, "", extractor_pb2.Extraction(content_digest=content or name))
+
+
+class FakeServices:
+    """A client of services that commit tiny results to a real store, without looking at their input."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def raise_if_stopped(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def extract(
+        self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
+    ) -> extractor_pb2.Extraction:
+        on_progress(common_pb2.Progress(stage="extract", done=FRAMES, total=FRAMES, unit="frames"))
+        faces = archive.pack({f"{frame:06d}.png": b"a crop" for frame in range(FRAMES)})
+        files = {
+            parts.ALIGNMENTS: _alignments().to_bytes(),
+            parts.SAMPLES: archive.pack({"000000.jpg": JPEG}),
+            parts.FACES.name(0): faces,
+        }
+        uri = self._commit(keys.extraction(_digest("extraction", sequence_id)), "extraction", files, {})
+        return extractor_pb2.Extraction(
+            uri=uri,
+            content_digest=_digest(sequence_id),
+            frame_count=FRAMES,
+            face_count=FRAMES - 1,
+            missing=[common_pb2.ReasonCount(reason="NO_FACE", frames=1)],
+            frame_rate=common_pb2.FrameRate(numerator=25, denominator=1),
+            width=64,
+            height=48,
+        )
+
+    def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
+        return trainer_pb2.Training(uri=f"s3://bucket/trainings/{request.pair_id}", pair_id=request.pair_id)
+
+    def watch_training(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
+        pair = training_uri.rpartition("/")[2]
+        preview = manifest.put_part(self._store, keys.training(_digest(pair)), "preview.jpg", JPEG)
+        info = {
+            "iterations": 7,
+            "seconds": 1.5,
+            "losses": [[1, 0.5, 0.4], [7, 0.2, 0.1]],
+            "previews": [{"iteration": 7, "key": preview.key}],
+        }
+        files = {parts.WEIGHTS: b"weights", "optimizer.safetensors": b"moments"}
+        uri = self._commit(keys.model(_digest(pair), 7), "model", files, info)
+        state = trainer_pb2.TRAINING_STATE_SUCCEEDED
+        yield trainer_pb2.Training(
+            uri=training_uri, state=state, iteration=7, iterations=7, attempt=1, model_uri=uri, iterations_per_second=4
+        )
+
+    def convert(self, request: converter_pb2.ConvertRequest, on_progress: OnProgress) -> converter_pb2.Conversion:
+        name = f"{request.target_id}_{request.source_id}"
+        labels = {"frames": [{"frame": frame, "swapped": frame > 0} for frame in range(FRAMES)]}
+        samples = {f"000001/{view}.jpg": JPEG for view in ("target", "swap", *parts.MASKS)}
+        files = {parts.video(stem): f"{name} {stem}".encode() for stem in (*LEVELS, *parts.MASKS)}
+        files |= {parts.LABELS: json.dumps(labels).encode(), parts.SAMPLES: archive.pack(samples)}
+        uri = self._commit(keys.conversion(_digest(name)), "conversion", files, to_values(_conversion_info(request)))
+        return converter_pb2.Conversion(
+            uri=uri, content_digest=_digest(name), frame_count=FRAMES, swapped_count=FRAMES - 1
+        )
+
+    def transcode(
+        self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
+    ) -> converter_pb2.Transcoding:
+        files = {parts.video(level): f"{sequence_id} {level}".encode() for level in LEVELS}
+        uri = self._commit(keys.conversion(_digest("real", sequence_id)), "transcoding", files, {})
+        return converter_pb2.Transcoding(uri=uri)
+
+    def _commit(self, prefix: str, kind: str, files: dict[str, bytes], info: dict) -> str:
+        put = tuple(manifest.put_part(self._store, prefix, name, data) for name, data in files.items())
+        manifest.commit(self._store, prefix, manifest.Manifest(kind, {}, {}, put, info, "digest"))
+        return self._store.uri(prefix)
+
+
+def _conversion_info(request: converter_pb2.ConvertRequest) -> ConversionInfo:
+    return ConversionInfo(
+        frame_count=FRAMES,
+        frame_rate="25/1",
+        width=64,
+        height=48,
+        decoder="none",
+        rights="unstated",
+        synthetic=True,
+        target_id=request.target_id,
+        source_id=request.source_id,
+        target_side="a",
+        decoder_side="b",
+        control=False,
+        trained_on_target=True,
+        swapped_count=FRAMES - 1,
+        unswapped={"NO_FACE": 1},
+        quality={"mean_change": 2.5},
+        samples=[1],
+    )
+
+
+def _digest(*names: str) -> str:
+    return keys.digest_of({"names": list(names)})
+
+
+def _alignments() -> Alignments:
+    return Alignments(
+        boxes=np.zeros((FRAMES, 4), np.int32),
+        landmarks=np.zeros((FRAMES, 68, 2), np.float32),
+        matrices=np.zeros((FRAMES, 2, 3)),
+        reasons=np.zeros(FRAMES, np.uint8),
+        frame_digests=np.zeros(FRAMES, np.uint64),
+        crop_digests=np.zeros(FRAMES, np.uint64),
+        frame_rate=(25, 1),
+        width=64,
+        height=48,
+        decoder="none",
+        engine="none",
+    )

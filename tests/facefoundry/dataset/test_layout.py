@@ -1,0 +1,138 @@
+"""Layouts: FF++'s folders, and another layout that a dataset is exported to through the same code."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from facefoundry import recipes, report
+from facefoundry.client import Client
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.models import find_models
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.run import DatasetRun
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.storage.parts import MASKS
+from tests.facefoundry.dataset.fakes import FakeServices
+
+
+class FlatLayout(Layout):
+    """Two folders by class, as an image classifier expects them, and one for everything else."""
+
+    def real_video(self, level: str, sequence: str) -> Path:
+        return self.root / "real" / f"{sequence}-{level}.mp4"
+
+    def fake_video(self, level: str, fake: str) -> Path:
+        return self.root / "fake" / f"{fake}-{level}.mp4"
+
+    def mask_video(self, kind: str, fake: str) -> Path:
+        return self.root / "extra" / f"{fake}-{kind}.mp4"
+
+    def labels(self, fake: str) -> Path:
+        return self.root / "extra" / f"{fake}-labels.json"
+
+    def models(self) -> Path:
+        return self.root / "extra" / "models"
+
+    def faces(self, sequence: str) -> Path:
+        return self.root / "extra" / "faces" / sequence
+
+    def alignments(self, sequence: str) -> Path:
+        return self.root / "extra" / f"{sequence}-alignments.json"
+
+    def filelist(self) -> Path:
+        return self.root / "extra" / "pairs.json"
+
+    def run_folder(self) -> Path:
+        return self.root / "extra" / "run"
+
+    def report_page(self) -> Path:
+        return self.root / "index.html"
+
+
+FLAT = {
+    "real": {f"{name}-{level}.mp4" for name in "ab" for level in ("raw", "c23")},
+    "fake": {f"{name}-{level}.mp4" for name in ("a_b", "b_a") for level in ("raw", "c23")},
+    "extra": {f"{name}-{kind}.mp4" for name in ("a_b", "b_a") for kind in MASKS}
+    | {"a_b-labels.json", "b_a-labels.json", "a-alignments.json", "b-alignments.json", "models", "faces", "run"},
+}
+
+
+def export(layout: Layout, store, folder: Path) -> RunFolder:
+    """Make a dataset of one pair in a layout, with services that commit tiny results to a real store."""
+    for name in "ab":
+        (folder / f"{name}.mp4").write_bytes(name.encode())
+    record = RunFolder(layout.run_folder())
+    recorder = RunRecorder(RunRecord("test", "", {}), record, lambda event: None, on_save=lambda: report.write(layout))
+    client = cast(Client, FakeServices(store))
+    stages = ServiceStages(
+        client,
+        store,
+        recipes.load("preview"),
+        layout,
+        recorder,
+        lambda event: None,
+        keep_faces=True,
+        frame_rate=Fraction(25),
+    )
+    clips = {name: Clip(name, folder / f"{name}.mp4") for name in "ab"}
+    (pair,) = DatasetRun(stages, recorder, lambda event: None).run([Pair("a", "b")], clips)
+    assert pair.state == "done", pair.failure
+    return record
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dataset_is_exported_to_the_folders_of_another_layout(store, tmp_path):
+    out = tmp_path / "out"
+    record = export(FlatLayout(out), store, tmp_path)
+    assert {path.name for path in out.iterdir()} == {"real", "fake", "extra", "index.html"}
+    for folder, names in FLAT.items():
+        assert {path.name for path in (out / folder).iterdir()} == names
+    assert (out / "fake" / "a_b-c23.mp4").read_bytes() == b"a_b c23"
+    assert files_below(out / "extra" / "faces") == {f"{name}/{frame:06d}.png" for name in "ab" for frame in range(3)}
+    assert (out / "index.html").read_text().count("data:image/jpeg;base64,") == 2 * 6 + 1
+    (pair,) = record.load_pairs()
+    assert [fake.labels for fake in pair.fakes] == [[0, 1, 1]] * 2
+    assert find_models(FlatLayout(out)).models == {("a", "b"): out / "extra" / "models" / "a_b"}
+
+
+def test_the_same_code_makes_the_folders_of_ffpp(store, tmp_path):
+    out = tmp_path / "out"
+    export(FfppLayout(out), store, tmp_path)
+    fakes = out / "manipulated_sequences" / "Deepfakes"
+    assert files_below(out / "original_sequences" / "youtube" / "c23" / "videos") == {"a.mp4", "b.mp4"}
+    for folder in ("raw", "c23", *MASKS):
+        assert files_below(fakes / folder / "videos") == {"a_b.mp4", "b_a.mp4"}
+    assert files_below(fakes / "labels") == {"a_b.json", "b_a.json"}
+    assert {path.name for path in (fakes / "models" / "a_b").iterdir()} >= {"model.json", "weights.safetensors"}
+    assert (out / "report.html").is_file() and (out / "misc" / "report" / "pairs" / "a_b.json").is_file()
+
+
+@pytest.mark.parametrize("layout", [FfppLayout, FlatLayout])
+def test_paths_lie_below_the_root_and_asking_for_them_makes_nothing(tmp_path, layout):
+    made = layout(tmp_path / "out")
+    paths = [
+        made.real_video("raw", "a"),
+        made.fake_video("raw", "a_b"),
+        made.mask_video("masks", "a_b"),
+        made.labels("a_b"),
+        made.models(),
+        made.faces("a"),
+        made.alignments("a"),
+        made.filelist(),
+        made.run_folder(),
+        made.report_page(),
+    ]
+    assert all(path.is_relative_to(tmp_path / "out") for path in paths)
+    assert len(set(paths)) == len(paths)
+    assert list(tmp_path.iterdir()) == []
