@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +81,7 @@ def _value(recipe: Message, path: str) -> str:
         return str(value).lower()
     if isinstance(value, str | int | float):
         return str(value)
-    items = list(value)  # type: ignore[call-overload]
+    items = list(value) if isinstance(value, Iterable) else []
     return str([item.name if isinstance(item, recipe_pb2.Level) else item for item in items]).replace("'", "")
 
 

@@ -143,7 +143,7 @@ class ObjectStore:
             Unavailable: a process ended, or the server did not answer within a minute.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        self._until(self._election_problem, meanwhile, deadline)
+        self._wait_until_ready(self._election_problem, meanwhile, deadline)
         self._run(
             "volume",
             {
@@ -154,7 +154,7 @@ class ObjectStore:
                 "preStopSeconds": 0,
             },
         )
-        self._until(self._write_problem, meanwhile, deadline)
+        self._wait_until_ready(self._write_problem, meanwhile, deadline)
 
     def stop(self) -> None:
         """Stop the server and keep all objects."""
@@ -182,7 +182,7 @@ class ObjectStore:
             log=self._logs / ("store.log" if role == "server" else "store-volumes.log"),
         )
 
-    def _until(self, ready: Callable[[], str], meanwhile: Callable[[], None], deadline: float) -> None:
+    def _wait_until_ready(self, ready: Callable[[], str], meanwhile: Callable[[], None], deadline: float) -> None:
         """Wait until `ready` returns no problem."""
         while problem := ready():
             meanwhile()

@@ -1,1 +1,1 @@
-"""Object storage: every key (`keys`), the S3 client (`store`) and the commit record of a prefix (`manifest`)."""
+"""Object storage: all keys (`keys`), the S3 client (`store`) and the commit record of a prefix (`manifest`)."""

@@ -1,4 +1,4 @@
-"""Read the side of a stored source: which parts it has, and how to fetch them. `dataset.sources` writes sources."""
+"""Finds and fetches the parts of stored sources. `dataset.sources` writes sources."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class Store:
         yield from self._do(prefix, found)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; ones that are not there are no error."""
+        """Delete objects; missing ones are not an error."""
         wanted = list(keys)
 
         def remove() -> None:
@@ -241,7 +241,7 @@ class Store:
         self._do("delete", remove)
 
     def make_bucket(self) -> None:
-        """Make our bucket unless it is there."""
+        """Create the bucket if it does not exist."""
 
         def make() -> None:
             if not self._client.bucket_exists(bucket_name=self.bucket):
