@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -92,6 +94,15 @@ def test_the_wheel_holds_the_packages_their_data_and_the_licence(dist: Path):
     }
     assert {name for name in names if ".dist-info/" not in name} == tracked
     assert f"facefoundry-{VERSION}.dist-info/licenses/LICENSE" in names
+
+
+def test_the_sdist_builds_the_same_wheel(dist: Path, tmp_path: Path):
+    (sdist,) = dist.glob("*.tar.gz")
+    (wheel,) = dist.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(sdist)], check=True, timeout=120)
+    with zipfile.ZipFile(tmp_path / wheel.name) as again, zipfile.ZipFile(wheel) as built:
+        assert sorted(again.namelist()) == sorted(built.namelist())
 
 
 def test_the_client_alone_depends_on_no_heavy_library():
