@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TrainerServiceStub:
-    """Runs trainings that outlive any call.
+    """Starts, shows and stops trainings. A training outlives the call that started it.
     """
 
     def __init__(self, channel):
@@ -63,18 +63,19 @@ class TrainerServiceStub:
 
 
 class TrainerServiceServicer:
-    """Runs trainings that outlive any call.
+    """Starts, shows and stops trainings. A training outlives the call that started it.
     """
 
     def StartTraining(self, request, context):
-        """Starts a pair's training, or finds it running or done. Failed and cancelled ones get a new attempt that resumes.
+        """Starts the training of a pair, or returns it if it is running or done. A training that failed or was cancelled gets
+        a new attempt, which resumes from the last checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTraining(self, request, context):
-        """Reads one training.
+        """Returns one training.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,14 +89,15 @@ class TrainerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchTraining(self, request, context):
-        """Streams a training's snapshots, the present one first, until it ends. Cancelling the call does not cancel the training.
+        """Streams snapshots of a training until it ends; the first one shows its current state. Cancelling the call does not
+        cancel the training.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelTraining(self, request, context):
-        """Stops a training; its checkpoints stay, so that it can be started again.
+        """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +140,7 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainerService:
-    """Runs trainings that outlive any call.
+    """Starts, shows and stops trainings. A training outlives the call that started it.
     """
 
     @staticmethod

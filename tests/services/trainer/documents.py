@@ -30,5 +30,5 @@ def commit_model(store: Store, attempt: Attempt) -> None:
 
 def put_status(store: Store, attempt: Attempt, **fields: object) -> None:
     """Save a status after iteration 3."""
-    status = replace(Status(attempt.number, "worker", 3, attempt.iterations), **fields)  # type: ignore[arg-type]
+    status = replace(Status(attempt.number, "worker", 3, attempt.iterations), **fields)  # type: ignore[arg-type]  # checked when it is saved
     TrainingStore(store).save_status(attempt, status)

@@ -55,11 +55,11 @@ def states(trainings: Trainings, *started: trainer_pb2.Training) -> list[bool]:
 
 
 def test_trainings_are_named_by_uri(trainings: Trainings, cancel: Callable[..., Result], start: Start) -> None:
-    one, two, three = (start(seed) for seed in range(3))
-    done = cancel(one.uri, two.uri)
+    first, second, third = (start(seed) for seed in range(3))
+    done = cancel(first.uri, second.uri)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == ["A_B is cancelled after iteration 0/6."] * 2
-    assert states(trainings, one, two, three) == [True, True, False]
+    assert states(trainings, first, second, third) == [True, True, False]
 
 
 def test_a_pair_of_a_run_is_neither_the_pair_of_another_nor_another_pair(
@@ -73,13 +73,13 @@ def test_a_pair_of_a_run_is_neither_the_pair_of_another_nor_another_pair(
     assert states(trainings, mine, other_run, other_pair) == [True, False, True]
 
 
-def test_what_is_not_there_or_not_named_is_told(cancel: Callable[..., Result]) -> None:
+def test_unknown_and_unnamed_trainings_are_refused(cancel: Callable[..., Result]) -> None:
     assert cancel().exit_code == 2
     assert isinstance(cancel("--pair", "X_Y").exception, NotFound)
     assert isinstance(cancel("s3://elsewhere/x").exception, InvalidInput)
 
 
-def test_the_refusal_of_other_iterations_names_the_command_that_makes_way(
+def test_the_conflict_of_other_iterations_names_the_command_that_resolves_it(
     cancel: Callable[..., Result], start: Start
 ) -> None:
     started = start(0)

@@ -43,74 +43,74 @@ def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(
     assert len(list(store.list("trainings/"))) == 1
 
 
-def test_a_cancel_seen_half_done_by_another_replica_stays_a_cancel(
+def test_a_cancel_that_another_replica_sees_half_done_stays_a_cancel(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica()
-    started = one.trainings.start(ask())
+    first, second = make_replica(), make_replica()
+    started = first.trainings.start(ask())
     make_old(store, started)
-    two.backend.before("get", lambda: one.trainings.cancel(started.uri))
-    assert two.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    second.backend.before("get", lambda: first.trainings.cancel(started.uri))
+    assert second.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
     assert outcomes(store, started) == {"1.json": "CANCELLED"}
 
 
-def test_a_watch_does_not_wake_a_job_that_another_replica_cancels(
+def test_a_watch_does_not_restart_a_job_that_another_replica_cancels(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica()
-    started = one.trainings.start(ask())
+    first, second = make_replica(), make_replica()
+    started = first.trainings.start(ask())
     make_old(store, started)
-    two.backend.before("get", lambda: one.trainings.cancel(started.uri))
-    assert two.trainings.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert two.backend.get(job_name(attempt_of(store, started))) is None
+    second.backend.before("get", lambda: first.trainings.cancel(started.uri))
+    assert second.trainings.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert second.backend.get(job_name(attempt_of(store, started))) is None
 
 
 def test_a_start_that_meets_a_cancel_of_another_replica_is_a_new_attempt(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica()
-    started = one.trainings.start(ask())
-    two.backend.before("start", lambda: one.trainings.cancel(started.uri))
-    again = two.trainings.start(ask())
+    first, second = make_replica(), make_replica()
+    started = first.trainings.start(ask())
+    second.backend.before("start", lambda: first.trainings.cancel(started.uri))
+    again = second.trainings.start(ask())
     assert again.attempt == 2 and again.state not in ENDED
-    assert two.backend.get(f"{job_name(attempt_of(store, started))[:-1]}1") is None
+    assert second.backend.get(f"{job_name(attempt_of(store, started))[:-1]}1") is None
     assert outcomes(store, started) == {"1.json": "CANCELLED"}
 
 
 def test_a_late_replica_does_not_hide_the_end_of_a_newer_attempt(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica("report")
-    started = one.trainings.start(ask())
+    first, second = make_replica(), make_replica("report")
+    started = first.trainings.start(ask())
     late = attempt_of(store, started)
-    two.backend.start(job_name(late), "")
-    wait_until(lambda: (job := two.backend.get(job_name(late))) and job.state is JobState.FAILED)
+    second.backend.start(job_name(late), "")
+    wait_until(lambda: (job := second.backend.get(job_name(late))) and job.state is JobState.FAILED)
 
     def overtake() -> None:
-        one.trainings.cancel(started.uri)
-        assert one.trainings.start(ask()).attempt == 2
-        one.trainings.cancel(started.uri)
-        # As if the outcome had been saved just after `two` looked for it, and the attempt were still the newest.
+        first.trainings.cancel(started.uri)
+        assert first.trainings.start(ask()).attempt == 2
+        first.trainings.cancel(started.uri)
+        # As if the outcome had been saved just after `second` looked for it, and the attempt were still the newest.
         store.delete([worker_protocol.outcome_key(late.prefix, 1)])
 
-    two.backend.before("get", overtake)
-    assert two.trainings.get(started.uri).failure.reason == "NO_FACES"
-    assert one.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert one.trainings.get(started.uri).attempt == 2
+    second.backend.before("get", overtake)
+    assert second.trainings.get(started.uri).failure.reason == "NO_FACES"
+    assert first.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert first.trainings.get(started.uri).attempt == 2
     assert outcomes(store, started) == {"1.json": "FAILED", "2.json": "CANCELLED"}
 
 
-def test_a_request_that_was_put_back_by_a_late_replica_takes_no_ended_attempts_number(
+def test_after_a_late_replica_saved_an_old_attempt_the_next_one_has_an_unused_number(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())
-    first = attempt_of(store, started)
+    original = attempt_of(store, started)
     for _ in range(2):
         replica.trainings.cancel(started.uri)
         replica.trainings.start(ask())
     replica.trainings.cancel(started.uri)
-    TrainingStore(store).save_attempt(first)
+    TrainingStore(store).save_attempt(original)
     again = replica.trainings.start(ask())
     assert again.attempt == 4 and again.state not in ENDED
 
@@ -118,33 +118,37 @@ def test_a_request_that_was_put_back_by_a_late_replica_takes_no_ended_attempts_n
 def test_a_training_that_was_done_before_its_cancel_has_succeeded(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica()
-    started = one.trainings.start(ask())
-    one.backend.before("cancel", lambda: commit_model(store, attempt_of(store, started)))
-    one.trainings.cancel(started.uri)
-    for replica in (one, two):
+    first, second = make_replica(), make_replica()
+    started = first.trainings.start(ask())
+    first.backend.before("cancel", lambda: commit_model(store, attempt_of(store, started)))
+    first.trainings.cancel(started.uri)
+    for replica in (first, second):
         done = replica.trainings.get(started.uri)
         assert done.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and done.model_uri
-    assert one.trainings.start(ask()) == two.trainings.get(started.uri)
+    assert first.trainings.start(ask()) == second.trainings.get(started.uri)
     assert outcomes(store, started) == {"1.json": "SUCCEEDED"}
 
 
 def test_a_training_that_another_replica_runs_is_running_and_not_lost(
     make_replica: MakeReplica, ask: Ask, store: Store
 ) -> None:
-    one, two = make_replica(), make_replica()
-    started = one.trainings.start(ask())
+    first, second = make_replica(), make_replica()
+    started = first.trainings.start(ask())
     make_old(store, started)
     put_status(store, attempt_of(store, started))
-    assert two.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_RUNNING
-    two.trainings.follow(started.uri, 0.0)
-    assert two.backend.get(job_name(attempt_of(store, started))) is None
+    assert second.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_RUNNING
+    second.trainings.follow(started.uri, 0.0)
+    assert second.backend.get(job_name(attempt_of(store, started))) is None
     put_status(store, attempt_of(store, started), updated=LONG_AGO)
-    assert two.trainings.follow(started.uri, 0.0).state not in ENDED
-    assert two.backend.get(job_name(attempt_of(store, started))) is not None, "who waits for it takes it up"
+    assert second.trainings.follow(started.uri, 0.0).state not in ENDED
+    assert second.backend.get(job_name(attempt_of(store, started))) is not None, (
+        "a caller who waits for it has it restarted"
+    )
 
 
-def test_nobody_takes_up_what_nobody_waits_for(make_replica: MakeReplica, ask: Ask, store: Store) -> None:
+def test_a_lost_training_that_nobody_waits_for_is_not_restarted(
+    make_replica: MakeReplica, ask: Ask, store: Store
+) -> None:
     started = make_replica().trainings.start(ask())
     make_old(store, started)
     successor = make_replica()
@@ -163,7 +167,7 @@ def test_a_lost_training_can_be_cancelled_for_good(make_replica: MakeReplica, as
     assert successor.trainings.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
 
 
-def test_a_damaged_request_or_report_hides_nothing_else(make_replica: MakeReplica, ask: Ask, store: Store) -> None:
+def test_a_damaged_attempt_or_status_hides_no_other_training(make_replica: MakeReplica, ask: Ask, store: Store) -> None:
     replica = make_replica()
     broken, whole = replica.trainings.start(ask(seed=1)), replica.trainings.start(ask(seed=2))
     store.put_bytes(worker_protocol.attempt_key(store.prefix_of(broken.uri, "trainings")), b'{"training": ')

@@ -78,9 +78,7 @@ def test_a_finished_training_is_known_to_a_trainer_without_memory(
 
 
 @pytest.mark.parametrize("lost", ["models/", ""], ids=["the model", "the bucket"])
-def test_what_was_trained_and_got_lost_is_trained_again(
-    store: Store, make_replica: MakeReplica, ask: Ask, lost: str
-) -> None:
+def test_a_model_that_was_lost_is_trained_again(store: Store, make_replica: MakeReplica, ask: Ask, lost: str) -> None:
     replica = make_replica("done")
     started = replica.trainings.start(ask(iterations=1))
     replica.wait_for(started.uri, *ENDED)
@@ -90,9 +88,9 @@ def test_what_was_trained_and_got_lost_is_trained_again(
     assert replica.trainings.start(ask(iterations=6)).attempt == again.attempt == 2
     kept = [key for key in store.list("") if key.startswith("extractions/")] if not lost else []
     store.delete([key for key in store.list(lost) if key not in kept])
-    anew = replica.trainings.start(ask(iterations=6))
-    assert anew.attempt == 3
-    assert replica.backend.get(job_name(attempt_of(store, anew))) is not None
+    restarted = replica.trainings.start(ask(iterations=6))
+    assert restarted.attempt == 3
+    assert replica.backend.get(job_name(attempt_of(store, restarted))) is not None
 
 
 def test_a_failure_names_the_workers_reason_and_the_next_start_is_a_new_attempt(
@@ -136,7 +134,7 @@ def test_another_replica_continues_a_training_whose_trainer_died(make_replica: M
     successor.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
 
 
-def test_a_job_that_has_been_gone_for_long_is_lost_and_started_anew(
+def test_a_job_that_has_been_gone_for_long_is_lost_and_started_again(
     store: Store, make_replica: MakeReplica, ask: Ask
 ) -> None:
     started = make_replica().trainings.start(ask())
@@ -179,7 +177,7 @@ def test_status_reports_show_and_a_silent_worker_is_stalled(store: Store, make_r
     assert stalled.iterations_per_second == 0
 
 
-def test_a_status_of_an_earlier_attempt_says_nothing(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
+def test_a_status_of_an_earlier_attempt_is_ignored(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())
     put_status(store, attempt_of(store, started))

@@ -124,7 +124,7 @@ class ObjectCache(Generic[T]):
         stopping.start()
         stopping.join(_CLOSE_SECONDS)
 
-    def _fetch(self, **arguments: Any) -> Response:
+    def _fetch(self, **arguments: object) -> Response:
         """List or watch; called by the informer and its watch.
 
         The client reads the next line: it makes the client return plain dictionaries with their resource versions.

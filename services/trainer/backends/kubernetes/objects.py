@@ -5,8 +5,6 @@ Fields that the API server leaves out or sends as null have their defaults. All 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
@@ -18,7 +16,7 @@ class _Model(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_nulls(cls, values: Any) -> Any:
+    def _drop_nulls(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
         return {name: value for name, value in values.items() if value is not None}

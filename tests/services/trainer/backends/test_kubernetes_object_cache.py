@@ -160,7 +160,7 @@ def test_a_watch_that_was_cut_goes_on_where_it_was(server: ApiServer, watch: Wat
     assert len(seen.of("a")) == 1
 
 
-def test_a_version_that_is_too_old_is_listed_anew(server: ApiServer, watch: Watch) -> None:
+def test_a_version_that_is_too_old_is_listed_again(server: ApiServer, watch: Watch) -> None:
     server.items = [job("a"), job("b")]
     seen = watch()
     assert seen.is_current(60)

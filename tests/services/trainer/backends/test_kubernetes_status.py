@@ -85,7 +85,7 @@ class Row(NamedTuple):
     events: list[Object]
     state: JobState
     reason: str = ""
-    says: tuple[str, ...] = ()
+    contains: tuple[str, ...] = ()
 
 
 QUEUED, RUNNING, SUCCEEDED, FAILED = JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED
@@ -291,7 +291,7 @@ def test_objects_are_read_as_the_state_and_the_sentence_they_mean(row: Row) -> N
     assert seen.name == NAME
     assert seen.state is row.state
     assert (seen.diagnosis.reason if seen.diagnosis else "") == row.reason, seen.diagnosis
-    for words in row.says:
+    for words in row.contains:
         assert seen.diagnosis is not None and words in seen.diagnosis.message
 
 

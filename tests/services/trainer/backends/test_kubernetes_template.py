@@ -96,14 +96,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("text", "says"), WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_template_is_refused_with_its_file_and_field(tmp_path: Path, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_template_is_refused_with_its_file_and_field(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(text)
     with pytest.raises(Internal) as caught:
         template.read(path)
     assert caught.value.reason == "JOB_TEMPLATE"
-    assert str(path) in caught.value.message and says in caught.value.message
+    assert str(path) in caught.value.message and message in caught.value.message
 
 
 def test_a_missing_template_is_refused_with_its_name(tmp_path: Path) -> None:

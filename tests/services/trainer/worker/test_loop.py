@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.reference import training as origin
+from benchmarks.reference import training as reference
 from facefoundry.errors import Unusable
 from facefoundry.model.network import SIDES, Architecture, build
 from facefoundry.model.weights import Tensors
@@ -69,11 +69,11 @@ def fresh(training: Training) -> Iterator[Training]:
     yield training
 
 
-def plain(training: Training) -> origin.Pair:
-    """The origin's network in plain Keras layers, with the fresh weights that the training begins with."""
+def plain(training: Training) -> reference.Pair:
+    """FF++'s network in plain Keras layers, with the initial weights of the training."""
     made = training.options
-    widths = origin.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters)
-    pair = origin.Pair(widths)
+    widths = reference.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters)
+    pair = reference.Pair(widths)
     pair.set_weights(build(Architecture.of(made), made.seed).tensors())
     return pair
 
@@ -100,8 +100,8 @@ def test_fifty_losses_are_those_of_plain_train_on_batch(fresh: Training) -> None
 
 
 def test_weights_and_moments_are_those_of_two_adams_stepped_by_hand_with_one_counter(fresh: Training) -> None:
-    pair, counter = plain(fresh), origin.Counter()
-    optimizers = {side: origin.Adam(counter, fresh.options.learning_rate, **rates(fresh)) for side in SIDES}
+    pair, counter = plain(fresh), reference.Counter()
+    optimizers = {side: reference.Adam(counter, fresh.options.learning_rate, **rates(fresh)) for side in SIDES}
     expected = [pair.step_by_hand(optimizers, batches(fresh, iteration)) for iteration in range(3)]
     assert np.abs(fresh.run(3) - expected).max() <= 1e-6
     assert counter.steps == 6, "A sees steps 0, 2, 4 and B sees 1, 3, 5"
