@@ -110,8 +110,8 @@ def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
     yield from _check_layers(recipe.training)
-    yield from _check_frame_ranges(recipe.conversion)
     yield from _check_levels(recipe.compression)
+    yield from _check_frame_ranges(recipe.conversion)
 
 
 def _check(field: str, rule: Rule, value: object) -> Iterator[FieldViolation]:

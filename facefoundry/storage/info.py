@@ -55,6 +55,14 @@ class SourceInfo:
     frames: int = 0
     rights: str = "unstated"
 
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """The frame rate as numerator and denominator; None if there is none, or it is no fraction."""
+        numerator, _, denominator = self.frame_rate.partition("/")
+        if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
+            return None
+        return int(numerator), int(denominator)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionInfo:

@@ -57,7 +57,8 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
         DataLoss: its manifest is damaged (BAD_MANIFEST).
     """
     kind = "conversions" if "/conversions/" in uri else "sources"
-    committed = manifest.load(store, store.prefix_of(uri, kind, field))
+    prefix = store.prefix_of(uri, kind, field)
+    committed = manifest.load(store, prefix)
     info = committed.info_as(SourceInfo)
     if kind == "conversions":
         parts = [committed.part(RAW)]
@@ -67,13 +68,16 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
         parts = [part for part in committed.parts if part.name.startswith(SOURCE)][:1]
     if not parts:
         raise DataLoss(f"The manifest of {uri} lists no source files.", reason="BAD_MANIFEST", resource=uri)
+    if info.kind == "frames" and info.rate is None:
+        message = f"Expected a frame rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}."
+        raise DataLoss(message, reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]
     return SourceFiles(
         uri=uri,
         digest=keys.Location.parse(uri, kind, field).digest,
         content_digest=committed.content_digest,
         files={label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)},
-        frame_rate=_frame_rate(info, uri) if info.kind == "frames" else None,
+        frame_rate=info.rate if info.kind == "frames" else None,
         rights=info.rights,
     )
 
@@ -93,14 +97,3 @@ def fetch(store: Store, files: Mapping[str, Part], folder: Path) -> Iterator[tup
         manifest.fetch_part(store, part, folder / name)
         done += part.size
         yield done, total
-
-
-def _frame_rate(info: SourceInfo, uri: str) -> tuple[int, int]:
-    numerator, _, denominator = info.frame_rate.partition("/")
-    if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
-        raise DataLoss(
-            f"Expected a frame rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}.",
-            reason="BAD_MANIFEST",
-            resource=uri,
-        )
-    return int(numerator), int(denominator)

@@ -44,19 +44,28 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
         InvalidInput: a field of the request is wrong.
         NotFound: the model, the extraction or its source does not exist.
     """
-    target_id = keys.sequence_id(request.target_id, "target_id")
-    source_id = keys.sequence_id(request.source_id, "source_id")
     side = _side(request.target_side)
     decoder = side if request.control else _OTHER[side]
     recipe = recipes.resolve(request.recipe)
-    model = manifest.load(store, store.prefix_of(request.model_uri, "models", "model_uri"))
-    extraction_prefix = store.prefix_of(request.target_extraction_uri, "extractions", "target_extraction_uri")
-    extraction = manifest.load(store, extraction_prefix)
-    source = find_source(store, str(extraction.inputs.get("source", "")), target_id, "source of the extraction")
-    trained_on_target = _is_trained_on(model, extraction, side)
-    conversion = _conversion(recipe, extraction)
+    conversion = _conversion(recipe)
     levels = _levels(recipe, only_raw=request.control)
-    options = recipes.options(conversion)
+    used, specs = _options(recipe, levels), _specs(levels)
+    options = codec.from_values(ConversionOptions, recipes.options(conversion))
+    model_prefix = store.prefix_of(request.model_uri, "models", "model_uri")
+    extraction_prefix = store.prefix_of(request.target_extraction_uri, "extractions", "target_extraction_uri")
+    target_id = keys.sequence_id(request.target_id, "target_id")
+    source_id = keys.sequence_id(request.source_id, "source_id")
+    model, extraction = manifest.load(store, model_prefix), manifest.load(store, extraction_prefix)
+    trained_as = _trained_as(model, extraction)
+    if trained_as == _OTHER[side]:
+        raise InvalidInput(
+            f"Expected the extraction of side {side.upper()}, as target_side asks. "
+            f"Received that of side {trained_as.upper()} of this model.",
+            reason="WRONG_SIDE",
+            violations=[FieldViolation("target_side", f"the target is side {trained_as.upper()} of this model")],
+        )
+    _check_ranges(options, extraction)
+    source = find_source(store, str(extraction.inputs.get("source", "")), target_id, "source of the extraction")
     digest = keys.digest_of(
         {
             "model": model.content_digest,
@@ -79,12 +88,12 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             arguments=lambda: ConvertArgs(
                 source=tuple(source.files),
                 frame_rate=source.frame_rate,
-                levels=_specs(levels),
+                levels=specs,
                 alignments=ALIGNMENTS,
                 weights=WEIGHTS,
                 decoder=decoder,
                 control=request.control,
-                options=codec.from_values(ConversionOptions, options),
+                options=options,
             ),
         ),
         resumable=[CHUNKS],
@@ -96,7 +105,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             "source": source.uri,
             "source_digest": source.content_digest,
         },
-        options={**_options(recipe, levels), "conversion": options},
+        options={**used, "conversion": recipes.options(conversion)},
         info={
             "synthetic": True,
             "target_id": target_id,
@@ -104,7 +113,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             "target_side": side,
             "decoder_side": decoder,
             "control": request.control,
-            "trained_on_target": trained_on_target,
+            "trained_on_target": trained_as == side,
             "rights": source.rights,
         },
     )
@@ -157,34 +166,31 @@ def _side(value: common_pb2.Side.ValueType) -> Letter:
     return _LETTERS[value]
 
 
-def _is_trained_on(model: Manifest, extraction: Manifest, side: Letter) -> bool:
-    """Whether the model was trained on this target; refuses a target that was its other side."""
-    other = _OTHER[side]
-    if extraction.content_digest == model.inputs.get(f"content_{side}"):
-        return True
-    if extraction.content_digest == model.inputs.get(f"content_{other}"):
-        received = f"side {other.upper()} of this model"
-        raise InvalidInput(
-            f"target_side asks for the extraction of side {side.upper()}. Received that of {received}.",
-            reason="WRONG_SIDE",
-            violations=[FieldViolation("target_side", f"the target is {received}")],
-        )
-    return False
+def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
+    """Return the side that the model was trained on this extraction as; None if it was not."""
+    for side in _OTHER:
+        if extraction.content_digest == model.inputs.get(f"content_{side}"):
+            return side
+    return None
 
 
-def _conversion(recipe: recipe_pb2.Recipe, extraction: Manifest) -> recipe_pb2.ConversionOptions:
-    """The conversion options that this target needs; `discard` is left out where there are no frame ranges."""
+def _conversion(recipe: recipe_pb2.Recipe) -> recipe_pb2.ConversionOptions:
+    """Return the recipe's conversion options; without frame ranges, `discard` means nothing and is left out."""
     conversion = recipe_pb2.ConversionOptions()
     conversion.CopyFrom(recipe.conversion)
     if not conversion.frame_ranges:
         conversion.ClearField("discard")
-        return conversion
-    frame_count = codec.from_values(ExtractionInfo, extraction.info).frame_count
-    violations = list(ranges.out_of_bounds(ranges.of(conversion), frame_count))
+    return conversion
+
+
+def _check_ranges(options: ConversionOptions, extraction: Manifest) -> None:
+    if not options.frame_ranges:
+        return
+    frame_count = extraction.info_as(ExtractionInfo).frame_count
+    violations = list(ranges.out_of_bounds(options.frame_ranges, frame_count))
     if violations:
         listed = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
         raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=violations)
-    return conversion
 
 
 def _levels(recipe: recipe_pb2.Recipe, *, only_raw: bool = False) -> list[recipe_pb2.Level]:

@@ -32,7 +32,8 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
         self, request: converter_pb2.ConvertRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.ConvertResponse]:
         """Make a manipulated sequence, or return the stored one."""
-        for event in self._runner.run(plan_conversion(self._store, request), context):
+        plan = plan_conversion(self._store, request)
+        for event in self._runner.run(plan, context):
             if isinstance(event, Progress):
                 yield converter_pb2.ConvertResponse(progress=event.to_proto())
             else:
@@ -42,7 +43,8 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
         self, request: converter_pb2.TranscodeRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.TranscodeResponse]:
         """Encode a real sequence at every compression level, or return the stored result."""
-        for event in self._runner.run(plan_transcoding(self._store, request), context):
+        plan = plan_transcoding(self._store, request)
+        for event in self._runner.run(plan, context):
             if isinstance(event, Progress):
                 yield converter_pb2.TranscodeResponse(progress=event.to_proto())
             else:

@@ -44,8 +44,8 @@ def plan_extraction(
     """
     name = _name(request.sequence_id)
     recipe = recipes.resolve(request.recipe)
+    options = codec.from_values(ExtractionOptions, recipes.options(recipe.extraction))
     source = find_source(store, request.source_uri, name)
-    options = recipes.options(recipe.extraction)
     digest = keys.digest_of(
         {
             "source": source.digest,
@@ -62,7 +62,7 @@ def plan_extraction(
             frame_rate=source.frame_rate,
             weights_dir=weights_folder(recipe.extraction.engine),
             name=name,
-            options=codec.from_values(ExtractionOptions, options),
+            options=options,
             part_frames=part_frames,
         )
 
@@ -77,7 +77,7 @@ def plan_extraction(
         ),
         resumable=[FACES, ALIGNMENTS_OF_FACES],
         inputs={"source": source.uri},
-        options=options,
+        options=recipes.options(recipe.extraction),
         info={},
     )
 
