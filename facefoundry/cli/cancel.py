@@ -16,7 +16,7 @@ from facefoundry.v1 import trainer_pb2
 __all__ = ["cancel"]
 
 
-@click.command()
+@click.command(short_help="Stop trainings; checkpoints are kept.")
 @click.argument("uris", nargs=-1, metavar="[TRAINING_URI]...")
 @click.option("--pair", help="Stop the trainings of this pair, such as 033_097.")
 @click.option("--dataset", help="Stop the trainings of this run; `facefoundry status` lists runs.")

@@ -15,7 +15,7 @@ from facefoundry.errors import FaceFoundryError
 __all__ = ["export_models"]
 
 
-@click.command(name="export-models")
+@click.command(name="export-models", short_help="Write models as FF++'s .h5 files.")
 @click.argument("models_path", metavar="MODELS", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")

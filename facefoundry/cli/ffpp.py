@@ -38,7 +38,7 @@ _name_option = click.option(
 )
 
 
-@click.command(name="generate-models")
+@click.command(name="generate-models", short_help="Train models on pairs of clips, and make their fakes.")
 @refused_options("generate-models")
 @click.option(
     "-i",
@@ -101,7 +101,7 @@ def generate_models(
     make_dataset(pairs, clips, run_plan, recipe, connection, output, messages=messages)
 
 
-@click.command(name="create-from-models")
+@click.command(name="create-from-models", short_help="Make the fakes of pairs with models that exist.")
 @refused_options("create-from-models")
 @click.option(
     "-i", "--data_path", "--models", "models_path", type=_FOLDER, required=True, help="Folder of models <A>_<B>/."
@@ -158,7 +158,7 @@ def create_from_models(
     make_dataset(pairs, clips, run_plan, recipe, connection, output, given=found.models, messages=messages)
 
 
-@click.command(name="extract-faces")
+@click.command(name="extract-faces", short_help="Write the face crops of clips.")
 @refused_options("extract-faces")
 @click.option(
     "-i", "--data_path", "--clips", "clips_path", type=_ANY, required=True, help="A clip, or a folder of clips."

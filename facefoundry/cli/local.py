@@ -16,7 +16,7 @@ from facefoundry.process.signals import stop_event
 __all__ = ["local"]
 
 
-@click.command()
+@click.command(short_help="Run the services on this machine until Ctrl-C.")
 @local_dir_option
 def local(local_dir: Path | None) -> None:
     """Run the object store and the services on this machine until Ctrl-C. Other commands use them with --local.

@@ -111,7 +111,10 @@ def connection_options(function: F) -> F:
         click.option("--extractor", "extractor_address", metavar="HOST:PORT", help="Address of the extractor."),
         local_dir_option,
         click.option(
-            "--local", "use_local", is_flag=True, help="Run the object store and the services on this machine."
+            "--local",
+            "use_local",
+            is_flag=True,
+            help="Use services on this machine. Commands that process clips start them.",
         ),
     ):
         function = option(function)

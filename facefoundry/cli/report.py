@@ -12,7 +12,7 @@ from facefoundry.errors import InvalidInput, NotFound
 __all__ = ["report"]
 
 
-@click.command()
+@click.command(short_help="Write the report page of a run again.")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 def report(out: Path) -> None:
     """Write OUT/report.html from the run record in OUT/misc/report.

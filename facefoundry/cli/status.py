@@ -41,7 +41,7 @@ class ServiceStatus:
         return values
 
 
-@click.command()
+@click.command(short_help="Show the state of services and trainings.")
 @click.option("--dataset", default="", help="Show only the trainings of this run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @connection_options

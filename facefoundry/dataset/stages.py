@@ -33,8 +33,8 @@ class ExtractedSequence:
 class Stages(Protocol):
     """The work of each stage. Methods are called from many threads and raise where the work fails.
 
-    `DatasetRun` owns order, concurrency and failures. A stage owns one piece of work, its results in the record, and
-    its files in the dataset.
+    `DatasetRun` owns order, concurrency and failures. A stage does its work, records the
+    results and writes the files of the dataset.
     """
 
     def raise_if_stopped(self) -> None:

@@ -51,7 +51,6 @@ def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folde
     )
     environment.filters |= {
         "duration": wording.duration,
-        "label": wording.label,
         "moment": wording.moment,
         "frame_rate": wording.frame_rate,
         "reason": wording.reason,

@@ -160,7 +160,7 @@ def _view_fake(fake: FakeRecord, pictures: Pictures | None) -> FakeView:
         verdict=wording.identity_verdict(fake.identity),
         distances=charts.bars(distances, longest=max([1.0, *(value for _, value in distances)])),
         mouth=wording.mouth_sentence(fake.mouth_correlation),
-        quality=list(wording.flatten(fake.quality)),
+        quality=list(wording.quality(fake.quality)),
         samples=_samples(fake.samples, pictures) if pictures else [],
     )
 

@@ -18,8 +18,9 @@ __all__ = [
     "frame_rate",
     "identity_verdict",
     "label",
-    "mouth_sentence",
     "moment",
+    "mouth_sentence",
+    "quality",
     "reason",
     "run_state",
     "share",
@@ -28,6 +29,15 @@ __all__ = [
 
 MARGIN = 0.05
 """Smallest distance by which a good swap is nearer to the source than the control is."""
+
+_QUALITY = {
+    "swapped_share": "Share of frames that are swapped",
+    "mean_change": "Mean change of a pixel that is blended, 0 to 255",
+    "mean_flicker": "Mean change between frames that the target does not have, 0 to 255",
+    "changed_share": "Share of a frame's pixels that are changed",
+    "box_share": "Share of a frame's pixels in the box",
+    "changed_outside": "Pixels changed outside the face region, which must be 0",
+}
 
 
 class Verdict(NamedTuple):
@@ -85,6 +95,12 @@ def label(name: str) -> str:
     """Format the name of a field as words: `iterations_per_second` as `Iterations per second`."""
     words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
+
+
+def quality(values: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
+    """Yield the name, in words, and the printed value of each measurement of the converter."""
+    for name, value in values.items():
+        yield _QUALITY.get(name) or label(name), _printed(value)
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What is wrong with a command's input is said in a sentence, by field or file, before anything is begun."""
+"""What is wrong with a command's input is printed as a sentence, by field or file, before any work starts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from facefoundry.dataset.run_folder import RunFolder
 
 
 def refused(capsys, *arguments):
-    """Exit code and what was said."""
+    """Exit code and what was printed."""
     with pytest.raises(SystemExit) as caught:
         main([str(argument) for argument in arguments])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err and not said.out
-    return caught.value.code, said.err
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err and not printed.out
+    return caught.value.code, printed.err
 
 
 @pytest.fixture
@@ -59,22 +59,22 @@ def filelist(tmp_path, text):
 )
 def test_a_wrong_filelist(capsys, tmp_path, folder, text, complaint):
     path = filelist(tmp_path, text)
-    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
-    assert code == 2 and complaint in said and said.count("\n") == 1
+    code, printed = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
+    assert code == 2 and complaint in printed and printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_a_filelist_that_is_no_file(capsys, tmp_path, folder):
     for path in (tmp_path / "gone.json", folder):
-        code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
-        assert code == 2 and f"Cannot read the filelist {path}" in said
+        code, printed = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", "--filelist", path)
+        assert code == 2 and f"Cannot read the filelist {path}" in printed
 
 
 @pytest.mark.parametrize(("name", "proposal"), [("a_b", "a-b"), ("a b", "a-b"), ("Jürgen", "J-rgen"), ("李", "clip")])
 def test_ids_that_consumers_cannot_split_are_refused_with_one_that_would_do(capsys, tmp_path, folder, name, proposal):
     (folder / f"{name}.mp4").write_bytes(b"x")
-    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
-    assert code == 2 and f"{name!r}" in said.replace(f"{folder}/", "") and f"{proposal!r}" in said
+    code, printed = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
+    assert code == 2 and f"{name!r}" in printed.replace(f"{folder}/", "") and f"{proposal!r}" in printed
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_ids_that_consumers_cannot_split_are_refused_with_one_that_would_do(caps
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_options_that_are_wrong(capsys, tmp_path, folder, arguments, complaint):
-    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", *arguments)
-    assert code == 2 and complaint in said
+    code, printed = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out", *arguments)
+    assert code == 2 and complaint in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -112,29 +112,31 @@ def test_folders_that_are_none(capsys, tmp_path, folder):
         "pipe": "Cannot read the folder",
         "clips/033.mp4": "Cannot read the folder",
     }.items():
-        code, said = refused(capsys, "generate-models", "-i", tmp_path / name, "-o", tmp_path / "out")
-        assert code == 2 and complaint in said and str(tmp_path / name) in said
+        code, printed = refused(capsys, "generate-models", "-i", tmp_path / name, "-o", tmp_path / "out")
+        assert code == 2 and complaint in printed and str(tmp_path / name) in printed
     for name in ("empty", "gone", "pipe"):
-        code, said = refused(capsys, "train", "-i", tmp_path / name, "-i2", folder / "033.mp4", "-o", tmp_path / "out")
-        assert code == 2 and "is neither a video file nor a folder of frames" in said
+        code, printed = refused(
+            capsys, "train", "-i", tmp_path / name, "-i2", folder / "033.mp4", "-o", tmp_path / "out"
+        )
+        assert code == 2 and "is neither a video file nor a folder of frames" in printed
 
 
 def test_one_clip_makes_no_pair(capsys, tmp_path):
     (tmp_path / "033.mp4").write_bytes(b"x")
-    code, said = refused(capsys, "generate-models", "-i", tmp_path, "-o", tmp_path / "out")
-    assert code == 2 and "holds only one clip. A pair needs two" in said
+    code, printed = refused(capsys, "generate-models", "-i", tmp_path, "-o", tmp_path / "out")
+    assert code == 2 and "holds only one clip. A pair needs two" in printed
 
 
 def test_two_clips_of_one_name(capsys, tmp_path, folder):
     (folder / "033.avi").write_bytes(b"x")
-    code, said = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
-    assert code == 2 and "033.avi" in said and "033.mp4" in said
+    code, printed = refused(capsys, "generate-models", "-i", folder, "-o", tmp_path / "out")
+    assert code == 2 and "033.avi" in printed and "033.mp4" in printed
 
 
 def test_a_clip_that_is_its_own_other_side(capsys, tmp_path, folder):
     clip = folder / "033.mp4"
-    code, said = refused(capsys, "train", "-i", clip, "-i2", clip, "-o", tmp_path / "out")
-    assert code == 2 and "with itself" in said
+    code, printed = refused(capsys, "train", "-i", clip, "-i2", clip, "-o", tmp_path / "out")
+    assert code == 2 and "with itself" in printed
 
 
 def test_errors_are_objects_where_objects_were_asked_for(capsys, tmp_path, folder):
@@ -183,12 +185,12 @@ def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_ov
     monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
     with pytest.raises(SystemExit) as caught:
         main(["generate-models", "-i", str(folder), "-o", str(tmp_path / "out")])
-    said = capfd.readouterr().err
+    printed = capfd.readouterr().err
     (pair,) = RunFolder(FfppLayout(tmp_path / "out").run_folder()).load_pairs()
     (left_over,) = {"033", "097", "100"} - {pair.a, pair.b}
     assert caught.value.code == 3
-    assert f"{left_over} is left over" in said and "Paired by seed 0" in said
+    assert f"{left_over} is left over" in printed and "Paired by seed 0" in printed
     assert pair.failure.reason == reason
-    assert f"{pair.id} failed: The store at {settings.endpoint} " in said and f"[{reason}]" in said
-    assert "FACEFOUNDRY_STORE_" in said and "Traceback" not in said and "wrong" not in said.split()
+    assert f"{pair.id} failed: The store at {settings.endpoint} " in printed and f"[{reason}]" in printed
+    assert "FACEFOUNDRY_STORE_" in printed and "Traceback" not in printed and "wrong" not in printed.split()
     assert list(store.list("")) == []

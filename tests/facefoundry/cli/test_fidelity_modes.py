@@ -1,6 +1,6 @@
-"""Slips of the original's script that its modes must not repeat; the command as a user runs it, its store out of reach.
+"""Mistakes of the FF++ script that the modes must not repeat. The command runs as a user runs it, without a store.
 
-Without a store every pair fails, but what was asked for is on record, and so is why nothing came of it.
+Every pair fails then, but the record holds what was requested and why it failed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The command: what it loads, what it says, how it ends."""
+"""The command: what it loads, what it prints, how it ends."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_help_loads_no_heavy_library(arguments):
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
-def test_the_originals_spelling_of_a_mode_and_its_options_is_understood():
+def test_ffpps_spelling_of_a_mode_and_its_options_is_understood():
     shown = _run("generate_models", "--help").stdout
     for spelling in ("-i,", "-o,", "-it,", "--filelist", "--keep_temp_directories", "--convert_images"):
         assert spelling in shown
@@ -68,7 +68,7 @@ def test_an_unknown_recipe_field_is_named(tmp_path):
 
 @pytest.fixture
 def originals(tmp_path):
-    """Folders as the original script takes them: two models, three clips."""
+    """Folders as the FF++ script takes them: two models, three clips."""
     for pair in ("a_b", "c_d"):
         (tmp_path / "models" / pair).mkdir(parents=True)
         (tmp_path / "models" / pair / "encoder.h5").write_bytes(b"x")
@@ -94,16 +94,16 @@ def _create(folder, pairs):
 
 
 @pytest.mark.parametrize(
-    "pairs, said",
+    "pairs, printed",
     [
         ([["a", "b"], ["a", "c"], ["x", "y"]], "holds no model a_c, x_y; it has a_b, c_d"),
         ([["a", "b"], ["c", "d"]], "holds no clip d; it has a, b, c"),
     ],
 )
-def test_create_from_models_names_what_its_filelist_asks_for_and_is_not_there(originals, pairs, said):
+def test_create_from_models_names_what_its_filelist_asks_for_and_is_not_there(originals, pairs, printed):
     done = _create(originals, pairs)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert printed in done.stderr
     assert not (originals / "out").exists()
 
 

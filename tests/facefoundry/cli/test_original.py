@@ -1,4 +1,4 @@
-"""Spellings of the original on the commands that had them: taken, or refused with the reason."""
+"""FF++'s spellings of options: accepted, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -113,5 +113,5 @@ def test_no_refused_spelling_hides_one_that_is_taken(name):
 
 
 @pytest.mark.parametrize("spelling", ["-M", "-e", "-b", "-S", "-fr", "-d", "-s"])
-def test_convert_has_the_spellings_of_the_original(spelling):
+def test_convert_has_the_spellings_of_ffpp(spelling):
     assert any(spelling in option.opts for option in ffpp.convert.params)

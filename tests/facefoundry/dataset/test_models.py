@@ -113,7 +113,7 @@ def _ids(found):
 
 
 @pytest.mark.parametrize("name", [models.RECORD, "encoder.h5"])
-def test_models_are_found_below_a_folder_a_dataset_and_the_originals_layout(tmp_path, name):
+def test_models_are_found_below_a_folder_a_dataset_and_ffpps_folders(tmp_path, name):
     _place(tmp_path, "plain/a_b", "nested/c_d/models", "dataset/manipulated_sequences/Deepfakes/models/e_f", name=name)
     assert _ids(find(tmp_path / "plain")) == ["a_b"]
     assert _ids(find(tmp_path / "plain" / "a_b")) == ["a_b"]
