@@ -10,23 +10,23 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from facefoundry import codec
 from facefoundry.dataset import fetch, files, h5_models
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, check_pairs
-from facefoundry.dataset.record import LossRow
 from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
 from facefoundry.model import weights
 from facefoundry.model.architecture import unpack
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 
-__all__ = ["RECORD", "FoundModels", "ModelInfo", "choose", "download", "export", "find_models", "is_native", "upload"]
+__all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_native", "upload"]
 
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
@@ -46,24 +46,6 @@ class FoundModels:
 
     models: dict[Pair, Path]
     others: list[str]
-
-
-@dataclass
-class StoredPreview:
-    """A preview picture in the store."""
-
-    iteration: int
-    key: str
-
-
-@dataclass
-class ModelInfo:
-    """The facts of a model's manifest that the run record keeps. A model from .h5 files has neither losses nor time."""
-
-    iterations: int = 0
-    seconds: float = 0.0
-    losses: list[LossRow] = field(default_factory=list)
-    previews: list[StoredPreview] = field(default_factory=list)
 
 
 @dataclass
@@ -167,7 +149,7 @@ def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
     """Download a model to a folder and return its facts. Files that are there are not fetched again."""
     prefix = store.prefix_of(model_uri, "models", "model_uri")
     committed = manifest.load(store, prefix)
-    info = codec.from_values(ModelInfo, committed.info)
+    info = committed.info_as(ModelInfo)
     for part in committed.parts:
         fetch.fetch_file(store, part, folder / part.name)
     text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(committed)}, indent=1, sort_keys=True)
@@ -188,7 +170,7 @@ def upload(store: Store, folder: Path) -> str:
         return _upload_h5(store, folder)
     model = load_verified(folder)
     digest = weights_digest(folder)
-    prefix = _prefix({"imported": digest}, codec.from_values(ModelInfo, model.info).iterations)
+    prefix = _prefix({"imported": digest}, model.info_as(ModelInfo).iterations)
     if manifest.load_if_committed(store, prefix) is None:
         parts = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
         info = {**model.info, "previews": []}
@@ -221,8 +203,8 @@ def _upload_h5(store: Store, folder: Path) -> str:
             architecture, tensors = unpack(path)
             digest = weights.content_digest(tensors)
             part = manifest.put_part(store, prefix, WEIGHTS, path)
-        info = {"iterations": 0, "previews": [], "architecture": asdict(architecture)}
-        manifest.commit(store, prefix, Manifest("model", {"published": digests}, {}, (part,), info, digest))
+        info = codec.to_values(ModelInfo(iterations=0, architecture=codec.to_values(architecture)))
+        manifest.commit(store, prefix, Manifest("model", {"published": {**digests}}, {}, (part,), info, digest))
     return store.uri(prefix)
 
 
@@ -242,7 +224,7 @@ def load_verified(folder: Path) -> Manifest:
         record = codec.from_json(_ModelRecord, path.read_bytes())
         if record.format != _FORMAT:
             raise ValueError(f"expected format {_FORMAT!r}, received {record.format!r}")
-        codec.from_values(ModelInfo, record.manifest.info)
+        record.manifest.info_as(ModelInfo)
         parts = tuple(part for part in record.manifest.parts if part.name in _FILES)
         if WEIGHTS not in {part.name for part in parts}:
             raise ValueError(f"it does not name {WEIGHTS}")

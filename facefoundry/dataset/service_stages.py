@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from facefoundry import codec
 from facefoundry.client import Client, OnProgress
 from facefoundry.dataset import comparison, fetch, models, sources
 from facefoundry.dataset.layout import Layout
@@ -164,7 +163,7 @@ class ServiceStages(Stages):
         with self._recorder.lock:
             pair.training.model_uri = model_uri
             pair.training.iteration = pair.training.iterations = info.iterations
-            pair.training.losses = info.losses
+            pair.training.losses = [*info.losses]
             pair.training.seconds = info.seconds
             pair.training.previews = previews
 
@@ -189,7 +188,7 @@ class ServiceStages(Stages):
             fake.frames, fake.swapped = conversion.frame_count, conversion.swapped_count
             fake.reasons = _reasons(conversion.unswapped)
             fake.labels = labels
-            fake.quality = dict(codec.from_values(ConversionInfo, committed.info).quality)
+            fake.quality = dict(committed.info_as(ConversionInfo).quality)
             fake.samples = [
                 Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
                 for index, (frame, views) in enumerate(pictures.items())

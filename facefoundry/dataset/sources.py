@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from facefoundry import archive
+from facefoundry import archive, codec
 from facefoundry.dataset.plan import is_frame
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.parts import FRAMES, SOURCE
 from facefoundry.storage.store import Store
 
@@ -99,7 +100,7 @@ def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]
                 reason="INPUT_CHANGES",
                 resource=str(path),
             )
-        info = {"kind": "video", "file_name": path.name}
+        info = codec.to_values(SourceInfo(kind="video", file_name=path.name))
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, (part,), info, sha256))
     on_bytes(size, size)
     return store.uri(prefix)
@@ -125,7 +126,7 @@ def _upload_frames(
             parts.append(manifest.put_part(store, prefix, FRAMES.name(number), tar))
             done += sum(sizes[frame_range.start : frame_range.stop])
             on_bytes(done, total)
-        info = {"kind": "frames", "file_name": folder.name, "frame_rate": rate, "frames": len(frames)}
+        info = codec.to_values(SourceInfo(kind="frames", file_name=folder.name, frame_rate=rate, frames=len(frames)))
         manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
     on_bytes(total, total)
     return store.uri(prefix)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from facefoundry import __version__, codec
+from facefoundry.codec import JsonValue
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import document
 from facefoundry.storage.store import Store
@@ -75,10 +76,10 @@ class Manifest:
     """
 
     kind: str
-    inputs: dict[str, Any]
-    options: dict[str, Any]
+    inputs: Mapping[str, JsonValue]
+    options: Mapping[str, JsonValue]
     parts: tuple[Part, ...]
-    info: dict[str, Any]
+    info: Mapping[str, JsonValue]
     content_digest: str
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import grpc
 
-from facefoundry import codec
 from facefoundry.storage.info import ConversionInfo, TranscodingInfo
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc
@@ -52,7 +51,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
 
 
 def _conversion(done: Committed) -> converter_pb2.Conversion:
-    info = codec.from_values(ConversionInfo, done.record.info)
+    info = done.record.info_as(ConversionInfo)
     return converter_pb2.Conversion(
         uri=done.uri,
         content_digest=done.record.content_digest,
@@ -64,7 +63,7 @@ def _conversion(done: Committed) -> converter_pb2.Conversion:
 
 
 def _transcoding(done: Committed) -> converter_pb2.Transcoding:
-    info = codec.from_values(TranscodingInfo, done.record.info)
+    info = done.record.info_as(TranscodingInfo)
     return converter_pb2.Transcoding(
         uri=done.uri, content_digest=done.record.content_digest, frame_count=info.frame_count, reused=done.reused
     )

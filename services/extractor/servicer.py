@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import grpc
 
-from facefoundry import codec
 from facefoundry.storage.info import ExtractionInfo, FrameRate
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
@@ -51,7 +50,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
 
 def _extraction(done: Committed) -> extractor_pb2.Extraction:
-    info = codec.from_values(ExtractionInfo, done.record.info)
+    info = done.record.info_as(ExtractionInfo)
     return extractor_pb2.Extraction(
         uri=done.uri,
         content_digest=info.content_digest,

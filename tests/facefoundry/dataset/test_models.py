@@ -6,12 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from facefoundry import codec
 from facefoundry.dataset import models
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ModelInfo, PreviewInfo
 
 OPTIMIZER = b"moments"
 
@@ -28,7 +30,7 @@ def _trained(store, value=1.0):
         for name, data in (("weights.safetensors", _weights(value)), ("optimizer.safetensors", OPTIMIZER))
     )
     digest = weights.content_digest(weights.from_bytes(_weights(value), weights.NETWORK_FORMAT)[0])
-    info = {"iterations": 300, "previews": [{"iteration": 1, "key": "trainings/x"}]}
+    info = codec.to_values(ModelInfo(iterations=300, previews=[PreviewInfo(1, "trainings/x")]))
     record = manifest.Manifest("model", {"content_a": "x"}, {}, parts, info, digest)
     manifest.commit(store, prefix, record)
     return store.uri(prefix), record

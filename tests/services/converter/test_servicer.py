@@ -29,6 +29,7 @@ from facefoundry.process.sandbox import Limits
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ConversionInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
@@ -153,8 +154,9 @@ def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service
     assert record.info["synthetic"] is True
     assert (record.info["target_id"], record.info["source_id"]) == ("033", "097")
     assert record.inputs["model"] == service.model_uri
-    assert record.options["conversion"]["mask"] == "facehullandrect"
-    assert record.info["quality"]["changed_outside"] == 0
+    options = record.options["conversion"]
+    assert isinstance(options, dict) and options["mask"] == "facehullandrect"
+    assert record.info_as(ConversionInfo).quality["changed_outside"] == 0
     assert record.info["decoder"] == DECODER
     assert {part.name for part in record.parts} == {
         *(f"chunk-{index:05d}.tar" for index in range(3)),
