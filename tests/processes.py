@@ -6,12 +6,18 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import grpc
 import psutil
 
+from facefoundry.local.process import LOOPBACK, free_ports
 from facefoundry.settings import StoreSettings
 from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[1]
 
 
 def environment_of(store: StoreSettings, **more: object) -> dict[str, str]:
@@ -53,3 +59,86 @@ def sandboxes() -> set[int]:
             if "facefoundry.process.sandbox" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
                 found.add(child.pid)
     return found
+
+
+class Process:
+    """A process of ours that can be started, killed and started again."""
+
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self._command, self._environment = command, dict(environment)
+        self.log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *arguments: str) -> None:
+        """Start it with further arguments."""
+        with self.log.open("ab") as sink:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *self._command, *arguments],
+                env=self._environment,
+                cwd=ROOT,
+                stdout=sink,
+                stderr=sink,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal."""
+        assert self._process is not None
+        self._process.send_signal(signal_number)
+
+    def wait(self, seconds: float = 900.0) -> int:
+        """Return its exit code once it has ended."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def gone(self, seconds: float) -> bool:
+        """Return whether it ends in time."""
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Kill it, if it was started."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def events(self) -> list[dict[str, object]]:
+        """Return what it has logged, over all its starts."""
+        return logged_events(self.log)
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text()[-3000:] if self.log.exists() else "(no log)"
+
+
+class Service(Process):
+    """One of the three services, on a port that it keeps when it is started again."""
+
+    def __init__(
+        self, name: str, environment: Mapping[str, str], folder: Path, command: list[str] | None = None
+    ) -> None:
+        self.address = f"{LOOPBACK}:{free_ports(1)[0]}"
+        listening = {**environment, "FACEFOUNDRY_LISTEN": self.address}
+        super().__init__(name, command or [f"services.{name}"], listening, folder)
+
+    def ready(self) -> grpc.Channel:
+        """Start it unless it runs, and return a fresh channel to it once it answers."""
+        if not self.alive:
+            self.start()
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+        options += [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        channel = grpc.insecure_channel(self.address, options=options)
+        try:
+            grpc.channel_ready_future(channel).result(300)
+        except grpc.FutureTimeoutError:
+            raise AssertionError(f"{self.name} does not answer:\n{self.tail()}") from None
+        return channel

@@ -34,3 +34,12 @@ def recipe(**changes: object) -> recipe_pb2.Recipe:
     for assignment in assignments(**changes):
         recipes.override(made, assignment)
     return recipes.resolve(made)
+
+
+def quick(chunk_frames: int) -> recipe_pb2.Recipe:
+    """Return the resolved recipe `preview` without identity, with conversions in chunks of a few frames."""
+    made = recipe_pb2.Recipe(name="preview")
+    made.extraction.identity = False
+    made.conversion.batch_size = 4
+    made.conversion.chunk_frames = chunk_frames
+    return recipes.resolve(made)

@@ -17,9 +17,10 @@ from facefoundry.dataset.record import PairRecord
 from facefoundry.dataset.run_folder import RunFolder
 from tests import tiny
 from tests.clips import Picture, encode
-from tests.faults.processes import TINY, Process, Service
+from tests.faults.processes import TINY, service_of
 from tests.faults.proxied_store import ProxiedStore, content, half_visible
 from tests.faults.proxy import now_and_then
+from tests.processes import Process
 
 ITERATIONS = 10
 SIZE, FRAMES, STEP = 216, 8, 3
@@ -58,7 +59,7 @@ def write_clips(folder: Path) -> list[str]:
 def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str, PairRecord]:
     """`generate-models` of the pairs; the record's pairs by id."""
     more = {"slots": 2, "local_workers": 2, "worker_threads": 1, "restart_seconds": 0.2, "poll_seconds": 0.5}
-    services = {name: Service(name, proxied, more) for name in ("extractor", "trainer", "converter")}
+    services = {name: service_of(proxied, name, **more) for name in ("extractor", "trainer", "converter")}
     command = Process("run", ["facefoundry"], proxied.environment(), proxied.folder)
     filelist, out = proxied.folder / "pairs.json", proxied.folder / "out"
     filelist.write_text(json.dumps(pairs))

@@ -13,7 +13,7 @@ import pytest
 from facefoundry.errors import DataLoss, Unavailable
 from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
-from tests.faults.processes import Service, client_of, extractor_of, tiny_recipe
+from tests.faults.processes import client_of, extractor_of, service_of, tiny_recipe
 from tests.faults.proxied_store import ProxiedStore, content, half_visible
 from tests.faults.proxy import Fault, Request, now_and_then
 from tests.faults.victims import Worker, convert_request
@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, proxied: ProxiedStore, inputs: dict[str, str], *, converts: bool) -> None:
         self.proxied = proxied
-        self.extractor, self.converter = extractor_of(proxied), Service("converter", proxied)
+        self.extractor, self.converter = extractor_of(proxied), service_of(proxied, "converter")
         self._converts = converts
         self._inputs = inputs
         self.work()

@@ -23,9 +23,10 @@ from services.trainer import worker_protocol
 from services.trainer.training_store import TrainingStore
 from tests import tiny
 from tests.faults.kills import Point, Victim
-from tests.faults.processes import ITERATIONS, TINY, Process, Service, client_of, extractor_of, tiny_recipe
+from tests.faults.processes import ITERATIONS, TINY, client_of, extractor_of, service_of, tiny_recipe
 from tests.faults.proxied_store import ProxiedStore
 from tests.faults.proxy import Request
+from tests.processes import Process, Service
 
 _RESTARTS = 30
 _WORKER_TIMES = {
@@ -87,7 +88,7 @@ class Converter(_ServiceVictim):
 
     def __init__(self, proxied: ProxiedStore, inputs: dict[str, str], transcode: bool = False) -> None:
         super().__init__(proxied)
-        self.service = Service("converter", proxied)
+        self.service = service_of(proxied, "converter")
         self.request = convert_request(inputs)
         self._real = converter_pb2.TranscodeRequest(
             source_uri=inputs["source_a"], sequence_id="a", recipe=tiny_recipe()
@@ -196,8 +197,8 @@ class Orchestrator(Victim):
         more = {"poll_seconds": 0.1, "slots": 2}
         self.services = {
             "extractor": extractor_of(proxied),
-            "trainer": Service("trainer", proxied, {**more, **_WORKER_TIMES}),
-            "converter": Service("converter", proxied, more),
+            "trainer": service_of(proxied, "trainer", **more, **_WORKER_TIMES),
+            "converter": service_of(proxied, "converter", **more),
         }
         self.process = Process("orchestrator", ["facefoundry"], proxied.environment(), proxied.folder)
 
@@ -265,7 +266,7 @@ class StoreItself(Victim):
     ) -> None:
         super().__init__(proxied)
         self._all = not extraction_only
-        self._extractor, self._converter = extractor_of(proxied), Service("converter", proxied)
+        self._extractor, self._converter = extractor_of(proxied), service_of(proxied, "converter")
         self._inputs = inputs
         self._worker = Worker(proxied, attempt_uri)
         self._restarting: threading.Thread | None = None

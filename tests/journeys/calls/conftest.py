@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import cv2
 import grpc
@@ -21,7 +18,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from facefoundry.client import Client
 from facefoundry.dataset.sources import upload
 from facefoundry.faces import face_tar
-from facefoundry.local.process import free_ports
 from facefoundry.model import network
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage import keys, manifest
@@ -30,7 +26,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from tests import tiny
 from tests.clips import drifting_face
-from tests.processes import environment_of
+from tests.processes import Service, environment_of
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 _BLOCK = 1 << 16
@@ -164,39 +160,6 @@ def relay_to() -> Iterator[Callable[[str], Relay]]:
         relay.close()
 
 
-class Service:
-    """A service as a process, on a port that it keeps when it is started again."""
-
-    def __init__(self, name: str, environment: dict[str, str], folder: Path) -> None:
-        (port,) = free_ports(1)
-        self.name, self.address, self.scratch = name, f"127.0.0.1:{port}", folder / "scratch"
-        self._log = folder / "log"
-        self._environment = {
-            **environment,
-            "FACEFOUNDRY_LISTEN": self.address,
-            "FACEFOUNDRY_SCRATCH_DIR": str(self.scratch),
-        }
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("a") as log:
-            command = [sys.executable, "-m", f"services.{self.name}"]
-            self.process = subprocess.Popen(command, env=self._environment, stderr=log, stdout=log)
-        with grpc.insecure_channel(self.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=120)
-            assert health_of(channel) == SERVING
-
-    def stop(self, signal_number: int) -> None:
-        self.process.send_signal(signal_number)
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def start_service(
     store: Store, relay_to: Callable[[str], Relay], tmp_path_factory: pytest.TempPathFactory
@@ -207,12 +170,16 @@ def start_service(
     def start(name: str, **settings: object) -> tuple[Service, Relay]:
         relay = relay_to(store.settings.endpoint)
         through_relay = store.settings.model_copy(update={"endpoint": relay.address})
-        made.append(Service(name, environment_of(through_relay, **settings), tmp_path_factory.mktemp(name)))
+        folder = tmp_path_factory.mktemp(name)
+        environment = environment_of(through_relay, scratch_dir=folder / "scratch", **settings)
+        made.append(Service(name, environment, folder))
+        with made[-1].ready() as channel:
+            assert health_of(channel) == SERVING
         return made[-1], relay
 
     yield start
     for service in made:
-        service.close()
+        service.kill()
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +239,7 @@ def trainer(start_service: Callable[..., tuple[Service, Relay]]) -> tuple[Servic
         "local_checkpoint_seconds": 0.1,
     }
     often |= {"poll_seconds": 0.1, "stalled_seconds": 1, "restart_seconds": 0.1, "grace_seconds": 1}
-    return start_service("trainer", drain_seconds=6, store_attempts=2, **often)
+    return start_service("trainer", drain_seconds=4, store_attempts=2, **often)
 
 
 @pytest.fixture

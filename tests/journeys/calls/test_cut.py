@@ -7,7 +7,6 @@ import threading
 import grpc
 import pytest
 
-from facefoundry import recipes
 from facefoundry.errors import Cancelled
 from facefoundry.process.sandbox import Limits
 from facefoundry.settings import read
@@ -16,18 +15,19 @@ from facefoundry.v1 import (
     converter_pb2,
     info_pb2,
     info_pb2_grpc,
-    recipe_pb2,
 )
 from facefoundry.work.pool import SandboxPool
 from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
 from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
+from tests import tiny
 from tests.processes import sandboxes
 from tests.waiting import wait_until
 
 FRAMES = 4
 PART = 2
+RECIPE = tiny.quick(chunk_frames=PART)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +58,6 @@ def source_uri(upload_face):
     return upload_face(FRAMES)
 
 
-def recipe():
-    made = recipe_pb2.Recipe(name="preview")
-    made.extraction.identity = False
-    made.conversion.batch_size = 4
-    made.conversion.chunk_frames = 2
-    return recipes.resolve(made)
-
-
 def conversion_request(model_uri, extraction, target="033"):
     return converter_pb2.ConvertRequest(
         model_uri=model_uri,
@@ -73,7 +65,7 @@ def conversion_request(model_uri, extraction, target="033"):
         target_side=common_pb2.SIDE_A,
         target_id=target,
         source_id="097",
-        recipe=recipe(),
+        recipe=RECIPE,
     )
 
 
@@ -103,21 +95,21 @@ def cut_everywhere(store, relay, call):
 def test_an_extraction_cut_at_any_message_ends_with_equal_content(store, extractor, relay_to, client_of, source_uri):
     relay = relay_to(extractor[0])
     client = client_of(relay.address)
-    cuts = cut_everywhere(store, relay, lambda: client.extract(source_uri, "033", recipe()))
+    cuts = cut_everywhere(store, relay, lambda: client.extract(source_uri, "033", RECIPE))
     assert cuts > FRAMES // PART
 
 
 def test_a_transcoding_cut_at_any_message_ends_with_equal_content(store, converter, relay_to, client_of, source_uri):
     relay = relay_to(converter[0])
     client = client_of(relay.address)
-    assert cut_everywhere(store, relay, lambda: client.transcode(source_uri, "033", recipe())) > 2
+    assert cut_everywhere(store, relay, lambda: client.transcode(source_uri, "033", RECIPE)) > 2
 
 
 @pytest.mark.timeout(900)
 def test_a_conversion_cut_at_any_message_ends_with_equal_content(
     store, extractor, converter, relay_to, client_of, source_uri, model_uri
 ):
-    extraction = client_of(extractor[0]).extract(source_uri, "033", recipe())
+    extraction = client_of(extractor[0]).extract(source_uri, "033", RECIPE)
     relay = relay_to(converter[0])
     client = client_of(relay.address)
     request = conversion_request(model_uri, extraction)
@@ -152,14 +144,14 @@ def cancel_in(stage, service, client, call):
     assert not list(scratch.iterdir())
 
 
-def test_a_cancelled_extraction_frees_its_slot_kills_its_child_and_leaves_no_file(extractor, client_of, upload_face):
+def test_a_cancelled_extraction_frees_its_slot_kills_its_sandbox_and_leaves_no_file(extractor, client_of, upload_face):
     source, client = upload_face(90), client_of(extractor[0])
-    cancel_in("extract", extractor, client, lambda seen: client.extract(source, "033", recipe(), seen))
+    cancel_in("extract", extractor, client, lambda seen: client.extract(source, "033", RECIPE, seen))
 
 
-def test_a_cancelled_conversion_frees_its_slot_kills_its_child_and_leaves_no_file(
+def test_a_cancelled_conversion_frees_its_slot_kills_its_sandbox_and_leaves_no_file(
     extractor, converter, client_of, upload_face, model_uri
 ):
-    extraction = client_of(extractor[0]).extract(upload_face(91), "034", recipe())
+    extraction = client_of(extractor[0]).extract(upload_face(91), "034", RECIPE)
     request, client = conversion_request(model_uri, extraction, "034"), client_of(converter[0])
     cancel_in("convert", converter, client, lambda seen: client.convert(request, seen))

@@ -12,7 +12,6 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from facefoundry import recipes
 from facefoundry.client import ENDED
 from facefoundry.errors import Unavailable
 from facefoundry.rpc.status import from_rpc_error
@@ -23,22 +22,14 @@ from facefoundry.v1 import (
     extractor_pb2_grpc,
     info_pb2,
     info_pb2_grpc,
-    recipe_pb2,
     trainer_pb2,
     trainer_pb2_grpc,
 )
+from tests import tiny
 from tests.waiting import wait_until
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-DRAIN_SECONDS = 6
-
-
-def recipe():
-    made = recipe_pb2.Recipe(name="preview")
-    made.extraction.identity = False
-    made.conversion.batch_size = 4
-    made.conversion.chunk_frames = 8
-    return recipes.resolve(made)
+DRAIN_SECONDS = 4
 
 
 def in_thread(function, *arguments, **keywords) -> Future[Any]:
@@ -60,15 +51,15 @@ class Terminating:
         relay.hold()
         running = [in_thread(call) for call in calls]
         wait_until(lambda: relay.held >= len(calls), 60, failure=lambda: "the calls never reached the store")
-        service.stop(signal.SIGTERM)
+        service.send(signal.SIGTERM)
         assert next(self._watch).status == NOT_SERVING
-        assert service.process.poll() is None, "health comes first"
+        assert service.alive, "health comes first"
         if release:
             relay.release()
         # The drain time, what a thread gets to leave, and a slow machine.
-        code = service.process.wait(DRAIN_SECONDS + 30)
+        code = service.wait(DRAIN_SECONDS + 30)
         relay.release()
-        assert code == 0, service.log()
+        assert code == 0, service.tail()
         return [ended(call) for call in running]
 
 
@@ -113,7 +104,7 @@ def test_an_extractor_drains_and_its_successor_continues(start_service, client_o
     service, relay = start_service("extractor", drain_seconds=DRAIN_SECONDS, slots=3, store_attempts=2)
     client = client_of(service.address)
     short, long = upload_face(2), upload_face(150 + release)
-    extracting = when_at("extract", lambda seen: client.extract(long, "033", recipe(), seen))
+    extracting = when_at("extract", lambda seen: client.extract(long, "033", tiny.quick(chunk_frames=8), seen))
     term, channel = terminating(service, relay)
     request = extractor_pb2.InspectRequest(source_uri=short)
     stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
@@ -122,8 +113,8 @@ def test_an_extractor_drains_and_its_successor_continues(start_service, client_o
         assert isinstance(inspected, Unavailable) or inspected.frame_count == 2
         assert isinstance(info, Unavailable) or info.service == "extractor"
     else:
-        assert "calls_abandoned" in service.log()
-    service.start()
+        assert "calls_abandoned" in {event["event"] for event in service.events()}
+    service.ready().close()
     assert client.inspect(short).frame_count == 2
     assert extracting.result(timeout=120).face_count == 150 + release
 
@@ -151,7 +142,7 @@ def test_a_trainer_drains_all_its_calls_and_its_successor_continues(trainer, cli
     answers = term.go([*calls, lambda: get_info(channel)], release=release)
     if release:
         assert not all(isinstance(answer, Unavailable) for answer in answers)
-    service.start()
+    service.ready().close()
     assert client.start_training(new).state not in ENDED
     assert client.cancel_training(cancelled.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
     before = len(states)
@@ -167,7 +158,7 @@ def test_a_converter_drains_and_its_successor_continues(start_service, client_of
     extractor, _ = start_service("extractor")
     service, relay = start_service("converter", drain_seconds=DRAIN_SECONDS, slots=3)
     source = upload_face(120)
-    extraction = client_of(extractor.address).extract(source, "033", recipe())
+    extraction = client_of(extractor.address).extract(source, "033", tiny.quick(chunk_frames=8))
     client = client_of(service.address)
     request = converter_pb2.ConvertRequest(
         model_uri=model_uri,
@@ -175,12 +166,12 @@ def test_a_converter_drains_and_its_successor_continues(start_service, client_of
         target_side=common_pb2.SIDE_A,
         target_id="033",
         source_id="097",
-        recipe=recipe(),
+        recipe=tiny.quick(chunk_frames=8),
     )
-    transcoding = in_thread(client.transcode, source, "033", recipe())
+    transcoding = in_thread(client.transcode, source, "033", tiny.quick(chunk_frames=8))
     converting = when_at("convert", lambda seen: client.convert(request, seen))
     term, channel = terminating(service, relay)
     term.go([lambda: get_info(channel)], release=True)
-    service.start()
+    service.ready().close()
     assert converting.result(timeout=240).frame_count == 120
     assert transcoding.result(timeout=240).frame_count == 120
