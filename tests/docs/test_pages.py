@@ -1,0 +1,64 @@
+"""Everything that the pages name exists: links, files, tests, settings, make targets, commands, modules."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from facefoundry.cli.main import cli
+from tests.house import files
+
+ROOT = files.ROOT
+PAGES = [path for path in files.tracked(".md") if not files.name_of(path).startswith("CHANGELOG")]
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()}
+CODE = re.compile(r"`([^`\n]+)`")
+OUTSIDE = {"fkube", "pip", "venv"}
+
+
+@pytest.fixture(params=PAGES, ids=files.name_of)
+def page(request) -> Path:
+    return request.param
+
+
+@cache
+def text_below(folder: str) -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), target
+
+
+def test_files_are_where_the_page_says(page):
+    for code in CODE.findall(page.read_text()):
+        first, _, rest = code.partition("/")
+        if first in FOLDERS and rest and re.fullmatch(r"[\w./*-]+", rest):
+            assert list(ROOT.glob(code.rstrip("/"))), code
+
+
+def test_tests_and_settings_have_the_names_that_the_page_uses(page):
+    text = page.read_text()
+    for name in set(re.findall(r"\btest_\w+\b(?!\.py)", text)):
+        assert f"def {name}(" in text_below("tests"), name
+    settings = (ROOT / "docs" / "settings.md").read_text()
+    code = text_below("facefoundry") + text_below("services") + text_below("tests")
+    for name in set(re.findall(r"\bFACEFOUNDRY_[A-Z_]+[A-Z]\b", text)):
+        assert f"`{name}`" in settings or name in code, name
+
+
+def test_commands_exist(page):
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for names in re.findall(r"(?:^|`)make ((?:[a-z]+[a-z-]*\s?)+)", text, re.MULTILINE):
+        assert set(names.split()) <= targets, names
+    known = set(cli.list_commands(None))  # type: ignore[arg-type]  # the group needs no context to list them
+    for name in re.findall(r"(?:^|[`/])facefoundry ([a-z][a-z-]+)", text, re.MULTILINE):
+        assert name in known, name
+    for module in re.findall(r"\bpython -m ([a-z][\w.]+)", text):
+        assert module in OUTSIDE or find_spec(module.rstrip(".")), module
