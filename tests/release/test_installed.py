@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -46,13 +45,11 @@ def test_a_pair_is_made_outside_the_clone_with_the_wheel_alone(installed: Instal
         folder=tmp_path,
         seconds=800,
     )
-    record = json.loads((out / "misc/report/run.json").read_text())
-    assert [fake["id"] for pair in record["pairs"] for fake in pair["fakes"]] == [
-        "astronaut_hopper",
-        "hopper_astronaut",
-    ]
-    fakes = sorted((out / "manipulated_sequences/Deepfakes").glob("*/videos/*.mp4"))
-    assert {fake.stem for fake in fakes} == {"astronaut_hopper", "hopper_astronaut"}
+    fakes = out / "manipulated_sequences/Deepfakes"
+    for level in ("raw", "c23", "c40"):
+        names = {path.name for path in (fakes / level / "videos").iterdir()}
+        assert names == {"astronaut_hopper.mp4", "hopper_astronaut.mp4"}, level
+    assert "astronaut_hopper" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
