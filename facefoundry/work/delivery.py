@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from facefoundry import __version__, codec
-from facefoundry.errors import DataLoss, Unusable
+from facefoundry.errors import DataLoss
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.work.messages import Result
 from facefoundry.work.plan import Plan
-from facefoundry.work.target import Args, Info
+from facefoundry.work.target import Args, Info, misbehaved
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["Delivery"]
@@ -24,7 +24,7 @@ _log = logger(__name__)
 
 
 class Delivery:
-    """Brings the parts of a plan to the store.
+    """Stores the parts of a plan, and commits it.
 
     Args:
         store: The object store.
@@ -58,7 +58,7 @@ class Delivery:
         """
         unknown = set(names) - set(self._finished)
         if unknown:
-            raise _misbehaved(f"reuses parts that were not fetched: {sorted(unknown)}")
+            raise misbehaved(f"reuses parts that were not fetched: {sorted(unknown)}")
         self._parts |= {name: self._finished[name] for name in names}
         if names:
             _log.event("resuming", prefix=self._plan.prefix, parts=len(names))
@@ -72,15 +72,15 @@ class Delivery:
         for name in names:
             path = self._workspace.made_part(name)
             # The child is not trusted: it must not name, or link to, a file that only this process may read.
-            if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_file():
-                raise _misbehaved(f"made no file for the part {name!r}")
+            if not _NAME.fullmatch(name) or path.resolve() != path or not path.is_file():
+                raise misbehaved(f"made no file for the part {name!r}")
             self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
             path.unlink()
 
     def commit(self, result: Result[Info]) -> Manifest:
         """Write the manifest, which makes the result exist for readers."""
         plan = self._plan
-        record = Manifest(
+        made = Manifest(
             kind=plan.kind,
             inputs=plan.inputs,
             options=plan.options,
@@ -89,10 +89,5 @@ class Delivery:
             content_digest=result.content_digest,
             versions={"facefoundry": __version__, **result.versions},
         )
-        manifest.commit(self._store, plan.prefix, record)
-        return record
-
-
-def _misbehaved(how: str) -> Unusable:
-    message = f"The process that worked on the media {how}."
-    return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
+        manifest.commit(self._store, plan.prefix, made)
+        return made

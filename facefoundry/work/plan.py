@@ -1,4 +1,4 @@
-"""What a call asks for, worked out from manifests alone, before anything is fetched."""
+"""Plans: what a call asks for, from the request and from manifests, before anything is fetched."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ class Plan(Generic[Args, Info]):
     options: JsonObject
     info: JsonObject
 
-    def can_resume(self, part: str) -> bool:
-        """Whether a later call can reuse a part of that name."""
-        return any(parts.matches(part) for parts in self.resumable)
+    def can_resume(self, *parts: str) -> bool:
+        """Whether a later call can reuse all of these parts."""
+        return all(any(kind.matches(part) for kind in self.resumable) for part in parts)

@@ -1,4 +1,4 @@
-"""Does the work of calls: a slot, a sandbox, a scratch folder, what the child needs, its messages, its parts."""
+"""The runner: it takes a slot, a sandbox and a scratch folder, fetches files, runs the child and stores its parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facefoundry.work.drain import Drain
 from facefoundry.work.messages import PartsReady, Progress, Result, Resumed
 from facefoundry.work.plan import Job, Plan
 from facefoundry.work.pool import SandboxPool
-from facefoundry.work.target import Args, Info
+from facefoundry.work.target import Args, Info, misbehaved
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["Committed", "Runner"]
@@ -36,13 +36,13 @@ class Committed:
     """A stored result; the last event of a run.
 
     Attributes:
-        uri: Where it is.
-        record: Its manifest.
+        uri: URI of its prefix.
+        manifest: Its manifest.
         reused: True when an earlier call had stored it.
     """
 
     uri: str
-    record: Manifest
+    manifest: Manifest
     reused: bool
 
 
@@ -85,9 +85,10 @@ class Runner:
             Unusable: the source is too large, or the child refused it or died of it.
             Cancelled: the caller is gone.
         """
-        record = manifest.load_if_committed(self._store, plan.prefix)
-        if record is not None:
-            yield Committed(self._store.uri(plan.prefix), record, reused=True)
+        stored = manifest.load_if_committed(self._store, plan.prefix)
+        if stored is not None:
+            _log.event("reused", kind=plan.kind, prefix=plan.prefix)
+            yield Committed(self._store.uri(plan.prefix), stored, reused=True)
             return
         with self._admitted(plan.job, context) as (sandbox, workspace, drain):
             arguments = plan.job.arguments()
@@ -106,14 +107,15 @@ class Runner:
                             delivery.keep(parts)
                         case PartsReady(parts):
                             delivery.put(parts)
-                            drain.check(part_is_finished=all(plan.can_resume(part) for part in parts))
                         case Result():
                             result = message
                     if result is None:
-                        drain.check()
-            record = delivery.commit(_checked(result))
-            self._count(plan, _checked(result))
-            yield Committed(self._store.uri(plan.prefix), record, reused=False)
+                        drain.check(isinstance(message, PartsReady) and plan.can_resume(*message.parts))
+            if result is None:
+                raise misbehaved("ended without a result")
+            committed = delivery.commit(result)
+            self._count(plan, result)
+            yield Committed(self._store.uri(plan.prefix), committed, reused=False)
 
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
         """Do a job that stores nothing, and return its facts; raises as `run`."""
@@ -123,8 +125,10 @@ class Runner:
                 drain.check()
                 if not context.is_active():
                     raise Cancelled("The caller is gone.")
-            *_, last = job.target.run(sandbox, arguments, workspace)
-            return _checked(last if isinstance(last, Result) else None).info
+            messages = list(job.target.run(sandbox, arguments, workspace))
+            if not messages or not isinstance(messages[-1], Result):
+                raise misbehaved("ended without a result")
+            return messages[-1].info
 
     def close(self) -> None:
         """End the children that wait for work."""
@@ -154,11 +158,3 @@ class Runner:
         for outcome, frames in result.frames.items():
             FRAMES.labels(self._service, outcome).inc(frames)
         _log.event("committed", kind=plan.kind, prefix=plan.prefix, frames=result.frames)
-
-
-def _checked(result: Result[Info] | None) -> Result[Info]:
-    if result is None:
-        how = "ended without a result"
-        message = f"The process that worked on the media {how}."
-        raise Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
-    return result

@@ -1,4 +1,4 @@
-"""Functions that run in a sandboxed child, from both sides: the parent names them, the child calls them."""
+"""Targets: functions that run in a sandboxed child. The parent names them, the child calls them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facefoundry.work.workspace import Workspace
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["ENTRY_MODULE", "Args", "Info", "Target", "serve"]
+__all__ = ["ENTRY_MODULE", "Args", "Info", "Target", "misbehaved", "serve"]
 
 ENTRY_MODULE = "facefoundry.work.target"
 """The module that the sandbox runs; it calls the target."""
@@ -32,7 +32,7 @@ Info = TypeVar("Info", bound="DataclassInstance")
 class Target(Generic[Args, Info]):
     """A generator function `(arguments: Args, workspace: Workspace) -> Iterator[Message[Info]]`.
 
-    It is named, not imported, since its module loads heavy libraries, which the parent must not.
+    The parent names it and does not import it, because its module loads heavy libraries.
 
     Attributes:
         function: `package.module:function`.
@@ -62,17 +62,20 @@ class Target(Generic[Args, Info]):
                 try:
                     message = messages.decode(values, self.info)
                 except DataLoss as error:
-                    how = f"sent a wrong message: {error.message}"
-                    raise Unusable(
-                        f"The process that worked on the media {how}", reason="MEDIA_CRASHED", metadata={"how": how}
-                    ) from error
+                    raise misbehaved(f"sent a wrong message: {error.message}") from error
                 yield message
 
     def load(self) -> Callable[[Args, Workspace], Iterator[Message[Info]]]:
-        """Import the function. Only children and tests may: it loads what its module needs."""
+        """Import the function, with all libraries that its module needs."""
         module, _, name = self.function.partition(":")
         function: Callable[[Args, Workspace], Iterator[Message[Info]]] = getattr(importlib.import_module(module), name)
         return function
+
+
+def misbehaved(how: str) -> Unusable:
+    """Return the error about a child that breaks the protocol, which looks like one that crashed."""
+    message = f"The process that worked on the media {how}."
+    return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
 
 
 def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:

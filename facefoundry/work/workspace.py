@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 __all__ = ["Workspace"]
@@ -29,7 +29,7 @@ class Workspace:
         return self.folder / "finished" / name
 
     def made_part(self, name: str) -> Path:
-        """Return the path at which the child makes a part."""
+        """Return the path of a part that the child makes."""
         return self.made / name
 
     @property
@@ -43,7 +43,7 @@ class Workspace:
         return self.folder / "made"
 
     def create(self) -> Workspace:
-        """Make the folders and return the workspace."""
+        """Make the folders, and return the workspace with its real path."""
         for name in ("inputs", "finished", "made"):
             (self.folder / name).mkdir(parents=True)
-        return self
+        return replace(self, folder=self.folder.resolve())

@@ -51,10 +51,10 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
 
 
 def _conversion(done: Committed) -> converter_pb2.Conversion:
-    info = done.record.info_as(ConversionInfo)
+    info = done.manifest.info_as(ConversionInfo)
     return converter_pb2.Conversion(
         uri=done.uri,
-        content_digest=done.record.content_digest,
+        content_digest=done.manifest.content_digest,
         frame_count=info.frame_count,
         swapped_count=info.swapped_count,
         unswapped=[common_pb2.ReasonCount(reason=reason, frames=frames) for reason, frames in info.unswapped.items()],
@@ -63,7 +63,7 @@ def _conversion(done: Committed) -> converter_pb2.Conversion:
 
 
 def _transcoding(done: Committed) -> converter_pb2.Transcoding:
-    info = done.record.info_as(TranscodingInfo)
+    info = done.manifest.info_as(TranscodingInfo)
     return converter_pb2.Transcoding(
-        uri=done.uri, content_digest=done.record.content_digest, frame_count=info.frame_count, reused=done.reused
+        uri=done.uri, content_digest=done.manifest.content_digest, frame_count=info.frame_count, reused=done.reused
     )

@@ -50,7 +50,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
 
 def _extraction(done: Committed) -> extractor_pb2.Extraction:
-    info = done.record.info_as(ExtractionInfo)
+    info = done.manifest.info_as(ExtractionInfo)
     return extractor_pb2.Extraction(
         uri=done.uri,
         content_digest=info.content_digest,

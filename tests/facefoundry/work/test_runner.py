@@ -72,6 +72,10 @@ def tricks(arguments: Args, workspace: Workspace):
     if arguments.trick == "link":
         workspace.made_part("chunk-00000.tar").symlink_to(secret)
         yield PartsReady(("chunk-00000.tar",))
+    elif arguments.trick == "folder":
+        workspace.made.rename(workspace.folder / "moved")
+        workspace.made.symlink_to(workspace.folder.parent)
+        yield PartsReady(("secret",))
     elif arguments.trick == "path":
         yield PartsReady(("../../secret",))
     elif arguments.trick == "absent":
@@ -173,7 +177,7 @@ def test_a_run_yields_progress_and_then_what_it_committed(copier, tmp_path):
     assert [event.stage for event in progress] == ["download", "download", "copy", "copy", "copy"]
     assert isinstance(done, Committed) and not done.reused
     record = manifest.load(copier.store, copier.plan().prefix)
-    assert record == done.record and done.uri == copier.store.uri(copier.plan().prefix)
+    assert record == done.manifest and done.uri == copier.store.uri(copier.plan().prefix)
     names = [CHUNKS.name(number) for number in range(3)]
     assert [part.name for part in record.parts] == names
     assert record.info == {"name": "known before", "bytes": 6, "made": names}
@@ -188,14 +192,14 @@ def test_a_stored_result_needs_no_slot_and_no_child(copier):
     copier.stopping.set()
     with copier.slots.take():
         (again,) = copier.run()
-    assert again.reused and (again.uri, again.record) == (done.uri, done.record)
+    assert again.reused and (again.uri, again.manifest) == (done.uri, done.manifest)
 
 
 def test_finished_parts_of_an_earlier_call_are_reused_unless_they_are_damaged(copier):
-    record = copier.run()[-1].record
+    record = copier.run()[-1].manifest
     copier.store.delete([f"{copier.plan().prefix}/manifest.json"])
     copier.store.put_bytes(record.parts[1].key, b"something else", "application/x-tar")
-    again = copier.run()[-1].record
+    again = copier.run()[-1].manifest
     assert again.info["made"] == [CHUNKS.name(1)]
     assert again.parts == record.parts
 
@@ -216,6 +220,7 @@ def test_a_stopping_process_ends_a_call_at_its_next_finished_part_and_takes_no_n
     ("trick", "how"),
     [
         ("link", "no file for the part"),
+        ("folder", "no file for the part"),
         ("path", "no file for the part"),
         ("absent", "no file for the part"),
         ("resumed", "not fetched"),
@@ -245,6 +250,11 @@ def test_a_full_service_is_busy(copier):
 def test_a_job_returns_its_facts_and_stores_nothing(copier):
     assert copier.runner.ask(copier.job(parts=0), context()) == copier.work.Facts(6, [])
     assert copier.stored() == set()
+
+
+def test_a_job_without_a_result_is_an_error_that_names_the_clip(copier):
+    with pytest.raises(Unusable, match=r"clip\.mp4: .* without a result"):
+        copier.runner.ask(copier.job(function="tricks", trick="silent"), context())
 
 
 def test_a_job_of_a_caller_that_is_gone_is_cancelled(copier):
