@@ -38,8 +38,8 @@ class StoreSettings(Settings):
     ca_file: Path | None = Field(None, description="CA certificates for the store, PEM; the system's by default.")
     region: str = Field("us-east-1", description="S3 region.")
     bucket: str = Field("facefoundry", description="Bucket for all objects.")
-    timeout_seconds: float = Field(60.0, gt=0, description="Timeout for a response, and for each block of one.")
-    attempts: int = Field(5, ge=1, description="Attempts at one request before the store counts as unavailable.")
+    timeout_seconds: float = Field(60.0, gt=0, description="How long to wait for a response, or for its next block.")
+    attempts: int = Field(5, ge=1, description="How often a request is sent before the store counts as unavailable.")
     max_source_bytes: int = Field(
         8 << 30, ge=1, description="Largest clip that a client uploads; services have their own limits."
     )
