@@ -62,3 +62,10 @@ def test_commands_exist(page):
         assert name in known, name
     for module in re.findall(r"\bpython -m ([a-z][\w.]+)", text):
         assert module in OUTSIDE or find_spec(module.rstrip(".")), module
+
+
+def test_the_readme_and_the_glossary_stay_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 110
+    terms = re.findall(r"^\| (?!term )([^|-][^|]*) \|", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert 30 < len(terms) <= 40
+    assert len(set(terms)) == len(terms)

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed |= exceeded and rule.enforced
         mark = "" if not exceeded else " FAILS" if rule.enforced else " (not enforced yet)"
         print(f"{len(hits):5} of at most {rule.at_most:2}  {rule.title}{mark}")
-        if exceeded and not chosen.counts:
+        if exceeded and (rule.enforced or not chosen.counts):
             _show(name, hits)
     lines, longest = python.modules()[0]
     print(f"{lines:5} lines      has the longest Python module, {longest}")
