@@ -183,7 +183,7 @@ class Trainings:
             return list(pool.map(self._describe, page)), next_token
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
-        """The first attempt at the training that a request names."""
+        """Make the first attempt at the training that a request describes."""
         prefix_a = self._store.prefix_of(request.extraction_a_uri, "extractions", "extraction_a_uri")
         prefix_b = self._store.prefix_of(request.extraction_b_uri, "extractions", "extraction_b_uri")
         overrides = recipe_pb2.Recipe()
@@ -203,11 +203,11 @@ class Trainings:
         )
 
     def _renumbered(self, new_attempt: Attempt, current: Attempt) -> Attempt:
-        """The new attempt with a number that has no outcome yet."""
+        """Choose a number that has no outcome yet."""
         return replace(new_attempt, number=self._documents.next_number(current))
 
     def _with_unused_job(self, attempt: Attempt) -> Attempt:
-        """The attempt with a number whose job has not ended: ended jobs outlive a deleted bucket for days."""
+        """Choose a number whose job has not ended: a backend keeps ended jobs for days, even if the bucket is lost."""
         while (job := self._backend.get(job_name(attempt))) and job.state in (JobState.SUCCEEDED, JobState.FAILED):
             attempt = replace(attempt, number=attempt.number + 1)
         return attempt

@@ -134,7 +134,7 @@ class Checkpoints:
         return self._thread is not None and self._thread.is_alive()
 
     def begin(self, state: State) -> None:
-        """Start writing a state when the previous one is written; a failure of the previous one is dropped."""
+        """Start writing a state when the previous one is written; a failure of the previous one is ignored."""
         if self._thread is not None:
             self._thread.join()
         self._error = None
