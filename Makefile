@@ -80,6 +80,7 @@ lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and ge
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
 	@$(BIN)/python -m tests.house --counts
+	@rm -rf build/generated
 	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
 	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) build/generated/$(STUBS) || stale=yes; \
 	for file in $(GENERATED); do [ ! -e build/generated/$$file ] || diff $$file build/generated/$$file || stale=yes; done; \
