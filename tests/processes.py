@@ -8,28 +8,44 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import grpc
 import psutil
 
 from facefoundry.local.process import LOOPBACK, free_ports
-from facefoundry.settings import StoreSettings
+from facefoundry.settings import ChannelSettings, Settings, StoreSettings
+from services.converter.settings import ConverterSettings
+from services.extractor.settings import ExtractorSettings
+from services.trainer.settings import TrainerSettings, WorkerSettings
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 
 
 def environment_of(store: StoreSettings, **more: object) -> dict[str, str]:
-    """Return this process's environment with the store's settings, and with settings by field name (`scratch_dir`)."""
+    """Return this process's environment with the store's settings, and with settings by field name (`scratch_dir`).
+
+    A setting that no class has is an error here; a process would ignore it.
+    """
+    variables = {f"FACEFOUNDRY_{field.upper()}": str(value) for field, value in more.items()}
+    assert variables.keys() <= _known_variables(), variables.keys() - _known_variables()
     return {
         **os.environ,
         "FACEFOUNDRY_STORE_ENDPOINT": store.endpoint,
         "FACEFOUNDRY_STORE_ACCESS_KEY": store.access_key.get_secret_value(),
         "FACEFOUNDRY_STORE_SECRET_KEY": store.secret_key.get_secret_value(),
         "FACEFOUNDRY_STORE_BUCKET": store.bucket,
-        **{f"FACEFOUNDRY_{field.upper()}": str(value) for field, value in more.items()},
+        **variables,
     }
+
+
+@cache
+def _known_variables() -> set[str]:
+    kinds: list[type[Settings]] = [StoreSettings, ChannelSettings, ExtractorSettings, ConverterSettings]
+    kinds += [TrainerSettings, WorkerSettings]
+    return {f"{kind.model_config['env_prefix']}{field.upper()}" for kind in kinds for field in kind.model_fields}
 
 
 def logged_events(log: Path) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Mutated clips through Inspect and Extract of a real extractor process.
 
-The process is `python -m services.extractor` with an object store, reached over loopback gRPC. What is looked for: it
-lives, every call ends with a status of ours, its memory and that of its children stay bounded, and nothing is left in
+The process is `python -m services.extractor` with an object store, reached over loopback gRPC. It must live, every call
+must end with a status of ours, its memory and that of its sandboxes must stay bounded, and nothing may be left in
 scratch.
 """
 
@@ -33,15 +33,15 @@ from tests.fuzz.mutations import mutate, mutate_picture
 from tests.processes import environment_of, serving_port
 from tests.waiting import wait_until
 
-__all__ = ["CHILD_BYTES", "SERVICE_BYTES", "Outcome", "run"]
+__all__ = ["SANDBOX_BYTES", "SERVICE_BYTES", "Outcome", "run"]
 
-CHILD_BYTES = 1 << 30
-"""Limit on a child, as the service is told; the watchdog looks ten times a second."""
+SANDBOX_BYTES = 1 << 30
+"""Memory limit of a sandbox; the watchdog checks it ten times a second."""
 SERVICE_BYTES = 400 << 20
 """Most that the service itself may take, however many clips went through it."""
 
 _CALL_SECONDS = 120.0
-_CHILD_SECONDS = 60.0
+_SANDBOX_SECONDS = 60.0
 _THREADS = 2
 _FOLDERS = 0.25
 _NEVER = {"UNKNOWN", "INTERNAL"}
@@ -57,7 +57,7 @@ class Outcome:
         calls: How often each `<rpc> <status>[/<reason>]` was the end.
         faults: What must not be, one sentence each, with the case that shows it.
         service_bytes: Most resident memory that the service had.
-        child_bytes: Most that one of its children had.
+        sandbox_bytes: Peak memory of one of its sandboxes.
     """
 
     cases: int
@@ -65,12 +65,12 @@ class Outcome:
     calls: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     service_bytes: int = 0
-    child_bytes: int = 0
+    sandbox_bytes: int = 0
 
     def summary(self) -> str:
         """One line with all counts."""
         counts = ", ".join(f"{call} {count}" for call, count in sorted(self.calls.items()))
-        memory = f"service at most {self.service_bytes >> 20} MiB, a child at most {self.child_bytes >> 20} MiB"
+        memory = f"service at most {self.service_bytes >> 20} MiB, a sandbox at most {self.sandbox_bytes >> 20} MiB"
         return f"fuzz: {self.cases} clips, seed {self.seed}: {len(self.faults)} faults; {memory}; {counts}"
 
 
@@ -138,8 +138,8 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
             outcome.faults.append(f"left in scratch: {left}")
     if outcome.service_bytes > SERVICE_BYTES:
         outcome.faults.append(f"the service took {outcome.service_bytes >> 20} MiB")
-    if outcome.child_bytes > 2 * CHILD_BYTES:
-        outcome.faults.append(f"a child took {outcome.child_bytes >> 20} MiB")
+    if outcome.sandbox_bytes > 2 * SANDBOX_BYTES:
+        outcome.faults.append(f"a sandbox took {outcome.sandbox_bytes >> 20} MiB")
     return outcome
 
 
@@ -188,7 +188,7 @@ def _fault(call: str, detail: str) -> str:
 
 @contextmanager
 def _service(settings: StoreSettings, scratch: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    limits = {"slots": 2 * _THREADS, "sandbox_seconds": _CHILD_SECONDS, "sandbox_memory_bytes": CHILD_BYTES}
+    limits = {"slots": 2 * _THREADS, "sandbox_seconds": _SANDBOX_SECONDS, "sandbox_memory_bytes": SANDBOX_BYTES}
     environment = environment_of(settings, listen="127.0.0.1:0", scratch_dir=scratch, **limits)
     with log.open("wb") as sink:
         process = subprocess.Popen([sys.executable, "-m", "services.extractor"], env=environment, stderr=sink)
@@ -204,7 +204,7 @@ def _service(settings: StoreSettings, scratch: Path, log: Path) -> Iterator[tupl
 
 @contextmanager
 def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[None]:
-    """Record the peak memory of the service and of its children."""
+    """Record the peak memory of the service and of its sandboxes."""
     over = threading.Event()
 
     def watch() -> None:
@@ -212,8 +212,8 @@ def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[No
         while not over.wait(0.2):
             with suppress(psutil.Error):
                 outcome.service_bytes = max(outcome.service_bytes, service.memory_info().rss)
-                for child in service.children():
-                    outcome.child_bytes = max(outcome.child_bytes, child.memory_info().rss)
+                for sandbox in service.children():
+                    outcome.sandbox_bytes = max(outcome.sandbox_bytes, sandbox.memory_info().rss)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
