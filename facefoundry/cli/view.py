@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 
@@ -22,7 +23,8 @@ _SECONDS_BETWEEN_LINES = 15.0
 class View(AbstractContextManager["View"]):
     """Shows a bar for each running stage and a line for each finished one; safe to use from many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}", style="bold"),
@@ -60,7 +62,7 @@ class View(AbstractContextManager["View"]):
                 self._finish(key, event)
 
     def _advance(self, key: tuple[str, str], event: Event) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._started.setdefault(key, now)
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(f"{event.item} {event.stage}", total=None, counts="")
@@ -78,7 +80,7 @@ class View(AbstractContextManager["View"]):
         task = self._tasks.pop(key, None)
         if task is not None:
             self._progress.remove_task(task)
-        now = time.monotonic()
+        now = self._clock()
         seconds = now - self._started.pop(key, now)
         mark = "✗" if event.state == "failed" else "✓"
         if event.stage == "pair":

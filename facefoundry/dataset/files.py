@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["in_new_folder", "write"]
+__all__ = ["in_new_folder", "make_folder", "write"]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they exist."""
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def in_new_folder(path: Path) -> Path:
     """Make the folder that a file will lie in, and return the file's path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return path
 
 

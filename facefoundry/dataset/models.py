@@ -187,7 +187,7 @@ def export(folder: Path, out: Path) -> None:
     """
     load_verified(folder)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        files.make_folder(out)
     except OSError as error:
         raise InvalidInput(f"Cannot make the folder {out}: {error.strerror}.", reason="OUTPUT") from error
     h5_models.write(folder / WEIGHTS, out)
