@@ -62,6 +62,7 @@ class RunRecorder:
         with self.lock:
             self.pairs = [PairRecord(pair.id, pair.a, pair.b) for pair in pairs]
             self.record.pairs = [pair.id for pair in self.pairs]
+            self._pairs_of.clear()
             for pair in self.pairs:
                 for item in {pair.id, pair.a, pair.b, f"{pair.b}_{pair.a}"}:
                     self._pairs_of.setdefault(item, []).append(pair)

@@ -166,7 +166,7 @@ class DatasetRun:
         """Record and report how a pair ended."""
         self.had_outage |= isinstance(error, Unavailable)
         if error is None:
-            message = "reused: the store held both fakes" if task.record.reused else ""
+            message = "reused from the store" if task.record.reused else ""
         else:
             failure = _failure_of(error, task.stage)
             self._recorder.end(task.record, failure)

@@ -280,7 +280,7 @@ def test_what_is_no_model_is_reported_and_stops_nobody(remade):
         _models(out)[0].name: "done",
     }
     assert "again_hopper/decoder_A.h5, /: expected a weight file" in ends["again_hopper"]["message"]
-    assert any("notes is no model" in event["message"] for event in events if event["event"] == "message")
+    assert any("notes is not a model" in event["message"] for event in events if event["event"] == "message")
     assert code == 3
 
 
