@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from facefoundry.cli.errors import SOME_FAILED
+from facefoundry.cli.ffpp_options import conversion_options, refused_options
 from facefoundry.cli.options import (
     ConnectionOptions,
     OutputOptions,
@@ -15,7 +16,6 @@ from facefoundry.cli.options import (
     output_options,
     recipe_options,
 )
-from facefoundry.cli.original import conversion_options, refused_options
 from facefoundry.cli.session import RunPlan, make_dataset, open_session
 from facefoundry.dataset import models, plan
 from facefoundry.dataset.ffpp_layout import FfppLayout

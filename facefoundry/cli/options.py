@@ -103,7 +103,7 @@ class OutputOptions:
 
 
 def connection_options(function: F) -> F:
-    """Add `--local` and the three addresses as the argument `connection`."""
+    """Add `--local` and the three addresses. The command gets them as the argument `connection`."""
     function = _gather(ConnectionOptions, "connection", function)
     for option in (
         click.option("--converter", "converter_address", metavar="HOST:PORT", help="Address of the converter."),
@@ -122,7 +122,7 @@ def connection_options(function: F) -> F:
 
 
 def recipe_options(function: F) -> F:
-    """Add `--recipe`, `--set` and FF++'s `-it` as the argument `recipe`."""
+    """Add `--recipe`, `--set` and `-it`. The command gets them as the argument `recipe`."""
     function = _gather(RecipeOptions, "recipe", function)
     for option in (
         click.option(
@@ -148,7 +148,7 @@ def recipe_options(function: F) -> F:
 
 
 def output_options(function: F) -> F:
-    """Add `--output_path`, `--json` and `--fps` as the argument `output`."""
+    """Add `--output_path`, `--json` and `--fps`. The command gets them as the argument `output`."""
     function = _gather(OutputOptions, "output", function)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars."),

@@ -1,4 +1,4 @@
-"""Work that threads share: done once for all who ask, or two calls at once."""
+"""Helpers for threads: compute a value once for all of them, or call two functions at once."""
 
 from __future__ import annotations
 

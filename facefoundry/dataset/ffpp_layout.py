@@ -22,19 +22,19 @@ class FfppLayout(Layout):
     """FF++'s folders below an output folder."""
 
     def real_video(self, level: str, sequence: str) -> Path:
-        """Return the file of a real sequence at a compression level."""
+        """Return the path of the video of a real sequence at a compression level."""
         return self.root / "original_sequences" / "youtube" / level / "videos" / f"{sequence}.mp4"
 
     def fake_video(self, level: str, fake: str) -> Path:
-        """Return the file of a manipulated sequence at a compression level."""
+        """Return the path of the video of a manipulated sequence at a compression level."""
         return self._fakes / level / "videos" / f"{fake}.mp4"
 
     def mask_video(self, kind: str, fake: str) -> Path:
-        """Return the file of a mask video."""
+        """Return the path of a mask video."""
         return self._fakes / kind / "videos" / f"{fake}.mp4"
 
     def labels(self, fake: str) -> Path:
-        """Return the file of a manipulated sequence's labels."""
+        """Return the path of a manipulated sequence's labels."""
         return self._fakes / "labels" / f"{fake}.json"
 
     def models(self) -> Path:
@@ -46,11 +46,11 @@ class FfppLayout(Layout):
         return self.root / "faces" / sequence
 
     def alignments(self, sequence: str) -> Path:
-        """Return the file of a sequence's alignments."""
+        """Return the path of a sequence's alignments."""
         return self.root / "alignments" / f"{sequence}.json"
 
     def filelist(self) -> Path:
-        """Return the file with the pairs of the run."""
+        """Return the path of the file with the pairs of the run."""
         return self.root / "misc" / "filelist.json"
 
     def run_folder(self) -> Path:
@@ -58,7 +58,7 @@ class FfppLayout(Layout):
         return self.root / "misc" / "report"
 
     def report_page(self) -> Path:
-        """Return the file of the report page."""
+        """Return the path of the report page."""
         return self.root / "report.html"
 
     @property

@@ -23,19 +23,19 @@ class Layout(ABC):
 
     @abstractmethod
     def real_video(self, level: str, sequence: str) -> Path:
-        """Return the file of a real sequence at a compression level."""
+        """Return the path of the video of a real sequence at a compression level."""
 
     @abstractmethod
     def fake_video(self, level: str, fake: str) -> Path:
-        """Return the file of a manipulated sequence at a compression level."""
+        """Return the path of the video of a manipulated sequence at a compression level."""
 
     @abstractmethod
     def mask_video(self, kind: str, fake: str) -> Path:
-        """Return the file of a mask video; `kind` is one of `storage.parts.MASKS`. Masks have no compression levels."""
+        """Return the path of a mask video; `kind` is one of `storage.parts.MASKS`. Masks have no compression levels."""
 
     @abstractmethod
     def labels(self, fake: str) -> Path:
-        """Return the JSON file with the labels of each frame of a manipulated sequence."""
+        """Return the path of the JSON file with the labels of a manipulated sequence."""
 
     @abstractmethod
     def models(self) -> Path:
@@ -47,11 +47,11 @@ class Layout(ABC):
 
     @abstractmethod
     def alignments(self, sequence: str) -> Path:
-        """Return the file of a sequence's alignments in faceswap's 2018 format."""
+        """Return the path of a sequence's alignments in faceswap's 2018 format."""
 
     @abstractmethod
     def filelist(self) -> Path:
-        """Return the file with the pairs of the run, in the format that `--filelist` reads."""
+        """Return the path of the file with the pairs of the run, in the format that `--filelist` reads."""
 
     @abstractmethod
     def run_folder(self) -> Path:
@@ -59,4 +59,4 @@ class Layout(ABC):
 
     @abstractmethod
     def report_page(self) -> Path:
-        """Return the file of the report page."""
+        """Return the path of the report page."""

@@ -117,7 +117,7 @@ class RunRecorder:
         self.save(always=True)
 
     def save(self, *, always: bool = False) -> None:
-        """Save the record, unless another save is under way or was made a moment ago."""
+        """Save the record, unless another save is running or ended a moment ago."""
         with self.lock:
             self._save_skipped = not always and self._clock() < self._next_save
             if self._save_skipped:

@@ -84,7 +84,7 @@ class DatasetRun:
     def run(
         self, pairs: Sequence[Pair], clips: Mapping[str, Clip], given: Mapping[Pair, Path] | None = None
     ) -> list[PairRecord]:
-        """Do all pairs.
+        """Run all pairs.
 
         Args:
             pairs: The pairs, in order.

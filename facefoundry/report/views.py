@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class SampleView:
-    """One frame of a fake; `pictures` has a data URI for each column, None where there is no picture."""
+    """What the page shows of one frame: the data URI of each column's picture, None where there is none."""
 
     frame: int
     pictures: dict[str, str | None]
@@ -52,7 +52,7 @@ class SampleView:
 
 @dataclass(frozen=True)
 class FakeView:
-    """A fake.
+    """What the page shows of a fake.
 
     Attributes:
         record: From the run record.
@@ -79,7 +79,7 @@ class FakeView:
 
 @dataclass(frozen=True)
 class PairView:
-    """A pair.
+    """What the page shows of a pair.
 
     Attributes:
         record: From the run record.

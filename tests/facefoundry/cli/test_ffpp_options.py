@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from facefoundry import recipes
 from facefoundry.cli import ffpp
+from facefoundry.cli.ffpp_options import conversion_options
 from facefoundry.cli.main import cli, main
 from facefoundry.cli.options import RecipeOptions, recipe_options
-from facefoundry.cli.original import conversion_options
 from facefoundry.errors import InvalidInput
 from facefoundry.recipes.refused import COMMANDS, for_command
 
