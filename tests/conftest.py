@@ -1,4 +1,4 @@
-"""What all tests share: a real S3 server for the session, a fresh bucket in it for each test, lines for the end."""
+"""Fixtures of all tests: an S3 server for the session, a fresh bucket for each test, lines for the end of the run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def weed(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
+def new_object_store(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
     """Makes S3 servers of the test's own, for tests that kill them; all are stopped in the end."""
     made: list[ObjectStore] = []
 
@@ -77,7 +77,7 @@ class Authority:
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, file_stem: str | None = None, hosts: Sequence[str] = ()) -> tuple[Path, Path]:
-        """Certificate and key files for this machine's loopback address and for hosts by name."""
+        """Return certificate and key files for the loopback address and for hosts by name."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
         certificate = self._sign(name, key.public_key(), names)
@@ -116,7 +116,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture(scope="session")
 def summarize(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a line at the end of the run."""
+    """Prints a line at the end of the run."""
     return request.config.stash.setdefault(_SUMMARIES, []).append
 
 
@@ -130,14 +130,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a process of a parallel run: hand the lines to the one that prints."""
+    """In a process of a parallel run, pass its lines to the process that prints."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["summaries"] = session.config.stash.get(_SUMMARIES, [])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """In the one that prints: take them."""
+    """In the process that prints, take the lines of another."""
     node.config.stash.setdefault(_SUMMARIES, []).extend(getattr(node, "workeroutput", {}).get("summaries", []))
 
 

@@ -31,7 +31,7 @@ def test_speed_does_not_make_up_for_fidelity() -> None:
     assert not replace(ROW, faithful=False).holds(CHECK_SHARE)
 
 
-def test_what_cannot_be_measured_here_has_no_ratio_and_holds() -> None:
+def test_an_unmeasured_row_has_no_ratio_and_holds() -> None:
     row = replace(ROW, ours=None)
     assert row.ratio is None and row.holds()
     assert "not here" in table([row])
@@ -49,7 +49,7 @@ def test_the_table_shows_amounts_verdict_and_first_call() -> None:
     assert "BELOW" in table([replace(ROW, ours=0.3)]) and len(lines) == 4
 
 
-def test_calls_are_interleaved_and_the_first_of_each_is_apart() -> None:
+def test_calls_are_interleaved_and_the_first_of_each_is_not_counted() -> None:
     calls: list[str] = []
     now = 0.0
 
@@ -63,6 +63,6 @@ def test_calls_are_interleaved_and_the_first_of_each_is_apart() -> None:
     assert (timing.first_reference, timing.first_ours, timing.reference, timing.ours) == (1, 2, 2, 3)
 
 
-def test_every_row_that_is_listed_is_there() -> None:
+def test_every_listed_row_is_a_module() -> None:
     for name in ROWS:
         assert importlib.util.find_spec(f"benchmarks.rows.{name}"), name

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
-    """A namespace in which light workers behave as told."""
+    """A namespace whose light workers behave as their mode says."""
     need_cluster()
     made = ClusterWorkers(tmp_path)
     yield made
@@ -56,7 +56,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 
 @pytest.fixture
 def environment(release: Release) -> Iterator[dict[str, str]]:
-    """How this machine reaches the release."""
+    """Variables with which this machine reaches the release."""
     with release.reached() as variables:
         yield variables
 

@@ -77,7 +77,7 @@ class Release:
 
     @contextmanager
     def changed(self, **values: Any) -> Iterator[None]:
-        """Values that hold for a while."""
+        """Change values for the time of the block."""
         before = self._values
         self.upgrade(**values)
         try:
@@ -134,7 +134,7 @@ class Release:
         assert ended.returncode == 0, ended.stderr
 
     def remove(self) -> None:
-        """Everything of it, also what `helm uninstall` keeps."""
+        """Remove everything of it, also what `helm uninstall` keeps."""
         self.helm.run("uninstall", self.name, "--namespace", self.namespace)
         for namespace in (self.namespace, self.jobs):
             with _absent_is_fine():
@@ -238,7 +238,7 @@ def store(environment: Mapping[str, str]) -> Store:
 
 
 def kill_worker(pod: Any) -> None:
-    """kill -9 of a pod's worker, from outside of it: its image need not have the means."""
+    """Kill a pod's worker with SIGKILL from outside, as its image may lack the means."""
     uid = pod.metadata.uid
     killed = []
     for process in Path("/proc").glob("[0-9]*"):

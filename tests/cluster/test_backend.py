@@ -91,7 +91,7 @@ def test_a_worker_over_its_memory_limit_shows_as_such(make: Make) -> None:
     assert "64Mi" in job.diagnosis.message
 
 
-def test_a_lost_api_server_is_unavailable_and_the_truth_is_known_when_it_is_back(
+def test_a_lost_api_server_is_unavailable_and_the_state_is_right_once_it_is_back(
     cluster: ClusterWorkers, make: Make
 ) -> None:
     with Detour(cluster.kubeconfig) as detour:
@@ -188,7 +188,7 @@ def nodes(job: dict[str, Any]) -> None:
     ],
     ids=["image", "secret", "volume", "Pod Security", "service account", "node selector", "GPU"],
 )
-def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
+def test_the_cause_of_a_pending_worker_is_reported_within_a_minute(
     make: Make, changes: dict[str, Any], reason: str, message: str
 ) -> None:
     backend = make("done", **changes)
@@ -198,7 +198,7 @@ def test_what_keeps_a_worker_from_starting_is_said_within_a_minute(
     assert job is not None and job.state is JobState.QUEUED
 
 
-def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Make) -> None:
+def test_a_full_quota_is_reported_within_a_minute(cluster: ClusterWorkers, make: Make) -> None:
     quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
     cluster.core.create_namespaced_resource_quota(cluster.namespace, quota)
     wait_until(lambda: bool(cluster.core.read_namespaced_resource_quota("few", cluster.namespace).status.hard))
@@ -207,7 +207,7 @@ def test_a_full_quota_is_said_within_a_minute(cluster: ClusterWorkers, make: Mak
     assert "pods=0" in diagnosis(backend, "QUOTA").message
 
 
-def test_what_the_cluster_refuses_at_once_is_told_to_the_caller(cluster: ClusterWorkers, make: Make) -> None:
+def test_a_job_that_the_cluster_refuses_is_an_error_of_the_caller(cluster: ClusterWorkers, make: Make) -> None:
     backend = make()
     client.RbacAuthorizationV1Api().delete_namespaced_role_binding("trainer", cluster.namespace)
     reports: list[str] = []

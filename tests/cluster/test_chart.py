@@ -23,7 +23,7 @@ Job = dict[str, Any]
 
 @dataclass
 class Installation:
-    """A release without running pods: its fence is there all the same."""
+    """A release without running pods, whose policies hold all the same."""
 
     helm: Helm
     namespace: str
@@ -70,7 +70,7 @@ def installed() -> Iterator[Installation]:
         ended = helm.run("install", "ff", str(CHART), "--namespace", namespace, "--set", ",".join(values))
         assert ended.returncode == 0, ended.stderr
         made = Installation(helm, namespace, jobs)
-        _until_fenced(made)
+        _until_the_policy_holds(made)
         yield made
     finally:
         helm.run("uninstall", "ff", "--namespace", namespace)
@@ -78,7 +78,7 @@ def installed() -> Iterator[Installation]:
             core.delete_namespace(name)
 
 
-def _until_fenced(installation: Installation, seconds: float = 120.0) -> None:
+def _until_the_policy_holds(installation: Installation, seconds: float = 120.0) -> None:
     """A new policy takes the API server a moment."""
     job = installation.job()
     job["spec"]["template"]["spec"]["hostNetwork"] = True

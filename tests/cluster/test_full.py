@@ -1,5 +1,5 @@
 """What takes many minutes on a cluster, through the chart: load, upgrades and lost pods in the midst of work, and what
-the command message of a wrong installation. Part of make test-cluster-full."""
+the command reports of a wrong installation. Part of make test-cluster-full."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_s
     ],
     ids=["no GPU of that name", "no such node", "no image", "no quota"],
 )
-def test_what_keeps_trainings_from_starting_is_a_sentence_within_a_minute(
+def test_the_cause_of_pending_trainings_is_a_sentence_within_a_minute(
     release: Release, trainings: Trainings, values: dict[str, Any], reason: str, message: str
 ) -> None:
     with release.changed(**values), release.reached() as variables:

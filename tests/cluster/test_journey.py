@@ -167,7 +167,7 @@ def test_a_dataset_job_outlives_its_pod_and_the_trainers(
     assert [event["state"] for event in events if event.get("stage") == "pair"][-1] == "done"
 
 
-def test_a_worker_over_its_memory_limit_is_said_to_be_out_of_memory(release: Release, trainings: Trainings) -> None:
+def test_a_worker_over_its_memory_limit_is_reported_out_of_memory(release: Release, trainings: Trainings) -> None:
     small = {"resources": {"requests": {"memory": "100Mi"}, "limits": {"memory": "200Mi"}}}
     with release.changed(worker=small), release.reached() as variables:
         after = Trainings(release, trainings.dataset, variables)

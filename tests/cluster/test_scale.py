@@ -93,7 +93,7 @@ def test_a_thousand_jobs_cost_little_memory_and_few_requests(
 
 
 def _end_all(cluster: ClusterWorkers) -> None:
-    """Whatever is tested next finds a cluster that is not busy with the end of a thousand Jobs."""
+    """Wait until the cluster has deleted a thousand Jobs, so that the next test finds it idle."""
     with suppress(ApiException):  # a call that is cut off has begun it
         cluster.batch.delete_collection_namespaced_job(cluster.namespace, propagation_policy="Background")
     wait_until(lambda: not cluster.core.list_namespaced_pod(cluster.namespace, limit=1).items, seconds=600)

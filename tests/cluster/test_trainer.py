@@ -68,7 +68,7 @@ def in_state(stub: trainer_pb2_grpc.TrainerServiceStub, uri: str, state: int, se
     return training()
 
 
-def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
+def test_the_status_command_reports_a_missing_image_within_a_minute(
     trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
 ) -> None:
     def image(job: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def test_the_status_command_says_within_a_minute_that_the_image_is_missing(
         assert "localhost/not-there:1" in training["diagnosis"]["message"]
 
 
-def test_bad_input_fails_at_once_with_the_workers_own_words_and_they_outlive_the_job(
+def test_bad_input_fails_at_once_with_the_workers_message_which_outlives_the_job(
     cluster: ClusterWorkers, trainer: Callable[..., Any], request_for_a_pair: trainer_pb2.StartTrainingRequest
 ) -> None:
     with trainer("report", restarts=6) as (_, stub):

@@ -122,8 +122,8 @@ def listeners(pids: list[int]) -> set[str]:
 # The object store
 
 
-def test_objects_survive_kill_minus_9_and_a_start_on_other_ports(weed):
-    server = weed()
+def test_objects_survive_kill_minus_9_and_a_start_on_other_ports(new_object_store):
+    server = new_object_store()
     settings = server.start()
     content = os.urandom(9 << 20)
     Store(settings).put_bytes("runs/big", content)
@@ -141,7 +141,7 @@ def test_objects_survive_kill_minus_9_and_a_start_on_other_ports(weed):
         assert not list(Path("/tmp").glob(f"seaweedfs-*-{used.endpoint.rpartition(':')[2]}.sock"))
 
 
-def test_what_has_credentials_is_private(weed, tmp_path):
+def test_what_has_credentials_is_private(new_object_store, tmp_path):
     server = ObjectStore(tmp_path / "private")
     server.launch({})
     server.stop()

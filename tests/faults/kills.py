@@ -196,7 +196,7 @@ def run_matrix(
     chain: bool = False,
     known: tuple[list[Request], dict[str, str]] | None = None,
 ) -> None:
-    """Kill at all chosen points of the first victim's unbroken run; the victims, all alike, share the points.
+    """Kill at all chosen points of the first victim's unbroken run; the victims are equal and share the points.
 
     Args:
         victims: Equal victims, each with a store of its own; they work side by side.

@@ -1,4 +1,4 @@
-"""An object store behind a proxy that does harm, and what is wrong in it."""
+"""An object store behind a proxy that injects faults, and checks of its content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ProxiedStore:
     """An object store in a folder, and the proxy through which processes reach it.
 
     Attributes:
-        store: The store without the proxy, for the test's own eyes.
+        store: The store without the proxy, for the test itself.
         proxy: What the processes know as the store.
         settings: The store as the processes know it.
     """
@@ -59,7 +59,7 @@ class ProxiedStore:
         self.proxy.forget()
 
     def environment(self, **settings: object) -> dict[str, str]:
-        """Environment of a process that uses the store through the proxy, with settings by field name."""
+        """Return the environment of a process that uses the store through the proxy, with settings by field name."""
         environment = environment_of(self.settings, scratch_dir=self.scratch, **settings)
         return {**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -91,7 +91,7 @@ def _wrong_parts(store: Store, key: str) -> list[str]:
 
 
 def content(store: Store) -> dict[str, str]:
-    """Content digest of every committed prefix but checkpoints."""
+    """Return the content digest of every committed prefix except checkpoints."""
     prefixes = [key.removesuffix("/manifest.json") for key in store.list("") if key.endswith("/manifest.json")]
     return {prefix: manifest.load(store, prefix).content_digest for prefix in prefixes if "/checkpoints/" not in prefix}
 
@@ -100,5 +100,5 @@ _DIGESTS = re.compile(r"[0-9a-f]{40,64}|(?<=/)\d{7}(?=[-.])|(?<=checkpoints/)[^/
 
 
 def masked(key: str) -> str:
-    """A key without its digests, iterations and worker ids: the class of keys it belongs to."""
+    """Return a key without its digests, iterations and worker ids: its class of keys."""
     return _DIGESTS.sub("*", key)

@@ -1,4 +1,4 @@
-"""A TCP proxy before the object store that reads HTTP/1.1 and does harm by rule.
+"""A TCP proxy in front of the object store that reads HTTP/1.1 and injects faults by rule.
 
 It sees method and key of every request. The client signs for the proxy's address; the Host header is passed on
 unchanged, so the signature stays valid. Every connection has a thread; a request and its answer are held in memory.
@@ -31,7 +31,7 @@ class Request:
     Attributes:
         number: Counts all requests of the proxy from 0.
         kind: GET, HEAD, PUT, DELETE or LIST of an object or prefix; CREATE, PART, COMPLETE and ABORT of an upload in
-            parts; BUCKET for what is about buckets.
+            parts; BUCKET for requests about buckets.
         key: The object's key, or the prefix that is listed; empty for buckets.
     """
 
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def writes(self) -> bool:
-        """Whether it changes objects."""
+        """Whether the request changes objects."""
         return self.kind in ("PUT", "DELETE", "CREATE", "PART", "COMPLETE", "ABORT")
 
 
@@ -51,11 +51,11 @@ class Fault:
 
     Attributes:
         status: Answered instead of asking the store.
-        code: S3's word for it.
+        code: S3's error code.
         reset: Cut the connection before the request is passed on, or after the store has answered.
         keep: Share of the answer's body that is passed on before the connection is cut.
         flip: Change one byte of the answer's body; the length stays right.
-        seconds: Time that passing the request on takes.
+        seconds: How long passing the request on takes.
         before: Called before the request is passed on; when it returns True the request is dropped.
         after: Called when the store has answered; when it returns True the answer is dropped.
     """
@@ -75,11 +75,11 @@ Rule = Callable[[Request], "Fault | None"]
 
 @dataclass
 class Proxy:
-    """Listens on a loopback port of its own for as long as it is entered.
+    """Listens on a loopback port of its own while its context is open.
 
     Attributes:
         target: Host and port of the store; may be changed while running.
-        rule: Gives the fault of a request, or none.
+        rule: Returns the fault of a request, or None.
         log: Requests that were passed on and answered, with the answer's status, in the order of the answers.
     """
 
@@ -131,7 +131,7 @@ class Proxy:
             self.up()
 
     def written(self) -> list[Request]:
-        """Writes that the store has taken, in order."""
+        """Return the writes that the store has accepted, in order."""
         with self._lock:
             return [request for request, status in self.log if request.writes and status < 300]
 
@@ -164,7 +164,7 @@ class Proxy:
                 self._clients.discard(client)
 
     def _exchange(self, client: socket.socket, stream: _Stream) -> bool:
-        """Serve one request; false when the connection is over."""
+        """Serve one request; return false when the connection is over."""
         head = stream.head()
         if head is None:
             return False
@@ -198,7 +198,7 @@ class Proxy:
         return b"connection: close" not in answer.lower()
 
     def _forward(self, request: bytes, method: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """Ask the store; its answer's head and body."""
+        """Ask the store and return head and body of its answer."""
         host, _, port = self.target.partition(":")
         with socket.create_connection((host, int(port)), timeout=60.0) as store:
             store.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -228,7 +228,7 @@ class _Stream:
         self._buffer = b""
 
     def head(self) -> bytes | None:
-        """Everything up to the empty line, or nothing when the other side is done."""
+        """Return everything up to the empty line, or None when the other side has closed."""
         while b"\r\n\r\n" not in self._buffer:
             if len(self._buffer) > _HEAD_BYTES:
                 raise ValueError("a head of more than 64 KiB")
@@ -340,7 +340,7 @@ def _reset(connection: socket.socket) -> None:
 
 
 def now_and_then(share: float, seed: int) -> Rule:
-    """A rule that answers 503 or resets, before or after, a share of all requests; seeded, in the order they come."""
+    """Return a rule that refuses (503) or resets a share of all requests, before or after; seeded."""
     choice = random.Random(seed)
     lock = threading.Lock()
     kinds = (Fault(status=503), Fault(reset="before"), Fault(reset="after"))

@@ -36,7 +36,7 @@ def write(path: Path, pictures: Iterable[Picture]) -> Path:
 
 
 def write_clips(folder: Path) -> list[str]:
-    """Stretches of the demo's two clips, and five clips that cannot be used; the names of the good ones."""
+    """Write stretches of the demo's two clips and five unusable clips; return the names of the good ones."""
     folder.mkdir()
     good = []
     for name in ("astronaut", "hopper"):
@@ -57,7 +57,7 @@ def write_clips(folder: Path) -> list[str]:
 
 
 def run(proxied: ProxiedStore, clips: Path, pairs: list[list[str]]) -> dict[str, PairRecord]:
-    """`generate-models` of the pairs; the record's pairs by id."""
+    """Run `generate-models` on the pairs and return the record's pairs by id."""
     more = {"slots": 2, "local_workers": 2, "worker_threads": 1, "restart_seconds": 0.2, "poll_seconds": 0.5}
     services = {name: service_of(proxied, name, **more) for name in ("extractor", "trainer", "converter")}
     command = Process("run", ["facefoundry"], proxied.environment(), proxied.folder)

@@ -27,7 +27,7 @@ def tallies(request, whole, summarize):
 
 @pytest.fixture
 def matrix(whole, tallies):
-    """Runs the matrix with victims made by a function, all of it or a sample, and asserts that nothing is wrong."""
+    """Runs the matrix, whole or a sample, with the victims that a function makes, and asserts that nothing is wrong."""
 
     def run(make, few: int, *, chain: bool = False, known=None) -> None:
         with ExitStack() as stack:
@@ -65,7 +65,7 @@ def test_a_converter_killed_at_any_write_of_a_conversion_goes_on(matrix, new_pro
     matrix(lambda: Converter(new_proxied_store(), prepared.inputs), few=1, chain=chain)
 
 
-def test_a_converter_killed_at_any_write_of_a_real_goes_on(matrix, new_proxied_store, prepared, whole):
+def test_a_converter_killed_at_any_write_of_a_real_video_goes_on(matrix, new_proxied_store, prepared, whole):
     if not whole:
         pytest.skip("part of make crash-test")
     matrix(lambda: Converter(new_proxied_store(), prepared.inputs, transcode=True), few=1)
@@ -87,7 +87,7 @@ def test_a_run_killed_again_and_again_goes_on_when_the_same_command_is_given(
 
 
 def _store(proxied, prepared, extraction_only):
-    """A store under services and the training the other way round."""
+    """Return the store as a victim; its training has the sides swapped."""
     swapped = {"a": "extraction_b", "b": "extraction_a"}
     inputs = {**prepared.inputs, **{f"extraction_{side}": prepared.inputs[name] for side, name in swapped.items()}}
     uri = put_training(proxied, inputs)
@@ -95,5 +95,5 @@ def _store(proxied, prepared, extraction_only):
     return StoreItself(proxied, prepared.inputs, uri, extraction_only=extraction_only)
 
 
-def test_a_store_killed_again_and_again_holds_nobody_up_once_it_is_back(matrix, new_proxied_store, prepared, whole):
+def test_a_store_killed_again_and_again_delays_work_only_until_it_is_back(matrix, new_proxied_store, prepared, whole):
     matrix(lambda: _store(new_proxied_store(), prepared, extraction_only=not whole), few=2, chain=True)

@@ -85,7 +85,7 @@ def bench(running):
 
 
 def first_time(fault: Fault, kind: str) -> Callable[[Request], Fault | None]:
-    """A rule that strikes each object's first request of a kind."""
+    """Return a rule that hits the first request of a kind for each object."""
     seen: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -109,7 +109,7 @@ def test_with_every_twentieth_request_refused_or_cut_the_work_ends_right(bench, 
     bench.ended_right()
 
 
-def test_an_outage_in_the_middle_is_waited_for(bench, whole, summarize):
+def test_work_waits_for_the_end_of_an_outage(bench, whole, summarize):
     failures = 6 if whole else 2
     hit = threading.Event()
 
@@ -161,7 +161,7 @@ def test_answers_that_are_cut_short_are_read_again(bench):
     bench.ended_right()
 
 
-def test_an_object_that_always_comes_short_is_never_taken_for_whole(bench):
+def test_an_object_that_always_arrives_incomplete_is_never_used(bench):
     bench.proxied.proxy.rule = lambda request: (
         Fault(keep=0.5) if request.kind == "GET" and "/source-" in request.key else None
     )
@@ -170,7 +170,7 @@ def test_an_object_that_always_comes_short_is_never_taken_for_whole(bench):
     assert half_visible(bench.proxied.store) == []
 
 
-def test_bytes_that_flip_on_their_way_are_read_again_and_never_used(bench):
+def test_bytes_that_arrive_damaged_are_read_again_and_never_used(bench):
     bench.proxied.proxy.rule = first_time(Fault(flip=True), "GET")
     bench.work()
     bench.ended_right()
@@ -197,13 +197,13 @@ def test_bytes_that_are_damaged_in_the_store_are_data_loss_that_names_the_object
     assert made.items() <= bench.expected.items()
 
 
-def test_lists_that_flip_on_their_way_do_no_harm(bench):
+def test_lists_that_arrive_damaged_do_no_harm(bench):
     bench.proxied.proxy.rule = first_time(Fault(flip=True), "LIST")
     bench.work()
     bench.ended_right()
 
 
-def test_slow_writes_are_waited_for(bench, whole):
+def test_work_waits_for_slow_writes(bench, whole):
     seconds = 3.0 if whole else 0.2
     bench.proxied.proxy.rule = lambda request: Fault(seconds=seconds) if request.kind == "PUT" else None
     bench.work()
@@ -233,7 +233,7 @@ def test_a_store_without_room_is_a_clear_error_and_the_work_goes_on_once_there_i
 
 
 @pytest.mark.usefixtures("only_whole")
-def test_a_worker_rides_out_refusals_flips_and_a_store_that_is_away_when_it_is_done(new_proxied_store, prepared):
+def test_a_worker_survives_refusals_damage_and_a_store_that_is_gone_when_it_is_done(new_proxied_store, prepared):
     proxied = new_proxied_store(without="models/")
     worker = Worker(proxied, prepared.training)
     twentieth, flips = now_and_then(0.05, seed=4), first_time(Fault(flip=True), "GET")
@@ -259,7 +259,7 @@ def test_a_worker_rides_out_refusals_flips_and_a_store_that_is_away_when_it_is_d
     assert len(begun) == 1, "it waited with the finished model"
 
 
-def test_an_upload_in_parts_whose_end_is_answered_twice_is_there(bench, tmp_path):
+def test_a_multipart_upload_whose_answers_are_lost_is_stored(bench, tmp_path):
     proxied = bench.proxied
     (tmp_path / "large").write_bytes(os.urandom(66 << 20))
     for kind in ("CREATE", "PART", "COMPLETE"):

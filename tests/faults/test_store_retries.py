@@ -1,4 +1,4 @@
-"""A store repeats requests for as long as it was told, and otherwise fails at the first error."""
+"""A store with retries repeats requests for a time; without, it fails at the first error."""
 
 from __future__ import annotations
 

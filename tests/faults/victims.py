@@ -38,7 +38,7 @@ _WORKER_TIMES = {
 
 
 class _ServiceVictim(Victim):
-    """A service that is asked by one streaming call."""
+    """A service that does its work in one streaming call."""
 
     service: Service
     part: re.Pattern[str]
@@ -137,7 +137,7 @@ class Worker(Victim):
         self.process.kill()
 
     def points(self, written: Sequence[Request]) -> list[Point]:
-        """Of writes that depend on the clock, only as many as every run has."""
+        """Leave out the writes that the clock may add."""
         most = {"status.json": 1, "checkpoints/": 2, "previews/": 1}
         return [
             point
@@ -147,7 +147,7 @@ class Worker(Victim):
         ]
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
-        """Iterations of the newest checkpoint that was committed, beyond those that the second run began with."""
+        """Return 2 if the second run did not start from the newest committed checkpoint, else 0."""
         if f"{self.attempt.model_prefix}/manifest.json" in before:
             return 0
         begun = [event for event in self.process.events() if event["event"] == "training"][-1]
@@ -186,7 +186,7 @@ def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
 
 
 class Orchestrator(Victim):
-    """`generate-models` against services that live on. Where the point allows it, the training is done already."""
+    """`generate-models` against services that survive it; the training is already done where the point allows it."""
 
     name = "orchestrator"
 
@@ -242,11 +242,11 @@ class Orchestrator(Victim):
         return {**super().made(), **digests}
 
     def points(self, written: Sequence[Request]) -> list[Point]:
-        """Of each kind the first: the clock decides on some of the others."""
+        """Return the first point of each kind: the clock decides on some of the others."""
         return [point for point in super().points(written) if "checkpoints/" not in point.key and point.turn == 0]
 
     def redone(self, before: set[str], again: Sequence[Request]) -> int:
-        """Committed prefixes that were made again."""
+        """Return twice the number of committed prefixes that were made again."""
         done = {key for key in before if key.endswith("/manifest.json") and "/checkpoints/" not in key}
         return sum(2 for request in again if request.key in done)
 

@@ -38,7 +38,7 @@ __all__ = ["SANDBOX_BYTES", "SERVICE_BYTES", "Outcome", "run"]
 SANDBOX_BYTES = 1 << 30
 """Memory limit of a sandbox; the watchdog checks it ten times a second."""
 SERVICE_BYTES = 400 << 20
-"""Most that the service itself may take, however many clips went through it."""
+"""Memory limit of the service itself, however many clips it has handled."""
 
 _CALL_SECONDS = 120.0
 _SANDBOX_SECONDS = 60.0
@@ -55,8 +55,8 @@ class Outcome:
         cases: Number of clips.
         seed: Of their damage.
         calls: How often each `<rpc> <status>[/<reason>]` was the end.
-        faults: What must not be, one sentence each, with the case that shows it.
-        service_bytes: Most resident memory that the service had.
+        faults: One sentence for each violation, with the case that shows it.
+        service_bytes: Peak resident memory of the service.
         sandbox_bytes: Peak memory of one of its sandboxes.
     """
 
@@ -68,14 +68,14 @@ class Outcome:
     sandbox_bytes: int = 0
 
     def summary(self) -> str:
-        """One line with all counts."""
+        """Return one line with all counts."""
         counts = ", ".join(f"{call} {count}" for call, count in sorted(self.calls.items()))
         memory = f"service at most {self.service_bytes >> 20} MiB, a sandbox at most {self.sandbox_bytes >> 20} MiB"
         return f"fuzz: {self.cases} clips, seed {self.seed}: {len(self.faults)} faults; {memory}; {counts}"
 
 
 def make_case(seed: int, number: int, folder: Path) -> tuple[str, Path]:
-    """Write one mutated clip; returns what it is, and its file or folder. Equal numbers give equal clips."""
+    """Write one mutated clip; return its description and its file or folder. Equal numbers give equal clips."""
     random = Random(f"{seed}/{number}")
     if random.random() < _FOLDERS:
         return _frame_folder(random, folder / f"case-{number}")
@@ -88,7 +88,7 @@ def make_case(seed: int, number: int, folder: Path) -> tuple[str, Path]:
 
 
 def _frame_folder(random: Random, folder: Path) -> tuple[str, Path]:
-    """Frames of which some are damaged, or named otherwise than what they are."""
+    """Write frames of which some are damaged or have a wrong suffix."""
     folder.mkdir()
     pictures = clips.pictures()
     kind = random.choice(clips.PICTURES)
@@ -110,7 +110,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
     Args:
         seed: Of all mutations.
         cases: How many.
-        store_settings: A store whose bucket is there.
+        store_settings: A store whose bucket exists.
         folder: For clips and scratch; empty.
     """
     outcome = Outcome(cases, seed)
@@ -144,7 +144,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
 
 
 def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Path) -> Iterator[tuple[str, str]]:
-    """Upload a clip, then Inspect and Extract it; how each call ended, and what was said."""
+    """Upload a clip, then Inspect and Extract it; yield how each call ended, and its message."""
     try:
         uri = sources.upload(path, store=store)
     except FaceFoundryError as error:
@@ -173,16 +173,16 @@ def _end(name: str, call: Callable[[], object]) -> tuple[str, str]:
 
 
 def _fault(call: str, detail: str) -> str:
-    """Why a call's end is none of those that may be, or nothing."""
+    """Return why a call must not end like this; empty if it may."""
     status, _, reason = call.partition(" ")[2].partition("/")
     if status in _NEVER:
-        return "a status that must not be"
+        return "a forbidden status"
     if status == "DEADLINE_EXCEEDED":
         return "it did not end"
     if status != "OK" and reason in ("", "UNKNOWN", "UNUSABLE", "UNAVAILABLE"):
         return "no reason of ours"
     if reason == "MEDIA_CRASHED" and "ended with exit code" in detail:
-        return "nobody expected this exception"
+        return "an unexpected exception"
     return ""
 
 
@@ -232,7 +232,7 @@ def _left_over(scratch: Path) -> list[str]:
 
 
 def in_a_folder_of_its_own(seed: int, cases: int) -> Outcome:
-    """Run with a store that lives as long as it takes."""
+    """Run with a store and folder of its own."""
     from facefoundry.local import ObjectStore
 
     with TemporaryDirectory() as name, ObjectStore(Path(name) / "store") as settings:

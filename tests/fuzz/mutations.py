@@ -18,7 +18,7 @@ _HEAD = 600
 
 
 class Mutation(NamedTuple):
-    """What was done, and what came of it."""
+    """A description of the damage, and the damaged bytes."""
 
     name: str
     data: bytes
@@ -33,7 +33,7 @@ class Box(NamedTuple):
 
 
 def boxes(data: bytes, start: int = 0, stop: int | None = None) -> list[Box]:
-    """Every box, those inside others too; what does not parse ends the list."""
+    """Return every box, nested ones included, up to the first that does not parse."""
     found: list[Box] = []
     stop = len(data) if stop is None else stop
     while start + 8 <= stop:
@@ -61,7 +61,7 @@ def flip_anywhere(random: Random, data: bytes, other: bytes) -> bytes:
 
 
 def flip_head(random: Random, data: bytes, other: bytes) -> bytes:
-    """Flip bits near the beginning, where containers keep what they know."""
+    """Flip bits near the beginning, where most containers keep their index."""
     return _flip(random, data, 0, min(_HEAD, len(data)))
 
 
@@ -87,7 +87,7 @@ def delete(random: Random, data: bytes, other: bytes) -> bytes:
 
 
 def repeat(random: Random, data: bytes, other: bytes) -> bytes:
-    """Have a span twice."""
+    """Duplicate a span."""
     start, length = _span(random, data)
     return data[: start + length] + data[start:]
 
@@ -122,14 +122,14 @@ def extreme(random: Random, data: bytes, other: bytes) -> bytes:
 
 
 def box_length(random: Random, data: bytes, other: bytes) -> bytes:
-    """Let a box say another length."""
+    """Give a box another length."""
     box = random.choice(boxes(data))
     length = random.choice((*_EXTREMES, box.length - 1, box.length + 1, box.length * 2, random.randrange(1 << 32)))
     return data[: box.start] + struct.pack(">I", length) + data[box.start + 4 :]
 
 
 def box_kind(random: Random, data: bytes, other: bytes) -> bytes:
-    """Let a box say it is of another kind that is in the file, or of none."""
+    """Give a box another kind, one of the file's or none."""
     found = boxes(data)
     box = random.choice(found)
     kind = random.choice((random.choice(found).kind, b"free", random.randbytes(4)))
@@ -137,7 +137,7 @@ def box_kind(random: Random, data: bytes, other: bytes) -> bytes:
 
 
 def box_twice(random: Random, data: bytes, other: bytes) -> bytes:
-    """Have a box twice."""
+    """Duplicate a box."""
     box = random.choice(boxes(data))
     return data[: box.start + box.length] + data[box.start :]
 
@@ -212,7 +212,7 @@ def mutate(random: Random, name: str, data: bytes, others: Sequence[bytes]) -> M
 
 
 def mutate_picture(random: Random, data: bytes, others: Sequence[bytes]) -> Mutation:
-    """Damage a picture, at times by a size in its head that is not its own."""
+    """Damage a picture, sometimes by a wrong size in its header."""
     if random.random() < 0.2:
         place, order = {b"\x89P": (16, ">I"), b"BM": (18, "<I")}.get(data[:2], (163, ">H"))
         size = struct.pack(order, random.choice(_EXTREMES) & (0xFFFF if order == ">H" else 0xFFFFFFFF))

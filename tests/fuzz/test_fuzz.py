@@ -1,4 +1,4 @@
-"""The first of the mutated clips of `make fuzz`, and that the damage is what the seed says."""
+"""The first of the mutated clips of `make fuzz`, and that the seed determines the damage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SEED = 0
 CASES = 200
 
 
-def test_damaged_clips_end_with_a_status_of_ours_and_harm_no_one_else(store, tmp_path):
+def test_damaged_clips_end_with_a_status_of_ours_and_harm_no_other_call(store, tmp_path):
     outcome = run(SEED, CASES, store.settings, tmp_path)
     print(outcome.summary())
     assert not outcome.faults
@@ -20,7 +20,7 @@ def test_damaged_clips_end_with_a_status_of_ours_and_harm_no_one_else(store, tmp
     assert outcome.calls["Extract FAILED_PRECONDITION/TRUNCATED"] > 0
 
 
-def test_a_seed_and_a_number_are_a_clip(tmp_path):
+def test_equal_seeds_and_numbers_give_equal_clips(tmp_path):
     found = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

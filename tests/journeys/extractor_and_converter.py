@@ -46,7 +46,7 @@ class Services:
         self._converter = converter_pb2_grpc.ConverterServiceStub(converter)
 
     def _start(self, server, runner):
-        """A channel to a started server."""
+        """Start a server and return a channel to it."""
         self._open.callback(runner.close)
         self._open.callback(server.stop)
         return self._open.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
@@ -84,7 +84,7 @@ class Services:
         return _raised(lambda: list(self._converter.Convert(request, timeout=120))[-1].conversion)
 
     def committed(self):
-        """Everything that readers can see."""
+        """Return the keys of all manifests: what readers can see."""
         return {key for key in self.store.list("") if key.endswith("manifest.json")}
 
     def leave_nothing(self):
@@ -100,6 +100,6 @@ def _raised(call):
 
 
 def code_of(error):
-    """Status code of the answer that became an error of the client."""
+    """Return the status code of the answer that became this error of the client."""
     assert isinstance(error.__cause__, grpc.RpcError)
     return error.__cause__.code()

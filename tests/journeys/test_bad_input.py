@@ -1,4 +1,4 @@
-"""One row for every kind of bad or odd clip: a real extractor and converter over gRPC say what is wrong with it, by
+"""One row for every kind of bad or odd clip: a real extractor and converter over gRPC report what is wrong with it by
 status, reason and file, leave nothing half-written, and go on with the next."""
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def png(frame):
 
 
 def huge(frame):
-    """A picture of a few kilobytes that says it is 60000x60000: 10 GiB of pixels."""
+    """A picture of a few kilobytes whose header claims 60000x60000: 10 GiB of pixels."""
     data = bytearray(png(frame))
     data[16:24] = (60000).to_bytes(4, "big") * 2
     return bytes(data)
@@ -245,8 +245,8 @@ def of_4k(folder):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A clip that is odd but taken: its frames, how many show the subject, and its size when upright."""
+class Accepted:
+    """A clip that is odd but accepted: its frames, how many show the subject, and its upright size."""
 
     name: str
     make: Callable[[Path], Path]
@@ -256,33 +256,33 @@ class Taken:
     rate: tuple[int, int] = (25, 1)
 
 
-TAKEN = [
-    Taken("a face in some frames only", faces_and_none, 8, 5),
-    Taken("two faces", two_faces, 4, 4, (280, 120)),
-    Taken("one frame", video(frames=FACES[:1]), 1, 1),
-    Taken("one picture", pictures(FACES[0]), 1, 1),
-    Taken("fewer than 64 faces", video(), 8, 8),
-    Taken("8x8", video(frames=[frame[:8, :8] for frame in FACES[:3]]), 3, 0, (8, 8)),
-    Taken("1x1", video("clip.mkv", [FACES[0][:1, :1]], codec="ffv1", pixels="bgr0"), 1, 0, (1, 1)),
-    Taken("4096x2160", of_4k, 2, 2, (4096, 2160)),
-    Taken("no face at all", video(frames=[FLAT] * 3), 3, 0),
-    Taken("grey", video("clip.mkv", codec="ffv1", pixels="gray")),
-    Taken("10 bit", video(pixels="yuv420p10le")),
-    Taken("16 bit", video("clip.mkv", codec="ffv1", pixels="gbrp16le")),
-    Taken("4:4:4", video(pixels="yuv444p")),
-    Taken("4:2:2 in a mov", video("clip.mov", codec="prores_ks", pixels="yuv422p10le")),
-    Taken("interlaced", video(options={"x264-params": "tff=1:interlaced=1"})),
-    Taken("odd sides", video(frames=[frame[1:, 1:] for frame in FACES], pixels="yuv444p"), size=(159, 119)),
-    Taken("rotated by its container", video(frames=[np.rot90(frame).copy() for frame in FACES], turn=-90)),
-    Taken(
+ACCEPTED = [
+    Accepted("a face in some frames only", faces_and_none, 8, 5),
+    Accepted("two faces", two_faces, 4, 4, (280, 120)),
+    Accepted("one frame", video(frames=FACES[:1]), 1, 1),
+    Accepted("one picture", pictures(FACES[0]), 1, 1),
+    Accepted("fewer than 64 faces", video(), 8, 8),
+    Accepted("8x8", video(frames=[frame[:8, :8] for frame in FACES[:3]]), 3, 0, (8, 8)),
+    Accepted("1x1", video("clip.mkv", [FACES[0][:1, :1]], codec="ffv1", pixels="bgr0"), 1, 0, (1, 1)),
+    Accepted("4096x2160", of_4k, 2, 2, (4096, 2160)),
+    Accepted("no face at all", video(frames=[FLAT] * 3), 3, 0),
+    Accepted("grey", video("clip.mkv", codec="ffv1", pixels="gray")),
+    Accepted("10 bit", video(pixels="yuv420p10le")),
+    Accepted("16 bit", video("clip.mkv", codec="ffv1", pixels="gbrp16le")),
+    Accepted("4:4:4", video(pixels="yuv444p")),
+    Accepted("4:2:2 in a mov", video("clip.mov", codec="prores_ks", pixels="yuv422p10le")),
+    Accepted("interlaced", video(options={"x264-params": "tff=1:interlaced=1"})),
+    Accepted("odd sides", video(frames=[frame[1:, 1:] for frame in FACES], pixels="yuv444p"), size=(159, 119)),
+    Accepted("rotated by its container", video(frames=[np.rot90(frame).copy() for frame in FACES], turn=-90)),
+    Accepted(
         "a variable frame rate",
         video(times=[0, 40, 100, 120, 300, 310, 500, 600]),
         rate=(25, 2),
     ),
-    Taken("grey pictures", pictures(*[cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in FACES])),
-    Taken("pictures of 16 bit", pictures(*[frame.astype(np.uint16) * 257 for frame in FACES])),
-    Taken("pictures with an alpha channel", pictures(*[cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA) for frame in FACES])),
-    Taken(
+    Accepted("grey pictures", pictures(*[cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in FACES])),
+    Accepted("pictures of 16 bit", pictures(*[frame.astype(np.uint16) * 257 for frame in FACES])),
+    Accepted("pictures with an alpha channel", pictures(*[cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA) for frame in FACES])),
+    Accepted(
         "hidden files among the frames",
         pictures(*FACES[:2], b"x", names=["0000.png", "0001.png", "._0001.png"]),
         2,
@@ -299,7 +299,7 @@ def services(object_store, tmp_path_factory):
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
-def test_refused(services, tmp_path, row):
+def test_a_bad_clip_is_refused(services, tmp_path, row):
     before = services.committed()
     path = row.make(tmp_path)
     if row.at_upload:
@@ -324,8 +324,8 @@ def test_refused(services, tmp_path, row):
     services.leave_nothing()
 
 
-@pytest.mark.parametrize("row", TAKEN, ids=lambda row: row.name)
-def test_taken(services, tmp_path, row):
+@pytest.mark.parametrize("row", ACCEPTED, ids=lambda row: row.name)
+def test_an_odd_clip_is_accepted(services, tmp_path, row):
     uri = services.upload(row.make(tmp_path))
     seen = services.inspect(uri)
     assert (seen.frame_count, (seen.width, seen.height)) == (row.frames, row.size)
@@ -372,7 +372,7 @@ def test_a_clip_under_two_names_is_one_source_and_in_two_containers_one_extracti
     ("limits", "reason"),
     [({"sandbox_memory_bytes": 256 << 20}, "MEDIA_MEMORY"), ({"sandbox_seconds": 0.01}, "MEDIA_TIMEOUT")],
 )
-def test_a_clip_that_asks_for_too_much_costs_its_child_and_nothing_else(object_store, tmp_path, limits, reason):
+def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(object_store, tmp_path, limits, reason):
     running = Services(object_store, tmp_path, **limits)
     try:
         bomb = running.upload(pictures(np.zeros((4320, 8192, 3), np.uint8))(tmp_path))
@@ -400,7 +400,7 @@ def test_a_clip_that_asks_for_too_much_costs_its_child_and_nothing_else(object_s
     ],
     ids=["a bucket of others", "no address", "nothing there", "a wrong key", "no bucket"],
 )
-def test_addresses_and_stores_that_are_wrong(services, monkeypatch, call, change, uri, code, reason):
+def test_a_wrong_address_or_store_is_an_error_of_its_own(services, monkeypatch, call, change, uri, code, reason):
     settings = services.store.settings
     wrong = type(settings)(**{**settings.model_dump(), **change})
     monkeypatch.setattr(services.store, "settings", wrong)

@@ -1,4 +1,4 @@
-"""A disk for temporary files that is full: a clear error that says so, nothing half-written, and a rerun that works."""
+"""A full disk for temporary files: a clear error, nothing half-written, and a rerun that works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.journeys.extractor_and_converter import Services, code_of
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder that is a disk of its own, and how to give it another size in KiB."""
+    """A folder that is a disk of its own, and a function that sets its size in KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -31,7 +31,7 @@ def small_disk(tmp_path):
 
 
 def write(folder):
-    """8 noisy frames that take much more room as crops and as a lossless video than as the source."""
+    """Write 8 noisy frames that need much more space as crops and as a lossless video than as the source."""
     noise = np.random.default_rng(0)
     (folder / "clip").mkdir()
     for number, frame in enumerate(clips.frames()):
@@ -41,7 +41,7 @@ def write(folder):
 
 
 @pytest.mark.parametrize("call", ["inspect", "extract", "transcode"])
-def test_a_full_scratch_disk_is_said_and_the_same_call_works_once_there_is_room(
+def test_a_full_scratch_disk_is_reported_and_the_same_call_works_once_there_is_room(
     object_store, tmp_path, small_disk, call
 ):
     folder, resize = small_disk

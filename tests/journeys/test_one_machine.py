@@ -44,7 +44,7 @@ def finished(new_command, clips, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def committed(finished):
-    """Manifests of the fakes and alignments of the clips, as they lie in the store after the run, by name."""
+    """Manifests of the fakes and alignments of the clips in the store after the run, by name."""
     command, out, _ = finished
     folder = _run_folder(out)
     with ObjectStore(command.local_dir / "store") as settings:
@@ -117,7 +117,7 @@ def test_b17_every_level_has_fakes_and_real_videos_with_the_targets_frames_and_r
         assert info.pixel_format == real_info.pixel_format
 
 
-def test_the_raw_real_is_the_clip_itself(finished, clips):
+def test_the_raw_real_video_is_the_clip_itself(finished, clips):
     _, out, _ = finished
     _, clip = _frames(clips / "hopper.mp4")
     _, real = _frames(out / "original_sequences" / "youtube" / "raw" / "videos" / "hopper.mp4")
@@ -238,7 +238,7 @@ def test_convert_with_ranges_and_discard_gives_those_frames_of_the_whole_fake(fi
 
 @pytest.fixture(scope="module")
 def remade(finished, new_command, clips, tmp_path_factory):
-    """The finished models in published form, beside a damaged one and no one, made into fakes in another store.
+    """The finished models in published form, with a damaged one and a folder without one, made into fakes elsewhere.
 
     Returns its command and arguments, output folder, events and exit code.
     """
@@ -272,7 +272,7 @@ def test_published_models_make_the_same_fakes_in_another_store(finished, remade)
     assert _digests(_models(out)[0], "weights.safetensors") == _digests(_models(made)[0], "weights.safetensors")
 
 
-def test_what_is_no_model_is_reported_and_stops_nobody(remade):
+def test_a_folder_without_a_model_is_reported_and_stops_no_other(remade):
     _, _, out, events, code = remade
     ends = {event["item"]: event for event in events if event.get("stage") == "pair"}
     assert {name: end["state"] for name, end in ends.items()} == {
@@ -330,7 +330,7 @@ def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_com
 
 
 def _until_iteration(process, iteration):
-    """Read events until the training has come so far."""
+    """Read events until the training has reached an iteration."""
     for line in process.stdout:
         event = json.loads(line)
         if event.get("stage") == "train" and event["done"] >= iteration:

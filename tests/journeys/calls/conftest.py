@@ -1,4 +1,4 @@
-"""Services to cut, fill, cancel and stop: relays that break connections, and processes on ports that stay the same."""
+"""Services whose connections are cut by relays, and that stop and start again on the same port."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DATA = 0
 
 
 class Relay:
-    """Passes TCP connections on to a port of this machine, and breaks them as told.
+    """Passes TCP connections on to a port of this machine, and breaks them on demand.
 
     Attributes:
         address: Where it listens.
@@ -73,7 +73,7 @@ class Relay:
         self._listener.close()
 
     def break_off(self) -> None:
-        """Break every connection and take no more."""
+        """Break every connection and accept no more."""
         self.close()
         for connection in self._connections:
             _reset(connection)
@@ -99,7 +99,7 @@ class Relay:
         _reset(server)
 
     def _to_client(self, client: socket.socket, server: socket.socket) -> None:
-        """Pass on what the server sends; only while a cut is ordered it is looked at, frame by frame (HTTP/2)."""
+        """Pass on what the server sends, frame by frame (HTTP/2) while a cut is ordered."""
         waiting = b""
         with contextlib.suppress(OSError):
             while block := server.recv(_BLOCK):
@@ -147,7 +147,7 @@ def _reset(connection: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def relay_to() -> Iterator[Callable[[str], Relay]]:
-    """Puts relays before addresses."""
+    """Makes relays to addresses."""
     made: list[Relay] = []
 
     def make(target: str) -> Relay:
@@ -164,7 +164,7 @@ def relay_to() -> Iterator[Callable[[str], Relay]]:
 def start_service(
     store: Store, relay_to: Callable[[str], Relay], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., tuple[Service, Relay]]]:
-    """Starts services as processes that reach their store through a relay; gives the service and the relay."""
+    """Starts services as processes that reach their store through a relay; returns the service and the relay."""
     made: list[Service] = []
 
     def start(name: str, **settings: object) -> tuple[Service, Relay]:
@@ -206,7 +206,7 @@ def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 @pytest.fixture(scope="module")
 def put_extraction(store: Store) -> Callable[[int], str]:
-    """Commits an extraction of a few drawn crops; gives its URI."""
+    """Commits an extraction of a few random crops, and returns its URI."""
 
     def put(seed: int) -> str:
         prefix = keys.extraction(keys.digest_of({"seed": seed}))
@@ -282,5 +282,5 @@ def health_of(channel: grpc.Channel) -> int:
 
 @pytest.fixture(scope="session")
 def health() -> Callable[[grpc.Channel], int]:
-    """Asks a server's health."""
+    """Returns the health of a server."""
     return health_of

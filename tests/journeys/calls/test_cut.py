@@ -1,4 +1,4 @@
-"""A call that is cut at any message is opened again by the SDK and ends with the content of an unbroken one."""
+"""The SDK opens a call again that is cut at any message; it ends with the content of an unbroken one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a training: over cuts of the stream, and over a trainer that is killed and has forgotten everything."""
+"""Watching a training while the stream is cut, and while the trainer is killed and starts again."""
 
 from __future__ import annotations
 
