@@ -1,1 +1,1 @@
-"""Pair to model: the trainer service, its backends, and the worker that a backend runs."""
+"""The trainer service, its backends, and the worker that trains the model of one pair."""

@@ -173,7 +173,7 @@ class ExitReport:
 
     @classmethod
     def of(cls, error: FaceFoundryError, iteration: int) -> ExitReport:
-        """Report an error."""
+        """Make the report of an error."""
         return cls(error.reason, error.message, iteration)
 
 

@@ -1,1 +1,1 @@
-"""What a training runs: faces in, model out. Everything heavy of the trainer is in here."""
+"""The worker, which trains the model of one pair. In the trainer, only this package imports TensorFlow and OpenCV."""

@@ -1,6 +1,6 @@
-"""Runs one attempt from its document to the committed model: what to do when.
+"""Runs one attempt, from its document to the committed model.
 
-The arithmetic is in `loop`, the stored bytes are in `checkpoint`.
+It decides when to iterate, report, save and stop. The arithmetic is in `loop`, the stored bytes are in `checkpoint`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class AttemptRunner:
         self._clean_up()
 
     def _check_stop(self) -> None:
-        """Stop before the first iteration if asked to: its call takes seconds to compile, and nothing is lost."""
+        """Stop before the first iteration if `stop` is set: its call takes seconds, and there is nothing to save."""
         if self._stop.is_set():
             raise Interrupted("Stopped before the first iteration.")
 

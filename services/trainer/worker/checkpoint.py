@@ -203,7 +203,7 @@ class _Candidate:
 
 
 def find_newest(store: Store, attempt: Attempt) -> State | None:
-    """Return the state with the most iterations that does not exceed the attempt's, of all checkpoints and models.
+    """Return the newest state of all checkpoints and models that does not exceed the attempt's iterations.
 
     Damaged ones are logged and skipped.
     """
@@ -297,7 +297,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
 
 
 def delete_obsolete(store: Store, attempt: Attempt) -> None:
-    """Delete the checkpoints of all workers that did not get beyond the attempt's committed model."""
+    """Delete the checkpoints of all workers that have no more iterations than the committed model."""
     by_worker: dict[str, list[str]] = {}
     for key in store.list(f"{checkpoints_prefix(attempt.prefix)}/"):
         by_worker.setdefault(key.rpartition("/")[0], []).append(key)

@@ -1,4 +1,4 @@
-"""Small real inputs for trainings: extractions with drawn faces, and a recipe of seconds."""
+"""Small real inputs for trainings: extractions with drawn faces, and a recipe that trains within seconds."""
 
 from __future__ import annotations
 
@@ -127,15 +127,23 @@ sys.exit({"crash": 1, "interrupted": 75}.get(mode, 0))
 
 
 @pytest.fixture
-def make_local_backend(tmp_path: Path) -> Iterator[Callable[..., LocalBackend]]:
-    """Makes local backends with a light worker that behaves as its mode says."""
+def worker_command(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
+    """Makes the command of a light worker that behaves as its mode says, and adds a line to `runs` for each start."""
     script = tmp_path / "worker.py"
     script.write_text(STAND_IN)
+    return lambda mode: (sys.executable, str(script), mode, str(tmp_path))
+
+
+@pytest.fixture
+def make_local_backend(
+    worker_command: Callable[[str], tuple[str, ...]],
+) -> Iterator[Callable[..., LocalBackend]]:
+    """Makes local backends with the light worker."""
     made: list[LocalBackend] = []
 
     def make(mode: str, **settings: float) -> LocalBackend:
         chosen = read(LocalSettings, **{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
-        made.append(LocalBackend(chosen, command=(sys.executable, str(script), mode, str(tmp_path))))
+        made.append(LocalBackend(chosen, command=worker_command(mode)))
         return made[-1]
 
     yield make

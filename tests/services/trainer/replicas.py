@@ -1,4 +1,4 @@
-"""A trainer of a bucket that several share, and a hook between the steps of one of them."""
+"""One of several trainers of a bucket, and a hook between its steps."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["KubernetesBackend"]
 _FIRST_LIST_SECONDS = 5.0
 _CREATED_SECONDS = 3.0
 _QUOTA_SECONDS = 30.0
-# More than a cluster can start Jobs, and little for its API server.
+# Faster than a cluster can start Jobs, and a small load for its API server.
 _REQUESTS_PER_SECOND = 15.0
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _log = logger(__name__)
@@ -167,7 +167,7 @@ class KubernetesBackend(TrainingBackend):
         """Check that an existing Job is for this attempt: another replica may have created it."""
         job = self._read(name)
         if job is None or job.terminating:
-            raise Unavailable(f"The Job {name} is being deleted. Start the training again.", reason="JOB_LEAVES")
+            raise Unavailable(f"The Job {name} is being deleted. Start the training again.", reason="JOB_TERMINATING")
         found = template.attempt_of(job)
         if found != attempt_uri:
             raise Conflict(

@@ -51,7 +51,7 @@ class Condition(_Model):
 
 
 class JobSpec(_Model):
-    """The wanted state of a Job."""
+    """The desired state of a Job."""
 
     suspend: bool = False
 
@@ -97,7 +97,7 @@ class Container(_Model):
 
 
 class PodSpec(_Model):
-    """The wanted state of a pod."""
+    """The desired state of a pod."""
 
     containers: list[Container] = []
 

@@ -38,7 +38,7 @@ def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event]
 
 
 def pods_are_outdated(job: JobObject, pods: Sequence[Pod]) -> bool:
-    """Return whether the Job has ended but the pods show an earlier moment.
+    """Return whether the Job has ended but its pods, as known here, have not all ended yet.
 
     Jobs and pods are watched separately, and how the last pod ended is saved permanently as the attempt's outcome.
     """

@@ -5,6 +5,7 @@ The kubernetes backend runs against a real cluster: the one that KUBECONFIG name
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from services.trainer import backends
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.settings import TrainerSettings
 from tests.cluster import workers
 
 
@@ -42,6 +45,45 @@ def local(make_local_backend: Callable[..., TrainingBackend], tmp_path: Path) ->
     return Place(partial(make_local_backend, restarts=2), runs, 20.0)
 
 
+OTHER_PACKAGE = """
+import json, os
+
+from facefoundry.settings import read
+from services.trainer.backends.local import LocalBackend, LocalSettings
+
+
+class OtherBackend(LocalBackend):
+    name = "other"
+
+
+def load(settings):
+    return OtherBackend(read(LocalSettings), settings.scratch_dir, json.loads(os.environ["OTHER_WORKER"]))
+"""
+
+
+@pytest.fixture
+def other_package(
+    install_backends: Callable[..., None],
+    worker_command: Callable[[str], tuple[str, ...]],
+    local: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Place]:
+    """A backend of another package, chosen by its name."""
+    install_backends(OTHER_PACKAGE, other="load")
+    made: list[TrainingBackend] = []
+
+    def make(mode: str, **settings: float) -> TrainingBackend:
+        monkeypatch.setenv("OTHER_WORKER", json.dumps(worker_command(mode)))
+        for name, value in {"restarts": 2, "restart_seconds": 0.05, **settings}.items():
+            monkeypatch.setenv(f"FACEFOUNDRY_{name.upper()}", str(value))
+        made.append(backends.load(TrainerSettings(backend="other")))
+        return made[-1]
+
+    yield Place(make, local.runs, local.seconds)
+    for backend in made:
+        backend.close()
+
+
 @pytest.fixture
 def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     workers.need_cluster()
@@ -50,7 +92,7 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plac
     cluster.close()
 
 
-@pytest.fixture(params=["local", "kubernetes"])
+@pytest.fixture(params=["local", "other_package", "kubernetes"])
 def place(request: pytest.FixtureRequest) -> Place:
     """One entry for each kind."""
     found: Place = request.getfixturevalue(request.param)

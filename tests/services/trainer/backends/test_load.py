@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -53,26 +51,12 @@ def load(settings):
 def no_backend(settings):
     return None
 """
-ENTRY_POINTS = """[facefoundry.backends]
-instant = instant_backend:load
-local = instant_backend:load
-empty = instant_backend:no_backend
-absent = instant_backend:absent
-"""
 
 
 @pytest.fixture
-def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed distribution with entry points, good and bad."""
-    site = tmp_path / "site"
-    facts = site / "instant_backend-1.0.dist-info"
-    facts.mkdir(parents=True)
-    (site / "instant_backend.py").write_text(MODULE)
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: instant-backend\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(site)
-    yield
-    sys.modules.pop("instant_backend", None)
+def other_package(install_backends: Callable[..., None]) -> None:
+    """An installed package with backends, good and bad."""
+    install_backends(MODULE, instant="load", local="load", empty="no_backend", absent="absent")
 
 
 def test_this_projects_backends_are_installed() -> None:
@@ -107,6 +91,6 @@ def test_an_unknown_backend_is_refused_with_the_names_of_the_installed_ones(othe
 
 @pytest.mark.parametrize("name", ["absent", "empty"])
 def test_a_broken_package_is_named(other_package: None, name: str) -> None:
-    with pytest.raises(InvalidInput, match="instant_backend:") as caught:
+    with pytest.raises(InvalidInput, match="other_backend:") as caught:
         backends.load(TrainerSettings(backend=name))
     assert caught.value.reason == "BACKEND_BROKEN"
