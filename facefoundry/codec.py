@@ -18,7 +18,7 @@ from facefoundry.errors import DataLoss
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to_values"]
+__all__ = ["JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to_standard_json", "to_values"]
 
 JsonObject = dict[str, JsonValue]
 """A JSON object whose fields are known only to its reader, such as the options of a recipe."""
@@ -33,7 +33,12 @@ def to_values(document: DataclassInstance) -> JsonObject:
 
 
 def to_json(document: DataclassInstance) -> bytes:
-    """Convert a dataclass to one line of JSON. NaN and infinity become null."""
+    """Convert a dataclass to one line of JSON, which `from_json` reads as an equal dataclass."""
+    return json.dumps(to_values(document)).encode()
+
+
+def to_standard_json(document: DataclassInstance) -> bytes:
+    """Convert a dataclass to one line of JSON for other programs: NaN and infinity, which JSON lacks, become null."""
     return _adapter(type(document)).dump_json(document)
 
 

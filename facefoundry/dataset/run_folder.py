@@ -54,13 +54,13 @@ class RunFolder:
 
     def save_run(self, record: RunRecord) -> bytes:
         """Write `run.json` and return its bytes."""
-        data = codec.to_json(record)
+        data = codec.to_standard_json(record)
         files.write(self.path / RUN_FILE, data)
         return data
 
     def save_pair(self, pair: PairRecord) -> None:
         """Write the file of a pair."""
-        files.write(self.path / pair_file(pair.id), codec.to_json(pair))
+        files.write(self.path / pair_file(pair.id), codec.to_standard_json(pair))
 
     def load_run(self) -> RunRecord:
         """Read `run.json`.

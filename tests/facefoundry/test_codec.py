@@ -1,5 +1,6 @@
 """The codec of typed documents."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Literal
@@ -54,3 +55,7 @@ def test_a_wrong_field_is_an_error_that_names_it(text, named):
         codec.from_json(Outer, text)
     assert caught.value.reason == "BAD_DOCUMENT"
     assert "Outer" in caught.value.message
+
+
+def test_json_for_other_programs_has_null_for_what_json_lacks():
+    assert json.loads(codec.to_standard_json(DOCUMENT))["rows"] == [[1, 2.5], [2, None]]
