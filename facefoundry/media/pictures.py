@@ -96,7 +96,7 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
             raise Unusable(message, reason="FRAME_NAME", resource=name)
         numbered.append(_Numbered(int(match.group(1)), name, read))
     if not numbered:
-        raise Unusable("The source holds no png, jpg or bmp frames", reason="NO_FRAMES")
+        raise Unusable("Expected png, jpg or bmp frames in the source. Received none", reason="NO_FRAMES")
     if len(numbered) > max_frames:
         raise Unusable(f"The source has {len(numbered)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
     numbered.sort(key=lambda entry: (entry.number, entry.name))

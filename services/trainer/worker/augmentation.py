@@ -142,7 +142,7 @@ class Sampler:
         position = ops.cast(iteration - epoch * ops.cast(batches, "uint32"), "int32")
         bits = max(1, (count - 1).bit_length())
         low = (1 << bits) - 1
-        # A face's number in the low bits makes every sort key distinct, and the sorted keys a permutation.
+        # The number of a face in the low bits makes every key distinct, so the sorted keys are a permutation.
         words = threefry(self._key("faces"), epoch, count)
         high = ops.bitwise_and(ops.cast(ops.right_shift(words, _word(1)), "int32"), _integer(0x7FFFFFFF ^ low))
         permutation = ops.bitwise_and(ops.sort(ops.bitwise_or(high, ops.arange(count, dtype="int32"))), _integer(low))
@@ -220,7 +220,7 @@ def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
             column, row = ops.clip(left + right, 0.0, last), ops.clip(top + down, 0.0, last)
             crop_x = ops.clip(inverse[0] * column + inverse[1] * row + inverse[2], 0.0, last)
             crop_y = ops.clip(inverse[3] * column + inverse[4] * row + inverse[5], 0.0, last)
-            total = total + _read(table, first_pixel, crop_x, crop_y, of_pixel)
+            total = total + _sample_crop(table, first_pixel, crop_x, crop_y, of_pixel)
     return total
 
 
@@ -241,14 +241,14 @@ def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     return ops.reshape(pixels[:, :points], shape), ops.reshape(pixels[:, points:], shape)
 
 
-def _read(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Weighted sum of the crop's four pixels around points within it, int64 [n, m] in fields."""
+def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted sum of the four crop pixels around points inside the crop, int64 [n, m] in fields."""
     left, top = ops.minimum(ops.floor(x), CROP_SIZE - 2.0), ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
     pixel = first_pixel + ops.cast(top * CROP_SIZE + left, "int32")
     total: Tensor = 0
     for down, of_row in enumerate(_split(weight, y - top)):
         for right, of_pixel in enumerate(_split(of_row, x - left)):
-            # Through uint32, so that the compiler knows the upper half to be 0: it multiplies faster.
+            # The cast through uint32 shows the compiler that the upper half is 0, so it multiplies faster.
             factor = ops.cast(ops.cast(of_pixel, "uint32"), "int64")
             total = total + factor * _spread(ops.take(table, pixel + (CROP_SIZE * down + right)))
     return total
