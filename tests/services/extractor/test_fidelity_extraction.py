@@ -29,7 +29,7 @@ def box_of(corners):
 class Told(Engine):
     """Finds the faces it is told, frame by frame; landmarks are the mean face in the box it gets, with fractions."""
 
-    name = build = "told"
+    build = "told"
 
     def __init__(self, script):
         self.script, self.frame = script, -1

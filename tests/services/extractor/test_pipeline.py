@@ -191,7 +191,7 @@ def test_finished_parts_after_a_gap_are_made_again(tmp_path, moving_face, folder
 
 def test_finished_parts_of_another_engine_build_are_made_again(tmp_path, moving_face, folder_of, engine):
     class Newer:
-        name, build = engine.name, "dlib 99"
+        build = "dlib 99"
         detect, landmarks, tracker = engine.detect, engine.landmarks, engine.tracker
 
     folder = folder_of(moving_face(12))

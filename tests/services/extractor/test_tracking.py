@@ -19,7 +19,7 @@ def shot(level=100):
 class Scripted(Engine):
     """Detects what the script says for each frame; its tracker repeats the box and loses the face on request."""
 
-    name = build = "scripted"
+    build = "scripted"
 
     def __init__(self, script, lost_at=()):
         self.script, self.lost_at = script, set(lost_at)
