@@ -1,4 +1,4 @@
-"""What a run of many pairs costs its orchestrator, on stages that only sleep or return at once."""
+"""What a run of many pairs costs its orchestrator, with stages that only sleep or return at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOSSES = 400
 
 
 def run() -> list[Row]:
-    """Overhead per pair, memory, and what 2 and 4 replicas bring."""
+    """Return rows: overhead per pair, memory, and the gain of 2 and 4 replicas."""
     _spent(FEW)
     before = _memory()
     few, many = [], []
@@ -56,7 +56,7 @@ def run() -> list[Row]:
             1,
             "no pair lost",
             True,
-            f"the most that is allowed; the process's largest resident set, {before / 1e6:.0f} MB of it before",
+            f"the limit; the process's largest resident set, {before / 1e6:.0f} MB of it before",
         ),
     ]
     for replicas in (2, 4):
@@ -92,7 +92,7 @@ def _memory() -> int:
 
 
 def _run(count: int, replicas: int, seconds: float) -> None:
-    """Do `count` pairs, each clip in two of them."""
+    """Run `count` pairs, with each clip in two of them."""
     names = [f"{number:04d}" for number in range(count)]
     pairs = [Pair(name, other) for name, other in zip(names, names[1:] + names[:1], strict=True)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,7 +107,7 @@ def _run(count: int, replicas: int, seconds: float) -> None:
 
 
 class _SleepingStages(Stages):
-    """Stages of three services with a number of replicas. Each replica does one thing at a time: it sleeps."""
+    """Stages in three services, each with `replicas` that do one call at a time; the record grows as in a real run."""
 
     def __init__(self, recorder: RunRecorder, replicas: int, seconds: float) -> None:
         self._recorder, self._seconds = recorder, seconds
