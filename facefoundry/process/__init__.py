@@ -1,1 +1,1 @@
-"""Processes and their folders: sandboxed children (`sandbox`), programs that end with this one, signals, scratch."""
+"""Processes: sandboxed children, programs that end with this process, stop signals, scratch folders."""

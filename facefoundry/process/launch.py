@@ -13,7 +13,7 @@ from typing import IO
 
 __all__ = ["launch"]
 
-# Started programs ask the kernel to end with the *thread* that started them, so all are started by one lasting thread.
+# The kernel ends a program together with the *thread* that started it, so one thread starts them all and never ends.
 _launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 _BIND_AND_EXEC = """\
 import ctypes, os, sys
@@ -34,15 +34,15 @@ def launch(
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in its own session that ends when this process ends, however that happens.
+    """Start a program in a session of its own; it ends when this process ends, however that happens.
 
     Args:
         command: Absolute path of the program, then its arguments.
         environment: Its whole environment.
-        output: Where its stdout and stderr go.
-        death_signal: What it gets when this process dies (Linux).
-        folder: Its working folder.
-        pass_fds: File descriptors it inherits under the same numbers.
+        output: File of its stdout and stderr.
+        death_signal: The signal it gets when this process dies (Linux only).
+        folder: Its working directory.
+        pass_fds: File descriptors that it inherits under the same numbers.
     """
 
     def start() -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""Folders for the files of one call, sweeping up after processes that were killed, and what a full disk is called."""
+"""Scratch folders for the files of one call, and the error of a full disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _RETRY_SECONDS = 10.0
 
 
 def disk_full(error: BaseException) -> Unavailable | None:
-    """Our error for a failed write to a full disk or over a quota, of the system's or of FFmpeg's; None for others."""
+    """Return the error for a write that failed because the disk is full or a quota is reached; None for other errors.
+
+    Errors of the system and of FFmpeg are recognized.
+    """
     if getattr(error, "errno", None) not in _FULL:
         return None
     return Unavailable(
@@ -32,7 +35,10 @@ def disk_full(error: BaseException) -> Unavailable | None:
 
 
 class Scratch:
-    """Scratch folders of one service below `parent`, or below the system's folder for temporary files."""
+    """Scratch folders of one service, below `parent` or the system's folder for temporary files.
+
+    Creating it removes the folders of processes that were killed.
+    """
 
     def __init__(self, service: str, parent: Path | None) -> None:
         self._prefix = f"{service}-"
@@ -42,10 +48,10 @@ class Scratch:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder for the time of the block.
+        """Provide a folder for the time of the block.
 
         Raises:
-            Unavailable: the disk is full (SCRATCH_FULL), also when the block finds that.
+            Unavailable: the disk is full (SCRATCH_FULL), here or at a write within the block.
         """
         try:
             with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:
@@ -57,7 +63,7 @@ class Scratch:
             raise full from error
 
     def _sweep(self) -> None:
-        """Remove folders whose process is gone."""
+        """Remove folders whose process has ended."""
         for folder in self.parent.glob(f"{self._prefix}*"):
             owner = folder.name.removeprefix(self._prefix).partition("-")[0]
             if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):

@@ -10,11 +10,11 @@ __all__ = ["stop_event"]
 
 
 def stop_event() -> threading.Event:
-    """An event that is set at the first SIGTERM or SIGINT; call it from the main thread.
+    """Return an event that is set at the first SIGTERM or SIGINT. Call it from the main thread.
 
-    Python runs its own handlers in the main thread alone, and only when that thread comes round to it: never, if the
-    signal came just before it began to wait. What the interpreter writes into a pipe at the signal itself is read by a
-    thread at once, which may also set an event whose lock the main thread holds.
+    Python runs signal handlers in the main thread only, and only between two bytecodes: if the signal arrives just
+    before the main thread waits for a lock, the handler never runs. The interpreter also writes a byte into the wakeup
+    pipe. A thread reads it at once and sets the event, even if the main thread holds the event's lock.
     """
     stop = threading.Event()
     received, wakeup = os.pipe()

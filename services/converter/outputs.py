@@ -50,7 +50,7 @@ class Assembled:
 
 
 class Outputs:
-    """Takes frames in order and writes all files of a conversion; a context manager that leaves no video open."""
+    """Writes all files of a conversion, frame by frame. As a context manager, it leaves no video open."""
 
     def __init__(
         self, folder: Path, levels: Sequence[Level], info: MediaInfo, samples: list[int], *, control: bool = False
@@ -58,10 +58,10 @@ class Outputs:
         """Open all files.
 
         Args:
-            folder: Where they go.
+            folder: Folder for the files.
             levels: Compression levels.
-            info: Of the target; sets size and frame rate.
-            samples: Frames to show.
+            info: The target's size and frame rate.
+            samples: Frames that `samples.tar` should show.
             control: The face is the target's own; then no mask videos are written.
         """
         size = (info.frame_rate, info.width, info.height)
@@ -119,7 +119,7 @@ class Outputs:
 
     @property
     def swapped(self) -> int:
-        """Frames so far that have a swapped face."""
+        """Number of swapped frames so far."""
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:

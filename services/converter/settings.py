@@ -10,6 +10,6 @@ __all__ = ["ConverterSettings"]
 
 
 class ConverterSettings(ServerSettings):
-    """What the converter needs beside what every service needs."""
+    """Settings of the converter, in addition to those of every service."""
 
     converter_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")

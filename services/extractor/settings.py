@@ -12,7 +12,7 @@ __all__ = ["ExtractorSettings"]
 
 
 class ExtractorSettings(ServerSettings):
-    """What the extractor needs beside what every service needs."""
+    """Settings of the extractor, in addition to those of every service."""
 
     extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest source that is fetched to scratch.")
     extractor_weights_dir: Path | None = Field(

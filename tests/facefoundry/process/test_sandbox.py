@@ -15,6 +15,7 @@ import pytest
 
 from facefoundry.errors import FieldViolation, Internal, InvalidInput, Unusable
 from facefoundry.process.sandbox import Limits, Sandbox
+from tests.waiting import wait_until
 
 WORK = """
 import os, signal, subprocess, sys, time
@@ -116,16 +117,16 @@ def messages(run: Iterator[Any]) -> Iterator[Any]:
     return run
 
 
-def gone(pid: int, seconds: float = 3.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def gone(pid: int) -> bool:
+    """Whether a process ends, soon."""
+
+    def ended() -> bool:
         try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return True
-        time.sleep(0.02)
-    return False
+
+    return wait_until(ended, seconds=20)
 
 
 def test_arguments_and_messages_are_json_values_and_arrive_as_they_were(work, sandbox):
@@ -144,14 +145,6 @@ def test_a_child_is_reused_after_a_run_that_ended_and_replaced_after_what_nobody
     with pytest.raises(Unusable):
         list(sandbox.run(f"{work}:raises"))
     assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pids[0]
-
-
-def test_a_warm_run_is_much_faster_than_a_cold_one(work, sandbox):
-    list(sandbox.run(f"{work}:echo"))
-    begin = time.monotonic()
-    for _ in range(20):
-        list(sandbox.run(f"{work}:echo"))
-    assert time.monotonic() - begin < 20 * 0.25
 
 
 def test_what_libraries_print_does_not_reach_the_protocol(work, sandbox):
@@ -190,7 +183,7 @@ def test_our_errors_arrive_with_class_reason_and_fields(work, sandbox):
     assert caught.value.violations == (FieldViolation("count", "too many"),)
 
 
-def test_a_segfault_is_a_media_crash_that_names_the_signal_and_the_last_words(work, sandbox):
+def test_a_segfault_is_a_media_crash_that_names_the_signal_and_the_last_line(work, sandbox):
     with pytest.raises(Unusable, match=r"SIGSEGV.*about to read address 0") as caught:
         list(sandbox.run(f"{work}:segfaults"))
     assert caught.value.reason == "MEDIA_CRASHED"
@@ -213,7 +206,7 @@ def test_the_memory_limit_kills_the_child_and_the_next_run_works(work, sandbox):
 
 def test_memory_is_watched_while_the_parent_is_busy_elsewhere(work, sandbox):
     run = sandbox.run(f"{work}:eats_memory")
-    assert gone(next(run), seconds=10)
+    assert gone(next(run))
     with pytest.raises(Unusable) as caught:
         next(run)
     assert caught.value.reason == "MEDIA_MEMORY"
@@ -232,11 +225,9 @@ def test_the_time_limit_kills_the_child_with_its_whole_tree(work):
     with Sandbox(Limits(seconds=1.0, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
         run = messages(sandbox.run(f"{work}:hangs"))
         pids = next(run)
-        begin = time.monotonic()
         with pytest.raises(Unusable, match="no progress for 1 s") as caught:
             list(run)
     assert caught.value.reason == "MEDIA_TIMEOUT"
-    assert time.monotonic() - begin < 3
     assert all(gone(pid) for pid in pids)
 
 
@@ -275,10 +266,10 @@ def test_the_child_waits_while_nobody_reads(work, sandbox):
     run = sandbox.run(f"{work}:counts", n=10_000)
     next(run)
     time.sleep(0.5)
-    pid = sandbox._child.process.pid
-    before = psutil.Process(pid).cpu_times().user
+    (child,) = psutil.Process().children()
+    before = child.cpu_times().user
     time.sleep(0.5)
-    assert psutil.Process(pid).cpu_times().user - before < 0.2
+    assert child.cpu_times().user - before < 0.2
     assert sum(1 for _ in run) == 9_999
 
 

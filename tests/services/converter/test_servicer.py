@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from facefoundry.work.pool import SandboxPool
 from services.converter import plan
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
+from tests.waiting import wait_until
 
 Convert = converter_pb2.ConvertRequest
 
@@ -338,16 +338,11 @@ def children() -> set[int]:
 def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service) -> None:
     stream = service.stub.Convert(service.request(), timeout=60)
     next(stream)
-    deadline = time.monotonic() + 30
-    while not list(service.scratch.glob("*/made/raw.mp4")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(service.scratch.glob("*/made/raw.mp4")))
     at_work = children()
     assert at_work
     stream.cancel()
-    while (children() & at_work or service.server.slots.in_use) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not children() & at_work
-    assert service.server.slots.in_use == 0
+    wait_until(lambda: not children() & at_work and service.server.slots.in_use == 0)
     assert not list(service.scratch.iterdir())
     _, conversion = service.convert()
     assert conversion.swapped_count == 16 and not conversion.reused
