@@ -64,6 +64,7 @@ def test_the_trainer_imports_nothing_that_its_lock_leaves_out():
     modules = [{"markdown-it-py": "markdown_it"}.get(name, name) for name in names]
     script = (
         f"import sys; sys.modules.update(dict.fromkeys({[*modules, 'kubernetes.aio']!r}))\n"
-        "import services.trainer.__main__, services.trainer.backends.kubernetes, services.trainer.backends.local"
+        "import services.trainer.__main__, services.trainer.backends.local.backend\n"
+        "import services.trainer.backends.kubernetes.backend"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, check=True)

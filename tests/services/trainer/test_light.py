@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 
-def test_the_service_loads_no_heavy_library_and_no_worker() -> None:
+def test_the_service_and_its_local_backend_load_no_heavy_library_and_no_worker() -> None:
     program = (
-        "import sys, services.trainer.__main__\n"
-        "heavy = {'tensorflow', 'keras', 'torch', 'cv2', 'av', 'dlib', 'h5py', 'services.trainer.worker'}\n"
+        "import sys, services.trainer.__main__, services.trainer.backends.local\n"
+        "heavy = {'kubernetes', 'tensorflow', 'keras', 'torch', 'cv2', 'av', 'dlib', 'h5py'}\n"
+        "heavy |= {'services.trainer.worker'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
