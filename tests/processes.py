@@ -18,6 +18,8 @@ from facefoundry.local.process import LOOPBACK, free_ports
 from facefoundry.settings import ChannelSettings, Settings, StoreSettings
 from services.converter.settings import ConverterSettings
 from services.extractor.settings import ExtractorSettings
+from services.trainer.backends.kubernetes.settings import KubernetesSettings
+from services.trainer.backends.local.settings import LocalSettings
 from services.trainer.settings import TrainerSettings, WorkerSettings
 from tests.waiting import wait_until
 
@@ -44,7 +46,7 @@ def environment_of(store: StoreSettings, **more: object) -> dict[str, str]:
 @cache
 def _known_variables() -> set[str]:
     kinds: list[type[Settings]] = [StoreSettings, ChannelSettings, ExtractorSettings, ConverterSettings]
-    kinds += [TrainerSettings, WorkerSettings]
+    kinds += [TrainerSettings, WorkerSettings, LocalSettings, KubernetesSettings]
     return {f"{kind.model_config['env_prefix']}{field.upper()}" for kind in kinds for field in kind.model_fields}
 
 
