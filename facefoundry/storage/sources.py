@@ -21,6 +21,7 @@ class SourceFiles:
     """A source in the store.
 
     Attributes:
+        name: How messages call it: the local file name of a video, the id of a sequence of frames.
         uri: URI of the source.
         digest: The digest in the URI.
         content_digest: SHA-256 of its content.
@@ -29,6 +30,7 @@ class SourceFiles:
         rights: On which basis it may be used.
     """
 
+    name: str
     uri: str
     digest: str
     content_digest: str
@@ -72,11 +74,13 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
         message = f"Expected a frame rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}."
         raise DataLoss(message, reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]
+    files = {label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)}
     return SourceFiles(
+        name=name if info.kind == "frames" else next(iter(files)),
         uri=uri,
         digest=keys.Location.parse(uri, kind, field).digest,
         content_digest=committed.content_digest,
-        files={label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)},
+        files=files,
         frame_rate=info.rate if info.kind == "frames" else None,
         rights=info.rights,
     )

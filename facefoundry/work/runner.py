@@ -141,7 +141,7 @@ class Runner:
         """Hold a slot, a sandbox and a scratch folder for the time of the block."""
         drain = Drain(self._service, self._stopping, self._drain_seconds)
         drain.refuse()
-        name = next(iter(job.source.files))
+        name = job.source.name
         if job.source.size > self._max_source_bytes:
             message = (
                 f"{name} has {job.source.size} bytes; this {self._service} takes at most {self._max_source_bytes}."

@@ -31,7 +31,7 @@ class Rule(NamedTuple):
 
 
 RULES = {
-    "words": Rule("retired words", words.retired_words, enforced=False),
+    "words": Rule("retired words", words.retired_words),
     "any": Rule("explicit Any in facefoundry and services", python.explicit_any, at_most=60),
     "modules": Rule("Python modules of more than 400 lines", python.long_modules, enforced=False),
     "ignores": Rule("type: ignore without a code and a reason", python.bare_ignores),
