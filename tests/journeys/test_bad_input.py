@@ -14,7 +14,7 @@ from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from tests.journeys.extractor_and_converter import Services, code_of
-from tests.journeys.odd_clips import FACES, REFUSED, pictures, two_faces, video, write
+from tests.journeys.odd_clips import ACCEPTED, FACES, REFUSED, pictures, two_faces, video, write
 
 
 @pytest.fixture(scope="module")
