@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from keras import ops
 from skimage import data
 
@@ -29,18 +28,14 @@ from services.trainer.worker_protocol import Attempt, ExitCode
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
-@pytest.mark.parametrize(
-    ("encoder", "decoder"), [([4, 4, 8, 8], [8, 4, 4]), ([4, 4, 8, 8, 8], [8, 4, 4, 4])], ids=["4 layers", "5 layers"]
-)
 def test_a_model_of_128_pixel_faces_is_trained_stored_loaded_and_converts_a_frame(
     store: Store,
     spawn: Spawn,
     put_attempt: Callable[..., Attempt],
     tiny_recipe: recipe_pb2.Recipe,
     tmp_path: Path,
-    encoder: list[int],
-    decoder: list[int],
 ) -> None:
+    encoder, decoder = [4, 4, 8, 8, 8], [8, 4, 4, 4]
     tiny_recipe.training.face_size = 128
     tiny_recipe.training.encoder_filters[:] = encoder
     tiny_recipe.training.decoder_filters[:] = decoder
