@@ -1,0 +1,71 @@
+"""Documents of trainer and worker are read back equal, and wrong ones are refused with the field that is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from facefoundry.errors import DataLoss, InvalidInput
+from facefoundry.storage import document
+from facefoundry.storage.store import Store
+from services.trainer import worker_protocol
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker_protocol import Attempt, Outcome, Preview, Status
+
+TRAINING = "0" * 40
+CREATED = "2026-01-01T00:00:00+00:00"
+ATTEMPT = Attempt(TRAINING, 2, "A_B", "set", "extractions/a", "extractions/b", {"batch_size": 4}, 6, CREATED)
+STATUS = Status(2, "worker", 3, 6, 0.5, 6.0, ((1, 0.5, 0.25), (2, 0.25, 0.125)), 2, (Preview(1, "previews/1.jpg"),))
+OUTCOME = Outcome(2, "FAILED", "NO_FACES", "There is no face.", 3)
+
+
+@pytest.mark.parametrize("written", [ATTEMPT, STATUS, OUTCOME], ids=lambda written: type(written).__name__)
+def test_a_document_is_read_back_equal(written: Any) -> None:
+    assert worker_protocol.from_bytes(type(written), worker_protocol.to_bytes(written)) == written
+
+
+def test_what_a_later_version_adds_is_ignored_and_what_it_leaves_out_has_a_default() -> None:
+    data = document.to_bytes({"attempt": 1, "state": "CANCELLED", "color": "red"})
+    outcome = worker_protocol.from_bytes(Outcome, data)
+    assert (outcome.attempt, outcome.state, outcome.message) == (1, "CANCELLED", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "field"),
+    [
+        (Outcome, {"state": "LOST"}, "state"),
+        (Outcome, {"attempt": "2"}, "attempt"),
+        (Attempt, {"iterations": 6.5}, "iterations"),
+        (Attempt, {"options": []}, "options"),
+        (Status, {"losses": [[1, 0.5]]}, r"losses\.0"),
+        (Status, {"previews": [{"iteration": 1}]}, r"previews\.0\.key"),
+    ],
+)
+def test_a_wrong_field_is_named(kind: Any, changes: dict[str, object], field: str) -> None:
+    written: Any = {Outcome: OUTCOME, Attempt: ATTEMPT, Status: STATUS}[kind]
+    values = json.loads(worker_protocol.to_bytes(written))
+    del values["sha256"]
+    with pytest.raises(DataLoss, match=field) as caught:
+        worker_protocol.from_bytes(kind, document.to_bytes(values | changes))
+    assert caught.value.reason == "BAD_DOCUMENT"
+
+
+def test_a_damaged_document_is_named_by_its_key(store: Store) -> None:
+    documents = TrainingStore(store)
+    documents.save_attempt(ATTEMPT)
+    assert documents.load(ATTEMPT.prefix) == ATTEMPT
+    key = worker_protocol.attempt_key(ATTEMPT.prefix)
+    store.put_bytes(key, store.get_bytes(key).replace(b'"A_B"', b'"A_C"'))
+    with pytest.raises(DataLoss, match=r"trainings/0+/attempt\.json is damaged") as caught:
+        documents.load(ATTEMPT.prefix)
+    assert caught.value.resource == key
+
+
+def test_options_of_another_recipe_are_refused() -> None:
+    assert ATTEMPT.training_options().batch_size == 4
+    foreign = Attempt(TRAINING, 1, "A_B", "", "a", "b", {"colour": "red"}, 6, CREATED)
+    with pytest.raises(InvalidInput, match="colour") as caught:
+        foreign.training_options()
+    assert caught.value.reason == "ATTEMPT"
