@@ -143,7 +143,7 @@ class EngineDeclaration:
         name: Name in recipes (`extraction.engine`): 1 to 64 letters, digits, `_` and `-`.
         create: Loads the engine. It receives the path of every weight file by name, and raises `DataLoss` for
             damaged weights. It is called in a sandbox process, once for many sequences.
-        packages: Modules that must be importable.
+        packages: Top-level packages that must be importable, such as `torch`.
         weights: The weight files.
         licence: Terms of the weights; None for an engine without weights.
         landmarks: The set of landmarks that the engine predicts. Extractions need `IBUG_68`; None is an engine that
