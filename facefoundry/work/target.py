@@ -67,9 +67,7 @@ class Target(Generic[Args, Info]):
 
     def load(self) -> Callable[[Args, Workspace], Iterator[Message[Info]]]:
         """Import the function, with all libraries that its module needs."""
-        module, _, name = self.function.partition(":")
-        function: Callable[[Args, Workspace], Iterator[Message[Info]]] = getattr(importlib.import_module(module), name)
-        return function
+        return _load(self.function)
 
 
 def misbehaved(how: str) -> Unusable:
@@ -80,7 +78,12 @@ def misbehaved(how: str) -> Unusable:
 
 def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:
     """Call a target and yield its messages as JSON values; the child's side of `Target.run`."""
-    module, _, name = function.partition(":")
-    called = getattr(importlib.import_module(module), name)
+    called = _load(function)
     typed = codec.from_values(get_type_hints(called)["arguments"], arguments)
     yield from map(messages.encode, called(typed, codec.from_values(Workspace, workspace)))
+
+
+def _load(function: str) -> Callable[..., Iterator[Message[Info]]]:
+    module, _, name = function.partition(":")
+    loaded: Callable[..., Iterator[Message[Info]]] = getattr(importlib.import_module(module), name)
+    return loaded
