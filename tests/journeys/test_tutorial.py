@@ -15,8 +15,8 @@ PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 # What a reader does once, or what takes minutes, by what stands here in its place.
 SHORTENED = {
     "make setup\n. .venv/bin/activate": "true",
-    "python -m demo clips": "python -m demo --frames 20 clips",
-    "-it 2000": "-it 8",
+    "python -m demo clips": "python -m demo --frames 16 clips",
+    "-it 2000": "-it 4",
 }
 
 
@@ -51,5 +51,5 @@ def test_every_command_of_the_tutorial_runs_and_makes_the_files_that_it_names(tm
     assert len(paths()) > 4
     for path in paths():
         assert (tmp_path / path).exists(), path
-    assert "20 of 20 frames are swapped" in "".join(printed)
+    assert "16 of 16 frames are swapped" in "".join(printed)
     assert "".join(printed).count("1 reused from the store") == 2
