@@ -36,6 +36,18 @@ def store_settings(object_store: StoreSettings) -> StoreSettings:
     return object_store.model_copy(update={"bucket": f"test-{uuid.uuid4().hex[:12]}"})
 
 
+@pytest.fixture(scope="session")
+def new_store(object_store: StoreSettings) -> Callable[[], Store]:
+    """Makes stores on fresh buckets of the session's server."""
+
+    def make() -> Store:
+        made = Store(object_store.model_copy(update={"bucket": f"test-{uuid.uuid4().hex[:12]}"}))
+        made.make_bucket()
+        return made
+
+    return make
+
+
 @pytest.fixture
 def store(store_settings: StoreSettings) -> Store:
     """A store on a fresh bucket."""

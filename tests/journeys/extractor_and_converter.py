@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 
 import grpc
 
 from facefoundry.dataset import sources
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
-from facefoundry.storage.store import Store
 from facefoundry.v1 import (
     common_pb2,
     converter_pb2,
@@ -34,9 +32,8 @@ QUICK = recipe_pb2.CompressionOptions(
 class Services:
     """An extractor and a converter in front of one store."""
 
-    def __init__(self, settings, folder, **limits):
-        self.store = Store(settings.model_copy(update={"bucket": f"bad-{uuid.uuid4().hex[:12]}"}))
-        self.store.make_bucket()
+    def __init__(self, store, folder, **limits):
+        self.store = store
         self.scratch = folder / "scratch"
         common = {"listen": "127.0.0.1:0", "scratch_dir": self.scratch, "slots": 4, **limits}
         self._open = contextlib.ExitStack()
@@ -51,7 +48,10 @@ class Services:
         self._open.callback(server.stop)
         return self._open.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self._open.close()
 
     def upload(self, path):

@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.faces.alignments import Alignments
@@ -18,10 +19,9 @@ from tests.journeys.odd_clips import ACCEPTED, FACES, REFUSED, pictures, two_fac
 
 
 @pytest.fixture(scope="module")
-def services(object_store, tmp_path_factory):
-    running = Services(object_store, tmp_path_factory.mktemp("services"))
-    yield running
-    running.close()
+def services(new_store, tmp_path_factory):
+    with Services(new_store(), tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
@@ -98,9 +98,8 @@ def test_a_clip_under_two_names_is_one_source_and_in_two_containers_one_extracti
     ("limits", "reason"),
     [({"sandbox_memory_bytes": 256 << 20}, "MEDIA_MEMORY"), ({"sandbox_seconds": 0.01}, "MEDIA_TIMEOUT")],
 )
-def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(object_store, tmp_path, limits, reason):
-    running = Services(object_store, tmp_path, **limits)
-    try:
+def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(store, tmp_path, limits, reason):
+    with Services(store, tmp_path, **limits) as running:
         bomb = running.upload(pictures(np.zeros((4320, 8192, 3), np.uint8))(tmp_path))
         with pytest.raises(FaceFoundryError) as caught:
             running.extract(bomb)
@@ -110,8 +109,6 @@ def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(object_store,
         assert not [key for key in running.committed() if key.startswith("extractions/")]
         if reason == "MEDIA_MEMORY":
             assert running.extract(running.upload(video(frames=FACES[:1])(tmp_path))).face_count == 1
-    finally:
-        running.close()
 
 
 @pytest.mark.parametrize("call", ["inspect", "extract", "transcode", "convert"])
@@ -121,17 +118,13 @@ def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(object_store,
         ({}, "s3://elsewhere/sources/" + "0" * 40, grpc.StatusCode.INVALID_ARGUMENT, "BUCKET_NOT_ALLOWED"),
         ({}, "", grpc.StatusCode.INVALID_ARGUMENT, "URI"),
         ({}, "{ours}", grpc.StatusCode.NOT_FOUND, "NOT_COMMITTED"),
-        ({"secret_key": "wrong"}, "{ours}", grpc.StatusCode.PERMISSION_DENIED, "STORE_ACCESS_DENIED"),
+        ({"secret_key": SecretStr("wrong")}, "{ours}", grpc.StatusCode.PERMISSION_DENIED, "STORE_ACCESS_DENIED"),
         ({"bucket": "there-is-none"}, "{ours}", grpc.StatusCode.NOT_FOUND, "NO_SUCH_BUCKET"),
     ],
     ids=["a bucket of others", "no address", "nothing there", "a wrong key", "no bucket"],
 )
-def test_a_wrong_address_or_store_is_an_error_of_its_own(services, monkeypatch, call, change, uri, code, reason):
-    settings = services.store.settings
-    wrong = type(settings)(**{**settings.model_dump(), **change})
-    monkeypatch.setattr(services.store, "settings", wrong)
-    monkeypatch.setattr(services.store, "bucket", wrong.bucket)
-    monkeypatch.setattr(services.store, "_client", Store(wrong)._client)
-    with pytest.raises(FaceFoundryError) as caught:
-        getattr(services, call)(uri.replace("{ours}", services.store.uri(keys.source("0" * 40))))
+def test_a_wrong_address_or_store_is_an_error_of_its_own(store, tmp_path, call, change, uri, code, reason):
+    wrong = Store(store.settings.model_copy(update=change))
+    with Services(wrong, tmp_path) as running, pytest.raises(FaceFoundryError) as caught:
+        getattr(running, call)(uri.replace("{ours}", wrong.uri(keys.source("0" * 40))))
     assert (code_of(caught.value), caught.value.reason) == (code, reason)

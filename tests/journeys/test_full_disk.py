@@ -41,12 +41,9 @@ def write(folder):
 
 
 @pytest.mark.parametrize("call", ["inspect", "extract", "transcode"])
-def test_a_full_scratch_disk_is_reported_and_the_same_call_works_once_there_is_room(
-    object_store, tmp_path, small_disk, call
-):
+def test_a_full_scratch_disk_is_reported_and_the_same_call_works_once_there_is_room(store, tmp_path, small_disk, call):
     folder, resize = small_disk
-    running = Services(object_store, folder)
-    try:
+    with Services(store, folder) as running:
         uri = running.upload(write(tmp_path))
         before = running.committed()
         sizes = [32, 160] if call != "inspect" else [32]  # the source does not fit, or only what is made of it
@@ -62,5 +59,3 @@ def test_a_full_scratch_disk_is_reported_and_the_same_call_works_once_there_is_r
         resize(8192)
         assert getattr(running, call)(uri).frame_count == clips.FRAMES
         running.leave_nothing()
-    finally:
-        running.close()

@@ -28,10 +28,12 @@ def run(make_recorder, events):
 
 def test_both_fakes_of_each_pair_are_made_and_shared_clips_are_worked_on_once(run):
     calls = []
-    stages = FakeStages(
-        extract=lambda clip: calls.append(f"extract {clip.id}") or extracted(clip.id),
-        transcode=lambda sequence: calls.append(f"transcode {sequence.id}"),
-    )
+
+    def extract(clip):
+        calls.append(f"extract {clip.id}")
+        return extracted(clip.id)
+
+    stages = FakeStages(extract=extract, transcode=lambda sequence: calls.append(f"transcode {sequence.id}"))
     records = run([Pair("a", "b"), Pair("a", "c")], stages)
     assert [[fake.id for fake in pair.fakes] for pair in records] == [["a_b", "b_a"], ["a_c", "c_a"]]
     assert sorted(calls) == [f"{stage} {name}" for stage in ("extract", "transcode") for name in "abc"]

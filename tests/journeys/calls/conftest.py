@@ -6,7 +6,6 @@ import contextlib
 import socket
 import struct
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 
 import cv2
@@ -19,7 +18,7 @@ from facefoundry.client import Client
 from facefoundry.dataset.sources import upload
 from facefoundry.faces import face_tar
 from facefoundry.model import network
-from facefoundry.settings import ChannelSettings, StoreSettings, read
+from facefoundry.settings import ChannelSettings, read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
@@ -183,11 +182,9 @@ def start_service(
 
 
 @pytest.fixture(scope="module")
-def store(object_store: StoreSettings) -> Store:
+def store(new_store: Callable[[], Store]) -> Store:
     """A store on a bucket of the module's own."""
-    made = Store(object_store.model_copy(update={"bucket": f"test-{uuid.uuid4().hex[:12]}"}))
-    made.make_bucket()
-    return made
+    return new_store()
 
 
 @pytest.fixture(scope="module")
