@@ -79,7 +79,7 @@ lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and ge
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
-	@$(BIN)/python -m tests.house --counts
+	@$(BIN)/python -m tests.house
 	@rm -rf build/generated
 	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
 	@diff --recursive --exclude=__init__.py --exclude=__pycache__ $(STUBS) build/generated/$(STUBS) || stale=yes; \
