@@ -37,9 +37,9 @@ class SandboxPool:
         with self._lock:
             sandbox = self._idle.pop() if self._idle else Sandbox(self._limits, allow=[ENTRY_MODULE])
         lease = _Lease(sandbox)
-        if not context.add_callback(lease.revoke):
-            raise Cancelled("The caller is gone.")
         try:
+            if not context.add_callback(lease.revoke):
+                raise Cancelled("The caller is gone.")
             yield sandbox
         except Unusable as error:
             if lease.revoked:

@@ -1,0 +1,70 @@
+from unittest.mock import create_autospec
+
+import grpc
+import pytest
+
+from facefoundry.errors import Cancelled, InvalidInput, Unusable
+from facefoundry.process.sandbox import Limits
+from facefoundry.work.pool import SandboxPool
+
+
+@pytest.fixture
+def pool():
+    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=500 << 20))
+    yield sandboxes
+    sandboxes.close()
+
+
+def call(active=True):
+    made = create_autospec(grpc.ServicerContext, instance=True)
+    made.add_callback.return_value = active
+    return made
+
+
+def end(context):
+    """What gRPC does when a call ends, however it ends."""
+    (callback,) = context.add_callback.call_args.args
+    callback()
+
+
+def test_a_sandbox_is_used_again_and_side_by_side_there_are_several(pool):
+    with pool.acquire(call()) as first, pool.acquire(call()) as second:
+        assert first is not second
+    with pool.acquire(call()) as again, pool.acquire(call()) as other:
+        assert {again, other} == {first, second}
+
+
+def test_an_error_that_does_not_name_its_clip_gets_the_name(pool):
+    with pytest.raises(Unusable, match=r"^clip\.mp4: Too dark\.$") as caught, pool.acquire(call(), "clip.mp4"):
+        raise Unusable("Too dark.", reason="DARK", metadata={"grey": "3"})
+    assert (caught.value.reason, caught.value.resource) == ("DARK", "clip.mp4")
+    assert caught.value.metadata == {"grey": "3"}
+    with pytest.raises(Unusable, match=r"^b\.mp4 is dark\.$"), pool.acquire(call(), "clip.mp4"):
+        raise Unusable("b.mp4 is dark.", resource="b.mp4")
+    with pytest.raises(InvalidInput, match=r"^No\.$"), pool.acquire(call(), "clip.mp4"):
+        raise InvalidInput("No.")
+
+
+def test_a_call_that_ended_before_it_got_a_sandbox_is_cancelled_and_leaves_it(pool):
+    with pool.acquire(call()) as first:
+        pass
+    with pytest.raises(Cancelled), pool.acquire(call(active=False)):
+        raise AssertionError("there is no caller to work for")
+    with pool.acquire(call()) as second:
+        assert second is first
+
+
+def test_the_crash_of_a_child_whose_caller_left_is_no_crash(pool):
+    context = call()
+    with pytest.raises(Cancelled, match="finished parts are kept"), pool.acquire(context, "clip.mp4"):
+        end(context)
+        raise Unusable("The child died.", reason="MEDIA_CRASHED")
+
+
+def test_the_end_of_a_call_does_not_kill_the_child_of_the_next_one(pool):
+    first, second = call(), call()
+    with pool.acquire(first):
+        pass
+    with pytest.raises(Unusable), pool.acquire(second):
+        end(first)
+        raise Unusable("The second call's own error.")
