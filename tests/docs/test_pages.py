@@ -16,7 +16,8 @@ ROOT = files.ROOT
 PAGES = [path for path in files.tracked(".md") if not files.name_of(path).startswith("CHANGELOG")]
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()}
 CODE = re.compile(r"`([^`\n]+)`")
-OUTSIDE = {"fkube", "pip", "venv"}
+NOT_OURS = {"pip", "pytest", "venv"}
+NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
 
 
 @pytest.fixture(params=PAGES, ids=files.name_of)
@@ -26,7 +27,15 @@ def page(request) -> Path:
 
 @cache
 def text_below(folder: str) -> str:
-    return "\n".join(path.read_text() for path in sorted((ROOT / folder).rglob("*.py")))
+    kinds = {".py", ".proto", ".yaml", ".tpl", ".json"}
+    return "\n".join(path.read_text() for path in sorted((ROOT / folder).rglob("*")) if path.suffix in kinds)
+
+
+@cache
+def words_of_code() -> frozenset[str]:
+    folders = ("facefoundry", "services", "tests", "benchmarks", "docs", "helm", "protos", "k8s")
+    texts = [*map(text_below, folders), *((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))]
+    return frozenset(re.findall(r"\w+", " ".join(texts)))
 
 
 def test_links_lead_to_files(page):
@@ -52,6 +61,14 @@ def test_tests_and_settings_have_the_names_that_the_page_uses(page):
         assert f"`{name}`" in settings or name in code, name
 
 
+def test_names_of_code_are_those_of_the_code(page):
+    named = [text for text in CODE.findall(page.read_text()) if NAME.fullmatch(text)]
+    for name in {text.removesuffix("()").rpartition(".")[2] for text in named}:
+        is_code = "_" in name or re.search(r"[a-z][A-Z]", name)
+        if is_code and not name.startswith("FACEFOUNDRY_"):
+            assert name in words_of_code(), name
+
+
 def test_commands_exist(page):
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -61,7 +78,7 @@ def test_commands_exist(page):
     for name in re.findall(r"(?:^|[`/])facefoundry ([a-z][a-z-]+)", text, re.MULTILINE):
         assert name in known, name
     for module in re.findall(r"\bpython -m ([a-z][\w.]+)", text):
-        assert module in OUTSIDE or find_spec(module.rstrip(".")), module
+        assert module in NOT_OURS or find_spec(module.rstrip(".")), module
 
 
 def test_the_readme_and_the_glossary_stay_short():
