@@ -34,7 +34,10 @@ def text_below(folder: str) -> str:
 @cache
 def words_of_code() -> frozenset[str]:
     folders = ("facefoundry", "services", "tests", "benchmarks", "docs", "helm", "protos", "k8s")
-    texts = [*map(text_below, folders), *((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))]
+    texts = [
+        *map(text_below, folders),
+        *((ROOT / name).read_text() for name in ("Makefile", "Dockerfile", "pyproject.toml")),
+    ]
     return frozenset(re.findall(r"\w+", " ".join(texts)))
 
 
