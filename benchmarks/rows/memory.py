@@ -17,8 +17,8 @@ from facefoundry import codec, recipes
 from facefoundry.media.level import Level
 from facefoundry.storage.parts import ALIGNMENTS
 from facefoundry.work.workspace import Workspace
-from services.converter.targets import ConversionOptions, ConvertArgs
-from services.extractor.targets import PART_FRAMES, ExtractArgs, ExtractionOptions
+from services.converter.functions import ConversionOptions, ConvertArgs
+from services.extractor.functions import PART_FRAMES, ExtractArgs, ExtractionOptions
 
 FULL_HD = (1920, 1080)
 FRAMES, PART = 48, 16

@@ -32,10 +32,10 @@ from facefoundry.storage.parts import ALIGNMENTS
 from facefoundry.work.messages import Result
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline as converting
-from services.converter.targets import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
+from services.converter.functions import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
 from services.extractor import engines
 from services.extractor import pipeline as extracting
-from services.extractor.targets import ExtractArgs, ExtractionOptions
+from services.extractor.functions import ExtractArgs, ExtractionOptions
 
 FRAMES = 160
 REFERENCE_FRAMES = 12  # of the same clips: one takes seconds

@@ -3,5 +3,5 @@
 servicer: plan(request) ── Plan ──> Runner.run ── Progress ... Committed ──> responses
 │  ▲
 arguments, workspace ▼  │ Progress | Resumed | PartsReady | Result
-Target in a sandbox
+SandboxFunction in a sandbox
 """

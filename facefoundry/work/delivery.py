@@ -12,9 +12,9 @@ from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
+from facefoundry.work.function import Args, Info, misbehaved
 from facefoundry.work.messages import Result
 from facefoundry.work.plan import Plan
-from facefoundry.work.target import Args, Info, misbehaved
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["Delivery"]

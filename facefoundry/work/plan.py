@@ -10,7 +10,7 @@ from facefoundry.codec import JsonObject
 from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import Numbered
 from facefoundry.storage.sources import SourceFiles
-from facefoundry.work.target import Args, Info, Target
+from facefoundry.work.function import Args, Info, SandboxFunction
 
 __all__ = ["Job", "Plan"]
 
@@ -22,14 +22,14 @@ class Job(Generic[Args, Info]):
     Attributes:
         source: The clip that is worked on.
         files: What is fetched, local name to part; the source's files among them.
-        target: The function.
+        function: The function.
         arguments: Returns its arguments. It may refuse them or fetch what they name, so it is called once there is a
             slot, before the files are fetched.
     """
 
     source: SourceFiles
     files: Mapping[str, Part]
-    target: Target[Args, Info]
+    function: SandboxFunction[Args, Info]
     arguments: Callable[[], Args]
 
 

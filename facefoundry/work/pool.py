@@ -10,7 +10,7 @@ import grpc
 
 from facefoundry.errors import Cancelled, Unusable
 from facefoundry.process.sandbox import Limits, Sandbox
-from facefoundry.work.target import ENTRY_MODULE
+from facefoundry.work.function import ENTRY_MODULE
 
 __all__ = ["SandboxPool"]
 

@@ -20,10 +20,10 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import FRAMES, logger
 from facefoundry.work.delivery import Delivery
 from facefoundry.work.drain import Drain
+from facefoundry.work.function import Args, Info, misbehaved
 from facefoundry.work.messages import PartsReady, Progress, Result, Resumed
 from facefoundry.work.plan import Job, Plan
 from facefoundry.work.pool import SandboxPool
-from facefoundry.work.target import Args, Info, misbehaved
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["Committed", "Runner"]
@@ -98,7 +98,7 @@ class Runner:
             delivery = Delivery(self._store, plan, workspace)
             workspace = replace(workspace, finished=delivery.fetch_finished())
             result: Result[Info] | None = None
-            with closing(plan.job.target.run(sandbox, arguments, workspace)) as messages:
+            with closing(plan.job.function.run(sandbox, arguments, workspace)) as messages:
                 for message in messages:
                     match message:
                         case Progress():
@@ -125,7 +125,7 @@ class Runner:
                 drain.check()
                 if not context.is_active():
                     raise Cancelled("The caller is gone.")
-            messages = list(job.target.run(sandbox, arguments, workspace))
+            messages = list(job.function.run(sandbox, arguments, workspace))
             if not messages or not isinstance(messages[-1], Result):
                 raise misbehaved("ended without a result")
             return messages[-1].info

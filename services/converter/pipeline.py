@@ -25,11 +25,11 @@ from facefoundry.work.messages import Message, PartsReady, Progress, Result, Res
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, Patch, composite
+from services.converter.functions import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
 from services.converter.labels import OUT_OF_RANGE, Row
 from services.converter.mask import MaskOptions
 from services.converter.outputs import Outputs, content_hash
 from services.converter.samples import evenly
-from services.converter.targets import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
 
 __all__ = ["convert", "transcode"]
 

@@ -18,7 +18,7 @@ from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from facefoundry.work.plan import Job, Plan
-from services.converter.targets import CONVERT, TRANSCODE, ConversionOptions, ConvertArgs, Letter, TranscodeArgs
+from services.converter.functions import CONVERT, TRANSCODE, ConversionOptions, ConvertArgs, Letter, TranscodeArgs
 
 __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 
@@ -84,7 +84,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
         job=Job(
             source=source,
             files={**source.files, ALIGNMENTS: extraction.part(ALIGNMENTS), WEIGHTS: model.part(WEIGHTS)},
-            target=CONVERT,
+            function=CONVERT,
             arguments=lambda: ConvertArgs(
                 source=tuple(source.files),
                 frame_rate=source.frame_rate,
@@ -145,7 +145,7 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
         job=Job(
             source=source,
             files=source.files,
-            target=TRANSCODE,
+            function=TRANSCODE,
             arguments=lambda: TranscodeArgs(
                 source=tuple(source.files), frame_rate=source.frame_rate, levels=_specs(levels)
             ),

@@ -12,9 +12,9 @@ from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.runner import Runner
+from services.extractor.functions import PART_FRAMES
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
-from services.extractor.targets import PART_FRAMES
 from services.extractor.weights import Weights
 
 

@@ -21,10 +21,10 @@ from facefoundry.work.workspace import Workspace
 from services.extractor import engines
 from services.extractor.boxes import truncate_box
 from services.extractor.engines import Engine
+from services.extractor.functions import ClipArgs, ExtractArgs, FaceSample, InspectArgs, Inspection
 from services.extractor.identity import FaceEmbedder
 from services.extractor.rows import Face, Rows, last_box, read_finished
 from services.extractor.samples import Samples
-from services.extractor.targets import ClipArgs, ExtractArgs, FaceSample, InspectArgs, Inspection
 from services.extractor.tracking import Subject
 
 __all__ = ["extract", "inspect", "load_engine"]

@@ -16,7 +16,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import extractor_pb2
 from facefoundry.work.plan import Job, Plan
 from services.extractor import engines
-from services.extractor.targets import EXTRACT, INSPECT, ExtractArgs, ExtractionOptions, InspectArgs, Inspection
+from services.extractor.functions import EXTRACT, INSPECT, ExtractArgs, ExtractionOptions, InspectArgs, Inspection
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
@@ -72,7 +72,7 @@ def plan_extraction(
         job=Job(
             source=source,
             files=source.files,
-            target=EXTRACT,
+            function=EXTRACT,
             arguments=arguments,
         ),
         resumable=[FACES, ALIGNMENTS_OF_FACES],
@@ -101,7 +101,7 @@ def plan_inspection(
     return Job(
         source=source,
         files=source.files,
-        target=INSPECT,
+        function=INSPECT,
         arguments=lambda: InspectArgs(
             source=tuple(source.files),
             frame_rate=source.frame_rate,

@@ -11,8 +11,8 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
+from services.extractor.functions import PART_FRAMES, Inspection
 from services.extractor.plan import plan_extraction, plan_inspection
-from services.extractor.targets import PART_FRAMES, Inspection
 from services.extractor.weights import Weights
 
 __all__ = ["ExtractorServicer"]

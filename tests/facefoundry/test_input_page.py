@@ -14,7 +14,7 @@ REFUSING = (
     "facefoundry/process/sandbox/*.py",
 )
 # Reasons of defects of ours and of options, which no clip can cause.
-NOT_OF_CLIPS = {"SANDBOX_TARGET", "SANDBOX_BUSY", "FRAMES_LOST", "COMPRESSION_LEVEL", "FRAME_SHAPE", "MASK_VALUES"}
+NOT_OF_CLIPS = {"SANDBOX_FUNCTION", "SANDBOX_BUSY", "FRAMES_LOST", "COMPRESSION_LEVEL", "FRAME_SHAPE", "MASK_VALUES"}
 
 
 def reasons(*patterns):

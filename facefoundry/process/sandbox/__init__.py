@@ -46,29 +46,29 @@ class Sandbox:
         self._running = threading.Lock()
         self._child: Child | None = None
 
-    def run(self, target: str, **arguments: JsonValue) -> Generator[JsonValue, None, None]:
+    def run(self, function: str, /, **arguments: JsonValue) -> Generator[JsonValue, None, None]:
         """Run `package.module:function` in the child and yield what it yields.
 
         Closing the iterator early kills the child. A run that returns or raises a FaceFoundryError leaves the child for
         the next run.
 
         Args:
-            target: A module-level generator function.
+            function: A module-level generator function, as `package.module:function`.
             arguments: Its keyword arguments.
 
         Raises:
             FaceFoundryError: the function raised it; same class and fields.
             Unusable: the child died (`MEDIA_CRASHED`) or passed a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
-            Internal: the target is not allowed, or another run is in progress.
+            Internal: the function's module is not allowed, or another run is in progress.
         """
-        module, colon, function = target.partition(":")
-        if not (colon and function.isidentifier() and module.startswith(self._allow)):
+        module, colon, name = function.partition(":")
+        if not (colon and name.isidentifier() and module.startswith(self._allow)):
             raise Internal(
                 f"A sandbox runs 'package.module:function' with a module below {list(self._allow)}. "
-                f"Received target={target!r}.",
-                reason="SANDBOX_TARGET",
+                f"Received function={function!r}.",
+                reason="SANDBOX_FUNCTION",
             )
-        return self._messages(Request(target, arguments))
+        return self._messages(Request(function, arguments))
 
     def close(self) -> None:
         """End the child, if any; a run in progress ends with `MEDIA_CRASHED`."""

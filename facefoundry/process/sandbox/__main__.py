@@ -25,7 +25,7 @@ def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
     for line in requests:
         request = codec.from_json(Request, line)
-        module, _, name = request.target.partition(":")
+        module, _, name = request.function.partition(":")
         function = getattr(importlib.import_module(module), name)
         try:
             for message in function(**request.arguments):

@@ -15,11 +15,11 @@ class Request:
     """A run that the parent asks for.
 
     Attributes:
-        target: `package.module:function` of a generator function.
+        function: `package.module:function` of a generator function.
         arguments: Its keyword arguments.
     """
 
-    target: str
+    function: str
     arguments: JsonObject
 
 

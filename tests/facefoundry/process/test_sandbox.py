@@ -299,7 +299,7 @@ def test_a_warm_child_that_died_is_replaced(work, sandbox):
 def test_only_named_functions_of_allowed_modules_run(work, sandbox, target):
     with pytest.raises(Internal) as caught:
         sandbox.run(target)
-    assert caught.value.reason == "SANDBOX_TARGET"
+    assert caught.value.reason == "SANDBOX_FUNCTION"
 
 
 def test_a_sandbox_runs_no_module_that_it_does_not_allow(work):

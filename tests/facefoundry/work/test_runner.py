@@ -1,4 +1,4 @@
-"""A runner with real children, on a target of the test's own."""
+"""A runner with real children, on a function of the test's own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import CHUNKS
 from facefoundry.storage.sources import find_source
+from facefoundry.work.function import ENTRY_MODULE, SandboxFunction
 from facefoundry.work.messages import Progress
 from facefoundry.work.plan import Job, Plan
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.runner import Committed, Runner
-from facefoundry.work.target import ENTRY_MODULE, Target
 
 MODULE = '''
 from __future__ import annotations
@@ -100,7 +100,7 @@ def context(active=True):
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory):
-    """The module of the targets, importable here and in children."""
+    """The module of the functions, importable here and in children."""
     folder = tmp_path_factory.mktemp("work")
     (folder / "runner_work.py").write_text(MODULE)
     sys.path.insert(0, str(folder))
@@ -140,7 +140,7 @@ class Copier:
         return Job(
             source=self.source,
             files=self.source.files,
-            target=Target(f"runner_work:{function}", self.work.Args, self.work.Facts),
+            function=SandboxFunction(f"runner_work:{function}", self.work.Args, self.work.Facts),
             arguments=lambda: self.work.Args(tuple(self.source.files), parts, trick),
         )
 
@@ -262,7 +262,7 @@ def test_a_job_of_a_caller_that_is_gone_is_cancelled(copier):
         copier.runner.ask(copier.job(), context(active=False))
 
 
-def test_the_pool_runs_targets_alone(pool):
-    assert Target.__module__ == ENTRY_MODULE
+def test_the_pool_runs_sandbox_functions_alone(pool):
+    assert SandboxFunction.__module__ == ENTRY_MODULE
     with pool.acquire(context()) as sandbox, pytest.raises(Exception, match="A sandbox runs"):
         sandbox.run("os:listdir")

@@ -24,7 +24,7 @@ from facefoundry.faces.mean_face import MEAN_FACE
 from facefoundry.media.level import Level
 from facefoundry.media.read import DECODER, frame_digest, open_source
 from facefoundry.work.workspace import Workspace
-from services.converter.targets import ConversionOptions, ConvertArgs
+from services.converter.functions import ConversionOptions, ConvertArgs
 from tests.services.child import workspace
 
 FRAMES = 20

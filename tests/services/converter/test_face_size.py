@@ -16,8 +16,8 @@ from facefoundry.model.network import build, load
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
 from services.converter.composite import composite
+from services.converter.functions import ConvertArgs
 from services.converter.mask import MaskOptions
-from services.converter.targets import ConvertArgs
 from tests.services.child import do
 
 

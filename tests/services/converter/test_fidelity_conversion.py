@@ -21,8 +21,8 @@ from facefoundry.storage.parts import MASKS
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
 from services.converter.composite import composite
+from services.converter.functions import ConvertArgs
 from services.converter.mask import MaskOptions
-from services.converter.targets import ConvertArgs
 from tests.services.child import do
 from tests.services.converter.agreement import assert_within_a_level
 from tests.services.converter.conftest import LEVELS

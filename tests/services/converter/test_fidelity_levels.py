@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facefoundry.media.read import open_source
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
-from services.converter.targets import ConvertArgs, TranscodeArgs
+from services.converter.functions import ConvertArgs, TranscodeArgs
 from tests.services.child import do, workspace
 from tests.services.converter.conftest import LEVELS
 

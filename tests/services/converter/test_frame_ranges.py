@@ -25,8 +25,8 @@ from facefoundry.storage.parts import MASKS
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
+from services.converter.functions import ConversionOptions, ConvertArgs
 from services.converter.plan import plan_conversion
-from services.converter.targets import ConversionOptions, ConvertArgs
 from tests.services.child import do
 from tests.services.converter.conftest import CONVERSION
 

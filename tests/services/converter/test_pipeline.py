@@ -31,9 +31,9 @@ from facefoundry.work.messages import PartsReady, Progress
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
+from services.converter.functions import ConvertArgs, TranscodeArgs
 from services.converter.mask import MaskOptions
 from services.converter.samples import Samples, evenly
-from services.converter.targets import ConvertArgs, TranscodeArgs
 from tests.services.child import Done, do, workspace
 from tests.services.converter.conftest import CONVERSION, LEVELS
 

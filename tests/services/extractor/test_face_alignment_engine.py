@@ -11,7 +11,7 @@ from facefoundry import codec, recipes
 from facefoundry.errors import DataLoss, InvalidInput
 from services.extractor import engines, pipeline
 from services.extractor.engines.face_alignment import DETECTOR_FILE, ENGINE, LANDMARK_FILE
-from services.extractor.targets import ExtractArgs, ExtractionOptions
+from services.extractor.functions import ExtractArgs, ExtractionOptions
 from tests.services.child import do, workspace
 
 needs_torch = pytest.mark.skipif(

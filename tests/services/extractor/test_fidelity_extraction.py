@@ -17,7 +17,7 @@ from facefoundry.faces.mean_face import MEAN_FACE
 from services.extractor import pipeline
 from services.extractor.boxes import truncate_box
 from services.extractor.engines.base import Engine
-from services.extractor.targets import ExtractArgs, ExtractionOptions
+from services.extractor.functions import ExtractArgs, ExtractionOptions
 from services.extractor.tracking import Subject
 from tests.services.child import do, workspace
 

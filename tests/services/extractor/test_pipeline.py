@@ -16,7 +16,7 @@ from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
 from facefoundry.work.workspace import Workspace
 from services.extractor import pipeline
 from services.extractor.boxes import iou, truncate_box
-from services.extractor.targets import ExtractArgs, ExtractionOptions, FaceSample, InspectArgs, Inspection
+from services.extractor.functions import ExtractArgs, ExtractionOptions, FaceSample, InspectArgs, Inspection
 from tests.services.child import do, workspace
 
 PART = 8

@@ -1,4 +1,4 @@
-"""Targets: functions that run in a sandboxed child. The parent names them, the child calls them."""
+"""Functions that run in a sandbox: the service names one, the sandbox's child process imports and calls it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from facefoundry.work.workspace import Workspace
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["ENTRY_MODULE", "Args", "Info", "Target", "misbehaved", "serve"]
+__all__ = ["ENTRY_MODULE", "Args", "Info", "SandboxFunction", "misbehaved", "serve"]
 
-ENTRY_MODULE = "facefoundry.work.target"
-"""The module that the sandbox runs; it calls the target."""
+ENTRY_MODULE = "facefoundry.work.function"
+"""The only module that a service's sandboxes may run; its `serve` calls the sandbox function."""
 
 Args = TypeVar("Args", bound="DataclassInstance")
 Info = TypeVar("Info", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
-class Target(Generic[Args, Info]):
+class SandboxFunction(Generic[Args, Info]):
     """A generator function `(arguments: Args, workspace: Workspace) -> Iterator[Message[Info]]`.
 
     The parent names it and does not import it, because its module loads heavy libraries.
 
     Attributes:
-        function: `package.module:function`.
-        arguments: Type of its arguments.
-        info: Type of the facts in its result.
+        path: Where the function is, as `package.module:function`.
+        arguments: Dataclass of its arguments.
+        info: Dataclass of the facts in its last message, a `Result`.
     """
 
-    function: str
+    path: str
     arguments: type[Args]
     info: type[Info]
 
@@ -53,7 +53,7 @@ class Target(Generic[Args, Info]):
         """
         received = sandbox.run(
             f"{ENTRY_MODULE}:serve",
-            function=self.function,
+            function=self.path,
             arguments=codec.to_values(arguments),
             workspace=codec.to_values(workspace),
         )
@@ -67,7 +67,7 @@ class Target(Generic[Args, Info]):
 
     def load(self) -> Callable[[Args, Workspace], Iterator[Message[Info]]]:
         """Import the function, with all libraries that its module needs."""
-        return _load(self.function)
+        return _load(self.path)
 
 
 def misbehaved(how: str) -> Unusable:
@@ -77,7 +77,7 @@ def misbehaved(how: str) -> Unusable:
 
 
 def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:
-    """Call a target and yield its messages as JSON values; the child's side of `Target.run`."""
+    """Call a sandbox function and yield its messages as JSON values: the child's side of `SandboxFunction.run`."""
     called = _load(function)
     typed = codec.from_values(get_type_hints(called)["arguments"], arguments)
     yield from map(messages.encode, called(typed, codec.from_values(Workspace, workspace)))

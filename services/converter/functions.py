@@ -7,7 +7,7 @@ from typing import Literal
 
 from facefoundry.media.level import Level
 from facefoundry.storage.info import ConversionFacts, VideoFacts
-from facefoundry.work.target import Target
+from facefoundry.work.function import SandboxFunction
 
 __all__ = ["CONVERT", "TRANSCODE", "ConversionOptions", "ConvertArgs", "Letter", "TranscodeArgs"]
 
@@ -63,5 +63,5 @@ class ConvertArgs(TranscodeArgs):
     options: ConversionOptions
 
 
-CONVERT = Target("services.converter.pipeline:convert", ConvertArgs, ConversionFacts)
-TRANSCODE = Target("services.converter.pipeline:transcode", TranscodeArgs, VideoFacts)
+CONVERT = SandboxFunction("services.converter.pipeline:convert", ConvertArgs, ConversionFacts)
+TRANSCODE = SandboxFunction("services.converter.pipeline:transcode", TranscodeArgs, VideoFacts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry.storage.info import ExtractionInfo, FrameRate
-from facefoundry.work.target import Target
+from facefoundry.work.function import SandboxFunction
 
 __all__ = [
     "EXTRACT",
@@ -100,5 +100,5 @@ class Inspection:
     samples: list[FaceSample]
 
 
-EXTRACT = Target("services.extractor.pipeline:extract", ExtractArgs, ExtractionInfo)
-INSPECT = Target("services.extractor.pipeline:inspect", InspectArgs, Inspection)
+EXTRACT = SandboxFunction("services.extractor.pipeline:extract", ExtractArgs, ExtractionInfo)
+INSPECT = SandboxFunction("services.extractor.pipeline:inspect", InspectArgs, Inspection)
