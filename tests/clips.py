@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -49,3 +50,19 @@ def drifting_face(count: int, first: int = 0) -> Iterator[Picture]:
     for step in range(first, first + count):
         dx, dy = int(20 * np.sin(step / 15)), int(12 * np.cos(step / 11))
         yield portrait[25 + dy : 217 + dy, 130 + dx : 322 + dx]
+
+
+def stream_fields(path: Path) -> dict[str, Any]:
+    """Return every field of container, stream and codec that does not follow from the number of bytes."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        frame = next(container.decode(stream))
+        return {
+            "streams": [stream.type for stream in container.streams],
+            "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
+            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
+            "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),
+            "size": (context.width, context.height, context.sample_aspect_ratio, context.codec_tag),
+            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries, frame.rotation),
+        }

@@ -21,6 +21,7 @@ from facefoundry.media import write
 from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.media.write import LevelsWriter, MaskWriter, VideoWriter
+from tests.clips import stream_fields
 
 FFPP = (
     Level("raw", "libx264rgb", 0, "gbrp", "medium"),
@@ -44,22 +45,6 @@ def write_levels(folder: Path, frames: list[NDArray[np.uint8]], rate: tuple[int,
     for frame in frames:
         writer.write(frame)
     return writer.close()
-
-
-def stream_fields(path: Path) -> dict[str, object]:
-    """Every field of container and stream that does not follow from the number of bytes."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        frame = next(container.decode(stream))
-        return {
-            "streams": [stream.type for stream in container.streams],
-            "container": (container.format.name, dict(container.metadata), container.duration),
-            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
-            "codec": (context.name, context.profile, context.pix_fmt, context.width, context.height, context.codec_tag),
-            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries),
-            "shape": (context.sample_aspect_ratio, context.has_b_frames, context.extradata),
-        }
 
 
 @pytest.mark.parametrize("size", [(320, 240), (321, 241)])

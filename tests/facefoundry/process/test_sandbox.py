@@ -266,11 +266,15 @@ def test_the_child_waits_while_nobody_reads(work, sandbox):
     others = set(psutil.Process().children())
     run = sandbox.run(f"{work}:counts", n=10_000)
     next(run)
-    time.sleep(0.5)
     (child,) = set(psutil.Process().children()) - others
-    before = child.cpu_times().user
-    time.sleep(0.5)
-    assert child.cpu_times().user - before < 0.2
+    seconds = -1.0
+
+    def idle() -> bool:
+        nonlocal seconds
+        before, seconds = seconds, child.cpu_times().user
+        return seconds == before
+
+    wait_until(idle, every=0.25)
     assert sum(1 for _ in run) == 9_999
 
 
@@ -321,7 +325,8 @@ def test_a_warm_child_outlives_the_thread_that_started_it(work, sandbox):
     thread = threading.Thread(target=lambda: pids.append(list(sandbox.run(f"{work}:echo"))[1]["pid"]))
     thread.start()
     thread.join()
-    time.sleep(0.2)
+    # The kernel kills children by the end of the thread itself, which comes after that of its Python code.
+    wait_until(lambda: thread.native_id not in {running.id for running in psutil.Process().threads()})
     assert list(sandbox.run(f"{work}:echo"))[1]["pid"] == pids[0]
 
 

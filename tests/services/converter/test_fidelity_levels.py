@@ -18,6 +18,7 @@ from facefoundry.media.read import open_source
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
 from services.converter.functions import ConvertArgs, TranscodeArgs
+from tests.clips import stream_fields
 from tests.services.child import do, workspace
 from tests.services.converter.conftest import LEVELS
 
@@ -65,22 +66,6 @@ def times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in frames]
 
 
-def fields(path: Path) -> dict[str, Any]:
-    """Every field of container, stream and codec that does not follow from the number of bytes."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        frame = next(container.decode(stream))
-        return {
-            "streams": [stream.type for stream in container.streams],
-            "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
-            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
-            "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),
-            "size": (context.width, context.height, context.sample_aspect_ratio),
-            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries, frame.rotation),
-        }
-
-
 def transcoded(source: Path, folder: Path) -> dict[str, Path]:
     made = workspace(folder)
     arguments = TranscodeArgs(source=(str(source),), frame_rate=None, levels=LEVELS)
@@ -119,7 +104,7 @@ def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
     for expected, frame in zip(clip.frames, decoded(real["raw.mp4"]), strict=True):
         np.testing.assert_array_equal(frame, expected)
     for name in ("raw.mp4", "c23.mp4", "c40.mp4"):
-        assert fields(fake[name]) == fields(real[name])
+        assert stream_fields(fake[name]) == stream_fields(real[name])
     with av.open(str(target)) as container:
         stream: Any = container.streams.video[0]
         length = stream.duration * stream.time_base
@@ -129,8 +114,8 @@ def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
         assert shown[0] == 0
         assert all(abs(after - before - 1 / rate) < Fraction(1, 5000) for before, after in pairwise(shown))
         assert abs(len(shown) / rate - length) < Fraction(1, 500), "it lasts as long as the target"
-        assert fields(path)["size"][:2] == size
-        assert fields(path)["colour"][-1] == 0, "frames are turned, and no player turns them again"
+        assert stream_fields(path)["size"][:2] == size
+        assert stream_fields(path)["colour"][-1] == 0, "frames are turned, and no player turns them again"
 
 
 def test_times_of_the_irregular_target_are_what_the_test_says(irregular: Path, clip: Any) -> None:

@@ -34,6 +34,7 @@ from services.converter.composite import composite
 from services.converter.functions import ConvertArgs, TranscodeArgs
 from services.converter.mask import MaskOptions
 from services.converter.samples import Samples, evenly
+from tests.clips import stream_fields
 from tests.services.child import Done, do, workspace
 from tests.services.converter.conftest import CONVERSION, LEVELS
 
@@ -323,20 +324,6 @@ def test_real_videos_are_encoded_like_fakes(made: Any, clip: Any, tmp_path: Path
         np.testing.assert_array_equal(frame, expected)
     for name, path in parts.items():
         assert stream_fields(path) == stream_fields(made[0][name])
-
-
-def stream_fields(path: Path) -> dict[str, Any]:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        frame = next(container.decode(stream))
-        return {
-            "streams": [stream.type for stream in container.streams],
-            "container": (container.format.name, dict(container.metadata), container.duration, container.start_time),
-            "stream": (stream.frames, stream.average_rate, stream.time_base, stream.duration, dict(stream.metadata)),
-            "codec": (context.name, context.profile, context.pix_fmt, context.extradata, context.has_b_frames),
-            "colour": (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries),
-        }
 
 
 def test_a_chunk_reads_back_as_it_was_written(convert_arguments: Arguments, clip: Any) -> None:
