@@ -9,7 +9,7 @@ import click
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.view import make_view
 from facefoundry.dataset import models
-from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.layouts import layout_of
 from facefoundry.errors import FaceFoundryError
 
 __all__ = ["export_models"]
@@ -29,7 +29,7 @@ def export_models(models_path: Path, out: Path, as_json: bool) -> None:
     Example:
       facefoundry export-models OUT/manipulated_sequences/Deepfakes/models PUBLISHED
     """
-    found = models.find_models(FfppLayout(models_path))
+    found = models.find_models(layout_of(models_path))
     view = make_view(as_json)
     for message in found.others:
         view.message(message)

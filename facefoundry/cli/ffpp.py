@@ -18,7 +18,7 @@ from facefoundry.cli.options import (
 )
 from facefoundry.cli.session import RunPlan, make_dataset, open_session
 from facefoundry.dataset import models, plan
-from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip
 from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.storage import keys
@@ -143,7 +143,7 @@ def create_from_models(
 
     Finished pairs are not made again.
     """
-    found = models.find_models(FfppLayout(models_path))
+    found = models.find_models(layout_of(models_path))
     clips = plan.find_clips(clips_path)
     messages = list(found.others)
     if filelist is not None:
@@ -244,7 +244,7 @@ def convert(
       facefoundry convert --local -i 033.mp4 --model_path OUT/manipulated_sequences/Deepfakes/models/033_097 -o OUT2
     """
     clip = _clip_at(clip_path)
-    found = models.find_models(FfppLayout(model_path)).models
+    found = models.find_models(layout_of(model_path)).models
     if len(found) != 1:
         message = f"--model_path must be the folder of one model. {model_path} holds {len(found)}."
         raise InvalidInput(message, reason="MODEL")

@@ -79,11 +79,12 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go, how progress is printed, and the frame rate of folders of frames."""
+    """Where results go and in which layout, how progress is printed, and the frame rate of folders of frames."""
 
     out: Path
     as_json: bool
     fps: str
+    layout: str | None = None
 
     @property
     def frame_rate(self) -> Fraction:
@@ -148,7 +149,7 @@ def recipe_options(function: F) -> F:
 
 
 def output_options(function: F) -> F:
-    """Add `--output_path`, `--json` and `--fps`. The command gets them as the argument `output`."""
+    """Add `--output_path`, `--layout`, `--json` and `--fps`. The command gets them as the argument `output`."""
     function = _gather(OutputOptions, "output", function)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars."),
@@ -157,6 +158,11 @@ def output_options(function: F) -> F:
             default="25",
             show_default=True,
             help="Frames per second of folders of frames, such as 25 or 30000/1001.",
+        ),
+        click.option(
+            "--layout",
+            help="Name of an installed layout: the folders of the results.  "
+            "[default: that of the folder's earlier run, or ffpp]",
         ),
         click.option(
             "-o",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.layouts import layout_of
 from facefoundry.errors import InvalidInput, NotFound
 
 __all__ = ["report"]
@@ -15,7 +15,7 @@ __all__ = ["report"]
 @click.command(short_help="Write the report page of a run again.")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 def report(out: Path) -> None:
-    """Write OUT/report.html from the run record in OUT/misc/report.
+    """Write the report page of the dataset in OUT from its run record, in the layout that the record names.
 
     \b
     Example:
@@ -24,6 +24,6 @@ def report(out: Path) -> None:
     from facefoundry.report import write
 
     try:
-        click.echo(write(FfppLayout(out)))
+        click.echo(write(layout_of(out)))
     except NotFound as error:
         raise InvalidInput(error.message, reason=error.reason) from error

@@ -22,8 +22,8 @@ from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
 from facefoundry.cli.view import View, make_view
 from facefoundry.dataset import files
-from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.recorder import RunRecorder
@@ -72,9 +72,9 @@ def open_session(
 ) -> Iterator[Session]:
     """Open a run. Ctrl-C and SIGTERM stop it, and print the command that continues it."""
     resolved, frame_rate = recipe.resolve(), output.frame_rate
-    layout = FfppLayout(output.out)
+    layout = layout_of(output.out, output.layout)
     command = shlex.join(["facefoundry", *sys.argv[1:]])
-    record = RunRecord(run_name(plan.name, layout), command, recipes.options(resolved), plan.seed)
+    record = RunRecord(run_name(plan.name, layout), command, recipes.options(resolved), plan.seed, layout=layout.name)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with make_view(output.as_json) as view, connect(connection, view.message) as connected:

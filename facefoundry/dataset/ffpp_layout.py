@@ -12,6 +12,7 @@ misc/filelist.json, misc/report/, report.html
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from facefoundry.dataset.layout import Layout
 
@@ -20,6 +21,8 @@ __all__ = ["FfppLayout"]
 
 class FfppLayout(Layout):
     """FF++'s folders below an output folder."""
+
+    name: ClassVar[str] = "ffpp"
 
     def real_video(self, level: str, sequence: str) -> Path:
         """Return the path of the video of a real sequence at a compression level."""

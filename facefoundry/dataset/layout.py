@@ -1,12 +1,14 @@
 """Where the files of a dataset lie. Implement `Layout` to export a dataset into other folders.
 
-A layout only names paths. Folders are made where files are written, in `facefoundry.dataset.files`.
+A layout only names paths. Folders are made where files are written, in `facefoundry.dataset.files`. The name of a level
+has letters and digits only and is never `masks`, `models` or `labels`, so it cannot clash with folders of these names.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 __all__ = ["Layout"]
 
@@ -15,8 +17,11 @@ class Layout(ABC):
     """Paths of everything in one dataset. Its methods never touch the disk.
 
     Attributes:
+        name: Name of the layout in the run record and for `--layout`.
         root: Folder of the whole dataset.
     """
+
+    name: ClassVar[str]
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -12,6 +12,7 @@ from typing import Literal
 
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.storage.info import ReasonCount
 
 __all__ = [
@@ -216,6 +217,7 @@ class RunRecord:
         versions: Versions of the software, by name.
         created: When the run began, ISO 8601.
         format: `FORMAT`.
+        layout: Name of the dataset's layout.
     """
 
     name: str
@@ -229,3 +231,4 @@ class RunRecord:
     rights: str = "unstated"
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)
     pairs: list[str] = field(default_factory=list)
+    layout: str = FfppLayout.name

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from facefoundry import codec
 from facefoundry.dataset import files
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import FORMAT, PairRecord, RunRecord
 from facefoundry.errors import DataLoss, InvalidInput, NotFound
 
@@ -35,10 +36,11 @@ def pair_file(pair_id: str) -> str:
 
 @dataclass
 class RunHeader:
-    """The fields of a run record that every format has."""
+    """The fields of a run record that every format has; records without a layout have FF++'s."""
 
     format: str
     name: str
+    layout: str = FfppLayout.name
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,18 @@ class RunFolder:
 
     def run_name(self) -> str | None:
         """Return the name of the run whose record lies here, in any format; None where there is none."""
+        header = self._header()
+        return header.name or None if header else None
+
+    def layout_name(self) -> str | None:
+        """Return the name of the layout that the record here names, in any format; None where there is no record."""
+        header = self._header()
+        return header.layout if header else None
+
+    def _header(self) -> RunHeader | None:
         path = self.path / RUN_FILE
         try:
-            return _read(RunHeader, path.read_bytes(), path).name or None
+            return _read(RunHeader, path.read_bytes(), path)
         except (OSError, InvalidInput):
             return None
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from click.testing import CliRunner
 
 from facefoundry import recipes, report
+from facefoundry.cli.main import cli
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.layouts import GROUP, layout_of, names
 from facefoundry.dataset.models import find_models
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
@@ -19,43 +22,10 @@ from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.errors import InvalidInput
 from facefoundry.storage.parts import MASKS
 from tests.facefoundry.dataset.fakes import FakeServices
-
-
-class FlatLayout(Layout):
-    """Two folders by class, as an image classifier expects them, and one for everything else."""
-
-    def real_video(self, level: str, sequence: str) -> Path:
-        return self.root / "real" / f"{sequence}-{level}.mp4"
-
-    def fake_video(self, level: str, fake: str) -> Path:
-        return self.root / "fake" / f"{fake}-{level}.mp4"
-
-    def mask_video(self, kind: str, fake: str) -> Path:
-        return self.root / "extra" / f"{fake}-{kind}.mp4"
-
-    def labels(self, fake: str) -> Path:
-        return self.root / "extra" / f"{fake}-labels.json"
-
-    def models(self) -> Path:
-        return self.root / "extra" / "models"
-
-    def faces(self, sequence: str) -> Path:
-        return self.root / "extra" / "faces" / sequence
-
-    def alignments(self, sequence: str) -> Path:
-        return self.root / "extra" / f"{sequence}-alignments.json"
-
-    def filelist(self) -> Path:
-        return self.root / "extra" / "pairs.json"
-
-    def run_folder(self) -> Path:
-        return self.root / "extra" / "run"
-
-    def report_page(self) -> Path:
-        return self.root / "index.html"
-
+from tests.facefoundry.dataset.flat_layout import FlatLayout
 
 FLAT = {
     "real": {f"{name}-{level}.mp4" for name in "ab" for level in ("raw", "c23")},
@@ -70,7 +40,9 @@ def export(layout: Layout, store, folder: Path) -> RunFolder:
     for name in "ab":
         (folder / f"{name}.mp4").write_bytes(name.encode())
     record = RunFolder(layout.run_folder())
-    recorder = RunRecorder(RunRecord("test", "", {}), record, lambda event: None, on_save=lambda: report.write(layout))
+    recorder = RunRecorder(
+        RunRecord("test", "", {}, layout=layout.name), record, lambda event: None, on_save=lambda: report.write(layout)
+    )
     client = cast(Client, FakeServices(store))
     stages = ServiceStages(
         client,
@@ -88,6 +60,17 @@ def export(layout: Layout, store, folder: Path) -> RunFolder:
     return record
 
 
+@pytest.fixture
+def flat_package(tmp_path, monkeypatch) -> None:
+    """Installs a package that adds the layout `flat`."""
+    facts = tmp_path / "site" / "flat-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: flat\nVersion: 1.0\n")
+    module = f"{FlatLayout.__module__}:FlatLayout"
+    (facts / "entry_points.txt").write_text(f"[{GROUP}]\nflat = {module}\nbroken = {module}\nffpp = {module}\n")
+    monkeypatch.syspath_prepend(facts.parent)
+
+
 def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
@@ -96,8 +79,8 @@ def test_a_dataset_is_exported_to_the_folders_of_another_layout(store, tmp_path)
     out = tmp_path / "out"
     record = export(FlatLayout(out), store, tmp_path)
     assert {path.name for path in out.iterdir()} == {"real", "fake", "extra", "index.html"}
-    for folder, names in FLAT.items():
-        assert {path.name for path in (out / folder).iterdir()} == names
+    for folder, files in FLAT.items():
+        assert {path.name for path in (out / folder).iterdir()} == files
     assert (out / "fake" / "a_b-c23.mp4").read_bytes() == b"a_b c23"
     assert files_below(out / "extra" / "faces") == {f"{name}/{frame:06d}.png" for name in "ab" for frame in range(3)}
     assert (out / "index.html").read_text().count("data:image/jpeg;base64,") == 2 * 6 + 1
@@ -136,3 +119,26 @@ def test_paths_lie_below_the_root_and_asking_for_them_makes_nothing(tmp_path, la
     assert all(path.is_relative_to(tmp_path / "out") for path in paths)
     assert len(set(paths)) == len(paths)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_finds_the_layout_of_a_dataset_by_its_record(store, tmp_path, flat_package):
+    out = tmp_path / "out"
+    export(FlatLayout(out), store, tmp_path)
+    (out / "index.html").unlink()
+    result = CliRunner().invoke(cli, ["report", str(out)], catch_exceptions=False)
+    assert result.output.strip() == str(out / "index.html")
+    assert (out / "index.html").is_file() and not (out / "misc").exists()
+    exported = CliRunner().invoke(cli, ["export-models", str(out), str(tmp_path / "h5")], catch_exceptions=False)
+    assert "a_b" in exported.output
+    with pytest.raises(InvalidInput, match=r"Expected the layout flat, in which .* was written. Received 'ffpp'"):
+        layout_of(out, "ffpp")
+
+
+def test_a_new_dataset_has_the_layout_that_is_chosen_or_that_of_ffpp(tmp_path, flat_package):
+    assert names() == ["ffpp", "flat", "broken"]
+    assert type(layout_of(tmp_path / "out", "flat")) is FlatLayout
+    assert type(layout_of(tmp_path / "out")) is type(layout_of(tmp_path / "out", "ffpp")) is FfppLayout
+    with pytest.raises(InvalidInput, match="Expected a Layout named 'broken'"):
+        layout_of(tmp_path / "out", "broken")
+    with pytest.raises(InvalidInput, match=r"Expected a layout that is installed here: .*Received 'zip'"):
+        layout_of(tmp_path / "out", "zip")
