@@ -1,6 +1,6 @@
 """The values of a recipe message that enter digests, under names that never change.
 
-If a field of the proto is renamed, only the left column of the table here changes, and every digest stays the same.
+If a field of the proto is renamed, only its name in `DIGEST_NAMES` changes, and every digest stays the same.
 """
 
 from __future__ import annotations
@@ -31,18 +31,24 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """For each message: names of fields in the proto, and their names in digests."""
 
-_DEFAULTS: Mapping[tuple[str, str], object] = {("TrainingOptions", "face_size"): 64}
-"""Fields that were added later, and the values that keep the digests from before."""
+_DEFAULTS: Mapping[str, Mapping[str, object]] = {"TrainingOptions": {"face_size": 64}}
+"""For each message: names in digests of fields that were added later, and the values that keep the digests from before.
+
+A value has the type of the field in Python: a number for every integer, a list for a repeated field.
+"""
 
 
 def digest_values(message: Message) -> JsonObject:
     """Return the fields of a recipe message that are set, as JSON values under their names in digests."""
     kind = message.DESCRIPTOR.name
-    names = DIGEST_NAMES[kind]
-    values: JsonObject = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    defaults = _DEFAULTS.get(kind, {})
+    json_values = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    values: JsonObject = {}
     for field, value in message.ListFields():
+        name = DIGEST_NAMES[kind][field.name]
         if field.message_type is not None:
             items: Sequence[Message] = value
-            values[field.name] = [digest_values(item) for item in items]
-    kept = {name: value for name, value in values.items() if _DEFAULTS.get((kind, name)) != value}
-    return {names[name]: value for name, value in kept.items()}
+            values[name] = [digest_values(item) for item in items]
+        elif name not in defaults or defaults[name] != value:  # not the JSON value: 64-bit integers are strings there
+            values[name] = json_values[field.name]
+    return values

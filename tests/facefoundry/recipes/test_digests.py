@@ -5,11 +5,12 @@ from facefoundry.recipes.digests import DIGEST_NAMES, digest_values
 from facefoundry.storage import keys
 from facefoundry.v1 import recipe_pb2
 
+MESSAGES = recipe_pb2.DESCRIPTOR.message_types_by_name
+
 
 def test_the_table_names_every_field_of_its_messages_once():
     for kind, names in DIGEST_NAMES.items():
-        fields = recipe_pb2.DESCRIPTOR.message_types_by_name[kind].fields_by_name
-        assert list(names) == list(fields)
+        assert list(names) == list(MESSAGES[kind].fields_by_name)
         assert len(set(names.values())) == len(names)
 
 
@@ -23,6 +24,11 @@ def test_the_shipped_recipes_keep_their_digests():
         for recipe in [recipes.load(name)]
     }
     assert digests == PINNED
+
+
+def test_face_size_is_in_a_digest_unless_it_is_64():
+    assert digest_values(recipe_pb2.TrainingOptions(face_size=128)) == {"face_size": 128}
+    assert digest_values(recipe_pb2.TrainingOptions(face_size=64, seed=1)) == {"seed": "1"}
 
 
 def test_nested_messages_are_renamed_too():
