@@ -1,6 +1,7 @@
 """The values of a recipe message that enter digests, under names that never change.
 
-If a field of the proto is renamed, only its name in `DIGEST_NAMES` changes, and every digest stays the same.
+If a field of the proto is renamed, only its name in `DIGEST_NAMES` changes, and every digest stays the same: `new_name`
+stands for `old_name` as `{**_unchanged("first"), "new_name": "old_name", **_unchanged("last")}`.
 """
 
 from __future__ import annotations

@@ -54,6 +54,11 @@ def test_files_are_where_the_page_says(page):
             assert list(ROOT.glob(code.rstrip("/"))), code
 
 
+def test_names_are_in_the_file_that_the_page_names(page):
+    for name, path in re.findall(r"`(\w+)`\s+(?:in|of|\()\s*`?([\w/]+\.(?:py|proto|toml))`", page.read_text()):
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{name} in {path}"
+
+
 def test_tests_and_settings_have_the_names_that_the_page_uses(page):
     text = page.read_text()
     for name in set(re.findall(r"\btest_\w+\b(?!\.py)", text)):

@@ -1,4 +1,4 @@
-"""`python -m services.extractor.engines`: list the engines, what they lack here, and the terms of their weights."""
+"""`python -m services.extractor.engines`: list the engines, their missing packages, and the terms of their weights."""
 
 from __future__ import annotations
 

@@ -57,8 +57,11 @@ class Job:
 class TrainingBackend(ABC):
     """Runs workers until they are done.
 
-    A worker that exits with `ExitCode.DONE` has succeeded, and `BAD_INPUT` is final. After any other exit code the
-    worker is restarted, up to a limit of the backend.
+    A worker that exits with `ExitCode.DONE` has succeeded, and `BAD_INPUT` is final. After any other exit code, that of
+    an interrupted worker included, the backend restarts the worker, up to a limit of its own. It counts the restarts.
+
+    Jobs outlive the trainer's process if the place does. A job that ended must stay known until a trainer has read it,
+    which may be days later. The trainer takes an unknown job for a lost one: without a model, it restarts it.
 
     Attributes:
         name: The name by which the backend is chosen, such as `local`.
@@ -68,7 +71,9 @@ class TrainingBackend(ABC):
 
     @abstractmethod
     def start(self, name: str, attempt_uri: str) -> None:
-        """Create a job, or do nothing if it exists; any replica may call this again at any time.
+        """Create a job, or do nothing if it exists, running or ended.
+
+        Several replicas may call this at the same time; exactly one job must result.
 
         Args:
             name: Name of the job, `[a-z0-9-]`, at most 63 characters.
@@ -77,7 +82,7 @@ class TrainingBackend(ABC):
         Raises:
             Unavailable: the backend does not respond.
             Busy: the backend accepts no more jobs at the moment.
-            Conflict: another job has this name.
+            Conflict: a job of this name has another URI: that of a trainer with another bucket.
             Denied: the backend refuses the job.
             Internal: the backend is configured wrongly.
         """
@@ -92,7 +97,9 @@ class TrainingBackend(ABC):
 
     @abstractmethod
     def cancel(self, name: str) -> None:
-        """Stop a job's worker and remove the job; the worker may write a last checkpoint. Unknown names are no error.
+        """Stop a job's worker and remove the job. Unknown names are no error.
+
+        The worker gets SIGTERM and some 20 s for a last checkpoint; the call does not wait for its end.
 
         Raises:
             Unavailable: the backend does not respond.
@@ -100,4 +107,4 @@ class TrainingBackend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop everything that must not outlive this process."""
+        """Stop everything that must not outlive this process. A second call does nothing."""
