@@ -1,4 +1,4 @@
-"""The DeepFakes half of FaceForensics++ as microservices: contract, client, storage and command.
+"""The DeepFakes method of FaceForensics++ as microservices: the API (`v1`), the client, the storage and the command.
 
 The public names below are imported on first use, so `import facefoundry` alone loads no library.
 """
@@ -43,7 +43,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+if not TYPE_CHECKING:  # a type checker would accept every name as an attribute of this module
 
     def __getattr__(name: str) -> object:
         if name == "errors":

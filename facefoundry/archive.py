@@ -1,4 +1,7 @@
-"""Uncompressed tars whose bytes depend only on the names and contents of their members; never unpacked to disk."""
+"""Uncompressed tar archives ("tars"). Equal names and contents in equal order give equal bytes.
+
+Tars are packed and unpacked in memory; nothing is extracted to disk.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ __all__ = ["ArchiveWriter", "pack", "unpack"]
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar of named files, in the given order."""
+    """Return the bytes of a tar that contains the files, in the given order.
+
+    Args:
+        files: Content of each file, by name.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in files.items():
@@ -22,10 +29,10 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Return the files of a tar by name, in its order.
+    """Return the content of each file in a tar, by name, in the order of the tar.
 
     Raises:
-        DataLoss: the bytes are not a tar, or it holds something other than plain files (BAD_ARCHIVE).
+        DataLoss: the bytes are not a tar, or the tar contains something other than plain files (BAD_ARCHIVE).
     """
     files: dict[str, bytes] = {}
     try:
@@ -53,7 +60,7 @@ class ArchiveWriter:
         self._archive = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed below
 
     def add(self, name: str, data: bytes) -> None:
-        """Append a member."""
+        """Append a file to the tar."""
         _add(self._archive, name, data)
 
     def close(self) -> Path:

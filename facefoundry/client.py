@@ -1,7 +1,7 @@
-"""The client of the three services.
+"""The client of the three services, which repeats failed calls.
 
-It retries on the caller's behalf: a cut stream is opened again and resumes, a full replica is asked again until a slot
-is free, and only a service that does not answer for `retry_seconds` is an error.
+It opens an interrupted stream again, and the service resumes the work. It asks a full replica again until a slot is
+free. It raises an error only if a call makes no progress for `retry_seconds`, or if repeating the call cannot help.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OnProgress = Callable[[common_pb2.Progress], None]
 
 
 class _Event(Protocol):
-    """A message of a running extraction, conversion or transcoding."""
+    """A message in the response stream of an extraction, a conversion or a transcoding."""
 
     @property
     def progress(self) -> common_pb2.Progress: ...
@@ -61,17 +61,19 @@ _INSPECT_SECONDS = 600.0
 
 
 def _ignore(progress: common_pb2.Progress) -> None:
-    """Drop progress."""
+    """Do nothing; the default for `on_progress`."""
 
 
 class Client:
     """Calls the extractor, the trainer and the converter; safe to share between threads.
 
-    A recipe in a request names a shipped recipe and overrides fields of it; without one, `ffpp` is used.
+    The recipe in a request names a recipe of the service and overrides some of its fields. Without a recipe, `ffpp` is
+    used.
 
     Args:
-        settings: Addresses and TLS files; by default those of the environment (`FACEFOUNDRY_EXTRACTOR_ADDRESS`, ...).
-        retry_seconds: How long to repeat a call that makes no progress because its service fails or does not answer.
+        settings: Addresses and TLS files; by default read from environment variables such as
+            `FACEFOUNDRY_EXTRACTOR_ADDRESS`.
+        retry_seconds: How long to repeat a call that makes no progress because a service or the store does not answer.
 
     Example:
         with Client() as client:
@@ -101,13 +103,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Cancel every call and close the channels."""
+        """Cancel every running call and close the connections."""
         self.stop()
         for channel in self._channels.values():
             channel.close()
 
     def stop(self) -> None:
-        """Make every running and later call raise Cancelled. Trainings continue: they do not depend on calls."""
+        """Make every running and every later call raise Cancelled. Trainings continue: they do not depend on calls."""
         self._stopped.set()
         with self._lock:
             streams = list(self._streams)
@@ -115,12 +117,17 @@ class Client:
             stream.cancel()
 
     def raise_if_stopped(self) -> None:
-        """Raise Cancelled after `stop`."""
+        """Raise Cancelled if `stop` was called."""
         if self._stopped.is_set():
             raise Cancelled("The client was stopped.")
 
     def info(self, service: str, timeout_seconds: float = 10.0) -> info_pb2.GetInfoResponse:
-        """Return the version, recipes, slots and store of a service. The call is not retried."""
+        """Return the version, recipes, slots and store of a service. This call is not repeated if it fails.
+
+        Args:
+            service: `extractor`, `trainer` or `converter`.
+            timeout_seconds: How long to wait for the answer.
+        """
         stub = info_pb2_grpc.InfoServiceStub(self._channels[service])
         try:
             return stub.GetInfo(info_pb2.GetInfoRequest(), timeout=timeout_seconds)
@@ -128,7 +135,13 @@ class Client:
             raise from_rpc_error(error, self._addresses[service]) from error
 
     def inspect(self, source_uri: str, sample_frames: int = 0, engine: str = "") -> extractor_pb2.InspectResponse:
-        """Return the size, frame rate and sampled face counts of a source, without storing anything."""
+        """Return the size and frame rate of a source, and the number of faces in some of its frames. Nothing is stored.
+
+        Args:
+            source_uri: URI of the source.
+            sample_frames: Number of evenly spaced frames to search for faces, at most 64.
+            engine: Name of the engine that searches; empty for that of the recipe `ffpp`.
+        """
         request = extractor_pb2.InspectRequest(source_uri=source_uri, sample_frames=sample_frames, engine=engine)
         return self._unary("extractor", self._extractor.Inspect, request, _INSPECT_SECONDS)
 
@@ -139,7 +152,14 @@ class Client:
         recipe: recipe_pb2.Recipe | None = None,
         on_progress: OnProgress = _ignore,
     ) -> extractor_pb2.Extraction:
-        """Extract the faces of a sequence, or return the stored result."""
+        """Extract the faces of a sequence, or return the stored result.
+
+        Args:
+            source_uri: URI of the clip.
+            sequence_id: Id of the sequence.
+            recipe: Recipe and overrides; `ffpp` by default.
+            on_progress: Called with each progress message.
+        """
         request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
         return self._run(
             "extractor",
@@ -152,7 +172,7 @@ class Client:
     def convert(
         self, request: converter_pb2.ConvertRequest, on_progress: OnProgress = _ignore
     ) -> converter_pb2.Conversion:
-        """Make a manipulated sequence, or return the stored result."""
+        """Make a fake, or return the stored result."""
         return self._run(
             "converter",
             self._converter.Convert,
@@ -168,7 +188,7 @@ class Client:
         recipe: recipe_pb2.Recipe | None = None,
         on_progress: OnProgress = _ignore,
     ) -> converter_pb2.Transcoding:
-        """Encode a real sequence at every compression level, or return the stored result."""
+        """Encode a real video at every compression level, or return the stored result; arguments as in `extract`."""
         request = converter_pb2.TranscodeRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
         return self._run(
             "converter",
@@ -179,7 +199,7 @@ class Client:
         )
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
-        """Start the training of a pair, or return the running or finished one."""
+        """Start the training of a pair. If it is running or finished, return its state instead."""
         return self._unary("trainer", self._trainer.StartTraining, request).training
 
     def get_training(self, training_uri: str) -> trainer_pb2.Training:
@@ -193,7 +213,7 @@ class Client:
         return self._unary("trainer", self._trainer.CancelTraining, request).training
 
     def list_trainings(self, dataset: str = "") -> Iterator[trainer_pb2.Training]:
-        """Yield the trainings of one dataset, or all trainings, newest first."""
+        """Yield the trainings of one dataset run, newest first; of all runs if `dataset` is empty."""
         token = ""
         while True:
             request = trainer_pb2.ListTrainingsRequest(dataset=dataset, page_token=token)
@@ -226,7 +246,7 @@ class Client:
         result_of: Callable[[Event], Result | None],
         on_progress: OnProgress,
     ) -> Result:
-        """Return the result of a streaming call, opened again after every cut."""
+        """Return the result of a streaming call; open the stream again each time it is interrupted."""
         retries = self._retries()
         furthest: dict[str, int] = {}
         result: Result | None = None
@@ -236,11 +256,11 @@ class Client:
                     found = result_of(event)
                     if found is not None:
                         result = found
-                        continue  # read to the end: the service would take a cut here for a cancelled call
+                        continue  # read to the end: the service would count a stream closed here as a cancelled call
                     progress = event.progress
                     if progress.done > furthest.get(progress.stage, -1):
                         furthest[progress.stage] = progress.done
-                        retries.progressed()  # only new progress counts, or a call that always fails at one place loops
+                        retries.progressed()  # only new progress counts, or a call that fails at one place would loop
                     on_progress(progress)
                 if result is not None:
                     return result

@@ -1,7 +1,7 @@
-"""Dataclasses to JSON and back: the one codec of messages between processes and of documents in the bucket.
+"""Converts dataclasses to JSON and back, for messages between processes and for documents in the bucket.
 
-Every field is checked when a document is read, so a wrong one is an error that names it, not a KeyError later.
-Fields that this version does not know are ignored; fields that are missing take the dataclass's default.
+Reading checks every field: a wrong field raises an error that names it. Fields that this version does not know are
+ignored. A missing field gets the default of the dataclass; without a default it is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to_standard_json", "to_values"]
 
 JsonObject = dict[str, JsonValue]
-"""A JSON object whose fields are known only to its reader, such as the options of a recipe."""
+"""A JSON object of any fields, such as the options of a recipe."""
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -33,17 +33,21 @@ def to_values(document: DataclassInstance) -> JsonObject:
 
 
 def to_json(document: DataclassInstance) -> bytes:
-    """Convert a dataclass to one line of JSON, which `from_json` reads as an equal dataclass."""
+    """Convert a dataclass to one line of JSON; `from_json` reads it back as an equal dataclass."""
     return json.dumps(to_values(document)).encode()
 
 
 def to_standard_json(document: DataclassInstance) -> bytes:
-    """Convert a dataclass to one line of JSON for other programs: NaN and infinity, which JSON lacks, become null."""
+    """Convert a dataclass to one line of JSON for other programs. NaN and infinity become null, as JSON has neither."""
     return _adapter(type(document)).dump_json(document)
 
 
 def from_values(kind: type[T], values: Mapping[str, object]) -> T:
     """Read a dataclass from JSON values.
+
+    Args:
+        kind: The dataclass.
+        values: Its fields.
 
     Raises:
         DataLoss: a field is missing or has another type; the message names every such field (BAD_DOCUMENT).
@@ -53,6 +57,10 @@ def from_values(kind: type[T], values: Mapping[str, object]) -> T:
 
 def from_json(kind: type[T], text: bytes | str) -> T:
     """Read a dataclass from JSON text.
+
+    Args:
+        kind: The dataclass.
+        text: A JSON object.
 
     Raises:
         DataLoss: the text is not JSON, or a field is missing or has another type; the message names every such field
@@ -66,7 +74,9 @@ def from_json(kind: type[T], text: bytes | str) -> T:
             f"{'.'.join(str(part) for part in problem['loc']) or 'the document'}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         )
-        raise DataLoss(f"Expected a {kind.__name__} as JSON. Wrong fields: {wrong}", reason="BAD_DOCUMENT") from error
+        raise DataLoss(
+            f"Expected the JSON of a {kind.__name__}. Wrong fields: {wrong}", reason="BAD_DOCUMENT"
+        ) from error
 
 
 @cache

@@ -1,17 +1,17 @@
-"""The exception tree. It is independent of gRPC: `facefoundry.rpc.status` maps exceptions to statuses and back.
+"""The exceptions of this project. `facefoundry.rpc.status` converts them to gRPC statuses and back.
 
 FaceFoundryError
 ├── InvalidInput       the request is wrong; the error names the fields
 ├── NotFound           an object that the request refers to does not exist
 ├── Unusable           the input exists but cannot be used: not a video, or no face in it
-├── Conflict           another writer was faster
+├── Conflict           another process changed the object at the same time
 ├── Busy               the replica has no free slot
 ├── Unavailable        a service or the store does not answer
 │   └── Interrupted    this process is shutting down; a retry elsewhere continues the work
 ├── DataLoss           stored bytes differ from the bytes that were written
 ├── Cancelled          the caller cancelled
 ├── Denied             the credentials do not permit the operation
-└── Internal           a defect or a wrong configuration on our side
+└── Internal           a defect or a wrong configuration of FaceFoundry
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class FieldViolation(NamedTuple):
 
 
 class FaceFoundryError(Exception):
-    """Base class of every error that this project raises on purpose.
+    """Base class of all exceptions of this project.
 
     Attributes:
         message: A sentence for a person: what was expected, what was received, what to do.
         reason: Machine-readable cause in UPPER_SNAKE_CASE; its meaning never changes.
-        metadata: Further machine-readable facts.
+        metadata: Further machine-readable facts, by name.
         violations: The wrong fields of the request, if any.
         resource: URI, key or path that the error is about, if any.
         retry_after_seconds: How long to wait before a retry, if known.
@@ -99,7 +99,7 @@ class Unusable(FaceFoundryError):
 
 
 class Conflict(FaceFoundryError):
-    """Another writer was faster; read the current state before you retry."""
+    """Another process changed the object at the same time; read its current state before a retry."""
 
     default_reason = "CONFLICT"
 
@@ -141,17 +141,17 @@ class Denied(FaceFoundryError):
 
 
 class Internal(FaceFoundryError):
-    """A defect or a wrong configuration on our side."""
+    """A defect or a wrong configuration of FaceFoundry, not of the request."""
 
     default_reason = "INTERNAL"
 
 
 @dataclass(frozen=True)
 class ErrorRecord:
-    """An error as plain values, for messages between processes and documents; its fields are those of the error.
+    """The values of a `FaceFoundryError`, to send it to another process or to store it.
 
     Attributes:
-        type: Name of the error's class.
+        type: Name of the error's class. The other fields are the attributes of the error.
     """
 
     type: str
@@ -164,7 +164,7 @@ class ErrorRecord:
 
 
 def to_record(error: FaceFoundryError) -> ErrorRecord:
-    """Return the plain values of an error."""
+    """Return the record of an error."""
     return ErrorRecord(
         type=type(error).__name__,
         message=error.message,
@@ -177,7 +177,7 @@ def to_record(error: FaceFoundryError) -> ErrorRecord:
 
 
 def from_record(record: ErrorRecord) -> FaceFoundryError:
-    """Return the error of a record; a class that this version does not have becomes `Internal`."""
+    """Return the error of a record. If this version has no class of that name, the error is an `Internal`."""
     kind = _classes(FaceFoundryError).get(record.type, Internal)
     return kind(
         record.message,
@@ -190,7 +190,7 @@ def from_record(record: ErrorRecord) -> FaceFoundryError:
 
 
 def _classes(base: type[FaceFoundryError]) -> dict[str, type[FaceFoundryError]]:
-    """The class and all its subclasses, by name."""
+    """Return the class and all its subclasses, by name."""
     found = {base.__name__: base}
     for child in base.__subclasses__():
         found |= _classes(child)

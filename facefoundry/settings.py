@@ -1,6 +1,7 @@
-"""Settings that all processes share. A flag wins over an environment variable, and a variable over the default here.
+"""The settings that services and commands share, read from environment variables.
 
-Every field is read from `FACEFOUNDRY_<PREFIX><FIELD>`. Services add their own in `services/<name>/settings.py`.
+The variable of a field is `FACEFOUNDRY_<FIELD>`, or `FACEFOUNDRY_STORE_<FIELD>` for the object store. A command-line
+option overrides the variable. Each service adds settings in `services/<name>/settings.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseSettings):
-    """Base class of all settings; immutable."""
+    """Base class of all settings. Settings cannot be changed once read."""
 
     model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_", frozen=True, extra="ignore")
 
@@ -97,7 +98,11 @@ class ChannelSettings(Settings):
 
 
 def read(kind: type[S], **overrides: object) -> S:
-    """Read settings from the environment. Overrides (flags) that are not None win.
+    """Read settings from the environment.
+
+    Args:
+        kind: The class of the settings.
+        overrides: Values to use instead of environment variables; None leaves the variable in effect.
 
     Raises:
         InvalidInput: values are wrong; the error names every wrong variable (SETTINGS).
@@ -112,4 +117,8 @@ def read(kind: type[S], **overrides: object) -> S:
             for problem in error.errors()
         ]
         listed = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
-        raise InvalidInput(f"Settings are wrong: {listed}", reason="SETTINGS", violations=violations) from error
+        raise InvalidInput(
+            f"Wrong settings: {listed}. Correct these variables, or the options that override them.",
+            reason="SETTINGS",
+            violations=violations,
+        ) from error

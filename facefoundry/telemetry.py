@@ -1,7 +1,7 @@
-"""All metrics, and the JSON log format of every service.
+"""Defines all Prometheus metrics and the JSON log format of the services.
 
-Every metric is defined here; dashboards and alerts are tested against this file. Units are seconds and bytes. No metric
-has a label for the pair, sequence or digest, because each value of a label costs memory in Prometheus.
+Tests compare the dashboard and the alerts with the metrics defined here. Units are seconds and bytes. No metric has a
+label for the pair, sequence or digest, because each value of a label takes memory in Prometheus.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class _JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: time, level, service, event and the event's fields."""
+    """Formats a log record as one line of JSON: time, level, service, logger, event and the fields of the event."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -61,28 +61,33 @@ class _JsonFormatter(logging.Formatter):
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Write every log record to standard error as one line of JSON."""
+    """Make this process write its log to standard error, one line of JSON for each event.
+
+    Args:
+        service: Name of the service, a field of every line.
+        level: The lowest level that is written: DEBUG, INFO, WARNING or ERROR.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 class EventLogger:
-    """Logs events: a constant name with fields, instead of formatted text."""
+    """Logs events. An event is a constant name with fields, such as `committed` with `prefix` and `frames`."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
     def event(self, event: str, **fields: object) -> None:
-        """Log an event."""
+        """Log an event at level INFO."""
         self._logger.info(event, extra=fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Log an event that needs attention."""
+        """Log an event at level WARNING."""
         self._logger.warning(event, extra=fields)
 
     def exception(self, event: str, **fields: object) -> None:
-        """Log an event with the traceback of the current exception."""
+        """Log an event at level ERROR, with the traceback of the current exception."""
         self._logger.error(event, extra=fields, exc_info=True)
 
 

@@ -1,4 +1,7 @@
-"""An extraction's results for every frame: as arrays, as safetensors, and as faceswap's JSON of 2018."""
+"""The alignments of an extraction: boxes, landmarks and matrices of every frame, as arrays and as files.
+
+The file formats are safetensors and the JSON of faceswap's version of 2018.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ FOUND: Final = 0
 NO_FACE: Final = 1
 """The detector found no face in the frame."""
 BAD_LANDMARKS: Final = 2
-"""A face was found, but its landmarks coincide or are not finite, so no crop can be cut."""
+"""A face was found, but no crop can be cut, because its landmarks coincide or are not finite."""
 REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS")
-"""Names of the values of `Alignments.reasons`, by value."""
+"""The name of each value of `Alignments.reasons`: `REASONS[value]`."""
 
 _FORMAT: Final = "facefoundry.alignments/1"
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -46,21 +49,24 @@ _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
 
 @dataclass(frozen=True)
 class Alignments:
-    """The faces of n consecutive frames. Rows without a face are zero except for `reasons` and `frame_digests`.
+    """The face of the subject in each of n frames. Without a face, a frame has zeros in all arrays but two.
+
+    The two are `reasons` and `frame_digests`.
 
     Attributes:
-        boxes: int32 [n, 4], x, y, width, height in frame pixels.
-        landmarks: float32 [n, 68, 2], (x, y) in frame pixels.
-        matrices: float64 [n, 2, 3], frame pixels to the mean face's unit square.
-        reasons: uint8 [n], an index of `REASONS`; 0 where the face was found.
-        frame_digests: uint64 [n], `media.source.frame_digest` of the decoded frames.
-        crop_digests: uint64 [n], the same of the crops.
+        boxes: int32 [n, 4]: x, y, width and height of the detected face, in frame pixels.
+        landmarks: float32 [n, 68, 2]: (x, y) in frame pixels.
+        matrices: float64 [n, 2, 3]: each maps frame pixels to the unit square of the mean face.
+        reasons: uint8 [n]: index into `REASONS`; 0 if the face was found.
+        frame_digests: uint64 [n]: `media.source.frame_digest` of each decoded frame.
+        crop_digests: uint64 [n]: `media.source.frame_digest` of each face crop.
         frame_rate: Frames per second as numerator and denominator.
         width: Width of the frames, pixels.
         height: Height of the frames, pixels.
-        decoder: Build that decoded the frames.
-        engine: Build that found the faces.
-        embeddings: float32 [n, 128] face embeddings, or None where they were not requested.
+        decoder: Names and versions of the libraries that decoded the frames.
+        engine: Name and version of the engine that found the faces.
+        embeddings: float32 [n, 128]: a vector per face that is similar for faces of one person; None if the recipe does
+            not request it.
     """
 
     boxes: NDArray[np.int32]
@@ -77,7 +83,7 @@ class Alignments:
     embeddings: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        """Check shapes and types."""
+        """Check the types and shapes of the arrays."""
         for name, (dtype, shape) in _ARRAYS.items():
             array = getattr(self, name)
             if array is None and name == "embeddings":
@@ -89,21 +95,21 @@ class Alignments:
             raise ValueError(f"Expected reasons below {len(REASONS)}. Received {self.reasons.max()}.")
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return len(self.reasons)
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """Mask bool [n], True where the subject's face was found."""
+        """bool [n]: whether the subject's face was found in each frame."""
         return np.equal(self.reasons, FOUND)
 
     def missing(self) -> dict[str, int]:
-        """Count the frames without a face by reason, in the order of `REASONS`."""
+        """Return the number of frames without a face for each reason, in the order of `REASONS`."""
         counts = Counter(self.reasons.tolist())
         return {name: counts[value] for value, name in enumerate(REASONS) if value != FOUND and counts[value]}
 
     def take(self, frames: Sequence[int]) -> Alignments:
-        """Select the rows of some frames, in the given order."""
+        """Return the alignments of the given frames only, in the given order."""
         rows = list(frames)
         return replace(
             self,
@@ -117,14 +123,14 @@ class Alignments:
         )
 
     def content_digest(self) -> str:
-        """Return the SHA-256 of decoded frames, boxes, landmarks and crops; it is equal for any division into parts."""
+        """Return the SHA-256 of frames, reasons, boxes, landmarks and crops; any division into parts gives the same."""
         digest = hashlib.sha256(f"{_FORMAT} {self.width}x{self.height} {self.frame_rate}".encode())
         for array in (self.frame_digests, self.reasons, self.boxes, self.landmarks, self.crop_digests):
             digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
-        """Encode as safetensors; equal alignments give equal bytes."""
+        """Encode as a safetensors file. Equal alignments give equal bytes."""
         tensors = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         facts = {
             "format": _FORMAT,
@@ -143,7 +149,7 @@ class Alignments:
         """Decode what `to_bytes` returned.
 
         Raises:
-            DataLoss: the bytes are no alignments (BAD_ALIGNMENTS).
+            DataLoss: the bytes are not alignments (BAD_ALIGNMENTS).
         """
         try:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -166,7 +172,7 @@ class Alignments:
                 embeddings=tensors.get("embeddings"),
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, safetensors.SafetensorError) as error:
-            message = f"Expected alignments. Received {len(data)} other bytes: {error}"
+            message = f"Expected alignments as safetensors. Received {len(data)} bytes of something else: {error}"
             raise DataLoss(message, reason="BAD_ALIGNMENTS") from error
 
     def to_faceswap(self, names: Sequence[str]) -> dict[str, list[JsonObject]]:
@@ -176,7 +182,7 @@ class Alignments:
             names: File name of every frame. Frames without a face get an empty list.
 
         Returns:
-            JSON values; landmarks without fractions are integers.
+            JSON values; whole coordinates are integers.
         """
         if len(names) != len(self):
             raise ValueError(f"Expected {len(self)} names. Received {len(names)}.")
@@ -193,7 +199,8 @@ def concatenate(parts: Sequence[Alignments]) -> Alignments:
     """Join the alignments of consecutive parts of one sequence.
 
     Raises:
-        ValueError: there is no part, or the parts differ in frame size, rate, decoder, engine or kind.
+        ValueError: there is no part, only some parts have embeddings, or the parts differ in frame size, frame rate,
+            decoder or engine.
     """
     if not parts:
         raise ValueError("Expected the alignments of at least one part. Received none.")
@@ -231,16 +238,16 @@ class _FaceswapFace:
 def from_faceswap(
     record: Mapping[str, Sequence[object]], *, frame_rate: tuple[int, int], width: int, height: int
 ) -> Alignments:
-    """Read faceswap's 2018 format; the first face of a frame is the subject's.
+    """Read alignments in faceswap's 2018 format. The first face of each frame is taken as the subject's.
 
     Args:
         record: The parsed JSON file. Frames are ordered by the number at the end of their names.
-        frame_rate: Frames per second of the sequence, which the file does not contain.
+        frame_rate: Frames per second of the sequence, as numerator and denominator.
         width: Width of the frames, pixels.
         height: Height of the frames, pixels.
 
     Returns:
-        Alignments without digests; matrices are computed from the landmarks.
+        Alignments whose digests are 0; the matrices are computed from the landmarks.
 
     Raises:
         InvalidInput: the record has another format; the message names the frame (BAD_ALIGNMENTS).
@@ -267,7 +274,7 @@ def from_faceswap(
 
 
 def _in_order(name: str) -> tuple[int, str]:
-    """Sort key of frames, like the one of folders: 10.png comes after 9.png."""
+    """Return the sort key of a frame's file name: the number at its end, so that 10.png comes after 9.png."""
     number = re.search(r"[0-9]+$", PurePath(name).stem)
     return int(number.group()) if number else -1, name
 

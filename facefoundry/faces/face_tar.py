@@ -1,4 +1,4 @@
-"""Tars of face crops: many small PNGs as one uncompressed tar with reproducible bytes."""
+"""Packs face crops as PNG files into an uncompressed tar, and reads them again. Equal crops give equal bytes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PNG = (
 
 
 def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
-    """Pack crops as `<frame:06d>.png`, ordered by frame.
+    """Pack crops into a tar, as `<frame>.png` with six digits, ordered by frame number.
 
     Args:
         faces: Crops uint8 [size, size, 3], BGR, by frame number.
 
     Returns:
-        The tar; equal crops give equal bytes with the same build of OpenCV.
+        The bytes of the tar; equal crops give equal bytes with the same version of OpenCV.
     """
     files = {}
     for frame in sorted(faces):
@@ -45,11 +45,11 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Read a tar of crops.
 
     Returns:
-        Frame numbers int64 [k], ascending, and crops uint8 [k, size, size, 3], BGR; a tar without faces gives
-        [0] and [0, 0, 0, 3].
+        The frame numbers, int64 [k], ascending, and the crops, uint8 [k, size, size, 3] BGR. The shapes are [0] and
+        [0, 0, 0, 3] for a tar without faces.
 
     Raises:
-        DataLoss: it is no tar of equally large face crops.
+        DataLoss: the bytes are not a tar of face crops of equal size (BAD_ARCHIVE, BAD_FACES).
     """
     frames: list[int] = []
     crops: list[NDArray[np.uint8]] = []
@@ -58,12 +58,15 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         crop = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if number and content else None
         if number is None or crop is None or (crops and crop.shape != crops[0].shape):
             raise DataLoss(
-                f"Expected equally large <frame>.png in a tar of faces. Received {name!r}.", reason="BAD_FACES"
+                f"Expected files <frame>.png of equal size in a tar of faces. Received {name!r}.", reason="BAD_FACES"
             )
         frames.append(int(number[1]))
         crops.append(np.asarray(crop, dtype=np.uint8))
     if sorted(set(frames)) != frames:
-        raise DataLoss("Expected ascending frame numbers in a tar of faces.", reason="BAD_FACES")
+        raise DataLoss(
+            "Expected ascending frame numbers in a tar of faces. Received them in another order or twice.",
+            reason="BAD_FACES",
+        )
     if not crops:
         return np.zeros(0, np.int64), np.zeros((0, 0, 0, 3), np.uint8)
     return np.array(frames, np.int64), np.stack(crops)

@@ -1,4 +1,4 @@
-"""The mean face that every aligned crop is fitted to: numbers only, no geometry."""
+"""The mean face: the average positions of the landmarks, to which every face is aligned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 __all__ = ["FIRST_LANDMARK", "MEAN_FACE"]
 
 FIRST_LANDMARK: Final = 17
-"""The 68 landmarks from here on (brows, nose, eyes, mouth) are fitted; the jaw, 0 to 16, is not."""
+"""Number of the first landmark that alignment uses: 17 to 67 are brows, nose, eyes and mouth; 0 to 16, the jaw, are
+not used."""
 
 
 def _mean_face() -> NDArray[np.float64]:
@@ -42,4 +43,4 @@ def _mean_face() -> NDArray[np.float64]:
 
 
 MEAN_FACE: Final[NDArray[np.float64]] = _mean_face()
-"""float64 [51, 2]: (x, y) of landmarks 17 to 67 in the unit square, as faceswap used them in 2018; read-only."""
+"""float64 [51, 2], read-only: (x, y) of landmarks 17 to 67 in the unit square, with the values of faceswap in 2018."""

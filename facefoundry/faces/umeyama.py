@@ -1,4 +1,4 @@
-"""Least-squares similarity between point sets, closed form in two dimensions."""
+"""Computes the similarity transform (rotation, uniform scale, shift) that fits one set of points to another."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["similarity"]
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Find the rotation, uniform scale and shift that bring `source` nearest to `target`.
+    """Compute the similarity transform from `source` to `target` with the least squared error.
 
-    Convention: points are (x, y); the matrix maps source to target, `target ~ matrix[:, :2] @ point + matrix[:, 2]`.
-    The result is Umeyama's (1991) similarity without reflection. In the plane, with points as complex numbers, it is
-    the least-squares fit of `target = a * source + b`, which needs no singular value decomposition.
+    The transform is that of Umeyama (1991), without reflection. With points as complex numbers it is the
+    least-squares fit of `target = a * source + b`, which needs no singular value decomposition.
 
     Args:
-        source: Points [..., n, 2], n >= 2; leading axes are independent sets.
-        target: Points of the same n; leading axes broadcast.
+        source: [..., n, 2]: sets of n points (x, y), n >= 2.
+        target: [..., n, 2]: the corresponding points; the leading axes broadcast with those of `source`.
 
     Returns:
-        float64 [..., 2, 3]; all NaN for a set whose source points are all the same.
+        float64 [..., 2, 3]: `matrix[:, :2] @ point + matrix[:, 2]` maps a source point. All values are NaN if all
+        source points of a set are equal.
 
     Raises:
         ValueError: the shapes are not point sets of equal length.

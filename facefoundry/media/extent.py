@@ -1,4 +1,8 @@
-"""The length that a container declares, to detect files that were cut off; demuxers take many for shorter clips."""
+"""Detects media files that were cut off, by the length that their container format declares.
+
+Decoders read many such files as if the clip were shorter. Mp4 and mov files consist of boxes: blocks of data that begin
+with their length and kind.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,20 @@ __all__ = ["missing_bytes"]
 
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
-# Boxes of an mp4 that contain the clip. Others may be anything, also data that somebody appended to the file.
+# Boxes of an mp4 that contain the clip. Others may be anything, such as data that was appended to the file.
 _BOXES: Final = frozenset({b"moov", b"mdat", b"moof"})
 _FIRST_BOXES: Final = _BOXES | {b"ftyp", b"styp", b"free", b"skip", b"wide", b"uuid", b"pnot"}
 _MAX_BOXES: Final = 1_000_000
 
 
 def missing_bytes(path: Path) -> int:
-    """Count the bytes that a file lacks at its end, by the length that its container declares; 0 if it declares none.
+    """Return the number of bytes that are missing at the end of a media file; 0 if its format declares no length.
 
-    Lengths are read from the outermost boxes of an mp4 or mov, from the segment of a Matroska or WebM file, and from
-    the first RIFF chunk of an AVI. Transport streams, program streams and others declare no length.
+    The length is declared by the outermost boxes of an mp4 or mov file, by the segment of a Matroska or WebM file, and
+    by the first RIFF chunk of an AVI file. MPEG transport streams, program streams and other formats declare none.
 
     Args:
-        path: Media file.
+        path: The media file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -40,7 +44,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield kind and end of the outermost boxes; the last one may end beyond the file."""
+    """Yield the kind and the end, in bytes, of each outermost box. The last box may end beyond the end of the file."""
     start = 0
     for _ in range(_MAX_BOXES):
         file.seek(start)
@@ -59,7 +63,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Return the end of the first segment; 0 when it is not declared, as in a live recording."""
+    """Return the end of a Matroska file's first segment, in bytes; 0 if none is declared, as in a live recording."""
     file.seek(len(_EBML))
     header = _variable_length(file)
     if header is None:
@@ -72,7 +76,10 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _variable_length(file: BinaryIO) -> int | None:
-    """Read an EBML length: leading zero bits count the further bytes, and a value of all 1 bits means unknown."""
+    """Read a length in the EBML encoding of Matroska; None if it is unknown.
+
+    The number of leading zero bits is the number of further bytes. A value of only 1 bits means unknown.
+    """
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,4 +1,4 @@
-"""Numbered pictures as a source: a folder of frames, or uncompressed tars of frames read in place."""
+"""Reads numbered pictures as a sequence of frames: from a folder, or from uncompressed tars without unpacking them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,38 @@ _Entry: TypeAlias = tuple[str, Callable[[], bytes]]
 
 
 def open_folder(folder: Path, frame_rate: tuple[int, int], limits: ReadLimits) -> Source:
-    """Open a folder of numbered pictures.
+    """Open a folder of numbered pictures as one source.
+
+    Args:
+        folder: The folder. Files that are not pictures are ignored.
+        frame_rate: Frames per second, as numerator and denominator.
+        limits: Largest media that is accepted.
 
     Raises:
-        Unusable: NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME, FRAME_TWICE or TOO_LARGE.
+        Unusable: the pictures cannot be read as frames (NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME, FRAME_TWICE,
+            TOO_LARGE).
     """
     entries = [(item.name, item.read_bytes) for item in sorted(folder.iterdir()) if item.is_file()]
     return _Pictures(entries, frame_rate, limits, lambda: None)
 
 
 def open_tars(paths: Sequence[Path], frame_rate: tuple[int, int], limits: ReadLimits) -> Source:
-    """Open uncompressed tars of numbered pictures as one source; nothing is unpacked to disk.
+    """Open uncompressed tars of numbered pictures as one source. Nothing is unpacked to disk.
+
+    Args:
+        paths: The tars, in any order.
+        frame_rate: Frames per second, as numerator and denominator.
+        limits: Largest media that is accepted.
 
     Raises:
-        Unusable: as `open_folder`; NOT_A_VIDEO for a file that is no tar, TRUNCATED for one that is cut off.
+        Unusable: as `open_folder`, and NOT_A_VIDEO for a file that is not a tar, TRUNCATED for a tar that is cut off.
     """
     tars = _Tars(paths)
     return _Pictures(tars.entries, frame_rate, limits, tars.close)
 
 
 class _Tars:
-    """Members of uncompressed tars, read in place and never unpacked."""
+    """The pictures in uncompressed tars, read from the tars without unpacking them to disk."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = []
@@ -54,7 +65,9 @@ class _Tars:
                 members = archive.getmembers()
             except tarfile.TarError as error:
                 self.close()
-                raise Unusable(f"{path.name} is no tar of frames", reason="NOT_A_VIDEO", resource=path.name) from error
+                raise Unusable(
+                    f"{path.name} is not a tar of frames", reason="NOT_A_VIDEO", resource=path.name
+                ) from error
             self.entries += [
                 (f"{path.stem}/{PurePosixPath(member.name).name}", _reader(archive, member))
                 for member in members
@@ -84,7 +97,7 @@ class _Numbered(NamedTuple):
 
 
 def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
-    """Sort pictures by the number at the end of their names; none may be missing or appear twice."""
+    """Sort pictures by the number at the end of their names. No number may be missing or appear twice."""
     numbered = []
     for name, read in entries:
         file = PurePath(name)
@@ -112,7 +125,7 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
 
 
 class _Pictures(Source):
-    """Numbered pictures, all of one size."""
+    """A source whose frames are numbered pictures of one size."""
 
     def __init__(
         self, entries: Sequence[_Entry], frame_rate: tuple[int, int], limits: ReadLimits, close: Callable[[], None]

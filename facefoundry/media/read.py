@@ -1,4 +1,4 @@
-"""Sources of frames: a video file, a folder of frames, or tars of frames, all read as the same uint8 BGR arrays."""
+"""Opens any source of frames: a video file, a folder of frames, or tars of frames. Frames are uint8 BGR arrays."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def open_source(
         limits: Largest media that is accepted.
 
     Returns:
-        The source, opened; close it or use it as a context manager.
+        The open source; close it or use it as a context manager.
 
     Raises:
-        Unusable: NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME,
-            FRAME_TWICE, TOO_LARGE, SIZE_CHANGES or PIXEL_FORMAT.
+        Unusable: the source does not exist or cannot be decoded (NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE,
+            NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME, FRAME_TWICE, TOO_LARGE, SIZE_CHANGES, PIXEL_FORMAT).
     """
     paths = [Path(path)] if isinstance(path, Path | str) else [Path(item) for item in path]
     limits = limits or ReadLimits()

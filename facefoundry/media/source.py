@@ -1,4 +1,4 @@
-"""What a source of frames is: its facts, its limits and the interface that readers implement."""
+"""Defines the interface of a source of frames, with its facts and limits. `video` and `pictures` implement it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 __all__ = ["DEFAULT_FRAME_RATE", "FRAME_RATES", "MediaInfo", "ReadLimits", "Source", "frame_digest"]
 
 DEFAULT_FRAME_RATE: Final = (25, 1)
-"""Frames per second of folders and tars that declare no rate."""
+"""Frames per second of media that declare no frame rate."""
 
 FRAME_RATES: Final = (1, 1000)
-"""The lowest and the highest accepted frame rate."""
+"""The lowest and the highest accepted number of frames per second."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ReadLimits:
     """The largest media that is accepted.
 
     Attributes:
-        max_pixels: Width times height of a frame.
-        max_frames: Frames of one source.
+        max_pixels: Largest width times height of a frame.
+        max_frames: Largest number of frames of a source.
     """
 
     max_pixels: int = 8192 * 4320
@@ -39,13 +39,13 @@ class MediaInfo:
     """Facts about a source.
 
     Attributes:
-        frame_count: Number of frames; None where only decoding can count them (`Source.count`).
+        frame_count: Number of frames; None for a video, whose frames only decoding can count (`Source.count`).
         frame_rate: Frames per second as (numerator, denominator).
-        width: Pixels, after rotation.
-        height: Pixels, after rotation.
+        width: Width of a frame after rotation, pixels.
+        height: Height of a frame after rotation, pixels.
         rotation: Clockwise rotation that the container declares and the reader applies, degrees: 0, 90, 180 or 270.
-        codec: Such as `h264`; for pictures their format, such as `png`.
-        pixel_format: Of the stream, such as `yuv420p`; `bgr24` for pictures.
+        codec: Name of the video codec, such as `h264`, or of the picture format, such as `png`.
+        pixel_format: FFmpeg's name of the pixel format, such as `yuv420p`; `bgr24` for pictures.
     """
 
     frame_count: int | None
@@ -58,7 +58,7 @@ class MediaInfo:
 
 
 class Source(ABC):
-    """Frames in order: a context manager that can be iterated any number of times from the start."""
+    """A video file or numbered pictures, read as frames. It is a context manager and may be iterated more than once."""
 
     info: MediaInfo
 
@@ -75,7 +75,10 @@ class Source(ABC):
 
     @abstractmethod
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
-        """Yield frames from number `start` (from 0), each uint8 [h, w, 3] BGR, rotated, contiguous.
+        """Yield the frames in order, each uint8 [h, w, 3] BGR, upright and contiguous in memory.
+
+        Args:
+            start: Number of the first frame to yield; the first frame of the source is 0.
 
         Raises:
             Unusable: the media ends early or cannot be decoded.
@@ -83,7 +86,7 @@ class Source(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Count the frames; a video is decoded to its end, because a container may declare a wrong count."""
+        """Count the frames. A video is decoded to its end, because a container may declare a wrong count."""
 
     @abstractmethod
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Source(ABC):
 
 
 def frame_digest(frame: NDArray[np.uint8]) -> int:
-    """Digest decoded pixels: the first 8 bytes of their SHA-256, big-endian, as an unsigned 64-bit number.
+    """Return a digest of a frame's pixels: the first 8 bytes of their SHA-256, as a big-endian number.
 
     Args:
         frame: uint8 [h, w, 3] BGR.

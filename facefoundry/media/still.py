@@ -1,4 +1,4 @@
-"""Single pictures: the size in the header, which is checked before decoding, and the pixels."""
+"""Decodes single pictures. The size in the header is checked before the pixels are decoded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """Read (width, height) in pixels from a PNG, JPEG or BMP header without decoding; None when it is none of them."""
+    """Read width and height, in pixels, from the header of a PNG, JPEG or BMP file; None for other data."""
     if data.startswith(_PNG) and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data.startswith(_BMP) and len(data) >= 26:
@@ -50,15 +50,15 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a picture.
 
     Args:
-        data: PNG, JPEG or BMP file.
+        data: Content of a PNG, JPEG or BMP file.
         name: Name of the picture in messages.
         max_pixels: Largest accepted width times height.
 
     Returns:
-        uint8 [h, w, 3] BGR. The orientation tag of a JPEG is applied, transparency is dropped.
+        uint8 [h, w, 3] BGR. The orientation in a JPEG's metadata is applied, transparency is dropped.
 
     Raises:
-        Unusable: it is no such picture (NOT_AN_IMAGE), or larger than accepted (TOO_LARGE).
+        Unusable: the data is not such a picture (NOT_AN_IMAGE), or the picture is too large (TOO_LARGE).
     """
     size = size_of(data)
     if size is None or min(size) < 1:

@@ -1,7 +1,7 @@
-"""A video file as a source.
+"""Reads a video file as a sequence of frames.
 
-Decoding is pinned: one conversion to BGR (swscale, bicubic, colour matrix and range as the stream is tagged), which
-gives the pixels that `cv2.VideoCapture` and `ffmpeg` give by default. `DECODER` names the build.
+Frames are converted to BGR by FFmpeg's swscale: bicubic, with the colour matrix and range that the stream declares. The
+pixels are those that `cv2.VideoCapture` and `ffmpeg` give by default. `DECODER` names the versions of the libraries.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ DECODER: Final = (
     f"av {av.__version__}, libavcodec {_version('libavcodec')}, libswscale {_version('libswscale')}, "
     f"opencv {cv2.__version__}"
 )
-"""The build that decodes; it is stored with every digest of decoded frames."""
+"""Names and versions of the libraries that decode; stored with every digest of decoded frames."""
 
-# Containers that hold one file's media and refer to nothing outside it: no playlists, no concat scripts, no devices.
+# Formats that contain all their media and refer to no other file: no playlists, no concat scripts, no devices.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,ivf,nut,gif,apng"
-# The pixels of a damaged picture depend on the number of threads, and with two threads even on the run. One thread also
-# needs a tenth less CPU time, and sequences are decoded side by side.
+# With several threads, the pixels of a damaged picture differ between runs. One thread also takes a tenth less CPU
+# time, and several sequences are decoded at the same time.
 _DECODING_THREADS = 1
 
 
 class Video(Source):
-    """The first video stream of a file; every pass opens the file again.
+    """The first video stream of a file, as a source of frames. Each iteration opens the file again.
 
     Args:
         path: The file.
         limits: Largest media that is accepted.
 
     Raises:
-        Unusable: NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NO_FRAMES, TOO_LARGE, SIZE_CHANGES or PIXEL_FORMAT.
+        Unusable: the file cannot be decoded as a video (NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NO_FRAMES,
+            TOO_LARGE, SIZE_CHANGES, PIXEL_FORMAT).
     """
 
     def __init__(self, path: Path, limits: ReadLimits) -> None:
@@ -107,7 +108,7 @@ class Video(Source):
         return stream
 
     def _frame_rate(self, stream: VideoStream) -> Fraction:
-        """Return the first plausible frame rate that the stream declares."""
+        """Return the first frame rate within `FRAME_RATES` that the stream declares."""
         declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
         if not declared:
             return Fraction(*DEFAULT_FRAME_RATE)
@@ -119,7 +120,7 @@ class Video(Source):
         return rate
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Yield decoded frames; a file that is cut off is an error, not a shorter clip."""
+        """Yield the decoded frames. A file that is cut off raises an error instead of ending early."""
         frames = 0
         try:
             for packet in container.demux(stream):
@@ -146,14 +147,14 @@ class Video(Source):
             raise self._unusable("TOO_LARGE", what)
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
-        """Decode the frames; see `Source.frames`."""
+        """Decode and yield the frames; see `Source.frames`."""
         with self._open() as container:
             for number, frame in enumerate(self._decoded(container, self._stream(container))):
                 if number >= start:
                     yield np.ascontiguousarray(np.rot90(self.to_bgr(frame), self._turns), np.uint8)
 
     def to_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """Convert a decoded frame to uint8 [h, w, 3] BGR, not rotated."""
+        """Convert a decoded frame to uint8 [h, w, 3] BGR, without applying the rotation."""
         try:
             return np.asarray(frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray(), np.uint8)
         except (av.FFmpegError, ValueError) as error:
@@ -168,7 +169,7 @@ class Video(Source):
         return self._count
 
     def close(self) -> None:
-        """Do nothing: no file stays open between passes."""
+        """Do nothing, because a video is open only while it is decoded."""
 
 
 def _reason(error: Exception) -> str:

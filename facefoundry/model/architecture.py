@@ -1,7 +1,7 @@
-"""What both implementations of the Original model share: its sizes and the names and shapes of its tensors.
+"""The architecture of the autoencoder: its sizes, and the names and shapes of its tensors.
 
-The Keras implementation (`network`) trains, the NumPy implementation (`swap`) converts. Both read everything from an
-`Architecture`, which is stored with the weights.
+The autoencoder is faceswap's model "Original", which FF++ used. `network` implements it in Keras for training, `swap`
+in NumPy for conversions. Both read the sizes from an `Architecture`, which is stored with the weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SMALLEST_SIDE: Final = 4
 
 
 class _Sizes(Protocol):
-    """What `Architecture.of` reads; `v1.TrainingOptions` has it."""
+    """The fields that `Architecture.of` reads, such as those of `v1.TrainingOptions`."""
 
     @property
     def encoder_filters(self) -> Sequence[int]: ...
@@ -43,17 +43,18 @@ class _Sizes(Protocol):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of the network; the defaults are FF++'s.
+    """The sizes of the networks; the defaults are those of FF++.
 
-    The encoder halves the face once per filter, and one upscale block doubles the result. The decoder doubles it once
-    per filter, so it has one block fewer than the encoder.
+    The encoder consists of stride-2 convolutions, each of which halves the width and height of the face, two dense
+    layers and an upscale block. The decoder consists of upscale blocks. An upscale block doubles width and height, so
+    the decoder has one block fewer than the encoder has convolutions.
 
     Attributes:
-        encoder_filters: Filters of the stride-2 convolutions, outermost first.
-        bottleneck: Width of the first dense layer.
+        encoder_filters: Filters of the encoder's convolutions, first to last.
+        bottleneck: Units of the first dense layer.
         upscale_filters: Filters of the encoder's upscale block.
-        decoder_filters: Filters of the decoder's upscale blocks, innermost first.
-        face_size: Side of the faces that go in and come out, pixels. Models stored without it are of 64.
+        decoder_filters: Filters of the decoder's upscale blocks, first to last.
+        face_size: Width and height of the faces, pixels. Models stored without this field have faces of 64.
     """
 
     encoder_filters: tuple[int, ...] = (128, 256, 512, 1024)
@@ -63,20 +64,19 @@ class Architecture:
     face_size: int = 64
 
     def __post_init__(self) -> None:
-        """Check that sizes and layer counts fit together."""
-        widths = (*self.encoder_filters, self.bottleneck, self.upscale_filters, *self.decoder_filters)
-        if min(widths) < 1:
-            raise ValueError(f"Expected widths of at least 1. Received {widths}.")
+        """Check that the sizes and the numbers of layers are consistent."""
+        if min(*self.encoder_filters, self.bottleneck, self.upscale_filters, *self.decoder_filters) < 1:
+            raise ValueError(f"Expected filters and a bottleneck of at least 1. Received {self}.")
         if len(self.decoder_filters) != len(self.encoder_filters) - 1:
             counts = f"{len(self.encoder_filters)} encoder and {len(self.decoder_filters)} decoder filters"
-            raise ValueError(f"Expected one decoder filter fewer than encoder filters. Received {counts}.")
+            raise ValueError(f"Expected one value fewer in decoder_filters than in encoder_filters. Received {counts}.")
         if self.face_size < 1 or self.face_size % (_SMALLEST_SIDE << len(self.encoder_filters)):
             multiple = _SMALLEST_SIDE << len(self.encoder_filters)
             raise ValueError(f"Expected a face_size that is a multiple of {multiple}. Received {self.face_size}.")
 
     @classmethod
     def of(cls, options: _Sizes) -> Architecture:
-        """Read the sizes from training options; a face_size of 0 (not set) is the default."""
+        """Return the architecture for training options. A face_size of 0 (not set) becomes the default."""
         return cls(
             tuple(options.encoder_filters),
             options.bottleneck,
@@ -87,13 +87,14 @@ class Architecture:
 
     @property
     def inner_side(self) -> int:
-        """Side of the maps behind the encoder's convolutions, pixels; the dense layers see all of them at once."""
+        """Width and height of the maps after the last convolution of the encoder, pixels."""
         return self.face_size >> len(self.encoder_filters)
 
     def shapes(self) -> dict[str, dict[str, tuple[int, ...]]]:
-        """Return the shape of every tensor: network, then `<layer>/kernel` and `<layer>/bias` in the layers' order.
+        """Return the shape of every tensor, by network and then by name.
 
-        Kernels are [rows, columns, channels in, channels out] or [features in, features out].
+        Names are `<layer>/kernel` and `<layer>/bias`, in the order of the layers. Kernels are
+        [rows, columns, channels in, channels out] or [features in, features out].
         """
         encoder: dict[str, tuple[int, ...]] = {}
         channels = 3
@@ -113,7 +114,7 @@ class Architecture:
         return {"encoder": encoder, "decoder_a": decoder, "decoder_b": dict(decoder)}
 
     def check(self, tensors: Tensors) -> None:
-        """Compare the names and shapes of the three networks' tensors with this architecture's.
+        """Check that the tensors have the names and shapes of this architecture.
 
         Raises:
             Unusable: a tensor is missing, unexpected, or of another shape (NOT_A_MODEL).
@@ -129,15 +130,15 @@ class Architecture:
             )
 
     def pack(self, tensors: Tensors) -> bytes:
-        """Encode the three networks' tensors, with this architecture, as safetensors."""
+        """Encode the tensors of the three networks, with this architecture as metadata, as a safetensors file."""
         return weights.to_bytes(tensors, {"format": NETWORK_FORMAT, "architecture": to_values(self)})
 
 
 def unpack(path: Path) -> tuple[Architecture, Tensors]:
-    """Read a file of what `Architecture.pack` returned.
+    """Read a file that contains what `Architecture.pack` returned.
 
     Raises:
-        Unusable: it is no model, or its tensors do not fit its architecture (NOT_A_MODEL).
+        Unusable: the file is not a model, or its tensors do not have the shapes of its architecture (NOT_A_MODEL).
     """
     tensors, metadata = weights.from_file(path, NETWORK_FORMAT)
     try:

@@ -1,12 +1,13 @@
-"""Models in the form that FF++ published: one Keras 2 weight file (HDF5) per network.
+"""Reads and writes models in the format of FF++'s script: one Keras 2 weight file (HDF5) for each network.
 
     /                        attributes layer_names, backend, keras_version
     /<layer>                 attribute weight_names, empty where a layer has none
     /<layer>/<weight name>   float32, such as conv2d_1/kernel:0
 
-Layers are identified by their order, not their names. Kernels, Flatten (rows, columns, channels) and pixel shuffle (as
-tf.nn.depth_to_space) are those of our network, so tensors are copied unchanged. Files come from strangers:
-`import_model` and `export_model` run in a `Sandbox`. The caller states which file is which network.
+Layers are identified by their order, not by their names. FF++'s network and `facefoundry.model.network` order the
+values of kernels, flattened maps and pixel shuffles in the same way, so tensors are copied unchanged. The files may
+come from strangers, so `import_model` and `export_model` run in a `Sandbox`. The caller states which file is which
+network.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ __all__ = ["export_model", "import_model", "read", "write"]
 
 Node: TypeAlias = Any  # h5py has no types: a File, Group or Dataset
 
-_KERAS_VERSION: Final = b"2.2.0"  # readers treat a file without it as Keras 1 and transpose its kernels
+_KERAS_VERSION: Final = b"2.2.0"  # without it, Keras takes a file for one of Keras 1 and transposes the kernels
 _MAX_NAMES: Final = 100
 _MAX_NAME_BYTES: Final = 1 << 20
-# The Original model has 4 encoder convolutions; faces of 128 may have 5.
+# FF++'s encoder has 4 convolutions; an encoder for faces of 128 pixels may have 5.
 _DEPTHS: Final = (4, 5)
 # What h5py raises on damaged files.
 _H5_ERRORS: Final = (
@@ -50,7 +51,7 @@ _H5_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class _Weight:
-    """A tensor in its file, not read yet."""
+    """A tensor in a file, whose values are not read yet."""
 
     path: Path
     place: str
@@ -62,14 +63,14 @@ class _Weight:
 
 
 def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[JsonObject]:
-    """Read the three networks and write them as one safetensors file; runs in a `Sandbox`.
+    """Convert the three files of a model to one safetensors file. This function runs in a `Sandbox`.
 
     Args:
-        files: Path of each network's file, by `encoder`, `decoder_a`, `decoder_b`.
-        weights: The file to write.
+        files: Path of each network's .h5 file; the keys are `encoder`, `decoder_a` and `decoder_b`.
+        weights: Path of the safetensors file to write.
 
     Yields:
-        `{"architecture": its fields}`, once.
+        Once `{"architecture": fields}`, with the fields of the model's `Architecture`.
 
     Raises:
         Unusable: as `read`.
@@ -80,10 +81,17 @@ def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[JsonObje
 
 
 def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObject]:
-    """Write the networks of a safetensors file as Keras 2 files; arguments and result as in `import_model`.
+    """Convert a safetensors file to the three files of a model. This function runs in a `Sandbox`.
+
+    Args:
+        weights: Path of the safetensors file to read.
+        files: Path of each network's .h5 file to write; the keys are `encoder`, `decoder_a` and `decoder_b`.
+
+    Yields:
+        Once `{"architecture": fields}`, as `import_model`.
 
     Raises:
-        Unusable: the safetensors file holds no model.
+        Unusable: the safetensors file does not contain a model.
         InvalidInput: a file cannot be written.
     """
     architecture, tensors = unpack(Path(weights))
@@ -92,19 +100,20 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObje
 
 
 def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
-    """Read the three networks of a pair; the architecture follows from the shapes.
+    """Read the three networks of a model, and derive the architecture from the shapes.
 
-    Links, external storage, filters and virtual datasets are not followed: nothing but the file itself is opened, and
-    no more bytes are read than it has.
+    Files with links, external storage, filters or virtual datasets are refused: no other file is opened, and no more
+    bytes are read than the files have.
 
     Args:
-        files: Keras 2 weight files by `encoder`, `decoder_a`, `decoder_b`.
+        files: Path of each network's Keras 2 weight file; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Returns:
-        The architecture, and the tensors under our names, float32.
+        The architecture, and the tensors as float32 by the names of `Architecture.shapes`, such as
+        `encoder/conv_1/kernel`.
 
     Raises:
-        Unusable: a file is no HDF5, is damaged, or contains another network; the message names file and dataset.
+        Unusable: a file is not HDF5, is damaged, or contains another network; the message names file and dataset.
     """
     with ExitStack() as stack:
         found = {}
@@ -123,15 +132,17 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
 
 
 def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path]) -> None:
-    """Write the three networks of a pair as Keras 2's `save_weights` does; all files appear once all are written.
+    """Write the three networks of a model in the format of Keras 2's `save_weights`.
+
+    The files get their names once all of them are written completely.
 
     Args:
         architecture: The architecture.
-        tensors: All tensors under our names, float32.
-        files: Paths to write by `encoder`, `decoder_a`, `decoder_b`.
+        tensors: All tensors as float32, by the names of `Architecture.shapes`.
+        files: Path to write for each network; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Raises:
-        Unusable: the tensors are not those of the architecture.
+        Unusable: the tensors do not have the names and shapes of the architecture.
         InvalidInput: a file cannot be written.
     """
     architecture.check(tensors)
@@ -160,7 +171,7 @@ def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path
 
 
 def _weights(file: Node, path: Path) -> list[_Weight]:
-    """List all datasets of a file in the order of the layers, checked but not read."""
+    """Return all datasets of a file in the order of the layers. They are checked, but their values are not read."""
     found = []
     for layer in _names(file, "layer_names", path):
         group = _member(file, layer, path)
@@ -177,7 +188,7 @@ def _weights(file: Node, path: Path) -> list[_Weight]:
 
 
 def _names(group: Node, attribute: str, path: Path) -> list[str]:
-    """Return the names that an attribute lists."""
+    """Return the names in an attribute of a file or group."""
     place = f"{group.name} attribute {attribute}"
     if attribute not in group.attrs:
         raise _unlike(path, place, "the names that Keras 2's save_weights writes", "none")
@@ -220,7 +231,7 @@ def _check_storage(dataset: Node, path: Path) -> None:
 
 
 def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path]) -> Architecture:
-    """Derive the architecture, once the number and the ranks of all tensors are those of the Original model."""
+    """Check the number and ranks of all tensors, and derive the architecture from their shapes."""
     depth = next((depth for depth in _DEPTHS if len(found["encoder"]) == 2 * (depth + 3)), _DEPTHS[0])
     model = Architecture((1,) * depth, 1, 1, (1,) * (depth - 1), face_size=4 << depth)
     for network, shapes in model.shapes().items():
@@ -256,7 +267,7 @@ def _values(weight: _Weight) -> Tensor:
 
 @contextmanager
 def _blame(path: Path, place: str) -> Iterator[None]:
-    """Turn an error of h5py into one that names file and place."""
+    """Convert an error of h5py within the block to one that names the file and the place in it."""
     try:
         yield
     except _H5_ERRORS as error:

@@ -1,7 +1,8 @@
-"""The Original model of FF++ in Keras: one shared encoder and a decoder per side, on any backend of keras.ops.
+"""FF++'s autoencoder in Keras: one encoder for both sides and a decoder for each side. Any Keras backend can run it.
 
 Faces are BGR [n, s, s, 3], float32 in [0, 1], where s is the architecture's face_size. With FF++'s sizes the encoder
-has 69,662,976 parameters and each decoder 6,199,747. Weights are always float32; `precision` is the computation's.
+has 69,662,976 parameters and each decoder 6,199,747. Weights are always float32; computations have another `precision`
+if one is requested.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FORMAT: Final = weights.NETWORK_FORMAT
 SideName = Literal["a", "b"]
 SIDES: tuple[SideName, SideName] = ("a", "b")
 
-Tensor: TypeAlias = Any  # Keras has no types: a tensor of its backend
+Tensor: TypeAlias = Any  # Keras has no types: a tensor of the Keras backend
 
 
 _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -33,7 +34,7 @@ _POLICIES = {"float32": "float32", "tensorfloat32": "float32", "bfloat16": "mixe
 
 @dataclass(frozen=True)
 class Network:
-    """The three networks of a pair."""
+    """The three networks of a model: the encoder and the decoders of both sides."""
 
     architecture: Architecture
     encoder: keras.Model
@@ -45,7 +46,7 @@ class Network:
         return self.decoder_a if side == "a" else self.decoder_b
 
     def reconstruct(self, faces: Tensor, side: SideName) -> Tensor:
-        """Encode faces and decode them as one side.
+        """Encode faces, and decode them with the decoder of one side.
 
         Args:
             faces: [n, s, s, 3], BGR, float32 in [0, 1].
@@ -57,7 +58,7 @@ class Network:
         return self.decoder(side)(self.encoder(faces, training=True), training=True)
 
     def side_variables(self, side: SideName) -> dict[str, keras.Variable]:
-        """Return the variables that an update of one side changes, by name: the encoder's, then its decoder's."""
+        """Return the variables that training on faces of one side changes: the encoder's and that side's decoder's."""
         return {**_variables("encoder", self.encoder), **_variables(f"decoder_{side}", self.decoder(side))}
 
     def variables(self) -> dict[str, keras.Variable]:
@@ -65,11 +66,11 @@ class Network:
         return {**self.side_variables("a"), **self.side_variables("b")}
 
     def tensors(self) -> weights.Tensors:
-        """Return copies of all weights, float32, by name."""
+        """Return copies of all weights as float32 arrays, by name."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self.variables().items()}
 
     def assign(self, tensors: weights.Tensors) -> None:
-        """Set all weights.
+        """Set all weights from tensors by name.
 
         Raises:
             Unusable: a tensor is missing, unexpected, or of another shape.
@@ -79,17 +80,18 @@ class Network:
             variable.assign(tensors[name])
 
     def to_bytes(self) -> bytes:
-        """Encode all weights, with the architecture, as safetensors."""
+        """Encode all weights, with the architecture as metadata, as a safetensors file."""
         return self.architecture.pack(self.tensors())
 
 
 def build(architecture: Architecture, seed: int = 0, precision: str = "float32") -> Network:
-    """Build a network with initial weights that depend on the seed alone: Glorot uniform kernels, zero biases.
+    """Build the networks. Kernels are initialized with Glorot uniform values that depend on the seed; biases are 0.
 
     Args:
-        architecture: Sizes of the network.
-        seed: Seed of the weights.
-        precision: `float32`, `tensorfloat32` (the same graph; the worker enables it) or `bfloat16`.
+        architecture: Sizes of the networks.
+        seed: Seed of the initial weights.
+        precision: Precision of computations: `float32`, `bfloat16`, or `tensorfloat32`, which builds the same networks
+            as `float32` and which the training worker switches on in TensorFlow.
     """
     policy = keras.DTypePolicy(_POLICIES[precision])
     return Network(
@@ -101,10 +103,10 @@ def build(architecture: Architecture, seed: int = 0, precision: str = "float32")
 
 
 def load(path: Path, precision: str = "float32") -> Network:
-    """Read a network from a file of what `Network.to_bytes` returned.
+    """Read the networks from a file that contains what `Network.to_bytes` returned.
 
     Raises:
-        Unusable: it is no model (NOT_A_MODEL).
+        Unusable: the file is not a model (NOT_A_MODEL).
     """
     architecture, tensors = unpack(path)
     network = build(architecture, precision=precision)
@@ -113,7 +115,10 @@ def load(path: Path, precision: str = "float32") -> Network:
 
 
 def pixel_shuffle(maps: Tensor) -> Tensor:
-    """Move 2x2 blocks of channels to space: [n, h, w, 4c] -> [n, 2h, 2w, c], channels ordered (row, column, c)."""
+    """Turn groups of four channels into 2x2 pixels: [n, h, w, 4c] -> [n, 2h, 2w, c].
+
+    The input channels are ordered (row, column, c).
+    """
     _, height, width, channels = maps.shape
     blocks = ops.reshape(maps, (-1, height, width, 2, 2, channels // 4))
     return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, channels // 4))
@@ -121,7 +126,7 @@ def pixel_shuffle(maps: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Block:
-    """Makes the layers of one network, each with its own seed."""
+    """Makes the layers of one network. Each layer has a seed of its own, derived from its name."""
 
     name: str
     seed: int

@@ -1,7 +1,8 @@
-"""The NumPy implementation of the Original model for CPUs: encoder, then one decoder, without TensorFlow.
+"""Swaps faces on a CPU: FF++'s autoencoder in NumPy, without TensorFlow.
 
-It computes what `facefoundry.model.network` computes layer by layer. Every convolution but the last is a 3x3 one
-(`facefoundry.model.winograd`): a 5x5 kernel with stride 2 becomes a 3x3 kernel on blocks of 2x2 pixels.
+It computes the same layers as `facefoundry.model.network`: the encoder, then one decoder. All convolutions except the
+last use the fast 3x3 convolution of `facefoundry.model.winograd`. For this, a 5x5 kernel with stride 2 is rearranged to
+a 3x3 kernel on blocks of 2x2 pixels.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ Maps: TypeAlias = NDArray[np.float32]
 
 _MAX_BATCH: Final = 16  # larger batches are no faster and take memory
 
-# Rows and columns of a 2x2 block in circular order, so that the pixels of one row or column are neighbours. At some
-# of Winograd's points the upper row or the left column counts for nothing, and the rest is then one slice.
+# Row and column of each pixel of a 2x2 block, in circular order, so that the two pixels of a row or column are
+# neighbours. Where `winograd` needs only one row or column of the blocks, its channels are then one slice.
 _BLOCK: Final = ((0, 0), (0, 1), (1, 1), (1, 0))
 
 
 class Swapper:
-    """Turns faces of any side into faces of one side.
+    """Encodes faces and decodes them with the decoder of one side, which gives them the face of that side.
 
-    Every call computes whole batches (the last one is padded), so a result depends on the place of a face in the call
-    and not on the other faces. Another type of CPU or another number of threads changes the last bits.
+    Every call computes batches of one size; the last batch is padded. A result therefore does not depend on the other
+    faces of the call, but its last bits may depend on the position of the face in the call, on the type of CPU and on
+    the number of threads.
 
     Args:
-        architecture: Sizes of the network.
-        tensors: Its weights by name; those of the encoder and of one decoder are read.
-        decoder: Side of the faces that come out: `b` puts B's face on A.
-        batch_size: Faces in one batch; more than 16 are split into equal batches of at most 16.
+        architecture: Sizes of the networks.
+        tensors: The weights by name; those of the encoder and of one decoder are read.
+        decoder: Side of the decoder: `b` puts B's face on A.
+        batch_size: Number of faces to compute at once; more than 16 are split into equal batches of at most 16.
 
     Attributes:
-        face_size: Side of the faces, pixels.
+        face_size: Width and height of the faces, pixels.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Swapper:
         """Swap faces.
 
         Args:
-            faces: BGR [n, face_size, face_size, 3], uint8 or float32 in [0, 1], n >= 0.
+            faces: BGR [n, face_size, face_size, 3], uint8 in [0, 255] or float32 in [0, 1]; n may be 0.
 
         Returns:
             float32 of the same shape, in [0, 1].
@@ -120,14 +122,15 @@ def _layer(tensors: Tensors, name: str) -> tuple[Maps, Maps]:
 
 
 def _to_blocks(maps: Maps) -> Maps:
-    """Move 2x2 pixels to channels: [n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (pixel of `_BLOCK`, c)."""
+    """Turn blocks of 2x2 pixels into channels ordered (pixel of `_BLOCK`, c): [n, 2h, 2w, c] -> [n, h, w, 4c]."""
     return np.concatenate([maps[:, row::2, column::2] for row, column in _BLOCK], axis=-1)
 
 
 def _on_blocks(kernel: Maps) -> Maps:
-    """Return the kernel that convolves `_to_blocks` as this one does with stride 2: [5, 5, c, o] -> [3, 3, 4c, o].
+    """Rearrange a kernel with stride 2 into one with stride 1 for maps that `_to_blocks` returned.
 
-    With Keras's padding the convolution starts at the second row and column of the first block.
+    The shapes are [5, 5, c, o] -> [3, 3, 4c, o]. With the padding of Keras, the kernel begins at the second row and
+    column of the first block.
     """
     even = np.zeros((6, 6, *kernel.shape[2:]), np.float32)
     even[1:, 1:] = kernel
@@ -135,7 +138,10 @@ def _on_blocks(kernel: Maps) -> Maps:
 
 
 def _convolve_to_few(maps: Maps, kernel: Maps) -> Maps:
-    """Convolve [h, w, c] with [k, k, c, o] of few outputs to [h, w, o], zero-padded: first products, then sums."""
+    """Convolve maps [h, w, c] with a kernel [k, k, c, o] that has few outputs o, and return [h, w, o].
+
+    Maps are padded with zeros. All products are computed at once, then shifted and added.
+    """
     (height, width, _), (size, _, channels, filters) = maps.shape, kernel.shape
     padded = np.pad(maps, ((size // 2, size // 2), (size // 2, size // 2), (0, 0)))
     products = kernel.transpose(0, 1, 3, 2).reshape(-1, channels) @ padded.reshape(-1, channels).T

@@ -1,6 +1,6 @@
-"""Named float32 tensors as safetensors bytes and back; nothing is ever unpickled. It knows no network.
+"""Writes named float32 tensors as safetensors files, and reads them. Nothing is unpickled.
 
-All metadata is one JSON text under the key `facefoundry`: safetensors does not keep the order of several keys, and
+All metadata is one JSON text under the key `facefoundry`. Safetensors does not keep the order of several keys, but
 equal tensors must give equal bytes.
 """
 
@@ -27,7 +27,7 @@ Tensor: TypeAlias = NDArray[np.float32]
 Tensors: TypeAlias = Mapping[str, Tensor]
 
 NETWORK_FORMAT: Final = "facefoundry.weights/1"
-"""The metadata's `format` of the three networks' weights."""
+"""The value of `format` in the metadata of a file that contains the three networks of a model."""
 
 _KEY: Final = "facefoundry"
 _LENGTH_BYTES: Final = 8
@@ -36,11 +36,11 @@ _INVALID: Final = (SafetensorError, ValueError, KeyError, TypeError, AttributeEr
 
 
 def to_bytes(tensors: Tensors, metadata: JsonObject) -> bytes:
-    """Encode tensors and metadata; equal content gives equal bytes.
+    """Encode tensors and metadata as a safetensors file. Equal tensors and metadata give equal bytes.
 
     Args:
-        tensors: float32 arrays of any shape by name.
-        metadata: JSON values.
+        tensors: float32 arrays of any shape, by name.
+        metadata: A JSON object; its `format` is checked when the file is read.
     """
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), allow_nan=False)
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
@@ -51,14 +51,14 @@ def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, JsonObject]:
     """Decode what `to_bytes` returned.
 
     Args:
-        data: The bytes.
-        expected_format: Required `format` of the metadata.
+        data: The bytes of the file.
+        expected_format: The value that `format` in the metadata must have.
 
     Returns:
         The tensors by name, and the metadata.
 
     Raises:
-        Unusable: the bytes are no such file, or hold tensors of another type (NOT_A_MODEL).
+        Unusable: the bytes are not such a file, or contain tensors of another type than float32 (NOT_A_MODEL).
     """
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")])
@@ -72,17 +72,17 @@ def from_bytes(data: bytes, expected_format: str) -> tuple[Tensors, JsonObject]:
 
 
 def from_file(path: Path, expected_format: str) -> tuple[Tensors, JsonObject]:
-    """Open a file of what `to_bytes` returned; a tensor is read only when it is accessed.
+    """Open a file that contains what `to_bytes` returned. Each tensor is read only when it is accessed.
 
     Args:
         path: The file; it must not change while tensors are accessed.
-        expected_format: Required `format` of the metadata.
+        expected_format: The value that `format` in the metadata must have.
 
     Returns:
         The tensors by name, and the metadata.
 
     Raises:
-        Unusable: it is no such file, or holds tensors of another type (NOT_A_MODEL).
+        Unusable: the file is not such a file, or contains tensors of another type than float32 (NOT_A_MODEL).
     """
     try:
         tensors = _File(path)
@@ -93,7 +93,7 @@ def from_file(path: Path, expected_format: str) -> tuple[Tensors, JsonObject]:
 
 
 class _File(Mapping[str, Tensor]):
-    """The tensors of a file, which is mapped into memory only while one of them is read."""
+    """The tensors of a safetensors file. The file is open only while a tensor is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,12 +124,12 @@ class _File(Mapping[str, Tensor]):
 
 
 def shapes(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor by name, without reading the tensors of a file."""
+    """Return the shape of every tensor by name. The tensors of a file are not read for this."""
     return tensors.shapes if isinstance(tensors, _File) else {name: each.shape for name, each in tensors.items()}
 
 
 def content_digest(tensors: Tensors) -> str:
-    """Return the SHA-256 (64 hex digits) of names, types, shapes and values; metadata does not count."""
+    """Return the SHA-256, 64 hex digits, of the names, types, shapes and values of tensors."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = np.asarray(tensors[name], order="C")
@@ -147,7 +147,7 @@ def _metadata(text: str) -> JsonObject:
 
 def _no_tensors(size: int, error: Exception) -> Unusable:
     return Unusable(
-        f"Expected a safetensors file that FaceFoundry wrote. Received {size} bytes that are none ({error}).",
+        f"Expected a safetensors file that FaceFoundry wrote. Received {size} bytes of something else: {error}.",
         reason="NOT_A_MODEL",
     )
 

@@ -1,8 +1,8 @@
-"""3x3 convolutions with fewer multiplications, for CPUs: Winograd's minimal filtering as Lavin and Gray apply it.
+"""Computes 3x3 convolutions with fewer multiplications, by Winograd's minimal filtering (arXiv:1509.09308).
 
-A tile of outputs, its inputs and the kernel are treated as polynomials, which are evaluated at a few points and
-multiplied there: 36 multiplications instead of 144 for a tile of 4x4, 24 instead of 72 for a tile of 4x2. At every
-point that is one product of matrices (arXiv:1509.09308).
+The outputs are computed in tiles. For each tile, the inputs and the kernel are treated as polynomials, which are
+evaluated at some points and multiplied there. A tile of 4x4 outputs needs 36 multiplications instead of 144, a tile of
+4x2 needs 24 instead of 72. At each point, the multiplications of all tiles are one product of matrices.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ __all__ = ["Convolution"]
 
 Maps: TypeAlias = NDArray[np.float32]
 
-# By the length of a tile along one axis: the transforms of inputs, of kernels, and of products back to outputs.
+# For each length of a tile along one axis: the matrices that transform inputs and kernels to points, and products back
+# to outputs.
 _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[float]]]] = {
     2: (
         [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
@@ -45,29 +46,30 @@ _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[flo
     ),
 }
 
-# Rows and columns of a tile. Maps of 4x4 have few tiles: reading the kernels, which are larger for tiles of 4x4, costs
-# more there than such tiles save.
+# Rows and columns of a tile, and of a tile for maps of 4x4. The transformed kernels are smaller for tiles of 4x2. For
+# so small maps, reading them takes most of the time.
 _TILE, _TILE_OF_FOUR = (4, 4), (4, 2)
 
 
 class Convolution:
-    """A zero-padded convolution with stride 1, a bias and a leaky ReLU.
+    """A 3x3 convolution with stride 1, zero padding, a bias and a leaky ReLU.
 
-    Where the kernel of some channels is 0 in its first or last row or column, points that depend on that row or column
-    alone skip these channels.
+    If the kernel of some channels is 0 in its first or last row or column, these channels are skipped at the points
+    that depend only on that row or column.
     """
 
     def __init__(
         self, kernel: NDArray[np.float32], bias: NDArray[np.float32], side: int, slope: float, spread: int = 1
     ) -> None:
-        """Transform the kernel to the points.
+        """Transform the kernel, once for all calls.
 
         Args:
             kernel: float32 [3, 3, channels in, channels out].
             bias: float32 [channels out].
             side: Rows and columns of the maps, a multiple of 4.
             slope: Slope of the ReLU for negative inputs.
-            spread: The output channels, ordered (row, column, c), become spread x spread pixels.
+            spread: Width and height of the block of pixels that the channels of one output pixel become, 1 or 2; the
+                channels are ordered (row, column, c).
         """
         self._tile = _TILE_OF_FOUR if side == 4 else _TILE
         down, across = ([np.array(matrix, np.float32) for matrix in _TRANSFORMS[length]] for length in self._tile)
@@ -81,9 +83,10 @@ class Convolution:
         self._spread = spread
 
     def __call__(self, maps: Maps) -> Maps:
-        """Convolve maps, float32 [n, side, side, channels in].
+        """Convolve maps. Transforms are computed face by face, because their data then stays in the CPU's cache.
 
-        Transforms are computed face by face, because their data then stays in the cache.
+        Args:
+            maps: float32 [n, side, side, channels in].
 
         Returns:
             float32 [n, spread * side, spread * side, channels out / spread^2].

@@ -1,4 +1,4 @@
-"""Programs that end when this process ends, however that happens."""
+"""Starts programs that end when this process ends, even if this process is killed."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def launch(
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; it ends when this process ends, however that happens.
+    """Start a program in a session of its own. On Linux the kernel ends it when this process ends, even if killed.
 
     Args:
         command: Absolute path of the program, then its arguments.
-        environment: Its whole environment.
-        output: File of its stdout and stderr.
-        death_signal: The signal it gets when this process dies (Linux only).
-        folder: Its working directory.
-        pass_fds: File descriptors that it inherits under the same numbers.
+        environment: All environment variables of the program.
+        output: File for the program's stdout and stderr.
+        death_signal: The signal that the program gets when this process ends (Linux only).
+        folder: Working directory of the program; by default that of this process.
+        pass_fds: File descriptors that the program inherits under the same numbers.
     """
 
     def start() -> subprocess.Popen[bytes]:

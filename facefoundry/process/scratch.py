@@ -1,4 +1,4 @@
-"""Scratch folders for the files of one call, and the error of a full disk."""
+"""Scratch folders, which hold the temporary files of one call, and the error of a full disk."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ _RETRY_SECONDS = 10.0
 
 
 def disk_full(error: BaseException) -> Unavailable | None:
-    """Return the error for a write that failed because the disk is full or a quota is reached; None for other errors.
+    """Return the error to raise if a write failed because of a full disk or a reached quota; None for other errors.
 
-    Errors of the system and of FFmpeg are recognized.
+    Args:
+        error: An error of the operating system or of FFmpeg.
     """
     if getattr(error, "errno", None) not in _FULL:
         return None
     return Unavailable(
-        "The disk for temporary files is full. Make room there, or name another folder with FACEFOUNDRY_SCRATCH_DIR.",
+        "The disk for temporary files is full. Free some space, or set FACEFOUNDRY_SCRATCH_DIR to another folder.",
         reason="SCRATCH_FULL",
         retry_after_seconds=_RETRY_SECONDS,
     )
 
 
 class Scratch:
-    """Scratch folders of one service, below `parent` or the system's folder for temporary files.
+    """Makes the scratch folders of one service. At first it removes those of the service's processes that were killed.
 
-    Creating it removes the folders of processes that were killed.
+    Args:
+        service: Name of the service, the prefix of its scratch folders.
+        parent: Folder for the scratch folders; by default the system's folder for temporary files.
     """
 
     def __init__(self, service: str, parent: Path | None) -> None:
@@ -48,10 +51,10 @@ class Scratch:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Provide a folder for the time of the block.
+        """Make a scratch folder, and remove it after the block.
 
         Raises:
-            Unavailable: the disk is full (SCRATCH_FULL), here or at a write within the block.
+            Unavailable: the disk is full (SCRATCH_FULL), now or at a write within the block.
         """
         try:
             with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:
@@ -63,7 +66,7 @@ class Scratch:
             raise full from error
 
     def _sweep(self) -> None:
-        """Remove folders whose process has ended."""
+        """Remove scratch folders of ended processes; the number in a folder's name is the process id."""
         for folder in self.parent.glob(f"{self._prefix}*"):
             owner = folder.name.removeprefix(self._prefix).partition("-")[0]
             if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):

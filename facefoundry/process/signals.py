@@ -1,4 +1,4 @@
-"""The signals that ask a process to stop."""
+"""Receives the signals that ask a process to stop: SIGTERM and SIGINT (Ctrl-C)."""
 
 from __future__ import annotations
 

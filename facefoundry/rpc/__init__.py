@@ -1,1 +1,1 @@
-"""gRPC for servers and clients: server, status mapping, admission, channels, retries."""
+"""gRPC for servers and clients: the server, its slots, channels, retries, and the statuses of errors."""

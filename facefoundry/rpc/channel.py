@@ -1,4 +1,4 @@
-"""Client channels: TLS, keepalive, and round robin over all replicas of a service."""
+"""Opens the client's connections: with or without TLS, and to all replicas of a service in turn."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
 def open_channel(address: str, settings: ChannelSettings) -> grpc.Channel:
-    """Open a channel that uses all addresses of a service in turn.
+    """Open a gRPC channel to a service. Successive calls go to its addresses in turn.
 
     Args:
         address: `host:port`, several `IPv4:port` separated by commas, or any other gRPC target.
-        settings: TLS files.
+        settings: TLS files; without `ca_file` the channel is not encrypted.
 
     Raises:
         InvalidInput: a TLS file cannot be read.

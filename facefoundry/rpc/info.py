@@ -1,4 +1,4 @@
-"""InfoService: version, recipes, engines, slots and store of a running service."""
+"""Implements InfoService, which describes a running service: version, recipes, engines, slots and store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ __all__ = ["InfoServicer"]
 
 
 class InfoServicer(info_pb2_grpc.InfoServiceServicer):
-    """Serves GetInfo. A store that does not answer is part of the response, not an error."""
+    """Serves GetInfo. If the store does not answer, the response contains that fact; the call does not fail.
+
+    Args:
+        service: Name of the service.
+        store: The object store.
+        slots: The slots of this replica.
+        engines: Returns the field `engines`: those of the extractor, or the backend of the trainer.
+    """
 
     def __init__(self, service: str, store: Store, slots: Slots, engines: Callable[[], Sequence[str]]) -> None:
         self._service, self._store, self._slots, self._engines = service, store, slots, engines
@@ -24,7 +31,7 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
     def GetInfo(  # noqa: N802 (name given by the contract)
         self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext
     ) -> info_pb2.GetInfoResponse:
-        """Return the current facts."""
+        """Return the current state of the service."""
         detail = ""
         try:
             self._store.check()

@@ -1,4 +1,4 @@
-"""The server interceptor: it turns exceptions into statuses, and counts, measures and logs every call to its end."""
+"""Wraps the handlers of a gRPC server: exceptions become statuses, and every call is counted, timed and logged."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _UNCOUNTED = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every handler of our services. It is the outermost interceptor, so that it sees every exception.
+    """Wraps every handler of a service. It is the outermost interceptor, so it sees every exception.
 
     Args:
         service: Name of the service.
-        max_calls: How many calls may run at once; more are refused. Health and reflection do not count.
+        max_calls: How many calls may run at once; further calls are refused. Health and reflection calls do not count.
     """
 
     def __init__(self, service: str, max_calls: int) -> None:
@@ -43,7 +43,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """Wrap unary and server-streaming handlers; our services have no others."""
+        """Wrap unary and server-streaming handlers; the services have no others."""
         handler = continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or method.startswith(_UNCOUNTED):
@@ -92,7 +92,7 @@ class CallInterceptor(grpc.ServerInterceptor):
 
 
 class _Call:
-    """Measures one call and ends it with the status of its exception."""
+    """Measures and logs one call. If the handler raises an exception, the call ends with its gRPC status."""
 
     def __init__(self, service: str, method: str, context: grpc.ServicerContext) -> None:
         self._service, self._method, self._context = service, method, context

@@ -1,4 +1,4 @@
-"""Whether and when a client repeats a failed call."""
+"""Decides whether and when the client repeats a failed call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.2, 30.0
 
 
 class Retries:
-    """The retries of one call: they end when it makes no progress for a time. Waiting for a free slot has no limit.
+    """The retries of one call. They end when the call makes no progress for `seconds`; waiting for a slot has no limit.
 
     Args:
         seconds: How long to repeat a call that makes no progress.
-        wait: Waits for the given seconds, less if the client is stopped; returns whether it is stopped.
+        wait: Waits for the given seconds, or until the client is stopped; returns whether the client is stopped.
         clock: Monotonic time in seconds.
     """
 
@@ -29,16 +29,19 @@ class Retries:
         self.progressed()
 
     def progressed(self) -> None:
-        """Start over: the call made progress."""
+        """Restart the time limit and the growing waits, because the call made progress."""
         self._next_wait = _MIN_WAIT_SECONDS
         self._deadline = self._clock() + self._seconds
 
     def wait_after(self, error: FaceFoundryError) -> None:
         """Wait before the next try, or raise the error if the call must not be repeated.
 
+        Args:
+            error: The error of the failed call.
+
         Raises:
             Cancelled: the client was stopped.
-            FaceFoundryError: the error itself, if it is permanent or the time is over.
+            FaceFoundryError: `error` itself, if it is neither Busy nor Unavailable, or the time limit is over.
         """
         if self._wait(0.0):
             raise Cancelled("The client was stopped.") from error

@@ -1,4 +1,7 @@
-"""The server that all three services share: listening, health, reflection, TLS, metrics and draining."""
+"""The gRPC server of all three services: addresses, health, reflection, TLS, metrics and draining.
+
+Draining is what the server does between SIGTERM and its end: it refuses new work and gives running calls time to end.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from facefoundry.v1 import info_pb2, info_pb2_grpc
 
 __all__ = ["Server"]
 
-# Health checks and refusals need threads too, while all others serve calls.
+# Health checks and refusals need threads too, while all other threads serve calls.
 _SPARE_THREADS = 16
 _EXIT_SECONDS = 2.0
 _log = logger(__name__)
@@ -39,14 +42,14 @@ class Server:
     Args:
         name: `extractor`, `trainer` or `converter`.
         settings: Settings of the server.
-        store: The object store; it need not answer yet.
-        full_name: Full name of the main gRPC service, for health and reflection.
-        engines: Returns the names of the installed engines; called at every GetInfo.
+        store: The object store; the server starts even if the store does not answer.
+        full_name: Full name of the gRPC service, such as `facefoundry.v1.ExtractorService`, for health and reflection.
+        engines: Returns what GetInfo lists as engines: those of the extractor, or the backend of the trainer.
 
     Attributes:
-        slots: Admits heavy calls.
-        draining: Set on SIGTERM; handlers then finish their current part and raise Interrupted.
-        port: The bound port, after `start`.
+        slots: Limits how many heavy calls run at once.
+        draining: Set when the server is stopping; handlers then finish their current part and raise Interrupted.
+        port: The port that the server listens on; 0 before `start`.
     """
 
     def __init__(
@@ -78,11 +81,15 @@ class Server:
             reflection.enable_server_reflection(reflected, self._server)
 
     def add(self, register: Callable[[grpc.Server], None]) -> None:
-        """Add a servicer with a function such as `partial(add_ExtractorServiceServicer_to_server, servicer)`."""
+        """Add a servicer.
+
+        Args:
+            register: Adds it, such as `partial(add_ExtractorServiceServicer_to_server, servicer)`.
+        """
         register(self._server)
 
     def start(self) -> int:
-        """Listen, report SERVING and return the bound port.
+        """Start to serve, report SERVING to health checks, and return the port.
 
         Raises:
             InvalidInput: an address cannot be bound or a TLS file cannot be read.
@@ -104,7 +111,7 @@ class Server:
         return self.port
 
     def stop(self) -> None:
-        """Report NOT_SERVING, give running calls `drain_seconds` to end, then cancel them."""
+        """Report NOT_SERVING to health checks, wait up to `drain_seconds` for running calls, then cancel them."""
         if self.draining.is_set():
             return
         self._health.enter_graceful_shutdown()
@@ -118,11 +125,11 @@ class Server:
     def run(self, close: Callable[[], None] = lambda: None) -> None:
         """Start, serve until SIGTERM or SIGINT, drain, and close. Call this from the main thread.
 
-        If a cancelled call still holds a thread, for example in a request to a store that does not answer, the process
-        exits here with code 0; Python would wait for the thread.
+        A cancelled call may still occupy a thread, for example with a request to a store that does not answer. The
+        process then exits here with code 0, because Python itself would wait for the thread.
 
         Args:
-            close: Releases what the handlers used.
+            close: Called after the drain; closes what the handlers used.
         """
         stopping = stop_event()
         self.start()
@@ -168,7 +175,7 @@ class Server:
         return port
 
     def _credentials(self) -> grpc.ServerCredentials | None:
-        """Return TLS credentials. Files are read for every new connection, so certificates can be renewed in place."""
+        """Return TLS credentials; None without TLS. Files are read for each new connection, so they can be replaced."""
         settings = self.settings
         if settings.tls_cert_file is None and settings.tls_key_file is None:
             if settings.tls_client_ca_file is not None:

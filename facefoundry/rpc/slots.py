@@ -1,4 +1,4 @@
-"""Admission control: how many heavy calls a replica runs at once."""
+"""Limits how many heavy calls a replica (one process of a service) runs at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """The slots of a replica. A full replica refuses further heavy calls and stays healthy."""
+    """The slots of a replica: each heavy call holds one. A replica without a free slot refuses further heavy calls.
+
+    Args:
+        service: Name of the service.
+        number: How many heavy calls run at once.
+        retry_after_seconds: Mean time after which a refused caller should try again.
+    """
 
     def __init__(self, service: str, number: int, retry_after_seconds: float = 2.0) -> None:
         self.number = number
@@ -27,15 +33,15 @@ class Slots:
 
     @property
     def in_use(self) -> int:
-        """Slots in use now."""
+        """The number of slots in use now."""
         return self._in_use
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Hold a slot for the duration of the block.
+        """Hold a slot during the block.
 
         Raises:
-            Busy: no slot is free. Its retry time is random, so that waiting callers do not all return at once.
+            Busy: no slot is free. Its retry time is random, so that the refused callers do not all return at once.
         """
         with self._lock:
             if self._in_use >= self.number:

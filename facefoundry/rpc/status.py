@@ -1,4 +1,4 @@
-"""The one mapping between our exceptions and gRPC statuses, in both directions."""
+"""Converts the exceptions of `facefoundry.errors` to gRPC statuses and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
 
 DOMAIN = "facefoundry"
 _TYPE = "type"
-# gRPC drops a status whose metadata has more than 8 KiB; text counts up to four times.
+# gRPC drops a status whose metadata exceeds 8 KiB, and a byte of text may take four bytes there.
 _MESSAGE_BYTES = 1000
 _FIELD_BYTES = 120
 _VIOLATIONS = 10
@@ -36,7 +36,7 @@ CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
     errors.Internal: grpc.StatusCode.INTERNAL,
 }
 
-# Words in the status of a call that a proxy or a connection cut; our services always send an ErrorInfo.
+# Words in the status of a call that a proxy or the network interrupted; the services always send an ErrorInfo.
 _CUT_WORDS = ("RST_STREAM", "Stream removed", "GOAWAY")
 
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
@@ -54,14 +54,15 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
 
 
 def code_of(error: FaceFoundryError) -> grpc.StatusCode:
-    """Return the status code of an exception: that of its nearest ancestor in the table."""
+    """Return the gRPC status code of an exception: that of its class in `CODES`, or else of its nearest base class."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 
 def to_status(error: FaceFoundryError) -> grpc.Status:
-    """Return a status with ErrorInfo and, where they apply, BadRequest, ResourceInfo and RetryInfo.
+    """Convert an exception to a gRPC status. Its details are those of google.rpc.
 
-    Long texts are shortened.
+    They are ErrorInfo and, if the exception has the facts, BadRequest, ResourceInfo and RetryInfo. Long texts are
+    shortened.
     """
     metadata = {name: _short(value, _FIELD_BYTES) for name, value in error.metadata.items()}
     details: list[Message] = [
@@ -97,11 +98,11 @@ def to_status(error: FaceFoundryError) -> grpc.Status:
 
 
 def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
-    """Return the exception that a failed call stands for.
+    """Convert the error of a failed call to an exception of `facefoundry.errors`.
 
     Args:
         error: The error that the call raised.
-        peer: Address of the service, for messages about calls that never reached it.
+        peer: Address of the service, for messages about calls that did not reach it.
     """
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
@@ -111,7 +112,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
 
 
 def _record(details: Iterable[AnyMessage], message: str) -> ErrorRecord | None:
-    """Return the error in a status of one of our services; None for a status that a proxy or gRPC itself made."""
+    """Return the error in a service's status; None for a status that a proxy or gRPC itself made."""
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
     for envelope in details:
@@ -137,13 +138,13 @@ def _foreign(code: grpc.StatusCode, message: str, peer: str) -> FaceFoundryError
         message = f"The service at {peer} does not answer: {message}"
     cut = any(word in message for word in _CUT_WORDS)
     if code is grpc.StatusCode.CANCELLED or (cut and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)):
-        return errors.Unavailable(f"The call to {peer} was cut: {message}", reason="CALL_CUT")
+        return errors.Unavailable(f"The call to {peer} was interrupted: {message}", reason="CALL_CUT")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
         return errors.InvalidInput(message, reason="MESSAGE_TOO_LARGE")  # not a full replica
     return _ERROR_OF_CODE.get(code, errors.Internal)(message, reason=code.name)
 
 
 def _short(text: str, limit: int) -> str:
-    """Return the text, cut to `limit` bytes and marked with dots if it was longer."""
+    """Return the text. If it is longer than `limit` bytes, cut it and append dots."""
     encoded = text.encode()
     return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore") + " ..."

@@ -1,1 +1,1 @@
-"""Object storage: all keys (`keys`), the S3 client (`store`) and the commit record of a prefix (`manifest`)."""
+"""Object storage: prefixes and URIs (`keys`), the S3 client (`store`), manifests (`manifest`), names (`parts`)."""

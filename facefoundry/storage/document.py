@@ -1,6 +1,6 @@
-"""JSON documents under fixed keys. Each holds its own digest, as the keys of parts hold theirs.
+"""JSON documents that contain their own SHA-256, for objects whose keys do not contain it.
 
-Without the digest, a byte that changed in transit or at rest could turn one number into another, unnoticed.
+The digest detects a byte that changed in transit or in the store, such as a digit that became another.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _DIGEST = "sha256"
 
 
 def to_bytes(values: Mapping[str, object]) -> bytes:
-    """Encode JSON values, with their digest as one more field."""
+    """Encode JSON values as a document, with their SHA-256 in the field `sha256`."""
     return json.dumps({**values, _DIGEST: _digest(values)}, indent=1, sort_keys=True).encode()
 
 
 def from_bytes(data: bytes) -> JsonObject:
-    """Decode a document and check its digest.
+    """Decode a document, check its digest, and return the JSON values without it.
 
     Raises:
-        DataLoss: the bytes are not such a document, or have changed since they were written (BAD_DOCUMENT).
+        DataLoss: the bytes are not a document, or have changed since `to_bytes` returned them (BAD_DOCUMENT).
     """
     try:
         values = json.loads(data)
@@ -40,6 +40,6 @@ def from_bytes(data: bytes) -> JsonObject:
 
 
 def _digest(values: Mapping[str, object]) -> str:
-    """Return the SHA-256 of JSON values, which does not depend on spaces and the order of fields."""
+    """Return the SHA-256 of JSON values. It does not depend on spaces or on the order of fields."""
     text = json.dumps(json.loads(json.dumps(values)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

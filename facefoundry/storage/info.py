@@ -1,4 +1,4 @@
-"""The facts (`info`) in the manifest of each kind of result; read them with `Manifest.info_as`."""
+"""The facts (field `info`) in the manifest of each kind of result. `Manifest.info_as` reads them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FrameRate:
 
 @dataclass(frozen=True)
 class ReasonCount:
-    """How many frames share a reason, such as `NO_FACE`."""
+    """The number of frames that have a reason, such as `NO_FACE`, in common."""
 
     reason: str
     frames: int
@@ -42,11 +42,11 @@ class SourceInfo:
     """Facts about a source.
 
     Attributes:
-        kind: A video file, or a folder of frames.
+        kind: `video` for a video file, `frames` for a folder of frames.
         file_name: Name of the file or folder that was uploaded.
         frame_rate: Frames per second of a folder, `<numerator>/<denominator>`; empty for a video, which has its own.
         frames: Number of frames of a folder; 0 for a video.
-        rights: On which basis the source may be used.
+        rights: The basis on which the source may be used; `unstated` if unknown.
     """
 
     kind: Literal["video", "frames"] = "video"
@@ -57,7 +57,7 @@ class SourceInfo:
 
     @property
     def rate(self) -> tuple[int, int] | None:
-        """The frame rate as numerator and denominator; None if there is none, or it is no fraction."""
+        """The frame rate as numerator and denominator; None if `frame_rate` is empty or not a fraction."""
         numerator, _, denominator = self.frame_rate.partition("/")
         if not (numerator.isdigit() and denominator.isdigit() and int(numerator) and int(denominator)):
             return None
@@ -69,10 +69,10 @@ class ExtractionInfo:
     """Facts about an extraction.
 
     Attributes:
-        content_digest: SHA-256 over decoded frames, boxes, landmarks and crops, 64 hex digits.
-        frame_count: Frames of the sequence.
-        face_count: Frames with the subject's face.
-        missing: Frames without it, by reason.
+        content_digest: SHA-256 of decoded frames, boxes, landmarks and crops, 64 hex digits.
+        frame_count: Number of frames of the sequence.
+        face_count: Number of frames with the subject's face.
+        missing: Numbers of frames without the subject's face, by reason.
         frame_rate: Frames per second.
         width: Width after rotation, pixels.
         height: Height after rotation, pixels.
@@ -91,7 +91,7 @@ class ExtractionInfo:
 
 @dataclass(frozen=True)
 class PreviewInfo:
-    """A preview picture of a training: after which iteration it was made, and the key of the JPEG."""
+    """A preview picture of a training: the iteration after which it was made, and the object key of the JPEG."""
 
     iteration: int
     key: str
@@ -103,11 +103,11 @@ class ModelInfo:
 
     Attributes:
         iterations: Iterations of its training; 0 if unknown.
-        pair_id: The pair's ids, `<A>_<B>`; empty for an imported model.
-        losses: Rows of iteration, loss A, loss B.
+        pair_id: Id of the pair, `<A>_<B>`; empty for an imported model.
+        losses: Iteration, loss of side A, loss of side B.
         previews: Preview pictures of the training.
-        seconds: Time of the training; 0 if unknown.
-        architecture: Sizes of the networks of an imported model, else None.
+        seconds: Duration of the training; 0 if unknown.
+        architecture: Sizes of the networks of an imported model; None for other models.
     """
 
     iterations: int
@@ -120,14 +120,14 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFacts:
-    """What a child finds out about the videos that it writes.
+    """Facts that a sandbox reports about the videos that it wrote.
 
     Attributes:
-        frame_count: Frames that were written.
+        frame_count: Number of frames in each video.
         frame_rate: Frames per second, `<numerator>/<denominator>`.
         width: Width in pixels.
         height: Height in pixels.
-        decoder: Builds of the libraries that decoded the source.
+        decoder: Versions of the libraries that decoded the source.
     """
 
     frame_count: int
@@ -139,13 +139,13 @@ class VideoFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionFacts(VideoFacts):
-    """What a child finds out about a conversion.
+    """Facts that a sandbox reports about a conversion.
 
     Attributes:
-        swapped_count: Frames that carry the other face.
-        unswapped: Frames that do not, by reason.
-        quality: Figures of the sequence by name.
-        samples: Frames that `samples.tar` shows.
+        swapped_count: Number of frames in which the face was replaced.
+        unswapped: Numbers of the other frames, by reason.
+        quality: Measurements of the fake, by name.
+        samples: Numbers of the frames whose pictures are in `samples.tar`.
     """
 
     swapped_count: int
@@ -159,14 +159,14 @@ class ConversionInfo(ConversionFacts):
     """Facts about a conversion.
 
     Attributes:
-        synthetic: True.
-        rights: On which basis the target may be used.
-        target_id: Sequence that carries the face.
-        source_id: Sequence whose face it carries.
-        target_side: Side that the target was trained as, `a` or `b`.
-        decoder_side: Side whose decoder made the face.
-        control: True when that is the target's own side.
-        trained_on_target: True when the model was trained on this very extraction.
+        synthetic: Whether the video is synthetic; always true.
+        rights: The basis on which the target may be used.
+        target_id: Id of the sequence whose frames the video keeps.
+        source_id: Id of the sequence that gives the face.
+        target_side: Side of the model that was trained on the target, `a` or `b`.
+        decoder_side: Side of the decoder that made the faces.
+        control: Whether `decoder_side` is `target_side`: the video is a control, not a fake.
+        trained_on_target: Whether the model was trained on the extraction that was converted.
     """
 
     synthetic: bool
@@ -184,9 +184,9 @@ class TranscodingInfo(VideoFacts):
     """Facts about a transcoding.
 
     Attributes:
-        synthetic: False.
-        rights: On which basis the source may be used.
-        sequence_id: The real sequence.
+        synthetic: Whether the video is synthetic; always false.
+        rights: The basis on which the source may be used.
+        sequence_id: Id of the encoded sequence.
     """
 
     synthetic: bool

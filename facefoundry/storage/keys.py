@@ -1,6 +1,7 @@
-"""All object keys. The first segment is the kind of object, so bucket policies and lifecycle rules can select it.
+"""Defines the prefixes of all results in the bucket, and parses their URIs.
 
-Each result is stored under a hash of its inputs, so repeated requests reuse it.
+The first segment of a prefix is the kind of result, so bucket policies and lifecycle rules can select a kind. The next
+segment is a digest of the inputs, so a repeated request finds the stored result.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SEQUENCE = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
 def digest_of(inputs: Mapping[str, object]) -> str:
-    """Return the digest in a prefix: the first 40 hex digits of the SHA-256 of the inputs as canonical JSON."""
+    """Return the digest of a result's inputs: the first 40 hex digits of the SHA-256 of their canonical JSON."""
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:40]
 
@@ -58,7 +59,7 @@ def training(digest: str) -> str:
 
 
 def model(training_digest: str, iterations: int) -> str:
-    """Return the prefix of the model that a training has after the given iterations."""
+    """Return the prefix of the model that a training has made after the given number of iterations."""
     return (
         f"models/{_checked(_DIGEST, training_digest, 'digest')}/{_checked(_ITERATIONS, str(iterations), 'iterations')}"
     )
@@ -75,7 +76,13 @@ def run(name: str) -> str:
 
 
 def sequence_id(value: str, field: str = "sequence_id") -> str:
-    """Return the id of a sequence if it is valid: letters, digits and `-`, as detectors split file names on `_`.
+    """Check the id of a sequence, and return it.
+
+    Only letters, digits and `-` are valid, because deepfake detectors split file names on `_`.
+
+    Args:
+        value: The id.
+        field: Name of the field with the id, for the message.
 
     Raises:
         InvalidInput: the id is empty or has other characters; the message proposes a valid id.
@@ -98,7 +105,13 @@ def uri(bucket: str, prefix: str) -> str:
 
 @dataclass(frozen=True)
 class Location:
-    """A parsed URI of a prefix. It names a bucket, but no server."""
+    """The parts of the URI of a prefix. A URI names a bucket, but not the server.
+
+    Attributes:
+        bucket: Name of the bucket.
+        kind: Kind of the result, such as `extractions`.
+        prefix: The prefix, such as `extractions/<digest>`.
+    """
 
     bucket: str
     kind: str
@@ -106,15 +119,20 @@ class Location:
 
     @property
     def digest(self) -> str:
-        """The digest in the prefix, or the name of a run."""
+        """The digest in the prefix; for a run, its name."""
         return self.prefix.split("/")[1]
 
     @classmethod
     def parse(cls, value: str, kind: str, field: str = "uri") -> Location:
         """Parse `s3://<bucket>/<kind>/<digest>`; the URI of a model ends with `/<iterations>`.
 
+        Args:
+            value: The URI.
+            kind: The kind that the URI must have, one of `CLASSES`.
+            field: Name of the field with the URI, for the message.
+
         Raises:
-            InvalidInput: the value has another form.
+            InvalidInput: the URI has another form or another kind.
         """
         scheme, _, rest = value.partition("://")
         bucket, _, prefix = rest.partition("/")

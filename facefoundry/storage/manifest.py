@@ -1,11 +1,11 @@
-"""The commit record of a prefix: what it was made from and which parts it has.
+"""Reads and writes the manifest of a prefix and its parts.
 
-The key of a part contains the part's SHA-256. Only `manifest.json` has a fixed name, and it is written last. Therefore
-two racing writers leave a consistent result, readers ignore a prefix without a manifest, and an interrupted writer
-finds its finished parts by name.
+A prefix holds one result: parts, which are objects whose keys contain their SHA-256, and `manifest.json`, which is
+written last. A prefix is committed once it has a manifest; readers ignore other prefixes. Two processes that write the
+same result at once therefore leave a consistent one, and a repeated call finds the parts of an interrupted one.
 
-Every read is verified: a part by the digest in its key, the manifest by its own. Data that fails the check is read once
-more, because bytes may have changed in transit only.
+Every read is verified: a part by the SHA-256 in its key, the manifest by the one that it contains. If the check fails,
+the object is read once more, because the bytes may have changed only in transit.
 """
 
 from __future__ import annotations
@@ -66,13 +66,14 @@ class Manifest:
 
     Attributes:
         kind: `source`, `extraction`, `model`, `conversion`, `transcoding` or `checkpoint`.
-        inputs: URIs and digests of its inputs.
+        inputs: URIs and digests of what the result was made from.
         options: The recipe fields that were used.
-        parts: Its objects.
+        parts: The parts of the result.
         info: Facts about the result; `info_as` reads them as one of the classes of `storage.info`.
-        content_digest: SHA-256 over decoded content (frames, masks, labels, tensors), without times and encodings.
-        created: UTC time, ISO 8601.
-        versions: Versions of the software that made it.
+        content_digest: SHA-256 of the decoded content (frames, masks, labels, tensors), which depends neither on times
+            nor on encodings.
+        created: When the manifest was made, UTC, ISO 8601.
+        versions: Versions of the software that made the result, by name.
     """
 
     kind: str
@@ -100,7 +101,7 @@ class Manifest:
         )
 
     def info_as(self, kind: type[Info]) -> Info:
-        """Return the facts as a dataclass of `storage.info`.
+        """Read the field `info` as one of the dataclasses of `storage.info`.
 
         Raises:
             DataLoss: a fact is missing or has another type (BAD_MANIFEST).
@@ -113,7 +114,14 @@ class Manifest:
 
 
 def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
-    """Write a part from bytes or a file under the key `<prefix>/<stem>-<sha256><suffix>`."""
+    """Write a part, and return its record.
+
+    Args:
+        store: The object store.
+        prefix: Prefix of the part.
+        name: Name of the part, `<stem><suffix>`; its key is `<prefix>/<stem>-<sha256><suffix>`.
+        data: Content of the part, or the file that contains it.
+    """
     stem, dot, suffix = name.partition(".")
     content_type = _TYPES.get(dot + suffix, "application/octet-stream")
     if isinstance(data, bytes):
@@ -130,7 +138,7 @@ def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
 
 
 def find_parts(store: Store, prefix: str) -> dict[str, Part]:
-    """Return the parts directly below a prefix, committed or not, by name."""
+    """Return the stored parts of a prefix by name, whether the prefix has a manifest or not."""
     found = {}
     for key, size in store.sizes(prefix + "/"):
         base = key.removeprefix(prefix + "/")
@@ -142,16 +150,16 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
 
 
 def commit(store: Store, prefix: str, manifest: Manifest) -> None:
-    """Write the manifest, which makes the prefix visible to readers. All its parts must have been put before."""
+    """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before."""
     record = {"format": FORMAT, **asdict(manifest)}
     store.put_bytes(f"{prefix}/{_NAME}", document.to_bytes(record), "application/json")
 
 
 def load(store: Store, prefix: str) -> Manifest:
-    """Read a prefix's manifest.
+    """Read the manifest of a prefix.
 
     Raises:
-        NotFound: the prefix is not committed (NOT_COMMITTED).
+        NotFound: the prefix has no manifest (NOT_COMMITTED).
         DataLoss: the manifest is damaged (BAD_MANIFEST).
     """
     key = f"{prefix}/{_NAME}"
@@ -183,7 +191,7 @@ def _parse(data: bytes, key: str, prefix: str) -> Manifest:
 
 
 def load_if_committed(store: Store, prefix: str) -> Manifest | None:
-    """Read a prefix's manifest; None if the prefix is not committed."""
+    """Read the manifest of a prefix; None if the prefix has none."""
     try:
         return load(store, prefix)
     except NotFound as error:
@@ -208,7 +216,7 @@ def read_part(store: Store, part: Part) -> bytes:
 
 
 def fetch_part(store: Store, part: Part, path: Path) -> Path:
-    """Read a part into a file, which appears only if the bytes are right.
+    """Read a part into a file, and return its path. The file appears only once all its bytes are verified.
 
     Raises:
         DataLoss: the bytes have changed (DIGEST_MISMATCH) or are gone (PART_MISSING).
@@ -223,10 +231,10 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
 
 
 def part_of_key(key: str) -> Part:
-    """Return the part that a key names; its size is unknown and 0.
+    """Return the record of the part with a key. Its size is 0, for unknown.
 
     Raises:
-        DataLoss: the key is not that of a part (BAD_KEY).
+        DataLoss: the key does not have the form of a part's key (BAD_KEY).
     """
     match = _KEY.fullmatch(key.rpartition("/")[2])
     if match is None:
@@ -235,7 +243,7 @@ def part_of_key(key: str) -> Part:
 
 
 def _read_with_retry(part: Part, read: Callable[[], T]) -> T:
-    """Read a part, once more if its bytes are wrong."""
+    """Read a part. If its bytes are wrong, read it once more."""
     try:
         try:
             return read()

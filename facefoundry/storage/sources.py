@@ -1,4 +1,4 @@
-"""Finds and fetches the parts of stored sources. `dataset.sources` writes sources."""
+"""Finds and downloads stored sources (clips). `dataset.sources` uploads them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class SourceFiles:
     """A source in the store.
 
     Attributes:
-        name: How messages call it: the local file name of a video, the id of a sequence of frames.
+        name: Name in messages: the local file name of a video, or the id of a sequence of frames.
         uri: URI of the source.
         digest: The digest in the URI.
-        content_digest: SHA-256 of its content.
-        files: Parts by local file name, in order; messages show these names.
-        frame_rate: Numerator and denominator for tars of frames; None for a video, which has its own.
-        rights: On which basis it may be used.
+        content_digest: SHA-256 of the content.
+        files: The parts by local file name, in order.
+        frame_rate: Frames per second of tars of frames, as numerator and denominator; None for a video, which states
+            its own.
+        rights: The basis on which the source may be used.
     """
 
     name: str
@@ -45,7 +46,7 @@ class SourceFiles:
 
 
 def find_source(store: Store, uri: str, name: str, field: str = "source_uri") -> SourceFiles:
-    """Find `s3://<bucket>/sources/<digest>`, or the lossless video of `s3://<bucket>/conversions/<digest>`.
+    """Find a source by its URI: an uploaded clip (`sources/`), or the lossless video of a conversion (`conversions/`).
 
     Args:
         store: The object store.
@@ -69,9 +70,13 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
     else:
         parts = [part for part in committed.parts if part.name.startswith(SOURCE)][:1]
     if not parts:
-        raise DataLoss(f"The manifest of {uri} lists no source files.", reason="BAD_MANIFEST", resource=uri)
+        raise DataLoss(
+            f"Expected source files in the manifest of {uri}. Received none. Delete it and upload the clip again.",
+            reason="BAD_MANIFEST",
+            resource=uri,
+        )
     if info.kind == "frames" and info.rate is None:
-        message = f"Expected a frame rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}."
+        message = f"Expected a frame_rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}."
         raise DataLoss(message, reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]
     files = {label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)}
@@ -87,10 +92,10 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
 
 
 def fetch(store: Store, files: Mapping[str, Part], folder: Path) -> Iterator[tuple[int, int]]:
-    """Fetch parts into a folder under their local names.
+    """Download parts into a folder under their local names.
 
     Yields:
-        Bytes done and bytes in all, before the first part and after each.
+        The downloaded bytes and the total bytes, before the first part and after each part.
 
     Raises:
         DataLoss: stored bytes have changed.

@@ -1,8 +1,9 @@
-"""The S3 client: reads and writes whole objects, and raises our exceptions. It is independent of manifests.
+"""Reads and writes whole objects of an S3 bucket. Errors are raised as exceptions of `facefoundry.errors`.
 
-It retries in three cases: a request that fails, is cut or has a corrupted response (`attempts` times within seconds);
-an object that cannot be parsed (once, as it may be corrupted in transit only); and any request while the store does
-not answer (for as long as `with_retries_for` says).
+Requests are repeated in three cases:
+- A request fails, is interrupted, or its response is corrupted: it is sent up to `attempts` times, within seconds.
+- An object cannot be parsed: it is read once more, because it may have been corrupted only in transit.
+- The store does not answer: requests are repeated for the seconds that `with_retries_for` was given, by default 0.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """A bucket of an S3 server; safe to share between threads, not between processes.
+    """A bucket of an S3 server. Threads may share it, processes may not.
 
     Attributes:
         settings: Address, credentials and limits.
@@ -54,13 +55,13 @@ class Store:
         self._retry_seconds = 0.0
         self._on_wait: Callable[[str], object] = lambda _: None
         self._aborted = threading.Event()
-        # All our requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
+        # All requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
         retries = urllib3.Retry(
             total=settings.attempts - 1,
             backoff_factor=0.2,
             backoff_jitter=0.2,
             allowed_methods=None,
-            raise_on_status=False,  # so that the last response arrives here with its error code
+            raise_on_status=False,  # so that the last response arrives with its error code
             status_forcelist=(429, 500, 502, 503, 504),
         )
         self._connections = _Connections(
@@ -82,15 +83,15 @@ class Store:
 
     @property
     def last_activity(self) -> float:
-        """Monotonic time of the last response or received block. A large upload consists of many requests."""
+        """Time of the last response or received block of data, by `time.monotonic`."""
         return self._connections.last_activity
 
     def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
-        """Return a copy of this store for unattended work, which repeats requests while the server does not answer.
+        """Return a copy of this store that repeats requests while the server does not answer.
 
         Args:
-            seconds: How long to repeat one request.
-            on_wait: Called with a sentence when a request starts to wait.
+            seconds: How long to repeat each request.
+            on_wait: Called with a sentence for the user when a request has failed and will be repeated.
         """
         other = copy(self)
         other._retry_seconds = seconds
@@ -98,7 +99,7 @@ class Store:
         return other
 
     def abort_waits(self) -> None:
-        """End the waits of this store and its copies, now and later; a request then fails at the first error."""
+        """Make waiting requests of this store and of its copies fail now, and later requests at their first error."""
         self._aborted.set()
 
     def uri(self, prefix: str) -> str:
@@ -106,7 +107,12 @@ class Store:
         return uri(self.bucket, prefix)
 
     def prefix_of(self, value: str, kind: str, field: str = "uri") -> str:
-        """Return the prefix in a URI of a request.
+        """Parse the URI of a prefix in this bucket, and return the prefix.
+
+        Args:
+            value: The URI.
+            kind: The kind that the URI must have, such as `extractions`.
+            field: Name of the request field with the URI, for messages.
 
         Raises:
             InvalidInput: the URI is malformed, is not of that kind, or names another bucket.
@@ -121,7 +127,7 @@ class Store:
         return location.prefix
 
     def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        """Write an object atomically."""
+        """Write an object; readers see the old content or all of the new."""
         self._do(
             key,
             lambda: self._client.put_object(
@@ -206,7 +212,7 @@ class Store:
         )
 
     def exists(self, key: str) -> bool:
-        """Return whether an object exists."""
+        """Return whether an object with this key exists."""
         try:
             self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
         except NotFound as error:
@@ -216,11 +222,11 @@ class Store:
         return True
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys that start with a prefix, in order."""
+        """Yield the keys that start with a prefix, in alphabetical order."""
         return (key for key, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield the keys that start with a prefix and their sizes in bytes, in order."""
+        """Yield the keys that start with a prefix, in alphabetical order, with the sizes of their objects in bytes."""
 
         def found() -> list[tuple[str, int]]:
             items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True)
@@ -229,7 +235,7 @@ class Store:
         yield from self._do(prefix, found)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; missing ones are not an error."""
+        """Delete the objects with these keys, if they exist."""
         wanted = list(keys)
 
         def remove() -> None:
@@ -268,13 +274,18 @@ class Store:
     def _no_bucket(self) -> NotFound:
         return NotFound(
             f"The store at {self.settings.endpoint} has no bucket {self.bucket!r}. "
-            "Create it, or name another with FACEFOUNDRY_STORE_BUCKET.",
+            "Create it, or set FACEFOUNDRY_STORE_BUCKET to another bucket.",
             reason="NO_SUCH_BUCKET",
             resource=self.bucket,
         )
 
     def _do(self, key: str, operation: Callable[[], T]) -> T:
-        """Run an operation, retry it where that can help, and raise our exceptions."""
+        """Run an operation, repeat it where that can help, and raise exceptions of `facefoundry.errors`.
+
+        Args:
+            key: Key of the object, for messages.
+            operation: Sends the requests.
+        """
         deadline = time.monotonic() + self._retry_seconds
         wait, corrupted = _MIN_WAIT_SECONDS, 0
         while True:
@@ -295,7 +306,7 @@ class Store:
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        """Translate the exceptions of the S3 client into ours, most specific first."""
+        """Convert exceptions of the S3 library to those of `facefoundry.errors`, most specific first."""
         try:
             yield
         except S3Error as error:
@@ -349,7 +360,7 @@ class Store:
 
 
 class _Connections(urllib3.PoolManager):
-    """Connections that record when the store last responded."""
+    """HTTP connections that record when the store last responded."""
 
     last_activity = 0.0
 
@@ -362,6 +373,6 @@ class _Connections(urllib3.PoolManager):
 
 
 class _CorruptedResponse(Unavailable):
-    """A response that cannot be parsed."""
+    """The store sent a response that cannot be parsed."""
 
     default_reason = "STORE_UNAVAILABLE"

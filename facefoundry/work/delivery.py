@@ -1,4 +1,4 @@
-"""The parts of one prefix: those that an earlier call finished, those that this one makes, and the commit."""
+"""Stores the result of a plan: the parts of its prefix, and finally the manifest."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _log = logger(__name__)
 
 
 class Delivery:
-    """Stores the parts of a plan, and commits it.
+    """Stores the parts of a plan and then its manifest. It also fetches the parts that an earlier call finished.
 
     Args:
         store: The object store.
-        plan: What is made.
-        workspace: Where the files are.
+        plan: The plan whose result is stored.
+        workspace: Local folders of the call, which contain the files of the parts.
     """
 
     def __init__(self, store: Store, plan: Plan[Args, Info], workspace: Workspace) -> None:
@@ -38,7 +38,7 @@ class Delivery:
         self._parts: dict[str, Part] = {}
 
     def fetch_finished(self) -> tuple[str, ...]:
-        """Fetch the parts that an earlier call finished, and return their names; damaged ones are left out."""
+        """Fetch the resumable parts that an earlier call stored, and return their names. Damaged parts are left out."""
         for name, part in manifest.find_parts(self._store, self._plan.prefix).items():
             if not self._plan.can_resume(name):
                 continue
@@ -51,10 +51,13 @@ class Delivery:
         return tuple(sorted(self._finished))
 
     def keep(self, names: Sequence[str]) -> None:
-        """Take over the finished parts that the child reuses.
+        """Include finished parts of an earlier call in the result.
+
+        Args:
+            names: The parts that the sandbox reuses.
 
         Raises:
-            Unusable: the child names a part that was not fetched (MEDIA_CRASHED).
+            Unusable: the sandbox names a part that was not fetched (MEDIA_CRASHED).
         """
         unknown = set(names) - set(self._finished)
         if unknown:
@@ -64,21 +67,25 @@ class Delivery:
             _log.event("resuming", prefix=self._plan.prefix, parts=len(names))
 
     def put(self, names: Sequence[str]) -> None:
-        """Store parts that the child made, and remove their files.
+        """Store parts that the sandbox made, and remove their files.
 
         Raises:
-            Unusable: a part is no file below the workspace (MEDIA_CRASHED).
+            Unusable: a part is not a file in the workspace (MEDIA_CRASHED).
         """
         for name in names:
             path = self._workspace.made_part(name)
-            # The child is not trusted: it must not name, or link to, a file that only this process may read.
+            # The sandbox is not trusted: it must not name, or link to, a file that only this process may read.
             if not _NAME.fullmatch(name) or path.resolve() != path or not path.is_file():
                 raise misbehaved(f"made no file for the part {name!r}")
             self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
             path.unlink()
 
     def commit(self, result: Result[Info]) -> Manifest:
-        """Write the manifest, which makes the result exist for readers."""
+        """Write the manifest, which makes the result visible to readers, and return it.
+
+        Args:
+            result: The last message of the sandbox.
+        """
         plan = self._plan
         made = Manifest(
             kind=plan.kind,

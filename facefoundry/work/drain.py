@@ -1,4 +1,4 @@
-"""When the calls of a stopping process end."""
+"""Decides when running calls end after the service was asked to stop (SIGTERM)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from facefoundry.errors import Interrupted
 
 __all__ = ["Drain"]
 
-_WORK_SHARE = 0.8  # of the drain time; the rest is for closing what a call holds
+_WORK_SHARE = 0.8  # of the drain time; the rest is for closing files, sandboxes and connections
 _RETRY_SECONDS = 1.0
 
 
 class Drain:
-    """The one rule: no new work; a running call ends at its next finished part, or after most of the drain time.
+    """Ends calls while the service stops: at the next finished part, or after 80 % of the drain time. Refuses new work.
 
     Args:
         service: Name of the service, for messages.
         stopping: Set when the process stops.
-        seconds: Drain time.
-        clock: Returns seconds.
+        seconds: Drain time: how long running calls may take to end.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -32,24 +32,25 @@ class Drain:
         self._since: float | None = None
 
     def refuse(self) -> None:
-        """Refuse new work.
+        """Raise an error if the service is stopping; call this before new work.
 
         Raises:
-            Interrupted: this process is stopping.
+            Interrupted: the service is stopping.
         """
         if self._stopping.is_set():
             raise Interrupted(
-                f"This {self._service} is stopping; ask another replica.", retry_after_seconds=_RETRY_SECONDS
+                f"This {self._service} is stopping and accepts no new work. Call another replica.",
+                retry_after_seconds=_RETRY_SECONDS,
             )
 
     def check(self, part_is_finished: bool = False) -> None:
-        """End a running call if it is time.
+        """Raise an error if a running call must end now.
 
         Args:
-            part_is_finished: A later call can go on from here.
+            part_is_finished: Whether the call has just finished a part from which a later call can resume.
 
         Raises:
-            Interrupted: this process is stopping.
+            Interrupted: the service is stopping, and a part is finished or 80 % of the drain time is over.
         """
         if not self._stopping.is_set():
             return
@@ -57,6 +58,6 @@ class Drain:
             self._since = self._clock()
         if part_is_finished or self._clock() - self._since > self._work_seconds:
             raise Interrupted(
-                f"This {self._service} is stopping. Finished parts are kept: make the same call again to go on.",
+                f"This {self._service} is stopping. Finished parts are kept. Repeat the call to continue.",
                 retry_after_seconds=_RETRY_SECONDS,
             )

@@ -1,4 +1,4 @@
-"""Functions that run in a sandbox: the service names one, the sandbox's child process imports and calls it."""
+"""Functions that run in a sandbox. The service names a function; the sandbox's process imports and calls it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Info = TypeVar("Info", bound="DataclassInstance")
 class SandboxFunction(Generic[Args, Info]):
     """A generator function `(arguments: Args, workspace: Workspace) -> Iterator[Message[Info]]`.
 
-    The parent names it and does not import it, because its module loads heavy libraries.
+    The service only names the function. It does not import it, because its module loads large libraries.
 
     Attributes:
         path: Where the function is, as `package.module:function`.
@@ -45,11 +45,14 @@ class SandboxFunction(Generic[Args, Info]):
     info: type[Info]
 
     def run(self, sandbox: Sandbox, arguments: Args, workspace: Workspace) -> Generator[Message[Info], None, None]:
-        """Call the function in a sandbox and yield its messages; closing the iterator early kills the child.
+        """Call the function in a sandbox and yield its messages.
+
+        Closing the iterator before its end kills the sandbox's process.
 
         Raises:
             FaceFoundryError: the function raised it.
-            Unusable: the child died, passed a limit, or sent a message with a wrong field (MEDIA_CRASHED).
+            Unusable: the process died or sent a wrong message (MEDIA_CRASHED), or exceeded a limit (MEDIA_TIMEOUT,
+                MEDIA_MEMORY).
         """
         received = sandbox.run(
             f"{ENTRY_MODULE}:serve",
@@ -66,18 +69,22 @@ class SandboxFunction(Generic[Args, Info]):
                 yield message
 
     def load(self) -> Callable[[Args, Workspace], Iterator[Message[Info]]]:
-        """Import the function, with all libraries that its module needs."""
+        """Import the function, with all libraries of its module, and return it."""
         return _load(self.path)
 
 
 def misbehaved(how: str) -> Unusable:
-    """Return the error about a child that breaks the protocol, which looks like one that crashed."""
+    """Return the error about a sandbox that sent a wrong message. It has the reason of a crash, MEDIA_CRASHED.
+
+    Args:
+        how: What the sandbox did, a predicate such as "ended without a result".
+    """
     message = f"The process that worked on the media {how}."
     return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
 
 
 def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:
-    """Call a sandbox function and yield its messages as JSON values: the child's side of `SandboxFunction.run`."""
+    """Call a function and yield its messages as JSON; `SandboxFunction.run` makes the sandbox call this."""
     called = _load(function)
     typed = codec.from_values(get_type_hints(called)["arguments"], arguments)
     yield from map(messages.encode, called(typed, codec.from_values(Workspace, workspace)))

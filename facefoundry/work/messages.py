@@ -1,4 +1,7 @@
-"""Messages that a child sends its parent, and their JSON: an object with one key, the kind of message."""
+"""The messages that a sandbox sends to its service, and their JSON.
+
+The JSON of a message is an object with one key: `progress`, `resumed`, `parts` or `result`.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ Info = TypeVar("Info")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage has come.
+    """The progress of a call.
 
     Attributes:
-        stage: One lower-case word, such as `convert`.
-        done: Units that are done.
-        total: Units in all; 0 while unknown.
+        stage: What the call does now, one lower-case word such as `download` or `convert`.
+        done: Finished units.
+        total: Units in total; 0 while unknown.
         unit: What is counted, `frames` or `bytes`.
     """
 
@@ -32,32 +35,32 @@ class Progress:
     unit: str = "frames"
 
     def to_proto(self) -> common_pb2.Progress:
-        """Return the message of the API."""
+        """Convert to the `Progress` message of the gRPC API."""
         return common_pb2.Progress(stage=self.stage, done=self.done, total=self.total, unit=self.unit)
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """Which finished parts of an earlier call the child reuses; sent before any part."""
+    """The names of an earlier call's finished parts that the sandbox reuses. It is sent before any `PartsReady`."""
 
     parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class PartsReady:
-    """Parts that lie under their names in the workspace's folder `made`; those of one message belong together."""
+    """The names of new parts, files in the workspace's folder `made`. A later call reuses all of them or none."""
 
     parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Result(Generic[Info]):
-    """What the child found out; the last message.
+    """The last message of a sandbox function.
 
     Attributes:
-        info: Facts about the result.
+        info: Facts about the result, such as the number of frames.
         content_digest: SHA-256 over the decoded content, 64 hex digits; empty where nothing is stored.
-        versions: Software that made it.
+        versions: Versions of the software that made the result, by name.
         frames: Number of frames by outcome, such as `SWAPPED` or `NO_FACE`, for the metrics.
     """
 
@@ -82,10 +85,10 @@ def decode(values: JsonValue, info: type[Info]) -> Message[Info]:
 
     Args:
         values: What `encode` returned.
-        info: Type of a result's facts.
+        info: Dataclass of `Result.info`.
 
     Raises:
-        DataLoss: the values are no message; names the wrong fields (BAD_DOCUMENT, BAD_MESSAGE).
+        DataLoss: the values are not a message (BAD_MESSAGE), or a field is wrong; the error names it (BAD_DOCUMENT).
     """
     match values:
         case {"progress": dict() as fields}:

@@ -1,4 +1,8 @@
-"""Plans: what a call asks for, from the request and from manifests, before anything is fetched."""
+"""Plans and jobs: descriptions of the work of a call, made before any file is fetched.
+
+A servicer makes them from the request and from stored manifests. The result of a job is only returned to the caller;
+the result of a plan is also stored.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,14 @@ __all__ = ["Job", "Plan"]
 
 @dataclass(frozen=True)
 class Job(Generic[Args, Info]):
-    """A function for the child, and what it needs.
+    """A function to run in a sandbox, with its input files and arguments.
 
     Attributes:
-        source: The clip that is worked on.
-        files: What is fetched, local name to part; the source's files among them.
-        function: The function.
-        arguments: Returns its arguments. It may refuse them or fetch what they name, so it is called once there is a
-            slot, before the files are fetched.
+        source: The clip to work on.
+        files: The parts to fetch, by local file name, including the files of the source.
+        function: The function that the sandbox runs.
+        arguments: Returns the arguments of the function. It may raise an error, or download what the arguments name.
+            It is therefore called only once the call holds a slot, before the files are fetched.
     """
 
     source: SourceFiles
@@ -35,16 +39,16 @@ class Job(Generic[Args, Info]):
 
 @dataclass(frozen=True)
 class Plan(Generic[Args, Info]):
-    """A job whose result is stored.
+    """A job whose result is stored under a prefix.
 
     Attributes:
         kind: Kind of the manifest, such as `conversion`.
-        prefix: Where the parts and the manifest go; holds the digest of everything that decides on the result.
+        prefix: Prefix of the parts and of the manifest. It contains the digest of all inputs that affect the result.
         job: The work.
-        resumable: The parts that a later call can reuse.
-        inputs: For the manifest: what the result is made of.
-        options: For the manifest: the recipe fields that are used.
-        info: For the manifest: facts that are known before the work.
+        resumable: The kinds of parts that a later call can reuse if this call is interrupted.
+        inputs: Field of the manifest: URIs and digests of what the result is made from.
+        options: Field of the manifest: the recipe fields that the work reads.
+        info: Facts that are known before the work; the manifest's `info` contains them and those of the result.
     """
 
     kind: str
@@ -56,5 +60,5 @@ class Plan(Generic[Args, Info]):
     info: JsonObject
 
     def can_resume(self, *parts: str) -> bool:
-        """Whether a later call can reuse all of these parts."""
+        """Return whether a later call can reuse all of the named parts."""
         return all(any(kind.matches(part) for kind in self.resumable) for part in parts)

@@ -1,4 +1,4 @@
-"""Sandboxes that stay warm between calls; the child of a call that ends early is killed."""
+"""A pool of sandboxes. Their child processes keep running between calls, with their libraries loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ __all__ = ["SandboxPool"]
 
 
 class SandboxPool:
-    """Sandboxes that run targets; the pool grows to the number that were in use at once."""
+    """A pool of sandboxes for calls. It makes a sandbox when all others are in use, and keeps it for later calls.
+
+    Args:
+        limits: Time and memory limits of each sandbox.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -25,25 +29,25 @@ class SandboxPool:
 
     @contextmanager
     def acquire(self, context: grpc.ServicerContext, name: str = "") -> Iterator[Sandbox]:
-        """Hold a sandbox for the time of the block; its child is killed as soon as the call ends, however it ends.
+        """Hold a sandbox during the block. If the call ends before the block does, the sandbox's process is killed.
 
         Args:
-            context: The call.
-            name: Clip that is worked on, for errors that do not name it, such as that of a child killed at a limit.
+            context: The gRPC context of the call.
+            name: Name of the clip to work on. It is added to errors without one, such as that of an exceeded limit.
 
         Raises:
-            Cancelled: the call was gone before the block was done.
+            Cancelled: the call ended before the block did.
         """
         with self._lock:
             sandbox = self._idle.pop() if self._idle else Sandbox(self._limits, allow=[ENTRY_MODULE])
         lease = _Lease(sandbox)
         try:
             if not context.add_callback(lease.revoke):
-                raise Cancelled("The caller is gone.")
+                raise Cancelled("The caller cancelled the call.")
             yield sandbox
         except Unusable as error:
             if lease.revoked:
-                raise Cancelled("The caller is gone; finished parts are kept.") from error
+                raise Cancelled("The caller cancelled the call. Finished parts are kept.") from error
             if error.resource or not name:
                 raise
             message = f"{name}: {error.message}"
@@ -54,7 +58,7 @@ class SandboxPool:
                 self._idle.append(sandbox)
 
     def close(self) -> None:
-        """Kill all children that are not in use."""
+        """End the processes of all sandboxes that are not in use."""
         with self._lock:
             idle, self._idle = self._idle, []
         for sandbox in idle:
@@ -62,7 +66,7 @@ class SandboxPool:
 
 
 class _Lease:
-    """Kills the child when the call ends early; harmless when the call ends after the lease."""
+    """The use of a sandbox by one call, a lease. `revoke` kills the sandbox's process unless `end` came before."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox

@@ -1,4 +1,4 @@
-"""The runner: it takes a slot, a sandbox and a scratch folder, fetches files, runs the child and stores its parts."""
+"""Runs plans and jobs: takes a slot, a sandbox and a scratch folder, fetches files, runs the sandbox, stores parts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _log = logger(__name__)
 
 @dataclass(frozen=True)
 class Committed:
-    """A stored result; the last event of a run.
+    """A stored result, the last event of `Runner.run`.
 
     Attributes:
-        uri: URI of its prefix.
-        manifest: Its manifest.
-        reused: True when an earlier call had stored it.
+        uri: URI of the result's prefix.
+        manifest: Manifest of the result.
+        reused: Whether an earlier call had stored the result.
     """
 
     uri: str
@@ -47,16 +47,16 @@ class Committed:
 
 
 class Runner:
-    """Runs plans and jobs of one service.
+    """Does the work of one service's calls: plans, whose results are stored, and jobs, whose results are not.
 
     Args:
         service: Name of the service.
         store: The object store.
-        settings: Limits of children, drain time and scratch folder.
-        max_source_bytes: Largest source that is fetched.
-        slots: Admission; stored results are returned without a slot.
-        stopping: Set when the process stops.
-        pool: Sandboxes; by default the runner has its own.
+        settings: Limits of sandboxes, drain time and scratch folder.
+        max_source_bytes: Size of the largest source that is accepted.
+        slots: Limits how many calls run at once. A result that is stored already needs no slot.
+        stopping: Set when the service is asked to stop.
+        pool: Sandboxes; by default the runner makes a pool.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Runner:
         self._pool = pool or SandboxPool(limits)
 
     def run(self, plan: Plan[Args, Info], context: grpc.ServicerContext) -> Iterator[Progress | Committed]:
-        """Do a plan, or return its stored result; yields progress, then what is committed.
+        """Carry out a plan, or find its stored result. Yield progress, and finally the `Committed` result.
 
         Raises:
-            Busy: there is no slot.
-            Interrupted: this process is stopping; finished parts are kept.
-            Unusable: the source is too large, or the child refused it or died of it.
-            Cancelled: the caller is gone.
+            Busy: no slot is free.
+            Interrupted: the service is stopping; finished parts are kept.
+            Unusable: the source is too large, or the sandbox refused it, exceeded a limit or died.
+            Cancelled: the caller cancelled the call.
         """
         stored = manifest.load_if_committed(self._store, plan.prefix)
         if stored is not None:
@@ -118,33 +118,33 @@ class Runner:
             yield Committed(self._store.uri(plan.prefix), committed, reused=False)
 
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
-        """Do a job that stores nothing, and return its facts; raises as `run`."""
+        """Do a job, and return the facts of its result without storing them. It raises the same errors as `run`."""
         with self._admitted(job, context) as (sandbox, workspace, drain):
             arguments = job.arguments()
             for _ in self._fetch(job, workspace):
                 drain.check()
                 if not context.is_active():
-                    raise Cancelled("The caller is gone.")
+                    raise Cancelled("The caller cancelled the call.")
             messages = list(job.function.run(sandbox, arguments, workspace))
             if not messages or not isinstance(messages[-1], Result):
                 raise misbehaved("ended without a result")
             return messages[-1].info
 
     def close(self) -> None:
-        """End the children that wait for work."""
+        """End the processes of the sandboxes that are not in use."""
         self._pool.close()
 
     @contextmanager
     def _admitted(
         self, job: Job[Args, Info], context: grpc.ServicerContext
     ) -> Iterator[tuple[Sandbox, Workspace, Drain]]:
-        """Hold a slot, a sandbox and a scratch folder for the time of the block."""
+        """Hold a slot, a sandbox and a scratch folder during the block."""
         drain = Drain(self._service, self._stopping, self._drain_seconds)
         drain.refuse()
         name = job.source.name
         if job.source.size > self._max_source_bytes:
             message = (
-                f"{name} has {job.source.size} bytes; this {self._service} takes at most {self._max_source_bytes}."
+                f"{name} has {job.source.size} bytes; this {self._service} accepts at most {self._max_source_bytes}."
             )
             raise Unusable(message, reason="TOO_LARGE", resource=name)
         with self._slots.take(), self._pool.acquire(context, name) as sandbox, self.scratch.folder() as folder:

@@ -1,4 +1,4 @@
-"""The folders that a parent and its child share for the time of one call."""
+"""The local folders through which a service and its sandbox exchange files during one call."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ __all__ = ["Workspace"]
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one call.
+    """The folders of one call: `inputs`, `finished` and `made`.
 
     Attributes:
-        folder: The folder that holds the others.
-        finished: Names of the finished parts of an earlier call that were fetched.
+        folder: The folder that contains them.
+        finished: Names of the parts that an earlier call finished and this call fetched into `finished`.
     """
 
     folder: Path
     finished: tuple[str, ...] = ()
 
     def input(self, name: str) -> Path:
-        """Return the path of a fetched file of the plan."""
+        """Return the path of an input file that was fetched for this call."""
         return self.folder / "inputs" / name
 
     def finished_part(self, name: str) -> Path:
-        """Return the path of a fetched part that an earlier call finished."""
+        """Return the path of a part that an earlier call finished and that was fetched for this call."""
         return self.folder / "finished" / name
 
     def made_part(self, name: str) -> Path:
-        """Return the path of a part that the child makes."""
+        """Return the path of a part that the sandbox makes."""
         return self.made / name
 
     @property
     def inputs(self) -> Path:
-        """Folder of the plan's fetched files."""
+        """The folder of the input files that were fetched for this call."""
         return self.folder / "inputs"
 
     @property
     def made(self) -> Path:
-        """Folder of the parts that the child makes."""
+        """The folder of the parts that the sandbox makes."""
         return self.folder / "made"
 
     def create(self) -> Workspace:
-        """Make the folders, and return the workspace with its real path."""
+        """Create the folders, and return the workspace with the path of `folder` resolved (without symbolic links)."""
         for name in ("inputs", "finished", "made"):
             (self.folder / name).mkdir(parents=True)
         return replace(self, folder=self.folder.resolve())

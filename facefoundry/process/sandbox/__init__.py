@@ -1,12 +1,12 @@
-"""Child processes with time and memory limits, for work on hostile media. They can run any work.
+"""Sandboxes: child processes with time and memory limits, for work on files from strangers.
 
-A module-level generator function runs in a child. Its arguments and its messages are JSON values; its FaceFoundryErrors
-reach the caller. The child's environment has no credentials, the child cannot read its parent's, and neither side
-unpickles anything. The caller does all object storage.
+A sandbox runs a module-level generator function in its child process. The arguments and messages of the function are
+JSON values, and the FaceFoundryErrors that it raises reach the caller. The child's environment has no credentials, and
+the child cannot read its parent's. Neither side unpickles anything. Only the parent accesses the object store.
 
     parent: Sandbox.run ── request line ──> child: call the function
             next()      <── one line per yielded message; the child waits while the pipe is full
-            watchdog: kills the child's whole tree at the time or memory limit
+            watchdog: kills the child and its descendants at the time or memory limit
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Limits", "Sandbox", "library_variables"]
 
 
 class Sandbox:
-    """One child process, kept warm between runs; one run at a time, several sandboxes side by side.
+    """A child process that runs functions, one at a time. It keeps running between them, with its libraries loaded.
 
     Example:
         with Sandbox(Limits(seconds=60, memory_bytes=2 << 30), allow=["services."]) as sandbox:
@@ -35,11 +35,11 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits, *, allow: Sequence[str]) -> None:
-        """Prepare; the first run starts the child.
+        """Prepare the sandbox. The first call of `run` starts the child process.
 
         Args:
-            limits: What each run may use.
-            allow: Prefixes of the module names that may run, such as `services.`.
+            limits: Time and memory that each run may use.
+            allow: Prefixes of the modules whose functions may run, such as `services.`.
         """
         self.limits = limits
         self._allow = tuple(allow)
@@ -47,31 +47,31 @@ class Sandbox:
         self._child: Child | None = None
 
     def run(self, function: str, /, **arguments: JsonValue) -> Generator[JsonValue, None, None]:
-        """Run `package.module:function` in the child and yield what it yields.
+        """Run a function in the child process and yield its messages.
 
-        Closing the iterator early kills the child. A run that returns or raises a FaceFoundryError leaves the child for
-        the next run.
+        Closing the iterator early kills the child. After a run that returns or raises a FaceFoundryError, the child
+        stays for the next run, unless it uses more than half of its memory limit.
 
         Args:
             function: A module-level generator function, as `package.module:function`.
             arguments: Its keyword arguments.
 
         Raises:
-            FaceFoundryError: the function raised it; same class and fields.
-            Unusable: the child died (`MEDIA_CRASHED`) or passed a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
+            FaceFoundryError: the function raised it; class and fields are the same.
+            Unusable: the child died (`MEDIA_CRASHED`) or exceeded a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
             Internal: the function's module is not allowed, or another run is in progress.
         """
         module, colon, name = function.partition(":")
         if not (colon and name.isidentifier() and module.startswith(self._allow)):
             raise Internal(
-                f"A sandbox runs 'package.module:function' with a module below {list(self._allow)}. "
+                f"Expected 'package.module:function' with a module that starts with one of {list(self._allow)}. "
                 f"Received function={function!r}.",
                 reason="SANDBOX_FUNCTION",
             )
         return self._messages(Request(function, arguments))
 
     def close(self) -> None:
-        """End the child, if any; a run in progress ends with `MEDIA_CRASHED`."""
+        """End the child process, if there is one. A run in progress raises `MEDIA_CRASHED`."""
         child, self._child = self._child, None
         if child is not None:
             child.close(at_once=self._running.locked())
@@ -86,7 +86,10 @@ class Sandbox:
 
     def _messages(self, request: Request) -> Generator[JsonValue, None, None]:
         if not self._running.acquire(blocking=False):
-            raise Internal("Another run of this sandbox is in progress; use one each.", reason="SANDBOX_BUSY")
+            raise Internal(
+                "This sandbox is running another function. Use one sandbox for each run at the same time.",
+                reason="SANDBOX_BUSY",
+            )
         clean = False
         try:
             child = self._child
@@ -103,7 +106,7 @@ class Sandbox:
                     if reply.is_last:
                         break
                     yield reply.message
-            # The child is kept, unless it holds much memory or an unexpected error ended the run.
+            # The child is kept, unless it uses much memory or an unexpected error ended the run.
             clean = child.resident_bytes() <= self.limits.memory_bytes // 2
             if reply.error is not None:
                 raise from_record(reply.error)

@@ -1,4 +1,4 @@
-"""`python -m facefoundry.process.sandbox`: the child's side, which runs the functions that its parent asks for."""
+"""`python -m facefoundry.process.sandbox`: the child process of a sandbox, which runs functions for its parent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from facefoundry.process.scratch import disk_full
 
 
 def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Run one request after the other until the parent closes the pipe."""
+    """Run requested functions, one after the other, until the parent closes the pipe.
+
+    Args:
+        requests: Pipe with one `Request` as JSON in each line.
+        replies: Pipe for one `Reply` as JSON in each line.
+    """
 
     def send(reply: Reply) -> None:
         replies.write(codec.to_json(reply) + b"\n")

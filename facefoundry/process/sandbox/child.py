@@ -1,4 +1,4 @@
-"""The parent's handle on the child process."""
+"""The child process of a sandbox, as its parent sees it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWO
 
 
 class Child:
-    """The process and its three pipes: requests, messages, and everything libraries print."""
+    """The child process and its three pipes: requests, replies, and everything that libraries print.
+
+    Args:
+        limits: Threads and file size of the child; `Watchdog` applies its time and memory limits.
+    """
 
     def __init__(self, limits: Limits) -> None:
         # Otherwise a compromised child could read this process's environment and memory in /proc.
@@ -70,16 +74,16 @@ class Child:
                 self._printed.append(line.decode(errors="replace").rstrip())
 
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self.process.poll() is None
 
     def send(self, request: Request) -> None:
-        """Write a request; if that fails, the next `receive` returns None."""
+        """Send a request. If that fails, the next `receive` returns None."""
         with contextlib.suppress(OSError, ValueError):
             self._requests.write(codec.to_json(request) + b"\n")
 
     def receive(self) -> Reply | None:
-        """Return the next reply, or None when the child died or wrote something else."""
+        """Wait for the next reply and return it; None if the child died or wrote something that is not a reply."""
         try:
             line = self._messages.readline(_LINE_BYTES)
             return codec.from_json(Reply, line) if line.endswith(b"\n") else None
@@ -87,7 +91,7 @@ class Child:
             return None
 
     def resident_bytes(self) -> int:
-        """Return the resident memory of the child alone; 0 when it has ended."""
+        """Return the resident memory of the child without its descendants, in bytes; 0 if it has ended."""
         try:
             return int(psutil.Process(self.process.pid).memory_info().rss)
         except psutil.Error:
@@ -102,7 +106,7 @@ class Child:
             return []
 
     def kill(self) -> None:
-        """Kill the whole tree and wait for it. Any thread may call it, more than once."""
+        """Kill the child and its descendants, and wait for the child. Any thread may call this, more than once."""
         with self._killing:
             if self.process.returncode is None:
                 descendants = self.tree()[1:]
@@ -114,7 +118,11 @@ class Child:
                 self.process.wait()
 
     def close(self, at_once: bool) -> None:
-        """End the whole tree and close the pipes; a thread that waits for a message gets None."""
+        """End the child and its descendants, and close the pipes. A waiting `receive` returns None.
+
+        Args:
+            at_once: Whether to kill the child immediately, instead of first giving it 2 seconds to end.
+        """
         self._requests.close()
         if not at_once:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -123,7 +131,7 @@ class Child:
         self._messages.close()
 
     def crash(self) -> Unusable:
-        """Return the error that says how the child died; kills the child if it is alive."""
+        """Return an error that describes how the child died. If the child is still alive, kill it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
         wrote_garbage = self.process.poll() is None
@@ -131,7 +139,7 @@ class Child:
         self._printer.join(1.0)
         code = self.process.returncode
         if wrote_garbage:
-            how = "sent something that is no message"
+            how = "sent something that is not a message"
         elif code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
         else:

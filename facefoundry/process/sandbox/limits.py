@@ -1,4 +1,4 @@
-"""Limits of a sandboxed run, and the environment variables that configure numerical libraries."""
+"""Limits of a sandbox, and the environment variables that configure its numerical libraries."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ALLOCATOR_TUNING = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use.
+    """Limits of each run of a sandbox.
 
     Attributes:
-        seconds: Longest time the caller waits for a message. Long media take long, so a run has no limit of its own.
-        memory_bytes: Maximum resident memory of the child and its descendants.
+        seconds: Longest time without a message. The whole run has no time limit, because long media take long.
+        memory_bytes: Maximum resident memory of the child process and its descendants together.
         file_bytes: Largest file the child may write; None for no limit.
         threads: Threads of each numerical library; None for the library's default, which is one per core.
     """
@@ -42,7 +42,9 @@ class Limits:
 
 
 def library_variables(threads: int | None) -> dict[str, str]:
-    """Return the environment variables that configure allocator and threads; libraries read them when they load.
+    """Return the environment variables that set the memory allocator and the number of threads of numerical libraries.
+
+    Libraries read these variables when they load.
 
     Args:
         threads: Threads of each numerical library; None for the library's default.

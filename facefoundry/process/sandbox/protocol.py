@@ -1,4 +1,4 @@
-"""Lines of JSON between a sandbox and its child."""
+"""The lines of JSON between the parent and the child process of a sandbox."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Reply", "Request"]
 
 @dataclass(frozen=True)
 class Request:
-    """A run that the parent asks for.
+    """The parent's request to run a function.
 
     Attributes:
-        function: `package.module:function` of a generator function.
-        arguments: Its keyword arguments.
+        function: A generator function, as `package.module:function`.
+        arguments: Keyword arguments of the function.
     """
 
     function: str
@@ -25,12 +25,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A line of the child: a message, unless it ends the run.
+    """A line from the child. It contains a message, or it ends the run.
 
     Attributes:
         message: What the function yielded.
-        error: The error that it raised; ends the run.
-        end: True when the function returned; ends the run.
+        error: The error that the function raised, which ends the run; None otherwise.
+        end: Whether the function returned, which ends the run.
     """
 
     message: JsonValue = None
@@ -39,5 +39,5 @@ class Reply:
 
     @property
     def is_last(self) -> bool:
-        """Whether the run has ended."""
+        """Whether the run has ended with this reply."""
         return self.end or self.error is not None

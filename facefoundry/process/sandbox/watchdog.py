@@ -1,4 +1,4 @@
-"""The time and memory limits of a run."""
+"""Applies the time and memory limits of a sandbox's run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TREE_EVERY = 5
 
 
 class Watchdog:
-    """A thread that kills the child when it passes a limit, and keeps the error."""
+    """Kills the child process when it exceeds a limit, and keeps the error. It watches from a thread of its own."""
 
     def __init__(self, child: Child, limits: Limits) -> None:
         self._child = child
@@ -43,7 +43,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time of the block against the limit."""
+        """Apply the time limit during the block, in which the parent waits for a message."""
         self._waits_since = time.monotonic()
         try:
             yield
@@ -51,7 +51,7 @@ class Watchdog:
             self._waits_since = None
 
     def verdict(self) -> Unusable | None:
-        """Return the error of the limit that was passed, if any."""
+        """Return the error about the limit that the child exceeded; None if it exceeded none."""
         return self._verdict
 
     def _watch(self) -> None:

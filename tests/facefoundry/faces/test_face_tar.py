@@ -60,7 +60,7 @@ def test_bytes_that_are_no_tar_of_faces_are_data_loss(data):
 
 def test_pictures_of_different_sizes_are_data_loss():
     files = archive.unpack(face_tar.pack(crops(1))) | archive.unpack(face_tar.pack(crops(2, size=16)))
-    with pytest.raises(DataLoss, match="equally large"):
+    with pytest.raises(DataLoss, match="of equal size"):
         face_tar.unpack(archive.pack(files))
 
 

@@ -56,7 +56,7 @@ def test_a_call_that_ended_before_it_got_a_sandbox_is_cancelled_and_leaves_it(po
 
 def test_the_crash_of_a_child_whose_caller_left_is_no_crash(pool):
     context = call()
-    with pytest.raises(Cancelled, match="finished parts are kept"), pool.acquire(context, "clip.mp4"):
+    with pytest.raises(Cancelled, match="Finished parts are kept"), pool.acquire(context, "clip.mp4"):
         end(context)
         raise Unusable("The child died.", reason="MEDIA_CRASHED")
 

@@ -212,7 +212,7 @@ def test_a_stopping_process_ends_a_call_at_its_next_finished_part_and_takes_no_n
         list(running)
     assert copier.stored() == {CHUNKS.name(0)}
     assert copier.slots.in_use == 0
-    with pytest.raises(Interrupted, match="ask another replica"):
+    with pytest.raises(Interrupted, match="Call another replica"):
         copier.run()
 
 
@@ -237,7 +237,7 @@ def test_a_child_that_misbehaves_ends_the_call_and_stores_nothing(copier, trick,
 
 
 def test_a_source_that_is_too_large_is_refused(store, tmp_path, pool, work):
-    with pytest.raises(Unusable, match=r"clip\.mp4 has 6 bytes; this copier takes at most 5") as caught:
+    with pytest.raises(Unusable, match=r"clip\.mp4 has 6 bytes; this copier accepts at most 5") as caught:
         Copier(store, tmp_path, pool, work, max_source_bytes=5).run()
     assert caught.value.reason == "TOO_LARGE"
 
@@ -264,5 +264,5 @@ def test_a_job_of_a_caller_that_is_gone_is_cancelled(copier):
 
 def test_the_pool_runs_sandbox_functions_alone(pool):
     assert SandboxFunction.__module__ == ENTRY_MODULE
-    with pool.acquire(context()) as sandbox, pytest.raises(Exception, match="A sandbox runs"):
+    with pool.acquire(context()) as sandbox, pytest.raises(Exception, match="starts with one of"):
         sandbox.run("os:listdir")
