@@ -100,7 +100,7 @@ class Alignments:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """bool [n]: whether the subject's face was found in each frame."""
+        """Whether the subject's face was found in each frame, bool [n]."""
         return np.equal(self.reasons, FOUND)
 
     def missing(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
-"""Recipes. The YAML files in this folder are values of `v1.Recipe`; there is no second schema.
+"""Recipes: named options of all stages. Each YAML file in this folder is one recipe, a value of `v1.Recipe`.
 
-A request names a shipped recipe and overrides fields of it. `resolve` returns the complete recipe, checked by `limits`.
+A request names one of these recipes and overrides some of its fields. `resolve` returns the complete recipe, whose
+values `limits` has checked.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ __all__ = ["DEFAULT", "load", "names", "options", "override", "resolve"]
 DEFAULT = "ffpp"
 
 _BASE = "base"
-_UNKNOWN_NUMBER = "is unknown to this version; leave it out, or call a service of the client's version"
+_UNKNOWN_NUMBER = "is unknown to this service; leave it out, or use a service of the client's version"
 
 
 def names() -> list[str]:
-    """Return the names of the shipped recipes, the default first."""
+    """Return the names of all recipes, the default first."""
     found = sorted(
         entry.name.removesuffix(".yaml")
         for entry in resources.files(__name__).iterdir()
@@ -47,7 +48,7 @@ def _shipped(name: str) -> recipe_pb2.Recipe:
 
 
 def _values(name: str) -> JsonObject:
-    """Return the values of a shipped recipe, merged into those of its base if it names one."""
+    """Read the YAML file of a recipe. If it names a base, add the values that it does not override."""
     text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
     values: JsonObject = yaml.safe_load(text)
     base = values.pop(_BASE, None)
@@ -63,7 +64,7 @@ def _merged(base: JsonObject, changes: JsonObject) -> JsonObject:
 
 
 def load(name: str = DEFAULT) -> recipe_pb2.Recipe:
-    """Return a shipped recipe with all fields.
+    """Return a copy of a recipe, with all its fields.
 
     Raises:
         InvalidInput: there is no recipe of that name (RECIPE_UNKNOWN).
@@ -78,11 +79,14 @@ def load(name: str = DEFAULT) -> recipe_pb2.Recipe:
 
 
 def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
-    """Return the complete recipe for the name and overrides of a request.
+    """Return the complete recipe of a request.
+
+    Args:
+        request: Name of a recipe (the default if empty), and the fields to override.
 
     Raises:
-        InvalidInput: the name or a field is unknown, the version differs, or values are out of range. The error names
-            all of them.
+        InvalidInput: the name or a field is unknown (RECIPE_UNKNOWN, RECIPE_FIELD), the version differs
+            (RECIPE_VERSION), or values are out of range (RECIPE_RANGE, which names all of them).
     """
     unknown = [FieldViolation(path, _UNKNOWN_NUMBER) for path in _unknown_numbers(request, "recipe")]
     if unknown:
@@ -99,10 +103,14 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
 
 
 def override(request: recipe_pb2.Recipe, assignment: str) -> None:
-    """Set a field of a request from text such as `training.batch_size=32` or `conversion.frame_ranges=10-50,80-90`.
+    """Set a field of a recipe from text.
+
+    Args:
+        request: The recipe to change.
+        assignment: Field and value, such as `training.batch_size=32` or `conversion.frame_ranges=10-50,80-90`.
 
     Raises:
-        InvalidInput: the field is unknown, is an option of FF++ that is not supported, or the value does not fit it.
+        InvalidInput: the field is unknown or is an option of FF++ that is not supported, or the value has another type.
     """
     path, equals, text = assignment.partition("=")
     try:
@@ -122,12 +130,12 @@ def override(request: recipe_pb2.Recipe, assignment: str) -> None:
 
 
 def options(message: Message) -> JsonObject:
-    """Return the fields of a recipe message that are set, as JSON values under their names in the proto."""
+    """Return the fields that are set in a recipe or in one of its messages, as JSON values by field name."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def _merge(update: Message, target: Message) -> None:
-    """Merge as protobuf does, but replace repeated fields instead of appending to them."""
+    """Copy the fields that are set in `update` to `target`. A repeated field is replaced, not appended to."""
     for field, value in update.ListFields():
         if field.is_repeated:
             target.ClearField(field.name)
@@ -140,7 +148,7 @@ def _merge(update: Message, target: Message) -> None:
 
 
 def _check_names(values: JsonValue, descriptor: Descriptor, path: str) -> None:
-    """Refuse names in nested JSON values that are not fields of the message."""
+    """Raise InvalidInput if a name in nested JSON values is not a field of the message."""
     for name, value in values.items() if isinstance(values, dict) else ():
         field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
         if field is None:
@@ -151,7 +159,10 @@ def _check_names(values: JsonValue, descriptor: Descriptor, path: str) -> None:
 
 
 def _unknown(path: str) -> InvalidInput:
-    """Return the error for an unknown field: why an option of FF++ is not supported, or a similar name."""
+    """Return the error about an unknown field.
+
+    It explains why an option of FF++ is not supported, or proposes a field with a similar name.
+    """
     last = path.rpartition(".")[2]
     option = refused.for_field(last)
     if option is not None:
@@ -173,7 +184,10 @@ def _paths(descriptor: Descriptor, prefix: str) -> Iterator[str]:
 
 
 def _unknown_numbers(message: Message, path: str) -> Iterator[str]:
-    """Yield the fields that a newer client has set; ignoring them would return something other than requested."""
+    """Yield the paths of fields that this version does not know, such as `recipe.training.99`.
+
+    A newer client has set them. If they were ignored, the result would not be what the client requested.
+    """
     unknown = UnknownFieldSet(message)
     yield from (f"{path}.{unknown[index].field_number}" for index in range(len(unknown)))
     for field, value in message.ListFields():

@@ -1,7 +1,7 @@
-"""Frame ranges of a conversion: their notation, their order, and the frames in them.
+"""The frame ranges of a conversion, which select the frames to swap: their notation, their checks, their frames.
 
-A range is a mapping with the fields of `v1.FrameRange`: `first` (default 0) and `last`, inclusive (default: the last
-frame of the sequence).
+A range is a mapping with the fields of `v1.FrameRange`: `first`, by default 0, and `last`, which is included and by
+default the last frame of the sequence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facefoundry.v1 import recipe_pb2
 __all__ = ["FIELD", "frame_numbers", "of", "out_of_bounds", "parse", "violations"]
 
 FIELD = "conversion.frame_ranges"
-"""Path of the field in a recipe."""
+"""Path of the recipe field with the ranges."""
 
 _NOTATION = re.compile(r"(?P<first>[0-9]{1,9}|min)-(?P<last>[0-9]{1,9}|max)")
 _MAX_RANGES = 1000
@@ -31,7 +31,7 @@ def of(conversion: recipe_pb2.ConversionOptions) -> list[Range]:
 
 
 def parse(text: str) -> list[Range]:
-    """Parse ranges such as `10-50,80-90`, separated by commas or spaces; `min` and `max` are the first and last frame.
+    """Parse ranges such as `10-50,80-90`, separated by commas or spaces; `min` is the first frame, `max` the last.
 
     Raises:
         ValueError: the text has another form; the message names the wrong part of it.
@@ -47,7 +47,10 @@ def parse(text: str) -> list[Range]:
 
 
 def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
-    """Yield what is wrong with ranges for any sequence: reversed, overlapping or not in ascending order."""
+    """Yield a violation for each range that ends before it begins or does not begin after the previous range.
+
+    Another violation is yielded if there are too many ranges.
+    """
     if len(ranges) > _MAX_RANGES:
         yield FieldViolation(f"recipe.{FIELD}", f"must be at most {_MAX_RANGES} ranges; got {len(ranges)}")
     previous: Range = {"last": -1}
@@ -62,7 +65,7 @@ def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
 
 
 def out_of_bounds(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
-    """Yield the ranges that exceed a sequence of `count` frames."""
+    """Yield a violation for each range that goes beyond a sequence of `count` frames."""
     for index, current in enumerate(ranges):
         if max(current.values(), default=0) >= count:
             rule = f"must be within the {count} frames of the target, 0-{count - 1}; got {_shown(current)}"
@@ -70,7 +73,7 @@ def out_of_bounds(ranges: Sequence[Range], count: int) -> Iterator[FieldViolatio
 
 
 def frame_numbers(ranges: Sequence[Range], count: int) -> list[int]:
-    """Return the frames, of a sequence of `count` frames, that are in the ranges; all frames if there is no range."""
+    """Return the numbers of the frames in the ranges, for a sequence of `count` frames; all frames without ranges."""
     if not ranges:
         return list(range(count))
     return [

@@ -1,6 +1,7 @@
-"""The options of FF++ and its 2018 faceswap that are not supported: what each did, why it is gone, what to use instead.
+"""The options of FF++'s script and of its faceswap of 2018 that FaceFoundry does not support.
 
-The command line refuses these spellings, recipes refuse fields of these names, and docs/recipes.md lists them.
+For each option this module states its effect, why it is not supported and what to use instead. The command line refuses
+these options, recipes refuse fields with their names, and docs/recipes.md lists them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ __all__ = ["COMMANDS", "REFUSED", "Refused", "for_command", "for_field"]
 
 _EXTRACT, _TRAIN, _CONVERT = ("extract-faces",), ("train",), ("convert",)
 COMMANDS = ("generate-models", "create-from-models", *_EXTRACT, *_TRAIN, *_CONVERT)
-"""The commands that had such options."""
+"""The commands of `facefoundry` that had such options in FF++'s script or in faceswap."""
 
 
 class Refused(NamedTuple):
     """An option that is not supported.
 
     Attributes:
-        spellings: Its spellings on the command line.
-        commands: The commands that had it, by their current names.
-        effect: What it did; a sentence without its subject.
-        why: Why it is not supported.
+        spellings: The option's spellings on the command line.
+        commands: The commands of `facefoundry` that refuse the option.
+        effect: What the option did, a predicate such as "printed more details".
+        why: Why the option is not supported.
         instead: What to use instead.
-        names: Its other names as a recipe field, for spellings that now mean something else.
+        names: Further names under which a recipe might set the option.
     """
 
     spellings: tuple[str, ...]
@@ -35,12 +36,12 @@ class Refused(NamedTuple):
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names that it might have as a recipe field."""
+        """The names under which a recipe might set the option: its long spellings and `names`."""
         long = [spelling.removeprefix("--") for spelling in self.spellings if spelling.startswith("--")]
         return frozenset(name.lower().replace("-", "_") for name in (*long, *self.names))
 
     def sentence(self) -> str:
-        """Return the message for a user of the option."""
+        """Return the message for users who give the option."""
         return f"{', '.join(self.spellings)} {self.effect}. It is not supported: {self.why}. Instead: {self.instead}."
 
 
@@ -63,8 +64,8 @@ REFUSED = (
         ("-g", "--gpu", "--gpus"),
         COMMANDS,
         "selected a GPU by number, or the number of GPUs for one training",
-        "a training uses one device, which is assigned where its worker runs",
-        "set CUDA_VISIBLE_DEVICES in the environment of the worker",
+        "a training uses one GPU, and the trainer's backend determines which one",
+        "set CUDA_VISIBLE_DEVICES for services on this machine; on Kubernetes, every worker gets a GPU of its own",
     ),
     Refused(
         ("-v", "--verbose"),
@@ -227,7 +228,7 @@ REFUSED = (
         ("-A", "--input-A", "-B", "--input-B"),
         _TRAIN,
         "named the two folders of face crops",
-        "a training takes two clips and extracts their faces itself",
+        "this command takes two clips and lets the extractor find their faces",
         "use -i CLIP_A -i2 CLIP_B",
     ),
     Refused(
@@ -262,11 +263,11 @@ REFUSED = (
 
 
 def for_command(command: str) -> list[Refused]:
-    """Return the options that a command refuses."""
+    """Return the options that a command of `facefoundry` refuses."""
     return [row for row in REFUSED if command in row.commands]
 
 
 def for_field(name: str) -> Refused | None:
-    """Return the option that a recipe field stands for, if any; `-` and `_` are equal."""
+    """Return the option that has the name of a recipe field; None if there is none. `-` and `_` are equal."""
     wanted = name.lower().replace("-", "_")
     return next((row for row in REFUSED if wanted in row.fields), None)

@@ -1,7 +1,7 @@
-"""Computes the coordinates of the report's charts. The templates draw them.
+"""Computes the coordinates of the report's charts, which the templates draw as SVG.
 
-A chart is a box of 100 by 100 units, x to the right and y down, which the page stretches to its width. Labels are text
-beside the box, so they keep their size on a narrow screen.
+A chart is a box of 100 by 100 units, with x to the right and y down. The page stretches the box to its width. The
+labels are outside the box, so their size does not change.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class LossChart(NamedTuple):
     """The losses of both sides over the iterations, on a logarithmic scale.
 
     Attributes:
-        a: SVG path of side A.
-        b: SVG path of side B.
+        a: SVG path of the losses of side A.
+        b: SVG path of the losses of side B.
         x: Ticks of the iterations, from the left.
         y: Ticks of the losses, from the top.
-        last: Last losses of A and B.
+        last: The last losses of sides A and B.
     """
 
     a: str
@@ -43,7 +43,7 @@ class LossChart(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A labelled bar; `width` is in percent of the longest."""
+    """A labelled bar; `width` is in percent of the longest bar."""
 
     label: str
     value: float
@@ -51,7 +51,13 @@ class Bar(NamedTuple):
 
 
 def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], points: int = _POINTS) -> LossChart | None:
-    """Compute the loss curves. Rows without two positive finite losses are skipped; None if fewer than two remain."""
+    """Compute the chart of the losses; None if there are too few of them.
+
+    Args:
+        losses: Iteration, loss of side A, loss of side B. Rows are skipped if a loss is missing, infinite or not
+            positive.
+        points: Largest number of points of a curve.
+    """
     rows = [(x, a, b) for x, a, b in losses if a and b and 0 < a < math.inf and 0 < b < math.inf]
     if len(rows) < 2 or rows[-1][0] <= rows[0][0]:
         return None
@@ -78,7 +84,11 @@ def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], point
 
 
 def strip(labels: Sequence[int]) -> str:
-    """Return the SVG path with a rectangle, as high as the box, for each series of swapped frames."""
+    """Return an SVG path that marks the swapped frames: a rectangle as high as the box for each consecutive series.
+
+    Args:
+        labels: 1 for each swapped frame, 0 for the others, in order.
+    """
     if not labels:
         return ""
     path, width = [], 100 / len(labels)
@@ -93,21 +103,26 @@ def strip(labels: Sequence[int]) -> str:
 
 
 def bars(values: Iterable[tuple[str, float]], longest: float | None = None) -> list[Bar]:
-    """Scale values to bars. The longest value, or `longest`, is 100 percent wide."""
+    """Scale labelled values to bars.
+
+    Args:
+        values: The labels with their values.
+        longest: The value of a bar of 100 percent; by default the largest value.
+    """
     rows = [(label, max(0.0, value)) for label, value in values]
     top = longest or max((value for _, value in rows), default=0) or 1
     return [Bar(label, value, round(min(100.0, 100 * value / top), 2)) for label, value in rows]
 
 
 def _thin(rows: list[_Row], points: int) -> list[_Row]:
-    """Return at most `points` rows at even distances, with the first and the last."""
+    """Return at most `points` evenly spaced rows, including the first and the last."""
     if len(rows) <= points:
         return rows
     return [rows[round(index * (len(rows) - 1) / (points - 1))] for index in range(points)]
 
 
 def _log_range(low: float, high: float) -> tuple[float, float]:
-    """Return the nearest numbers of the series 1, 2, 5, 10 ... that enclose a range."""
+    """Return the numbers nearest below and above a range in the series ..., 0.1, 0.2, 0.5, 1, 2, 5, 10, ..."""
     steps = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
     below = max((step for step in steps if step <= low), default=low)
     above = min((step for step in steps if step >= high), default=high)
@@ -115,14 +130,14 @@ def _log_range(low: float, high: float) -> tuple[float, float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the numbers of the series 1, 2, 5, 10 ... in a range, at most seven."""
+    """Return at most seven numbers within a range from the series ..., 0.1, 0.2, 0.5, 1, 2, 5, 10, ..."""
     ticks = [step * 10.0**power for power in range(-12, 13) for step in _STEPS]
     inside = [float(f"{tick:g}") for tick in ticks if low * 0.999 <= tick <= high * 1.001]
     return inside if len(inside) <= 7 else inside[:: math.ceil(len(inside) / 6)]
 
 
 def _round_numbers(first: float, last: float) -> list[float]:
-    """Return about four round numbers in a range."""
+    """Return about four evenly spaced round numbers within a range."""
     rough = (last - first) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((step * power for step in (1, 2, 5, 10) if step * power >= rough), 10 * power)

@@ -1,4 +1,4 @@
-"""Writes the report page of a run from its record and pictures. It needs no service."""
+"""Writes the report page of a run from the files in the dataset's folder, without any service."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def write(layout: Layout) -> Path:
     """Write the report page of a dataset run, and return its path.
 
     Args:
-        layout: Says where the run record, its pictures and the page are.
+        layout: Names the paths of the run record, its pictures and the page.
 
     Raises:
         NotFound: there is no run record.
-        InvalidInput: the record has another format or a wrong field, which the message names.
+        InvalidInput: the run record has another format or a wrong field; the message names it.
     """
     folder = RunFolder(layout.run_folder())
     pictures = Pictures(folder.path, _PICTURE_BUDGET_BYTES)

@@ -1,4 +1,4 @@
-"""Embeds the pictures of a run in its report, as data URIs."""
+"""Embeds the pictures of a run in its report page as data URIs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Pictures:
     """Embeds JPEG files of one folder, up to a total size.
 
     Args:
-        folder: Paths are relative to it. No file outside of it is read.
+        folder: Folder of the pictures. No file outside this folder is read.
         budget_bytes: Largest total size of the embedded files.
 
     Attributes:
-        left_out: Number of pictures that would have exceeded that size.
+        left_out: Number of pictures that are not embedded because the total size would exceed `budget_bytes`.
     """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
@@ -27,7 +27,14 @@ class Pictures:
         self.left_out = 0
 
     def embed(self, file: str) -> str | None:
-        """Return the data URI of a file; None if it is missing, outside the folder, not a JPEG, or too much."""
+        """Return a picture as a data URI.
+
+        Args:
+            file: Path of the picture, relative to the folder.
+
+        Returns:
+            None if the file is missing, outside the folder or not a JPEG, or if the total size would be exceeded.
+        """
         if not file:
             return None
         path = (self._folder / file).resolve()

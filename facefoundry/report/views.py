@@ -1,4 +1,4 @@
-"""What the templates show of a run: records with their charts, sentences and pictures."""
+"""Makes the view objects for the report's templates: the records of a run with charts, texts and pictures added."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = (
     ("masks_blend", "Mask: blended"),
     ("masks_changed", "Mask: changed"),
 )
-"""The pictures of a sample by field, with their captions."""
+"""The pictures of a sampled frame: field of `Sample`, and caption."""
 
 _MAX_OPEN_PAIRS = 3
 _CHART_POINTS, _SMALL_CHART_POINTS = 240, 40
@@ -30,7 +30,7 @@ _CHART_POINTS, _SMALL_CHART_POINTS = 240, 40
 
 @dataclass(frozen=True)
 class Counts:
-    """The numbers of the summary."""
+    """The numbers in the summary of a run: pairs by state, fakes, frames of fakes, and swapped frames."""
 
     pairs: int
     done: int
@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class SampleView:
-    """What the page shows of one frame: the data URI of each column's picture, None where there is none."""
+    """A row of pictures of one frame: the data URI of each column's picture, or None if that picture is missing."""
 
     frame: int
     pictures: dict[str, str | None]
@@ -52,15 +52,15 @@ class SampleView:
 
 @dataclass(frozen=True)
 class FakeView:
-    """What the page shows of a fake.
+    """The section of a fake on the report page.
 
     Attributes:
-        record: From the run record.
-        strip: SVG path of the swapped frames.
+        record: The fake's part of the run record.
+        strip: SVG path that marks the swapped frames.
         share: Number and share of the swapped frames, in words.
-        not_swapped: Number of the other frames.
-        verdict: Whose face it is.
-        distances: Bars of the identity distances.
+        not_swapped: Number of the frames that were not swapped.
+        verdict: Whose face the fake shows, by the identity distances.
+        distances: Bars of the identity distances (distances of face embeddings).
         mouth: A sentence about the mouth.
         quality: Names and values of the quality measurements.
         samples: Pictures of some frames.
@@ -79,18 +79,18 @@ class FakeView:
 
 @dataclass(frozen=True)
 class PairView:
-    """What the page shows of a pair.
+    """The section of a pair on the report page.
 
     Attributes:
-        record: From the run record.
-        anchor: Id of its section on the page.
-        open: Its section is open at first.
-        chart: The loss chart, if there are losses.
-        time_left: Of the running training, in words.
-        progress: Percent of the training.
-        previews: Iteration and data URI of each preview.
-        fakes: Both fakes, once they exist.
-        stages: Bars of the time of each stage.
+        record: The pair's part of the run record.
+        anchor: HTML id of the section.
+        open: Whether the section is open when the page is loaded.
+        chart: Chart of the losses; None if there are too few losses.
+        time_left: Remaining time of the training, in words; None if it is not running or its speed is unknown.
+        progress: Finished share of the training, in percent.
+        previews: Iteration and data URI of each preview picture.
+        fakes: The fakes of the pair; empty before the conversions begin.
+        stages: Bars of the durations of the stages.
     """
 
     record: PairRecord
@@ -105,7 +105,7 @@ class PairView:
 
 
 def count(pairs: Sequence[PairView]) -> Counts:
-    """Count pairs by state, and fakes and frames."""
+    """Count the pairs by state, the fakes, their frames and the swapped frames."""
     states = [pair.record.state for pair in pairs]
     fakes = [fake.record for pair in pairs for fake in pair.fakes]
     return Counts(
@@ -121,7 +121,15 @@ def count(pairs: Sequence[PairView]) -> Counts:
 
 
 def view_pair(pair: PairRecord, index: int, pair_count: int, pictures: Pictures) -> PairView:
-    """Make the view of a pair; only the first pairs get pictures and a detailed chart."""
+    """Make the section of a pair.
+
+    Args:
+        pair: The record of the pair.
+        index: Position of the pair in the run, from 0. Only the first `MAX_PICTURED_PAIRS` pairs get pictures and
+            detailed charts.
+        pair_count: Number of pairs in the run.
+        pictures: Embeds the pictures.
+    """
     training, is_pictured = pair.training, index < MAX_PICTURED_PAIRS
     is_running = pair.state == "running"
     return PairView(

@@ -1,4 +1,4 @@
-"""Numbers, times and verdicts of the report, in words."""
+"""Formats the numbers, times and verdicts of the report as text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MARGIN = 0.05
-"""Smallest distance by which a good swap is nearer to the source than the control is."""
+"""How much nearer to the source, at least, a good swap is than the control: a difference of embedding distances."""
 
 _QUALITY = {
     "swapped_share": "Share of frames that are swapped",
@@ -41,7 +41,13 @@ _QUALITY = {
 
 
 class Verdict(NamedTuple):
-    """The judgement of a fake's identity distances; `passed` is None where they were not measured."""
+    """Whether a fake shows the source's face.
+
+    Attributes:
+        passed: Whether it does, by the identity distances; None if they were not measured.
+        short: The verdict in a few words.
+        sentence: The verdict with its numbers.
+    """
 
     passed: bool | None
     short: str
@@ -61,7 +67,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(created: str) -> str:
-    """Format an ISO 8601 time in UTC, to the minute. Return any other text unchanged."""
+    """Format an ISO 8601 time as UTC, without seconds. Return any other text unchanged."""
     try:
         time = datetime.fromisoformat(created)
     except ValueError:
@@ -72,7 +78,7 @@ def moment(created: str) -> str:
 
 
 def frame_rate(fps: str) -> str:
-    """Format a fraction: `30/1` as `30`, `30000/1001` as `29.97`."""
+    """Format a fraction as a decimal number: `30/1` as `30`, `30000/1001` as `29.97`."""
     numerator, _, denominator = fps.partition("/")
     try:
         return f"{float(numerator) / float(denominator or 1):.4g}"
@@ -81,7 +87,7 @@ def frame_rate(fps: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Format a share as `235 of 240 (97.9 %)`."""
+    """Format a share of frames as `235 of 240 (97.9 %)`."""
     return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.3g}\u00a0%)" if whole else "")
 
 
@@ -98,13 +104,13 @@ def label(name: str) -> str:
 
 
 def quality(values: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
-    """Yield the name, in words, and the printed value of each measurement of the converter."""
+    """Yield the name, in words, and the formatted value of each quality measurement of the converter."""
     for name, value in values.items():
         yield _QUALITY.get(name) or label(name), _printed(value)
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the dotted name and the printed value of each nested option."""
+    """Yield the dotted name, such as `training.iterations`, and the formatted value of each option."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{name}.")
@@ -118,7 +124,11 @@ def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 
 def identity_verdict(identity: IdentityDistances | None) -> Verdict:
-    """Judge a fake: it must be nearer to the source than to the target, and than the control by the margin."""
+    """Return whether a fake shows the source's face.
+
+    The fake must be nearer to the source than to the target. If there is a control, the fake must also be nearer to the
+    source than the control, by at least `MARGIN`.
+    """
     if identity is None or identity.swap_to_source is None or identity.swap_to_target is None:
         return Verdict(None, "not measured", "Identity was not measured for this video.")
     nearer = identity.swap_to_source < identity.swap_to_target
@@ -146,7 +156,7 @@ def identity_verdict(identity: IdentityDistances | None) -> Verdict:
 
 
 def mouth_sentence(correlation: float | None) -> str:
-    """Describe the correlation of the mouth openings of swap and target."""
+    """Describe how well the mouth of a fake follows that of its target."""
     if correlation is None:
         return "Not measured: too few frames show both mouths, or a mouth does not move."
     return (
@@ -156,7 +166,11 @@ def mouth_sentence(correlation: float | None) -> str:
 
 
 def run_state(pairs: Sequence[State]) -> tuple[State, str]:
-    """Return the state of a run from the states of its pairs: for the style, and as words for the heading."""
+    """Derive the state of a run from the states of its pairs.
+
+    Returns:
+        The state, which determines the style of the heading, and its words.
+    """
     failed = pairs.count("failed")
     if "pending" in pairs or "running" in pairs:
         return "running", "Running"
@@ -168,7 +182,7 @@ def run_state(pairs: Sequence[State]) -> tuple[State, str]:
 
 
 def time_left(training: TrainingRecord) -> str | None:
-    """Return the time until the last iteration; None if the speed is unknown or the training is over."""
+    """Return the remaining time of a training in words; None if its speed is unknown or no iteration is left."""
     left = training.iterations - training.iteration
     if left <= 0 or training.iterations_per_second <= 0:
         return None

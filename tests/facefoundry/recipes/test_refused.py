@@ -87,7 +87,7 @@ def test_a_field_of_a_newer_client_is_refused_instead_of_ignored():
         (newer, ["recipe.127"]),
         (nested, ["recipe.conversion.127", "recipe.compression.levels.127"]),
     ):
-        with pytest.raises(InvalidInput, match="unknown to this version") as caught:
+        with pytest.raises(InvalidInput, match="unknown to this service") as caught:
             recipes.resolve(request)
         assert caught.value.reason == "RECIPE_FIELD"
         assert [violation.field for violation in caught.value.violations] == fields
