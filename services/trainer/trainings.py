@@ -1,7 +1,8 @@
 """Start, find and stop trainings; derive each training's state from the bucket and the backend.
 
-Nothing is kept in memory that could not be read again. The sources, in order of precedence: the model's manifest, the
-saved outcome of the attempt, the backend's job. Several replicas of the trainer may do the same work at the same time,
+Nothing is kept in memory that could not be read again. A saved outcome is final, except that a committed model turns a
+failure into a success. Without an outcome, a queued or running job has not ended; otherwise the model's manifest
+decides, then how the job ended. Several replicas of the trainer may do the same work at the same time,
 without locks. That is safe because every attempt has its own outcome, all replicas would save the same one, and a
 replica that stops a job saves the outcome first: whoever sees the job gone also finds the outcome.
 """

@@ -1,7 +1,7 @@
 """How trainer and worker communicate: JSON documents in the bucket, the exit code and the exit report.
 
 Below `trainings/<digest>/`, the trainer writes `attempt.json` for the worker, the worker writes `status.json` for all
-readers, and the trainer writes `outcomes/<n>.json`, how attempt n ended. The worker's supervisor reads its exit code.
+readers, and the trainer writes `outcomes/<n>.json`, how attempt n ended. The backend reads the worker's exit code.
 The exit report, one line of JSON in the termination message, gives the reason.
 """
 

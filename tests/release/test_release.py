@@ -90,7 +90,7 @@ def test_the_wheel_holds_the_packages_their_data_and_the_licence(dist: Path):
         path.relative_to(ROOT).as_posix()
         for package in ("facefoundry", "services")
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md"
     }
     assert {name for name in names if ".dist-info/" not in name} == tracked
     assert f"facefoundry-{VERSION}.dist-info/licenses/LICENSE" in names

@@ -46,7 +46,7 @@ _log = logger(__name__)
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """Return the exit code for an error; it tells the supervisor whether another run could succeed."""
+    """Return the exit code for an error; it tells the backend whether another run could succeed."""
     if isinstance(error, _BAD_INPUT):
         return ExitCode.BAD_INPUT
     return _CRASH if isinstance(error, Internal) else ExitCode.INTERRUPTED
@@ -119,7 +119,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _exit_when_idle(runner: AttemptRunner, idle_seconds: float, reporter: ExitReporter) -> None:
-    """Exit as interrupted when a device or the store hangs, so that the supervisor starts another worker."""
+    """Exit as interrupted when a device or the store hangs, so that the backend starts another worker."""
     while True:
         idle = time.monotonic() - runner.last_activity
         if idle >= idle_seconds:

@@ -344,11 +344,11 @@ def _resize(face_size: int) -> NDArray[np.float32]:
 def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
     """Generate random words with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
 
-    It has no state, and its words are equal on every backend.
+    It has no state. Its words, 32-bit numbers, are equal on every Keras backend.
 
     Args:
         key: Two numbers below 2**32.
-        counter: Scalar uint32 tensor, the first half of the block's number; the second counts up from 0.
+        counter: Scalar uint32 tensor, the first word of every block that is encrypted; the second word counts from 0.
         count: Number of words.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Writes a worker's exit report where its supervisor reads it."""
+"""Writes a worker's exit report where the backend reads it."""
 
 from __future__ import annotations
 
