@@ -115,7 +115,7 @@ def override(request: recipe_pb2.Recipe, assignment: str) -> None:
     path, equals, text = assignment.partition("=")
     try:
         if not equals or not path:
-            raise ValueError("expected <stage>.<field>=<value>, such as training.iterations=3000")
+            raise ValueError("expected <group>.<field>=<value>, such as training.iterations=3000")
         are_ranges = path == ranges.FIELD and not text.lstrip().startswith("[")
         values: JsonValue = cast("JsonValue", ranges.parse(text)) if are_ranges else yaml.safe_load(text)
         if values is None:

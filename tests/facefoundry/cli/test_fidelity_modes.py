@@ -68,7 +68,7 @@ def test_b06_pairs_are_made_by_a_seed_and_written_down_with_versions_and_times(c
     assert json.loads((tmp_path / "second" / "misc" / "filelist.json").read_text()) == pairs
     record = record_of(tmp_path / "first")
     assert record.pairs == ["_".join(pair) for pair in pairs]
-    assert record.seed == 5
+    assert (record.seed, record.layout) == (5, "ffpp")
     assert record.versions["facefoundry"] == __version__
     assert record.created and record.seconds > 0
     assert record.recipe["name"] == "ffpp" and record.recipe["version"]
