@@ -1,1 +1,1 @@
-"""Makes datasets: chooses pairs (`plan`), runs all of them (`run`), and names the files (`layout`)."""
+"""Makes datasets: finds clips and pairs (`plan`), runs all stages of all pairs (`run`), names the files (`layout`)."""

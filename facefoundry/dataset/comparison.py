@@ -1,4 +1,4 @@
-"""Measures a fake by its extraction: whose face it shows, and whether its mouth follows the target's."""
+"""Measures a fake by the faces extracted from it: whose face it shows, and whether its mouth follows the target's."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ _MIN_FRAMES = 10
 def identity(
     swap: Alignments, control: Alignments, source: Alignments, target: Alignments, swapped: NDArray[np.bool_]
 ) -> IdentityDistances:
-    """Compute the median distances of face embeddings over the swapped frames.
+    """Measure how near the faces of a fake and of its control are to the source and to the target.
 
-    Each frame is compared with the mean embedding of the source and of the target. The control is the target's face
-    converted with the target's own decoder: network and blending are those of the swap, so the two differ in identity
-    alone.
+    A face embedding is a vector; the vectors of one person's faces are near each other. Each measurement is the median,
+    over the swapped frames, of the distance to the mean embedding of the source or of the target. The control is the
+    target's face converted with the target's own decoder. The same network and blending made it, so it differs from the
+    fake only in whose face it shows.
 
     Args:
-        swap: Faces of the fake.
-        control: Faces of the control.
-        source: Faces of the sequence that gave the face.
-        target: Faces of the sequence that got it.
-        swapped: bool [n], frames of the fake that carry the source's face.
+        swap: Alignments of the fake.
+        control: Alignments of the control.
+        source: Alignments of the sequence that gives the face.
+        target: Alignments of the sequence whose frames the fake keeps.
+        swapped: bool [n], whether each frame of the fake is swapped.
 
     Raises:
         InvalidInput: the extractions have no embeddings.
@@ -53,20 +54,23 @@ def identity(
 
 
 def converted_frames(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Alignments:
-    """Return the target's frames that a fake contains: all, or with `discard` only those in the frame ranges."""
+    """Return the alignments of the target's frames that a fake contains.
+
+    These are all frames, or with the option `discard` only those in the frame ranges.
+    """
     if not conversion.discard:
         return target
     return target.take(ranges.frame_numbers(ranges.of(conversion), len(target)))
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Compute the gap between the inner lips in units of the distance between the eyes.
+    """Compute how far a mouth is open: the gap between the inner lips, divided by the distance between the eyes.
 
     Args:
-        landmarks: [n, 68, 2] pixels.
+        landmarks: float32 [n, 68, 2], pixels.
 
     Returns:
-        [n], 0 for a closed mouth.
+        float64 [n], 0 for a closed mouth.
     """
     points = landmarks.astype(np.float64)
     gap = np.linalg.norm(points[:, _INNER_LOWER_LIP] - points[:, _INNER_UPPER_LIP], axis=1)
@@ -75,7 +79,16 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def mouth_correlation(swap: Alignments, target: Alignments, swapped: NDArray[np.bool_]) -> float | None:
-    """Compute the Pearson correlation of a fake's mouth opening with its target's; None where too few frames remain."""
+    """Compute the Pearson correlation of the mouth openings of a fake and its target.
+
+    Args:
+        swap: Alignments of the fake.
+        target: Alignments of the same frames of the target.
+        swapped: bool [n], whether each frame is swapped. Only swapped frames with both faces are compared.
+
+    Returns:
+        The correlation, -1 to 1; None if there are fewer than 10 such frames, or a mouth does not move.
+    """
     frames = swapped & swap.found & target.found
     if frames.sum() < _MIN_FRAMES:
         return None
@@ -87,7 +100,7 @@ def mouth_correlation(swap: Alignments, target: Alignments, swapped: NDArray[np.
 
 def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
     if alignments.embeddings is None:
-        message = "These extractions have no face embeddings. Set the recipe field extraction.identity to true."
+        message = "Expected face embeddings in an extraction. Received none. Set the recipe field extraction.identity to true."
         raise InvalidInput(message, reason="NO_EMBEDDINGS")
     return alignments.embeddings
 

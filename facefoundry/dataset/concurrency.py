@@ -1,4 +1,4 @@
-"""Helpers for threads: compute a value once for all of them, or call two functions at once."""
+"""Helpers for threads: compute a value once for all threads, or call two functions at the same time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Computes the value of each key once. Every thread that asks gets that value, or the error it ended with.
+    """Computes the value of each key once. All threads get the same value, or the error that the computation raised.
 
-    After `Unavailable` the next thread that asks tries again.
+    After the error `Unavailable`, the next call computes the value again.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,12 @@ class Once(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self, key: str, compute: Callable[[], T]) -> T:
-        """Return the value of a key; the first thread that asks computes it."""
+        """Return the value of a key. The first call computes it; other calls wait for the result.
+
+        Args:
+            key: The key.
+            compute: Returns the value of the key.
+        """
         with self._lock:
             is_first = key not in self._futures
             future = self._futures.setdefault(key, Future())
@@ -42,7 +47,7 @@ class Once(Generic[T]):
 
 
 def call_both(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
-    """Call two functions at once and return both results. An error is raised after both have ended."""
+    """Call two functions at the same time and return both results. An error is raised after both have ended."""
     with ThreadPoolExecutor(2, thread_name_prefix="side") as pool:
         futures = pool.submit(first), pool.submit(second)
     return futures[0].result(), futures[1].result()

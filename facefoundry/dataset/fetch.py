@@ -1,4 +1,4 @@
-"""Downloads finished work from the object store to the dataset's folders, unless the files exist."""
+"""Downloads results from the object store to the folders of a dataset."""
 
 from __future__ import annotations
 
@@ -25,32 +25,45 @@ _FACE = re.compile(r"\d{6}\.png")
 
 @dataclass
 class _Label:
-    """The field of a frame's label that the run record keeps."""
+    """The fields of a frame's label that are read."""
 
     swapped: bool
 
 
 @dataclass
 class _Labels:
-    """The field of `labels.json` that the run record keeps."""
+    """The fields of `labels.json` that are read."""
 
     frames: list[_Label]
 
 
 def read_alignments(store: Store, extraction: Manifest) -> Alignments:
-    """Return the alignments of a committed extraction."""
+    """Read the alignments of an extraction from the store."""
     return Alignments.from_bytes(manifest.read_part(store, extraction.part(ALIGNMENTS)))
 
 
 def fetch_real(store: Store, transcoding: Manifest, layout: Layout, sequence: str) -> None:
-    """Download a real sequence at every compression level."""
+    """Download the videos of a transcoding, one for each compression level, unless the files exist.
+
+    Args:
+        store: The object store.
+        transcoding: Manifest of the transcoding.
+        layout: Names the paths of the files.
+        sequence: Id of the sequence.
+    """
     for part in transcoding.parts:
         if part.name.endswith(".mp4"):
             fetch_file(store, part, layout.real_video(part.name.removesuffix(".mp4"), sequence))
 
 
 def fetch_fake(store: Store, conversion: Manifest, layout: Layout, fake: str) -> list[int]:
-    """Download a manipulated sequence at every compression level, its masks and its labels.
+    """Download a fake, unless the files exist: its videos at every compression level, its masks and its labels.
+
+    Args:
+        store: The object store.
+        conversion: Manifest of the conversion.
+        layout: Names the paths of the files.
+        fake: Id of the fake, `<target>_<source>`.
 
     Returns:
         1 for each swapped frame and 0 for the others, in order.
@@ -65,7 +78,7 @@ def fetch_fake(store: Store, conversion: Manifest, layout: Layout, fake: str) ->
 
 
 def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: str) -> None:
-    """Write a sequence's face crops as `<frame>.png`, and its alignments in faceswap's format."""
+    """Download the face crops of a sequence as `<frame>.png`, and its alignments in faceswap's format of 2018."""
     for part in extraction.parts:
         if FACES.matches(part.name):
             for name, data in archive.unpack(manifest.read_part(store, part)).items():
@@ -77,11 +90,17 @@ def fetch_faces(store: Store, extraction: Manifest, layout: Layout, sequence: st
 
 
 def fetch_samples(store: Store, committed: Manifest, layout: Layout, name: str) -> dict[int, dict[str, str]]:
-    """Write the sample pictures of an extraction or conversion below the run's folder.
+    """Download the sample pictures of an extraction or a conversion to the run's folder.
+
+    Args:
+        store: The object store.
+        committed: Manifest of the extraction or conversion.
+        layout: Names the path of the run's folder.
+        name: Id of the sequence or fake, the folder of its pictures.
 
     Returns:
-        For each frame number, the picture of each view, relative to the run's folder. The view of an extraction's
-        only picture is the empty string.
+        Paths by frame number and then by view, relative to the run's folder. A view is what a picture shows, such as
+        `swap` or `masks`. An extraction has one picture for each frame; its view is the empty string.
     """
     pictures: dict[int, dict[str, str]] = {}
     for member, data in archive.unpack(manifest.read_part(store, committed.part(SAMPLES))).items():
@@ -96,7 +115,7 @@ def fetch_samples(store: Store, committed: Manifest, layout: Layout, name: str) 
 
 
 def fetch_file(store: Store, part: Part, path: Path) -> None:
-    """Download a part to a file, unless the file has the part's bytes."""
+    """Download a part to a file, unless the file exists and has the digest of the part."""
     if not matches_part(path, part):
         manifest.fetch_part(store, part, files.in_new_folder(path))
 

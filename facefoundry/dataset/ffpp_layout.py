@@ -1,4 +1,4 @@
-"""The folders of FaceForensics++, as detectors read them.
+"""The folders and file names of FaceForensics++, which the code of deepfake detectors expects.
 
 original_sequences/youtube/<level>/videos/<id>.mp4
 manipulated_sequences/Deepfakes/<level>/videos/<target>_<source>.mp4
@@ -20,24 +20,24 @@ __all__ = ["FfppLayout"]
 
 
 class FfppLayout(Layout):
-    """FF++'s folders below an output folder."""
+    """Names the paths of a dataset as FF++ does."""
 
     name: ClassVar[str] = "ffpp"
 
     def real_video(self, level: str, sequence: str) -> Path:
-        """Return the path of the video of a real sequence at a compression level."""
+        """Return the path of a real video at a compression level."""
         return self.root / "original_sequences" / "youtube" / level / "videos" / f"{sequence}.mp4"
 
     def fake_video(self, level: str, fake: str) -> Path:
-        """Return the path of the video of a manipulated sequence at a compression level."""
+        """Return the path of the video of a fake at a compression level."""
         return self._fakes / level / "videos" / f"{fake}.mp4"
 
     def mask_video(self, kind: str, fake: str) -> Path:
-        """Return the path of a mask video."""
+        """Return the path of a mask video; `kind` is one of `storage.parts.MASKS`."""
         return self._fakes / kind / "videos" / f"{fake}.mp4"
 
     def labels(self, fake: str) -> Path:
-        """Return the path of a manipulated sequence's labels."""
+        """Return the path of the labels of a fake."""
         return self._fakes / "labels" / f"{fake}.json"
 
     def models(self) -> Path:

@@ -1,4 +1,4 @@
-"""Writes the files of a dataset. Only this module makes their folders."""
+"""Writes the files of a dataset, and makes their folders."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["in_new_folder", "make_folder", "write"]
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless they exist."""
+    """Make a folder and the folders above it, unless they exist."""
     path.mkdir(parents=True, exist_ok=True)
 
 
 def in_new_folder(path: Path) -> Path:
-    """Make the folder that a file will lie in, and return the file's path."""
+    """Make the folder that will contain a file, and return the file's path."""
     make_folder(path.parent)
     return path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file and its folder. Readers see the old file or the whole new one, never a part of it."""
+    """Write a file, and make its folder if necessary. Readers see the old file or the complete new one."""
     partial = in_new_folder(path).with_name(f".{path.name}.{os.getpid()}")
     try:
         partial.write_bytes(data)

@@ -1,7 +1,7 @@
-"""Models in the format of FF++: `encoder.h5`, `decoder_A.h5` and `decoder_B.h5` in one folder.
+"""Reads and writes models in the format of FF++: `encoder.h5`, `decoder_A.h5` and `decoder_B.h5` in one folder.
 
-A sandbox reads and writes the files (`facefoundry.model.keras_h5`), because they may come from strangers. This module
-itself works without h5py, which only the extra `h5` installs.
+The files may come from strangers, so a sandbox reads and writes them with `facefoundry.model.keras_h5`. This module can
+be imported without h5py, which only the extra `h5` installs.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from facefoundry.process.sandbox import Limits, Sandbox
 __all__ = ["FILES", "LIMITS", "digests", "is_published", "read", "require_reader", "write"]
 
 FILES = {"encoder": "encoder.h5", "decoder_a": "decoder_A.h5", "decoder_b": "decoder_B.h5"}
-"""File name of each network."""
+"""The file name of each network."""
 
-# FF++'s three files have 313 MiB together.
+# The three files of a model of FF++ have 313 MiB in total.
 _MAX_BYTES = 1 << 30
 LIMITS = Limits(seconds=600, memory_bytes=3 << 30)
-_one_sandbox = threading.Lock()  # a sandbox holds a whole model in memory, and a run may import many at once
+_one_sandbox = threading.Lock()  # a sandbox needs memory for a whole model, and a run may import many at once
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether a folder holds at least one of the three files."""
+    """Return whether a folder contains at least one of the three files."""
     return any((folder / name).is_file() for name in FILES.values())
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Compute the SHA-256 of each of the three files, by name.
+    """Compute the SHA-256, 64 hex digits, of each of the three files, by file name.
 
     Raises:
-        InvalidInput: a file is missing or cannot be read, or the files are larger than any model.
+        InvalidInput: a file is missing or cannot be read, or the files are larger than any model of FF++.
     """
     found, size = {}, 0
     for name in FILES.values():
         try:
             size += (folder / name).stat().st_size
             if size > _MAX_BYTES:
-                what = f"The three .h5 files in {folder} are larger than {_MAX_BYTES >> 20} MiB: not a model of FF++."
+                what = f"Expected .h5 files of at most {_MAX_BYTES >> 20} MiB in total in {folder}. They are larger."
                 raise InvalidInput(what, reason="BAD_MODEL")
             with (folder / name).open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -58,7 +58,7 @@ def require_reader() -> None:
     """Check that h5py is installed.
 
     Raises:
-        InvalidInput: it is not.
+        InvalidInput: h5py is not installed (H5PY_MISSING).
     """
     if importlib.util.find_spec("h5py") is None:
         raise InvalidInput(
@@ -69,17 +69,26 @@ def require_reader() -> None:
 
 
 def read(folder: Path, weights: Path, limits: Limits = LIMITS) -> None:
-    """Read the three files of a folder, and write their weights to one safetensors file.
+    """Convert the three files in a folder to one safetensors file.
+
+    Args:
+        folder: Folder of the three files.
+        weights: The safetensors file to write.
+        limits: Limits of the sandbox.
 
     Raises:
         InvalidInput: h5py is not installed.
-        Unusable: a file is damaged or holds another network; the message names the file and the HDF5 dataset.
+        Unusable: a file is damaged or contains another network; the message names the file and the HDF5 dataset.
     """
     _run("import_model", _paths(folder), weights, limits)
 
 
 def write(weights: Path, folder: Path) -> None:
-    """Read a safetensors file, and write its weights to the three files of a folder that exists.
+    """Convert a safetensors file to three files in an existing folder.
+
+    Args:
+        weights: The safetensors file.
+        folder: Folder for the three files.
 
     Raises:
         InvalidInput: h5py is not installed, or the folder cannot be written to.
@@ -102,5 +111,5 @@ def _run(function: str, files: Mapping[str, str], weights: Path, limits: Limits)
     except Unusable as error:
         if not error.reason.startswith("MEDIA_"):  # an error of the files, not of the sandbox
             raise
-        what = f"The sandbox that works on {', '.join(files.values())} was stopped: {error.message}"
+        what = f"The model {', '.join(files.values())} cannot be converted: {error.message}"
         raise Unusable(what, reason=error.reason) from error

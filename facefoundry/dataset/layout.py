@@ -1,6 +1,6 @@
-"""Where the files of a dataset lie. Implement `Layout` to export a dataset into other folders.
+"""Defines which paths the layout of a dataset names. Implement `Layout` to write a dataset to other folders.
 
-A layout only names paths. Folders are made where files are written, in `facefoundry.dataset.files`. The name of a level
+A layout only names paths. `facefoundry.dataset.files` makes the folders when it writes files. The name of a level
 has letters and digits only and is never `masks`, `models` or `labels`, so it cannot clash with folders of these names.
 """
 
@@ -14,7 +14,7 @@ __all__ = ["Layout"]
 
 
 class Layout(ABC):
-    """Paths of everything in one dataset. Its methods never touch the disk.
+    """Names the paths of all files of one dataset. Its methods do not access the disk.
 
     Attributes:
         name: Name of the layout in the run record and for `--layout`.
@@ -28,11 +28,21 @@ class Layout(ABC):
 
     @abstractmethod
     def real_video(self, level: str, sequence: str) -> Path:
-        """Return the path of the video of a real sequence at a compression level."""
+        """Return the path of a real video at a compression level.
+
+        Args:
+            level: Name of the compression level, such as `c23`.
+            sequence: Id of the sequence.
+        """
 
     @abstractmethod
     def fake_video(self, level: str, fake: str) -> Path:
-        """Return the path of the video of a manipulated sequence at a compression level."""
+        """Return the path of the video of a fake at a compression level.
+
+        Args:
+            level: Name of the compression level, such as `c23`.
+            fake: Id of the fake, `<target>_<source>`.
+        """
 
     @abstractmethod
     def mask_video(self, kind: str, fake: str) -> Path:
@@ -40,7 +50,7 @@ class Layout(ABC):
 
     @abstractmethod
     def labels(self, fake: str) -> Path:
-        """Return the path of the JSON file with the labels of a manipulated sequence."""
+        """Return the path of the JSON file with the labels of a fake."""
 
     @abstractmethod
     def models(self) -> Path:
@@ -56,7 +66,7 @@ class Layout(ABC):
 
     @abstractmethod
     def filelist(self) -> Path:
-        """Return the path of the file with the pairs of the run, in the format that `--filelist` reads."""
+        """Return the path of the JSON file with the pairs of the run, in the format that `--filelist` reads."""
 
     @abstractmethod
     def run_folder(self) -> Path:

@@ -1,7 +1,7 @@
-"""Models as folders on disk: `<A>_<B>/`, or `<A>_<B>/models/` as FF++ has them.
+"""Finds, downloads and uploads models as folders on disk: `<A>_<B>/`, or `<A>_<B>/models/` as FF++ has them.
 
-A folder holds `weights.safetensors`, `optimizer.safetensors` and `model.json`, or the three .h5 files that FF++
-published. If a folder holds both, `model.json` and its files are used.
+The folder of a model contains `weights.safetensors`, `optimizer.safetensors` and `model.json`, or three .h5 files in
+the format of FF++. If it contains both, the .h5 files are ignored.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _EXPECTED_FILES = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.
 
 @dataclass(frozen=True)
 class FoundModels:
-    """Models below a folder.
+    """The models that `find_models` found.
 
     Attributes:
         models: Folder of each model, by pair.
-        others: A sentence for each folder that holds no model, or a second model of a pair.
+        others: A sentence for the user about each folder that is not a model, or is a second model of a pair.
     """
 
     models: dict[Pair, Path]
@@ -50,7 +50,7 @@ class FoundModels:
 
 @dataclass
 class _ModelRecord:
-    """`model.json`: the manifest of the model and the prefix that it was downloaded from."""
+    """The content of `model.json`: the manifest of the model, and the prefix from which it was downloaded."""
 
     format: str
     manifest: Manifest
@@ -58,13 +58,13 @@ class _ModelRecord:
 
 
 def find_models(layout: Layout) -> FoundModels:
-    """Find models in a dataset, or in a folder that is one model or holds a folder for each model.
+    """Find the models in a dataset, in a folder of models, or in the folder of one model.
 
     Args:
-        layout: Its `models()` is searched if that folder exists, otherwise its `root`.
+        layout: Names the folder: `models()` if it exists, otherwise `root`.
 
     Raises:
-        InvalidInput: there are none, or some are .h5 files and h5py is not installed.
+        InvalidInput: there is no model, or a model consists of .h5 files and h5py is not installed.
     """
     root = layout.models() if layout.models().is_dir() else layout.root
     if _holds_model(root):
@@ -87,7 +87,12 @@ def find_models(layout: Layout) -> FoundModels:
 
 
 def choose(found: FoundModels, requested: Iterable[Pair], root: Path) -> list[Pair]:
-    """Return the models of the requested pairs. The two ids of a pair may be in either order.
+    """Find the models of the requested pairs, and return the pairs as the models name them.
+
+    Args:
+        found: The models.
+        requested: The pairs; the two ids of a pair may be in either order.
+        root: Folder of the models, for the message.
 
     Raises:
         InvalidInput: some pairs have no model; the message names all of them.
@@ -110,7 +115,7 @@ def choose(found: FoundModels, requested: Iterable[Pair], root: Path) -> list[Pa
 
 
 def is_native(folder: Path) -> bool:
-    """Return whether a model's folder has FaceFoundry's files, not only FF++'s .h5 files."""
+    """Return whether a model's folder contains files of FaceFoundry, not only .h5 files of FF++."""
     return (folder / RECORD).is_file()
 
 
@@ -119,7 +124,7 @@ def _holds_model(folder: Path) -> bool:
 
 
 def _sort_folders(folders: Iterable[Path]) -> FoundModels:
-    """Sort folders into models and others."""
+    """Decide which folders are models."""
     found = FoundModels({}, [])
     for folder in folders:
         path = next((path for path in (folder, folder / "models") if _holds_model(path)), None)
@@ -146,7 +151,13 @@ def _pair_of_name(name: str) -> Pair:
 
 
 def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
-    """Download a model to a folder and return its facts. Files that are there are not fetched again."""
+    """Download a model to a folder, and return the facts about it. Complete files are not downloaded again.
+
+    Args:
+        store: The object store.
+        model_uri: URI of the model.
+        folder: Folder for the files of the model.
+    """
     prefix = store.prefix_of(model_uri, "models", "model_uri")
     committed = manifest.load(store, prefix)
     info = committed.info_as(ModelInfo)
@@ -158,9 +169,9 @@ def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
 
 
 def upload(store: Store, folder: Path) -> str:
-    """Upload a model from disk and return its URI. A model that the store holds is not sent again.
+    """Upload a model from disk and return its URI. A model that is stored already is not uploaded again.
 
-    Its prefix contains the digest of the weights, or of the .h5 files, so a folder cannot replace another model.
+    The prefix contains the digest of the weights or of the .h5 files, so an upload cannot replace another model.
 
     Raises:
         InvalidInput: a file of the model is missing or wrong.
@@ -179,7 +190,11 @@ def upload(store: Store, folder: Path) -> str:
 
 
 def export(folder: Path, out: Path) -> None:
-    """Write a model as FF++'s three .h5 files.
+    """Write a model as three .h5 files in the format of FF++.
+
+    Args:
+        folder: Folder of the model, with files of FaceFoundry.
+        out: Folder for the .h5 files; made if it does not exist.
 
     Raises:
         InvalidInput: a file of the model is missing or wrong, `out` cannot be written to, or h5py is not installed.
@@ -214,10 +229,10 @@ def _prefix(inputs: dict[str, object], iterations: int) -> str:
 
 
 def load_verified(folder: Path) -> Manifest:
-    """Read a model's manifest from disk, and check the model's files against it.
+    """Read the manifest of a model from `model.json`, and check the model's files against it.
 
     Raises:
-        InvalidInput: `model.json` is wrong, or a file is missing or changed.
+        InvalidInput: `model.json` is wrong, or a file is missing or has changed.
     """
     path = folder / RECORD
     try:
@@ -233,7 +248,7 @@ def load_verified(folder: Path) -> Manifest:
     for part in parts:
         if not fetch.matches_part(folder / part.name, part):
             raise InvalidInput(
-                f"{folder / part.name} is missing or changed: {RECORD} has another size or digest. "
+                f"{folder / part.name} is missing or has changed: its size or digest differs from that in {RECORD}. "
                 "Copy the whole folder of the model again.",
                 reason="BAD_MODEL",
             )
@@ -241,6 +256,6 @@ def load_verified(folder: Path) -> Manifest:
 
 
 def weights_digest(folder: Path) -> str:
-    """Compute the content digest of a folder's weights; the one in `model.json` may be of other weights."""
+    """Compute the content digest of the weights in a folder, because the one in `model.json` may be wrong."""
     tensors, _ = weights.from_file(folder / WEIGHTS, weights.NETWORK_FORMAT)
     return weights.content_digest(tensors)

@@ -1,4 +1,4 @@
-"""Finds the clips of a folder and pairs them, by their names alone. It never opens a clip."""
+"""Finds the clips in a folder and pairs them by their names, without reading the clips."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 
 @dataclass(frozen=True)
 class Clip:
-    """A sequence on disk: a video file or a folder of numbered frames."""
+    """A clip on disk: a video file or a folder of numbered frames.
+
+    Attributes:
+        id: Id of the sequence, the name of the clip without the suffix.
+        path: The file or folder.
+    """
 
     id: str
     path: Path
@@ -54,7 +59,7 @@ class Pair(NamedTuple):
 
 
 def is_frame_folder(path: Path) -> bool:
-    """Return whether a folder directly holds frames; also for a folder that cannot be read: its upload reports why."""
+    """Return whether a path is a folder of frames. True also if the folder cannot be read: its upload reports why."""
     try:
         return path.is_dir() and any(is_frame(entry) for entry in path.iterdir())
     except OSError:
@@ -62,15 +67,18 @@ def is_frame_folder(path: Path) -> bool:
 
 
 def is_frame(path: Path) -> bool:
-    """Return whether a file has the name of a frame. Hidden files, such as `._0001.png` of macOS, are not frames."""
+    """Return whether a file is a frame, by its name. Hidden files, such as `._0001.png` of macOS, are not frames."""
     return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
 def find_clips(folder: Path) -> dict[str, Clip]:
-    """Find every video file and every folder of frames directly in a folder, by the name without suffix.
+    """Find the clips in a folder: video files and folders of frames. Subfolders are not searched.
+
+    Returns:
+        The clips by id, which is the name without the suffix.
 
     Raises:
-        InvalidInput: the folder cannot be read, holds no clip, or holds two clips with the same name.
+        InvalidInput: the folder cannot be read, contains no clip, or contains two clips with the same id.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -88,7 +96,7 @@ def find_clips(folder: Path) -> dict[str, Clip]:
             continue
         if name in clips:
             raise InvalidInput(
-                f"{clips[name].path.name} and {entry.name} in {folder} would both be the sequence {name!r}. "
+                f"{clips[name].path.name} and {entry.name} in {folder} would both have the sequence id {name!r}. "
                 "Rename one of them.",
                 reason="DUPLICATE_SEQUENCE",
             )
@@ -123,11 +131,11 @@ def read_filelist(path: Path) -> list[Pair]:
 
 
 def check_pairs(rows: Iterable[tuple[str, str]], where: str) -> list[Pair]:
-    """Check pairs of ids, and return them.
+    """Check pairs of sequence ids, and return them.
 
     Args:
-        rows: The ids of each pair.
-        where: Where they come from, for the message of an error.
+        rows: The two ids of each pair.
+        where: Where the pairs were given, such as the name of a file, for the message.
 
     Raises:
         InvalidInput: some pairs are wrong; the message names all of them.
@@ -157,7 +165,7 @@ def check_pairs(rows: Iterable[tuple[str, str]], where: str) -> list[Pair]:
 
 
 def pair_up(ids: Sequence[str], seed: int) -> tuple[list[Pair], str | None]:
-    """Pair all ids at random. Equal ids and seeds give equal pairs on every machine.
+    """Pair all sequence ids at random. Equal ids and seeds give equal pairs on every machine.
 
     Returns:
         The pairs, and the id that stays without a partner if the number of ids is odd.
@@ -178,7 +186,7 @@ def require_clips(pairs: Iterable[Pair], clips: Mapping[str, Clip], folder: Path
     missing = sorted({name for pair in pairs for name in pair if name not in clips})
     if missing:
         raise InvalidInput(
-            f"{folder} holds no clip {', '.join(missing)}; it has {', '.join(sorted(clips))[:500]}.",
+            f"Expected the clips {', '.join(missing)} in {folder}. It contains only {', '.join(sorted(clips))[:500]}.",
             reason="MISSING_SEQUENCE",
             violations=[FieldViolation("filelist", f"{name} is not in {folder}") for name in missing],
         )

@@ -1,4 +1,4 @@
-"""Events that a dataset run reports while it works."""
+"""The events by which a dataset run reports its progress."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["Event", "OnEvent"]
 
 @dataclass(frozen=True)
 class Event:
-    """A change in the progress of one stage of one item.
+    """A change in the progress of a stage.
 
     Attributes:
-        item: Id of the pair, sequence or fake.
+        item: Id of the pair, sequence or fake that the stage works on.
         stage: `upload`, `extract`, `train`, `convert`, `control`, `transcode`, `compare` or `fetch`; `pair` for a
             whole pair, `record` for saving the run record.
         state: `waiting`, `running`, `done` or `failed`.
-        done: Finished units.
-        total: Units of the stage in total; 0 while unknown.
+        done: Number of finished units.
+        total: Total number of units; 0 while unknown.
         unit: `bytes`, `frames` or `iterations`.
         message: A sentence for the user, or empty.
     """

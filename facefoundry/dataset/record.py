@@ -1,7 +1,7 @@
-"""The run record: what a dataset run did. The run writes it; the report and other programs read it.
+"""The dataclasses of the run record, which states what a dataset run did. The report and other programs read it.
 
-`run.json` is a `RunRecord`, and `pairs/<pair>.json` a `PairRecord`; `facefoundry.dataset.run_folder` reads and writes
-both. Every number that a run could not measure is null. Increment `FORMAT` when a reader of the old fields would fail.
+The file `run.json` contains a `RunRecord`, each file `pairs/<pair>.json` a `PairRecord`; `run_folder` reads and writes
+them. A number that could not be measured is null. Increment `FORMAT` when old readers cannot read the new fields.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = "facefoundry.run/2"
 
 State = Literal["pending", "running", "done", "failed"]
 LossRow = tuple[float, float | None, float | None]
-"""Iteration, loss on side A, loss on side B."""
+"""Iteration, loss of side A, loss of side B."""
 
 
 @dataclass
@@ -43,16 +43,16 @@ class SequenceRecord:
     """A sequence and its extraction.
 
     Attributes:
-        source_uri: The stored clip.
+        source_uri: URI of the stored clip.
         frames: Number of frames.
         fps: Frames per second as a fraction, such as `30/1`.
-        width: Of the frames, pixels.
-        height: Of the frames, pixels.
-        faces: Number of frames with a face.
-        missing: The frames without a face, by reason.
-        extraction_uri: The stored extraction.
-        content_digest: Digest of the extraction's decoded content.
-        samples: Sample pictures, relative to the run's folder.
+        width: Width of the frames, pixels.
+        height: Height of the frames, pixels.
+        faces: Number of frames with the subject's face.
+        missing: Numbers of frames without the subject's face, by reason.
+        extraction_uri: URI of the stored extraction.
+        content_digest: Content digest of the extraction.
+        samples: Paths of the sample pictures, relative to the run's folder.
     """
 
     source_uri: str = ""
@@ -69,7 +69,7 @@ class SequenceRecord:
 
 @dataclass
 class Preview:
-    """A picture that the worker made during the training; `file` is relative to the run's folder."""
+    """A preview picture from a training: its iteration, and its path relative to the run's folder."""
 
     iteration: int
     file: str
@@ -77,7 +77,19 @@ class Preview:
 
 @dataclass
 class TrainingRecord:
-    """The training of a pair. `attempt` counts the tries at it from 1; `seconds` is the time of all of them."""
+    """The training of a pair.
+
+    Attributes:
+        uri: URI of the training; empty if the model was not trained in this run.
+        model_uri: URI of the model.
+        iterations: Number of iterations of the whole training.
+        iteration: Number of finished iterations.
+        seconds: Time that all attempts took together; 0 if unknown.
+        iterations_per_second: Speed of the training; 0 if unknown.
+        attempt: Number of the current attempt, from 1; 0 before the first.
+        losses: Losses of both sides during the training.
+        previews: Preview pictures.
+    """
 
     uri: str = ""
     model_uri: str = ""
@@ -92,7 +104,7 @@ class TrainingRecord:
 
 @dataclass
 class Sample:
-    """Pictures of one frame of a fake, relative to the run's folder; empty where there is none."""
+    """The pictures of one frame of a fake: paths relative to the run's folder, empty where there is no picture."""
 
     frame: int
     source: str = ""
@@ -105,10 +117,10 @@ class Sample:
 
 @dataclass
 class IdentityDistances:
-    """Median Euclidean distances of face embeddings over `frames` frames. About 0.6 separates two persons.
+    """Median Euclidean distances between face embeddings, over `frames` frames. Above about 0.6 the persons differ.
 
-    The control is the target's face converted with the target's own decoder. It went through the same network and
-    blending as the swap, so the two differ in identity alone.
+    The swap is the fake. The control is the target's face converted with the target's own decoder. The same network and
+    blending made it, so it differs from the fake only in whose face it shows.
     """
 
     frames: int = 0
@@ -120,23 +132,23 @@ class IdentityDistances:
 
 @dataclass
 class FakeRecord:
-    """A manipulated sequence: the target's frames with the source's face.
+    """A fake: the target's frames with the source's face.
 
     Attributes:
         id: `<target>_<source>`.
-        target: Id of the sequence that gets a face.
-        source: Id of the sequence that gives it.
-        reused: The store already held this conversion.
-        uri: The stored conversion.
-        content_digest: Digest of its decoded content.
+        target: Id of the sequence whose frames the fake keeps.
+        source: Id of the sequence that gives the face.
+        reused: Whether the store already had this conversion.
+        uri: URI of the stored conversion.
+        content_digest: Content digest of the conversion.
         frames: Number of frames.
-        swapped: Number of frames that carry the source's face.
+        swapped: Number of frames in which the face was replaced.
         labels: 1 for each swapped frame, 0 for the others, in order.
-        reasons: The frames that were not swapped, by reason.
-        samples: Sample pictures.
+        reasons: Numbers of the frames that were not swapped, by reason.
+        samples: Pictures of some frames.
         quality: Measurements of the converter, by name.
-        identity: Whose face the fake shows; None where that was not measured.
-        mouth_correlation: Correlation of the mouth opening with the target's, -1 to 1.
+        identity: Whose face the fake shows; None if it was not measured.
+        mouth_correlation: Correlation of the fake's mouth opening with the target's, -1 to 1; None if not measured.
     """
 
     id: str
@@ -157,7 +169,7 @@ class FakeRecord:
 
 @dataclass
 class Failure:
-    """Why a pair failed, and at which stage."""
+    """Why a pair failed: the stage, and the reason and message of the error."""
 
     stage: str
     reason: str
@@ -174,7 +186,7 @@ class StageTime:
 
 @dataclass
 class PairRecord:
-    """Two sequences, the training on them and the two fakes made with its model."""
+    """A pair of sequences: its training and its two fakes."""
 
     id: str
     a: str
@@ -187,32 +199,32 @@ class PairRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether the pair is done or failed, so that its record no longer changes."""
+        """Whether the pair is done or failed. Its record then no longer changes."""
         return self.state in ("done", "failed")
 
     @property
     def reused(self) -> bool:
-        """Whether the store already held both fakes, so that nothing was made."""
+        """Whether the store already had both fakes, so that none was made."""
         return self.state == "done" and bool(self.fakes) and all(fake.reused for fake in self.fakes)
 
     @property
     def seconds(self) -> float:
-        """Time of all stages together."""
+        """The sum of the durations of all stages."""
         return sum(stage.seconds for stage in self.stages)
 
 
 @dataclass
 class RunRecord:
-    """A dataset run, without what its pairs did.
+    """A dataset run, without the records of its pairs.
 
     Attributes:
         name: Name of the run, also its prefix in the bucket.
-        command: The command line.
+        command: The command line that started the run.
         recipe: All fields of the recipe.
-        seed: Seed of the random pairing; None where the pairs were given.
+        seed: Seed of the random pairing; None if the pairs were given.
         pairs: Ids of the pairs, in order.
-        sequences: By id.
-        seconds: Time since the run began.
+        sequences: The extracted sequences, by id.
+        seconds: Duration of the run until now.
         rights: What is known about the rights to the clips.
         versions: Versions of the software, by name.
         created: When the run began, ISO 8601.

@@ -1,4 +1,4 @@
-"""Keeps the record of a run while its pairs are worked on, and saves it to the dataset's folder and to the bucket."""
+"""Keeps the run record while the run works, and saves it to the dataset's folder and to the bucket."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _MAX_SHARE = 1 / 20
 
 
 class RunRecorder:
-    """The record of a run; safe to use from many threads.
+    """Fills and saves the record of a run. Many threads may use it at once.
 
     Args:
-        record: Filled here.
-        folder: Where the record is saved.
-        on_event: Called where saving fails; a run goes on without.
-        upload: Called with a file's name and bytes, to keep a copy of `run.json` and of the pairs that ended.
+        record: The record to fill.
+        folder: Folder in which the record is saved.
+        on_event: Called with an event if a save fails; the run then continues without it.
+        upload: Called with the name and bytes of a file, to copy `run.json` and the files of ended pairs elsewhere.
         on_save: Called after each save.
-        clock: Monotonic seconds.
+        clock: Monotonic time in seconds.
 
     Attributes:
-        record: As given.
-        pairs: The records of all pairs. Those that ended hold neither losses nor labels; their files do.
-        lock: Hold it to change a record.
+        record: The record.
+        pairs: The records of all pairs. An ended pair's losses and labels are removed here and kept only in its file.
+        lock: Hold this lock to change a record.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RunRecorder:
         self._save_skipped = False
 
     def begin(self, pairs: Iterable[Pair]) -> list[PairRecord]:
-        """Start the records of the pairs, and return them."""
+        """Make the records of the pairs of a new run, save them, and return them."""
         with self.lock:
             self.pairs = [PairRecord(pair.id, pair.a, pair.b) for pair in pairs]
             self.record.pairs = [pair.id for pair in self.pairs]
@@ -79,7 +79,13 @@ class RunRecorder:
             self.record.sequences[name] = sequence
 
     def add_time(self, item: str, stage: str, seconds: float) -> None:
-        """Record the time of a stage in each unfinished pair that the item (a pair, sequence or fake) belongs to."""
+        """Record the duration of a stage in every unfinished pair that it belongs to.
+
+        Args:
+            item: Id of the pair, sequence or fake that the stage worked on.
+            stage: Name of the stage.
+            seconds: Duration of the stage.
+        """
         with self.lock:
             for pair in self._pairs_of.get(item, ()):
                 if not pair.ended:
@@ -87,9 +93,9 @@ class RunRecorder:
                     pair.stages.append(StageTime(name, round(seconds, 2)))
 
     def end(self, pair: PairRecord, failure: Failure | None) -> None:
-        """Record that a pair is done or failed, and save it.
+        """Record that a pair is done, or that it failed if there is a `failure`, and save it.
 
-        The pair no longer changes, so its losses and labels are only kept in its file.
+        The pair no longer changes, so its losses and labels are then kept only in its file.
         """
         with self.lock:
             pair.state = "failed" if failure else "done"
@@ -104,7 +110,7 @@ class RunRecorder:
                 fake.labels = []
 
     def interrupt(self) -> None:
-        """Record that the run stops: pairs that have not ended wait for the next run."""
+        """Record that the run was interrupted: running pairs become pending again."""
         with self.lock:
             running = [pair for pair in self.pairs if pair.state == "running"]
             for pair in running:
@@ -117,7 +123,11 @@ class RunRecorder:
         self.save(always=True)
 
     def save(self, *, always: bool = False) -> None:
-        """Save the record, unless another save is running or ended a moment ago."""
+        """Save the record, unless another save is running or has just ended.
+
+        Args:
+            always: Whether to save in any case.
+        """
         with self.lock:
             self._save_skipped = not always and self._clock() < self._next_save
             if self._save_skipped:
@@ -133,7 +143,7 @@ class RunRecorder:
                 self._report(error)
 
     def save_skipped(self) -> None:
-        """Save the record if the last call of `save` came too early."""
+        """Save the record if the last call of `save` skipped it."""
         if self._save_skipped:
             self.save()
 
@@ -146,7 +156,7 @@ class RunRecorder:
             return self._folder.save_run(self.record)
 
     def _send(self, data: bytes) -> None:
-        """Upload `run.json` and the pairs that ended; what fails is uploaded by the next save."""
+        """Upload `run.json` and the files of pairs that ended. The next save repeats what fails."""
         self._upload(RUN_FILE, data)
         with self.lock:
             names, self._not_uploaded = self._not_uploaded, []
@@ -161,7 +171,7 @@ class RunRecorder:
 
     @contextmanager
     def _throttle_saves(self) -> Iterator[None]:
-        """Space saves so that they use at most 5 % of the time."""
+        """Measure the save in the block, and delay the next one, so that saves take at most 5 % of the time."""
         start = self._clock()
         try:
             yield

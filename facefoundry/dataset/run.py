@@ -1,7 +1,7 @@
-"""A dataset run: takes pairs of clips through all stages. It owns order, concurrency and failures.
+"""Runs all stages of all pairs of a dataset. This module decides about order, concurrency and failures.
 
-Pairs are independent: a pair that fails is recorded with its reason, and the others continue. The services find work
-that the store holds, so running the same command again continues where it stopped.
+Pairs are independent: if a pair fails, its reason is recorded and the others continue. The services reuse the results
+in the store, so running the same command again continues a stopped run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """How many pairs, extractions and conversions run at once. The services refuse more than they have slots for."""
+    """How many pairs, extractions and conversions a run works on at once. Calls beyond the services' slots wait."""
 
     pairs: int = 64
     extractions: int = 16
@@ -39,7 +39,14 @@ class Limits:
 
 @dataclass
 class PairTask:
-    """The work on one pair. `stage` is the stage it has reached; `model` is the folder of a model that is given."""
+    """The work on one pair.
+
+    Attributes:
+        pair: The pair.
+        record: The record of the pair.
+        model: Folder of an existing model; None to train one.
+        stage: The stage that runs now.
+    """
 
     pair: Pair
     record: PairRecord
@@ -48,18 +55,18 @@ class PairTask:
 
 
 class DatasetRun:
-    """A run over pairs of clips.
+    """Runs the stages of pairs of clips.
 
     Args:
-        stages: The work of each stage.
-        recorder: Where the run is recorded.
-        on_event: Called from many threads with progress.
-        convert: Make the fakes of each pair; otherwise only models.
-        compare: Also measure whose face each fake shows.
-        limits: Concurrency.
+        stages: Does the work of each stage.
+        recorder: Keeps the record of the run.
+        on_event: Called with each event, from many threads.
+        convert: Whether to make the fakes of each pair, not only the model.
+        compare: Whether to measure whose face each fake shows.
+        limits: How much runs at once.
 
     Attributes:
-        had_outage: A pair failed because a service or the store did not answer, so another run may succeed.
+        had_outage: Whether a pair failed because a service or the store did not answer. Another run may then succeed.
     """
 
     def __init__(
@@ -89,10 +96,10 @@ class DatasetRun:
         Args:
             pairs: The pairs, in order.
             clips: The clips of the pairs, by id.
-            given: Folders of models that exist, by pair; the other pairs are trained.
+            given: Folders of existing models, by pair; for the other pairs, models are trained.
 
         Returns:
-            The records of the pairs, failed ones included.
+            The records of all pairs, including those that failed.
 
         Raises:
             KeyboardInterrupt: after all threads have stopped and the record was saved.
@@ -115,7 +122,11 @@ class DatasetRun:
         return records
 
     def extract(self, clips: Mapping[str, Clip]) -> dict[str, FaceFoundryError]:
-        """Extract clips without pairing them, and return the errors of the clips that failed, by id."""
+        """Extract clips without pairing them.
+
+        Returns:
+            The errors of the clips that failed, by id.
+        """
         failed: dict[str, FaceFoundryError] = {}
 
         def extract(clip: Clip) -> None:
@@ -140,7 +151,14 @@ class DatasetRun:
         return failed
 
     def convert_clip(self, clip: Clip, model: Path, pair: Pair, *, swap_model: bool) -> FakeRecord:
-        """Put the face of a model's side B on a clip of side A; with `swap_model` the sides change places."""
+        """Make one fake of a clip, with a model on disk.
+
+        Args:
+            clip: The target.
+            model: Folder of the model.
+            pair: The pair of the model.
+            swap_model: Whether the clip is side B of the model and gets the face of side A, instead of the reverse.
+        """
         source_id, side = (pair.a, common_pb2.SIDE_B) if swap_model else (pair.b, common_pb2.SIDE_A)
         fake = FakeRecord(f"{clip.id}_{source_id}", clip.id, source_id)
         target = self._stages.extract(clip)
@@ -150,7 +168,7 @@ class DatasetRun:
         return fake
 
     def _wait_for(self, running: dict[Future[None], PairTask]) -> None:
-        """Take futures out as they end, and record how their pairs ended."""
+        """Wait until all pairs have ended, and record how each of them ended."""
         ended: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         for future in running:
             future.add_done_callback(ended.put)
@@ -175,7 +193,7 @@ class DatasetRun:
         self._recorder.save()
 
     def _do_pair(self, task: PairTask, clips: Mapping[str, Clip]) -> None:
-        """All stages of one pair, in order."""
+        """Do all stages of one pair, in order."""
         with self._recorder.lock:
             task.record.state = "running"
         task.stage = "extract"
@@ -224,7 +242,7 @@ class DatasetRun:
         self._recorder.save()
 
     def _extract(self, clip: Clip) -> ExtractedSequence:
-        """Extract a clip, once for all pairs that it is in."""
+        """Extract a clip, only once even if it is in several pairs."""
 
         def extract() -> ExtractedSequence:
             with self._extracting:
@@ -234,7 +252,7 @@ class DatasetRun:
         return self._extracted.get(clip.id, extract)
 
     def _transcode(self, sequence: ExtractedSequence) -> None:
-        """Transcode a real sequence, once for all pairs that it is in."""
+        """Transcode a sequence, only once even if it is in several pairs."""
 
         def transcode() -> None:
             with self._converting:

@@ -1,6 +1,6 @@
-"""Reads and writes the run record of a folder: `run.json`, and `pairs/<pair>.json` for each pair that began.
+"""Reads and writes the files of a run record: `run.json`, and `pairs/<pair>.json` for each pair that has begun.
 
-One file for each pair keeps the cost of saving independent of the number of pairs. A pair without a file has not begun.
+Each pair has a file of its own, so that the cost of a save does not grow with the number of pairs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAIR_ID = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 
 
 def pair_file(pair_id: str) -> str:
-    """Return the name of a pair's file, relative to the folder."""
+    """Return the path of a pair's file, relative to the run's folder."""
     return f"pairs/{pair_id}.json"
 
 
@@ -45,12 +45,12 @@ class RunHeader:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run record."""
+    """The folder that contains the files of a run record."""
 
     path: Path
 
     def clear(self) -> None:
-        """Delete the pairs of an earlier run."""
+        """Delete the files of an earlier run's pairs."""
         for path in (self.path / "pairs").glob("*.json"):
             path.unlink()
 
@@ -95,7 +95,7 @@ class RunFolder:
         return record
 
     def load_pair(self, pair_id: str) -> PairRecord:
-        """Read the file of a pair.
+        """Read the file of a pair. A pair without a file is pending.
 
         Raises:
             InvalidInput: a field is wrong; the message names it.
@@ -108,12 +108,12 @@ class RunFolder:
             return PairRecord(pair_id, a, b)
 
     def load_pairs(self) -> Iterator[PairRecord]:
-        """Read the pairs of the run, in order."""
+        """Read and yield the records of the pairs, in order."""
         for pair_id in self.load_run().pairs:
             yield self.load_pair(pair_id)
 
     def run_name(self) -> str | None:
-        """Return the name of the run whose record lies here, in any format; None where there is none."""
+        """Return the name of the run in this folder, even if its format is old; None if there is no run."""
         header = self._header()
         return header.name or None if header else None
 

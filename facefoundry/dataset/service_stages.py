@@ -1,4 +1,4 @@
-"""The stages of a run over the three services and the object store. Each one calls, records and downloads."""
+"""Implements the stages of a run: each calls a service, records its result and downloads its files."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _WAITING = {
 
 
 class ServiceStages(Stages):
-    """The stages with one client, store, recipe and dataset; safe to use from many threads.
+    """Does the stages with the services and the object store. Many threads may use it at once.
 
     Args:
-        client: The services.
+        client: The client of the services.
         store: The object store that the services use.
-        recipe: The resolved recipe.
-        layout: Where files are written.
-        recorder: Where results are recorded.
-        on_event: Called from many threads with progress.
-        keep_faces: Also write face crops and alignments.
+        recipe: The complete recipe.
+        layout: Names the paths of the files.
+        recorder: Keeps the record of the run.
+        on_event: Called with each event, from many threads.
+        keep_faces: Whether to write face crops and alignments too.
         frame_rate: Frames per second of folders of frames.
     """
 
@@ -69,11 +69,11 @@ class ServiceStages(Stages):
         self._keep_faces, self._frame_rate = keep_faces, frame_rate
 
     def raise_if_stopped(self) -> None:
-        """Raise Cancelled after `stop`."""
+        """Raise Cancelled if `stop` was called."""
         self._client.raise_if_stopped()
 
     def stop(self) -> None:
-        """End every call to a service and every wait for the store."""
+        """End all running calls to services, and all waits for the store."""
         self._client.stop()
         self._store.abort_waits()
 
@@ -175,7 +175,7 @@ class ServiceStages(Stages):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a manipulated sequence and download it."""
+        """Make a fake and download it; see `Stages.convert`."""
         conversion = self._convert(fake.id, "convert", model_uri, side, target, source, control=False)
         committed = self._manifest(conversion.uri, "conversions")
         with self._stage(fake.id, "fetch", ""):
@@ -219,7 +219,7 @@ class ServiceStages(Stages):
             fake.mouth_correlation = comparison.mouth_correlation(swap_faces, converted_faces, swapped)
 
     def _extract_converted(self, fake: FakeRecord, name: str, uri: str) -> Alignments | None:
-        """Extract the faces of a conversion; None where a short training made nothing that looks like a face."""
+        """Extract the faces of a conversion; None if no face is found, as after a very short training."""
         with self._stage(fake.id, f"compare {name}", "frames") as (_, on_progress):
             try:
                 return self._alignments(self._client.extract(uri, fake.id, self._recipe, on_progress))
@@ -229,7 +229,7 @@ class ServiceStages(Stages):
                 return None
 
     def transcode(self, sequence: ExtractedSequence) -> None:
-        """Encode a real sequence at every compression level and download it."""
+        """Encode a real video at every compression level and download it."""
         with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
             transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
             committed = self._manifest(transcoding.uri, "conversions")
@@ -273,7 +273,11 @@ class ServiceStages(Stages):
 
     @contextmanager
     def _stage(self, item: str, stage: str, unit: str) -> Iterator[tuple[OnCount, OnProgress]]:
-        """Report start, progress and end of a stage, and record its time."""
+        """Report the start, progress and end of a stage, and record its duration.
+
+        Yields:
+            Two callbacks for progress: one takes numbers, the other a message of a service.
+        """
 
         def on_count(done: int, total: int) -> None:
             self._on_event(Event(item, stage, "running", done, total, unit))

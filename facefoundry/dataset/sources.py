@@ -1,4 +1,4 @@
-"""Uploads clips to the store: a video unchanged, a folder of frames as tar archives of at most 256 frames."""
+"""Uploads clips to the store: a video file unchanged, a folder of frames as tar archives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"([0-9]+)\.[A-Za-z]+$")
 
 @dataclass(frozen=True)
 class TarLimits:
-    """Largest tar of frames. A tar is made in memory, so its bytes are limited too."""
+    """The most frames, and the most bytes of frames, in one tar. Bytes are limited because a tar is made in memory."""
 
     frames: int = 256
     bytes: int = 64 << 20
@@ -40,19 +40,20 @@ def upload(
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
     tar_limits: TarLimits | None = None,
 ) -> str:
-    """Upload a video or a folder of numbered frames and return its URI. A clip that is stored is not sent again.
+    """Upload a clip and return its URI. A clip that is stored already is not uploaded again.
 
     Args:
-        path: The video file or the folder.
+        path: The video file, or the folder of numbered frames.
         frame_rate: Frames per second of a folder of frames; a video states its own.
-        store: The object store; by default the one that the environment names.
-        on_bytes: Called with the bytes sent and the bytes in total.
-        tar_limits: Largest tar of frames.
+        store: The object store; by default that of the environment variables `FACEFOUNDRY_STORE_...`.
+        on_bytes: Called with the number of uploaded bytes and the total number of bytes.
+        tar_limits: The most frames and bytes in one tar.
 
     Raises:
         InvalidInput: the clip cannot be read (INPUT_FILE).
-        Unusable: it is not a file, it is too large, or the numbers of the frames have a gap (NOT_A_FILE, TOO_LARGE,
-            NOT_A_VIDEO, NO_FRAMES, FRAME_NAME, FRAME_TWICE, FRAME_GAP).
+        Unusable: the clip is not a regular file, is empty, too large or changes during the upload, or its frames are
+            not numbered without gaps (NOT_A_FILE, NOT_A_VIDEO, TOO_LARGE, INPUT_CHANGES, NO_FRAMES, FRAME_NAME,
+            FRAME_TWICE, FRAME_GAP).
     """
     path = Path(path)
     store = store or Store(read(StoreSettings))
@@ -65,7 +66,7 @@ def upload(
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a regular file. Opening anything else, such as a pipe, might never return."""
+    """Return the size of a regular file, in bytes. Other files, such as pipes, are refused: reading might never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise Unusable(f"{path} is not a regular file.", reason="NOT_A_FILE", resource=str(path))
@@ -73,7 +74,7 @@ def _size(path: Path) -> int:
 
 
 def _check_size(store: Store, path: Path, size: int) -> None:
-    """Reject a clip that is too large before reading it: reading 60 GB takes minutes."""
+    """Refuse a clip that is too large, before it is read: reading 60 GB takes minutes."""
     max_bytes = store.settings.max_source_bytes
     if size > max_bytes:
         raise Unusable(
@@ -152,7 +153,11 @@ def _numbered(folder: Path) -> list[Path]:
             )
         numbers[number] = path
     if not numbers:
-        raise Unusable(f"{folder} holds no frames.", reason="NO_FRAMES", resource=str(folder))
+        raise Unusable(
+            f"Expected frames (.png, .jpg, .jpeg or .bmp) in {folder}. Found none.",
+            reason="NO_FRAMES",
+            resource=str(folder),
+        )
     first, last = min(numbers), max(numbers)
     missing = next((number for number in range(first, last) if number not in numbers), None)
     if missing is not None:
@@ -165,7 +170,7 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:
-    """Return the consecutive frames of each tar."""
+    """Yield the range of frames of each tar."""
     start, held = 0, 0
     for index, size in enumerate(sizes):
         if index > start and (index - start == limits.frames or held + size > limits.bytes):
@@ -176,6 +181,6 @@ def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:
 
 
 def _tar(frames: list[Path], start: int) -> bytes:
-    """Make the tar of some frames, numbered from `start`."""
+    """Make the tar of consecutive frames, numbered from `start`."""
     names = [f"{start + offset:06d}{path.suffix.lower()}" for offset, path in enumerate(frames)]
     return archive.pack({name: path.read_bytes() for name, path in zip(names, frames, strict=True)})

@@ -1,4 +1,4 @@
-"""What a dataset run needs from its stages. `ServiceStages` implements it; tests and benchmarks have fakes."""
+"""Defines the interface of a run's stages. `ServiceStages` implements it; tests have implementations of their own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ExtractedSequence:
     """A sequence whose clip and extraction are stored.
 
     Attributes:
-        id: Of the sequence.
-        source_uri: The stored clip.
-        extraction: The extractor's answer.
-        samples: Sample pictures, relative to the run's folder.
+        id: Id of the sequence.
+        source_uri: URI of the stored clip.
+        extraction: The result of the extractor.
+        samples: Paths of the sample pictures, relative to the run's folder.
     """
 
     id: str
@@ -31,17 +31,17 @@ class ExtractedSequence:
 
 
 class Stages(Protocol):
-    """The work of each stage. Methods are called from many threads and raise where the work fails.
+    """Does the work of each stage of a pair. Many threads call its methods at once.
 
-    `DatasetRun` owns order, concurrency and failures. A stage does its work, records the
-    results and writes the files of the dataset.
+    Each method does its work, records the result and writes the files of the dataset. If the work fails, it raises an
+    error. `DatasetRun` decides about order, concurrency and failures.
     """
 
     def raise_if_stopped(self) -> None:
-        """Raise Cancelled after `stop`."""
+        """Raise Cancelled if `stop` was called."""
 
     def stop(self) -> None:
-        """End every running and later call of all threads."""
+        """Make all running and later calls, in all threads, end with Cancelled."""
 
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
@@ -53,7 +53,7 @@ class Stages(Protocol):
         """Upload a model from disk and return its URI."""
 
     def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
-        """Download a pair's model to the dataset."""
+        """Download the model of a pair to the dataset's folders."""
 
     def convert(
         self,
@@ -63,10 +63,18 @@ class Stages(Protocol):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a manipulated sequence and download it; `side` is the side of the model that the target is on."""
+        """Make a fake and download it.
+
+        Args:
+            fake: The record to fill.
+            model_uri: URI of the model.
+            side: The target's side of the pair; the face comes from the other side.
+            target: The sequence whose frames the fake keeps.
+            source: The sequence that gives the face.
+        """
 
     def transcode(self, sequence: ExtractedSequence) -> None:
-        """Encode a real sequence at every compression level and download it."""
+        """Encode a real video at every compression level and download it."""
 
     def compare(
         self,
@@ -76,4 +84,4 @@ class Stages(Protocol):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Measure whose face a converted fake shows."""
+        """Measure whose face a fake shows, after `convert` has made it. Arguments are as in `convert`."""

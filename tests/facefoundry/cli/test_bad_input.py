@@ -42,7 +42,7 @@ def filelist(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[["033", "098"]]', "holds no clip 098"),
+        ('[["033", "098"]]', "Expected the clips 098 in"),
         ('[["033", "033"]]', "pairs '033' with itself"),
         ('[["033", "097"], ["033", "097"]]', "repeats the pair '033', '097'"),
         ('[["033", "097"], ["097", "033"]]', "a pair needs one row for both directions"),

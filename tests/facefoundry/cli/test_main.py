@@ -97,7 +97,7 @@ def _create(folder, pairs):
     "pairs, printed",
     [
         ([["a", "b"], ["a", "c"], ["x", "y"]], "holds no model a_c, x_y; it has a_b, c_d"),
-        ([["a", "b"], ["c", "d"]], "holds no clip d; it has a, b, c"),
+        ([["a", "b"], ["c", "d"]], "It contains only a, b, c"),
     ],
 )
 def test_create_from_models_names_what_its_filelist_asks_for_and_is_not_there(originals, pairs, printed):

@@ -96,12 +96,12 @@ def test_a_damaged_file_is_named_and_leaves_nothing_in_the_store(store, theirs):
 def test_files_larger_than_any_model_are_not_even_read(theirs):
     with (theirs / "encoder.h5").open("ab") as file:
         file.truncate(60 << 30)
-    with pytest.raises(InvalidInput, match="larger than 1024 MiB"):
+    with pytest.raises(InvalidInput, match="at most 1024 MiB in total"):
         h5_models.digests(theirs)
 
 
 def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(theirs, tmp_path):
-    with pytest.raises(Unusable, match=r"encoder\.h5, .* was stopped: .* over the limit of 1 MiB") as caught:
+    with pytest.raises(Unusable, match=r"encoder\.h5, .* cannot be converted: .* over the limit of 1 MiB") as caught:
         h5_models.read(theirs, tmp_path / "weights.safetensors", Limits(seconds=60, memory_bytes=1 << 20))
     assert caught.value.reason == "MEDIA_MEMORY"
 
@@ -125,6 +125,6 @@ def test_a_folder_that_is_no_whole_model_is_not_exported(ours, tmp_path):
         models.export(ours, tmp_path / "out")
     (ours / models.RECORD).write_text(json.dumps(record))
     (ours / "weights.safetensors").write_bytes(WIDTHS.pack({}))
-    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or changed"):
+    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or has changed"):
         models.export(ours, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -67,7 +67,7 @@ def test_uploading_twice_changes_nothing(store, folder):
 
 def test_changed_weights_are_refused(store, folder):
     (folder / "weights.safetensors").write_bytes(_weights(2.0))
-    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or changed"):
+    with pytest.raises(InvalidInput, match=r"weights\.safetensors is missing or has changed"):
         models.upload(store, folder)
 
 

@@ -44,7 +44,7 @@ def test_a_missing_folder_is_refused_by_name(tmp_path):
 
 def test_two_files_of_one_name_are_refused(tmp_path):
     _touch(tmp_path, "033.mp4", "033.avi")
-    with pytest.raises(InvalidInput, match="would both be the sequence '033'"):
+    with pytest.raises(InvalidInput, match="would both have the sequence id '033'"):
         plan.find_clips(tmp_path)
 
 
