@@ -1,1 +1,1 @@
-"""The command `facefoundry`: `main` has its subcommands, `ffpp` those with the modes of the FF++ script."""
+"""The command `facefoundry`: `main` is its entry point, `ffpp` has the subcommands that are modes of FF++'s script."""

@@ -1,4 +1,4 @@
-"""Connects a command to the services and the object store: on this machine or elsewhere."""
+"""Connects a command to the services and the object store, on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Emit = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Connection:
-    """The services, the object store that they use, and how much to ask of them at once."""
+    """The client of the services, the object store, and how much work a run gives to the services at once."""
 
     client: Client
     store: Store
@@ -31,18 +31,20 @@ class Connection:
 
 @contextmanager
 def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
-    """Connect to the services. With `--local`, start them before the block and stop them after it.
+    """Connect to the services. With `--local`, join or start the local stack, and stop it afterwards if started here.
 
     Args:
         options: Where the services are.
-        emit: Called with a sentence when something starts or waits.
+        emit: Called with a sentence for the user when something starts or waits.
     """
     if not options.use_local:
         with Client(read(ChannelSettings, **options.addresses)) as client:
             yield Connection(client, _store(read(StoreSettings), emit), Limits())
         return
     if any(options.addresses.values()):
-        raise InvalidInput("--local starts its own services. Remove the addresses of others.", reason="USAGE")
+        raise InvalidInput(
+            "Expected --local or addresses of services. Received both. Remove --local or the addresses.", reason="USAGE"
+        )
     cores = os.cpu_count() or 1
     limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
     slots = {"FACEFOUNDRY_SLOTS": str(cores)}
@@ -55,7 +57,7 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
 
 @contextmanager
 def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
-    """Return the addresses of services that run already; `--local` finds them, but does not start them."""
+    """Yield the addresses of running services. With `--local`, the local stack is found, but not started."""
     if not options.use_local:
         yield read(ChannelSettings, **options.addresses)
         return
@@ -64,7 +66,7 @@ def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
 
 
 def on_users(emit: Emit) -> Callable[[list[User]], None]:
-    """Return a callback that names the processes which still use the local services."""
+    """Return a callback that tells the user which processes still use the local stack."""
     return lambda users: _emit_users(emit, users)
 
 

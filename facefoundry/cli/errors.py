@@ -1,4 +1,4 @@
-"""How the command prints errors, and its exit codes."""
+"""Prints the errors of the command, and defines its exit codes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from facefoundry.errors import FaceFoundryError, to_record
 __all__ = ["SOME_FAILED", "exit_code", "show"]
 
 SOME_FAILED = 3
-"""Exit code if some pairs or clips failed because of their input; the others are done."""
+"""Exit code if some pairs or clips failed because of their input, and all others are done."""
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """Return 2 for wrong input, 130 for an interruption, 1 for all other errors."""
+    """Return the exit code for an error: 2 for wrong input, 130 for an interruption, 1 for others."""
     if isinstance(error, errors.InvalidInput):
         return 2
     return 130 if isinstance(error, errors.Cancelled) else 1

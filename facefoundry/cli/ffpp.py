@@ -1,4 +1,4 @@
-"""The five modes of the FF++ script, with its spellings of options and with clear long names."""
+"""The subcommands that are modes of FF++'s script. Options have the script's spellings, and clearer long names."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def generate_models(
         pairs, left_over = plan.pair_up(list(clips), seed)
         pairing_seed = seed
         if left_over:
-            messages.append(f"{left_over} is left over: the number of clips is odd, so one has no partner.")
+            messages.append(f"{left_over} is left out: the number of clips is odd, so this clip has no partner.")
     if not pairs:
-        raise InvalidInput(f"{clips_path} holds only one clip. A pair needs two.", reason="NO_PAIRS")
+        raise InvalidInput(f"Expected at least two clips in {clips_path}. Received one.", reason="NO_PAIRS")
     plan.require_clips(pairs, clips, clips_path)
     run_plan = RunPlan(convert_images, keep_faces, name, pairing_seed)
     make_dataset(pairs, clips, run_plan, recipe, connection, output, messages=messages)
@@ -152,7 +152,9 @@ def create_from_models(
         pairs = [pair for pair in found.models if pair.a in clips and pair.b in clips]
         without_clips = [pair.id for pair in found.models if pair not in pairs]
         if without_clips and pairs:
-            messages.append(f"{', '.join(without_clips)} left out: {clips_path} does not hold both clips.")
+            messages.append(
+                f"Models left out, because {clips_path} does not hold both of their clips: {', '.join(without_clips)}."
+            )
     plan.require_clips(pairs or found.models, clips, clips_path)
     run_plan = RunPlan(True, keep_faces, name)
     make_dataset(pairs, clips, run_plan, recipe, connection, output, given=found.models, messages=messages)
@@ -246,7 +248,7 @@ def convert(
     clip = _clip_at(clip_path)
     found = models.find_models(layout_of(model_path)).models
     if len(found) != 1:
-        message = f"--model_path must be the folder of one model. {model_path} holds {len(found)}."
+        message = f"Expected --model_path to be the folder of one model. {model_path} holds {len(found)} models."
         raise InvalidInput(message, reason="MODEL")
     pair, folder = next(iter(found.items()))
     with open_session(RunPlan(convert=True), recipe, connection, output) as session:
@@ -267,5 +269,8 @@ def _clips_at(path: Path) -> dict[str, Clip]:
 
 def _clip_at(path: Path) -> Clip:
     if not path.is_file() and not plan.is_frame_folder(path):
-        raise InvalidInput(f"{path} is neither a video file nor a folder of frames.", reason="INPUT_FILE")
+        raise InvalidInput(
+            f"Expected a video file or a folder of frames. Received {path}, which is neither or does not exist.",
+            reason="INPUT_FILE",
+        )
     return Clip(keys.sequence_id(path.stem if path.is_file() else path.name, field=str(path)), path)

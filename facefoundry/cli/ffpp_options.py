@@ -1,4 +1,4 @@
-"""Options of the FF++ script: those of its converter, and those that are rejected with the reason."""
+"""Options of FF++'s script: those of its converter, and those that are refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["conversion_options", "refused_options"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
-# The option of each field of the conversion.
+# The option for each field of the recipe's conversion.
 _OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
     "mask": click.option(
         "-M",
@@ -72,7 +72,10 @@ _OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = 
 
 
 def conversion_options(function: F) -> F:
-    """Add the options of FF++'s converter, as overrides before those of `--set`. Put it above `recipe_options`."""
+    """Add the options of FF++'s converter to a command. They override recipe fields, and `--set` overrides them.
+
+    Place this decorator above `recipe_options`, because it adds to the argument `assignments`.
+    """
 
     @functools.wraps(function)
     def with_overrides(*, more_ranges: tuple[str, ...], assignments: tuple[str, ...], **given: object) -> object:
@@ -93,7 +96,7 @@ def conversion_options(function: F) -> F:
 
 
 def refused_options(command: str) -> Callable[[F], F]:
-    """Add the options that FF++ has and this command rejects. They are hidden from the help."""
+    """Add the options of FF++'s script that a command refuses. They are hidden from the help."""
 
     def decorate(function: F) -> F:
         for row in refused.for_command(command):

@@ -1,4 +1,4 @@
-"""The entry point of the command: its subcommands, and how errors end it."""
+"""The entry point of the command: finds the subcommand, and exits with the code of an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Imports the module of a subcommand when it is used. Accepts `_` for `-`, as FF++ spells its modes."""
+    """Imports the module of a subcommand when it is used. Names may be spelled with `_` instead of `-`, as in FF++."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _is_json_requested(arguments: list[str]) -> bool:
-    """Return whether a subcommand was given `--json`; its arguments were parsed before, so they are valid."""
+    """Return whether the arguments contain `--json`. They were parsed before, so they are valid."""
     with click.Context(cli) as context:
         _, command, rest = cli.resolve_command(context, list(arguments))
         if command is None:

@@ -1,4 +1,4 @@
-"""Options that several commands share. Each group reaches the command as one dataclass."""
+"""Options that several commands share, in groups. A command gets each group as one dataclass."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ local_dir_option = click.option(
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """Where the services are: on this machine, or at three addresses."""
+    """The options that locate the services: `--local` for this machine, or three addresses."""
 
     use_local: bool = False
     local_dir: Path | None = None
@@ -50,24 +50,24 @@ class ConnectionOptions:
 
     @property
     def addresses(self) -> dict[str, str | None]:
-        """The addresses that were given, by the names of `ChannelSettings`."""
+        """The three addresses by their field names in `ChannelSettings`; None if not given."""
         names = ("extractor_address", "trainer_address", "converter_address")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """A recipe by name, and the fields to override."""
+    """The options that choose a recipe and override its fields."""
 
     recipe_name: str
     iterations: int | None
     assignments: tuple[str, ...]
 
     def resolve(self) -> recipe_pb2.Recipe:
-        """Return the whole recipe.
+        """Return the complete recipe, with the overrides applied.
 
         Raises:
-            InvalidInput: the name, a field or a value is wrong.
+            InvalidInput: the name of the recipe, a field or a value is wrong.
         """
         request = recipe_pb2.Recipe(name=self.recipe_name)
         for assignment in self.assignments:
@@ -88,10 +88,10 @@ class OutputOptions:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames per second.
+        """Frames per second of folders of frames.
 
         Raises:
-            InvalidInput: the text is not a number from 1 to 1000.
+            InvalidInput: `--fps` is not a number from 1 to 1000.
         """
         try:
             rate = Fraction(self.fps).limit_denominator(1001)
@@ -104,7 +104,7 @@ class OutputOptions:
 
 
 def connection_options(function: F) -> F:
-    """Add `--local` and the three addresses. The command gets them as the argument `connection`."""
+    """Add `--local` and the three addresses to a command, which gets them as the argument `connection`."""
     function = _gather(ConnectionOptions, "connection", function)
     for option in (
         click.option("--converter", "converter_address", metavar="HOST:PORT", help="Address of the converter."),
@@ -123,7 +123,7 @@ def connection_options(function: F) -> F:
 
 
 def recipe_options(function: F) -> F:
-    """Add `--recipe`, `--set` and `-it`. The command gets them as the argument `recipe`."""
+    """Add `--recipe`, `--set` and `-it` to a command, which gets them as the argument `recipe`."""
     function = _gather(RecipeOptions, "recipe", function)
     for option in (
         click.option(
@@ -180,7 +180,7 @@ def output_options(function: F) -> F:
 
 
 def _gather(kind: type[DataclassInstance], argument: str, function: F) -> F:
-    """Pass the options that are fields of a dataclass to a command as one argument."""
+    """Wrap a command so that options which are fields of a dataclass reach it as one argument."""
     names = [field.name for field in fields(kind)]
 
     @functools.wraps(function)

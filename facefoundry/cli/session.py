@@ -1,4 +1,4 @@
-"""Everything around a run of the command: recipe, connection, progress, record and report, and how it ends."""
+"""Opens and closes the run of a command: resolves the recipe, connects, shows progress, records, and reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from facefoundry.v1 import recipe_pb2
 
 __all__ = ["RunPlan", "Session", "make_dataset", "open_session", "run_name", "slow_training_warning"]
 
-# From this size of the network and number of iterations on, a training on a CPU takes months.
+# A training on a CPU takes months if the network and the number of iterations have at least these sizes.
 _LARGE_BOTTLENECK, _MANY_ITERATIONS = 1024, 100_000
 
 
@@ -44,10 +44,10 @@ class RunPlan:
     """What a run makes.
 
     Attributes:
-        convert: Make fakes, not only models.
-        keep_faces: Also write face crops and alignments.
-        name: Name of the run; None for that of the output folder.
-        seed: Seed of the random pairing; None where the pairs were given.
+        convert: Whether to make fakes, not only models.
+        keep_faces: Whether to write face crops and alignments too.
+        name: Name of the run; None to derive it from the output folder.
+        seed: Seed of the random pairing; None if the pairs were given.
     """
 
     convert: bool
@@ -114,17 +114,17 @@ def make_dataset(
     given: Mapping[Pair, Path] | None = None,
     messages: Sequence[str] = (),
 ) -> None:
-    """Run all pairs, and exit with 1 or 3 if some fail.
+    """Run all pairs. If some fail, exit with code 1 after an outage of a service or the store, and with 3 otherwise.
 
     Args:
         pairs: The pairs, in order.
-        clips: Their clips, by id.
-        plan: What to make of them.
+        clips: The clips of the pairs, by id.
+        plan: What to make.
         recipe: The options of the recipe.
-        connection: Where the services are.
-        output: Where the results go.
-        given: Folders of models that exist, by pair.
-        messages: Printed first.
+        connection: The options that locate the services.
+        output: The options of the output.
+        given: Folders of existing models, by pair.
+        messages: Sentences to print first.
     """
     with open_session(plan, recipe, connection, output) as session:
         view, layout = session.view, session.layout
@@ -154,7 +154,7 @@ def make_dataset(
 
 
 def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -> str | None:
-    """Return a warning where a network of FF++'s size would be trained on this machine's CPU."""
+    """Return a warning if a network of FF++'s size would be trained on the CPU of this machine; None otherwise."""
     training = recipe.training
     is_large = training.bottleneck >= _LARGE_BOTTLENECK and training.iterations >= _MANY_ITERATIONS
     if not on_this_machine or not is_large or not _has_tensorflow_for_cpu():
@@ -166,7 +166,12 @@ def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -
 
 
 def run_name(name: str | None, layout: Layout) -> str:
-    """Return the name that was given, or that of the folder's earlier run, or a new unique one."""
+    """Return the name of a run: the given one, or that of the earlier run in the folder, or a new unique name.
+
+    Args:
+        name: The given name, if any.
+        layout: Names the folder of an earlier run.
+    """
     chosen = name or RunFolder(layout.run_folder()).run_name()
     if chosen is None:
         folder = re.sub(r"[^A-Za-z0-9._-]+", "-", layout.root.resolve().name).lstrip("._-")[:54] or "run"
@@ -176,7 +181,7 @@ def run_name(name: str | None, layout: Layout) -> str:
 
 
 def _recorder(record: RunRecord, layout: Layout, view: View, connected: Connection) -> RunRecorder:
-    """Make the recorder of a run, which also uploads the record and writes the report."""
+    """Make the recorder of a run. At each save it also uploads the record and writes the report."""
     from facefoundry import report
 
     prefix = keys.run(record.name)

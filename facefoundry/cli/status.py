@@ -22,7 +22,13 @@ __all__ = ["status"]
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """Whether a service and its store answer; `info` is None if the service does not."""
+    """The state of a service.
+
+    Attributes:
+        healthy: Whether the service and the object store answer.
+        detail: A sentence about the state.
+        info: The answer of the service; None if it does not answer.
+    """
 
     healthy: bool
     detail: str
@@ -30,7 +36,7 @@ class ServiceStatus:
 
     @property
     def slots(self) -> str:
-        """Used slots of all slots, such as `1/4`."""
+        """Slots in use and all slots, such as `1/4`."""
         return f"{self.info.slots_in_use}/{self.info.slots}" if self.info else "-"
 
     def to_values(self) -> JsonObject:

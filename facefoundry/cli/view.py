@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class View(AbstractContextManager["View"]):
-    """Shows a bar for each running stage and a line for each finished one; safe to use from many threads."""
+    """Shows a bar for each running stage and a line for each finished stage. Many threads may use it at once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -112,5 +112,5 @@ class JsonView(View):
 
 
 def make_view(as_json: bool) -> View:
-    """Make the view for `--json`, or the one for people."""
+    """Make the view for JSON lines, or the view for people."""
     return JsonView() if as_json else View()

@@ -100,7 +100,7 @@ def mouth_correlation(swap: Alignments, target: Alignments, swapped: NDArray[np.
 
 def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
     if alignments.embeddings is None:
-        message = "Expected face embeddings in an extraction. Received none. Set the recipe field extraction.identity to true."
+        message = "Expected an extraction with face embeddings. Received one without. Set extraction.identity to true."
         raise InvalidInput(message, reason="NO_EMBEDDINGS")
     return alignments.embeddings
 

@@ -1,4 +1,4 @@
-"""A process of the local stack and its log file, whatever it serves."""
+"""Starts, watches and stops a process of the local stack, whose output goes to a log file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["LocalProcess", "free_ports"]
 LOOPBACK = "127.0.0.1"
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16 << 10
-# Below the kernel's range for outgoing connections, so none of these takes a port between the check and its use.
+# Below the kernel's range for outgoing connections, so no connection takes a port between the check and its use.
 _PORTS = range(20_000, 32_000)
 
 
 class LocalProcess:
-    """A program that ends with this process. Its output goes to a log file; the previous one is kept as `*.log.1`."""
+    """A program that ends when this process ends. Its output goes to `log`; the previous log is kept as `*.log.1`."""
 
     def __init__(
         self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
@@ -32,11 +32,11 @@ class LocalProcess:
         """Start the program.
 
         Args:
-            name: Its name in messages.
-            command: Absolute path of the program, and its arguments.
-            folder: Its working directory.
-            environment: Its complete environment.
-            log: File for its standard output and error.
+            name: Name of the program in messages.
+            command: Absolute path of the program, then its arguments.
+            folder: Working directory of the program.
+            environment: All environment variables of the program.
+            log: File for the program's standard output and error.
         """
         self.name = name
         self.log = log
@@ -48,10 +48,10 @@ class LocalProcess:
         self.identity = ProcessId.of(self._process.pid)
 
     def check(self) -> None:
-        """Check that the process runs.
+        """Check that the process still runs.
 
         Raises:
-            Unavailable: it has ended; the message contains the last lines of its log.
+            Unavailable: the process has ended; the message contains the last lines of its log.
         """
         code = self._process.poll()
         if code is None:
@@ -64,7 +64,7 @@ class LocalProcess:
         )
 
     def log_tail(self) -> str:
-        """Return the last lines of its log, indented."""
+        """Return the last lines of the log, indented."""
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - _LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
@@ -72,12 +72,12 @@ class LocalProcess:
         return "    (gone)"
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM to the process if it runs; do not wait."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, grace_seconds: float) -> bool:
-        """Send SIGTERM, and SIGKILL after the grace period. Return whether the process ended by itself."""
+        """Send SIGTERM, and SIGKILL after the grace period. Return whether the process ended within that period."""
         self.terminate()
         try:
             self._process.wait(grace_seconds)
@@ -87,13 +87,13 @@ class LocalProcess:
         return True
 
     def kill(self) -> None:
-        """Send SIGKILL and wait."""
+        """Send SIGKILL to the process, and wait until it has ended."""
         self._process.kill()
         self._process.wait()
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different loopback ports that are not in use."""
+    """Return `count` different TCP ports that are not in use on this machine."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe, suppress(OSError):

@@ -1,7 +1,7 @@
-"""The local stack: the object store and the three services. They are started together, shared, and stopped in order.
+"""Starts, shares and stops the local stack: the object store and the three services on this machine.
 
-The first command starts the stack, owns it and stops it; other commands join it. If the owner is killed, the kernel
-kills its processes too; the next start finds and kills any that are left.
+The first command starts the stack, owns it and stops it. Other commands join it as users. If the owner is killed, the
+kernel kills the processes of the stack too. If any survive, the next start finds and kills them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _READY_SECONDS = 120.0
 _STOP_SECONDS = 35.0
 _POLL_SECONDS = 0.1
 _USERS_SECONDS = 0.5
-# The stack sets these variables itself; the user's values must not reach its services.
+# The stack sets these variables itself; values from the user's environment must not reach its services.
 _OWN_VARIABLES = (
     "FACEFOUNDRY_STORE_",
     "FACEFOUNDRY_TLS_",
@@ -45,14 +45,14 @@ _OWN_VARIABLES = (
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack.
+    """A running local stack.
 
     Attributes:
-        folder: Its private folder, with `logs/`.
-        store: Settings for its object store.
-        addresses: gRPC address of each service.
-        processes: Its processes by name.
-        owned: True if this process started the stack and will stop it.
+        folder: Folder of the stack; the logs are in its folder `logs`.
+        store: Settings of the object store.
+        addresses: gRPC address of each service, by name.
+        processes: The processes of the stack, by name.
+        owned: Whether this process started the stack and will stop it.
     """
 
     folder: Path
@@ -63,14 +63,17 @@ class Stack:
 
     @property
     def channels(self) -> ChannelSettings:
-        """Settings for its services."""
+        """Settings with which a client reaches the services."""
         addresses = {f"{name}_address": address for name, address in self.addresses.items()}
         plaintext = {"ca_file": None, "client_cert_file": None, "client_key_file": None}
         return read(ChannelSettings).model_copy(update={**addresses, **plaintext})
 
 
 def default_folder() -> Path:
-    """Return `$FACEFOUNDRY_LOCAL_DIR`, or else `facefoundry` in the data folder of the user."""
+    """Return the folder of the local stack: `$FACEFOUNDRY_LOCAL_DIR`, or else `~/.local/share/facefoundry`.
+
+    `$XDG_DATA_HOME` replaces `~/.local/share`.
+    """
     if chosen := os.environ.get("FACEFOUNDRY_LOCAL_DIR"):
         return Path(chosen)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "facefoundry"
@@ -86,15 +89,15 @@ def local_stack(
     on_progress: Callable[[str], None] = lambda _: None,
     on_wait: Callable[[list[User]], None] = lambda _: None,
 ) -> Iterator[Stack]:
-    """Join the stack of a folder, or start it and stop it at the end.
+    """Join the running local stack of a folder, or start it and stop it after the block.
 
     Args:
-        folder: Private folder of the stack; `default_folder()` if not given.
-        start: Start the stack if it does not run.
-        clone: Folder that contains the package `services`; found automatically if not given.
-        environment: Additional variables for the services.
-        on_progress: Called with a line when something starts, is ready or stops.
-        on_wait: Called with the other users when the owner waits for them, and again when they change.
+        folder: Folder of the stack; by default `default_folder()`.
+        start: Whether to start the stack if it does not run.
+        clone: Folder that contains the package `services`; by default that of `facefoundry`, or the working directory.
+        environment: Additional environment variables for the services.
+        on_progress: Called with a line for the user when something starts, is ready or stops.
+        on_wait: Called with the other users while the owner waits for them to end, and again when they change.
 
     Raises:
         Unavailable: a process did not start (the message contains the end of its log), or no stack runs and `start` is
@@ -119,7 +122,12 @@ def _join(
     environment: dict[str, str],
     on_progress: Callable[[str], None],
 ) -> tuple[Stack, _Owned | None, str]:
-    """Return the stack, what this process has to stop of it, and our id as a user until `membership` closes."""
+    """Join or start the stack.
+
+    Returns:
+        The stack, the processes that this process must stop (None if it joined), and the id of this process as a user,
+        which is valid until `membership` closes.
+    """
     with local.lock():
         stack = _running(local)
         owned = None
@@ -136,7 +144,11 @@ def _join(
 
 
 def _running(local: LocalFolder) -> Stack | None:
-    """Return the running stack of a folder. If only parts of one are left, kill them and return None."""
+    """Return the running stack of a folder. If only some of its processes run, kill them and return None.
+
+    Raises:
+        Unavailable: a process has ended while the owner of the stack still runs (LOCAL_PROCESS_ENDED).
+    """
     state = local.read()
     if state is None:
         return None
@@ -169,7 +181,7 @@ def _clone(given: Path | None) -> Path:
 
 
 def _stop_when_alone(local: LocalFolder, owned: _Owned, name: str, on_wait: Callable[[list[User]], None]) -> None:
-    """Stop the stack when nobody else uses it, or immediately when interrupted."""
+    """Wait until no other command uses the stack, then stop it. If interrupted, stop it immediately."""
     reported: list[User] = []
     try:
         while True:
@@ -189,7 +201,7 @@ def _stop_when_alone(local: LocalFolder, owned: _Owned, name: str, on_wait: Call
 
 
 class _Owned:
-    """The processes that this process started. Call its methods only under the lock of the folder."""
+    """The processes of a stack that this process has started. Hold the lock of the folder to call its methods."""
 
     def __init__(
         self, local: LocalFolder, clone: Path, environment: dict[str, str], on_progress: Callable[[str], None]
@@ -203,7 +215,7 @@ class _Owned:
         self._state = State(run=secrets.token_hex(16), owner=ProcessId.of(os.getpid()))
 
     def start(self) -> Stack:
-        """Start all processes at once and wait until all of them answer."""
+        """Start all processes, and wait until all of them answer."""
         begin = time.monotonic()
         self._on_progress("starting the object store, " + ", ".join(SERVICES))
         try:
@@ -240,7 +252,7 @@ class _Owned:
         return Stack(self._local.path, self._store.settings, addresses, self._state.processes, owned=True)
 
     def stop(self) -> None:
-        """Stop all services at once, then the store that they write to."""
+        """Stop all services at the same time, then the object store, to which services write until they end."""
         for service in self._services.values():
             service.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -257,7 +269,7 @@ class _Owned:
             self._local.clear()
 
     def _record(self, processes: Mapping[str, LocalProcess]) -> None:
-        """Save the running processes before they are ready, so the next start finds them if this process dies now."""
+        """Save the ids of started processes. If this process dies before they are ready, the next start finds them."""
         self._state.processes.update({name: process.identity for name, process in processes.items()})
         self._local.write(self._state)
 

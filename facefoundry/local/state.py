@@ -1,8 +1,9 @@
-"""The state of the local stack on disk: its lock, its users, and its processes and addresses.
+"""Keeps the state of a local stack on disk: its lock, its users, its processes and their addresses.
 
 lock          held while the stack is started, joined or stopped
-users/<id>    one file per user, locked while the user is alive
-state.json    written by the owner with mode 0600, as it contains the credentials; absent if no stack runs
+users/<id>    one file per user (a command that uses the stack), locked while the user is alive
+state.json    written by the owner (the command that started the stack); absent if no stack runs. Only the owner's
+              account can read it, because it contains the credentials.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ _CLOCK_SECONDS = 2.0
 
 
 class ProcessId(NamedTuple):
-    """A process by its pid and start time, because the system may reuse the pid."""
+    """Identifies a process by its pid and its start time, because the system may reuse the pid."""
 
     pid: int
     created: float
 
     @classmethod
     def of(cls, pid: int) -> ProcessId:
-        """Return the id of the process that has the pid now; if there is none, the id is never alive."""
+        """Return the id of the process that has the pid now. If there is no process, `alive` is false for the id."""
         with suppress(psutil.Error):
             return cls(pid, psutil.Process(pid).create_time())
         return cls(pid, 0.0)
@@ -56,12 +57,12 @@ class State:
     """The state of a started stack.
 
     Attributes:
-        run: Random id in the environment of all its processes and their children.
+        run: Random id of the stack, an environment variable of all its processes.
         owner: The process that started the stack and will stop it.
-        processes: Its processes by name.
+        processes: The processes of the stack, by name.
         store: Settings of the object store, with credentials.
         addresses: gRPC addresses by service.
-        ready: True if all processes have answered.
+        ready: Whether all processes have started to serve.
         format: Format of the file.
     """
 
@@ -100,7 +101,7 @@ class User:
 
 
 class LocalFolder:
-    """The private folder of a stack."""
+    """The folder of a local stack, which only its account can read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -112,14 +113,14 @@ class LocalFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Wait for the lock, and hold it; the stack is started, joined and stopped only under this lock."""
+        """Wait for the lock, and hold it during the block. Starting, joining and stopping the stack need this lock."""
         with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def join(self) -> Iterator[str]:
-        """Be a user of the stack during the block; yields the user's id. Enter it under the lock."""
+        """Be a user of the stack during the block, and yield the id of this user. Enter the block with the lock held."""
         name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path = self._users / name
         with path.open("wb") as file:
@@ -132,7 +133,7 @@ class LocalFolder:
                 path.unlink(missing_ok=True)
 
     def other_users(self, own: str) -> list[User]:
-        """Return the other users, and remove the files of dead ones. Call this under the lock."""
+        """Return the other users, and delete the files of users that have ended. Hold the lock to call this."""
         found = []
         for path in sorted(self._users.iterdir()):
             if path.name == own:
@@ -147,7 +148,7 @@ class LocalFolder:
         return found
 
     def read(self) -> State | None:
-        """Return the state, or None if no stack was started.
+        """Read the state; None if no stack runs.
 
         Raises:
             DataLoss: the state file is damaged (BAD_LOCAL_STATE).
@@ -167,7 +168,7 @@ class LocalFolder:
         return state
 
     def write(self, state: State) -> None:
-        """Replace the state file atomically; only its owner can read it."""
+        """Write the state file. Readers see the old file or the complete new one."""
         partial = self._state.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -176,5 +177,5 @@ class LocalFolder:
         partial.replace(self._state)
 
     def clear(self) -> None:
-        """Remove the state file, because no stack runs any more."""
+        """Delete the state file, because the stack has stopped."""
         self._state.unlink(missing_ok=True)

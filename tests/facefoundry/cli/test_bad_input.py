@@ -118,13 +118,13 @@ def test_folders_that_are_none(capsys, tmp_path, folder):
         code, printed = refused(
             capsys, "train", "-i", tmp_path / name, "-i2", folder / "033.mp4", "-o", tmp_path / "out"
         )
-        assert code == 2 and "is neither a video file nor a folder of frames" in printed
+        assert code == 2 and "Expected a video file or a folder of frames" in printed
 
 
 def test_one_clip_makes_no_pair(capsys, tmp_path):
     (tmp_path / "033.mp4").write_bytes(b"x")
     code, printed = refused(capsys, "generate-models", "-i", tmp_path, "-o", tmp_path / "out")
-    assert code == 2 and "holds only one clip. A pair needs two" in printed
+    assert code == 2 and "Expected at least two clips in" in printed
 
 
 def test_two_clips_of_one_name(capsys, tmp_path, folder):
@@ -189,7 +189,7 @@ def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_ov
     (pair,) = RunFolder(FfppLayout(tmp_path / "out").run_folder()).load_pairs()
     (left_over,) = {"033", "097", "100"} - {pair.a, pair.b}
     assert caught.value.code == 3
-    assert f"{left_over} is left over" in printed and "Paired by seed 0" in printed
+    assert f"{left_over} is left out" in printed and "Paired by seed 0" in printed
     assert pair.failure.reason == reason
     assert f"{pair.id} failed: The store at {settings.endpoint} " in printed and f"[{reason}]" in printed
     assert "FACEFOUNDRY_STORE_" in printed and "Traceback" not in printed and "wrong" not in printed.split()
