@@ -120,7 +120,7 @@ class LocalFolder:
 
     @contextmanager
     def join(self) -> Iterator[str]:
-        """Be a user of the stack during the block, and yield the id of this user. Enter the block with the lock held."""
+        """Be a user of the stack during the block, and yield the id of this user. Enter it with the lock held."""
         name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path = self._users / name
         with path.open("wb") as file:
