@@ -69,11 +69,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times our amount the reference needs; None where nothing was measured."""
+        """The amount (time or memory) that the reference needs, divided by FaceFoundry's; None if not measured."""
         return self.reference / self.ours if self.reference is not None and self.ours else None
 
     def least(self, share: float = 1.0) -> float:
-        """Return the required ratio: the bar, or in a check a share of the bar or of the best ratio reached."""
+        """Return the required ratio: `bar`, or for a check a share of `bar` or of the best ratio reached."""
         return self.bar if share == 1 else share * min(self.bar, self.reached or self.bar)
 
     def holds(self, share: float = 1.0) -> bool:

@@ -95,7 +95,7 @@ def crop(
 
 
 def record(corners: Corners, landmarks: NDArray[Any]) -> dict[str, Any]:
-    """Return a face as FF++'s alignments file records it."""
+    """Return the entry for a face in FF++'s alignments file."""
     left, top, right, bottom = whole_corners(corners)
     points = whole_points(landmarks).tolist()
     return {"r": 0, "x": left, "w": right - left, "y": top, "h": bottom - top, "landmarksXY": points}

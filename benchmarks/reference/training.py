@@ -50,7 +50,7 @@ class Adam:
     second: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def step(self, weights: Mapping[str, NDArray[Any]], gradients: Mapping[str, NDArray[Any]]) -> Weights:
-        """Return the weights after one step along gradients of the same names."""
+        """Return the weights after one step; the gradients have the names of the weights."""
         number = self.counter.steps + 1
         rate = self.rate * np.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
         moved: Weights = {}
@@ -79,7 +79,7 @@ class Pair:
             self.autoencoders[side] = keras.Model(faces, self._parts[f"decoder_{side}"](self.encoder(faces)))
 
     def variables(self, side: str) -> dict[str, Any]:
-        """What one side's step moves, by name."""
+        """Return the weights that a step of one side changes, by name."""
         return {
             f"{part}/{layer.name}/{name}": variable
             for part in ("encoder", f"decoder_{side}")

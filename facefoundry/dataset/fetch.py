@@ -66,7 +66,7 @@ def fetch_fake(store: Store, conversion: Manifest, layout: Layout, fake: str) ->
         fake: Id of the fake, `<target>_<source>`.
 
     Returns:
-        1 for each swapped frame and 0 for the others, in order.
+        The labels in the order of the frames: 1 if the frame is swapped, 0 if not.
     """
     for part in conversion.parts:
         stem, _, suffix = part.name.partition(".")

@@ -1,4 +1,4 @@
-"""The layouts that can be used here, and the one that a dataset has.
+"""Lists the installed layouts, and finds the layout of a dataset.
 
 A package adds a layout with an entry point of the group `facefoundry.layouts`: its name is the layout's name, and it
 refers to a subclass of `Layout`.
@@ -22,7 +22,7 @@ from facefoundry.errors import InvalidInput
 __all__ = ["GROUP", "find", "layout_of", "names"]
 
 GROUP: Final = "facefoundry.layouts"
-"""Entry point group of other packages' layouts."""
+"""The entry point group in which other packages register layouts."""
 
 _OWN: Final[dict[str, type[Layout]]] = {layout.name: layout for layout in (FfppLayout,)}
 
@@ -57,7 +57,8 @@ def layout_of(folder: Path, name: str | None = None) -> Layout:
 
     Args:
         folder: Folder of the whole dataset; it may not exist yet.
-        name: The layout to use. None takes the one that the run record in the folder names; without a record, FF++'s.
+        name: The layout to use. None selects the one that the run record in the folder names, or FF++'s without
+            a record.
 
     Raises:
         InvalidInput: the layout is not installed or broken, or the folder has a run in another one (LAYOUT).
@@ -72,7 +73,7 @@ def layout_of(folder: Path, name: str | None = None) -> Layout:
 
 
 def _recorded(folder: Path) -> Layout | None:
-    """Return the layout whose run folder holds a record that names it; None where there is no such record."""
+    """Return the layout whose run folder holds a record that names it; None if there is no such record."""
     for name in names():
         with suppress(InvalidInput):  # a broken package matters only to who names its layout
             layout = find(name)(folder)
