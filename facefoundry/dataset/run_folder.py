@@ -68,8 +68,8 @@ class RunFolder:
         """Read `run.json`.
 
         Raises:
-            NotFound: there is no such file.
-            InvalidInput: it has another format or a wrong field, which the message names.
+            NotFound: the file does not exist.
+            InvalidInput: the file has another format or a wrong field; the message names it.
         """
         path = self.path / RUN_FILE
         try:

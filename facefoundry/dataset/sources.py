@@ -149,7 +149,9 @@ def _numbered(folder: Path) -> list[Path]:
         number = int(match[1])
         if number in numbers:
             raise Unusable(
-                f"{numbers[number]} and {path} are both frame {number}.", reason="FRAME_TWICE", resource=str(path)
+                f"{numbers[number]} and {path} are both frame {number}. Remove one of them.",
+                reason="FRAME_TWICE",
+                resource=str(path),
             )
         numbers[number] = path
     if not numbers:
