@@ -125,7 +125,7 @@ def extract(clip: str, folder: str) -> None:
     from services.extractor import pipeline
 
     options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
-    arguments = ExtractArgs(source=(clip,), name="clip", options=options, part_frames=PART)
+    arguments = ExtractArgs(clip_files=(clip,), name="clip", options=options, part_frames=PART)
     for _ in pipeline.extract(arguments, Workspace(Path(folder)).create()):
         pass
 
@@ -137,7 +137,7 @@ def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
     recipe = recipes.load("ffpp")
     options = codec.from_values(ConversionOptions, recipes.options(recipe.conversion))
     arguments = ConvertArgs(
-        source=(clip,),
+        clip_files=(clip,),
         frame_rate=None,
         levels=tuple(codec.from_values(Level, recipes.options(level)) for level in recipe.compression.levels),
         alignments=alignments,

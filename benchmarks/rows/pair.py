@@ -110,7 +110,7 @@ def _extract(clip: Path, folder: Path) -> Path:
     """Extract a clip; returns the file of its alignments."""
     options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
     workspace = Workspace(folder).create()
-    for _ in extracting.extract(ExtractArgs(source=(str(clip),), name="clip", options=options), workspace):
+    for _ in extracting.extract(ExtractArgs(clip_files=(str(clip),), name="clip", options=options), workspace):
         pass
     return workspace.made_part(ALIGNMENTS)
 
@@ -120,7 +120,7 @@ def _convert(clip: Path, alignments: Path, weights: Path, decoder: Letter, folde
     recipe = recipes.load("ffpp")
     levels = tuple(codec.from_values(Level, recipes.options(level)) for level in recipe.compression.levels)
     arguments = ConvertArgs(
-        source=(str(clip),),
+        clip_files=(str(clip),),
         frame_rate=None,
         levels=levels,
         alignments=str(alignments),
@@ -131,7 +131,7 @@ def _convert(clip: Path, alignments: Path, weights: Path, decoder: Letter, folde
     )
     *_, last = converting.convert(arguments, Workspace(folder / "fake").create())
     assert isinstance(last, Result)
-    real = TranscodeArgs(source=arguments.source, frame_rate=None, levels=levels)
+    real = TranscodeArgs(clip_files=arguments.clip_files, frame_rate=None, levels=levels)
     for _ in converting.transcode(real, Workspace(folder / "real").create()):
         pass
     return last.info.swapped_count

@@ -1,1 +1,1 @@
-"""Model and target sequence to manipulated sequence: the converter service."""
+"""The converter service: makes a fake of a target and a model, and encodes real videos at the same levels."""

@@ -1,4 +1,4 @@
-"""`python -m services.converter`: serve until SIGTERM."""
+"""Runs the converter service: `python -m services.converter`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.converter.settings import ConverterSettings
 
 
 def main() -> None:
-    """Read the settings, start, and drain at SIGTERM."""
+    """Read the settings, serve until SIGTERM, then drain."""
     try:
         settings = read(ConverterSettings)
         configure_logging("converter", settings.log_level)
@@ -28,7 +28,13 @@ def main() -> None:
 
 
 def build(settings: ConverterSettings, store: Store, pool: SandboxPool | None = None) -> tuple[Server, Runner]:
-    """Make the server, not started, and the runner of its calls."""
+    """Make the server and the runner that does the work of its calls; the server is not started.
+
+    Args:
+        settings: The service's settings.
+        store: The object store.
+        pool: Where sandboxes run; by default a new pool.
+    """
     full_name = converter_pb2.DESCRIPTOR.services_by_name["ConverterService"].full_name
     server = Server("converter", settings, store, full_name)
     runner = Runner(

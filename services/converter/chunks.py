@@ -1,8 +1,11 @@
 """Chunks: lossless files of consecutive converted frames, from which an interrupted conversion resumes.
 
-A chunk is a tar of two PNG files for every swapped frame, `<frame:06d>.png` of BGR and `<frame:06d>-blend.png` of the
-blend mask, and of `chunk.json`, which holds the label rows and the regions of the pictures. Outside the blend mask,
-where Poisson's equation changes pixels little, the picture holds their differences from the target, modulo 256.
+A chunk is a tar. It contains two PNG files for every swapped frame: `<frame:06d>.png` with the BGR pixels, and
+`<frame:06d>-blend.png` with the blend mask. Its file `chunk.json` contains the label of every frame and the region of
+the frame that its pictures cover.
+
+Each picture covers only the changed region of its frame. Inside the blend mask it holds the final pixels. Outside,
+where Poisson blending changes pixels only slightly, it holds (pixel - target) modulo 256.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ _MAX_INDEX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class _Entry(Row):
-    """A label row, and the region of its pictures."""
+    """The label of one frame, and the region that its pictures cover."""
 
     region: Region | None = None
 
@@ -65,9 +68,9 @@ class ChunkWriter:
         """Append a frame.
 
         Args:
-            target: uint8 [h, w, 3] BGR, as decoded.
-            row: Its label.
-            patch: What it has in place of the target's pixels; None when it is not swapped.
+            target: The target's decoded frame, uint8 [h, w, 3] BGR.
+            row: Label of the frame.
+            patch: The pixels that replace the target's; None if the frame is not swapped.
         """
         region = None if patch is None else patch.region
         self._rows.append(_Entry(row.frame, row.swapped, row.reason, row.box, region))
@@ -90,15 +93,15 @@ def read(
     """Read a chunk's frames in order.
 
     Args:
-        path: The tar.
-        frames: Numbers of the frames that it must hold.
+        path: File of the chunk.
+        frames: Numbers of the frames that the chunk must contain.
         targets: The target's frames from the first of these on, each uint8 [h, w, 3] BGR.
 
     Yields:
-        What `ChunkWriter.add` took.
+        The arguments with which `ChunkWriter.add` was called for each frame.
 
     Raises:
-        DataLoss: it holds something else (BAD_CHUNK).
+        DataLoss: the file is damaged, or does not contain these frames (BAD_CHUNK).
     """
     with ExitStack() as opened:
         with _refused(path):
@@ -115,11 +118,12 @@ def read(
 
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Turn errors within the block into errors about the file."""
+    """Convert errors within the block to errors that name the file."""
     try:
         yield
     except (DataLoss, ValueError, KeyError, tarfile.TarError) as error:
-        raise DataLoss(f"{path.name} is not the expected chunk: {error}", reason="BAD_CHUNK") from error
+        message = f"{path.name} is not the expected chunk: {error}. Delete the conversion's prefix, and convert again."
+        raise DataLoss(message, reason="BAD_CHUNK") from error
 
 
 def _patch(archive: tarfile.TarFile, entry: _Entry, target: NDArray[np.uint8]) -> Patch | None:

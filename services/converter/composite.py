@@ -17,15 +17,15 @@ from services.converter.warp import Region
 __all__ = ["MASK_TOO_SMALL", "Patch", "composite"]
 
 MASK_TOO_SMALL = "MASK_TOO_SMALL"
-"""Reason of a frame whose face lies outside it or has no pixel to blend."""
+"""Why a frame is not swapped: its face is outside the frame or so small that there is no pixel to blend."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """The pixels of a manipulated frame that replace the target's.
+    """The pixels of a fake's frame that replace the target's.
 
     Attributes:
-        region: Frame pixels that are covered; outside it the frame equals the target.
+        region: Region of the frame that is replaced; outside it the fake equals the target.
         pixels: uint8 [region.height, region.width, 3] BGR.
         blend: uint8 [region.height, region.width], 255 where the soft mask is above 0, else 0.
         box: The FF++ mask.
@@ -37,7 +37,7 @@ class Patch:
     box: Box
 
     def apply(self, target: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the manipulated frame, a new array uint8 [h, w, 3] BGR of the target's shape."""
+        """Return the fake's frame: a copy of the target, uint8 [h, w, 3] BGR, with the region replaced."""
         frame = target.copy()
         frame[self.region.slices] = self.pixels
         return frame
@@ -49,7 +49,7 @@ class Patch:
         return mask
 
     def blend_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return where the soft mask is above 0, uint8 [h, w] of 0 and 255."""
+        """Return the blend mask as a picture, uint8 [h, w]: 255 where the soft mask is above 0, else 0."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.region.slices] = self.blend
         return mask
@@ -68,10 +68,10 @@ def composite(
     Args:
         frame: uint8 [h, w, 3] BGR; not changed.
         face: float32 [s, s, 3] BGR in [0, 1], as the network returns it.
-        matrix: float64 [2, 3], frame to the mean face's unit square.
+        matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
         landmarks: float32 [68, 2], (x, y) in frame pixels.
         options: How the mask is made.
-        seamless: Poisson blending, else alpha.
+        seamless: Whether to use Poisson blending; otherwise alpha blending.
 
     Returns:
         The patch, or None when there is no pixel to blend (`MASK_TOO_SMALL`).

@@ -1,4 +1,7 @@
-"""The functions that the converter's children run, with the types of their arguments and results; it loads no codec."""
+"""The functions that the converter's sandboxes run, with the types of their arguments and results.
+
+The server process imports this module, so it imports no media library.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from facefoundry.work.function import SandboxFunction
 __all__ = ["CONVERT", "TRANSCODE", "ConversionOptions", "ConvertArgs", "Letter", "TranscodeArgs"]
 
 Letter = Literal["a", "b"]
-"""A side of a pair."""
+"""A side of a pair, as a letter."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +34,30 @@ class ConversionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TranscodeArgs:
-    """Arguments of `TRANSCODE`; files are names in the workspace.
+    """Arguments of `TRANSCODE`. Files are given by their names in the sandbox's workspace.
 
     Attributes:
-        source: The video, or the tars of frames.
-        frame_rate: Numerator and denominator, for frames; None for a video, which has its own.
-        levels: Compression levels.
+        clip_files: Files of the clip to encode: one video, or tars of frames.
+        frame_rate: Frames per second as numerator and denominator, for tars of frames; None for a video, which
+            stores its own.
+        levels: Compression levels to encode.
     """
 
-    source: tuple[str, ...]
+    clip_files: tuple[str, ...]
     frame_rate: tuple[int, int] | None
     levels: tuple[Level, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertArgs(TranscodeArgs):
-    """Arguments of `CONVERT`; the source is the target sequence.
+    """Arguments of `CONVERT`. `clip_files` are the target's: the clip whose frames the fake keeps.
 
     Attributes:
-        alignments: The target's `Alignments`.
-        weights: The model's networks.
-        decoder: Side whose face is put on the target.
-        control: The decoder is that of the target's own side.
-        options: Fields of the recipe.
+        alignments: File of the target's `Alignments`.
+        weights: File of the model's weights.
+        decoder: Side whose decoder makes the faces.
+        control: Whether `decoder` is the target's own side, so that the result is a control and not a swap.
+        options: Conversion options of the recipe.
     """
 
     alignments: str

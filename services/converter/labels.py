@@ -1,4 +1,4 @@
-"""Labels: one row for every frame of a manipulated sequence, and the file that holds them."""
+"""Labels: one row for every frame of a fake, and the file `labels.json` that holds the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["FORMAT", "OUT_OF_RANGE", "Labels", "Row", "to_json", "unswapped"]
 FORMAT = "facefoundry.labels/1"
 
 OUT_OF_RANGE = "OUT_OF_RANGE"
-"""Reason of a frame outside the recipe's frame ranges."""
+"""Why a frame is not swapped: it is outside the recipe's frame ranges."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Row:
     """The label of one frame.
 
     Attributes:
-        frame: Number in the target, from 0.
-        swapped: True when the frame carries the other face.
-        reason: Why it does not, UPPER_SNAKE; None when it does.
-        box: Box of the FF++ mask; None when the frame is not swapped.
+        frame: Number of the frame in the target, from 0.
+        swapped: Whether the frame carries the converted face.
+        reason: Why the frame is not swapped, in UPPER_SNAKE; None if it is swapped.
+        box: The FF++ mask; None if the frame is not swapped.
     """
 
     frame: int
@@ -35,13 +35,13 @@ class Row:
     box: Box | None = None
 
     def __post_init__(self) -> None:
-        """Check that the row has either a box or a reason.
+        """Check that a swapped frame has a box and no reason, and any other frame a reason and no box.
 
         Raises:
-            ValueError: it has both or neither.
+            ValueError: the row differs from this.
         """
         if self.swapped != (self.box is not None) or self.swapped != (self.reason is None):
-            raise ValueError(f"expected a box or a reason in row {self.frame}")
+            raise ValueError(f"expected a box in row {self.frame} if it is swapped, and a reason if not")
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Labels:
 
     Attributes:
         format: `FORMAT`.
-        synthetic: True; a detector's training set reads it.
-        control: The face comes from the target's own decoder.
+        synthetic: Whether the video is a fake; always true. Loaders of datasets read it.
+        control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
         frame_count: Number of frames.
-        swapped_count: Number of frames that carry the other face.
-        frames: The rows, in order.
+        swapped_count: Number of frames that carry the converted face.
+        frames: The rows, in the order of the frames.
     """
 
     format: str
@@ -69,8 +69,8 @@ def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
     """Return the bytes of `labels.json`.
 
     Args:
-        rows: One for every frame that is written, in order.
-        control: The face comes from the target's own decoder.
+        rows: The label of every frame that is written, in order.
+        control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
     """
     swapped = sum(row.swapped for row in rows)
     labels = Labels(FORMAT, True, control, len(rows), swapped, list(rows))
@@ -78,5 +78,5 @@ def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
 
 
 def unswapped(rows: Sequence[Row]) -> dict[str, int]:
-    """Count the frames without the other face by reason, in alphabetical order."""
+    """Count the frames that were not swapped, by reason; the reasons are sorted alphabetically."""
     return dict(sorted(Counter(row.reason for row in rows if row.reason is not None).items()))

@@ -1,6 +1,7 @@
-"""Masks of a face in a frame: the soft mask for blending, its grey levels, and its box.
+"""Masks of a face in a frame: the soft mask for blending, its grey levels, and its box, which is the FF++ mask.
 
-The soft mask of `facehullandrect` is the warped square of the aligned face times the convex hull of the 68 landmarks.
+The soft mask gives the weight of the face in each pixel, 0 to 1. The kind `rect` is the square of the aligned face,
+warped onto the frame; `facehull` is the convex hull of the 68 landmarks; `facehullandrect` is the product of both.
 """
 
 from __future__ import annotations

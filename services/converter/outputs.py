@@ -1,6 +1,6 @@
 """Outputs of a conversion: the videos of every compression level and mask, labels, samples and quality figures.
 
-Every target frame that is written adds one frame to each level and to each mask, and one label row, swapped or not.
+Every frame that is written, swapped or not, adds one frame to each of these videos and one row to the labels.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["Assembled", "Outputs", "changed_pixels", "content_hash"]
 
 @dataclass(frozen=True)
 class Assembled:
-    """A finished sequence.
+    """The outputs of a finished conversion.
 
     Attributes:
-        files: Part name to file.
-        content_digest: SHA-256 over decoded frames, masks and labels, 64 hex digits.
-        rows: One for every frame.
+        files: Files by the name of their part.
+        content_digest: SHA-256 of the decoded frames, blend masks and labels, 64 hex digits.
+        rows: The label of every frame.
         quality: Figures of `Quality`.
-        samples: Frames that `samples.tar` shows.
+        samples: Numbers of the frames in `samples.tar`.
     """
 
     files: dict[str, Path]
@@ -50,7 +50,7 @@ class Assembled:
 
 
 class Outputs:
-    """Writes all files of a conversion, frame by frame. As a context manager, it leaves no video open."""
+    """Writes all files of a conversion, frame by frame. It is a context manager that abandons unfinished videos."""
 
     def __init__(
         self, folder: Path, levels: Sequence[Level], info: MediaInfo, samples: list[int], *, control: bool = False
@@ -61,8 +61,8 @@ class Outputs:
             folder: Folder for the files.
             levels: Compression levels.
             info: The target's size and frame rate.
-            samples: Frames that `samples.tar` should show.
-            control: The face is the target's own; then no mask videos are written.
+            samples: Numbers of the frames that `samples.tar` should contain.
+            control: Whether the conversion is a control. No mask videos are written for a control.
         """
         size = (info.frame_rate, info.width, info.height)
         self._writer = LevelsWriter(folder, levels, *size)
@@ -87,9 +87,9 @@ class Outputs:
         """Append a frame.
 
         Args:
-            target: uint8 [h, w, 3] BGR, as decoded.
-            row: Its label.
-            patch: What it has in place of the target's pixels; None when it is not swapped.
+            target: The target's decoded frame, uint8 [h, w, 3] BGR.
+            row: Label of the frame.
+            patch: The pixels that replace the target's; None if the frame is not swapped.
         """
         shape = target.shape
         nothing = np.zeros(shape[:2], np.uint8)
@@ -114,7 +114,7 @@ class Outputs:
 
     @property
     def passes(self) -> int:
-        """The `passes` of `LevelsWriter`."""
+        """Number of times that all frames are encoded: 1 for small frames, one per level for large ones."""
         return self._writer.passes
 
     @property
@@ -123,12 +123,16 @@ class Outputs:
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """Encode what is left after the last frame, as for large frames; yields as `LevelsWriter.rest`."""
+        """Encode the levels that are written after the last frame, as for large frames; see `LevelsWriter.rest`.
+
+        Yields:
+            Frames encoded so far, and frames to encode in total.
+        """
         self._finish_masks()
         yield from self._writer.rest()
 
     def close(self) -> Assembled:
-        """Finish all files."""
+        """Finish all files, and return them."""
         self._finish_masks()
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
         self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
@@ -143,14 +147,14 @@ class Outputs:
 
 
 def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mark where two frames differ in any channel.
+    """Mark the pixels in which two frames differ in any channel.
 
     Args:
         target: uint8 [h, w, 3].
         output: uint8 [h, w, 3].
 
     Returns:
-        uint8 [h, w] of 0 and 255.
+        uint8 [h, w], 255 where they differ, else 0.
     """
     blue, green, red = cv2.split(cv2.absdiff(target, output))
     largest = cv2.max(cv2.max(blue, green), red)
@@ -158,5 +162,5 @@ def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDAr
 
 
 def content_hash(info: MediaInfo) -> hashlib._Hash:
-    """Return a content digest that begins with the facts about all frames: size and frame rate."""
+    """Return a SHA-256 hash object that already contains frame size and frame rate; frames are added to it."""
     return hashlib.sha256(f"frames/1 {info.width}x{info.height} {info.frame_rate[0]}/{info.frame_rate[1]}".encode())

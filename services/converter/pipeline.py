@@ -1,4 +1,8 @@
-"""What the converter's children run: decode, network, composite, chunks and outputs, on local files alone."""
+"""The work of the converter's sandboxes: convert a target's frames or encode a real video, and write the parts.
+
+It reads and writes local files alone; the parent process fetches and stores them. Frames are converted in windows: runs
+of `batch_size` consecutive frames, whose faces go through the network in one call.
+"""
 
 from __future__ import annotations
 
@@ -39,20 +43,32 @@ _REPORT_EVERY = 16
 
 
 def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[ConversionFacts]]:
-    """Convert a target sequence.
+    """Make the fake of a target.
 
-    Finished chunks are not converted again, wherever there is a gap between them.
+    The chunks that an earlier call finished are read and not converted again, even if chunks between them are missing.
+
+    Args:
+        arguments: The target, the model and the options.
+        workspace: Folders in which files are read and written.
+
+    Yields:
+        The names of the finished chunks that are kept, the progress, the names of new parts, and last the result.
 
     Raises:
-        Unusable: the media, the model or their fit is at fault (such as DECODER_MISMATCH, NO_FACE, SIZE_MISMATCH).
-        DataLoss: a finished chunk holds something else (BAD_CHUNK).
+        Unusable: the target cannot be decoded as it was at its extraction, or it has no face that can be swapped (such
+            as DECODER_MISMATCH, SIZE_MISMATCH, NO_FACE, NOTHING_SWAPPED).
+        DataLoss: the content of a finished chunk is not as expected (BAD_CHUNK).
     """
     options = arguments.options
     known = Alignments.from_bytes(workspace.input(arguments.alignments).read_bytes())
     chosen = _chosen(options, len(known))
     if not (known.found & chosen).any():
         where = "" if chosen.all() else " within the frame ranges"
-        raise Unusable(f"No frame of the target{where} has a face, so there is nothing to swap", reason="NO_FACE")
+        message = (
+            f"Expected a face in at least one frame of the target{where}. The extraction found none. Use "
+            f"{'other frame_ranges' if where else 'another target'}."
+        )
+        raise Unusable(message, reason="NO_FACE")
     kept = chosen if options.discard else np.ones(len(known), np.bool_)
     with ExitStack() as opened:
         source = opened.enter_context(_open(arguments, workspace))
@@ -78,10 +94,14 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
                     yield Progress("convert", row.frame + 1, len(known))
             if name not in finished:
                 yield PartsReady((name,))
-        # One more step: a source with more frames than the extraction is refused.
+        # Asks for one more frame, so that a clip with more frames than the extraction is refused.
         next(frames, None)
         if not outputs.swapped:
-            raise Unusable("No frame could be swapped: every face is too small or outside", reason="NOTHING_SWAPPED")
+            message = (
+                "Expected at least one swapped frame. Every face of the target is too small or outside its frame. "
+                "Use a target with larger faces."
+            )
+            raise Unusable(message, reason="NOTHING_SWAPPED")
         converter.free()
         yield from _encoding(outputs.rest())
         assembled = outputs.close()
@@ -104,10 +124,13 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
 
 
 def transcode(arguments: TranscodeArgs, workspace: Workspace) -> Iterator[Message[VideoFacts]]:
-    """Encode a real sequence at the compression levels of the fakes.
+    """Encode a real video at the same compression levels as the fakes; arguments as in `convert`.
+
+    Yields:
+        The progress, the names of the videos, and last the result.
 
     Raises:
-        Unusable: the media is at fault.
+        Unusable: the clip cannot be decoded.
     """
     with ExitStack() as opened:
         source = opened.enter_context(_open(arguments, workspace))
@@ -134,7 +157,15 @@ def transcode(arguments: TranscodeArgs, workspace: Workspace) -> Iterator[Messag
 
 
 class _Converter:
-    """Network and composite for windows of frames; the first window that needs the network loads it."""
+    """Swaps the faces of a target's frames, window by window. The network is loaded when it is first needed.
+
+    Args:
+        known: The target's extraction.
+        chosen: bool [n], whether each frame is to be swapped.
+        weights: File of the model's weights.
+        decoder: Side whose decoder makes the faces.
+        options: Conversion options of the recipe.
+    """
 
     def __init__(
         self,
@@ -154,9 +185,17 @@ class _Converter:
         self._swap: Swapper | None = None
 
     def chunk(self, path: Path, numbers: range, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
-        """Convert the next frames and write their chunk.
+        """Convert the next frames, and write and yield them.
 
-        Every chunk begins with a new window, so that the windows of a resumed run are the same.
+        Every chunk begins with a new window, so that a resumed conversion has the same windows.
+
+        Args:
+            path: File of the chunk.
+            numbers: Numbers of its frames.
+            frames: The target's frames from the first of these on.
+
+        Yields:
+            Each frame of the target, its label, and the pixels that replace the target's; None if it is not swapped.
         """
         writer = chunks.ChunkWriter(path)
         for start in range(numbers.start, numbers.stop, self._batch):
@@ -167,7 +206,7 @@ class _Converter:
         writer.close()
 
     def free(self) -> None:
-        """Release the network, several hundred MB, once all faces are made."""
+        """Release the network, which takes several hundred MB; call it when all faces are made."""
         self._swap = None
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
@@ -183,7 +222,10 @@ class _Converter:
             yield target, row, patch
 
     def _faces(self, numbers: range, targets: list[Frame]) -> dict[int, NDArray[np.float32]]:
-        """Return the swapped faces by frame; a face's place in the window depends on its frame number alone."""
+        """Return the faces of a window as the network made them, by frame number.
+
+        The place of a face in the network's batch depends on its frame number alone, so other faces do not change it.
+        """
         found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
         if not found:
             return {}
@@ -199,25 +241,29 @@ class _Converter:
 
 
 def _open(arguments: TranscodeArgs, workspace: Workspace) -> Source:
-    paths = [workspace.input(name) for name in arguments.source]
+    paths = [workspace.input(name) for name in arguments.clip_files]
     return open_source(paths, frame_rate=arguments.frame_rate)
 
 
 def _chunk_ranges(count: int, chunk_frames: int) -> dict[str, range]:
-    """Frame numbers by chunk."""
+    """Return the frame numbers of each chunk, by the name of the chunk."""
     starts = range(0, count, chunk_frames)
     return {CHUNKS.name(index): range(start, min(start + chunk_frames, count)) for index, start in enumerate(starts)}
 
 
 def _chosen(options: ConversionOptions, count: int) -> NDArray[np.bool_]:
-    """Mask bool [count], True for the frames to swap."""
+    """Return whether each frame is in the recipe's frame ranges, bool [count]."""
     chosen = np.zeros(count, np.bool_)
     chosen[ranges.frame_numbers(options.frame_ranges, count)] = True
     return chosen
 
 
 def _verified(source: Source, known: Alignments) -> Iterator[Frame]:
-    """Yield exactly the frames that the extraction saw, or refuse."""
+    """Yield the clip's frames, and check that their pixels and number are those of the extraction.
+
+    Raises:
+        Unusable: a frame or the number of frames differs (DECODER_MISMATCH).
+    """
     number = -1
     for number, frame in enumerate(source):
         if number >= len(known) or frame_digest(frame) != known.frame_digests[number]:
@@ -229,8 +275,9 @@ def _verified(source: Source, known: Alignments) -> Iterator[Frame]:
 
 def _mismatch(what: str, known: Alignments) -> Unusable:
     return Unusable(
-        f"Target and extraction do not fit: {what}. The decoder is [{DECODER}] and was [{known.decoder}]; "
-        "extract the sequence again with this version",
+        f"Expected the same frames as at the target's extraction. Received others: {what}. "
+        f"The decoder is [{DECODER}]; at the extraction it was [{known.decoder}]. "
+        "Extract the target again with the current version.",
         reason="DECODER_MISMATCH",
         metadata={"decoder": DECODER, "extraction_decoder": known.decoder},
     )
@@ -239,7 +286,8 @@ def _mismatch(what: str, known: Alignments) -> Unusable:
 def _check_size(source: Source, known: Alignments) -> None:
     if (source.info.width, source.info.height) != (known.width, known.height):
         message = (
-            f"The source is {source.info.width}x{source.info.height}, but its extraction {known.width}x{known.height}"
+            f"Expected frames of {known.width}x{known.height}, as in the target's extraction. "
+            f"Received {source.info.width}x{source.info.height}. Extract the target again."
         )
         raise Unusable(message, reason="SIZE_MISMATCH")
 

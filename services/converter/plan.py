@@ -1,4 +1,7 @@
-"""Plans of conversions and transcodings, from requests and manifests alone."""
+"""Plans of conversions and transcodings: which files are fetched, what runs on them, and where the result is stored.
+
+A plan is made from the request and from manifests alone; no media is read.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,14 @@ __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 ALGORITHM_VERSION = 6
 """Version of what conversions and transcodings compute.
 
-Increment it when equal inputs give other pixels, chunks or streams: results of another version are not reused, and real
-videos go through the same encoders as fakes. 2: Poisson's equation is solved here and no longer by cv2.seamlessClone.
-3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
-chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering, each face in its frame's
-own place of a window. 6: masks have no colour, exact pixels are in CAVLC, and Winograd's filtering leaves out the
-channels that a point does not see.
+Increment it when equal inputs give other pixels, chunks or video streams: results of another version are not reused.
+Transcodings have the same version, because real videos go through the same encoders as fakes.
+
+2: Poisson's equation is solved by `poisson` and no longer by cv2.seamlessClone.
+3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread.
+4: chunks hold differences from the target outside the blend mask.
+5: convolutions are computed by Winograd's filtering, and the place of a face in a batch depends on its frame number.
+6: mask videos have no colour, raw videos are coded in CAVLC, and Winograd's filtering skips channels whose kernel is 0.
 """
 
 _LETTERS: dict[common_pb2.Side.ValueType, Letter] = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
@@ -59,10 +64,11 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     trained_as = _trained_as(model, extraction)
     if trained_as == _OTHER[side]:
         raise InvalidInput(
-            f"Expected the extraction of side {side.upper()}, as target_side asks. "
-            f"Received that of side {trained_as.upper()} of this model.",
+            f"Expected target_extraction_uri to be the extraction of side {side.upper()}, as target_side says. "
+            f"Received the extraction on which the model trained as side {trained_as.upper()}. "
+            "Change target_side or target_extraction_uri.",
             reason="WRONG_SIDE",
-            violations=[FieldViolation("target_side", f"the target is side {trained_as.upper()} of this model")],
+            violations=[FieldViolation("target_side", f"must be SIDE_{trained_as.upper()} for this extraction")],
         )
     _check_ranges(options, extraction)
     source = find_source(store, str(extraction.inputs.get("source", "")), target_id, "source of the extraction")
@@ -86,7 +92,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             files={**source.files, ALIGNMENTS: extraction.part(ALIGNMENTS), WEIGHTS: model.part(WEIGHTS)},
             function=CONVERT,
             arguments=lambda: ConvertArgs(
-                source=tuple(source.files),
+                clip_files=tuple(source.files),
                 frame_rate=source.frame_rate,
                 levels=specs,
                 alignments=ALIGNMENTS,
@@ -147,7 +153,7 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
             files=source.files,
             function=TRANSCODE,
             arguments=lambda: TranscodeArgs(
-                source=tuple(source.files), frame_rate=source.frame_rate, levels=_specs(levels)
+                clip_files=tuple(source.files), frame_rate=source.frame_rate, levels=_specs(levels)
             ),
         ),
         resumable=[],
@@ -167,7 +173,7 @@ def _side(value: common_pb2.Side.ValueType) -> Letter:
 
 
 def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
-    """Return the side that the model was trained on this extraction as; None if it was not."""
+    """Return the side as which the extraction was used to train the model; None if it was not used."""
     for side in _OTHER:
         if extraction.content_digest == model.inputs.get(f"content_{side}"):
             return side
@@ -175,7 +181,7 @@ def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
 
 
 def _conversion(recipe: recipe_pb2.Recipe) -> recipe_pb2.ConversionOptions:
-    """Return the recipe's conversion options; without frame ranges, `discard` means nothing and is left out."""
+    """Return the recipe's conversion options. `discard` is left out if there are no frame ranges: it has no effect."""
     conversion = recipe_pb2.ConversionOptions()
     conversion.CopyFrom(recipe.conversion)
     if not conversion.frame_ranges:
@@ -190,7 +196,11 @@ def _check_ranges(options: ConversionOptions, extraction: Manifest) -> None:
     violations = list(ranges.out_of_bounds(options.frame_ranges, frame_count))
     if violations:
         listed = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
-        raise InvalidInput(f"The target is too short: {listed}.", reason="FRAME_RANGES", violations=violations)
+        message = (
+            f"Expected frame_ranges within the {frame_count} frames of the target. Received ranges beyond its end: "
+            f"{listed}. Change the ranges in the recipe."
+        )
+        raise InvalidInput(message, reason="FRAME_RANGES", violations=violations)
 
 
 def _levels(recipe: recipe_pb2.Recipe, *, only_raw: bool = False) -> list[recipe_pb2.Level]:

@@ -1,4 +1,4 @@
-"""Quality figures of a manipulated sequence, computed while its frames are written."""
+"""Quality figures of a fake, computed while its frames are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Quality"]
 
 
 class Quality:
-    """Computes figures frame by frame. Frames are uint8 [h, w, 3] BGR; differences are in grey levels, 0 to 255."""
+    """Computes the figures frame by frame. Frames are uint8 [h, w, 3] BGR; differences are grey levels, 0 to 255."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -30,10 +30,10 @@ class Quality:
         """Add a frame.
 
         Args:
-            target: What was decoded.
-            output: What is written.
-            changed: uint8 [h, w], not 0 where the two differ.
-            patch: What was put on the target, if anything.
+            target: The target's decoded frame.
+            output: The frame that is written.
+            changed: uint8 [h, w], not 0 where `target` and `output` differ.
+            patch: The pixels that replace the target's; None if the frame is not swapped.
         """
         self._frames += 1
         changed_pixels = cv2.countNonZero(changed)
@@ -52,19 +52,20 @@ class Quality:
         self._before = (target, output, patch)
 
     def cut(self) -> None:
-        """Mark a gap: the next frame does not follow the last one, so no flicker is measured between them."""
+        """Record that frames are left out before the next one, so that no flicker is measured across the gap."""
         self._before = None
 
     def figures(self) -> dict[str, float]:
         """Return the figures so far.
 
         Returns:
-            swapped_share: Share of frames that carry the other face.
-            mean_change: Mean absolute change inside the blend mask.
-            mean_flicker: Mean change from frame to frame, inside the blend mask, that the target does not have.
-            changed_share: Mean share of the frame's pixels that differ from the target, in swapped frames.
-            box_share: Mean share of the frame that the FF++ mask covers, in swapped frames.
-            changed_outside: Pixels of all frames that differ outside the patches' regions: 0, since they are copied.
+            swapped_share: Share of the frames that are swapped, 0 to 1.
+            mean_change: Mean absolute difference from the target inside the blend mask.
+            mean_flicker: Mean absolute change of that difference from one swapped frame to the next.
+            changed_share: Mean share of a swapped frame's pixels that differ from the target.
+            box_share: Mean share of a swapped frame that the FF++ mask covers.
+            changed_outside: Number of pixels, over all frames, that differ from the target outside the patches'
+                regions. It must be 0, because these pixels are copied.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),

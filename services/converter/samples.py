@@ -1,4 +1,4 @@
-"""Small pictures of a few frames of a manipulated sequence, for people."""
+"""Small pictures of a few frames of a fake, for people to look at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUALITY = 88
 
 
 def evenly(numbers: list[int], count: int = 6) -> list[int]:
-    """Choose `count` of the numbers, evenly spaced; all of them when there are fewer."""
+    """Choose `count` of the numbers, evenly spaced; all of them if there are at most `count`."""
     if len(numbers) <= count:
         return list(numbers)
     return [numbers[(2 * index + 1) * len(numbers) // (2 * count)] for index in range(count)]
@@ -30,19 +30,20 @@ class Samples:
         """Open the tar.
 
         Args:
-            path: File to write.
-            wanted: Frames to show, in order. A frame that is not swapped is replaced by the next swapped frame.
+            path: File of the tar.
+            wanted: Numbers of the frames to add, in order. Instead of a frame that is not swapped, the next swapped
+                frame is added.
         """
         self._archive = ArchiveWriter(path)
         self._wanted = list(wanted)
         self.frames: list[int] = []
 
     def wants(self, frame: int) -> bool:
-        """Whether to add a swapped frame."""
+        """Return whether a swapped frame should be added now."""
         return bool(self._wanted) and frame >= self._wanted[0]
 
     def add(self, frame: int, pictures: dict[str, NDArray[np.uint8]]) -> None:
-        """Append a frame's pictures, each uint8 BGR [h, w, 3] or a mask [h, w]."""
+        """Append a frame's pictures by name, each uint8 [h, w, 3] BGR or a mask, uint8 [h, w]."""
         del self._wanted[0]
         self.frames.append(frame)
         for name, picture in pictures.items():

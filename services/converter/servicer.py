@@ -1,4 +1,4 @@
-"""ConverterService: requests become plans, events become responses."""
+"""The methods of ConverterService: each makes a plan of a request, runs it, and turns its events into responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
 
     Args:
         store: The object store.
-        runner: Does the work.
+        runner: Runs the plans.
     """
 
     def __init__(self, store: Store, runner: Runner) -> None:
@@ -30,7 +30,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
     def Convert(
         self, request: converter_pb2.ConvertRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.ConvertResponse]:
-        """Make a manipulated sequence, or return the stored one."""
+        """Make a fake, or return the stored one."""
         plan = plan_conversion(self._store, request)
         for event in self._runner.run(plan, context):
             if isinstance(event, Progress):
@@ -41,7 +41,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
     def Transcode(
         self, request: converter_pb2.TranscodeRequest, context: grpc.ServicerContext
     ) -> Iterator[converter_pb2.TranscodeResponse]:
-        """Encode a real sequence at every compression level, or return the stored result."""
+        """Encode a real video at every compression level, or return the stored result."""
         plan = plan_transcoding(self._store, request)
         for event in self._runner.run(plan, context):
             if isinstance(event, Progress):

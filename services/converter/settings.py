@@ -12,4 +12,4 @@ __all__ = ["ConverterSettings"]
 class ConverterSettings(ServerSettings):
     """Settings of the converter, in addition to those of every service."""
 
-    converter_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip that is fetched to scratch.")
+    converter_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip, in bytes, that is accepted.")

@@ -32,12 +32,12 @@ class Region(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Pixels."""
+        """Width, pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Height, pixels."""
         return self.bottom - self.top
 
     @property

@@ -1,1 +1,1 @@
-"""The extractor service: sequence to extraction."""
+"""The extractor service: finds, tracks, aligns and crops the faces of a sequence."""

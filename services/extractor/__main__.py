@@ -1,4 +1,4 @@
-"""`python -m services.extractor`: serve until SIGTERM."""
+"""Runs the extractor service: `python -m services.extractor`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.extractor.weights import Weights
 
 
 def main() -> None:
-    """Read the settings, start, and drain at SIGTERM."""
+    """Read the settings, serve until SIGTERM, then drain."""
     try:
         settings = read(ExtractorSettings)
         configure_logging("extractor", settings.log_level)
@@ -32,7 +32,14 @@ def main() -> None:
 def build(
     settings: ExtractorSettings, store: Store, pool: SandboxPool | None = None, part_frames: int = PART_FRAMES
 ) -> tuple[Server, Runner]:
-    """Make the server, not started, and the runner of its calls."""
+    """Make the server and the runner that does the work of its calls; the server is not started.
+
+    Args:
+        settings: The service's settings.
+        store: The object store.
+        pool: Where sandboxes run; by default a new pool.
+        part_frames: Number of frames in each part of an extraction.
+    """
     full_name = extractor_pb2.DESCRIPTOR.services_by_name["ExtractorService"].full_name
     server = Server("extractor", settings, store, full_name, engines=lambda: weights.engines())
     runner = Runner(

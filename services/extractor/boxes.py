@@ -16,12 +16,15 @@ Box: TypeAlias = NDArray[np.float64]
 
 
 def largest(boxes: NDArray[np.float64]) -> Box:
-    """Return the box with the largest area among [k, 4], k >= 1; the first of equal ones."""
+    """Return the box with the largest area among boxes [k, 4], k >= 1; the first one if several are equal."""
     return np.asarray(boxes[np.argmax(boxes[:, 2] * boxes[:, 3])], dtype=np.float64)
 
 
 def nearest(boxes: NDArray[np.float64], previous: ArrayLike) -> Box:
-    """Return the box among [k, 4], k >= 1, whose centre is nearest to that of `previous`; the first of equal ones."""
+    """Return the box whose centre is nearest to that of the box `previous`, among boxes [k, 4], k >= 1.
+
+    If several are equally near, the first one is returned.
+    """
     last = np.asarray(previous, dtype=np.float64)
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - (last[:2] + last[2:] / 2)
     return np.asarray(boxes[np.argmin((offset**2).sum(axis=1))], dtype=np.float64)

@@ -1,4 +1,7 @@
-"""The functions that the extractor's children run, with the types of their arguments and results; no heavy library."""
+"""The functions that the extractor's sandboxes run, with the types of their arguments and results.
+
+The server process imports this module, so it imports no media or machine-learning library.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ __all__ = [
 ]
 
 PART_FRAMES = 500
-"""Frames of one part; the detector runs on the first frame of each part."""
+"""Number of frames in each part but the last. The detector runs on the first frame of each part."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,16 @@ class ExtractionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipArgs:
-    """The clip and the weights for its engine.
+    """The arguments that `EXTRACT` and `INSPECT` have in common.
 
     Attributes:
-        source: Names in the workspace: the video, or the tars of frames.
-        frame_rate: Numerator and denominator, for frames; None for a video, which has its own.
-        weights_dir: Folder of weights, for engines that do not bring their own.
+        clip_files: Files of the clip, by their names in the sandbox's workspace: one video, or tars of frames.
+        frame_rate: Frames per second as numerator and denominator, for tars of frames; None for a video, which
+            stores its own.
+        weights_dir: Folder of the engine's weights; None for an engine whose package contains them.
     """
 
-    source: tuple[str, ...]
+    clip_files: tuple[str, ...]
     frame_rate: tuple[int, int] | None = None
     weights_dir: Path | None = None
 
@@ -56,9 +60,9 @@ class ExtractArgs(ClipArgs):
     """Arguments of `EXTRACT`.
 
     Attributes:
-        name: What messages call the sequence.
-        options: Fields of the recipe.
-        part_frames: Frames of one part.
+        name: Id of the sequence, for messages.
+        options: Extraction options of the recipe.
+        part_frames: Number of frames in each part but the last.
     """
 
     name: str
@@ -72,7 +76,7 @@ class InspectArgs(ClipArgs):
 
     Attributes:
         engine: Name of the engine that searches for faces.
-        sample_frames: How many evenly spaced frames it searches.
+        sample_frames: Number of evenly spaced frames to search for faces; 0 for none.
     """
 
     engine: str
@@ -81,7 +85,12 @@ class InspectArgs(ClipArgs):
 
 @dataclass(frozen=True)
 class FaceSample:
-    """The number of faces in a searched frame."""
+    """The number of faces in one frame that was searched.
+
+    Attributes:
+        frame: Number of the frame, from 0.
+        faces: Number of faces that the engine found.
+    """
 
     frame: int
     faces: int
@@ -89,7 +98,7 @@ class FaceSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a source holds; fields as in `v1.InspectResponse`."""
+    """The properties of a clip; the fields are those of `v1.InspectResponse`."""
 
     frame_count: int
     frame_rate: FrameRate

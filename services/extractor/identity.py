@@ -12,7 +12,9 @@ __all__ = ["FaceEmbedder"]
 
 
 class FaceEmbedder:
-    """Embeds faces with dlib's network; two pictures of one person are usually less than 0.6 apart (Euclidean).
+    """Embeds faces with dlib's network.
+
+    The embeddings of two pictures of one person usually have a Euclidean distance below 0.6.
 
     Raises:
         InvalidInput: dlib or the weights are not installed.
@@ -30,11 +32,11 @@ class FaceEmbedder:
         self._model = dlib.face_recognition_model_v1(str(path))
 
     def embed(self, frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embed one face.
+        """Compute the embedding of one face.
 
         Args:
             frame: uint8 [h, w, 3], BGR.
-            landmarks: Points [68, 2] in frame pixels, of any engine.
+            landmarks: float32 [68, 2], (x, y) in frame pixels; they may come from any engine.
 
         Returns:
             float32 [128].

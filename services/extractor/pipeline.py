@@ -1,4 +1,7 @@
-"""What the extractor's children run: clips through engine, tracking and crop, into parts; on local files alone."""
+"""The work of the extractor's sandboxes: find, track, align and crop faces, and write them as parts.
+
+It reads and writes local files alone; the parent process fetches and stores them.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ _PROGRESS_FRAMES: Final = 10
 
 @cache
 def load_engine(name: str, weights_dir: Path | None) -> Engine:
-    """Load an engine, once in a child's life."""
+    """Load an engine with its weights; a sandbox process loads each engine only once."""
     return engines.load(name, weights_dir)
 
 
@@ -51,17 +54,21 @@ def extract(
 ) -> Iterator[Message[ExtractionInfo]]:
     """Extract a clip.
 
-    Frames of finished parts are decoded and compared, not searched again, up to the first part that is missing, damaged
-    or of another decoder, engine or size.
+    An extraction that was interrupted resumes after its finished parts. Their frames are decoded and compared by
+    digest, but not searched for faces again. Everything is made again from the first part on that is missing, damaged,
+    or made with another decoder, engine or frame size.
 
     Args:
-        arguments: What to extract.
-        workspace: Where files are read and written.
-        load: Loads the engine.
+        arguments: The clip and the options.
+        workspace: Folders in which files are read and written.
+        load: Loads an engine by its name and folder of weights.
+
+    Yields:
+        The names of the finished parts that are kept, the progress, the names of new parts, and last the result.
 
     Raises:
         Unusable: the source cannot be read, or no frame of it has a face (`NO_FACE_FOUND`).
-        InvalidInput: the engine is not installed here.
+        InvalidInput: the engine is not installed here, or does not predict the landmarks of extractions.
         DataLoss: frames differ from those that finished parts were made of.
     """
     engines.require_landmarks(arguments.options.engine)
@@ -81,7 +88,15 @@ def extract(
 def inspect(
     arguments: InspectArgs, workspace: Workspace, load: LoadEngine = load_engine
 ) -> Iterator[Message[Inspection]]:
-    """Look at a clip; arguments and errors as in `extract`."""
+    """Read a clip's properties, and count the faces in some of its frames; arguments as in `extract`.
+
+    Yields:
+        The result.
+
+    Raises:
+        Unusable: the clip cannot be read.
+        InvalidInput: the engine is not installed here.
+    """
     with _open(arguments, workspace) as source:
         info = source.info
         frame_count = source.count() if info.frame_count is None else info.frame_count
@@ -107,7 +122,7 @@ def inspect(
 
 
 def _open(arguments: ClipArgs, workspace: Workspace) -> Source:
-    return open_source([workspace.input(name) for name in arguments.source], frame_rate=arguments.frame_rate)
+    return open_source([workspace.input(name) for name in arguments.clip_files], frame_rate=arguments.frame_rate)
 
 
 def _names(number: int) -> tuple[str, str]:
@@ -115,7 +130,15 @@ def _names(number: int) -> tuple[str, str]:
 
 
 class _Extraction:
-    """One extraction: takes frames in order, yields messages."""
+    """Extracts one clip, frame by frame in order.
+
+    Args:
+        engine: Detects, tracks and predicts landmarks.
+        arguments: The options, and the frames of a part.
+        workspace: Where parts are written.
+        info: The clip's properties.
+        finished: Parts of an earlier call, from the first part on without a gap.
+    """
 
     def __init__(
         self,
@@ -139,12 +162,23 @@ class _Extraction:
         self._samples = Samples()
 
     def add(self, index: int, frame: NDArray[np.uint8]) -> Iterator[PartsReady]:
-        """Work on the next frame; yields the parts that it completes."""
+        """Work on the next frame, and yield the names of a part's files if the frame completes the part.
+
+        Args:
+            index: Number of the frame, from 0.
+            frame: uint8 [h, w, 3], BGR.
+
+        Raises:
+            DataLoss: the frame differs from the one that a finished part was made of.
+        """
         part, row = divmod(index, self._arguments.part_frames)
         digest = frame_digest(frame)
         if part < self._finished:
             if digest != int(self._parts[part].frame_digests[row]):
-                message = f"Frame {index} is not the one that finished part {part} was made of; delete the extraction."
+                message = (
+                    f"Frame {index} differs from the frame that part {part} of the stored extraction was made of. "
+                    "Delete the extraction's prefix, and extract the sequence again."
+                )
                 raise DataLoss(message, reason="FRAME_DIGEST_MISMATCH")
             found = bool(self._parts[part].found[row])
         else:
@@ -161,7 +195,7 @@ class _Extraction:
             yield self._end_part()
 
     def finish(self) -> Iterator[Message[ExtractionInfo]]:
-        """End the last part, and yield the parts and the result of the whole.
+        """Complete the last part, and yield the names of the last files and the result.
 
         Raises:
             Unusable: no frame had a face.
@@ -171,7 +205,10 @@ class _Extraction:
         whole = alignments.concatenate(self._parts)
         if not whole.found.any():
             name = self._arguments.name
-            message = f"No face was found in any of the {len(whole)} frames of {name}."
+            message = (
+                f"Expected a face in at least one frame of {name}. None was found in {len(whole)} frames. "
+                "Use a clip that shows a face."
+            )
             raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))}, resource=name)
         yield self._write({SAMPLES: self._samples.archive(), ALIGNMENTS: whole.to_bytes()})
         yield Progress("extract", len(whole), len(whole))
@@ -194,7 +231,11 @@ class _Extraction:
         )
 
     def _search(self, frame: NDArray[np.uint8]) -> tuple[int, Face | None]:
-        """Return the subject's face in a frame, or the reason why it has none."""
+        """Find the subject's face in a frame.
+
+        Returns:
+            A value of `alignments.REASONS`, and the face if that value is `FOUND`.
+        """
         found = self._subject.follow(frame)
         if found is None:
             return NO_FACE, None

@@ -1,4 +1,7 @@
-"""Plans of extractions and inspections, from requests and manifests alone."""
+"""Plans of extractions and inspections: which files are fetched, what runs on them, and where the result is stored.
+
+A plan is made from the request and from manifests alone; no media is read.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,28 @@ __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 ALGORITHM_VERSION = 4
 """Version of what extractions compute.
 
-Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused. 2: a
-tracked box is one of the whole frame's own detection windows. 3 and 4: which of these windows are tried.
+Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused.
+
+2: the tracker returns only boxes that the detector could also return for the whole frame.
+3 and 4: other such boxes are tried.
 """
 
 _MAX_SAMPLES = 64
 
 WeightsFolder = Callable[[str], Path | None]
-"""Returns the folder with an engine's weights; None for an engine that brings its own."""
+"""Returns the folder with the weights of the engine of a given name; None if the engine's package contains them."""
 
 
 def plan_extraction(
     store: Store, request: extractor_pb2.ExtractRequest, weights_folder: WeightsFolder, part_frames: int
 ) -> Plan[ExtractArgs, ExtractionInfo]:
     """Plan an extraction.
+
+    Args:
+        store: The object store.
+        request: The request.
+        weights_folder: Returns the folder with an engine's weights.
+        part_frames: Number of frames in each part.
 
     Raises:
         InvalidInput: a field of the request is wrong.
@@ -58,7 +69,7 @@ def plan_extraction(
     def arguments() -> ExtractArgs:
         engines.require_landmarks(recipe.extraction.engine)
         return ExtractArgs(
-            source=tuple(source.files),
+            clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
             weights_dir=weights_folder(recipe.extraction.engine),
             name=name,
@@ -85,14 +96,14 @@ def plan_extraction(
 def plan_inspection(
     store: Store, request: extractor_pb2.InspectRequest, weights_folder: WeightsFolder
 ) -> Job[InspectArgs, Inspection]:
-    """Plan a look at a source; nothing is stored.
+    """Plan an inspection, a job whose result is returned and not stored; arguments as in `plan_extraction`.
 
     Raises:
         InvalidInput: a field of the request is wrong.
         NotFound: the source does not exist.
     """
     if request.sample_frames > _MAX_SAMPLES:
-        message = f"Expected sample_frames of at most {_MAX_SAMPLES}. Received {request.sample_frames}."
+        message = f"Expected sample_frames from 0 to {_MAX_SAMPLES}. Received {request.sample_frames}."
         violation = FieldViolation("sample_frames", f"must be from 0 to {_MAX_SAMPLES}")
         raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
     engine = request.engine or recipes.load().extraction.engine
@@ -103,7 +114,7 @@ def plan_inspection(
         files=source.files,
         function=INSPECT,
         arguments=lambda: InspectArgs(
-            source=tuple(source.files),
+            clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
             weights_dir=weights_folder(engine),
             engine=engine,
@@ -113,10 +124,10 @@ def plan_inspection(
 
 
 def _name(sequence_id: str) -> str:
-    """Check an id; that of a fake is `<target>_<source>`."""
+    """Return the checked id of the sequence to extract; the id of a fake is `<target>_<source>`."""
     names = sequence_id.split("_")
     if len(names) > 2:
         message = f"Expected a sequence id, or <target>_<source> for a fake. Received sequence_id={sequence_id!r}."
-        violation = FieldViolation("sequence_id", "at most one '_'")
+        violation = FieldViolation("sequence_id", "must have at most one '_'")
         raise InvalidInput(message, reason="SEQUENCE_ID", violations=[violation])
     return "_".join(keys.sequence_id(name) for name in names)

@@ -1,4 +1,7 @@
-"""Rows of one part of an extraction: as they are collected, and as an earlier call stored them."""
+"""The per-frame results of one part of an extraction: collected frame by frame, or read from a stored part.
+
+A row is the result of one frame: its digest, and its face or the reason why it has none.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ __all__ = ["Face", "Rows", "last_box", "read_finished"]
 
 @dataclass(frozen=True)
 class Face:
-    """The face of one frame.
+    """The subject's face in one frame.
 
     Attributes:
-        box: int32 [4].
-        landmarks: float32 [68, 2].
-        matrix: float64 [2, 3].
-        crop: uint8 [size, size, 3] BGR.
-        embedding: float32 [128].
+        box: int32 [4]: x, y, width and height in frame pixels.
+        landmarks: float32 [68, 2], (x, y) in frame pixels.
+        matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
+        crop: Aligned face, uint8 [size, size, 3] BGR.
+        embedding: float32 [128], see `identity`; zeros if embeddings were not requested.
     """
 
     box: NDArray[np.int32]
@@ -38,7 +41,19 @@ class Face:
 
 @dataclass
 class Rows:
-    """The rows of one part, in the order of its frames."""
+    """The rows of one part, in the order of its frames.
+
+    Attributes:
+        info: The clip's properties.
+        engine: Build of the engine that found the faces.
+        reasons: Index of `alignments.REASONS` for each frame.
+        boxes: Boxes as in `Face`.
+        landmarks: Landmarks as in `Face`.
+        matrices: Matrices as in `Face`.
+        frame_digests: `frame_digest` of each frame.
+        crop_digests: `frame_digest` of each crop; 0 without a face.
+        embeddings: Embeddings as in `Face`.
+    """
 
     info: MediaInfo
     engine: str
@@ -51,7 +66,13 @@ class Rows:
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, digest: int, reason: int, face: Face | None) -> None:
-        """Append the row of the next frame; a frame without a face has zeros."""
+        """Append the row of the next frame.
+
+        Args:
+            digest: `frame_digest` of the frame.
+            reason: Index of `alignments.REASONS`.
+            face: The face; None if there is none, in which case its values are zeros.
+        """
         self.frame_digests.append(digest)
         self.reasons.append(reason)
         self.boxes.append(face.box if face else np.zeros(4, np.int32))
@@ -61,7 +82,11 @@ class Rows:
         self.embeddings.append(face.embedding if face else np.zeros(128, np.float32))
 
     def alignments(self, identity: bool) -> Alignments:
-        """Return the rows as arrays, with the embeddings if `identity`."""
+        """Return the rows as arrays.
+
+        Args:
+            identity: Whether to include the embeddings.
+        """
         return Alignments(
             boxes=np.array(self.boxes, np.int32).reshape(-1, 4),
             landmarks=np.array(self.landmarks, np.float32).reshape(-1, 68, 2),
@@ -79,13 +104,15 @@ class Rows:
 
 
 def read_finished(workspace: Workspace, info: MediaInfo, engine: str, part_frames: int) -> list[Alignments]:
-    """Read the finished parts that the current decoder and engine would make again, up to the first gap.
+    """Read the parts that an earlier call finished, up to the first one that cannot be kept.
+
+    A part is kept if it is not damaged and was made with the current decoder, engine, frame size and part length.
 
     Args:
-        workspace: Where they are.
-        info: The clip.
+        workspace: Folders with the finished parts.
+        info: The clip's properties.
         engine: Build of the engine.
-        part_frames: Frames of one part.
+        part_frames: Number of frames in each part.
     """
     parts: list[Alignments] = []
     while {FACES.name(len(parts)), ALIGNMENTS_OF_FACES.name(len(parts))} <= set(workspace.finished):
@@ -109,7 +136,7 @@ def read_finished(workspace: Workspace, info: MediaInfo, engine: str, part_frame
 
 
 def last_box(parts: list[Alignments]) -> NDArray[np.int32] | None:
-    """Return the last box of finished parts: all of them that the next part depends on."""
+    """Return the newest box of the parts, int32 [4], or None without a face; the next part depends on nothing else."""
     for part in reversed(parts):
         rows = np.flatnonzero(part.found)
         if rows.size:

@@ -1,4 +1,4 @@
-"""Small pictures of an extracted sequence, for people."""
+"""A few small pictures of an extracted sequence, for people to look at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH: Final = 480
 
 
 class Samples:
-    """Chooses a few frames, evenly spread over those with a face, in one pass."""
+    """Chooses up to 6 frames that are evenly spread over those with a face, without knowing their number beforehand."""
 
     def __init__(self) -> None:
         self._kept: dict[int, bytes] = {}
@@ -25,7 +25,12 @@ class Samples:
         self._every = 1
 
     def offer(self, index: int, frame: NDArray[np.uint8]) -> None:
-        """Keep every n-th frame with a face; once twice too many are kept, drop every second and double n."""
+        """Keep the frame if it is an n-th one with a face; when too many are kept, drop every second and double n.
+
+        Args:
+            index: Number of the frame.
+            frame: uint8 [h, w, 3], BGR, with a face.
+        """
         if self._seen % self._every == 0:
             self._kept[index] = _jpeg(frame)
             if len(self._kept) > 2 * _COUNT:

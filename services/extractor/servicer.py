@@ -1,4 +1,4 @@
-"""ExtractorService: requests become plans, events become responses."""
+"""The methods of ExtractorService: each makes a plan of a request, runs it, and turns its events into responses."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
     Args:
         store: The object store.
-        runner: Does the work.
-        weights: The weights of engines.
-        part_frames: Frames of one part. Boxes depend on it, since the detector runs on the first frame of each part.
+        runner: Runs the plans.
+        weights: Finds the weights of the engines.
+        part_frames: Number of frames in each part. The faces' boxes depend on it, because the detector runs on the
+            first frame of each part and a tracker on most others.
     """
 
     def __init__(self, store: Store, runner: Runner, weights: Weights, part_frames: int = PART_FRAMES) -> None:
@@ -34,7 +35,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
     def Inspect(
         self, request: extractor_pb2.InspectRequest, context: grpc.ServicerContext
     ) -> extractor_pb2.InspectResponse:
-        """Look at a source without storing anything."""
+        """Return a source's properties and the number of faces in some of its frames; nothing is stored."""
         return _inspection(self._runner.ask(plan_inspection(self._store, request, self._weights.folder), context))
 
     def Extract(

@@ -14,10 +14,12 @@ __all__ = ["ExtractorSettings"]
 class ExtractorSettings(ServerSettings):
     """Settings of the extractor, in addition to those of every service."""
 
-    extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip that is fetched to scratch.")
+    extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip, in bytes, that is accepted.")
     extractor_weights_dir: Path | None = Field(
-        None, description="Folder with the weights that engines such as face_alignment need; wins over the prefix."
+        None,
+        description="Folder with the weights of engines such as face_alignment; it takes precedence over "
+        "FACEFOUNDRY_EXTRACTOR_WEIGHTS_PREFIX.",
     )
     extractor_weights_prefix: str = Field(
-        "", description="Bucket prefix with those weights, as `python -m services.extractor.weights` stores them."
+        "", description="Bucket prefix with these weights. `python -m services.extractor.weights` stores them there."
     )

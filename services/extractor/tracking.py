@@ -1,4 +1,7 @@
-"""The subject's face in each frame: the single-subject rule, and tracking between detections."""
+"""Finds the subject's face in each frame: detects it now and then, and tracks it in between.
+
+The subject is the person whose face an extraction follows; a frame may show other faces.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ __all__ = ["Subject", "is_cut", "thumbnail"]
 
 Frame = NDArray[np.uint8]
 
-# Mean difference of two thumbnails, grey levels of 255. Talking heads and hand-held shots stay below 10.
+# Mean difference of two thumbnails, in grey levels from 0 to 255. Talking heads and hand-held shots stay below 10.
 _MIN_CUT_DIFFERENCE: Final = 25.0
 _THUMBNAIL: Final = (32, 18)
 # Rows and columns of a frame that are averaged into a row or column of the thumbnail; using all takes 4 times longer.
@@ -25,7 +28,10 @@ _SAMPLES: Final = 8
 
 
 def thumbnail(frame: Frame) -> Frame:
-    """Shrink a frame uint8 [h, w, 3] to uint8 [18, 32, 3] to detect cuts; large frames are sampled."""
+    """Shrink a frame, uint8 [h, w, 3], to a thumbnail for `is_cut`, uint8 [18, 32, 3].
+
+    Of a large frame, only some rows and columns are averaged.
+    """
     step = max(1, min(frame.shape[1] // _THUMBNAIL[0], frame.shape[0] // _THUMBNAIL[1]) // _SAMPLES)
     size = -(-frame.shape[1] // step), -(-frame.shape[0] // step)
     sampled = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
@@ -33,7 +39,7 @@ def thumbnail(frame: Frame) -> Frame:
 
 
 def is_cut(before: Frame, after: Frame) -> bool:
-    """Return whether another shot begins between two frames, given their thumbnails."""
+    """Return whether there is a cut between two consecutive frames, given their thumbnails."""
     return float(np.abs(before.astype(np.int16) - after.astype(np.int16)).mean()) > _MIN_CUT_DIFFERENCE
 
 
@@ -47,7 +53,7 @@ class Subject:
 
     Args:
         engine: Detects faces and starts trackers.
-        detect_every: Frames from one detection to the next.
+        detect_every: Largest number of frames from one detection to the next, at least 1.
 
     Attributes:
         detections: Number of frames the detector ran on.
@@ -60,14 +66,18 @@ class Subject:
         self.restart(None)
 
     def restart(self, box: ArrayLike | None) -> None:
-        """Forget everything but the last known box, so that further results depend on nothing else."""
+        """Forget everything, so that further results depend on the given box alone.
+
+        Args:
+            box: The last known box of the subject, [4]; None if the subject has not been seen.
+        """
         self._last = None if box is None else np.asarray(box, dtype=np.float64)
         self._tracker: Tracker | None = None
         self._thumbnail: Frame | None = None
         self._age = 0
 
     def follow(self, frame: Frame) -> Box | None:
-        """Find the subject in the next frame, uint8 [h, w, 3] BGR; None when there is no face."""
+        """Return the subject's box in the next frame, uint8 [h, w, 3] BGR; None if the frame has no face."""
         box = None
         if self._detect_every > 1:
             before, self._thumbnail = self._thumbnail, thumbnail(frame)

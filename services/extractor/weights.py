@@ -1,4 +1,4 @@
-"""Weights that engines do not bring along: a folder, or a committed bucket prefix that is fetched once.
+"""The weights of engines whose packages contain none: in a folder, or below a bucket prefix that is fetched once.
 
 python -m services.extractor.weights FOLDER PREFIX    stores the weights of a folder below a prefix of the bucket
 """
@@ -20,13 +20,13 @@ __all__ = ["Weights", "put"]
 
 
 class Weights:
-    """The weights of a service's engines.
+    """Finds the weights of engines.
 
     Args:
-        store: Object store of the prefix.
-        folder: Folder that contains the weights, if they are on disk.
-        prefix: Committed prefix that contains the weights, if not.
-        cache: Folder that a prefix is fetched to.
+        store: The object store.
+        folder: Folder with the weights; None if they are not on disk.
+        prefix: Bucket prefix with the weights, used if `folder` is None; empty if there is none.
+        cache: Folder into which the prefix's files are fetched.
     """
 
     def __init__(self, store: Store, folder: Path | None, prefix: str, cache: Path) -> None:
@@ -34,7 +34,10 @@ class Weights:
         self._fetching = threading.Lock()
 
     def folder(self, engine: str) -> Path | None:
-        """Return the folder for an engine, fetched and verified if needed; None for one that needs no folder.
+        """Return the folder with an engine's weights; None if there is none. Files of a prefix are fetched first.
+
+        Args:
+            engine: Name of the engine.
 
         Raises:
             InvalidInput: the engine is unknown, or the prefix lacks one of its files (ENGINE_NOT_INSTALLED).
@@ -57,7 +60,7 @@ class Weights:
         return folder
 
     def engines(self) -> list[str]:
-        """List the names of the engines that can be chosen here; a prefix counts as weights without being read."""
+        """List the names of the engines that can be used here; it is not checked whether the prefix has the weights."""
         return [
             engine.name
             for engine in engines.declarations()
@@ -67,7 +70,7 @@ class Weights:
 
 
 def put(store: Store, folder: Path, prefix: str) -> None:
-    """Store the weights that a folder has for one or more engines below a prefix, and commit it.
+    """Store the weights of all engines that a folder has below a bucket prefix, and commit the prefix.
 
     Raises:
         InvalidInput: the folder lacks some of an engine's files, or has none of any engine.
@@ -81,7 +84,7 @@ def put(store: Store, folder: Path, prefix: str) -> None:
         names += [name for name in present if name not in names]
     if not names:
         expected = [name for engine in engines.declarations() for name in engine.operator_files]
-        message = f"Expected weights in {folder}: {', '.join(expected)}. Received none of them."
+        message = f"Expected weights in {folder}: {', '.join(expected)}. Found none of these files. Copy them there."
         raise InvalidInput(message, reason="ENGINE_NOT_INSTALLED")
     parts = tuple(manifest.put_part(store, prefix.strip("/"), name, folder / name) for name in names)
     content = " ".join(part.sha256 for part in parts)

@@ -1,7 +1,7 @@
-"""The engines that can be used here: this project's, and those of other packages.
+"""The engines that can be used here: this project's own, and those that other packages add.
 
-A package adds an engine with an entry point of the group `facefoundry.engines`: its name is the engine's name, and it
-refers to an `EngineDeclaration`.
+A package adds an engine with an entry point of the group `facefoundry.engines`. The entry point has the engine's name
+and refers to an `EngineDeclaration`.
 
     [project.entry-points."facefoundry.engines"]
     my_engine = "my_package.engine:ENGINE"
@@ -22,7 +22,7 @@ from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration
 __all__ = ["GROUP", "Engine", "EngineDeclaration", "declarations", "find", "installed", "load", "require_landmarks"]
 
 GROUP: Final = "facefoundry.engines"
-"""Entry point group of other packages' engines."""
+"""Group of the entry points with which other packages add engines."""
 
 _OWN: Final = {engine.name: engine for engine in (dlib.ENGINE, face_alignment.ENGINE)}
 _log = logger(__name__)
@@ -41,8 +41,8 @@ def find(name: str) -> EngineDeclaration:
     if entry is None:
         names = ", ".join([*_OWN, *(entry.name for entry in _entry_points())])
         raise InvalidInput(
-            f"Expected an engine that is installed here: {names}. Received engine={name!r}. "
-            f"Another package adds an engine by an entry point of the group {GROUP}.",
+            f"Expected engine to be one of {names}. Received engine={name!r}. "
+            f"To use another engine, install a package that adds it with an entry point of the group {GROUP}.",
             reason="ENGINE_UNKNOWN",
             metadata={"engine": name},
             violations=[FieldViolation("recipe.extraction.engine", f"must be one of {names}")],
@@ -61,7 +61,11 @@ def declarations() -> Iterator[EngineDeclaration]:
 
 
 def installed(weights_dir: Path | None = None) -> list[str]:
-    """List the names of the engines whose packages and weights are installed here. Loads none of them."""
+    """List the names of the engines whose packages and weights are installed here; no engine is loaded.
+
+    Args:
+        weights_dir: Folder of weights, for engines whose packages contain none.
+    """
     return [engine.name for engine in declarations() if not engine.missing(weights_dir)]
 
 
@@ -69,12 +73,13 @@ def load(name: str, weights_dir: Path | None = None) -> Engine:
     """Load an engine with its weights.
 
     Args:
-        name: Its name.
-        weights_dir: Folder of weights, for engines that do not bring their own.
+        name: Name of the engine.
+        weights_dir: Folder of weights, for engines whose packages contain none.
 
     Raises:
-        InvalidInput: it is not declared, or its package or weights are not installed; the message says how to get them.
-        DataLoss: its weights are damaged.
+        InvalidInput: the engine is not declared, or its package or weights are not installed; the message says how to
+            install them.
+        DataLoss: the weights are damaged.
     """
     return find(name).load(weights_dir)
 
@@ -83,13 +88,13 @@ def require_landmarks(name: str) -> None:
     """Check that an engine predicts the landmarks that an extraction stores.
 
     Raises:
-        InvalidInput: it predicts others or none (ENGINE_LANDMARKS), or it is unknown or broken.
+        InvalidInput: the engine predicts other landmarks or none (ENGINE_LANDMARKS), or it is unknown or broken.
     """
     landmarks = find(name).landmarks
     if landmarks != IBUG_68:
         raise InvalidInput(
-            f"Expected an engine that predicts the landmarks {IBUG_68}. "
-            f"The engine {name!r} predicts {landmarks or 'none'}; use it to inspect sources only.",
+            f"Expected an engine that predicts the landmarks {IBUG_68}. Received engine={name!r}, "
+            f"which predicts {landmarks or 'none'}. Use this engine to inspect sources only.",
             reason="ENGINE_LANDMARKS",
             metadata={"engine": name},
             violations=[FieldViolation("recipe.extraction.engine", f"must predict the landmarks {IBUG_68}")],
@@ -97,7 +102,7 @@ def require_landmarks(name: str) -> None:
 
 
 def _entry_points() -> list[metadata.EntryPoint]:
-    """Entry points of other packages by name; this project's names cannot be replaced."""
+    """Return the entry points of other packages, sorted by name; none of them can replace this project's engines."""
     found = metadata.entry_points(group=GROUP)
     return sorted({entry.name: entry for entry in found if entry.name not in _OWN}.values(), key=lambda e: e.name)
 
@@ -108,7 +113,7 @@ def _declaration(entry: metadata.EntryPoint) -> EngineDeclaration:
     except Exception as error:  # anything may go wrong in another package's module
         raise _broken(entry, f"it cannot be imported: {error!r}") from error
     if not isinstance(engine, EngineDeclaration) or engine.name != entry.name:
-        raise _broken(entry, f"expected an EngineDeclaration of this name, received {engine!r}")
+        raise _broken(entry, f"expected an EngineDeclaration with this name, received {engine!r}")
     return engine
 
 

@@ -1,4 +1,7 @@
-"""`python -m services.extractor.engines`: list the engines, their missing packages, and the terms of their weights."""
+"""Lists the engines, with the packages that are not installed here and the terms of the weights.
+
+Run it as `python -m services.extractor.engines`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from services.extractor.engines import declarations
 
 
 def main() -> None:
-    """Print a paragraph for each engine; a folder or prefix of weights is not searched."""
+    """Print a paragraph for each engine; whether the operator has provided the weights is not checked."""
     for engine in declarations():
         state = engine.missing_package() or "its packages are installed"
         print(f"{engine.name}: {state}")

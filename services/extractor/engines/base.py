@@ -1,8 +1,10 @@
-"""What an engine is, and how it declares itself.
+"""The interface of engines, and the declaration with which an engine is made known.
 
-An engine is a face detector, a tracker and a landmark predictor that belong together. Its declaration is light: it
-imports no media or machine-learning library, so the server can list engines without loading them. `create` imports
-what it needs when it is called, in the sandbox process that runs the engine.
+An engine is a face detector, a tracker and a landmark predictor that belong together. The module of a declaration
+imports no media or machine-learning library, so the server can list engines without loading them. The declaration's
+`create` imports these libraries when it is called, in the sandbox process that runs the engine.
+
+A box is x, y, width and height in frame pixels. It may reach beyond the frame.
 """
 
 from __future__ import annotations
@@ -42,19 +44,19 @@ class Tracker(ABC):
             frame: uint8 [h, w, 3], BGR.
 
         Returns:
-            Box float64 [4] like the detector's, or None when the face is lost.
+            The face's box, float64 [4], with the proportions of the detector's boxes; None if the face is lost.
         """
 
 
 class Engine(ABC):
     """A loaded engine: finds faces and landmarks in frames. Equal frames give equal results on the same machine.
 
-    Boxes are x, y, width, height in frame pixels and may reach beyond the frame. A landmark predictor is trained on the
-    boxes of one detector, so `landmarks` expects boxes as `detect` or the tracker returns them.
+    A landmark predictor is trained on the boxes of one detector, so `landmarks` expects boxes as `detect` or the
+    tracker returns them.
 
     Attributes:
-        build: Versions of the package and of the weights. Stored with every extraction; parts made by another build
-            are not resumed.
+        build: Versions of the package and of the weights. It is stored with every extraction. An interrupted
+            extraction resumes only from parts that the same build made.
     """
 
     build: str
@@ -72,11 +74,11 @@ class Engine(ABC):
 
     @abstractmethod
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Start to follow a face.
+        """Make a tracker for a detected face.
 
         Args:
-            frame: uint8 [h, w, 3], BGR, in which the face was detected.
-            box: float64 [4], its box.
+            frame: Frame in which the face was detected, uint8 [h, w, 3], BGR.
+            box: The face's box, float64 [4].
         """
 
     @abstractmethod
@@ -85,7 +87,7 @@ class Engine(ABC):
 
         Args:
             frame: uint8 [h, w, 3], BGR; not changed.
-            box: float64 [4].
+            box: The face's box, float64 [4].
 
         Returns:
             Points float32 [68, 2], (x, y) in frame pixels with pixel centres at integers.
@@ -98,15 +100,15 @@ class WeightFile:
 
     Attributes:
         name: Name of the file.
-        distribution: Installed Python distribution that contains the file; empty for a file that the operator puts
-            into the folder or bucket prefix of weights.
+        distribution: Name of the Python distribution that contains the file; empty for a file that the operator of
+            the service provides, in a folder or below a bucket prefix.
     """
 
     name: str
     distribution: str = ""
 
     def find(self, weights_dir: Path | None = None) -> Path | None:
-        """Return the path of the file, or None where it is not installed. No package is imported.
+        """Return the path of the file, or None if it is not installed; no package is imported.
 
         Args:
             weights_dir: Folder of the operator's weights.
@@ -124,11 +126,11 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class WeightLicence:
-    """The terms of an engine's weights.
+    """The licence of an engine's weights.
 
     Attributes:
-        terms: The licence in one or two sentences, with what it excludes.
-        source: Where these terms are published.
+        terms: The licence in one or two sentences, including the uses that it excludes.
+        source: Place where the licence is published.
     """
 
     terms: str
@@ -140,14 +142,15 @@ class EngineDeclaration:
     """Everything that must be known about an engine before it is loaded.
 
     Attributes:
-        name: Name in recipes (`extraction.engine`): 1 to 64 letters, digits, `_` and `-`.
-        create: Loads the engine. It receives the path of every weight file by name, and raises `DataLoss` for
-            damaged weights. It is called in a sandbox process, once for many sequences.
+        name: Name of the engine in recipes (`extraction.engine`): 1 to 64 letters, digits, `_` and `-`, with a letter
+            or digit first.
+        create: Function that loads the engine. Its argument maps the name of every weight file to the file's path. It
+            raises `DataLoss` if the weights are damaged. It is called once in each sandbox process.
         packages: Top-level packages that must be importable, such as `torch`.
         weights: The weight files.
-        licence: Terms of the weights; None for an engine without weights.
-        landmarks: The set of landmarks that the engine predicts. Extractions need `IBUG_68`; None is an engine that
-            only detects, which can only be used to inspect sources.
+        licence: Licence of the weights; None for an engine without weights.
+        landmarks: Name of the set of landmarks that the engine predicts. Extractions need `IBUG_68`. An engine with
+            None only detects faces, so it can only be used to inspect sources.
         remedy: How to install what the engine needs, in one or two sentences.
     """
 
@@ -162,22 +165,38 @@ class EngineDeclaration:
     def __post_init__(self) -> None:
         """Check the name and the licence."""
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"Expected an engine name of 1 to 64 letters, digits, _ and -. Received {self.name!r}.")
+            raise ValueError(
+                "Expected an engine name of 1 to 64 letters, digits, _ and -, with a letter or digit first. "
+                f"Received {self.name!r}."
+            )
         if self.weights and self.licence is None:
-            raise ValueError(f"Expected the licence of the weights of engine {self.name!r}. Received None.")
+            raise ValueError(
+                f"Expected licence to be given, because the engine {self.name!r} has weights. Received licence=None."
+            )
 
     @property
     def operator_files(self) -> tuple[str, ...]:
-        """Names of the weight files that the operator provides, in a folder or below a bucket prefix."""
+        """Names of the weight files that the operator of the service provides."""
         return tuple(file.name for file in self.weights if not file.distribution)
 
     def missing_package(self) -> str:
-        """Return which package is not installed, as a clause, or an empty string."""
+        """Name a package that is not installed, in a clause such as "the package torch is not installed".
+
+        Returns:
+            The clause, or an empty string if all packages are installed.
+        """
         absent = [package for package in self.packages if util.find_spec(package) is None]
         return f"the package {absent[0]} is not installed" if absent else ""
 
     def missing(self, weights_dir: Path | None = None) -> str:
-        """Return what is not installed here, as a clause, or an empty string. Loads nothing."""
+        """Name a package or weight file that is not installed, in a clause; nothing is loaded.
+
+        Args:
+            weights_dir: Folder of the operator's weights.
+
+        Returns:
+            The clause, or an empty string if everything is installed.
+        """
         if package := self.missing_package():
             return package
         if self.operator_files and weights_dir is None:
@@ -192,7 +211,7 @@ class EngineDeclaration:
         """Load the engine with its weights.
 
         Args:
-            weights_dir: Folder of the operator's weights, for engines that do not bring their own.
+            weights_dir: Folder of the operator's weights, for engines whose packages contain none.
 
         Raises:
             InvalidInput: a package or a weight file is not installed here (ENGINE_NOT_INSTALLED).
@@ -207,7 +226,7 @@ class EngineDeclaration:
         """Make the error for an engine that cannot be used here.
 
         Args:
-            missing: What is not installed, as a clause.
+            missing: What is not installed, as a clause such as "the package torch is not installed".
         """
         return InvalidInput(
             f"The engine {self.name!r} cannot be used here: {missing}. {self.remedy}",

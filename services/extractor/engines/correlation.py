@@ -1,4 +1,8 @@
-"""A tracker for engines with a slow detector: dlib's correlation filter moves the detected box with the face."""
+"""A tracker for engines with a slow detector: dlib's correlation filter finds where the detected box has moved.
+
+A correlation filter is learnt from the pixels in the box. Its response to a frame has a peak where the frame looks
+like these pixels.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,16 @@ from services.extractor.engines.base import Tracker
 
 __all__ = ["CorrelationTracker"]
 
-# Peak-to-sidelobe ratio of the filter. It is 10 to 30 on a face; below 7 the patch is something else.
+# How far the peak of the filter's response stands out (peak-to-sidelobe ratio): 10 to 30 on a face, below 7 elsewhere.
 _MIN_RATIO: Final = 7.0
 
 
 class CorrelationTracker(Tracker):
-    """Follows a face with a filter learnt from its first frame; the box keeps the detector's proportions.
+    """Follows a face with a filter that is learnt from its pixels; the box keeps its proportions.
 
     Args:
-        frame: uint8 [h, w, 3], BGR, in which the face was detected.
-        box: float64 [4], its box.
+        frame: Frame in which the face was detected, uint8 [h, w, 3], BGR.
+        box: The face's box, float64 [4].
     """
 
     def __init__(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> None:
@@ -32,7 +36,7 @@ class CorrelationTracker(Tracker):
         self._filter.start_track(_gray(frame), dlib.drectangle(x, y, x + width - 1, y + height - 1))
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-        """Find the face in the next frame; None when the filter matches nowhere or the face has left the frame."""
+        """Return the face's box in the next frame; None if the filter matches nowhere or the face left the frame."""
         if self._filter.update(_gray(frame)) < _MIN_RATIO:
             return None
         found = self._filter.get_position()

@@ -129,7 +129,7 @@ def convert_arguments(clip: Clip, weights: Path, tmp_path: Path) -> Callable[...
 
     def make(chunk_files: dict[str, Path] | None = None, **changes: Any) -> tuple[ConvertArgs, Workspace]:
         arguments = ConvertArgs(
-            source=(str(clip.path),),
+            clip_files=(str(clip.path),),
             frame_rate=None,
             levels=LEVELS,
             alignments=str(alignments),

@@ -68,7 +68,7 @@ def times(path: Path) -> list[Fraction]:
 
 def transcoded(source: Path, folder: Path) -> dict[str, Path]:
     made = workspace(folder)
-    arguments = TranscodeArgs(source=(str(source),), frame_rate=None, levels=LEVELS)
+    arguments = TranscodeArgs(clip_files=(str(source),), frame_rate=None, levels=LEVELS)
     return do(pipeline.transcode(arguments, made), made).parts
 
 

@@ -50,7 +50,9 @@ def collect(arguments: ConvertArgs, workspace: Workspace) -> tuple[dict[str, Pat
 
 def transcoded(clip: Any, folder: Path) -> Done:
     made = workspace(folder)
-    return do(pipeline.transcode(TranscodeArgs(source=(str(clip.path),), frame_rate=None, levels=LEVELS), made), made)
+    return do(
+        pipeline.transcode(TranscodeArgs(clip_files=(str(clip.path),), frame_rate=None, levels=LEVELS), made), made
+    )
 
 
 def decoded(path: Path) -> list[NDArray[np.uint8]]:
@@ -69,7 +71,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "alignments").write_bytes(clip.alignments.to_bytes())
     arguments = ConvertArgs(
-        source=(str(clip.path),),
+        clip_files=(str(clip.path),),
         frame_rate=None,
         levels=LEVELS,
         alignments=str(folder / "alignments"),

@@ -72,7 +72,7 @@ def test_a_clip_goes_through_the_pipeline_with_detector_and_filter(weights, movi
     options = codec.from_values(ExtractionOptions, values)
     source = (str(folder_of(moving_face(4))),)
     made = workspace(tmp_path / "work")
-    arguments = ExtractArgs(source=source, name="clip", options=options, weights_dir=weights)
+    arguments = ExtractArgs(clip_files=source, name="clip", options=options, weights_dir=weights)
     info = do(pipeline.extract(arguments, made), made).result.info
     assert (info.engine, info.frame_count, info.face_count) == ("face_alignment", 4, 4)
 

@@ -72,7 +72,7 @@ def test_boxes_landmarks_matrices_and_crops_are_those_of_ffpp(tmp_path, portrait
     options = replace(
         codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction)), detect_every=1
     )
-    arguments = ExtractArgs(source=(str(folder_of([frame] * 3)),), name="clip", options=options)
+    arguments = ExtractArgs(clip_files=(str(folder_of([frame] * 3)),), name="clip", options=options)
     made = workspace(tmp_path / "work")
     parts = do(pipeline.extract(arguments, made, lambda name, weights_dir: engine), made).parts
     found = Alignments.from_bytes(parts["alignments.safetensors"].read_bytes())

@@ -37,7 +37,7 @@ class Run:
     def __init__(self, source, folder, changes=(), finished=None, part_frames=PART, load=pipeline.load_engine):
         made = workspace(folder, finished)
         chosen = options(**dict(changes))
-        arguments = ExtractArgs(source=(str(source),), name="the source", options=chosen, part_frames=part_frames)
+        arguments = ExtractArgs(clip_files=(str(source),), name="the source", options=chosen, part_frames=part_frames)
         self.done = do(pipeline.extract(arguments, made, load), made)
         self.paths = self.done.parts
         self.parts = {name: path.read_bytes() for name, path in self.paths.items()}
@@ -58,7 +58,7 @@ class Run:
 
 
 def inspect(source, **arguments):
-    (result,) = pipeline.inspect(InspectArgs(source=(str(source),), **arguments), Workspace(Path()))
+    (result,) = pipeline.inspect(InspectArgs(clip_files=(str(source),), **arguments), Workspace(Path()))
     return result.info
 
 

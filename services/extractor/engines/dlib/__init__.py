@@ -1,4 +1,4 @@
-"""Engine `dlib`: the HOG face detector and the 68-point predictor."""
+"""The engine `dlib`: a face detector on histograms of oriented gradients (HOG), and a predictor of 68 landmarks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration, 
 __all__ = ["EMBEDDER", "ENGINE", "PREDICTOR", "WHEEL"]
 
 WHEEL: Final = "face_recognition_models"
-"""Distribution that contains the weights."""
+"""Name of the Python distribution that contains the weights."""
 
 PREDICTOR: Final = WeightFile("shape_predictor_68_face_landmarks.dat", WHEEL)
 """Weights of the landmark predictor."""
 
 EMBEDDER: Final = WeightFile("dlib_face_recognition_resnet_model_v1.dat", WHEEL)
-"""Weights of the face embedding. The engine does not need them; `identity.FaceEmbedder` does."""
+"""Weights of the face embedding. Only `identity.FaceEmbedder` uses them, not the engine."""
 
 
 def _create(weights: Mapping[str, Path]) -> Engine:

@@ -1,4 +1,9 @@
-"""The engine `dlib` at work: HOG detection at about 360 lines, tracking by the detector, landmarks."""
+"""The implementation of the engine `dlib`: detection, tracking and landmarks.
+
+dlib's detector scores windows of one size on a pyramid: the picture at ever smaller sizes, its levels. A window with a
+high score is a face, so larger faces are found on smaller levels. Pictures are searched at a height (or width, if
+smaller) of about 360 pixels. The tracker runs the same detector, but only near the last box.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ __all__ = ["DlibEngine", "single_level"]
 
 Dlib: TypeAlias = Any  # dlib has no types: the module, or an object of it
 
-# Height (or width, if smaller) that frames are reduced to: 360 lines take a quarter of the time of 720.
+# Height (or width, if smaller) that frames are reduced to, pixels: 360 takes a quarter of the time of 720.
 _SIDE: Final = 360
 # Where no face is found, the search is repeated at this enlargement with this minimum score: real faces have 1 and more
 # there, while a helmet or a camera may reach 0.25.
@@ -42,15 +47,15 @@ _REACH: Final = 4
 _SAME_FACE: Final = 0.3
 # The smallest side of a level, except the first.
 _MIN_SIDE: Final = 64
-# Bytes of a stored detector that set its levels to 1000, or to 1, with a side of at least 64.
+# Bytes of a stored detector that set the largest number of levels, 1000 or 1, and their smallest side, 64.
 _ALL_LEVELS: Final = b"\x02\xe8\x03\x01\x40\x01\x40"
 _ONE_LEVEL: Final = b"\x01\x01\x01\x40\x01\x40"
 
 
 class DlibEngine(Engine):
-    """HOG at about 360 lines, and again at twice the size where no face is found.
+    """The loaded engine `dlib`. A frame without a face is searched a second time, at twice the size.
 
-    Landmarks are whole pixels, because the predictor rounds.
+    Landmarks are whole pixels, because dlib's predictor rounds them.
 
     Args:
         landmark_weights: Weights of the 68-point predictor.
@@ -70,7 +75,8 @@ class DlibEngine(Engine):
             self._predictor = dlib.shape_predictor(str(landmark_weights))
         except RuntimeError as error:
             message = (
-                f"Expected landmark weights of dlib in {landmark_weights}. dlib cannot read the file. {ENGINE.remedy}"
+                f"Expected {landmark_weights} to contain landmark weights of dlib. dlib cannot read the file. "
+                f"{ENGINE.remedy}"
             )
             raise DataLoss(message, reason="BAD_WEIGHTS", resource=landmark_weights.name) from error
         self.build = f"dlib {dlib.__version__}, {WHEEL} {metadata.version(WHEEL)}"
@@ -86,18 +92,18 @@ class DlibEngine(Engine):
         return self._search(_reduced(gray, scale), _ENLARGED_SCORE) / scale
 
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Follow a face with the detector itself, near the last box; see `Engine.tracker`."""
+        """Make a tracker that runs the detector near the last box; see `Engine.tracker`."""
         return _NearTracker(self, box)
 
     def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Find faces near `box` and of about its size; results are mostly those of `detect` in the whole frame.
+        """Find faces near `box` and of about its size; the result is mostly what `detect` finds there.
 
-        Only a region of the detector's pyramid is computed, at the box's level and its two neighbours. The region is
-        aligned to the level's cells, so the same windows are tried as in `detect`, in a fraction of the time.
+        Only three levels of the pyramid are searched, that of the box and its two neighbours, and only near the box.
+        The region is aligned to the cells of its level, so the same windows are scored as in `detect`.
 
         Args:
             frame: uint8 [h, w, 3], BGR.
-            box: float64 [4].
+            box: Last box of the face, float64 [4].
 
         Returns:
             Boxes float64 [k, 4].
@@ -111,7 +117,10 @@ class DlibEngine(Engine):
         return self._around(_reduced(gray, scale), box * scale, _ENLARGED_SCORE) / scale
 
     def _around(self, picture: NDArray[np.uint8], box: NDArray[np.float64], min_score: float) -> NDArray[np.float64]:
-        """Search three levels of the picture's pyramid around `box`; returns the best window of each face, [k, 4]."""
+        """Search three levels of the picture's pyramid around `box`, and return the best window of each face, [k, 4].
+
+        The picture and the box have the same scale; `min_score` is the lowest score of a face.
+        """
         own = max(0, round(math.log(box[2] / _MIN_BOX) / math.log(_STEP)))
         shapes: list[tuple[int, ...]] = [picture.shape]
         scored: list[tuple[float, NDArray[np.float64]]] = []
@@ -132,7 +141,17 @@ class DlibEngine(Engine):
         box: NDArray[np.float64],
         min_score: float,
     ) -> list[tuple[float, NDArray[np.float64]]]:
-        """Search the last of a pyramid's levels around `box`; returns scores, and windows in pixels of `picture`."""
+        """Search the smallest level of a pyramid around `box`.
+
+        Args:
+            picture: uint8 [h, w], the pyramid's first level.
+            shapes: Shapes of all levels down to the one that is searched.
+            box: float64 [4], pixels of `picture`.
+            min_score: Lowest score of a face.
+
+        Returns:
+            The score of each face, and its window as x, y, width and height in pixels of `picture`.
+        """
         x, y, width, height = box.tolist()
         bands = []
         for center in (x + width / 2, y + height / 2):
@@ -171,7 +190,7 @@ class DlibEngine(Engine):
 
 
 class _NearTracker(Tracker):
-    """Nothing but the last box: the detector looks around it."""
+    """Follows a face by running the detector near its last box."""
 
     def __init__(self, engine: DlibEngine, box: NDArray[np.float64]) -> None:
         self._engine = engine
@@ -186,13 +205,20 @@ class _NearTracker(Tracker):
 
 
 def single_level(dlib: Dlib, detector: Dlib) -> Dlib:
-    """Make a detector that searches one level; otherwise the smaller levels of a region take most of the time."""
+    """Make a copy of a detector that searches the given picture only, without the smaller levels of a pyramid.
+
+    Raises:
+        Internal: this version of dlib stores detectors in another format (DLIB_VERSION).
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector"
         detector.save(str(path))
         data = path.read_bytes()
         if data.count(_ALL_LEVELS) != 1:
-            message = f"dlib {dlib.__version__} stores detectors in another format than dlib 20. {ENGINE.remedy}"
+            message = (
+                f"Expected dlib 20. Received dlib {dlib.__version__}, which stores detectors in another format. "
+                f"{ENGINE.remedy}"
+            )
             raise Internal(message, reason="DLIB_VERSION")
         path.write_bytes(data.replace(_ALL_LEVELS, _ONE_LEVEL))
         return dlib.fhog_object_detector(str(path))
@@ -201,9 +227,15 @@ def single_level(dlib: Dlib, detector: Dlib) -> Dlib:
 def _region(
     picture: NDArray[np.uint8], shapes: Sequence[tuple[int, ...]], rows: slice, columns: slice
 ) -> NDArray[np.uint8]:
-    """Compute a region of the last of a pyramid's levels from the needed pixels of the levels before it.
+    """Compute a region of the smallest level of a pyramid, from only those pixels of the other levels that it needs.
 
-    The first level is `picture`. As in dlib, the corner pixels of all levels are the same points.
+    As in dlib, the corner pixels of all levels are the same points.
+
+    Args:
+        picture: uint8 [h, w], the first level.
+        shapes: Shapes of all levels.
+        rows: Rows of the region.
+        columns: Columns of the region.
     """
     bands = [slice(*band.indices(side)) for band, side in zip((rows, columns), shapes[-1], strict=True)]
     height, width = (band.stop - band.start for band in bands)

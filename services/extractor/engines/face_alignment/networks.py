@@ -1,4 +1,4 @@
-"""The engine `face_alignment` at work: S3FD at about 360 lines, a correlation filter, and the four-stack 2D network."""
+"""The implementation of the engine `face_alignment`: detection, tracking and landmarks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from services.extractor.engines.correlation import CorrelationTracker
 
 __all__ = ["FaceAlignmentEngine"]
 
-# S3FD finds faces of 16 pixels and more; its time grows with the area.
+# Height (or width, if smaller) that frames are reduced to for detection, pixels. S3FD finds faces of 16 pixels and
+# more, and its time grows with the area.
 _DETECTION_SIDE: Final = 360
 
 
 class FaceAlignmentEngine(Engine):
-    """S3FD at about 360 lines; landmarks keep their fractions, refined to a quarter of a heatmap pixel.
+    """The loaded engine `face_alignment`. It runs on a GPU if torch finds one.
 
-    It runs on the GPU where torch finds one.
+    The network returns a heatmap for each landmark. Its highest pixel is refined by a quarter of a heatmap pixel, so
+    landmarks have fractions.
 
     Args:
         detector_weights: Weights of S3FD.
-        landmark_weights: Weights of the four-stack 2D network.
+        landmark_weights: Weights of the alignment network with four stacks.
 
     Raises:
         DataLoss: the weights are damaged or belong to other networks (BAD_WEIGHTS).
@@ -49,7 +51,10 @@ class FaceAlignmentEngine(Engine):
             network = FAN(4)
             network.load_state_dict(torch.load(landmark_weights, map_location=self._device, weights_only=True))
         except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            message = f"{detector_weights.parent} has weights that are damaged or belong to other networks: {error}"
+            message = (
+                f"Expected {detector_weights} and {landmark_weights} to contain the weights of S3FD and 2DFAN-4. "
+                f"A file is damaged or belongs to another network: {error}. Copy the published files again."
+            )
             raise DataLoss(message, reason="BAD_WEIGHTS", resource=str(detector_weights.parent)) from error
         self._network = network.to(self._device, memory_format=torch.channels_last).eval()
         self.build = (
@@ -67,7 +72,7 @@ class FaceAlignmentEngine(Engine):
         return boxes[(boxes[:, 2:] >= 1).all(axis=1)]
 
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Follow a face with a correlation filter, a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
+        """Make a tracker with a correlation filter, a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
         return CorrelationTracker(frame, box)
 
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:
