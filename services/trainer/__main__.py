@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Serve until SIGTERM; return the process's exit code."""
+    """Read the settings, serve until SIGTERM, then drain; return the process's exit code."""
     try:
         settings = read(TrainerSettings)
         configure_logging("trainer", settings.log_level)

@@ -1,4 +1,4 @@
-"""Pages of a list of trainings: their order, and the token from which the next page continues."""
+"""The pages of the list of trainings: their order, and the token with which the next page is requested."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def cut_page(attempts: Sequence[Attempt], size: int, token: str) -> tuple[list[A
     Args:
         attempts: All attempts, in any order.
         size: Attempts on the page; 0 means 100, the maximum is 1000.
-        token: Token of this page; empty for the first.
+        token: Token of this page; empty for the first page.
 
     Returns:
-        The page, and the token of the next one; empty on the last page.
+        The page, and the token of the next page; the token is empty on the last page.
 
     Raises:
         InvalidInput: the token is not from an earlier page (PAGE_TOKEN).

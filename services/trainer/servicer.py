@@ -1,4 +1,4 @@
-"""The methods of TrainerService; `trainings` does the work."""
+"""The methods of TrainerService; the module `trainings` does their work."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["TrainerServicer"]
 
 
 class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
-    """Answers calls.
+    """Serves the methods that start, return, list, watch and cancel trainings.
 
     Args:
-        trainings: The trainings.
-        settings: Times.
-        draining: Set when this process is shutting down.
-        clock: Monotonic time, seconds.
+        trainings: Starts, finds and stops trainings.
+        settings: Settings of the trainer; `poll_seconds` and `heartbeat_seconds` are used.
+        draining: Event that is set when this process is shutting down.
+        clock: Returns a monotonic time, seconds.
     """
 
     def __init__(
@@ -60,7 +60,11 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     def WatchTraining(
         self, request: trainer_pb2.WatchTrainingRequest, context: grpc.ServicerContext
     ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
-        """Send a snapshot on every change, and at least every `heartbeat_seconds`, until the training ends."""
+        """Send the training on every change, and at least every `heartbeat_seconds`, until it ends.
+
+        Raises:
+            Interrupted: this process is shutting down.
+        """
         poll = self._settings.poll_seconds
         sent: trainer_pb2.Training | None = None
         sent_at = 0.0

@@ -17,16 +17,18 @@ class TrainerSettings(ServerSettings):
 
     backend: str = Field(
         "local",
-        description="Where workers run: `local` (processes on this machine), `kubernetes` (one Job per training), or "
-        "the name of an installed backend.",
+        description="Where workers run: `local` (processes on the trainer's machine), `kubernetes` (one Job for each "
+        "attempt at a training), or the name of a backend that another package adds.",
     )
-    poll_seconds: float = Field(1.0, gt=0, description="How often WatchTraining looks for a change.")
-    heartbeat_seconds: float = Field(15.0, gt=0, le=15, description="Longest time without a message of WatchTraining.")
+    poll_seconds: float = Field(1.0, gt=0, description="Time between two looks of WatchTraining for a change.")
+    heartbeat_seconds: float = Field(
+        15.0, gt=0, le=15, description="Longest time between two messages of WatchTraining."
+    )
     stalled_seconds: float = Field(
         60.0,
         gt=0,
-        description="Time without a status report after which a training is shown as stalled, and after which its job "
-        "is restarted if the job is gone.",
+        description="Time without a status report of its worker after which a training counts as stalled. If its job "
+        "no longer exists then, the job is restarted.",
     )
 
 
@@ -35,16 +37,20 @@ class WorkerSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_WORKER_", frozen=True, extra="ignore")
 
-    id: str = Field("", description="Unique id of this worker, such as the pod's uid; by default a random one.")
+    id: str = Field("", description="Unique id of the worker, such as the pod's uid; by default a random one.")
     status_seconds: float = Field(15.0, gt=0, description="Time between two status reports.")
     checkpoint_seconds: float = Field(300.0, gt=0, description="Time between two checkpoints.")
     call_seconds: float = Field(
         5.0,
         gt=0,
-        description="Desired duration of one compiled call; a worker that is stopped finishes its call first.",
+        description="Desired duration of one call of the compiled training loop, which runs many iterations. A worker "
+        "that is stopped finishes its call first.",
     )
     idle_seconds: float = Field(
-        900.0, gt=0, description="Time without an iteration or a response from the store after which the worker exits."
+        900.0,
+        gt=0,
+        description="Time without a finished iteration and without a response of the store after which the worker "
+        "exits, so that it is restarted.",
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 uses all cores.")
     require_gpu: bool = Field(False, description="Fail if TensorFlow finds no GPU, instead of training on the CPU.")
@@ -52,6 +58,8 @@ class WorkerSettings(Settings):
         Path("/dev/termination-log"),
         description="File for the worker's exit report, one line of JSON; skipped if it cannot be written.",
     )
-    parent: int = Field(0, ge=0, description="Process id of the parent; the worker is killed when it ends. 0 for none.")
+    parent: int = Field(
+        0, ge=0, description="Process id of the parent. The worker is killed when the parent ends; 0 for none."
+    )
     scratch_dir: Path | None = Field(None, description="Folder for temporary files; by default the system's.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

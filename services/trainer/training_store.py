@@ -1,4 +1,4 @@
-"""The documents of trainings in the bucket: attempts, status reports and outcomes. It knows no backend."""
+"""Reads and writes the documents of trainings in the bucket: attempts, status reports and outcomes."""
 
 from __future__ import annotations
 
@@ -49,16 +49,26 @@ class TrainingStore:
         attempt = self.find(prefix)
         if attempt is None:
             uri = self._store.uri(prefix)
-            raise NotFound(f"There is no training {uri}.", reason="NO_SUCH_TRAINING", resource=uri)
+            message = (
+                f"Expected the URI of a training. There is no training {uri}. `facefoundry status` lists the trainings."
+            )
+            raise NotFound(message, reason="NO_SUCH_TRAINING", resource=uri)
         return attempt
 
     def load_all(self, pool: ThreadPoolExecutor) -> Iterator[Attempt]:
-        """Return the newest attempt at each training; damaged documents are logged and skipped."""
+        """Return the newest attempt at each training; damaged documents are logged and skipped.
+
+        Args:
+            pool: Threads that read the documents.
+        """
         keys = [key for key in self._store.list("trainings/") if key.endswith("/attempt.json")]
         return (attempt for attempt in pool.map(self._find_undamaged, keys) if attempt is not None)
 
     def find_status(self, attempt: Attempt) -> Status | None:
-        """Return the newest report of this attempt's worker, or None; the next report replaces a damaged one."""
+        """Return the newest status report of an attempt's worker, or None if there is none or it is damaged.
+
+        A damaged report is no error, because the worker's next report replaces it.
+        """
         try:
             status = self._read(Status, worker_protocol.status_key(attempt.prefix))
         except DataLoss as error:

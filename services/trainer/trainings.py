@@ -1,10 +1,13 @@
-"""Start, find and stop trainings; derive each training's state from the bucket and the backend.
+"""Starts, finds and stops trainings, and derives each training's state from the bucket and the backend.
 
-Nothing is kept in memory that could not be read again. A saved outcome is final, except that a committed model turns a
-failure into a success. Without an outcome, a queued or running job has not ended; otherwise the model's manifest
-decides, then how the job ended. Several replicas of the trainer may do the same work at the same time,
-without locks. That is safe because every attempt has its own outcome, all replicas would save the same one, and a
-replica that stops a job saves the outcome first: whoever sees the job gone also finds the outcome.
+The state of an attempt is derived in this order. A saved outcome is final, except that a committed model turns it into
+success. Without an outcome, a job that is queued or running has not ended. Otherwise the attempt succeeded if its model
+is committed; if not, the job's end says why it failed. An outcome that is derived in this way is saved, except that a
+job is lost, because a lost job may be started again.
+
+Nothing is kept in memory that cannot be read again. Several replicas of the trainer may do the same work at the same
+time without locks. This is safe because every attempt has its own outcome, all replicas derive the same outcome, and a
+replica that stops a job saves the outcome first, so a replica that finds no job finds the outcome.
 """
 
 from __future__ import annotations
@@ -67,8 +70,8 @@ class Trainings:
     Args:
         store: The object store.
         backend: Where workers run.
-        settings: Times.
-        clock: The UTC time now.
+        settings: Settings of the trainer; only `stalled_seconds` is used.
+        clock: Returns the current UTC time.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Trainings:
         """Start a training, or return it if it is running or done.
 
         Raises:
-            InvalidInput: a field is wrong.
+            InvalidInput: a field of the request is wrong.
             NotFound: an extraction is not committed.
             Conflict: the training is running for another number of iterations (TRAINING_RUNS).
         """
@@ -109,9 +112,9 @@ class Trainings:
                 return self._begin(self._renumbered(new_attempt, current))
             if not same:
                 raise Conflict(
-                    f"This training is running for {current.iterations} iterations. "
-                    f"Received iterations={new_attempt.iterations}. Wait until it ends, or cancel it with "
-                    f"`facefoundry cancel {training.uri}` and start it again; it resumes from its last checkpoint.",
+                    f"Expected iterations={current.iterations}, because this training is running with that number. "
+                    f"Received iterations={new_attempt.iterations}. Wait until the training ends, or cancel it with "
+                    f"`facefoundry cancel {training.uri}`. Then start it again; it resumes from its last checkpoint.",
                     reason="TRAINING_RUNS",
                     resource=training.uri,
                 )
@@ -124,7 +127,7 @@ class Trainings:
             return self._begin(self._renumbered(new_attempt, current))
 
     def get(self, uri: str) -> trainer_pb2.Training:
-        """Return a training.
+        """Return the state of a training.
 
         Raises:
             InvalidInput: the URI does not name a training.
@@ -133,11 +136,13 @@ class Trainings:
         return self._describe(self._documents.load(self._store.prefix_of(uri, "trainings", "training_uri")))
 
     def follow(self, uri: str, max_age_seconds: float) -> trainer_pb2.Training:
-        """Return a training to a caller who waits for its end; if its job is lost, the job is restarted.
+        """Return the state of a training for a caller that waits for its end; a lost job is restarted.
+
+        A job is lost if the backend does not know it and its worker has not reported for `stalled_seconds`.
 
         Args:
             uri: URI of the training.
-            max_age_seconds: An answer that was given less than this time ago is returned again.
+            max_age_seconds: A state that was derived less than this time ago is returned again.
 
         Raises:
             InvalidInput: the URI does not name a training.
@@ -155,7 +160,7 @@ class Trainings:
         return training
 
     def cancel(self, uri: str) -> trainer_pb2.Training:
-        """Stop a training that has not ended.
+        """Stop a training, and return its state. A training that has ended is returned without a change.
 
         Raises:
             InvalidInput: the URI does not name a training.
@@ -173,7 +178,15 @@ class Trainings:
             return self._describe(self._documents.load(prefix))
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
-        """Return a page of trainings, newest first, and the token of the next page; empty on the last page.
+        """Return a page of trainings, newest first, and the token of the next page.
+
+        Args:
+            dataset: Name of the dataset whose trainings are listed; empty for all trainings.
+            page_size: Trainings on the page; 0 means 100, the maximum is 1000.
+            page_token: Token of this page; empty for the first page.
+
+        Returns:
+            The page, and the token of the next page; the token is empty on the last page.
 
         Raises:
             InvalidInput: the token is not from an earlier page.
@@ -184,7 +197,7 @@ class Trainings:
             return list(pool.map(self._describe, page)), next_token
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
-        """Make the first attempt at the training that a request describes."""
+        """Make the attempt that a request describes, with number 1."""
         prefix_a = self._store.prefix_of(request.extraction_a_uri, "extractions", "extraction_a_uri")
         prefix_b = self._store.prefix_of(request.extraction_b_uri, "extractions", "extraction_b_uri")
         overrides = recipe_pb2.Recipe()
@@ -204,11 +217,14 @@ class Trainings:
         )
 
     def _renumbered(self, new_attempt: Attempt, current: Attempt) -> Attempt:
-        """Choose a number that has no outcome yet."""
+        """Return the attempt with a number that has no outcome yet."""
         return replace(new_attempt, number=self._documents.next_number(current))
 
     def _with_unused_job(self, attempt: Attempt) -> Attempt:
-        """Choose a number whose job has not ended: a backend keeps ended jobs for days, even if the bucket is lost."""
+        """Return the attempt with a number for which the backend has no ended job.
+
+        The bucket may have been emptied, while the backend still has the ended jobs of earlier attempts.
+        """
         while (job := self._backend.get(job_name(attempt))) and job.state in (JobState.SUCCEEDED, JobState.FAILED):
             attempt = replace(attempt, number=attempt.number + 1)
         return attempt
@@ -223,7 +239,12 @@ class Trainings:
         return self._describe(attempt)
 
     def _describe(self, attempt: Attempt, *, restart_if_lost: bool = False) -> trainer_pb2.Training:
-        """Derive a training's state; an outcome that is derived for the first time is saved."""
+        """Derive the state of a training; an outcome that is derived for the first time is saved.
+
+        Args:
+            attempt: The newest attempt at the training.
+            restart_if_lost: Whether to restart the attempt's job if it is lost.
+        """
         outcome, status, job = self._documents.find_outcome(attempt), self._documents.find_status(attempt), None
         if outcome is None:
             job = self._backend.get(job_name(attempt))
@@ -258,7 +279,7 @@ class Trainings:
         return (self._clock() - datetime.fromisoformat(moment)).total_seconds()
 
     def _idle_seconds(self, attempt: Attempt, status: Status | None) -> float:
-        """Seconds since the attempt was created or its worker reported."""
+        """Return the seconds since the attempt was created or its worker last reported, whichever is later."""
         return min(self._age(attempt.created), self._age(status.updated) if status is not None else float("inf"))
 
     def _derive_outcome(self, attempt: Attempt, job: Job | None, status: Status | None) -> Outcome | None:
@@ -280,14 +301,20 @@ class Trainings:
                 ended=status.updated if status is not None else attempt.created,
             )
         if job.state is JobState.SUCCEEDED:
-            message = "The worker reported success, but the model is not in the bucket. Start the training again."
+            message = (
+                "Expected the model in the bucket, because the worker reported success. The model is not there. "
+                "Start the training again."
+            )
             return Outcome(attempt.number, "FAILED", "MODEL_MISSING", message)
         if job.exit_report is not None:
             report = job.exit_report
             return Outcome(attempt.number, "FAILED", report.reason, report.message, report.iteration)
         if job.diagnosis is not None:
             return Outcome(attempt.number, "FAILED", job.diagnosis.reason, job.diagnosis.message)
-        message = f"The worker crashed with exit code {job.exit_code} after {job.restarts} restarts; see its log."
+        message = (
+            f"The worker crashed with exit code {job.exit_code} after {job.restarts} restarts. The cause is in the "
+            "worker's log. Start the training again; it resumes from its last checkpoint."
+        )
         return Outcome(attempt.number, "FAILED", "WORKER_CRASHED", message)
 
     def _unfinished_state(self, job: Job | None, status: Status | None) -> trainer_pb2.TrainingState.ValueType:
@@ -338,7 +365,8 @@ def _check_labels(request: trainer_pb2.StartTrainingRequest) -> None:
     ids = request.pair_id.split("_")
     if len(ids) != 2:
         raise InvalidInput(
-            f"Expected pair_id in the form <A>_<B>. Received pair_id={request.pair_id!r}.",
+            "Expected pair_id to be the ids of two sequences in the form <A>_<B>. "
+            f"Received pair_id={request.pair_id!r}.",
             reason="PAIR_ID",
             violations=[FieldViolation("pair_id", "must have the form <A>_<B>")],
         )
@@ -349,7 +377,7 @@ def _check_labels(request: trainer_pb2.StartTrainingRequest) -> None:
             "Expected dataset to have at most 63 letters, digits, '.', '_' and '-'. "
             f"Received dataset={request.dataset!r}.",
             reason="DATASET",
-            violations=[FieldViolation("dataset", "at most 63 letters, digits, '.', '_' and '-'")],
+            violations=[FieldViolation("dataset", "must have at most 63 letters, digits, '.', '_' and '-'")],
         )
 
 

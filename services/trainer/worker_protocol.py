@@ -1,8 +1,10 @@
 """How trainer and worker communicate: JSON documents in the bucket, the exit code and the exit report.
 
-Below `trainings/<digest>/`, the trainer writes `attempt.json` for the worker, the worker writes `status.json` for all
-readers, and the trainer writes `outcomes/<n>.json`, how attempt n ended. The backend reads the worker's exit code.
-The exit report, one line of JSON in the termination message, gives the reason.
+The documents are below `trainings/<digest>/`. The trainer writes `attempt.json`, which tells the worker what to train.
+The worker writes `status.json`, its progress. The trainer writes `outcomes/<n>.json`, which says how attempt n ended.
+
+The backend, which runs the worker, reads its exit code and its exit report. The exit report is one line of JSON in
+which the worker says why it ended; on Kubernetes it is the pod's termination message.
 """
 
 from __future__ import annotations
@@ -58,13 +60,13 @@ class Attempt:
     Attributes:
         training: Digest of the training.
         number: Number of the attempt, from 1.
-        pair_id: `<A>_<B>`.
-        dataset: Label to filter lists by; may be empty.
-        extraction_a: Prefix of A's extraction.
-        extraction_b: Prefix of B's extraction.
-        options: Training options in the form of `recipes.options`, iterations included.
-        iterations: Iterations in total.
-        created: UTC time, ISO 8601.
+        pair_id: Id of the pair, `<A>_<B>`.
+        dataset: Name of the dataset, by which lists of trainings can be filtered; may be empty.
+        extraction_a: Bucket prefix of A's extraction.
+        extraction_b: Bucket prefix of B's extraction.
+        options: Training options of the recipe as JSON values, iterations included.
+        iterations: Number of iterations after which the training is done, those of earlier attempts included.
+        created: UTC time at which the attempt was made, ISO 8601.
     """
 
     training: str
@@ -88,20 +90,29 @@ class Attempt:
         return keys.model(self.training, self.iterations)
 
     def training_options(self) -> TrainingOptions:
-        """Return the options as the recipe's message.
+        """Return the options as the message `TrainingOptions` of a recipe.
 
         Raises:
-            InvalidInput: an option is unknown or has another type (ATTEMPT).
+            InvalidInput: an option is unknown or has a wrong type (ATTEMPT).
         """
         try:
             return json_format.ParseDict(self.options, TrainingOptions())
         except json_format.ParseError as error:
-            raise InvalidInput(f"The attempt's options are not training options: {error}", reason="ATTEMPT") from error
+            message = (
+                f"Expected the options of attempt {self.number} at {self.prefix} to be training options of this "
+                f"version. Received others: {error}. Start the training again with this version."
+            )
+            raise InvalidInput(message, reason="ATTEMPT") from error
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview picture: the iteration after which it was made, and the key of its JPEG."""
+    """A preview picture of a training.
+
+    Attributes:
+        iteration: Iteration after which the picture was made.
+        key: Key of the JPEG in the bucket.
+    """
 
     iteration: int
     key: str
@@ -115,10 +126,10 @@ class Status:
         attempt: Number of the attempt.
         worker: Unique id of the worker process or pod.
         iteration: Iterations done.
-        iterations: Iterations requested.
-        iterations_per_second: Mean since the previous report; 0 while unknown.
+        iterations: Number of iterations after which the training is done.
+        iterations_per_second: Mean speed since the previous report; 0 while unknown.
         eta_seconds: Time left at that speed; 0 while unknown.
-        losses: Rows (iteration, loss A, loss B), each the mean since the row before, at most 500.
+        losses: Points (iteration, loss of A, loss of B), at most 500. Each loss is the mean since the previous point.
         checkpoint_iteration: Iteration of the newest committed checkpoint; 0 if there is none.
         previews: Preview pictures so far.
         updated: UTC time of this report, ISO 8601.
@@ -138,15 +149,15 @@ class Status:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended; it is kept after the job is gone.
+    """How an attempt ended. It is stored in the bucket, so it is known after the backend has removed the job.
 
     Attributes:
         attempt: Number of the attempt.
-        state: Its final state.
-        reason: UPPER_SNAKE reason of a failure, otherwise empty.
-        message: A sentence about the failure, otherwise empty.
+        state: Final state of the attempt.
+        reason: Reason of a failure in UPPER_SNAKE; empty without a failure.
+        message: Sentences that explain a failure; empty without a failure.
         iteration: Iterations done.
-        ended: UTC time, ISO 8601.
+        ended: UTC time at which the end was recorded, ISO 8601.
     """
 
     attempt: int
@@ -162,8 +173,8 @@ class ExitReport:
     """Why a worker ended; one line of JSON.
 
     Attributes:
-        reason: UPPER_SNAKE; `DONE` when the model is committed.
-        message: A sentence.
+        reason: Reason in UPPER_SNAKE; `DONE` if the model is committed.
+        message: Sentences that explain the reason.
         iteration: Iterations done.
     """
 
@@ -173,7 +184,7 @@ class ExitReport:
 
     @classmethod
     def of(cls, error: FaceFoundryError, iteration: int) -> ExitReport:
-        """Make the report of an error."""
+        """Make the report of a worker that ends with an error after a number of iterations."""
         return cls(error.reason, error.message, iteration)
 
 
@@ -181,7 +192,7 @@ T = TypeVar("T", Attempt, Status, Outcome)
 
 
 def to_bytes(value: Attempt | Status | Outcome) -> bytes:
-    """Encode a document for the bucket, with its digest."""
+    """Encode a document for the bucket as JSON that includes its own digest."""
     return document.to_bytes(codec.to_values(value))
 
 
@@ -189,7 +200,7 @@ def from_bytes(kind: type[T], data: bytes) -> T:
     """Decode a document from the bucket.
 
     Raises:
-        DataLoss: its digest is wrong, or a field is missing or has another type; the message names every such field
+        DataLoss: the digest is wrong, or a field is missing or has a wrong type; the message names every such field
             (BAD_DOCUMENT).
     """
     return codec.from_values(kind, document.from_bytes(data))
@@ -212,27 +223,27 @@ def training_digest(content_a: str, content_b: str, options: TrainingOptions, ve
 
 
 def attempt_key(prefix: str) -> str:
-    """Key of a training's newest attempt."""
+    """Return the key of the document with a training's newest attempt."""
     return f"{prefix}/attempt.json"
 
 
 def status_key(prefix: str) -> str:
-    """Key of a training's status."""
+    """Return the key of a training's status."""
     return f"{prefix}/status.json"
 
 
 def outcome_key(prefix: str, number: int) -> str:
-    """Key of an attempt's outcome; each attempt has its own, so a late writer cannot overwrite a newer attempt's."""
+    """Return the key of an attempt's outcome; each attempt has its own, so no process can overwrite a newer one's."""
     return f"{outcomes_prefix(prefix)}/{number}.json"
 
 
 def outcomes_prefix(prefix: str) -> str:
-    """Prefix of the outcomes of all attempts at a training."""
+    """Return the prefix of the outcomes of all attempts at a training."""
     return f"{prefix}/outcomes"
 
 
 def checkpoints_prefix(prefix: str) -> str:
-    """Prefix of all checkpoints of a training."""
+    """Return the prefix of all checkpoints of a training."""
     return f"{prefix}/checkpoints"
 
 

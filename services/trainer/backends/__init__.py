@@ -1,8 +1,9 @@
-"""The backends that can be used here: this project's, and those of other packages.
+"""The backends that can be used here: this project's own, and those that other packages add.
 
-A backend is a place where workers run. A package adds one with an entry point of the group `facefoundry.backends`: its
-name is the value of FACEFOUNDRY_BACKEND, and it refers to a function that takes the `TrainerSettings` and returns a
-`TrainingBackend`. The function reads the backend's own settings, as that of `local` does.
+A backend is a place where workers run. A package adds one with an entry point of the group `facefoundry.backends`. The
+entry point's name is the value of FACEFOUNDRY_BACKEND that selects the backend. It refers to a function that takes the
+`TrainerSettings` and returns a `TrainingBackend`. The function also reads the backend's own settings, see
+`backends/local/__init__.py`.
 
     [project.entry-points."facefoundry.backends"]
     my_backend = "my_package.backend:load"
@@ -21,7 +22,7 @@ from services.trainer.settings import TrainerSettings
 __all__ = ["GROUP", "Load", "load", "names"]
 
 GROUP: Final = "facefoundry.backends"
-"""Entry point group of other packages' backends."""
+"""Group of the entry points with which other packages add backends."""
 
 Load = Callable[[TrainerSettings], TrainingBackend]
 """Type of the function that an entry point refers to."""
@@ -39,7 +40,7 @@ def names() -> list[str]:
 
 
 def load(settings: TrainerSettings) -> TrainingBackend:
-    """Make the backend that the settings name.
+    """Make the backend that FACEFOUNDRY_BACKEND selects.
 
     Raises:
         InvalidInput: no such backend is installed (BACKEND_UNKNOWN), the package that adds it is broken
@@ -50,8 +51,8 @@ def load(settings: TrainerSettings) -> TrainingBackend:
     entry = _installed().get(name)
     if entry is None:
         raise _refused(
-            f"Expected a backend that is installed here: {', '.join(names())}. Received FACEFOUNDRY_BACKEND={name!r}. "
-            f"Another package adds a backend by an entry point of the group {GROUP}.",
+            f"Expected FACEFOUNDRY_BACKEND to be one of {', '.join(names())}. Received FACEFOUNDRY_BACKEND={name!r}. "
+            f"To use another backend, install a package that adds it with an entry point of the group {GROUP}.",
             "BACKEND_UNKNOWN",
         )
     try:
@@ -67,7 +68,7 @@ def load(settings: TrainerSettings) -> TrainingBackend:
 
 
 def _installed() -> dict[str, EntryPoint]:
-    """Entry points by name; this project's names cannot be replaced."""
+    """Return the entry points by name; none of them can replace this project's backends."""
     return {**_OWN, **{entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in _OWN}}
 
 

@@ -1,4 +1,8 @@
-"""The interface of backends, the places where workers run. A backend knows job names and exit codes, but no pairs."""
+"""The interface of backends, the places where workers run.
+
+To a backend, a job is a name and the URI of an attempt; it knows nothing about pairs and recipes. It restarts a worker
+or not by the worker's exit code.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,8 @@ class Diagnosis:
     """Why a job is not running, or how its newest worker ended, as the backend observed it.
 
     Attributes:
-        reason: UPPER_SNAKE.
-        message: A sentence that says what to do.
+        reason: Reason in UPPER_SNAKE.
+        message: Sentences that say what is wrong and what to do.
     """
 
     reason: str
@@ -35,13 +39,13 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Job:
-    """The run of one attempt in a backend.
+    """The state of one attempt in a backend; a job may run several workers, one after the other.
 
     Attributes:
         name: Name of the job.
-        state: State; an interrupted worker that will be restarted counts as queued.
-        restarts: How often the worker was restarted.
-        exit_code: Exit code of the newest worker; negative for a signal, None while it runs.
+        state: State of the job; it is queued while a worker waits to be started or restarted.
+        restarts: How often a worker was restarted.
+        exit_code: Exit code of the newest worker; negative if a signal ended it, None while it runs.
         exit_report: Exit report of the newest worker that has ended, if it wrote one.
         diagnosis: Why the job is waiting, or how its newest worker ended; None if there is nothing to report.
     """
@@ -57,11 +61,13 @@ class Job:
 class TrainingBackend(ABC):
     """Runs workers until they are done.
 
-    A worker that exits with `ExitCode.DONE` has succeeded, and `BAD_INPUT` is final. After any other exit code, that of
-    an interrupted worker included, the backend restarts the worker, up to a limit of its own. It counts the restarts.
+    A worker that exits with `ExitCode.DONE` has succeeded. One that exits with `ExitCode.BAD_INPUT` has failed and is
+    not restarted. After any other exit code, that of an interrupted worker included, the backend restarts the worker.
+    It counts the restarts and has a limit for them.
 
-    Jobs outlive the trainer's process if the place does. A job that ended must stay known until a trainer has read it,
-    which may be days later. The trainer takes an unknown job for a lost one: without a model, it restarts it.
+    Jobs outlive the trainer's process if the place does. A job that ended must stay known until a trainer has read its
+    state, which may be days later. A job that the backend does not know counts as lost: if its training has no model,
+    the trainer starts the job again.
 
     Attributes:
         name: The name by which the backend is chosen, such as `local`.
@@ -73,23 +79,23 @@ class TrainingBackend(ABC):
     def start(self, name: str, attempt_uri: str) -> None:
         """Create a job, or do nothing if it exists, running or ended.
 
-        Several replicas may call this at the same time; exactly one job must result.
+        Several replicas of the trainer may call this at the same time; exactly one job must result.
 
         Args:
-            name: Name of the job, `[a-z0-9-]`, at most 63 characters.
-            attempt_uri: The worker's only argument.
+            name: Name of the job: at most 63 characters of `[a-z0-9-]`.
+            attempt_uri: URI of the attempt, the only argument of the worker.
 
         Raises:
             Unavailable: the backend does not respond.
             Busy: the backend accepts no more jobs at the moment.
-            Conflict: a job of this name has another URI: that of a trainer with another bucket.
+            Conflict: another job has this name.
             Denied: the backend refuses the job.
             Internal: the backend is configured wrongly.
         """
 
     @abstractmethod
     def get(self, name: str) -> Job | None:
-        """Return a job, or None if it is unknown, was removed or was cancelled.
+        """Return a job, or None if the job was never created, was removed or was cancelled.
 
         Raises:
             Unavailable: the backend does not respond.
@@ -97,9 +103,9 @@ class TrainingBackend(ABC):
 
     @abstractmethod
     def cancel(self, name: str) -> None:
-        """Stop a job's worker and remove the job. Unknown names are no error.
+        """Stop a job's worker and remove the job, or do nothing if the job is unknown.
 
-        The worker gets SIGTERM and some 20 s for a last checkpoint; the call does not wait for its end.
+        The worker gets SIGTERM and about 20 s to write a checkpoint; the call does not wait for its end.
 
         Raises:
             Unavailable: the backend does not respond.
@@ -107,4 +113,7 @@ class TrainingBackend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop everything that must not outlive this process. A second call does nothing."""
+        """Release the backend's resources, and stop every worker that must not outlive this process.
+
+        A second call does nothing.
+        """

@@ -1,1 +1,4 @@
-"""The worker, which trains the model of one pair. In the trainer, only this package imports TensorFlow and OpenCV."""
+"""The worker: the process that trains the model of one pair.
+
+Within `services.trainer`, only this package imports TensorFlow and OpenCV.
+"""

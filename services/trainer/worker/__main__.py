@@ -46,14 +46,17 @@ _log = logger(__name__)
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """Return the exit code for an error; it tells the backend whether another run could succeed."""
+    """Return the exit code for an error, by which the backend decides whether to restart the worker."""
     if isinstance(error, _BAD_INPUT):
         return ExitCode.BAD_INPUT
     return _CRASH if isinstance(error, Internal) else ExitCode.INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the attempt at the given URI.
+    """Run the attempt whose URI is the only argument.
+
+    Args:
+        arguments: Arguments of the command line; by default those of the process.
 
     Returns:
         The process's exit code.
@@ -97,7 +100,9 @@ def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Attem
     attempt = TrainingStore(store).load(prefix)
     if attempt.prefix != prefix:
         raise InvalidInput(
-            f"Expected an attempt at {prefix}. {uri} is an attempt at {attempt.prefix}.", reason="ATTEMPT"
+            f"Expected {uri} to contain an attempt at {prefix}. Received an attempt at {attempt.prefix}. "
+            "Start the training again.",
+            reason="ATTEMPT",
         )
     for extraction in (attempt.extraction_a, attempt.extraction_b):
         manifest.load(store, extraction)
@@ -110,7 +115,11 @@ def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Attem
 
 
 def _die_with_parent(parent: int) -> None:
-    """Make the kernel kill this process when its parent's thread ends; exit at once if the parent is already gone."""
+    """Make the kernel kill this process when the thread that started it ends; exit at once if it has already ended.
+
+    Args:
+        parent: Process id of the parent; 0 does nothing.
+    """
     if not parent:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -119,12 +128,15 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _exit_when_idle(runner: AttemptRunner, idle_seconds: float, reporter: ExitReporter) -> None:
-    """Exit as interrupted when a device or the store hangs, so that the backend starts another worker."""
+    """Exit as interrupted if a device or the store hangs, so that the backend restarts the worker."""
     while True:
         idle = time.monotonic() - runner.last_activity
         if idle >= idle_seconds:
             iteration = runner.progress.iteration
-            message = f"No iteration and no response from the store for {idle:.0f} s after iteration {iteration}."
+            message = (
+                f"Expected an iteration or a response of the store within {idle_seconds:g} s. There was none for "
+                f"{idle:.0f} s after iteration {iteration}. Check the GPU and the store."
+            )
             _log.warning("worker_idle", seconds=round(idle), iteration=iteration)
             reporter.write(ExitReport("IDLE", message, iteration))
             os._exit(ExitCode.INTERRUPTED)

@@ -1,7 +1,7 @@
-"""Adam as in FF++'s version of Keras, on keras.ops, with explicit state. It computes no gradients.
+"""The Adam optimizer as in FF++'s version of Keras, written with keras.ops. The caller computes the gradients.
 
-FF++ compiles two models with one Adam object: both sides share the step count, but each has its own moments. Keras's
-optimizers cannot do that, so here the moments of a side are named variables, and the step count is an argument.
+FF++ compiles two models with one Adam object, so both sides share the count of steps, but each has its own moments.
+Keras's own optimizers cannot do this. Here the moments of a side are named variables, and the count is an argument.
 """
 
 from __future__ import annotations
@@ -31,14 +31,19 @@ class _Rates(Protocol):
 
 
 class Moments(NamedTuple):
-    """Decaying means of one variable's gradient and of its square; Keras variables of the variable's shape."""
+    """The Adam moments of one variable, as Keras variables of the same shape.
+
+    Attributes:
+        first: Decaying mean of the gradient.
+        second: Decaying mean of the gradient's square.
+    """
 
     first: Tensor
     second: Tensor
 
 
 def make_moments(variables: Mapping[str, Tensor]) -> dict[str, Moments]:
-    """Make zero moments, float32, for variables by name."""
+    """Make moments that are zero, float32, for variables by name."""
     return {
         name: Moments(
             *(
@@ -61,10 +66,10 @@ def update(
 
     Args:
         options: Learning rate, decay rates and epsilon.
-        step: Number of earlier steps, scalar float32 tensor.
+        step: Number of steps made before this one, scalar float32 tensor.
         variables: The variables by name.
-        moments: Their moments by the same names.
-        gradients: Their gradients in the variables' order, float32.
+        moments: Moments of the variables by the same names.
+        gradients: Gradients of the variables in the same order, float32.
     """
     count = step + 1.0
     correction_1 = 1.0 - ops.power(ops.cast(options.beta_1, "float32"), count)

@@ -1,6 +1,7 @@
 """Runs one attempt, from its document to the committed model.
 
-It decides when to iterate, report, save and stop. The arithmetic is in `loop`, the stored bytes are in `checkpoint`.
+This module decides when the worker iterates, reports its status, writes checkpoints and stops. The training itself is
+in `loop`; checkpoints and models are in `checkpoint`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _log = logger(__name__)
 
 @dataclass
 class Progress:
-    """How far the attempt is, for other threads to read.
+    """The progress of an attempt; other threads read it.
 
     Attributes:
         iteration: Iterations done.
-        updated: Monotonic time of the last update.
+        updated: Monotonic time at which `iteration` was recorded, seconds.
     """
 
     iteration: int
@@ -53,11 +54,11 @@ class AttemptRunner:
     Args:
         store: The object store.
         attempt: The attempt.
-        settings: Times and limits.
-        stop: Set when the worker should write a checkpoint and end.
+        settings: Settings of the worker.
+        stop: Event that is set when the worker should write a checkpoint and end.
 
     Attributes:
-        progress: How far the attempt is.
+        progress: Progress of the attempt.
     """
 
     def __init__(self, store: Store, attempt: Attempt, settings: WorkerSettings, stop: threading.Event) -> None:
@@ -74,7 +75,7 @@ class AttemptRunner:
 
     @property
     def last_activity(self) -> float:
-        """Monotonic time of the last iteration or the last response of the store."""
+        """Monotonic time of the last iteration or the last response of the store, whichever is later."""
         return max(self.progress.updated, self._store.last_activity)
 
     def run(self) -> None:
@@ -94,8 +95,9 @@ class AttemptRunner:
         device = loop.configure(options.precision, self._settings.threads)
         if self._settings.require_gpu and device != "GPU":
             raise Internal(
-                "Expected a GPU. TensorFlow finds none: either the worker's image has no CUDA, or the node's driver is "
-                "too old. To train on the CPU, set FACEFOUNDRY_WORKER_REQUIRE_GPU=false or request no GPU.",
+                "Expected a GPU, because FACEFOUNDRY_WORKER_REQUIRE_GPU is set. TensorFlow found none. Check that the "
+                "worker has a GPU, that CUDA is installed, and that the driver is new enough. To train on the CPU, set "
+                "FACEFOUNDRY_WORKER_REQUIRE_GPU=false.",
                 reason="NO_GPU",
             )
         found: dict[SideName, faces.Faces] = {
@@ -121,9 +123,13 @@ class AttemptRunner:
         self._clean_up()
 
     def _check_stop(self) -> None:
-        """Stop before the first iteration if `stop` is set: its call takes seconds, and there is nothing to save."""
+        """Raise `Interrupted` if `stop` is set; before the first iteration there is nothing to save.
+
+        Raises:
+            Interrupted: `stop` is set.
+        """
         if self._stop.is_set():
-            raise Interrupted("Stopped before the first iteration.")
+            raise Interrupted("The worker was stopped before its first iteration. A restarted worker continues.")
 
     def _commit(self, training: loop.Training, digests: Mapping[SideName, str]) -> None:
         attempt = self._attempt
@@ -145,10 +151,7 @@ class AttemptRunner:
         checkpoint.delete_obsolete(self._store, self._attempt)
 
     def _committed(self) -> bool:
-        """Return whether the model is committed, by another worker or an earlier run of this one.
-
-        False while the store does not answer.
-        """
+        """Return whether another or an earlier worker has committed the model; false if the store does not respond."""
         try:
             found = self._documents.has_model(self._attempt)
         except Unavailable as error:
@@ -168,7 +171,15 @@ class AttemptRunner:
         self.progress.update(training.iteration)
 
     def _iterate(self, training: loop.Training, previewer: Previewer) -> bool:
-        """Run the remaining iterations; return True early if another worker has committed the model meanwhile."""
+        """Run the remaining iterations, unless another worker commits the model in the meantime.
+
+        Returns:
+            Whether another worker has committed the model, so that the iterations were ended early.
+
+        Raises:
+            Interrupted: `stop` was set.
+            Unusable: the training has diverged or collapsed.
+        """
         total = self._attempt.iterations
         due = [iteration for iteration in schedule(total) if iteration > training.iteration]
         steps_per_call = loop.StepsPerCall(self._settings.call_seconds)
@@ -209,8 +220,9 @@ class AttemptRunner:
         self._history.add(iteration, losses)
         if self._history.collapsed():
             raise Unusable(
-                f"The training collapsed before iteration {iteration}: its losses are far above those it had reached. "
-                f"Use a learning_rate below {self._attempt.training_options().learning_rate:g}.",
+                f"Expected the losses to fall. Before iteration {iteration} they rose far above the values that they "
+                f"had reached, so the training has collapsed. Use a learning_rate below "
+                f"{self._attempt.training_options().learning_rate:g}.",
                 reason="COLLAPSED",
             )
 
@@ -218,7 +230,10 @@ class AttemptRunner:
         self._checkpoints.begin(self._state(training))
         self._checkpoints.finish()
         self._report(training, 0.0)
-        raise Interrupted(f"Stopped after iteration {training.iteration}. A checkpoint of it is committed.")
+        raise Interrupted(
+            f"The worker was stopped after iteration {training.iteration}. A checkpoint of it is committed, from which "
+            "a restarted worker resumes."
+        )
 
     def _state(self, training: loop.Training) -> checkpoint.State:
         return checkpoint.State(
@@ -231,7 +246,7 @@ class AttemptRunner:
         )
 
     def _save_preview(self, iteration: int, previewer: Previewer) -> None:
-        """Save a preview picture; a store that fails does not stop the training."""
+        """Save a preview picture; if the store fails, the training continues without the picture."""
         try:
             prefix = f"{self._attempt.prefix}/previews"
             part = manifest.put_part(self._store, prefix, f"{iteration:07d}.jpg", previewer.draw())
@@ -241,7 +256,12 @@ class AttemptRunner:
         self._previews = (*self._previews, Preview(iteration, part.key))
 
     def _report(self, training: loop.Training, speed: float) -> None:
-        """Save and log the status; a store that fails does not stop the training."""
+        """Save and log the status; if the store fails, the training continues.
+
+        Args:
+            training: The training.
+            speed: Iterations per second; 0 if unknown.
+        """
         remaining = self._attempt.iterations - training.iteration
         status = Status(
             attempt=self._attempt.number,

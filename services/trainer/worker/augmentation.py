@@ -1,13 +1,14 @@
-"""From face crops in memory to training pairs, in keras.ops alone, so that it is part of the compiled step.
+"""Makes training pairs (warped input, unwarped target) of face crops, in keras.ops alone, so that it can be compiled.
 
-FF++'s two stages: a random similarity of the whole crop, then a random warp of its central square. Here the first
-stage is evaluated lazily, only at the integer neighbours that the second one reads: 16 taps per pixel, and no 256x256
-picture in between. Random choices are drawn into a record (`draw`), which depends on seed, side and iteration alone,
-and are then applied (`apply`), in three steps that may be compiled separately: `sampling_points`, `sample_taps` and
-`unpack`.
+FF++ augments in two stages: a random similarity (rotation, zoom, shift) of the whole crop, then a random warp of its
+central square. Here the first stage is computed only at the pixels that the second one reads. A bilinear sample of a
+bilinear sample reads 4 x 4 = 16 crop pixels, called taps; no 256x256 picture is made in between.
 
-Convention: points are (x, y) in pixels of the crop, pixel centres at integers. `n` is the batch size, `s` the face size
-of the network.
+The random choices of a batch are drawn first (`Sampler.draw`); they depend on seed, side and iteration alone. Then they
+are applied (`apply`) in three steps that may be compiled separately: `sampling_points`, `sample_taps` and `unpack`.
+
+Points are (x, y) in pixels of the crop, with pixel centres at integers. `n` is the batch size, `s` the face size of the
+network.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
     "unpack",
 ]
 
-Tensor: TypeAlias = Any  # keras.ops has no types: a tensor of its backend
+Tensor: TypeAlias = Any  # keras.ops has no types: a tensor of the Keras backend
 
 CROP_SIZE: Final = 256
 """Side of the crops, pixels."""
@@ -44,7 +45,7 @@ MARGIN: Final = 48.0
 """Distance of the mean-face square from the border of FF++'s crops, pixels."""
 
 MAX_FACES: Final = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
-"""Faces of one side: pixels of the table are numbered in int32."""
+"""Largest number of faces of one side, because the pixels of all its crops are numbered in int32."""
 
 _GRID: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
@@ -79,9 +80,9 @@ class Draws(NamedTuple):
     Attributes:
         faces: int32 [n], numbers of the crops.
         rotation: float32 [n], degrees, counter-clockwise.
-        scale: float32 [n].
+        scale: float32 [n], zoom factor.
         shift: float32 [n, 2], pixels (x, y).
-        flip: bool [n], mirror left and right after the similarity.
+        flip: bool [n], whether to mirror left and right after the similarity.
         jitter: float32 [n, 5, 5, 2], displacement (x, y) of the warp's grid points by row and column, pixels.
     """
 
@@ -111,7 +112,7 @@ class Sampler:
         """Draw one iteration's batch; it depends on the seed, the side and the iteration alone.
 
         Args:
-            iteration: Scalar integer, from 0; a number or a backend tensor.
+            iteration: Number of the iteration, from 0; an integer or a scalar tensor.
         """
         options, count = self.options, self.options.batch_size
         words = threefry(self._key("draw"), ops.cast(iteration, "uint32"), count * (5 + 2 * _GRID * _GRID))
@@ -131,7 +132,11 @@ class Sampler:
         )
 
     def _faces(self, iteration: Tensor) -> Tensor:
-        """Draw faces: shuffled epochs without replacement or rest; with replacement where faces are too few."""
+        """Draw the numbers of a batch's faces.
+
+        Faces are shuffled for each epoch and drawn without replacement; those that fill no whole batch at its end are
+        left out. If there are fewer faces than a batch needs, they are drawn with replacement.
+        """
         count, batch = self.face_count, self.options.batch_size
         iteration = ops.cast(iteration, "uint32")
         if count < batch:
@@ -154,7 +159,7 @@ class Sampler:
 
 
 def pack(faces: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Pack crops into the table that `apply` reads: a pixel is one number, so that one gather reads three channels.
+    """Pack crops into the table that `apply` reads. A pixel is one number, so one read returns its three channels.
 
     Args:
         faces: uint8 [n, 256, 256, 3], BGR.
@@ -196,16 +201,16 @@ def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tup
 
 
 def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
-    """Read the similarity's result, bilinear between its integer pixels, each of them bilinear between the crop's.
+    """Sample the result of the similarity at points, bilinearly; each of its pixels is a bilinear sample of the crop.
 
-    The weights of the 16 taps are integers, at most 1/8192 off for each halving, and their sum is exact. So all three
-    channels are summed at once, with equal bits on every device.
+    The weights of the 16 taps are integers that sum to 8192, so the sums are exact, all three channels are summed at
+    once, and the result has equal bits on every device.
 
     Args:
         table: All crops of a side, as `pack` returns them.
         draws: The random choices.
-        x: Columns of points, float32 [n, m].
-        y: Their rows.
+        x: x of the points, float32 [n, m].
+        y: y of the points, float32 [n, m].
 
     Returns:
         int64 [n, m]: blue, green and red, each 8192 times its grey level, in fields of 21 bits.
@@ -225,10 +230,10 @@ def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
 
 
 def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
-    """Turn what `sample_taps` returned for `sampling_points` into inputs and targets.
+    """Unpack sampled pixels into the inputs and targets of a batch.
 
     Args:
-        packed: int64 [n, 2 * s * s].
+        packed: int64 [n, 2 * s * s], the result of `sample_taps` at the points of `sampling_points`.
         face_size: Side of the network's faces, pixels.
 
     Returns:
@@ -342,17 +347,18 @@ def _resize(face_size: int) -> NDArray[np.float32]:
 
 
 def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
-    """Generate random words with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
+    """Generate random words, 32 bits each, with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
 
-    It has no state. Its words, 32-bit numbers, are equal on every Keras backend.
+    The cipher encrypts blocks of two words. Block i is (counter, i), so the result depends on the arguments alone, and
+    it is the same with every Keras backend.
 
     Args:
         key: Two numbers below 2**32.
-        counter: Scalar uint32 tensor, the first word of every block that is encrypted; the second word counts from 0.
-        count: Number of words.
+        counter: Scalar uint32 tensor.
+        count: Number of words to generate.
 
     Returns:
-        uint32 [count]: all first words of the blocks, then the second words.
+        uint32 [count]: the first words of all encrypted blocks, then their second words.
     """
     keys = [_word(key[0]), _word(key[1]), _word(key[0] ^ key[1] ^ _PARITY)]
     second = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32") + keys[1]
@@ -382,5 +388,5 @@ def _long(value: int) -> Tensor:
 
 
 def _uniform(words: Tensor) -> Tensor:
-    """Convert the upper 24 bits to float32 in [0, 1)."""
+    """Convert the upper 24 bits of random words to float32 in [0, 1)."""
     return ops.cast(ops.cast(ops.right_shift(words, _word(8)), "int32"), "float32") * (2.0**-24)

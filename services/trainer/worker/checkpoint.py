@@ -1,8 +1,9 @@
-"""Checkpoints and models in the bucket: writes them in the background, and finds the best one to resume from.
+"""Checkpoints and models in the bucket: writes them, and finds the newest one from which a training can resume.
 
-A checkpoint is one safetensors object with all weights, both sides' moments, the iteration and the history. The order
-of the data and the random numbers are functions of the iteration, so nothing else is needed. Each worker process writes
-below its own prefix, `trainings/<digest>/checkpoints/<worker>/`, whose manifest names the two newest checkpoints.
+A checkpoint is one safetensors object with all weights, the moments of both sides' Adam optimizers, the iteration, the
+previews and the history of the losses. Data and random numbers depend on the iteration alone, so nothing else is
+needed. Each worker writes below its own prefix, `trainings/<digest>/checkpoints/<worker>/`, whose manifest names its
+two newest checkpoints.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _log = logger(__name__)
 
 @dataclass
 class _Metadata:
-    """What a checkpoint stores beside its tensors; the attributes are those of `State`."""
+    """The values that a checkpoint stores in addition to its tensors; the attributes are those of `State`."""
 
     iteration: int
     history: History
@@ -63,10 +64,10 @@ class State:
     Attributes:
         iteration: Iterations done.
         weights: All weights by name, float32.
-        moments: Both sides' moments by name, float32.
+        moments: Moments of both sides' Adam optimizers by name, float32.
         history: Losses so far.
         previews: Preview pictures so far.
-        seconds: Time spent on iterations so far, over all attempts.
+        seconds: Time spent on iterations so far, in all attempts together.
     """
 
     iteration: int
@@ -89,13 +90,14 @@ class State:
         """Make a state from all its tensors and its metadata.
 
         Raises:
-            Unusable: a field of the metadata is missing or has another type; the message names it (NOT_A_CHECKPOINT).
+            Unusable: a field of the metadata is missing or has a wrong type; the message names it (NOT_A_CHECKPOINT).
         """
         try:
             found = codec.from_values(_Metadata, metadata)
         except DataLoss as error:
             raise Unusable(
-                f"This is not the state of a training. {error.message}", reason="NOT_A_CHECKPOINT"
+                f"Expected the metadata of a checkpoint or model. Received other fields. {error.message}",
+                reason="NOT_A_CHECKPOINT",
             ) from error
         return cls(
             found.iteration,
@@ -112,9 +114,9 @@ class Checkpoints:
 
     Args:
         store: The object store.
-        attempt: The attempt.
+        attempt: The attempt that this worker runs.
         worker: Unique id of this worker.
-        scratch_dir: Folder for a temporary file of the checkpoint's size; None for the system's.
+        scratch_dir: Folder for a temporary file of the checkpoint's size; None for the system's folder.
     """
 
     def __init__(self, store: Store, attempt: Attempt, worker: str, scratch_dir: Path | None = None) -> None:
@@ -134,7 +136,7 @@ class Checkpoints:
         return self._thread is not None and self._thread.is_alive()
 
     def begin(self, state: State) -> None:
-        """Start writing a state when the previous one is written; a failure of the previous one is ignored."""
+        """Wait until the previous checkpoint is written or has failed, then start to write a state as the next one."""
         if self._thread is not None:
             self._thread.join()
         self._error = None
@@ -145,7 +147,7 @@ class Checkpoints:
         """Wait until the newest checkpoint is written.
 
         Raises:
-            FaceFoundryError: it could not be written.
+            FaceFoundryError: the checkpoint could not be written.
         """
         if self._thread is not None:
             self._thread.join()
@@ -160,7 +162,11 @@ class Checkpoints:
         except FaceFoundryError as error:
             self._error = error
         except OSError as error:
-            self._error = Unavailable(f"The checkpoint could not be written to scratch: {error}", reason="SCRATCH")
+            message = (
+                f"The checkpoint could not be written to a temporary file: {error}. Check the free space of "
+                "FACEFOUNDRY_WORKER_SCRATCH_DIR, or of the system's folder for temporary files."
+            )
+            self._error = Unavailable(message, reason="SCRATCH")
         if self._error:
             _log.warning("checkpoint_failed", iteration=state.iteration, detail=self._error.message)
 
@@ -189,12 +195,12 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A checkpoint or model that a training could resume from.
+    """A checkpoint or model from which a training could resume.
 
     Attributes:
-        iteration: Iterations done, from its name.
+        iteration: Iterations done, according to the name of the object.
         key: Key of a checkpoint, or prefix of a model.
-        read: Reads it.
+        read: Reads the checkpoint or model.
     """
 
     iteration: int
@@ -203,9 +209,9 @@ class _Candidate:
 
 
 def find_newest(store: Store, attempt: Attempt) -> State | None:
-    """Return the newest state of all checkpoints and models that does not exceed the attempt's iterations.
+    """Return the state with the most iterations of all the training's checkpoints and models; None if there is none.
 
-    Damaged ones are logged and skipped.
+    States with more iterations than the attempt needs are ignored. Damaged ones are logged and skipped.
     """
     newest_first = sorted(_candidates(store, attempt), key=lambda found: (found.iteration, found.key), reverse=True)
     for candidate in newest_first:
@@ -256,15 +262,15 @@ def _read_model(store: Store, prefix: str) -> State:
 def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: bytes, inputs: JsonObject) -> None:
     """Commit the final state of a training as a model.
 
-    If another worker has committed the model meanwhile, its model is kept. The parts written here then stay unused in
-    the bucket, because a third worker may be about to commit the same parts.
+    If another worker has committed the model in the meantime, that model is kept. The parts that were written for this
+    one are not deleted, because a third worker may be about to commit the same parts.
 
     Args:
         store: The object store.
         attempt: The attempt.
         state: The final state.
-        network_bytes: `Network.to_bytes()` of the same weights.
-        inputs: The extractions' URIs and content digests.
+        network_bytes: `Network.to_bytes()` of the state's weights.
+        inputs: URIs and content digests of the extractions.
     """
     store = store.with_retries_for(store.settings.retry_seconds)  # the result of days of work
     prefix = attempt.model_prefix
@@ -297,7 +303,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
 
 
 def delete_obsolete(store: Store, attempt: Attempt) -> None:
-    """Delete the checkpoints of all workers that have no more iterations than the committed model."""
+    """Delete the checkpoints of every worker that has none with more iterations than the committed model."""
     by_worker: dict[str, list[str]] = {}
     for key in store.list(f"{checkpoints_prefix(attempt.prefix)}/"):
         by_worker.setdefault(key.rpartition("/")[0], []).append(key)

@@ -1,4 +1,7 @@
-"""Face crops of an extraction, loaded into memory for training."""
+"""Loads the face crops of an extraction into memory for training.
+
+The extractor cuts a crop with a margin around the square of the mean face, so that the augmentation has pixels to move.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class Faces(NamedTuple):
     """The faces of one side.
 
     Attributes:
-        crops: uint8 [n, 256, 256, 3], BGR, in the order of frames, n >= 1.
-        margin: Distance from the crop's border to the mean-face square, pixels of these crops.
+        crops: uint8 [n, 256, 256, 3], BGR, in the order of the frames, n >= 1.
+        margin: Distance from the border of these crops to the mean-face square, pixels.
         content_digest: Content digest of the extraction.
     """
 
@@ -36,13 +39,17 @@ class Faces(NamedTuple):
 
 @dataclass(frozen=True)
 class _CropOptions:
-    """The extraction options that matter here; `padding` is in pixels of the stored crops."""
+    """The extraction's options that are read here; `padding` is the margin in pixels of the stored crops."""
 
     padding: float = MARGIN
 
 
 def fetch(store: Store, prefix: str) -> Faces:
-    """Load all crops of an extraction; if there are too many, evenly spaced ones.
+    """Load the crops of an extraction; if there are more than `MAX_FACES`, evenly spaced ones.
+
+    Args:
+        store: The object store.
+        prefix: Bucket prefix of the extraction.
 
     Raises:
         NotFound: the extraction is not committed.
@@ -68,16 +75,16 @@ def fetch(store: Store, prefix: str) -> Faces:
 
 
 def _resized(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize crops to 256 x 256 with the pixel alignment of cv2.resize, as FF++ does."""
+    """Resize crops to 256x256 with cv2.resize, as FF++ does."""
     return np.stack([np.asarray(cv2.resize(crop, (CROP_SIZE, CROP_SIZE)), np.uint8) for crop in crops])
 
 
 def unwarped(faces: Faces, count: int, face_size: int) -> NDArray[np.uint8]:
-    """Select evenly spaced faces, and cut them to the mean-face square as the converter does.
+    """Select evenly spaced crops, and cut out their mean-face square as the converter does, without augmentation.
 
     Args:
         faces: The faces of a side.
-        count: How many to select at most.
+        count: Largest number of crops to select.
         face_size: Side of the network's faces, pixels.
 
     Returns:

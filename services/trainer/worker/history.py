@@ -16,15 +16,15 @@ _COLLAPSE = 4.0
 
 @dataclass
 class History:
-    """Mean losses over intervals of equal length; when there are too many, neighbouring intervals are merged.
+    """Mean losses over intervals of equal length; when there are more than 500, neighbouring intervals are merged.
 
-    The points depend on the iterations only, not on how iterations were split into calls.
+    The points do not depend on how the iterations were split into calls of `add`.
 
     Attributes:
-        points: Rows (last iteration of the interval, mean loss A, mean loss B).
+        points: One point for each complete interval: its last iteration, mean loss of A, mean loss of B.
         stride: Iterations in an interval.
-        pending: Sums of the losses of A and B over the interval that is not complete.
-        count: Iterations in that interval so far.
+        pending: Sums of the losses of A and B over the newest interval, which is not complete.
+        count: Iterations in the newest interval so far.
     """
 
     points: list[tuple[int, float, float]] = field(default_factory=list)
@@ -33,7 +33,12 @@ class History:
     count: int = 0
 
     def add(self, iteration: int, losses: NDArray[np.float32]) -> None:
-        """Add the losses [n, 2] of the n iterations up to `iteration`."""
+        """Add the losses of A and B of the last n iterations.
+
+        Args:
+            iteration: Number of iterations done, these included.
+            losses: float32 [n, 2].
+        """
         for number, (loss_a, loss_b) in enumerate(losses.tolist(), iteration - len(losses) + 1):
             self.pending = self.pending[0] + loss_a, self.pending[1] + loss_b
             self.count += 1
@@ -44,9 +49,10 @@ class History:
                     self._merge()
 
     def collapsed(self) -> bool:
-        """Return whether the newest losses of a side are far above its lowest ones.
+        """Return whether the newest losses of A or B are far above the lowest ones, so that training on is useless.
 
-        Too high a learning rate can push a decoder to a constant picture, and it does not recover from that.
+        A learning rate that is too high can bring a decoder to draw the same picture for every face, and it does not
+        recover from this.
         """
         if len(self.points) < _MIN_POINTS:
             return False
@@ -54,7 +60,7 @@ class History:
         return bool((np.median(losses[-_NEWEST_POINTS:], axis=0) > _COLLAPSE * np.percentile(losses, 5, axis=0)).any())
 
     def _merge(self) -> None:
-        """Merge neighbouring intervals; an unpaired last one becomes the incomplete interval."""
+        """Merge the intervals in pairs; if their number is odd, the last one becomes the incomplete interval."""
         last = self.points.pop() if len(self.points) % 2 else None
         pairs = zip(self.points[::2], self.points[1::2], strict=True)
         self.points = [(second[0], (first[1] + second[1]) / 2, (first[2] + second[2]) / 2) for first, second in pairs]

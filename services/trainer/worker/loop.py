@@ -1,8 +1,10 @@
-"""The training of one pair: many iterations in one compiled call. It knows no files, no store and no clock.
+"""The training loop of one pair: runs many iterations in one compiled call, without files, store or clock.
 
-`augmentation` makes the batches, `facefoundry.model.network` is the forward pass and `adam` the update; this module
-owns the gradient, the order of the two sides and the loop. An iteration updates on A, then on B, so the shared encoder
-is updated twice. Both sides share one step count: in iteration k, A makes step 2k and B step 2k + 1.
+The module `augmentation` makes the batches, `facefoundry.model.network` computes the forward pass, and `adam` updates
+the weights. This module owns the gradients, the order of the two sides and the loop.
+
+An iteration makes one Adam step for side A, then one for side B, so the shared encoder is updated twice. Both sides
+share one count of steps: in iteration k, counted from 0, A makes step 2k and B step 2k + 1.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from services.trainer.worker import adam, augmentation
 __all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure"]
 
 Losses: TypeAlias = NDArray[np.float32]
-"""Losses of A and B, [n, 2], one row for each iteration."""
+"""Losses of A and B, float32 [n, 2], one row for each iteration."""
 
 MAX_STEPS = 1024
-"""Most iterations of one call: the length of the buffer for losses."""
+"""Largest number of iterations in one call, which is the length of the buffer for their losses."""
 
 Tensor: TypeAlias = Any  # TensorFlow has no types: a tensor, a variable, or a tuple of them
 
@@ -39,7 +41,7 @@ def configure(precision: str = "float32", threads: int = 0) -> str:
     Call it before anything else that uses TensorFlow.
 
     Args:
-        precision: Precision of the recipe.
+        precision: The recipe's precision: `float32`, `tensorfloat32` or `bfloat16`.
         threads: CPU threads; 0 uses all cores.
 
     Returns:
@@ -57,15 +59,16 @@ def configure(precision: str = "float32", threads: int = 0) -> str:
 
 
 class Training:
-    """One pair's networks, moments and faces, and the number of iterations done.
+    """Trains the model of one pair, and keeps its state: weights, Adam moments, faces and the iterations done.
 
     Args:
-        options: All training options.
+        options: Training options of the recipe.
         faces: Crops of each side, uint8 [n, 256, 256, 3], BGR, n >= 1.
-        margins: Distance from the crop's border to the mean-face square, for each side, pixels.
+        margins: Distance from the border of each side's crops to the mean-face square, pixels; by default FF++'s.
 
     Attributes:
-        network: The three networks.
+        options: Training options of the recipe.
+        network: The encoder and the two decoders.
         iteration: Iterations done.
     """
 
@@ -97,13 +100,14 @@ class Training:
         )
 
     def run(self, steps: int) -> Losses:
-        """Run iterations; the result does not depend on how they are split into calls.
+        """Run the next iterations. Their result does not depend on how iterations are split into calls.
 
         Args:
             steps: Number of iterations, 1 to `MAX_STEPS`.
 
         Returns:
-            Losses of A and B before each update: float32 [steps, 2], mean absolute error of values in [0, 1].
+            float32 [steps, 2]: the losses of A and B before each update, as mean absolute errors of pixel values in
+            [0, 1].
 
         Raises:
             Unusable: the training has diverged (DIVERGED).
@@ -112,7 +116,7 @@ class Training:
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
             raise Unusable(
-                f"Expected finite losses. The training diverged at iteration "
+                "Expected finite losses. Received a loss that is not finite: the training diverged at iteration "
                 f"{self.iteration + int(np.argmin(finite)) + 1} with learning_rate={self.options.learning_rate}. "
                 "Use a lower learning_rate.",
                 reason="DIVERGED",
@@ -121,30 +125,40 @@ class Training:
         return losses
 
     def batch(self, side: SideName, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of an iteration: tensors float32 [n, face_size, face_size, 3] in [0, 1]."""
+        """Return the batch of one side in one iteration.
+
+        Args:
+            side: Side of the pair.
+            iteration: Number of the iteration, from 0.
+
+        Returns:
+            Inputs of the network and the targets that it should return, each a tensor, float32
+            [n, face_size, face_size, 3] in [0, 1].
+        """
         return self._augment(side, self._draw[side](tf.constant(iteration)))
 
     def moments(self) -> Tensors:
-        """Return copies of both sides' moments, float32, by names such as `moments/a/encoder/conv_1/kernel/first`."""
+        """Return copies of all Adam moments, float32, by names such as `moments/a/encoder/conv_1/kernel/first`."""
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self._state().items()}
 
     def restore(self, iteration: int, weights: Tensors, moments: Tensors) -> None:
-        """Continue from an earlier state of a training with the same options.
+        """Set the state to that of an earlier training with the same options.
 
         Args:
-            iteration: Iterations done in that state.
-            weights: The result of `network.tensors()`.
-            moments: The result of `moments()`.
+            iteration: Iterations done in that training.
+            weights: Its weights, as `network.tensors()` returns them.
+            moments: Its Adam moments, as `moments()` returns them.
 
         Raises:
-            Unusable: the tensors are those of another network.
+            Unusable: the tensors belong to another network.
         """
         state = self._state()
         if {name: tuple(variable.shape) for name, variable in state.items()} != {
             name: tensor.shape for name, tensor in moments.items()
         }:
             raise Unusable(
-                "Expected moments with the names and shapes of this network's variables. Received others.",
+                "Expected Adam moments with the names and shapes of this network's variables. Received others. "
+                "Use a checkpoint of the same recipe.",
                 reason="NOT_A_CHECKPOINT",
             )
         self.network.assign(weights)
@@ -165,15 +179,22 @@ class Training:
         return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), size, margin)
 
     def _augment(self, side: SideName, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """`augmentation.apply` with its steps compiled separately."""
+        """Do what `augmentation.apply` does, with its steps compiled separately."""
         inputs, targets = self._unpack(self._read(self._tables[side], *self._locate[side](*draws), *draws))
         return inputs, targets
 
     def _iterate_many(self, first: Tensor, steps: Tensor) -> Tensor:
-        """Run iterations; each draws the random numbers of the next one.
+        """Run iterations in one loop; each iteration draws the random numbers of the next one.
 
-        Otherwise XLA would fuse the random numbers into the sampling and compute them for every pixel, which takes 6
-        times longer on a CPU.
+        If an iteration drew its own random numbers, XLA would compute them again for every pixel that uses them, which
+        takes 6 times longer on a CPU.
+
+        Args:
+            first: Number of the first iteration, from 0.
+            steps: Number of iterations.
+
+        Returns:
+            Losses, float32 [MAX_STEPS, 2], of which the first `steps` rows are set.
         """
 
         def iterate(done: Tensor, draws: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -211,7 +232,7 @@ class StepsPerCall:
     """Chooses the number of iterations of each call, so that a call takes about the desired time.
 
     Attributes:
-        seconds: Desired duration of a call, which is also how long a stop signal may have to wait.
+        seconds: Desired duration of a call. A signal to stop has no effect until the running call ends.
     """
 
     seconds: float = 5.0
@@ -219,12 +240,21 @@ class StepsPerCall:
     _last: int = field(default=0, init=False)
 
     def next(self, remaining: int) -> int:
-        """Return the iterations of the next call: at least 1, at most `remaining`, at most 4 times the last call's."""
+        """Return the number of iterations for the next call: at least 1, and at most 4 times that of the last call.
+
+        Args:
+            remaining: Largest number to return, at least 1.
+        """
         desired = min(int(self._rate * self.seconds), 4 * self._last, MAX_STEPS)
         return min(remaining, max(1, desired))
 
     def measured(self, steps: int, seconds: float) -> None:
-        """Record the duration of a call; that of the first one is ignored, because it includes compilation."""
+        """Record a call; the duration of the first call is ignored, because it includes the compilation.
+
+        Args:
+            steps: Number of iterations of the call.
+            seconds: Duration of the call.
+        """
         if self._last:
             self._rate = steps / max(seconds, 1e-6)
         self._last = steps

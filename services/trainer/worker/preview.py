@@ -1,4 +1,4 @@
-"""Preview pictures: the iterations at which they are made, and their content."""
+"""Preview pictures, which show the progress of a training: when they are made, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ _QUALITY = 88
 
 
 def schedule(iterations: int) -> list[int]:
-    """Return the iterations after which a preview is made: at most 10, first and last included, more at the start."""
+    """Return the iterations after which a preview is made: at most 10, including the first and the last.
+
+    Args:
+        iterations: Number of iterations after which the training is done.
+    """
     return sorted({1, *(max(1, round(share * iterations)) for share in _SHARES)})
 
 
 class Previewer:
-    """Draws previews that always show the same faces.
+    """Draws previews of the same faces again and again.
 
     Args:
-        network: The networks; each `draw` uses their current weights.
+        network: The network of the training; each `draw` uses its current weights.
         faces: Faces of each side, uint8 [n, face_size, face_size, 3], BGR, n >= 1.
     """
 
@@ -37,10 +41,10 @@ class Previewer:
         self._columns = max(map(len, faces.values()))
 
     def draw(self) -> bytes:
-        """Draw six rows: A's faces, decoded as A, decoded as B; then B's, decoded as B, decoded as A.
+        """Draw the faces in six rows: A's faces, A's decoded as A, A's decoded as B; then the same for B.
 
         Returns:
-            A JPEG, 96 pixels a face.
+            A JPEG, in which each face has 96x96 pixels.
         """
         rows = []
         for side, other in (SIDES, SIDES[::-1]):
@@ -49,7 +53,7 @@ class Previewer:
                 rows.append(_row(pictures, self._columns))
         encoded, data = cv2.imencode(".jpg", np.concatenate(rows), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
         if not encoded:
-            raise ValueError("Expected OpenCV to encode the preview as JPEG. It failed.")
+            raise ValueError("Expected OpenCV to encode the preview as a JPEG. OpenCV reported a failure.")
         return bytes(data.tobytes())
 
     def _decoded(self, faces: NDArray[np.uint8], side: SideName) -> NDArray[np.float32]:

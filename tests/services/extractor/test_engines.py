@@ -154,7 +154,7 @@ def test_an_engine_that_only_detects_is_refused_for_an_extraction(other_package,
     assert caught.value.reason == "ENGINE_LANDMARKS"
 
 
-@pytest.mark.parametrize(("name", "what"), [("gone", "no_such_module"), ("misnamed", "of this name")])
+@pytest.mark.parametrize(("name", "what"), [("gone", "no_such_module"), ("misnamed", "with this name")])
 def test_a_broken_engine_is_named_when_it_is_asked_for(other_package, name, what):
     with pytest.raises(InvalidInput, match=what) as caught:
         engines.find(name)

@@ -1,4 +1,4 @@
-"""Workers as Kubernetes Jobs."""
+"""The backend `kubernetes`: each attempt is a Kubernetes Job, and its workers are the Job's pods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["load"]
 
 
 def load(settings: TrainerSettings) -> TrainingBackend:
-    """Make the backend from the settings in the environment.
+    """Make the backend, with its own settings from the environment.
 
     Raises:
         InvalidInput: a setting is wrong.

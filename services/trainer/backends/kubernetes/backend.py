@@ -1,4 +1,4 @@
-"""Runs workers as Kubernetes Jobs. The Jobs are independent of this process, so there may be several replicas of it."""
+"""Runs workers as pods of Kubernetes Jobs. The Jobs do not depend on this process, so the trainer may have replicas."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _log = logger(__name__)
 
 
 class KubernetesBackend(TrainingBackend):
-    """Creates one Job for each attempt, and derives its state from watches of Jobs, pods and Events.
+    """Creates one Job for each attempt, and derives the Job's state from watched Jobs, pods and Events.
 
     Args:
-        settings: Template, namespace and device.
+        settings: Settings of this backend.
 
     Raises:
         Internal: the template is wrong, or there is no cluster to connect to.
@@ -51,7 +51,8 @@ class KubernetesBackend(TrainingBackend):
     def __init__(self, settings: KubernetesSettings) -> None:
         if settings.job_template is None:
             raise Internal(
-                "The kubernetes backend needs a Job template. Set FACEFOUNDRY_JOB_TEMPLATE to its file.",
+                "Expected FACEFOUNDRY_JOB_TEMPLATE, because FACEFOUNDRY_BACKEND is kubernetes. It is not set. "
+                "Set it to the file of a Job template.",
                 reason="JOB_TEMPLATE",
             )
         self._settings = settings
@@ -97,7 +98,7 @@ class KubernetesBackend(TrainingBackend):
         )
 
     def start(self, name: str, attempt_uri: str) -> None:
-        """Create a Job, or do nothing if the Job of this attempt exists."""
+        """Create the Job of an attempt, or do nothing if it exists."""
         if any(template.attempt_of(job) == attempt_uri and not job.terminating for job in self._jobs.of(name)):
             return
         settings = self._settings
@@ -124,7 +125,7 @@ class KubernetesBackend(TrainingBackend):
         return job_status(job, pods, self._events.of(name))
 
     def cancel(self, name: str) -> None:
-        """Delete a Job with its pods, which have their grace period."""
+        """Delete a Job and its pods; a running worker has the pod's grace period to write a checkpoint."""
         job = self._read(name)
         if job is None or job.terminating:
             return
@@ -148,7 +149,7 @@ class KubernetesBackend(TrainingBackend):
         _log.event("job_deleted", job=name, namespace=self._namespace)
 
     def close(self) -> None:
-        """Stop watching; the Jobs continue."""
+        """Stop watching the cluster; the Jobs continue."""
         for cache in (self._jobs, self._pods, self._events):
             cache.close()
         self._api.close()
@@ -164,7 +165,12 @@ class KubernetesBackend(TrainingBackend):
                 )
 
     def _check_attempt(self, name: str, attempt_uri: str) -> None:
-        """Check that an existing Job is for this attempt: another replica may have created it."""
+        """Check that an existing Job, which another replica may have created, is the Job of an attempt.
+
+        Raises:
+            Unavailable: the Job is being deleted.
+            Conflict: the Job is not for this attempt.
+        """
         job = self._read(name)
         if job is None or job.terminating:
             raise Unavailable(f"The Job {name} is being deleted. Start the training again.", reason="JOB_TERMINATING")
@@ -199,7 +205,11 @@ class KubernetesBackend(TrainingBackend):
 
     @contextmanager
     def _request(self, action: str) -> Iterator[None]:
-        """Limit the rate of requests, and translate errors of the client."""
+        """Limit the rate of requests, and convert errors of the Kubernetes client to errors of this project.
+
+        Args:
+            action: What the request does, in the form "creating the Job x", for messages.
+        """
         self._limiter.wait()
         try:
             yield
@@ -210,7 +220,7 @@ class KubernetesBackend(TrainingBackend):
 
 
 class _NotFound(Internal):
-    """The API server does not have the object."""
+    """The API server does not have the requested object."""
 
 
 def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundryError:
@@ -218,7 +228,9 @@ def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundry
     if error.status == 404:
         if 'namespaces "' in detail:
             return _NotFound(
-                f"The namespace {namespace} of the Jobs does not exist. Create it.", reason="NAMESPACE_MISSING"
+                f"Expected the namespace {namespace}, in which the trainer creates Jobs. It does not exist. Create it, "
+                "or set FACEFOUNDRY_JOBS_NAMESPACE to another namespace.",
+                reason="NAMESPACE_MISSING",
             )
         return _NotFound(f"Kubernetes found no such object while {action}: {detail}", reason="GONE")
     if error.status == 409:
@@ -250,8 +262,8 @@ def _configuration() -> client.Configuration:
             config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise Internal(
-                "The kubernetes backend found no cluster: there is no service account token and no usable kubeconfig. "
-                f"Run the trainer in a pod with a token, or set KUBECONFIG. {error}",
+                "Expected a service account token or a kubeconfig, because FACEFOUNDRY_BACKEND is kubernetes. Found "
+                f"neither: {error}. Run the trainer in a pod with a token, or set KUBECONFIG to a file.",
                 reason="NO_CLUSTER",
             ) from error
     return configuration
@@ -265,5 +277,5 @@ def _own_namespace() -> str:
 
 
 def _owned(pods: list[Pod], job: JobObject) -> list[Pod]:
-    """The pods that this Job created, not an earlier Job of the same name."""
+    """Return the pods that this Job created; pods of an earlier Job with the same name are left out."""
     return [pod for pod in pods if any(owner.uid == job.metadata.uid for owner in pod.metadata.owner_references[:1])]

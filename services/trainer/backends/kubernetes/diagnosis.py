@@ -97,10 +97,11 @@ def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
         sentence = f"The worker needs the {kind} {name!r} in the namespace {pod.metadata.namespace!r}. Create it there."
         return _diagnosis("SECRET_MISSING", sentence, detail)
     if reason and reason not in _STARTING:
-        return _diagnosis("POD_NOT_STARTED", "The node cannot start the worker's container.", f"{reason}: {detail}")
+        sentence = "The node cannot start the worker's container. Correct what Kubernetes reports."
+        return _diagnosis("POD_NOT_STARTED", sentence, f"{reason}: {detail}")
     if events:
         newest = max(events, key=_last_seen)
-        sentence = "The node cannot start the worker's pod yet."
+        sentence = "The node cannot start the worker's pod yet. If it does not start soon, correct what is reported."
         return _diagnosis("POD_NOT_STARTED", sentence, f"{newest.reason}: {newest.message}")
     return None
 
@@ -122,7 +123,8 @@ def diagnose_ended(pod: Pod) -> Diagnosis | None:
         return _diagnosis("EVICTED", sentence, detail)
     if end is None:
         detail = f"{status.reason}: {status.message}"
-        return _diagnosis("POD_REFUSED", "The node refused the worker's pod.", detail) if status.reason else None
+        sentence = "The node refused the worker's pod. Correct what Kubernetes reports."
+        return _diagnosis("POD_REFUSED", sentence, detail) if status.reason else None
     if end.exit_code == 0:
         return None
     report = exit_report(pod)
@@ -178,7 +180,7 @@ def _unscheduled(detail: str) -> Diagnosis:
     elif _NOT_SELECTED in detail:
         sentence = "No node has the labels that the worker's node selector requires. Correct it, or label a node."
     else:
-        sentence = "No node can run the worker now."
+        sentence = "No node can run the worker now. Correct what the scheduler reports, or add a node."
     return _diagnosis("NO_NODE", sentence, detail)
 
 

@@ -1,7 +1,8 @@
-"""The objects of one kind in a namespace, kept up to date by a watch and indexed by their Job.
+"""The objects of one kind in a namespace, such as pods: kept up to date by a watch, and indexed by their Job.
 
-`SharedInformer` has three properties that this module handles: it retries a failed watch at once and for ever, it never
-ends a watch whose server has become silent, and its cache does not know how old it is.
+The Kubernetes client's `SharedInformer` lists the objects and then watches them: the API server sends every change.
+This module makes up for three properties of the informer: it retries a failed watch at once and for ever, it never ends
+a watch whose server has become silent, and it does not know how old its objects are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from services.trainer.backends.kubernetes.template import Object
 __all__ = ["REQUEST_TIMEOUT", "CacheTimes", "ObjectCache", "error_text", "retry_delay"]
 
 REQUEST_TIMEOUT = (5.0, 30.0)
-"""Seconds to connect, and to wait for a response."""
+"""Longest times to connect to the API server and to wait for its response, seconds."""
 
 _CONNECT_SECONDS = 5.0
 _RESYNC_SECONDS = 300
@@ -41,8 +42,10 @@ class CacheTimes:
     """Times of a cache, seconds.
 
     Attributes:
-        silence: A watch without a message for this time is ended. The API server sends a bookmark every minute.
-        tolerated: A cache whose watch failed less than this time ago is still valid, as during a server's restart.
+        silence: Time without a message after which a watch is ended. A working API server sends at least a bookmark,
+            which is an empty message, every minute.
+        tolerated: Time after the failure of a watch during which the objects still count as up to date, so that a
+            restart of the API server does no harm.
     """
 
     silence: float = 90.0
@@ -55,20 +58,20 @@ def retry_delay(failures: int) -> float:
 
 
 class ObjectCache(Generic[T]):
-    """The objects of one kind, by Job.
+    """Keeps the objects of one kind up to date, and finds them by their Job.
 
     Attributes:
         kind: Kind of the objects, for messages.
-        error: Why the watch failed; empty while it works.
+        error: Why the watch failed; empty while the watch works.
 
     Args:
-        kind: Kind of the objects, for messages.
-        call: Method of the official client that lists them.
+        kind: Kind of the objects in the plural, such as "pods", for messages.
+        call: Method of the Kubernetes client that lists these objects.
         parse: Converts an object from its JSON form.
         job_of: Returns the name of the Job that an object belongs to.
-        drop: Fields that nobody reads, as (part, field); they are removed to save memory.
-        times: Times.
-        selectors: Keyword arguments that restrict the list.
+        drop: Fields that are removed to save memory, as pairs such as ("spec", "template").
+        times: Times; by default those of `CacheTimes`.
+        selectors: Keyword arguments of `call`, such as the namespace, that restrict the list.
     """
 
     def __init__(
@@ -105,12 +108,12 @@ class ObjectCache(Generic[T]):
             return list(self._objects.get(job, {}).values())
 
     def wait_for(self, job: str, seconds: float) -> None:
-        """Wait until an object of a Job is known, but at most the given time."""
+        """Wait until an object of a Job is known, at most the given number of seconds."""
         with self._changed:
             self._changed.wait_for(lambda: job in self._objects, seconds)
 
     def is_current(self, seconds: float) -> bool:
-        """Return whether the objects are up to date; wait at most the given time for the first list."""
+        """Return whether the objects are up to date; wait at most the given number of seconds for the first list."""
         if not self._listed.wait(seconds):
             return False
         failed_at = self._failed_at
@@ -166,7 +169,7 @@ class ObjectCache(Generic[T]):
         self._listed.set()
 
     def _fail(self, error: object) -> None:
-        """Record a failed watch, and wait: the informer itself would retry at once."""
+        """Record a failed watch, and wait before the informer retries, because it does not wait itself."""
         if self._closing.is_set():
             return
         self._failures += 1
@@ -178,7 +181,7 @@ class ObjectCache(Generic[T]):
 
 
 def error_text(error: object) -> str:
-    """Return the API server's message, or why it could not be reached, in one line."""
+    """Return an error of the Kubernetes client as one line: the API server's own message if it sent one."""
     if isinstance(error, ApiException):
         try:
             return str(json.loads(error.body or "")["message"])

@@ -1,6 +1,7 @@
-"""The fields of Jobs, pods and Events that the backend reads; they have the names of the Kubernetes API, in snake case.
+"""Models of Kubernetes Jobs, pods and Events, with only the fields that the backend reads.
 
-Fields that the API server leaves out or sends as null have their defaults. All other fields are ignored.
+The fields have the names of the Kubernetes API in snake case. A field that the API server leaves out or sends as null
+has its default. All other fields of the API are ignored.
 """
 
 from __future__ import annotations
@@ -149,15 +150,15 @@ class Pod(_Model):
     status: PodStatus = PodStatus()
 
     def condition(self, kind: str) -> Condition:
-        """Return the condition of a type, or an empty one."""
+        """Return the pod's condition of the given type, or an empty condition if it has none."""
         return next((found for found in self.status.conditions if found.type == kind), Condition())
 
     def container(self, name: str) -> Container:
-        """Return the specification of a container, or an empty one."""
+        """Return the specification of the container with the given name, or an empty one if there is none."""
         return next((found for found in self.spec.containers if found.name == name), Container())
 
     def container_state(self, name: str) -> ContainerState:
-        """Return the state of a container, or an empty one."""
+        """Return the state of the container with the given name, or an empty state if it is not known."""
         statuses = self.status.container_statuses
         return next((found.state for found in statuses if found.name == name), ContainerState())
 
@@ -168,7 +169,7 @@ class Pod(_Model):
 
     @property
     def age(self) -> tuple[str, str]:
-        """Sort key: an older pod has a smaller one."""
+        """Key by which pods are sorted from the oldest to the newest."""
         return self.metadata.creation_timestamp, self.metadata.name
 
 

@@ -13,9 +13,9 @@ class RateLimiter:
     """Delays callers so that they proceed one at a time, at most a given number per second.
 
     Args:
-        per_second: The number.
-        clock: Monotonic time, seconds.
-        sleep: Waits the given seconds.
+        per_second: Largest number of callers that proceed in a second.
+        clock: Returns a monotonic time, seconds.
+        sleep: Waits for the given number of seconds.
     """
 
     def __init__(

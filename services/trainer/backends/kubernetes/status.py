@@ -15,12 +15,12 @@ JOB = "batch.kubernetes.io/job-name"
 
 
 def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event] = ()) -> Job:
-    """Derive the state of a job.
+    """Derive the state of a backend job.
 
     Args:
         job: The Kubernetes Job.
-        pods: Those of its pods that still exist, in any order.
-        events: Warnings about the Job and its pods.
+        pods: The Job's pods that still exist, in any order.
+        events: Warnings about the Job and about its pods.
     """
     last = max((pod for pod in pods if pod.ended), key=lambda pod: pod.age, default=None)
     newest = max((pod for pod in pods if not pod.ended), key=lambda pod: pod.age, default=None)
@@ -38,9 +38,10 @@ def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event]
 
 
 def pods_are_outdated(job: JobObject, pods: Sequence[Pod]) -> bool:
-    """Return whether the Job has ended but its pods, as known here, have not all ended yet.
+    """Return whether the Job has ended although not all of the given pods have; then the pods must be read again.
 
-    Jobs and pods are watched separately, and how the last pod ended is saved permanently as the attempt's outcome.
+    This happens because Jobs and pods are watched separately. It matters because the end of the last pod is saved for
+    good as the attempt's outcome.
     """
     if not job.true_conditions & {"Complete", "Failed"}:
         return False
@@ -91,7 +92,8 @@ def _diagnosis(
     if job.spec.suspend:
         queue = job.metadata.labels.get(QUEUE)
         if queue:
-            return Diagnosis("IN_QUEUE", f"The Job is waiting until Kueue admits it from the queue {queue!r}.")
+            message = f"The Job is waiting in Kueue's queue {queue!r}. It starts by itself when Kueue admits it."
+            return Diagnosis("IN_QUEUE", message)
         return Diagnosis("SUSPENDED", "The Job is suspended. To start it, set its spec.suspend to false.")
     if newest is not None:
         about_pod = [event for event in events if event.involved_object.name == newest.metadata.name]
@@ -103,4 +105,8 @@ def _diagnosis(
 def _failed(job: JobObject) -> Diagnosis | None:
     failed = next(condition for condition in job.status.conditions if condition.type == "Failed")
     detail = failed.message or failed.reason
-    return Diagnosis("WORKER_CRASHED", f"The Job failed, and its pods no longer exist. Kubernetes reports: {detail}")
+    message = (
+        "The Job failed, and its pods no longer exist. Start the training again; it resumes from its last checkpoint. "
+        f"Kubernetes reports: {detail}"
+    )
+    return Diagnosis("WORKER_CRASHED", message)

@@ -1,4 +1,4 @@
-"""The template of a worker's Job, and the Job of one attempt made from it."""
+"""The template of Jobs, and the Job that is made from it for an attempt."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
     """Make the Job of one attempt; the template is not changed.
 
     Args:
-        template: The Job as the chart mounts it.
+        template: The Job template, as `read` returns it.
         name: Name of the Job.
         attempt_uri: The worker's argument, also added as an annotation, by which replicas recognise each other's Jobs.
-        gpu_resource: Name of the device resource, such as `nvidia.com/gpu`.
-        gpus: Number of devices; with 0 the template's resources are not changed.
+        gpu_resource: Name of the device resource that the worker requests, such as `nvidia.com/gpu`.
+        gpus: Number of devices that the worker requests; 0 leaves the template's resources as they are.
 
     Raises:
         StopIteration: the template has no container `worker`.
@@ -87,7 +87,7 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
 
 
 def attempt_of(job: JobObject) -> str:
-    """Return the URI of the attempt that a Job was made for; empty if another program made the Job."""
+    """Return the URI of the attempt for which a Job was made; empty if the trainer did not make the Job."""
     return job.metadata.annotations.get(ATTEMPT, "")
 
 

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""The backend `local`: workers are processes on the trainer's machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["LocalBackend", "LocalSettings", "load"]
 
 
 def load(settings: TrainerSettings) -> TrainingBackend:
-    """Make the backend from the settings in the environment.
+    """Make the backend, with its own settings from the environment.
 
     Raises:
         InvalidInput: a setting is wrong.

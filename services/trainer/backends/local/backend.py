@@ -1,4 +1,4 @@
-"""Runs workers as supervised processes of this machine; they end with the trainer, but their checkpoints remain."""
+"""Runs workers as child processes of the trainer. They end with the trainer, but their checkpoints remain."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _log = logger(__name__)
 
 @dataclass
 class _Entry:
-    """One job and its process; only the supervisor thread uses the process."""
+    """One job and its process; only the backend's thread uses the process."""
 
     name: str
     attempt_uri: str
@@ -58,10 +58,10 @@ class LocalBackend(TrainingBackend):
     """Runs a limited number of workers at once, in the order in which they were started.
 
     Args:
-        settings: Limits and times.
+        settings: Settings of this backend.
         scratch_dir: Folder for temporary files; None for the system's.
-        command: Command of the worker; the attempt's URI is appended.
-        clock: Monotonic time, seconds.
+        command: Command that starts a worker; the attempt's URI is appended.
+        clock: Returns a monotonic time, seconds.
     """
 
     name = "local"
@@ -94,13 +94,13 @@ class LocalBackend(TrainingBackend):
                 self._changed.notify()
 
     def get(self, name: str) -> Job | None:
-        """Return a job, or None if it is unknown."""
+        """Return a job, or None if it was never started or was cancelled."""
         with self._changed:
             entry = self._entries.get(name)
             return entry.as_job() if entry else None
 
     def cancel(self, name: str) -> None:
-        """Stop a job's worker and remove the job; its slot is free when the worker has ended."""
+        """Stop a job's worker and remove the job; another worker may start when this one has ended."""
         with self._changed:
             entry = self._entries.pop(name, None)
             if entry is not None:
@@ -133,7 +133,7 @@ class LocalBackend(TrainingBackend):
                 self._changed.wait(_POLL_SECONDS if busy else None)
 
     def _check(self, entry: _Entry) -> None:
-        """Record the end of a worker, or stop it if its job is cancelled."""
+        """Record the end of a job's worker if it has ended, or stop the worker if the job is cancelled."""
         if entry.process is None:
             return
         code = entry.process.poll()

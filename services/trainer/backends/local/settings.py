@@ -20,5 +20,5 @@ class LocalSettings(Settings):
         2.0, ge=0, description="Delay before the local backend's first restart; doubles with each restart, up to 60 s."
     )
     grace_seconds: float = Field(
-        20.0, gt=0, description="Time that a stopped local worker has for its last checkpoint before it is killed."
+        20.0, gt=0, description="Time that a local worker has to write a checkpoint after a stop, before it is killed."
     )
