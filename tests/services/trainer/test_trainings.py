@@ -44,7 +44,7 @@ def test_another_number_of_iterations_is_the_same_training_and_conflicts_while_i
     replica = make_replica()
     started = replica.trainings.start(ask())
     replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
-    with pytest.raises(Conflict, match="6 iterations"):
+    with pytest.raises(Conflict, match="iterations=6"):
         replica.trainings.start(ask(iterations=9))
     replica.trainings.cancel(started.uri)
     further = replica.trainings.start(ask(iterations=9))
