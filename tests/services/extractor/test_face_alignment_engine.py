@@ -87,7 +87,7 @@ def test_the_build_names_versions_and_both_weights(weights):
 def test_weights_of_other_networks_or_no_weights_at_all_are_data_loss(weights, tmp_path):
     (tmp_path / DETECTOR_FILE).symlink_to(weights / DETECTOR_FILE)
     (tmp_path / LANDMARK_FILE).symlink_to(weights / DETECTOR_FILE)
-    with pytest.raises(DataLoss, match="other networks"):
+    with pytest.raises(DataLoss, match="another network"):
         engines.load("face_alignment", tmp_path)
     (tmp_path / LANDMARK_FILE).unlink()
     (tmp_path / LANDMARK_FILE).write_bytes(b"cut")

@@ -299,7 +299,7 @@ def test_inspect_looks_and_stores_nothing(extractor, store, source_of, moving_fa
 
 def test_inspect_refuses_more_samples_than_it_takes_and_unknown_engines(extractor, source_of, moving_face, video_of):
     source_uri = source_of(video_of(moving_face(2)))
-    with pytest.raises(InvalidInput, match="at most 64"):
+    with pytest.raises(InvalidInput, match="from 0 to 64"):
         extractor.inspect(source_uri, sample_frames=65)
     with pytest.raises(InvalidInput, match="engine='mtcnn'"):
         extractor.inspect(source_uri, sample_frames=1, engine="mtcnn")

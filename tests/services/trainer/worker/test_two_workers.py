@@ -179,7 +179,7 @@ def test_a_worker_stopped_before_it_looks_for_a_checkpoint_changes_nothing(
     attempt, stop = put_attempt(iterations=6), threading.Event()
     before = list(store.list(attempt.prefix))
     stop.set()
-    with pytest.raises(Interrupted, match="before the first iteration"):
+    with pytest.raises(Interrupted, match="before its first iteration"):
         AttemptRunner(store, attempt, WorkerSettings(id="mine"), stop).run()
     assert list(store.list(attempt.prefix)) == before
 
@@ -191,7 +191,7 @@ def test_a_worker_stopped_while_it_looks_for_a_checkpoint_changes_nothing(
     before = list(store.list(attempt.prefix))
     hooked = HookedStore(store.settings)
     hooked.at(f"{worker_protocol.checkpoints_prefix(attempt.prefix)}/", stop.set)
-    with pytest.raises(Interrupted, match="before the first iteration"):
+    with pytest.raises(Interrupted, match="before its first iteration"):
         AttemptRunner(hooked, attempt, WorkerSettings(id="mine"), stop).run()
     assert stop.is_set()
     assert list(store.list(attempt.prefix)) == before
