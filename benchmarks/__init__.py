@@ -1,1 +1,4 @@
-"""Measurements, and FF++'s algorithms rewritten as their reference. Product code imports nothing from here."""
+"""The bench: measures the product's stages, and compares them with a rewrite of FF++'s algorithms, the reference.
+
+Product code imports nothing from here.
+"""

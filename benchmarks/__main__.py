@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ROW ...]`: run rows, each in a process of its own, and print one table."""
+"""Runs the rows of the bench, which are measurements, each in a process of its own, and prints one table."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from benchmarks.rows import ROWS
 
 
 def main() -> int:
-    """Run the rows that the arguments name; return 0 when every row reaches its bar."""
+    """Run the rows that the arguments name; return 0 if every row reaches its required ratio, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(ROWS)}; all if none is named")
     parser.add_argument("--json", type=Path, metavar="DIR", help="write <ROW>.json with each row's figures")
     parser.add_argument(
-        "--check", action="store_true", help="only the cheap rows, which must reach two thirds of their bars"
+        "--check",
+        action="store_true",
+        help="run only rows that take seconds, which must reach two thirds of their required ratios",
     )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.rows) - set(ROWS))
     if unknown:
-        parser.error(f"unknown row {', '.join(unknown)}; expected one of {', '.join(ROWS)}")
+        parser.error(f"expected rows among {', '.join(ROWS)}; received {', '.join(unknown)}")
     names = arguments.rows or [name for name, spec in ROWS.items() if spec.cheap or not arguments.check]
     share = CHECK_SHARE if arguments.check else 1.0
     measured: list[Row] = []
@@ -40,12 +42,17 @@ def main() -> int:
                 failed.append(name)
     print(table(measured, share))
     for name in failed:
-        print(f"Row {name} could not be measured.", file=sys.stderr)
+        print(f"The row {name} could not be measured; its process has printed why.", file=sys.stderr)
     return int(bool(failed) or not all(row.holds(share) for row in measured))
 
 
 def _run(name: str, path: Path) -> list[Row]:
-    """Measure in a process of its own, which pins itself; return no rows when it fails."""
+    """Measure a row in a process of its own; return its results, or none if the process fails.
+
+    Args:
+        name: Name of the row.
+        path: File for the figures.
+    """
     path.unlink(missing_ok=True)
     subprocess.run(
         [sys.executable, "-m", f"benchmarks.rows.{name}", "--json", str(path)], stdout=subprocess.DEVNULL, check=False

@@ -1,4 +1,4 @@
-"""Training crops made of the bench's portrait, no two alike."""
+"""Face crops for training, made of the portrait in `material`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ __all__ = ["faces"]
 
 
 def faces(count: int) -> NDArray[np.uint8]:
-    """Return crops uint8 [count, 256, 256, 3] BGR, as the extractor cuts them from frames of 720p."""
+    """Return crops as the extractor cuts them from 720p frames, uint8 [count, 256, 256, 3] BGR.
+
+    At most 64 of them differ; more are repetitions.
+    """
     few = np.stack([cut(made.frame, made.matrix, 256, 48) for made in map(shot, range(min(count, 64)))])
     return few[np.arange(count) % len(few)]

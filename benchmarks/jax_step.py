@@ -1,8 +1,8 @@
-"""The worker's training step driven by JAX, for the bench only.
+"""Runs the worker's training step with JAX instead of TensorFlow, to compare the two; the product does not use JAX.
 
-Network, augmentation and Adam are the worker's own, on keras.ops; only the gradient and the loop are JAX's here. JAX is
-in none of this project's locks: `pip install jax` beside them. A process has one backend, so `losses` and `pace` start
-another: `KERAS_BACKEND=jax python -m benchmarks.jax_step`, which prints JSON.
+Network, augmentation and Adam are the worker's own code on keras.ops; only the gradient and the loop are written for
+JAX here. JAX is not among the project's locked packages; install it with `pip install jax`. A process can have only one
+Keras backend, so `losses` and `pace` start a process of this module with KERAS_BACKEND=jax, which prints JSON.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ Call = Callable[[list[Any], int], tuple[list[Any], Any]]
 
 
 def small() -> TrainingOptions:
-    """A network that takes a step in milliseconds, and batches of 4."""
+    """Return training options with a network so narrow that a step takes milliseconds, and batches of 4."""
     return divided(32, 4)
 
 
 def crops(count: int = 6) -> NDArray[np.uint8]:
-    """Pictures of coloured slopes, uint8 [count, 256, 256, 3]; the same on every backend and without OpenCV."""
+    """Make pictures of coloured waves, uint8 [count, 256, 256, 3]; they need no OpenCV and no Keras backend."""
     rows, columns = np.mgrid[0:256, 0:256]
     planes = [128 + 100 * np.sin((rows * (k + 1) + columns * (k % 3)) / 40 + k) for k in range(3 * count)]
     return np.stack(planes, -1).reshape(256, 256, count, 3).transpose(2, 0, 1, 3).astype(np.uint8)
 
 
 def losses(steps: int, network: Network) -> NDArray[np.float64]:
-    """Train a network of the widths of `small` on JAX's CPU.
+    """Train a network with the options of `small` with JAX on the CPU.
 
     Args:
-        steps: Iterations.
-        network: Its weights are where the training begins; they stay as they are.
+        steps: Number of iterations.
+        network: Network with the initial weights; it is not changed.
 
     Returns:
         Losses of A and B before each update, [steps, 2].
@@ -61,16 +61,18 @@ def losses(steps: int, network: Network) -> NDArray[np.float64]:
 
 
 def pace(precision: str = "tensorfloat32", steps: int = 256, calls: int = 5) -> dict[str, Any]:
-    """Time the recipe ffpp on JAX's GPU.
+    """Measure the training step of the recipe ffpp with JAX on a GPU.
 
     Args:
-        precision: The recipe's.
-        steps: Iterations of a compiled call.
-        calls: Calls after the first.
+        precision: Precision of the recipe.
+        steps: Iterations in one compiled call.
+        calls: Number of calls after the first one.
 
     Returns:
-        `device`; where that is no GPU, nothing else: it would take hours. `seconds` of an iteration, the calls' median;
-        `first_call` in seconds; `losses` of the last iteration.
+        `device`: the name of the device. If it is no GPU, nothing is measured and there are no other keys.
+        `seconds`: duration of one iteration, the median over the calls.
+        `first_call`: duration of the first call, which includes compilation, seconds.
+        `losses`: losses of A and B in the last iteration.
     """
     made: dict[str, Any] = _on_jax("pace", precision, str(steps), str(calls))
     return made

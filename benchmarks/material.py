@@ -1,4 +1,4 @@
-"""Input of the rows: frames and clips made of the public-domain portraits that scikit-image ships."""
+"""Frames and clips to measure with, made of a public-domain portrait that scikit-image contains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facefoundry.faces.crop import face_matrix
 __all__ = ["HD", "Shot", "shot", "shots", "write_clip"]
 
 HD = (1280, 720)
-"""Width and height, pixels."""
+"""Width and height of 720p frames, pixels."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Shot:
     Attributes:
         frame: uint8 [h, w, 3] BGR.
         landmarks: float32 [68, 2], (x, y) in frame pixels, whole numbers.
-        matrix: float64 [2, 3], frame to the mean face's unit square.
+        matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
     """
 
     frame: NDArray[np.uint8]
@@ -38,18 +38,18 @@ class Shot:
 
 
 def shots(count: int, face: float = 200.0, size: tuple[int, int] = HD) -> list[Shot]:
-    """Return frames of a portrait that drifts, turns, grows and shrinks a little before a still background.
+    """Return frames of a portrait that moves, turns, grows and shrinks a little in front of a still background.
 
     Args:
-        count: How many.
-        face: Width of its 68 landmarks, about that of the face, pixels.
-        size: Width and height, pixels.
+        count: Number of frames.
+        face: Mean width of the box around the 68 landmarks, pixels; it is about the width of the face.
+        size: Width and height of the frames, pixels.
     """
     return [shot(number, face, size) for number in range(count)]
 
 
 def shot(number: int, face: float = 200.0, size: tuple[int, int] = HD) -> Shot:
-    """Return one frame of `shots`."""
+    """Return the frame of the given number, from 0; the other arguments are as in `shots`."""
     portrait = _astronaut()
     middle = portrait.landmarks[17:].mean(axis=0)
     phase = 2 * np.pi * number / 50
@@ -66,7 +66,13 @@ def shot(number: int, face: float = 200.0, size: tuple[int, int] = HD) -> Shot:
 
 
 def write_clip(path: Path, frames: Sequence[NDArray[np.uint8]], crf: int = 18) -> Path:
-    """Encode frames, uint8 [h, w, 3] BGR, as a clip is usually found: H.264, 4:2:0, 25 frames a second."""
+    """Encode frames, uint8 [h, w, 3] BGR, as most clips are: H.264, 4:2:0, 25 frames per second.
+
+    Args:
+        path: File of the clip.
+        frames: The frames.
+        crf: Constant rate factor of x264: 0 is lossless, 51 is the worst quality.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"

@@ -1,7 +1,7 @@
-"""Random weights for the engine face_alignment: `python -m benchmarks.random_weights FOLDER`.
+"""Makes random weights for the engine face_alignment: `python -m benchmarks.random_weights FOLDER`.
 
-They have the right shapes and names, so the real networks run at their real speed where the published weights are not
-at hand. What they find is no face.
+The weights have the names and shapes of the published ones, so the speed of the real networks can be measured without
+the published weights. The networks do not find faces with them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["write"]
 
 
 def write(folder: Path) -> Path:
-    """Write both files; the same numbers every time.
+    """Write the weights of detector and landmark network; they are the same every time.
 
-    The detector fires at the largest anchor of each of its coarsest cells, one every 128 pixels: boxes of 512 pixels.
+    With these weights the detector returns a box of 512 pixels for every 128th row and column of pixels.
 
     Args:
-        folder: Where to; made if it is not there.
+        folder: Folder for both files; created if it does not exist.
 
     Returns:
         The folder.

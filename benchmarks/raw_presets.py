@@ -1,6 +1,7 @@
-"""What `raw` costs with x264's presets and its two entropy coders: `python -m benchmarks.raw_presets [CLIP ...]`.
+"""Compares x264's presets and entropy coders for the level `raw`: `python -m benchmarks.raw_presets [CLIP ...]`.
 
-Milliseconds of computing a frame to write and to read, and bytes, on the rows' own frames or the first of a clip's.
+For each of them it prints the CPU time to write and to read a frame, and the size of a frame. It encodes the first
+frames of the clips, or the frames of `material` if no clip is given.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ ROUNDS = 3
 
 
 def main(clips: Sequence[str]) -> None:
-    """Print a line for each preset and code."""
+    """Print a line for each clip, preset and entropy coder.
+
+    Args:
+        clips: Paths of clips; if empty, one is made of `material`.
+    """
     pin(1)
     levels = [codec.from_values(Level, recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     (raw,) = (level for level in levels if level.exact)

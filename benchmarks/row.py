@@ -1,6 +1,8 @@
-"""One row of the bench: what a stage costs here and in its reference, measured side by side on pinned cores.
+"""The rows of the bench: how they are measured, judged and printed.
 
-A row is a module of `benchmarks.rows` whose function `run` returns a list of `Row`; `command` makes it a command.
+A row compares the cost of one stage in this project ("ours") with the cost of the same work in its reference, which is
+mostly FF++'s algorithm. Each module of `benchmarks.rows` has a function `run` that returns a list of `Row`; `command`
+makes the module a command. A process is pinned to a number of CPU cores while it measures.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from facefoundry.process.sandbox import library_variables
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 
 CHECK_SHARE = 2 / 3
-"""Share of its bar that a row must reach in a check, as the machine may do other work too."""
+"""Share of its required ratio that a row must reach in a check, because the machine may be doing other work."""
 
 _PINNED = "FACEFOUNDRY_BENCH_CORES"
 _PACKAGES = (
@@ -41,19 +43,19 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one stage.
+    """The measurement of one stage.
 
     Attributes:
-        stage: What is done, and on what.
-        unit: Unit of `reference` and `ours`: seconds (`s`), bytes (`B`) or a count, as in `s/frame`.
-        reference: The reference's amount, or the limit.
-        ours: Ours; None where it cannot be measured here, which `how` explains.
-        bar: What `reference / ours` must reach.
-        fidelity: What was compared besides the cost, and the result.
-        faithful: Whether that result is as required.
+        stage: The work that is measured, and its input.
+        unit: Unit of `reference` and `ours`: seconds (`s`) or bytes (`B`), mostly per item, as in `s/frame`.
+        reference: Cost of the reference, or a limit that is not measured; None if `ours` is None.
+        ours: Cost of this project; None if it cannot be measured here, which `how` explains.
+        bar: Required ratio, the least value of `reference / ours`.
+        fidelity: Result of comparing the outputs of both, as text.
+        faithful: Whether the outputs agree as required.
         how: What the reference is, and how it was measured.
-        first_call: Seconds of our first call, which prepares and compiles; no other figure includes it.
-        reached: The best ratio in docs/performance.md where the bar is out of reach; a check uses it instead.
+        first_call: Seconds of our first call, which includes preparation and compilation; other figures exclude it.
+        reached: Best ratio that was ever measured, if `bar` was never reached; a check uses it instead of `bar`.
     """
 
     stage: str
@@ -77,28 +79,28 @@ class Row:
         return self.bar if share == 1 else share * min(self.bar, self.reached or self.bar)
 
     def holds(self, share: float = 1.0) -> bool:
-        """Return whether the row is faithful and its ratio is at least `least`; an unmeasured row holds."""
+        """Return whether the outputs agree and the ratio is at least `least(share)`; true if nothing was measured."""
         return self.faithful and (self.ratio is None or self.ratio >= self.least(share))
 
     def to_record(self) -> dict[str, Any]:
-        """Return the row as JSON values."""
+        """Return the row as JSON values, with its ratio and whether it holds."""
         return {**asdict(self), "ratio": self.ratio, "holds": self.holds()}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Row:
-        """Return the row of a record that `to_record` made."""
+        """Make a row from the JSON values that `to_record` returned."""
         return cls(**{name: value for name, value in record.items() if name not in ("ratio", "holds")})
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The shortest of interleaved calls, seconds.
+    """Durations of two functions that were called alternately, seconds.
 
     Attributes:
-        reference: A reference call.
-        ours: One of ours.
-        first_reference: The first reference call, which is not among the others.
-        first_ours: Our first call, likewise.
+        reference: Shortest call of the reference, the first call excluded.
+        ours: Shortest call of ours, the first call excluded.
+        first_reference: First call of the reference.
+        first_ours: First call of ours.
     """
 
     reference: float
@@ -110,7 +112,7 @@ class Timing:
 def cpu_seconds() -> float:
     """Return the CPU time of this process, its threads and its ended children.
 
-    On one core this is what a clock would show if the machine did nothing else.
+    On one core it is the time that would pass on a machine that does nothing else.
     """
     usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
@@ -122,13 +124,13 @@ def interleaved(
     rounds: int = 7,
     clock: Callable[[], float] = cpu_seconds,
 ) -> Timing:
-    """Call the two in turn, so that a machine that is slow for long slows both, and keep the shortest of each.
+    """Time two functions. They are called alternately, so that a slow period of the machine affects both.
 
     Args:
-        reference: One call of the reference.
-        ours: One call of ours, doing the same work.
-        rounds: Calls of each after the first.
-        clock: `cpu_seconds`, or `time.perf_counter` where several cores, a GPU or waiting are measured.
+        reference: Does the reference's work once.
+        ours: Does our work once.
+        rounds: Number of calls of each after its first call.
+        clock: Returns seconds: `cpu_seconds`, or `time.perf_counter` for work on several cores or a GPU.
     """
 
     def timed(call: Callable[[], object]) -> float:
@@ -143,15 +145,14 @@ def interleaved(
 
 
 def pin(cores: int) -> dict[str, str]:
-    """Bind this process and its children to the last of its cores.
-
-    Libraries read their number of threads when they are loaded, so the environment is for a process yet to be started.
+    """Bind this process and its future children to the last of the CPU cores that it may use.
 
     Args:
-        cores: How many.
+        cores: Number of cores.
 
     Returns:
-        The environment of a sandbox with as many threads.
+        Environment variables for a process to be started, which limit its libraries to as many threads. A library
+        reads its number of threads when it is loaded, so they have no effect on this process.
     """
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-cores:])
@@ -164,7 +165,14 @@ def pin(cores: int) -> dict[str, str]:
 
 
 def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
-    """Run one row as a command: measure, print the table, write JSON with `--json FILE`; exit 1 below the bar."""
+    """Run a module of `benchmarks.rows` as a command: measure, print the table, and exit 1 if a row does not hold.
+
+    The process is started again with a limited number of threads before it measures.
+
+    Args:
+        run: Measures the rows.
+        cores: Number of CPU cores to measure on.
+    """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
@@ -185,7 +193,12 @@ def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
 
 
 def table(rows: Sequence[Row], share: float = 1.0) -> str:
-    """Return rows as a Markdown table; `share` is the share of the bar that they must reach."""
+    """Return rows as a Markdown table.
+
+    Args:
+        rows: The rows.
+        share: Share of their required ratios that the rows must reach.
+    """
     lines = ["| stage | reference | ours | ratio | bar | | fidelity | how |", "|---|---|---|---|---|---|---|---|"]
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
@@ -221,7 +234,7 @@ def _amount(value: float | None, unit: str) -> str:
 
 
 def _machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the properties of the machine and the versions of packages on which the figures depend."""
     model = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     versions = {}
     for package in _PACKAGES:

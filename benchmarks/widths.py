@@ -1,4 +1,4 @@
-"""The recipe ffpp with narrow layers, for steps that a CPU can run by the thousand."""
+"""Training options of the recipe ffpp with narrow layers, so that a CPU can run thousands of steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ __all__ = ["divided"]
 
 
 def divided(divisor: int, batch_size: int) -> TrainingOptions:
-    """Return the training options of the recipe ffpp with all widths divided."""
+    """Return the training options of the recipe ffpp with narrower layers.
+
+    Args:
+        divisor: Number by which the width of every layer is divided.
+        batch_size: Faces of a batch.
+    """
     made = load("ffpp").training
     encoder, decoder = list(made.encoder_filters), list(made.decoder_filters)
     del made.encoder_filters[:], made.decoder_filters[:]

@@ -1,4 +1,4 @@
-"""`python -m demo FOLDER`: write the two clips."""
+"""Writes the two clips of the demo: `python -m demo FOLDER`."""
 
 from __future__ import annotations
 

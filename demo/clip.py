@@ -1,4 +1,4 @@
-"""The two clips of the demo: subjects, lengths and encoding."""
+"""Makes the two clips of the demo: draws their frames and encodes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = 432
 
 
 def frames(name: str) -> Iterator[NDArray[np.uint8]]:
-    """Draw the clip of one subject, `astronaut` or `hopper`: uint8 BGR [432, 432, 3] frames."""
+    """Draw the frames of one clip, `astronaut` or `hopper`, each uint8 [432, 432, 3] BGR."""
     if name == "astronaut":
         portrait, moves = portraits.astronaut(), motion.invent(seed=3, frames=115, frame_rate=FRAME_RATE, closed=-0.9)
     else:
@@ -29,11 +29,14 @@ def frames(name: str) -> Iterator[NDArray[np.uint8]]:
 
 
 def write_clips(folder: Path, length: int | None = None) -> list[Path]:
-    """Write `astronaut.mp4` and `hopper.mp4` into a folder; one codec build always gives the same bytes.
+    """Write `astronaut.mp4` and `hopper.mp4` into a folder; the same build of x264 always writes the same bytes.
 
     Args:
-        folder: Where the clips are written. It is created if it does not exist.
-        length: Number of frames per clip, for a quick try; all of them by default.
+        folder: Folder of the clips; it is created if it does not exist.
+        length: Number of frames to write of each clip; by default all of them.
+
+    Returns:
+        The paths of the clips.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [_write(folder / f"{name}.mp4", islice(frames(name), length)) for name in ("astronaut", "hopper")]

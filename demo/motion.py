@@ -1,4 +1,4 @@
-"""The motion of a subject as curves over frames; `warp` moves the pixels."""
+"""Invents the motion of a subject as curves: one value for each frame. The module `warp` draws the moved portrait."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Motion:
         pitch: Nod of the head, radians; positive is down.
         roll: Tilt of the head on the neck, radians; positive is clockwise.
         lean: Tilt of the whole picture, radians.
-        shift_x: Shift of the whole picture, pixels.
-        shift_y: Shift of the whole picture, pixels, downwards.
+        shift_x: Shift of the whole picture to the right, pixels.
+        shift_y: Shift of the whole picture downwards, pixels.
         scale: Scale of the whole picture; 1 is the portrait's size.
-        mouth: 0 is the portrait's mouth, 1 is wide open, -1 is pressed shut.
-        width: Mouth narrowed (negative, as in "oo") or widened (positive), fraction of its width.
-        blink: 0 is the portrait's eyes, 1 is shut.
-        brows: 0 is the portrait's brows, 1 is raised.
+        mouth: Opening of the mouth: 0 as in the portrait, 1 wide open, -1 pressed shut.
+        width: Change of the mouth's width as a fraction of it: negative is narrower (as in "oo"), positive is wider.
+        blink: How far the eyes are shut: 0 as in the portrait, 1 shut.
+        brows: How far the brows are raised: 0 as in the portrait, 1 fully.
     """
 
     yaw: Curve
@@ -50,14 +50,14 @@ def invent(seed: int, frames: int, frame_rate: int, closed: float) -> Motion:
     Args:
         seed: Seed of all random choices; the same seed gives the same curves.
         frames: Number of frames.
-        frame_rate: Frames a second.
-        closed: Value of `mouth` between syllables, at most 0.
+        frame_rate: Frames per second.
+        closed: Value of `Motion.mouth` between syllables, -1 to 0.
     """
     random = np.random.default_rng(seed)
     seconds = np.arange(frames) / frame_rate
 
     def wander(amplitude: float, period: float) -> Curve:
-        """Return the sum of three sine waves with unrelated periods, within +-amplitude."""
+        """Return a slow irregular curve, the sum of three sine waves; the period is in seconds."""
         phases = random.uniform(0, 2 * np.pi, 3)
         periods = period * random.uniform(0.9, 1.1) * np.array([1.0, 0.618, 0.29])
         waves = np.sin(2 * np.pi * seconds[:, None] / periods + phases) * np.array([0.62, 0.3, 0.08])

@@ -1,4 +1,4 @@
-"""The two still portraits and their landmarks; `motion` and `warp` animate them."""
+"""The two still portraits of the demo, with their landmarks; the modules `motion` and `warp` animate them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,14 @@ def hopper() -> Portrait:
     """Return the portrait of Grace Hopper from matplotlib."""
     picture = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)), cv2.IMREAD_COLOR)
     if picture is None:
-        raise FileNotFoundError("matplotlib's sample picture grace_hopper.jpg cannot be read")
+        raise FileNotFoundError(
+            "Expected the sample picture grace_hopper.jpg of matplotlib. It cannot be read. Install matplotlib again."
+        )
     return _portrait("hopper", picture, crown=23)
 
 
 def predictor_path() -> Path:
-    """Return the path of the weights of the 68 landmarks in the package `face_recognition_models`.
+    """Return the path of dlib's weights for the 68 landmarks, in the package `face_recognition_models`.
 
     Raises:
         FileNotFoundError: The package is not installed, or does not contain the file.
@@ -63,7 +65,9 @@ def predictor_path() -> Path:
     for file in files:
         if file.name == _PREDICTOR:
             return Path(str(file.locate()))
-    raise FileNotFoundError(f"{_PREDICTOR} was not found: install the package face_recognition_models")
+    raise FileNotFoundError(
+        f"Expected {_PREDICTOR} in the package face_recognition_models. The file was not found. Install the package."
+    )
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +76,11 @@ def _engine() -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
 
 
 def find_landmarks(frame: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Find the landmarks of every face in a uint8 BGR frame: float64 [68, 2] each, best face first."""
+    """Find the landmarks of every face in a frame, uint8 [h, w, 3] BGR.
+
+    Returns:
+        float64 [68, 2] for each face, (x, y) in frame pixels; the face with the highest score is first.
+    """
     detector, predictor = _engine()
     rgb = np.ascontiguousarray(frame[..., ::-1])
     return [
@@ -81,7 +89,10 @@ def find_landmarks(frame: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def _portrait(name: str, picture: NDArray[np.uint8], crown: float) -> Portrait:
-    """Find the landmarks on a picture of twice the size, then scale the picture to the fixed eye distance."""
+    """Make a portrait: find the landmarks in a picture, uint8 [h, w, 3] BGR, and scale it to `EYE_DISTANCE`.
+
+    The landmarks are found in the picture at twice its size, where they are more precise.
+    """
     rough = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     landmarks = find_landmarks(rough)[0] / 2
     scale = EYE_DISTANCE / float(np.linalg.norm(landmarks[36:42].mean(0) - landmarks[42:48].mean(0)))

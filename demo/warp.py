@@ -1,8 +1,11 @@
-"""Moves the pixels of a portrait along a motion: displacement fields and layers, drawn with one resampling.
+"""Draws a portrait in the poses of a motion, by moving its pixels.
 
-A field gives the displacement of each canvas point. Drawing needs the inverse, the canvas point of each frame pixel. It
-is found by fixed-point iteration, which converges because all fields are smooth contractions. Lips and lids separate
-instead of stretching: each is a layer with its own edge, and the inside of the mouth is painted.
+The canvas is the still portrait. A field is a function that gives the displacement of each canvas point. Drawing needs
+its inverse, the canvas point of each frame pixel, so that every pixel is sampled only once. It is found by fixed-point
+iteration, which converges because the fields are smooth and change slowly.
+
+Lips and eyelids must separate and not stretch, so each is drawn as a layer with an edge. The inside of the mouth is
+painted.
 """
 
 from __future__ import annotations
@@ -21,16 +24,16 @@ Array = NDArray[np.float32]
 Field = Callable[[Array, Array], tuple[Array, Array]]
 
 _COARSE = 4
-"""Step of the grid on which the head's field is inverted; it is smooth, so pixels in between are interpolated."""
+"""Step of the grid on which the head's field is inverted, pixels; between its points the result is interpolated."""
 
 
 def _bump(squared: Array) -> Array:
-    """Return a smooth bump of a squared radius: 1 at radius 0, and 0 from radius 1 on."""
+    """Return a weight that falls smoothly from 1 at radius 0 to 0 at radius 1 and beyond, given squared radii."""
     return np.asarray(np.clip(1 - squared, 0, None) ** 2, np.float32)
 
 
 def _invert(field: Field, x: Array, y: Array, steps: int) -> tuple[Array, Array]:
-    """Solve p + field(p) = (x, y) for p."""
+    """Return the points that a field moves to (x, y): solve p + field(p) = (x, y) for p in a number of steps."""
     px, py = x, y
     for _ in range(steps):
         dx, dy = field(px, py)
@@ -40,14 +43,19 @@ def _invert(field: Field, x: Array, y: Array, steps: int) -> tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Edge:
-    """A curve y(x) through landmarks, for one lip or lid; beyond its ends it is horizontal."""
+    """A curve y(x) through landmarks, the edge of a lip; beyond its ends it is horizontal.
+
+    Attributes:
+        xs: Ascending x of points on the curve, canvas pixels.
+        ys: y of these points.
+    """
 
     xs: NDArray[np.float64]
     ys: NDArray[np.float64]
 
     @classmethod
     def through(cls, points: NDArray[np.float64]) -> Edge:
-        """Fit a polynomial of degree 4 at most through [n, 2] points."""
+        """Fit a polynomial of degree 4 at most to points [n, 2], (x, y)."""
         order = np.argsort(points[:, 0])
         x, y = points[order, 0], points[order, 1]
         fine = np.linspace(x[0], x[-1], 64)
@@ -55,16 +63,16 @@ class Edge:
         return cls(fine, np.asarray(smooth(fine)))
 
     def __call__(self, x: Array) -> Array:
-        """Return the curve's y at x, both float32."""
+        """Return the curve's y at each x."""
         return np.interp(x, self.xs, self.ys).astype(np.float32)
 
 
 class Puppet:
-    """A portrait that can be drawn in any pose of a motion.
+    """Draws a portrait in any pose of a motion.
 
     Args:
         portrait: The portrait.
-        size: Side length of the square frames, pixels.
+        size: Side of the square frames, pixels.
     """
 
     def __init__(self, portrait: Portrait, size: int) -> None:
@@ -94,7 +102,7 @@ class Puppet:
         self._lids = cv2.inpaint(self._canvas, hole, 3, cv2.INPAINT_TELEA)
 
     def draw(self, motion: Motion, frame: int) -> NDArray[np.uint8]:
-        """Draw one frame, uint8 BGR [size, size, 3]."""
+        """Draw the frame of the given number, uint8 [size, size, 3] BGR."""
         x, y = self._look_up(motion, frame)
         picture = self._sample(x, y)
         self._draw_eyes(picture, x, y, float(motion.blink[frame]))
@@ -102,13 +110,16 @@ class Puppet:
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
     def _sample(self, x: Array, y: Array, picture: NDArray[np.uint8] | None = None) -> Array:
-        """Sample the canvas, or another picture of its size, at points: float32 BGR."""
+        """Return the pixels of the canvas, or of another picture of its size, at points: float32 BGR."""
         picture = self._canvas if picture is None else picture
         sampled = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(sampled, np.float32)
 
     def _look_up(self, motion: Motion, frame: int) -> tuple[Array, Array]:
-        """Return the canvas point of every frame pixel: first the camera's similarity, then head and brows."""
+        """Return x and y of the canvas point that every pixel of a frame shows.
+
+        The motion of the whole picture (lean, shift, scale) is undone first, then that of head and brows.
+        """
         coarse = np.arange(0, self._size + _COARSE, _COARSE, dtype=np.float32)
         x, y = np.meshgrid(coarse, coarse)
         angle, scale = float(motion.lean[frame]), float(motion.scale[frame])
@@ -126,7 +137,7 @@ class Puppet:
         return cv2.warpAffine(x, matrix, shape, flags=flags), cv2.warpAffine(y, matrix, shape, flags=flags)
 
     def _head_field(self, motion: Motion, frame: int) -> Field:
-        """Return the displacement field of the head's turn, nod and tilt, and of the brows."""
+        """Return the field of the head's turn, nod and tilt and of the brows in one frame."""
         yaw, pitch, roll = (float(curve[frame]) for curve in (motion.yaw, motion.pitch, motion.roll))
         brows = float(motion.brows[frame])
         width, height = self._half_width, self._reach
@@ -151,7 +162,14 @@ class Puppet:
         return field
 
     def _draw_eyes(self, picture: Array, x: Array, y: Array, shut: float) -> None:
-        """Draw the upper lids over the eyes, with lashes along their edges."""
+        """Draw the upper lids, with lashes, over the eyes of a picture.
+
+        Args:
+            picture: float32 BGR [size, size, 3]; it is changed.
+            x: x of the canvas point of every pixel.
+            y: y of the canvas point of every pixel.
+            shut: How far the eyes are shut, 0 to 1.
+        """
         if shut <= 0:
             return
         for middle, half in self._eyes:
@@ -169,7 +187,10 @@ class Puppet:
             picture[window] = (open_eye + (skin - open_eye) * lid[..., None]) * (1 - lashes[..., None])
 
     def _draw_mouth(self, picture: Array, x: Array, y: Array, opening: float, widening: float) -> None:
-        """Move lips and jaw, and paint the inside of the mouth."""
+        """Move lips and jaw of a picture, and paint the inside of the mouth; arguments as in `_draw_eyes`.
+
+        `opening` and `widening` are values of `Motion.mouth` and `Motion.width`.
+        """
         left, right = self._corners
         middle = (left + right) / 2
         half = float(right[0] - left[0]) / 2
@@ -185,7 +206,7 @@ class Puppet:
         px, py = x[window], y[window]
 
         def spread(x: Array, y: Array) -> Array:
-            """Return the sideways displacement of the lips, equal on both layers so that they meet at the corners."""
+            """Return the sideways displacement of the lips; it is equal for both lips, so that their corners meet."""
             near = _bump(((x - middle[0]) / (2.2 * half)) ** 2 + ((y - middle[1]) / (1.3 * half)) ** 2)
             return np.asarray(widening * (x - middle[0]) * near)
 
@@ -211,14 +232,30 @@ class Puppet:
 
 
 def _mouth_inside(x: Array, y: Array, half: float) -> Array:
-    """Paint the inside of the mouth, float32 BGR: dark, with some tongue; points are relative to the mouth's middle."""
+    """Paint the inside of the mouth, dark with some tongue: float32 BGR.
+
+    Args:
+        x: x of the pixels, relative to the middle of the mouth.
+        y: y of the pixels, relative to the middle of the mouth.
+        half: Half the width of the mouth.
+    """
     tongue = np.clip(y / (0.36 * EYE_DISTANCE) - 0.45, 0, 0.55) * (1 - np.clip(np.abs(x) / half, 0, 1) ** 2)
     dark = np.array([26, 20, 44], np.float32)
     return np.asarray(dark + np.array([44, 46, 86], np.float32) * tongue[..., None], np.float32)
 
 
 def _window(x: Array, y: Array, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice] | None:
-    """Return the smallest rectangle of frame pixels that contains every pixel of a canvas rectangle."""
+    """Return the rows and columns of the smallest rectangle of frame pixels that shows a rectangle of the canvas.
+
+    Args:
+        x: x of the canvas point of every frame pixel.
+        y: y of the canvas point of every frame pixel.
+        low: Left upper corner of the canvas rectangle, (x, y).
+        high: Right lower corner of the canvas rectangle, (x, y).
+
+    Returns:
+        Slices of rows and columns; None if no frame pixel shows the rectangle.
+    """
     hit = (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
     rows, columns = np.flatnonzero(hit.any(1)), np.flatnonzero(hit.any(0))
     if len(rows) == 0:

@@ -1,5 +1,5 @@
-"""What the DeepFakes script of FaceForensics++ computes, step by step, in plain cv2, numpy and Keras.
+"""A rewrite of the algorithms of FaceForensics++'s DeepFakes script in plain cv2, numpy and Keras.
 
-Written from facts about FF++, sample by sample and whole frame by whole frame, without its shortcuts or ours: slow, and
-plain enough to check by eye. It imports nothing of the product. Tests compare the product with it.
+It works sample by sample and on whole frames, so it is slow, but simple enough to be checked by reading. It imports
+nothing of the product. Tests compare the product with it, and the bench measures against it.
 """

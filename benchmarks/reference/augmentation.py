@@ -1,4 +1,4 @@
-"""FF++'s random similarity and random warp of one face, in float64 and with given draws.
+"""FF++'s random similarity and random warp of one face, in float64; the random choices are arguments.
 
 Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers.
 """
@@ -25,8 +25,8 @@ class Draw(NamedTuple):
     Attributes:
         rotation: Degrees, counter-clockwise.
         scale: Zoom factor.
-        shift: Pixels (x, y), two numbers.
-        flip: Mirror left and right after the similarity.
+        shift: Shift (x, y), pixels.
+        flip: Whether to mirror left and right after the similarity.
         jitter: Displacement (x, y) of the warp's grid points by row and column, [5, 5, 2], pixels.
     """
 
@@ -38,12 +38,16 @@ class Draw(NamedTuple):
 
 
 def make_pair(face: NDArray[np.uint8], draw: Draw, size: int = 64) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return warped input and unwarped target of a crop uint8 [256, 256, 3]; each float64 [size, size, 3] in [0, 1]."""
+    """Make a training pair from a crop, uint8 [256, 256, 3].
+
+    Returns:
+        The warped input and the unwarped target, each float64 [size, size, 3] in [0, 1].
+    """
     return random_warp(random_transform(face / 255.0, draw), draw, size)
 
 
 def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
-    """Turn, zoom and shift about the centre with replicated borders, then mirror. float64 [256, 256, 3]."""
+    """Rotate, zoom and shift a picture, float64 [256, 256, 3], then mirror it; border pixels are replicated."""
     matrix = cv2.getRotationMatrix2D((_SIZE // 2, _SIZE // 2), float(draw.rotation), float(draw.scale))
     matrix[:, 2] += draw.shift
     moved = cv2.warpAffine(picture, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
@@ -53,7 +57,16 @@ def random_transform(picture: NDArray[np.float64], draw: Draw) -> NDArray[np.flo
 def random_warp(
     picture: NDArray[np.float64], draw: Draw, size: int = 64
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sample the picture along a jittered grid, and along the similarity nearest to the grid; FF++'s size is 64."""
+    """Warp the picture along a jittered grid, and warp it by the similarity that fits the same grid best.
+
+    Args:
+        picture: float64 [256, 256, 3].
+        draw: The random choices, of which `jitter` is used.
+        size: Side of the results, pixels; FF++'s is 64.
+
+    Returns:
+        The two results, each float64 [size, size, 3]: the network's input and its target.
+    """
     line = np.linspace(_SIZE // 2 - _COVERAGE // 2, _SIZE // 2 + _COVERAGE // 2, 5)
     grid = np.stack(np.meshgrid(line, line), axis=-1) + draw.jitter
     whole, rim = size * 5 // 4, size // 8

@@ -1,6 +1,7 @@
-"""FF++'s conversion of one frame: everything over the whole frame, masks in float64 with three channels.
+"""FF++'s conversion of one frame: every step on the whole frame, masks in float64 with three channels.
 
-Points are (x, y) in frame pixels, pixel centres at integers; matrices are float64 [2, 3] and map frame points.
+Points are (x, y) in frame pixels, with pixel centres at integers. Matrices are float64 [2, 3] and map frame pixels to
+the mean face's unit square.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class Blend:
     """A converted frame.
 
     Attributes:
-        output: uint8 [h, w, 3] BGR; None where seamlessClone refuses, because its rectangle would leave the frame.
-        soft: float64 [h, w, 3], the blending mask.
+        output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because its rectangle would leave the frame.
+        soft: The blending mask, float64 [h, w, 3].
         box: The FF++ mask, uint8 [h, w] of 0 and 255.
-        destination: The only pixels that seamlessClone may change.
+        destination: Rectangle outside which seamlessClone changes no pixel.
     """
 
     output: Frame | None
@@ -51,10 +52,10 @@ def patch(
         frame: uint8 [h, w, 3] BGR; not changed.
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
-        network: Faces [n, 64, 64, 3] BGR in [0, 1] to the other side's.
+        network: Converts faces [n, 64, 64, 3] BGR in [0, 1] to the faces of the other side.
 
     Returns:
-        The frame with its masks; None where no pixel of the mask reaches 255.
+        The frame with its masks; None if no pixel of the mask reaches 255.
     """
     face = network(read_face(frame, matrix)[None] / 255.0)[0]
     return put(frame, face, matrix, soft_mask(frame.shape, matrix, landmarks))
@@ -76,12 +77,12 @@ def soft_mask(
     """Return the blending mask.
 
     Args:
-        shape: Of the frame, (h, w, 3).
+        shape: Shape of the frame, (h, w, 3).
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
-        erosion: Side of the ellipse to erode with, or to dilate with if negative; 0 for neither.
-        blur: Side of the box blur; 0 for none.
+        erosion: Diameter of the ellipse by which the mask is eroded, pixels; a negative one dilates, 0 does neither.
+        blur: Side of the box blur, pixels; 0 for none.
 
     Returns:
         float64 [h, w, 3], about 0 to 1.
@@ -116,12 +117,12 @@ def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDA
 
 
 def mask_levels(soft: NDArray[np.float64]) -> Frame:
-    """Return the mask for seamlessClone, uint8 [h, w, 3]: soft values from 0.699 on are 255, lesser ones stay soft."""
+    """Return the mask for seamlessClone, uint8 [h, w, 3]: 365 times the soft mask, so values from 0.699 on are 255."""
     return np.clip(soft * 365, 0, 255).astype(np.uint8)
 
 
 def box_of(levels: Frame) -> Rectangle | None:
-    """Return the FF++ mask: the box of all pixels of 255 without its last column and row; None without such pixels."""
+    """Return the FF++ mask: the box around the pixels of 255, without its last column and row; None if there is none."""
     rows, columns = np.nonzero(levels[:, :, 0] == 255)
     if not len(rows):
         return None
@@ -130,7 +131,10 @@ def box_of(levels: Frame) -> Rectangle | None:
 
 
 def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
-    """Return where seamlessClone writes: the box of all levels above 0, the frame's rim apart, moved to the centre."""
+    """Return the rectangle that seamlessClone writes, which has its centre at the given point, (x, y).
+
+    Its size is that of the box around all levels above 0; the outermost pixels of the frame do not count.
+    """
     inner = levels[:, :, 0].copy()
     inner[[0, -1]] = 0
     inner[:, [0, -1]] = 0

@@ -1,6 +1,7 @@
-"""FF++'s way from detected corners and landmarks to the subject's aligned crop.
+"""FF++'s steps from detected faces and landmarks to the aligned crop of the subject, the person that is followed.
 
-Points are (x, y) in frame pixels, pixel centres at integers; matrices are float64 [2, 3] and map frame points.
+Points are (x, y) in frame pixels, with pixel centres at integers. Matrices are float64 [2, 3] and map frame pixels to
+the mean face's unit square.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FIRST_LANDMARK = 17
 
 
 class Corners(NamedTuple):
-    """A detected face's rectangle."""
+    """The rectangle of a detected face, in frame pixels."""
 
     left: float
     top: float
@@ -27,31 +28,31 @@ class Corners(NamedTuple):
 
 
 def whole_corners(corners: Corners) -> tuple[int, int, int, int]:
-    """Cut the fractions off all four corners; left, top, right, bottom.
+    """Truncate the rectangle's edges to whole pixels: left, top, right, bottom.
 
-    Width and height are differences of whole corners, so they may be one more than the whole part of the difference.
+    The width is then the difference of two truncated numbers, so it may be one more than the truncated width.
     """
     return int(corners.left), int(corners.top), int(corners.right), int(corners.bottom)
 
 
 def whole_points(points: NDArray[Any]) -> NDArray[np.int64]:
-    """Cut the fractions off landmarks [68, 2]; towards zero, also left and above of the frame."""
+    """Truncate landmarks [68, 2] towards zero, also those to the left of the frame or above it."""
     return np.array([(int(x), int(y)) for x, y in points], np.int64)
 
 
 class Tracker:
-    """FF++'s single-subject rule, with its mistakes.
+    """Chooses the subject among a frame's faces as FF++ does, with FF++'s mistakes.
 
-    It takes the tallest face first, and afterwards the one nearest to the last centre. It takes (left + right / 2,
-    top + bottom / 2) for a centre, as it reads corners as if they were x, y, width and height. A frame without a face
-    fails, and the rule starts again.
+    In the first frame it chooses the tallest face, and in later frames the face nearest to the last centre. As a centre
+    it uses (left + right / 2, top + bottom / 2), because it reads right and bottom as if they were width and height.
+    After a frame without a face it starts again with the tallest face.
     """
 
     def __init__(self) -> None:
         self._previous: tuple[float, float] | None = None
 
     def follow(self, faces: Sequence[Corners]) -> Corners | None:
-        """Return the subject among the next frame's faces; None without faces."""
+        """Return the subject's face among the faces of the next frame; None if there are no faces."""
         if not faces:
             self._previous = None
             return None
@@ -65,12 +66,12 @@ class Tracker:
 
     @staticmethod
     def centre(face: Corners) -> tuple[float, float]:
-        """Return what FF++ takes for the centre of a face."""
+        """Return the point that FF++ uses as the centre of a face."""
         return face.left + 0.5 * face.right, face.top + 0.5 * face.bottom
 
 
 def umeyama(source: NDArray[Any], target: NDArray[Any]) -> NDArray[np.float64]:
-    """Umeyama (1991), equations 38 to 42, by numpy's singular values: the similarity from source to target [n, 2]."""
+    """Fit the similarity that maps points `source` [n, 2] to `target` [n, 2] (Umeyama 1991, equations 38 to 42)."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     covariance = (target - target_mean).T @ (source - source_mean) / len(source)
     u, values, vt = np.linalg.svd(covariance)
@@ -81,14 +82,14 @@ def umeyama(source: NDArray[Any], target: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def face_matrix(landmarks: NDArray[Any], mean_face: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit landmarks 17 to 67 of [68, 2] to the 51 points of the mean face; frame to unit square."""
+    """Return the matrix that fits landmarks 17 to 67 of [68, 2] to the 51 points of the mean face."""
     return umeyama(np.asarray(landmarks, np.float64)[_FIRST_LANDMARK:], mean_face)
 
 
 def crop(
     frame: NDArray[np.uint8], matrix: NDArray[np.float64], size: int = 256, padding: int = 48
 ) -> NDArray[np.uint8]:
-    """Cut the training crop, uint8 [size, size, 3]: the unit square becomes all but a margin of `padding` pixels."""
+    """Cut the training crop, uint8 [size, size, 3]: the unit square, with a margin of `padding` pixels on each side."""
     scaled = matrix * (size - 2 * padding)
     scaled[:, 2] += padding
     return np.asarray(cv2.warpAffine(frame, scaled, (size, size)), np.uint8)

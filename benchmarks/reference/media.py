@@ -1,6 +1,6 @@
-"""FF++'s frames between stages: every stage writes numbered PNG files and the next one reads them.
+"""FF++'s way to pass frames between stages: every stage writes numbered PNG files, and the next one reads them.
 
-Written with OpenCV and libav, the library behind the ffmpeg that FF++'s scripts call.
+FF++'s scripts call ffmpeg; this module uses ffmpeg's library libav, and OpenCV.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ LEVELS = {
 """Codec, constant rate factor and pixel format of each level, as ffmpeg chooses them for PNG files."""
 
 GREY = ("libx264", 0, "gray")
-"""The same for masks that are stored without colour; FF++ stores them with colour."""
+"""Codec, constant rate factor and pixel format for masks without colour; FF++ stores masks with colour."""
 
 _NAME = "%06d.png"
 
 
 def pictures_of(clip: Path, folder: Path) -> list[Path]:
-    """Do what `ffmpeg -i CLIP FOLDER/%06d.png` does, and return the files in order."""
+    """Decode a clip to PNG files, as `ffmpeg -i CLIP FOLDER/%06d.png` does, and return the files in order."""
     with av.open(str(clip)) as source, av.open(str(folder / _NAME), "w", format="image2") as sink:
         stream = source.streams.video[0]
         pictures = sink.add_stream("png", rate=25)
@@ -44,23 +44,28 @@ def pictures_of(clip: Path, folder: Path) -> list[Path]:
 
 
 def write_pictures(frames: Iterable[NDArray[np.uint8]], folder: Path) -> list[Path]:
-    """Write frames, or masks without colour, with OpenCV as FF++'s converter does, and return the files in order."""
+    """Write frames or grey masks as PNG files with OpenCV, as FF++'s converter does, and return the files in order."""
     for number, frame in enumerate(frames):
         cv2.imwrite(str(folder / (_NAME % number)), frame)
     return sorted(folder.glob("*.png"))
 
 
 def read_pictures(paths: Iterable[Path]) -> list[NDArray[np.uint8]]:
-    """Read pictures, as every later stage does."""
+    """Read pictures with OpenCV, as FF++'s stages do."""
     return [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
 
 
 def encode_pictures(
     folder: Path, path: Path, level: tuple[str, int, str], preset: str = "medium", **options: str
 ) -> Path:
-    """Do what `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does: a pass over the files for one video.
+    """Encode PNG files as a video, as `ffmpeg -i FOLDER/%06d.png -c:v CODEC -crf CRF PATH` does.
 
-    Its preset of x264 is medium, without further options.
+    Args:
+        folder: Folder of the PNG files.
+        path: File of the video.
+        level: Codec, constant rate factor and pixel format.
+        preset: Preset of x264; FF++'s is medium.
+        options: Further options of x264; FF++ has none.
     """
     codec, crf, pixel_format = level
     with (

@@ -1,6 +1,6 @@
-"""FF++'s network and training step: plain Keras layers, the Adam of Keras 2.2 in numpy, one step counter for two sides.
+"""FF++'s network and training step: plain Keras layers, and the Adam optimizer of Keras 2.2 written with numpy.
 
-Weights go by names such as `encoder/conv_1/kernel` and `decoder_a/output/bias`.
+Weights have names such as `encoder/conv_1/kernel` and `decoder_a/output/bias`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths of the network; the defaults are FF++'s."""
+    """The widths of the network's layers, in channels; the defaults are FF++'s."""
 
     encoder: Sequence[int] = (128, 256, 512, 1024)
     bottleneck: int = 1024
@@ -32,14 +32,14 @@ class Widths:
 
 @dataclass
 class Counter:
-    """Steps that were made, of both sides together."""
+    """The number of optimizer steps that both sides have made together."""
 
     steps: int = 0
 
 
 @dataclass
 class Adam:
-    """Adam of Keras 2.2 for one side: moments of its own, a step counter that the sides may share."""
+    """The Adam optimizer of Keras 2.2 for one side. It has its own moments; both sides may share the counter."""
 
     counter: Counter
     rate: float = 5e-5
@@ -65,7 +65,7 @@ class Adam:
 
 
 class Pair:
-    """Two autoencoders that share their encoder."""
+    """The two autoencoders of a pair, which share their encoder."""
 
     def __init__(self, widths: Widths | None = None) -> None:
         widths = widths or Widths()
@@ -88,18 +88,22 @@ class Pair:
         }
 
     def weights(self) -> Weights:
-        """Copies of all weights."""
+        """Return copies of all weights by name."""
         every = {**self.variables("a"), **self.variables("b")}
         return {name: np.array(variable.numpy()) for name, variable in every.items()}
 
     def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """Assign weights; those of other names keep their values."""
+        """Assign the given weights by name; other weights keep their values."""
         every = {**self.variables("a"), **self.variables("b")}
         for name, value in weights.items():
             every[name].assign(value)
 
     def compile(self, **rates: float) -> None:
-        """Give each side a Keras Adam of its own, ready for `train_on_batch`."""
+        """Give each side its own Keras Adam optimizer, so that `train_on_batch` can be called.
+
+        Args:
+            rates: Arguments of `keras.optimizers.Adam`.
+        """
         for model in self.autoencoders.values():
             optimizer = keras.optimizers.Adam(**rates)
             model.compile(optimizer, "mean_absolute_error", jit_compile=False)
@@ -108,7 +112,7 @@ class Pair:
     def train_on_batch(self, iteration: int, batches: Mapping[Any, Sequence[Any]]) -> list[float]:
         """Run one iteration in FF++'s order, A then B, and return their losses before the update.
 
-        In Keras 3 two models cannot share an Adam, so the shared counter is set by hand.
+        In Keras 3 two models cannot share an Adam optimizer, so this function sets the shared count of steps.
         """
         losses = []
         for order, (side, model) in enumerate(self.autoencoders.items()):
@@ -117,7 +121,7 @@ class Pair:
         return losses
 
     def step_by_hand(self, optimizers: Mapping[Any, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
-        """Run the same iteration with TensorFlow's gradients and numpy's steps."""
+        """Run one iteration as `train_on_batch` does, but with the optimizers of this module; return the losses."""
         losses = []
         for side, model in self.autoencoders.items():
             variables = self.variables(side)

@@ -1,4 +1,4 @@
-"""The rows of the bench, in the order of the pipeline."""
+"""The rows of the bench: one module for each measured stage, in the order of the pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Spec(NamedTuple):
     """Facts about a row that are needed before it runs.
 
     Attributes:
-        cheap: Whether it takes seconds only, so that a check runs it.
+        cheap: Whether the row takes only seconds, so that `python -m benchmarks --check` runs it.
     """
 
     cheap: bool
@@ -32,4 +32,4 @@ ROWS = {
     "orchestration": Spec(cheap=True),
     "memory": Spec(cheap=False),
 }
-"""Facts by module of `benchmarks.rows`."""
+"""Facts about each row, by the name of its module in this package."""

@@ -1,4 +1,7 @@
-"""Augmentation in the compiled step against FF++'s loader, which reads and warps sample by sample."""
+"""Measures the augmentation of a batch, compiled, against FF++'s loader, which reads and warps sample by sample.
+
+A tap is one of the 16 pixels of a crop that are read for a pixel of an input or target.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ TAPS = 2 * 64 * 64 * 16  # of an input and its target
 
 
 def run() -> list[Row]:
-    """Return one row in seconds a sample; FF++'s time excludes its random numbers, ours includes them."""
+    """Return one row, in seconds per sample. FF++'s time excludes the drawing of random numbers, ours includes it."""
     loop.configure(threads=1)
     options = load("preview").training
     options.batch_size = FACES
@@ -71,7 +74,7 @@ def run() -> list[Row]:
 
 
 def _reading(options: TrainingOptions, crops: NDArray[np.uint8]) -> Callable[[], object]:
-    """Return the step that reads the taps of a batch, alone and compiled."""
+    """Return a function that reads the taps of a batch and does nothing else, compiled."""
     table = ops.convert_to_tensor(augmentation.pack(crops))
     draws = augmentation.Sampler(options, "a", FACES).draw(0)
     x, y = augmentation.sampling_points(draws, 64)

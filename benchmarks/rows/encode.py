@@ -1,4 +1,7 @@
-"""Encoding of a fake and its masks: decoding the target once for all videos, against a pass over PNG files for each."""
+"""Measures the encoding of a fake and its masks: the target is decoded once for all videos.
+
+The reference reads PNG files once for each video.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 
 def run() -> list[Row]:
-    """Return two rows of raw, c23, c40 and three mask videos: against FF++'s presets and formats, and against ours."""
+    """Return two rows for raw, c23, c40 and three mask videos.
+
+    In the first the reference has FF++'s x264 presets and pixel formats, in the second ours.
+    """
     levels = [codec.from_values(Level, recipes.options(level)) for level in recipes.load("ffpp").compression.levels]
     given = shots(FRAMES)
     face = np.random.default_rng(0).random((9, 9, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Frames of a video: decoded where they are needed, against PNG files that one stage writes and the next reads."""
+"""Measures how a stage gets the frames of a video: by decoding it, against PNG files that another stage writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PICTURES = 6  # fewer, as files take much longer
 
 
 def run() -> list[Row]:
-    """Return one row; the PNG files are written and read once."""
+    """Return one row. The reference writes every PNG file once and reads it once."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         clip = write_clip(folder / "clip.mp4", [shot.frame for shot in shots(FRAMES)])

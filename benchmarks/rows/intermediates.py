@@ -1,4 +1,4 @@
-"""Bytes that are stored between stages, against FF++'s PNG files of frames, faces, converted frames and masks."""
+"""Measures the bytes stored between stages, against FF++'s PNG files of frames, faces, converted frames and masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FFPP = MaskOptions("facehullandrect", 0, 2)
 
 
 def run() -> list[Row]:
-    """Return a row for each face size: the larger the face, the more of a frame is kept."""
+    """Return a row for each face size, because more pixels of a frame are stored if its face is larger."""
     return [_row(size) for size in SIZES]
 
 

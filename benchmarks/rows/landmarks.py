@@ -1,4 +1,4 @@
-"""The engine face_alignment on tracked 720p frames, against the package's own call for one picture."""
+"""Measures the engine face_alignment on a tracked 720p frame, against the package's own function for one picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSTALL = "needs `pip install --no-deps -r locks/face-alignment.txt`"
 
 
 def run() -> list[Row]:
-    """Return one row: tracking and landmarks of a frame between two detections, with random weights."""
+    """Return one row: tracking and landmarks of a frame on which the detector does not run, with random weights."""
     if util.find_spec("torch") is None or util.find_spec("face_alignment") is None:
         return [Row(STAGE, "s/frame", None, None, 1.5, "", True, INSTALL)]
     import torch
@@ -36,7 +36,7 @@ def run() -> list[Row]:
         engine: Any = engines.load("face_alignment", weights)
 
         class Local(FaceAlignment):  # type: ignore[misc]  # the package has no types
-            """The package's own pipeline, with these weights instead of a download."""
+            """The package's own pipeline, with the random weights instead of a download."""
 
             def __init__(self) -> None:
                 self.device, self.dtype, self.flip_input = "cpu", torch.float32, False

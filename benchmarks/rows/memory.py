@@ -1,4 +1,4 @@
-"""Peak memory of the processes that do the work: a sandbox on 1080p clips, a worker on twice 1,000 faces."""
+"""Measures the peak memory of the processes that do the work: sandboxes on 1080p clips, a worker on 2 x 1,000 faces."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ MAX_SANDBOX_BYTES, MAX_WORKER_BYTES = 1_500_000_000, 3_000_000_000
 
 
 def run() -> list[Row]:
-    """Return three rows. A clip is measured at two lengths, to show what grows.
+    """Return a row each for extraction, conversion and training.
 
-    Parts and chunks are short, so that both lengths have several; what a full one holds is added.
+    A clip is measured at two lengths, which shows whether memory grows with the length. Parts and chunks are shorter
+    than usual, so that both clips have several; the memory that longer parts would need is added.
     """
     # Imported here, as the measured processes import this module.
     from facefoundry.model.network import Architecture, build
@@ -68,9 +69,9 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
     """Return the row of a stage whose memory was measured at two lengths.
 
     Args:
-        stage: Which.
-        largest: Bytes by number of frames, the longer clip last.
-        more: What a full part holds, and these short ones did not, bytes.
+        stage: Name of the stage.
+        largest: Peak memory in bytes by number of frames, the longer clip last.
+        more: Memory that a part of the usual length needs in addition, bytes.
     """
     (few, at_few), (many, at_many) = largest.items()
     added = ", and the faces of a full part" if more else ""
@@ -87,7 +88,7 @@ def _of_clip(stage: str, largest: dict[int, int], more: int) -> Row:
 
 
 def _repeated(clip: Path, path: Path, times: int) -> Path:
-    """Write the coded frames of a clip several times over, and return the path."""
+    """Write a video that repeats the coded frames of a clip, and return its path."""
     with av.open(str(clip)) as source, av.open(str(path), "w") as sink:
         stream = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)
@@ -115,7 +116,7 @@ print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmH
 
 
 def _largest(task: str, *arguments: str) -> int:
-    """Return the largest resident set of one of the functions below, bytes."""
+    """Run one of the functions below in a process of its own, and return its largest resident set, bytes."""
     done = subprocess.run([sys.executable, "-c", _PROGRAM, task, *arguments], stdout=subprocess.PIPE, check=True)
     return int(done.stdout.splitlines()[-1])
 
@@ -151,7 +152,7 @@ def convert(clip: str, folder: str, alignments: str, weights: str) -> None:
 
 
 def train(count: str) -> None:
-    """Train twice `count` faces for two iterations and make a checkpoint."""
+    """Train on `count` faces of each side for two iterations, and make a checkpoint."""
     import numpy as np
 
     from benchmarks.faces import faces

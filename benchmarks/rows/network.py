@@ -1,4 +1,4 @@
-"""The network at conversion: one call for a batch of faces, against Keras's predict() for each frame."""
+"""Measures the network in a conversion: one call for a batch of faces, against Keras's predict() for each frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 16  # the recipe's
 
 
 def run() -> list[Row]:
-    """Return one row, on FF++'s network with fresh weights."""
+    """Return one row, for FF++'s network with untrained weights."""
     network = build(Architecture(), seed=1)
     swap = Swapper(network.architecture, network.tensors(), "b", BATCH)
     size = network.architecture.face_size

@@ -1,4 +1,4 @@
-"""What a run of many pairs costs its orchestrator, with stages that only sleep or return at once."""
+"""Measures the client's own cost of a run of many pairs, with stages that only sleep or return at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOSSES = 400
 
 
 def run() -> list[Row]:
-    """Return rows: overhead per pair, memory, and the gain of 2 and 4 replicas."""
+    """Return four rows: CPU time per pair, memory, and the duration with 2 and with 4 replicas of each service."""
     _spent(FEW)
     before = _memory()
     few, many = [], []
@@ -92,7 +92,16 @@ def _memory() -> int:
 
 
 def _run(count: int, replicas: int, seconds: float) -> None:
-    """Run `count` pairs, with each clip in two of them."""
+    """Run a dataset of `count` pairs, in which each clip belongs to two pairs.
+
+    Args:
+        count: Number of pairs.
+        replicas: Replicas of each service.
+        seconds: Duration of each stage.
+
+    Raises:
+        RuntimeError: a pair is not done.
+    """
     names = [f"{number:04d}" for number in range(count)]
     pairs = [Pair(name, other) for name, other in zip(names, names[1:] + names[:1], strict=True)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,7 +116,13 @@ def _run(count: int, replicas: int, seconds: float) -> None:
 
 
 class _SleepingStages(Stages):
-    """Stages in three services, each with `replicas` that do one call at a time; the record grows as in a real run."""
+    """Stages that only sleep. Each service's replicas do one call at a time; the record grows as in a real run.
+
+    Args:
+        recorder: Records the run.
+        replicas: Replicas of each service.
+        seconds: Duration of each stage.
+    """
 
     def __init__(self, recorder: RunRecorder, replicas: int, seconds: float) -> None:
         self._recorder, self._seconds = recorder, seconds

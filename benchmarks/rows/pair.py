@@ -1,6 +1,6 @@
-"""One pair of 720p clips from videos to both fakes, without the training, on two cores.
+"""Measures one pair of 720p clips from the videos to both fakes, without the training, on two cores.
 
-The services' work on both clips side by side, against FF++'s scripts on one after the other.
+The services' functions work on both clips at the same time; the reference, FF++'s steps, on one after the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ REFERENCE_FRAMES = 12  # of the same clips: one takes seconds
 
 
 def run() -> list[Row]:
-    """Return one row, per frame of a clip: both clips are extracted, converted and compressed."""
+    """Return one row for extracting, converting and compressing both clips, in seconds per frame of one clip."""
     network = build(Architecture(), seed=1)
     with tempfile.TemporaryDirectory() as scratch, _children() as pool:
         folder = Path(scratch)
@@ -87,7 +87,7 @@ def run() -> list[Row]:
 
 
 def _children() -> Pool:
-    """Return two processes with one thread each, as a service starts its sandboxes on two cores."""
+    """Start a pool of two processes with one thread each, like the sandboxes of a service on two cores."""
     before = dict(os.environ)
     os.environ |= library_variables(1)
     try:
@@ -98,7 +98,7 @@ def _children() -> Pool:
 
 
 def _spent() -> float:
-    """Return the CPU seconds of the processes."""
+    """Return the CPU time of the pool's processes, seconds."""
     return float(sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children()))
 
 
@@ -107,7 +107,7 @@ def _clip(path: Path, count: int, face: float) -> Path:
 
 
 def _extract(clip: Path, folder: Path) -> Path:
-    """Extract a clip; returns the file of its alignments."""
+    """Extract a clip, and return the file of its alignments."""
     options = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
     workspace = Workspace(folder).create()
     for _ in extracting.extract(ExtractArgs(clip_files=(str(clip),), name="clip", options=options), workspace):
@@ -116,7 +116,7 @@ def _extract(clip: Path, folder: Path) -> Path:
 
 
 def _convert(clip: Path, alignments: Path, weights: Path, decoder: Letter, folder: Path) -> int:
-    """Convert a clip and encode it as a real video; returns the number of swapped frames."""
+    """Convert a clip, encode it as a real video, and return the number of swapped frames."""
     recipe = recipes.load("ffpp")
     levels = tuple(codec.from_values(Level, recipes.options(level)) for level in recipe.compression.levels)
     arguments = ConvertArgs(
@@ -146,7 +146,7 @@ def _swaps(network: Network) -> list[keras.Model]:
 
 
 def _ffpp(clips: list[Path], engine: Any, swaps: list[keras.Model], out: Path) -> None:
-    """Run all stages over both clips, one frame after the other, with PNG files between the stages."""
+    """Run FF++'s steps on both clips, one frame after the other, with PNG files between the stages."""
     found = [_ffpp_faces(clip, engine, out / str(index)) for index, clip in enumerate(clips)]
     for index, (faces, swap) in enumerate(zip(found, swaps, strict=True)):
         _ffpp_fake(faces, swap, out / str(index))

@@ -1,4 +1,4 @@
-"""Detection and tracking of one face in 720p frames with the engine dlib, against detectors run on every frame."""
+"""Measures detection and tracking of one face with the engine dlib, against detectors that run on every frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Box = NDArray[np.float64]
 
 
 def run() -> list[Row]:
-    """Return two rows: against the same detector on every frame, and against MTCNN, a detector of FF++'s time."""
+    """Return two rows: against dlib's detector on every frame, and against MTCNN, a detector of FF++'s time."""
     clip = [shot.frame for face in FACES for shot in shots(FRAMES // len(FACES), face)]
     engine = engines.load("dlib")
     every = load("ffpp").extraction.detect_every
@@ -86,7 +86,10 @@ def run() -> list[Row]:
 
 
 def _mtcnn() -> Callable[[NDArray[np.uint8]], Box] | None:
-    """Return pip's mtcnn as a function from a BGR frame to boxes [k, 4]; None where it is not installed."""
+    """Return a function that detects faces in a BGR frame with the package mtcnn; None if it is not installed.
+
+    The function returns boxes, float64 [k, 4]: x, y, width and height.
+    """
     if any(util.find_spec(package) is None for package in ("mtcnn", "joblib", "lz4", "cloudpickle")):
         return None
     import mtcnn

@@ -1,4 +1,4 @@
-"""The training step on a CPU: against Keras, the loop's overhead, and bfloat16."""
+"""Measures training on a CPU: the step against Keras's, the overhead of the loop, and bfloat16 against float32."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OVERHEAD_SECONDS = 0.3e-3
 
 
 def run() -> list[Row]:
-    """Return three rows: the step, the loop's overhead, bfloat16."""
+    """Return a row each for the step, the overhead of the loop, and bfloat16."""
     loop.configure(threads=1)
     crops = faces(FACES)
     return [_step(crops), _overhead(crops), _bfloat16(crops)]
@@ -53,7 +53,7 @@ def _step(crops: NDArray[np.uint8]) -> Row:
 
 
 class _Idle(loop.Training):
-    """The loop around steps that do nothing."""
+    """The training loop with steps that do nothing, so that only the loop's overhead is left."""
 
     def _draws(self, iteration: Any) -> list[Any]:
         return [tf.cast(iteration, tf.float32)]
@@ -105,7 +105,7 @@ def _pair(made: TrainingOptions, crops: NDArray[np.uint8]) -> loop.Training:
 
 
 def _keras(training: loop.Training) -> ffpp.Pair:
-    """Return FF++'s network with the same fresh weights, compiled by Keras."""
+    """Return the reference's network, compiled by Keras, with the initial weights of a training."""
     made = training.options
     pair = ffpp.Pair(ffpp.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters))
     pair.set_weights(build(Architecture.of(made), made.seed).tensors())

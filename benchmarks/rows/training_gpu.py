@@ -1,6 +1,6 @@
-"""The training step on a GPU, of TensorFlow or, where only that is installed, of JAX.
+"""Measures the training step on a GPU with TensorFlow, or with JAX if TensorFlow is not installed.
 
-There: `KERAS_BACKEND=jax python -m benchmarks.rows.training_gpu`.
+With JAX, run it as `KERAS_BACKEND=jax python -m benchmarks.rows.training_gpu`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ AIM = 150  # iterations a second, on an H200
 
 
 def run() -> list[Row]:
-    """Return two rows on TensorFlow, against Keras and the aim, or one on JAX; cells are empty without a GPU."""
+    """Return two rows with TensorFlow, against Keras and against the aim, or one with JAX against the aim.
+
+    Without a GPU there is one row, without costs. The aim is a number of iterations per second on an H200.
+    """
     if util.find_spec("tensorflow") is None:
         return [_on_jax()]
     from services.trainer.worker import loop
@@ -72,14 +75,26 @@ def _on_jax() -> Row:
 
 
 def _against_the_aim(place: str, seconds: float, fidelity: str, faithful: bool, first_call: float | None = None) -> Row:
-    """Return the row against the iterations a second that we aim at on an H200; on other GPUs it has no bar."""
+    """Return the row against the aim, `AIM` iterations per second on an H200; on other GPUs no ratio is required.
+
+    Args:
+        place: Name of the GPU, and of JAX if it is used.
+        seconds: Duration of one iteration.
+        fidelity: As in `Row`.
+        faithful: As in `Row`.
+        first_call: As in `Row`.
+    """
     bar = 1 if "H200" in place else 0
     how = f"{AIM} iterations a second, the aim on an H200; TensorFloat-32"
     return Row(f"{STAGE}, {place}", "s/iteration", 1 / AIM, seconds, bar, fidelity, faithful, how, first_call)
 
 
 def _parity() -> tuple[str, bool]:
-    """Compare the JAX driver of the same step with TensorFlow: a sentence, and whether they agree."""
+    """Compare the losses of the step with JAX and with TensorFlow.
+
+    Returns:
+        The result as text, and whether the losses agree; true if JAX is not installed.
+    """
     if util.find_spec("jax") is None:
         return "the same step on JAX: jax is not installed", True
     from services.trainer.worker import loop
