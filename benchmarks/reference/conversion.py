@@ -122,7 +122,7 @@ def mask_levels(soft: NDArray[np.float64]) -> Frame:
 
 
 def box_of(levels: Frame) -> Rectangle | None:
-    """Return the FF++ mask: the box around the pixels of 255, without its last column and row; None if there is none."""
+    """Return the FF++ mask: the box of the pixels of 255, without its last column and row; None if none has 255."""
     rows, columns = np.nonzero(levels[:, :, 0] == 255)
     if not len(rows):
         return None
