@@ -118,10 +118,10 @@ def _pace(precision: str, steps: str, calls: str) -> dict[str, Any]:
 def _compiled(
     options: TrainingOptions, faces: NDArray[np.uint8], network: Network, steps: int
 ) -> tuple[list[Any], Call]:
-    """Return the state that a training begins with, and a compiled call that runs iterations on it.
+    """Return the initial state of a training, and a compiled function that runs `steps` iterations.
 
-    The call takes the state, which is used up, and the number of its first iteration; it gives the next state and the
-    losses [steps, 2].
+    The arguments of the function are the state, whose memory it reuses, and the number of the first iteration. It
+    returns the next state and the losses of A and B, [steps, 2].
     """
     import jax
     import keras

@@ -98,7 +98,7 @@ def soft_mask(
 
 
 def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64]) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and blend it with a soft mask; None as in `patch`."""
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and blend it with a soft mask; returns as `patch` does."""
     warped = frame.copy()
     levels = np.clip(face * 255, 0, 255).astype(np.uint8)
     cv2.warpAffine(levels, matrix * 64, frame.shape[1::-1], warped, _PASTE, cv2.BORDER_TRANSPARENT)

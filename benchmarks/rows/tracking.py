@@ -80,7 +80,7 @@ def run() -> list[Row]:
             10,
             f"{fidelity}; {agree}",
             faithful,
-            f"pip's mtcnn with its defaults on {len(few)} of these frames; {how}",
+            f"the package mtcnn with its defaults on {len(few)} of these frames; {how}",
         ),
     ]
 

@@ -104,7 +104,7 @@ def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
 def paste(
     face: NDArray[np.uint8], frame: NDArray[np.uint8], matrix: NDArray[np.float64], region: Region
 ) -> NDArray[np.uint8]:
-    """Warp an aligned face onto its frame, cubic; frame pixels that the face does not cover are kept.
+    """Warp an aligned face onto its frame by cubic interpolation; frame pixels that it does not cover are kept.
 
     The result is bit-equal to `cv2.warpAffine` onto the whole frame.
 

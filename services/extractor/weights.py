@@ -60,7 +60,10 @@ class Weights:
         return folder
 
     def engines(self) -> list[str]:
-        """List the names of the engines that can be used here; it is not checked whether the prefix has the weights."""
+        """List the names of the engines that can be used here.
+
+        If the operator's weights are below a bucket prefix, it is not checked whether the prefix has them all.
+        """
         return [
             engine.name
             for engine in engines.declarations()

@@ -128,9 +128,10 @@ class ObjectCache(Generic[T]):
         stopping.join(_CLOSE_SECONDS)
 
     def _fetch(self, **arguments: object) -> Response:
-        """List or watch; called by the informer and its watch.
+        """List or watch the objects, when the informer or its watch calls.
 
-        The client reads the next line: it makes the client return plain dictionaries with their resource versions.
+        The Kubernetes client reads the next line of this docstring. Because of it, the client returns plain
+        dictionaries with resource versions.
 
         :rtype: object
         """
