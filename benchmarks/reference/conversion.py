@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.reference.cloning import Rectangle, clone
+
 __all__ = ["Blend", "Rectangle", "box_of", "destination", "mask_levels", "patch", "put", "read_face", "soft_mask"]
 
 Frame = NDArray[np.uint8]
-Rectangle = tuple[int, int, int, int]
-"""x, y, width, height."""
 
 _PASTE = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
 
@@ -27,7 +27,8 @@ class Blend:
     """A converted frame.
 
     Attributes:
-        output: uint8 [h, w, 3] BGR; None where seamlessClone refuses, because its rectangle would leave the frame.
+        output: uint8 [h, w, 3] BGR; None where seamlessClone fails, because its rectangle has no inner pixel
+            (OpenCV 3.4.1) or would leave the frame (OpenCV 5).
         soft: float64 [h, w, 3], the blending mask.
         box: The FF++ mask, uint8 [h, w] of 0 and 255.
         destination: The only pixels that seamlessClone may change.
@@ -96,8 +97,13 @@ def soft_mask(
     return np.asarray(cv2.blur(mask, (blur, blur)) if blur else mask, np.float64)
 
 
-def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64]) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; None as in `patch`."""
+def put(
+    frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
+) -> Blend | None:
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; None as in `patch`.
+
+    The clone is that of OpenCV 3.4.1, or `cv2.seamlessClone` as `installed`.
+    """
     warped = frame.copy()
     levels = np.clip(face * 255, 0, 255).astype(np.uint8)
     cv2.warpAffine(levels, matrix * 64, frame.shape[1::-1], warped, _PASTE, cv2.BORDER_TRANSPARENT)
@@ -109,6 +115,8 @@ def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDA
     centre = (left + width // 2, top + height // 2)
     box = np.zeros(frame.shape[:2], np.uint8)
     box[top : top + height, left : left + width] = 255
+    if not installed:
+        return Blend(clone(warped, frame, unit[:, :, 0], found), soft, box, found)
     x, y, wide, high = rectangle = destination(unit, centre)
     fits = x >= 0 and y >= 0 and x + wide <= frame.shape[1] and y + high <= frame.shape[0]
     output = cv2.seamlessClone(warped, frame, unit, centre, cv2.NORMAL_CLONE) if fits else None
@@ -130,7 +138,7 @@ def box_of(levels: Frame) -> Rectangle | None:
 
 
 def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
-    """Return where seamlessClone writes: the box of all levels above 0, the frame's rim apart, moved to the centre."""
+    """Return where OpenCV 5 writes: the box of all levels above 0, the frame's rim apart, moved to the centre."""
     inner = levels[:, :, 0].copy()
     inner[[0, -1]] = 0
     inner[:, [0, -1]] = 0

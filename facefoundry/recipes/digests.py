@@ -25,7 +25,7 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "encoder_filters bottleneck upscale_filters decoder_filters iterations batch_size learning_rate beta_1 beta_2"
         " epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma face_size"
     ),
-    "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard"),
+    "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
     "Level": _unchanged("name codec crf pixel_format preset"),
 }

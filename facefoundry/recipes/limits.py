@@ -79,6 +79,7 @@ RULES: Mapping[str, Rule] = {
     "conversion.mask": _one_of("facehullandrect", "facehull", "rect"),
     "conversion.erosion": _between(-64, 64),
     "conversion.blur": _between(0, 64),
+    "conversion.clone": _one_of("opencv-3.4.1", "opencv-5"),
     "conversion.batch_size": _between(1, 256),
     "conversion.chunk_frames": _between(1, 256),
     "compression.name": _NAME,

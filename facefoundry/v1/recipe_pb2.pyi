@@ -354,6 +354,7 @@ class ConversionOptions(_message.Message):
     CHUNK_FRAMES_FIELD_NUMBER: _builtins.int
     FRAME_RANGES_FIELD_NUMBER: _builtins.int
     DISCARD_FIELD_NUMBER: _builtins.int
+    CLONE_FIELD_NUMBER: _builtins.int
     mask: _builtins.str
     """Region to blend: `facehullandrect`, `facehull` or `rect`."""
     erosion: _builtins.int
@@ -368,6 +369,10 @@ class ConversionOptions(_message.Message):
     """Frames per lossless chunk."""
     discard: _builtins.bool
     """Omit frames outside `frame_ranges` from videos, masks and labels. Labels keep the frame numbers of the target."""
+    clone: _builtins.str
+    """Version of OpenCV whose seamlessClone Poisson blending follows: `opencv-3.4.1`, as FF++, changes pixels strictly
+    inside FF++'s mask only; `opencv-5` also changes a rim around the mask. Without `seamless` it means nothing.
+    """
     @_builtins.property
     def frame_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRange]:
         """Frames to swap, in ascending order; without ranges, all. Other frames stay as in the target, with the label
@@ -385,10 +390,11 @@ class ConversionOptions(_message.Message):
         chunk_frames: _builtins.int | None = ...,
         frame_ranges: _abc.Iterable[Global___FrameRange] | None = ...,
         discard: _builtins.bool | None = ...,
+        clone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -396,6 +402,8 @@ class ConversionOptions(_message.Message):
     _WhichOneofArgType__blur: _TypeAlias = _typing.Literal["_blur", b"_blur"]  # noqa: Y015
     _WhichOneofReturnType__chunk_frames: _TypeAlias = _typing.Literal["chunk_frames"]  # noqa: Y015
     _WhichOneofArgType__chunk_frames: _TypeAlias = _typing.Literal["_chunk_frames", b"_chunk_frames"]  # noqa: Y015
+    _WhichOneofReturnType__clone: _TypeAlias = _typing.Literal["clone"]  # noqa: Y015
+    _WhichOneofArgType__clone: _TypeAlias = _typing.Literal["_clone", b"_clone"]  # noqa: Y015
     _WhichOneofReturnType__discard: _TypeAlias = _typing.Literal["discard"]  # noqa: Y015
     _WhichOneofArgType__discard: _TypeAlias = _typing.Literal["_discard", b"_discard"]  # noqa: Y015
     _WhichOneofReturnType__erosion: _TypeAlias = _typing.Literal["erosion"]  # noqa: Y015
@@ -410,6 +418,8 @@ class ConversionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blur) -> _WhichOneofReturnType__blur | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_frames) -> _WhichOneofReturnType__chunk_frames | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clone) -> _WhichOneofReturnType__clone | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__discard) -> _WhichOneofReturnType__discard | None: ...
     @_typing.overload

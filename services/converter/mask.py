@@ -44,6 +44,11 @@ class Box(NamedTuple):
     width: int
     height: int
 
+    @property
+    def region(self) -> Region:
+        """Its frame pixels."""
+        return Region(self.x, self.y, self.x + self.width, self.y + self.height)
+
 
 class SoftMask(NamedTuple):
     """The non-zero region of a frame's soft mask.
@@ -113,20 +118,18 @@ def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(_GAIN * values, 0.0, 255.0).astype(np.uint8)
 
 
-def core_box(mask_levels: NDArray[np.uint8], region: Region) -> tuple[Box, tuple[int, int]] | None:
-    """Return the box around the pixels of level 255, and its centre.
+def core_box(mask_levels: NDArray[np.uint8], region: Region) -> Box | None:
+    """Return the FF++ mask, the box around the pixels of level 255.
 
     Args:
         mask_levels: uint8 [h, w] from `levels`.
         region: Frame pixels of the array.
 
     Returns:
-        The FF++ mask and its integer centre (x, y), where seamlessClone puts the face, both in frame pixels. The FF++
-        mask is the bounding box without its last column and row, because FF++ takes the upper bounds as exclusive.
-        None when there is no such pixel or the box is empty.
+        The bounding box in frame pixels without its last column and row, because FF++ takes the upper bounds as
+        exclusive. None when there is no such pixel or the box is empty.
     """
     x, y, width, height = cv2.boundingRect((mask_levels == 255).astype(np.uint8))
     if width < 2 or height < 2:
         return None
-    left, top = x + region.left, y + region.top
-    return Box(left, top, width - 1, height - 1), (left + (width - 1) // 2, top + (height - 1) // 2)
+    return Box(x + region.left, y + region.top, width - 1, height - 1)

@@ -22,7 +22,7 @@ from services.converter.targets import CONVERT, TRANSCODE, ConversionOptions, Co
 
 __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 
-ALGORITHM_VERSION = 6
+ALGORITHM_VERSION = 7
 """Version of what conversions and transcodings compute.
 
 Increment it when equal inputs give other pixels, chunks or streams: results of another version are not reused, and real
@@ -30,7 +30,7 @@ videos go through the same encoders as fakes. 2: Poisson's equation is solved he
 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
 chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering, each face in its frame's
 own place of a window. 6: masks have no colour, exact pixels are in CAVLC, and Winograd's filtering leaves out the
-channels that a point does not see.
+channels that a point does not see. 7: faces are cloned as by OpenCV 3.4.1.
 """
 
 _LETTERS: dict[common_pb2.Side.ValueType, Letter] = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
@@ -175,11 +175,13 @@ def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
 
 
 def _conversion(recipe: recipe_pb2.Recipe) -> recipe_pb2.ConversionOptions:
-    """Return the recipe's conversion options; without frame ranges, `discard` means nothing and is left out."""
+    """Return the recipe's conversion options without those that mean nothing beside the others."""
     conversion = recipe_pb2.ConversionOptions()
     conversion.CopyFrom(recipe.conversion)
     if not conversion.frame_ranges:
         conversion.ClearField("discard")
+    if not conversion.seamless:
+        conversion.ClearField("clone")
     return conversion
 
 

@@ -42,6 +42,7 @@ WORDS = [
     ("extraction.engine", "an-engine_2", ("", "two words", "_first", "../x", "x" * 65)),
     ("training.precision", "bfloat16", ("int8", "")),
     ("conversion.mask", "rect", ("circle", "")),
+    ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
     ("compression.levels.name", "c10", ("", "a_b", "../x", "masks", "x" * 33)),
     ("compression.levels.codec", "libx264", ("mpeg4", "")),

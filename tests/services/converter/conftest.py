@@ -30,7 +30,9 @@ from tests.services.child import workspace
 FRAMES = 20
 WIDTH, HEIGHT = 161, 121
 FACELESS = (3, 12, 13)
-CONVERSION = ConversionOptions("facehullandrect", erosion=0, blur=2, seamless=True, batch_size=4, chunk_frames=8)
+CONVERSION = ConversionOptions(
+    "facehullandrect", erosion=0, blur=2, seamless=True, batch_size=4, chunk_frames=8, clone="opencv-3.4.1"
+)
 LEVELS = (
     Level("raw", "libx264rgb", 0, "gbrp", "ultrafast"),
     Level("c23", "libx264", 23, "yuv444p", "ultrafast"),

@@ -1,4 +1,4 @@
-"""Conversion against FF++ re-described: whole frames, plain Keras layers, cv2.seamlessClone."""
+"""Conversion against FF++ re-described: whole frames, plain Keras layers, the clone of OpenCV 3.4.1."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def test_raw_frames_and_masks_are_those_of_ffpp(
     largest = 0
     for number, wanted in expected.items():
         # The network may round one pixel of a face to the next grey level; cloning spreads that thinly. Solving
-        # rounds otherwise than cv2.seamlessClone does.
+        # rounds otherwise than float64 does.
         difference = np.abs(raw[number].astype(int) - wanted.output)
         largest = max(largest, int(difference.max()))
         assert difference.mean() < 0.2
         outside = np.ones(raw[number].shape[:2], bool)
         x, y, width, height = wanted.destination
-        outside[y : y + height, x : x + width] = False
+        outside[y + 1 : y + height - 1, x + 1 : x + width - 1] = False
         np.testing.assert_array_equal(raw[number][outside], clip.frames[number][outside])
         np.testing.assert_array_equal(box[number], np.dstack([wanted.box] * 3))
         np.testing.assert_array_equal(blend[number] == 255, wanted.soft > 1e-9)
@@ -98,7 +98,7 @@ def test_the_soft_mask_goes_into_the_clone_as_it_is(clip: Any) -> None:
     face = np.random.default_rng(2).random((64, 64, 3), np.float32)
     soft = ffpp.soft_mask(frame.shape, matrix, landmarks)
     assert ((ffpp.mask_levels(soft) > 0) & (ffpp.mask_levels(soft) < 255)).sum() > 100
-    patch = composite(frame, face, matrix, landmarks, FFPP, True)
+    patch = composite(frame, face, matrix, landmarks, FFPP, "opencv-3.4.1")
     wanted = ffpp.put(frame, face, matrix, soft)
     assert patch is not None and wanted is not None and wanted.output is not None
     assert_within_a_level(patch.apply(frame), wanted.output)
