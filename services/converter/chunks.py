@@ -1,7 +1,7 @@
 """Chunks: lossless files of consecutive converted frames, from which an interrupted conversion resumes.
 
 A chunk is a tar of two PNG files for every swapped frame, `<frame:06d>.png` of BGR and `<frame:06d>-blend.png` of the
-blend mask, and of `chunk.json`, which holds the label rows and the regions of the pictures. Outside the blend mask,
+blend mask, and of `chunk.json`, which holds the rows and the regions of the pictures. Outside the blend mask,
 where Poisson's equation changes pixels little, the picture holds their differences from the target, modulo 256.
 """
 
@@ -41,7 +41,7 @@ _MAX_INDEX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class _Entry(Row):
-    """A label row, and the region of its pictures."""
+    """A row, and the region of its pictures."""
 
     region: Region | None = None
 
@@ -66,7 +66,7 @@ class ChunkWriter:
 
         Args:
             target: uint8 [h, w, 3] BGR, as decoded.
-            row: Its label.
+            row: What was made of it.
             patch: What it has in place of the target's pixels; None when it is not swapped.
         """
         region = None if patch is None else patch.region

@@ -149,6 +149,6 @@ def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_unch
     parts = convert(*convert_arguments(alignments=str(tmp_path / "thin")))
     np.testing.assert_array_equal(decoded(parts["raw.mp4"])[5], clip.frames[5])
     row = json.loads(parts["labels.json"].read_bytes())["frames"][5]
-    assert row == {"frame": 5, "swapped": False, "reason": "MASK_TOO_SMALL", "box": None}
+    assert row == {"frame": 5, "swapped": False, "reason": "MASK_TOO_SMALL", "box": None, "changed_outside": 0}
     for name in MASKS:
         assert not decoded(parts[f"{name}.mp4"])[5].any()

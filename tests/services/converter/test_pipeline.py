@@ -105,7 +105,7 @@ def test_b13_frames_without_a_face_are_the_targets_with_empty_masks_and_a_reason
     masks = {name: decoded(parts[f"{name}.mp4"]) for name in MASKS}
     for number in (*FACELESS, OUTSIDE):
         reason = "MASK_TOO_SMALL" if number == OUTSIDE else "NO_FACE"
-        expected = {"frame": number, "swapped": False, "reason": reason, "box": None}
+        expected = {"frame": number, "swapped": False, "reason": reason, "box": None, "changed_outside": 0}
         assert rows[number] == expected
         np.testing.assert_array_equal(raw[number], clip.frames[number])
         assert not any(masks[name][number].any() for name in MASKS)
