@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from facefoundry.codec import JsonObject
+from facefoundry.recipes.implied import implied
 
 __all__ = ["DIGEST_NAMES", "digest_values"]
 
@@ -27,22 +28,21 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
     ),
     "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
-    "Level": _unchanged("name codec crf pixel_format preset"),
+    "Level": _unchanged("name codec crf pixel_format preset coder keyframe_interval tagged"),
 }
 """For each message: names of fields in the proto, and their names in digests."""
 
-_DEFAULTS: Mapping[tuple[str, str], object] = {("TrainingOptions", "face_size"): 64}
-"""Fields that were added later, and the values that keep the digests from before."""
-
 
 def digest_values(message: Message) -> JsonObject:
-    """Return the fields of a recipe message that are set, as JSON values under their names in digests."""
-    kind = message.DESCRIPTOR.name
-    names = DIGEST_NAMES[kind]
+    """Return the fields of a recipe message that are set, as JSON values under their names in digests.
+
+    Values that `implied` names are left out: they keep the digests from before the field existed.
+    """
+    names = DIGEST_NAMES[message.DESCRIPTOR.name]
     values: JsonObject = json_format.MessageToDict(message, preserving_proto_field_name=True)
     for field, value in message.ListFields():
         if field.message_type is not None:
             items: Sequence[Message] = value
             values[field.name] = [digest_values(item) for item in items]
-    kept = {name: value for name, value in values.items() if _DEFAULTS.get((kind, name)) != value}
-    return {names[name]: value for name, value in kept.items()}
+    left_out = implied(message)
+    return {names[name]: value for name, value in values.items() if name not in left_out or left_out[name] != value}

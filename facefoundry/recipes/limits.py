@@ -90,6 +90,8 @@ RULES: Mapping[str, Rule] = {
     "compression.levels.preset": _one_of(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ),
+    "compression.levels.coder": _one_of("cabac", "cavlc"),
+    "compression.levels.keyframe_interval": _between(1, 1000),
 }
 """By path. Boolean fields have no rule, nor have fields that `violations` checks together."""
 

@@ -442,6 +442,9 @@ class Level(_message.Message):
     CRF_FIELD_NUMBER: _builtins.int
     PIXEL_FORMAT_FIELD_NUMBER: _builtins.int
     PRESET_FIELD_NUMBER: _builtins.int
+    CODER_FIELD_NUMBER: _builtins.int
+    KEYFRAME_INTERVAL_FIELD_NUMBER: _builtins.int
+    TAGGED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Folder name in the dataset, such as `raw` or `c23`."""
     codec: _builtins.str
@@ -452,6 +455,18 @@ class Level(_message.Message):
     """Pixel format of the stream, such as `gbrp`, `yuv444p` or `yuv420p`."""
     preset: _builtins.str
     """Preset of x264."""
+    coder: _builtins.str
+    """Entropy coder: `cabac` or `cavlc`. Default: `cavlc` if the level is lossless, otherwise `cabac`. Not part of a
+    digest when it is the default.
+    """
+    keyframe_interval: _builtins.int
+    """Largest distance from one key frame to the next, frames: what a reader decodes at most to reach a frame. Default:
+    250, as FF++. Not part of a digest when it is the default.
+    """
+    tagged: _builtins.bool
+    """State the colours in stream and container, so that browsers show them rightly. Default: false, as FF++. Not part of
+    a digest when it is the default.
+    """
     def __init__(
         self,
         *,
@@ -460,31 +475,46 @@ class Level(_message.Message):
         crf: _builtins.int | None = ...,
         pixel_format: _builtins.str | None = ...,
         preset: _builtins.str | None = ...,
+        coder: _builtins.str | None = ...,
+        keyframe_interval: _builtins.int | None = ...,
+        tagged: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_crf", b"_crf", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "codec", b"codec", "crf", b"crf", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_coder", b"_coder", "_crf", b"_crf", "_keyframe_interval", b"_keyframe_interval", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "_tagged", b"_tagged", "codec", b"codec", "coder", b"coder", "crf", b"crf", "keyframe_interval", b"keyframe_interval", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset", "tagged", b"tagged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_crf", b"_crf", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "codec", b"codec", "crf", b"crf", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_coder", b"_coder", "_crf", b"_crf", "_keyframe_interval", b"_keyframe_interval", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "_tagged", b"_tagged", "codec", b"codec", "coder", b"coder", "crf", b"crf", "keyframe_interval", b"keyframe_interval", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset", "tagged", b"tagged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__codec: _TypeAlias = _typing.Literal["codec"]  # noqa: Y015
     _WhichOneofArgType__codec: _TypeAlias = _typing.Literal["_codec", b"_codec"]  # noqa: Y015
+    _WhichOneofReturnType__coder: _TypeAlias = _typing.Literal["coder"]  # noqa: Y015
+    _WhichOneofArgType__coder: _TypeAlias = _typing.Literal["_coder", b"_coder"]  # noqa: Y015
     _WhichOneofReturnType__crf: _TypeAlias = _typing.Literal["crf"]  # noqa: Y015
     _WhichOneofArgType__crf: _TypeAlias = _typing.Literal["_crf", b"_crf"]  # noqa: Y015
+    _WhichOneofReturnType__keyframe_interval: _TypeAlias = _typing.Literal["keyframe_interval"]  # noqa: Y015
+    _WhichOneofArgType__keyframe_interval: _TypeAlias = _typing.Literal["_keyframe_interval", b"_keyframe_interval"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__pixel_format: _TypeAlias = _typing.Literal["pixel_format"]  # noqa: Y015
     _WhichOneofArgType__pixel_format: _TypeAlias = _typing.Literal["_pixel_format", b"_pixel_format"]  # noqa: Y015
     _WhichOneofReturnType__preset: _TypeAlias = _typing.Literal["preset"]  # noqa: Y015
     _WhichOneofArgType__preset: _TypeAlias = _typing.Literal["_preset", b"_preset"]  # noqa: Y015
+    _WhichOneofReturnType__tagged: _TypeAlias = _typing.Literal["tagged"]  # noqa: Y015
+    _WhichOneofArgType__tagged: _TypeAlias = _typing.Literal["_tagged", b"_tagged"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__codec) -> _WhichOneofReturnType__codec | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coder) -> _WhichOneofReturnType__coder | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__crf) -> _WhichOneofReturnType__crf | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keyframe_interval) -> _WhichOneofReturnType__keyframe_interval | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pixel_format) -> _WhichOneofReturnType__pixel_format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preset) -> _WhichOneofReturnType__preset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tagged) -> _WhichOneofReturnType__tagged | None: ...
 
 Global___Level: _TypeAlias = Level  # noqa: Y015
 

@@ -1,5 +1,7 @@
 """Digests keep their names whatever the proto's fields are called."""
 
+import pytest
+
 from facefoundry import recipes
 from facefoundry.recipes.digests import DIGEST_NAMES, digest_values
 from facefoundry.storage import keys
@@ -23,6 +25,19 @@ def test_the_shipped_recipes_keep_their_digests():
         for recipe in [recipes.load(name)]
     }
     assert digests == PINNED
+
+
+@pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
+def test_the_digest_of_a_level_changes_with_every_field_that_is_not_as_before(change):
+    request = recipe_pb2.Recipe()
+    recipes.override(
+        request, "compression.levels=[{name: raw, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster}]"
+    )
+    (raw,) = recipes.resolve(request).compression.levels
+    assert keys.digest_of(digest_values(raw)) == PINNED["ffpp"][3]
+    raw.MergeFrom(recipe_pb2.Level(**change))
+    assert digest_values(raw).items() >= change.items()
+    assert keys.digest_of(digest_values(raw)) != PINNED["ffpp"][3]
 
 
 def test_nested_messages_are_renamed_too():
