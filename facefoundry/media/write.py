@@ -1,7 +1,7 @@
 """Writers of videos: all compression levels from one decoding, and lossless masks.
 
-The bytes depend on the pixels, the frame rate and the level alone: bit-exact container flags, no dates, no audio, a
-fixed number of encoder threads.
+The bytes depend on the pixels, the frame rate, the level and the builds of x264 and libavformat alone: no dates, no
+audio, a fixed number of encoder threads. Containers and streams are those of FF++'s files (docs/files.md).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
+from facefoundry.media.length import state_length
 from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.process.scratch import disk_full
@@ -43,6 +44,9 @@ _MATRIX_GBR, _MATRIX_BT601 = 0, 6
 
 MAX_PARALLEL_PIXELS = 1280 * 720
 """Levels of larger frames are encoded in turn: x264 looks 40 frames ahead, 0.6 GB per level at 1920x1080."""
+
+# FF++'s libavformat wrote no box with bit rates.
+_CONTAINER_OPTIONS = {"write_btrt": "0"}
 
 # Pixel format of the encoder's input by that of the stream, where they differ: x264 takes packed BGR and stores planes.
 _ENCODER_INPUT = {"gbrp": "bgr24"}
@@ -99,7 +103,7 @@ class VideoWriter:
         self._frames = 0
         self.input_format = _ENCODER_INPUT.get(level.pixel_format, level.pixel_format)
         self._open = True
-        self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
+        self._container = av.open(str(path), "w", format="mp4", options=_CONTAINER_OPTIONS)
         options = {"crf": str(level.crf), "preset": level.preset, "coder": level.coder}
         options |= {"g": str(level.keyframe_interval), **search, **_DETERMINISTIC_X264}
         try:
@@ -158,6 +162,8 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
         self._container.close()
         self._free()
+        if self._frames:
+            state_length(self._path)
         return self._path
 
     def abandon(self) -> None:
