@@ -88,6 +88,23 @@ def test_the_reference_clones_as_opencv_341_too(number: int) -> None:
     assert_close(output, case)
 
 
+def test_a_published_mask_gives_the_geometry_of_the_published_fake() -> None:
+    """In frame 0 of FF++'s 003_000 the mask is 88x87 pixels; 98.2 % of those strictly inside are changed, no other."""
+    mask = Box(303, 92, 88, 87)
+    random = np.random.default_rng(3)
+    source, target = (cv2.resize(random.integers(60, 190, (12, 16, 3), np.uint8), (640, 480)) for _ in range(2))
+    levels = np.zeros((480, 640), np.uint8)
+    # A tilted hull with soft edges; its pixels of 255 reach one row and one column beyond the mask.
+    corners = [(303, 120), (370, 92), (391, 150), (330, 179)]
+    cv2.fillConvexPoly(levels, np.array(corners, np.int32), (255,))
+    levels = np.maximum(levels, cv2.dilate(levels, np.ones((3, 3), np.uint8)) // 2)
+    assert box_of(levels) == mask
+    case = {"source": source, "target": target, "levels": levels}
+    rows, columns = np.nonzero((cloned(case) != target).any(axis=2))
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (304, 389, 93, 177)
+    assert 0.97 < len(rows) / (86 * 85) <= 1
+
+
 @pytest.mark.parametrize(("width", "height", "interior"), [(2, 9, 0), (9, 2, 0), (3, 3, 1), (3, 9, 7), (9, 3, 7)])
 def test_a_box_without_inner_pixels_cannot_be_cloned(width: int, height: int, interior: int) -> None:
     """OpenCV 3.4.1 ends its process here, or raises."""
