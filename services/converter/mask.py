@@ -93,13 +93,13 @@ def soft_mask(
     region = part.expanded(abs(options.erosion) + options.blur + 2).clipped(shape)
     if region is None:
         return None
-    if options.kind == "rect":
-        values = warp_square(size, matrix, region)
-    else:
-        values = np.zeros((region.height, region.width), np.float64)
-        cv2.fillConvexPoly(values, hull - np.array(region[:2], np.int32), 1.0)
-        if options.kind == "facehullandrect":
-            values *= warp_square(size, matrix, region)
+    values = np.ones((region.height, region.width)) if options.kind == "facehull" else warp_square(size, matrix, region)
+    if options.kind != "rect":
+        # OpenCV moves the pixels of a line that it cuts off, so the hull is drawn as a whole, as far as it is in frame.
+        canvas = inside.union(region).clipped(shape) or region
+        drawn = np.zeros((canvas.height, canvas.width), np.float64)
+        cv2.fillConvexPoly(drawn, hull - np.array(canvas[:2], np.int32), 1.0)
+        values *= drawn[region.relative_to(canvas)]
     if options.erosion:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(options.erosion), abs(options.erosion)))
         values = np.asarray((cv2.erode if options.erosion > 0 else cv2.dilate)(values, kernel), np.float64)
