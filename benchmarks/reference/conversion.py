@@ -14,8 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.reference.cloning import Rectangle, clone
+from benchmarks.reference.warping import warp_affine
 
-__all__ = ["Blend", "Rectangle", "box_of", "destination", "mask_levels", "patch", "put", "read_face", "soft_mask"]
+__all__ = [
+    "Blend",
+    "Rectangle",
+    "box_of",
+    "destination",
+    "mask_levels",
+    "paste",
+    "patch",
+    "put",
+    "read_face",
+    "soft_mask",
+]
 
 Frame = NDArray[np.uint8]
 
@@ -45,6 +57,8 @@ def patch(
     matrix: NDArray[np.float64],
     landmarks: NDArray[Any],
     network: Callable[[NDArray[np.float64]], NDArray[Any]],
+    *,
+    installed: bool = False,
 ) -> Blend | None:
     """Convert a frame with one face.
 
@@ -53,17 +67,30 @@ def patch(
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         network: Faces [n, 64, 64, 3] BGR in [0, 1] to the other side's.
+        installed: Warps and clones are those of OpenCV as installed, which take FF++'s time, and not those of OpenCV
+            3.4.1 in NumPy.
 
     Returns:
         The frame with its masks; None where no pixel of the mask reaches 255.
     """
-    face = network(read_face(frame, matrix)[None] / 255.0)[0]
-    return put(frame, face, matrix, soft_mask(frame.shape, matrix, landmarks))
+    face = network(read_face(frame, matrix, installed=installed)[None] / 255.0)[0]
+    soft = soft_mask(frame.shape, matrix, landmarks, installed=installed)
+    return put(frame, face, matrix, soft, installed=installed)
 
 
-def read_face(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+def read_face(frame: Frame, matrix: NDArray[np.float64], *, installed: bool = False) -> Frame:
     """Cut the mean-face square, uint8 [64, 64, 3]."""
-    return np.asarray(cv2.warpAffine(frame, matrix * 64, (64, 64)), np.uint8)
+    warp = cv2.warpAffine if installed else warp_affine
+    return np.asarray(warp(frame, matrix * 64, (64, 64)), np.uint8)
+
+
+def paste(face: Frame, frame: Frame, matrix: NDArray[np.float64], *, installed: bool = False) -> Frame:
+    """Warp a face [64, 64, ...] onto a copy of its frame."""
+    if installed:
+        made = frame.copy()
+        cv2.warpAffine(face, matrix * 64, frame.shape[1::-1], made, _PASTE, cv2.BORDER_TRANSPARENT)
+        return made
+    return warp_affine(face, matrix * 64, (frame.shape[1], frame.shape[0]), frame, inverse=True)
 
 
 def soft_mask(
@@ -73,6 +100,8 @@ def soft_mask(
     kind: str = "facehullandrect",
     erosion: int = 0,
     blur: int = 2,
+    *,
+    installed: bool = False,
 ) -> NDArray[np.float64]:
     """Return the blending mask.
 
@@ -83,12 +112,12 @@ def soft_mask(
         kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
         erosion: Side of the ellipse to erode with, or to dilate with if negative; 0 for neither.
         blur: Side of the box blur; 0 for none.
+        installed: As in `patch`.
 
     Returns:
         float64 [h, w, 3], about 0 to 1.
     """
-    square, hull = np.zeros(shape), np.zeros(shape)
-    cv2.warpAffine(np.ones((64, 64, 3)), matrix * 64, shape[1::-1], square, _PASTE, cv2.BORDER_TRANSPARENT)
+    square, hull = paste(np.ones((64, 64, 3)), np.zeros(shape), matrix, installed=installed), np.zeros(shape)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.asarray(landmarks).astype(int).astype(np.int32)), (1, 1, 1))
     mask = {"rect": square, "facehull": hull, "facehullandrect": square * hull}[kind]
     if erosion:
@@ -100,13 +129,8 @@ def soft_mask(
 def put(
     frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
 ) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; None as in `patch`.
-
-    The clone is that of OpenCV 3.4.1, or `cv2.seamlessClone` as `installed`.
-    """
-    warped = frame.copy()
-    levels = np.clip(face * 255, 0, 255).astype(np.uint8)
-    cv2.warpAffine(levels, matrix * 64, frame.shape[1::-1], warped, _PASTE, cv2.BORDER_TRANSPARENT)
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; `installed` and None as in `patch`."""
+    warped = paste(np.clip(face * 255, 0, 255).astype(np.uint8), frame, matrix, installed=installed)
     unit = mask_levels(soft)
     found = box_of(unit)
     if found is None:

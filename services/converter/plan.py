@@ -30,8 +30,8 @@ videos go through the same encoders as fakes. 2: Poisson's equation is solved he
 3: chunks hold blend masks as pictures of their own, and levels are encoded by one thread. 4: outside the blend mask
 chunks hold differences from the target. 5: convolutions are computed by Winograd's filtering, each face in its frame's
 own place of a window. 6: masks have no colour, exact pixels are in CAVLC, and Winograd's filtering leaves out the
-channels that a point does not see. 7: faces are cloned as by OpenCV 3.4.1, labels count the pixels that changed
-outside the mask or on its edge, and containers are those of FF++'s files.
+channels that a point does not see. 7: faces are read, pasted and cloned with the pixels of OpenCV 3.4.1, labels count
+the pixels that changed outside the mask or on its edge, and containers are those of FF++'s files.
 """
 
 _LETTERS: dict[common_pb2.Side.ValueType, Letter] = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}

@@ -20,11 +20,12 @@ from services.extractor.targets import EXTRACT, INSPECT, ExtractArgs, Extraction
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 """Version of what extractions compute.
 
 Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused. 2: a
-tracked box is one of the whole frame's own detection windows. 3 and 4: which of these windows are tried.
+tracked box is one of the whole frame's own detection windows. 3 and 4: which of these windows are tried. 5: crops have
+the pixels of OpenCV 3.4.1.
 """
 
 _MAX_SAMPLES = 64

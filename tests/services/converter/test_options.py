@@ -55,7 +55,6 @@ def scene(center: tuple[float, float], size: float, angle: float, shape: tuple[i
 
 def whole_frame(given: Scene, options: MaskOptions, clone: str | None) -> Reference:
     height, width = given.frame.shape[:2]
-    to_face, flags = given.matrix * 64, cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
     soft = conversion.soft_mask(given.frame.shape, given.matrix, given.landmarks, *options)[:, :, 0]
     unit = np.clip(soft * 365, 0, 255).astype(np.uint8)
     box_mask, blend_mask = np.zeros((2, height, width), np.uint8)
@@ -65,9 +64,7 @@ def whole_frame(given: Scene, options: MaskOptions, clone: str | None) -> Refere
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
     box_mask[top:bottom, left:right] = 255
     blend_mask[soft > 1e-9] = 255
-    warped = given.frame.copy()
-    pixels = np.clip(given.face * 255, 0, 255).astype(np.uint8)
-    cv2.warpAffine(pixels, to_face, (width, height), warped, flags, cv2.BORDER_TRANSPARENT)
+    warped = conversion.paste(np.clip(given.face * 255, 0, 255).astype(np.uint8), given.frame, given.matrix)
     if clone is None:
         share = np.clip(soft, 0, 1)[:, :, None]
         return Reference(np.rint(share * warped + (1 - share) * given.frame).astype(np.uint8), box_mask, blend_mask)
