@@ -6,6 +6,9 @@ picture in between. Random choices are drawn into a record (`draw`), which depen
 and are then applied (`apply`), in three steps that may be compiled separately: `sampling_points`, `sample_taps` and
 `unpack`.
 
+Both stages read where OpenCV 3.4.1 reads, at points in whole 32nds of a pixel. Those of its `cv2.warpAffine` are sums
+of a column's and a row's term, each rounded to 1024ths, which are cut to 32nds after adding a half.
+
 Convention: points are (x, y) in pixels of the crop, pixel centres at integers. `n` is the batch size, `s` the face size
 of the network.
 """
@@ -47,6 +50,9 @@ MAX_FACES: Final = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
 """Faces of one side: pixels of the table are numbered in int32."""
 
 _GRID: Final = 5
+_TERM: Final = 1024.0
+_POINT: Final = 32
+_POINT_BITS: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
 _FIELD: Final = 21
 _ONE: Final = 1 << (_FIELD - 8)
@@ -186,7 +192,8 @@ def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tup
     """Compute the points at which a batch reads the similarity's result; arguments as in `apply`.
 
     Returns:
-        x and y, each float32 [n, 2 * s * s]: the points of the warped inputs, then those of the unwarped targets.
+        x and y, each int32 [n, 2 * s * s] in 32nds of a pixel: the points of the warped inputs, then those of the
+        unwarped targets.
     """
     grid = _grid(margin)
     warped = _warped(grid, draws.jitter, face_size)
@@ -204,24 +211,43 @@ def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
     Args:
         table: All crops of a side, as `pack` returns them.
         draws: The random choices.
-        x: Columns of points, float32 [n, m].
+        x: Columns of points, int32 [n, m], 32nds of a pixel.
         y: Their rows.
 
     Returns:
         int64 [n, m]: blue, green and red, each 8192 times its grey level, in fields of 21 bits.
     """
-    last = CROP_SIZE - 1.0
+    last = CROP_SIZE - 1
     inverse = _inverse_similarity(draws)
     first_pixel = ops.expand_dims(draws.faces * (CROP_SIZE * CROP_SIZE), 1)
-    left, top = ops.floor(x), ops.floor(y)
+    flip = ops.expand_dims(draws.flip, 1)
+    left, top = _whole(x), _whole(y)
+    columns = [ops.clip(left + right, 0, last) for right in (0, 1)]
+    across = [[_across(row, ops.where(flip, last - column, column)) for row in inverse] for column in columns]
+    down = [[_down(row, ops.clip(top + below, 0, last)) for row in inverse] for below in (0, 1)]
     total = ops.zeros_like(x, dtype="int64")
-    for down, of_row in enumerate(_split(ops.full_like(x, _ONE, dtype="int32"), y - top)):
-        for right, of_pixel in enumerate(_split(of_row, x - left)):
-            column, row = ops.clip(left + right, 0.0, last), ops.clip(top + down, 0.0, last)
-            crop_x = ops.clip(inverse[0] * column + inverse[1] * row + inverse[2], 0.0, last)
-            crop_y = ops.clip(inverse[3] * column + inverse[4] * row + inverse[5], 0.0, last)
+    for (down_x, down_y), of_row in zip(down, _split(ops.full_like(x, _ONE), y - top * _POINT), strict=True):
+        for (across_x, across_y), of_pixel in zip(across, _split(of_row, x - left * _POINT), strict=True):
+            crop_x = ops.clip(_whole(across_x + down_x), 0, last * _POINT)
+            crop_y = ops.clip(_whole(across_y + down_y), 0, last * _POINT)
             total = total + _sample_crop(table, first_pixel, crop_x, crop_y, of_pixel)
     return total
+
+
+def _across(row: tuple[Tensor, Tensor, Tensor], column: Tensor) -> Tensor:
+    """Return the column's term of an affine map's coordinate, int32 in 1024ths of a pixel."""
+    return ops.cast(ops.round(row[0] * _TERM * ops.cast(column, "float32")), "int32")
+
+
+def _down(row: tuple[Tensor, Tensor, Tensor], line: Tensor) -> Tensor:
+    """Return the row's term of an affine map's coordinate, int32 in 1024ths of a pixel, with half a 32nd."""
+    term = row[1] * _TERM * ops.cast(line, "float32") + row[2] * _TERM
+    return ops.cast(ops.round(term), "int32") + _POINT // 2
+
+
+def _whole(fine: Tensor) -> Tensor:
+    """Cut integers to whole 32nds: of 1024ths to 32nds of a pixel, and of those to pixels."""
+    return ops.right_shift(fine, _integer(_POINT_BITS))
 
 
 def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
@@ -243,11 +269,11 @@ def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
 
 def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted sum of the four crop pixels around points inside the crop, int64 [n, m] in fields."""
-    left, top = ops.minimum(ops.floor(x), CROP_SIZE - 2.0), ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
-    pixel = first_pixel + ops.cast(top * CROP_SIZE + left, "int32")
+    left, top = ops.minimum(_whole(x), CROP_SIZE - 2), ops.minimum(_whole(y), CROP_SIZE - 2)
+    pixel = first_pixel + top * CROP_SIZE + left
     total: Tensor = 0
-    for down, of_row in enumerate(_split(weight, y - top)):
-        for right, of_pixel in enumerate(_split(of_row, x - left)):
+    for down, of_row in enumerate(_split(weight, y - top * _POINT)):
+        for right, of_pixel in enumerate(_split(of_row, x - left * _POINT)):
             # The cast through uint32 shows the compiler that the upper half is 0, so it multiplies faster.
             factor = ops.cast(ops.cast(of_pixel, "uint32"), "int64")
             total = total + factor * _spread(ops.take(table, pixel + (CROP_SIZE * down + right)))
@@ -255,8 +281,8 @@ def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weigh
 
 
 def _split(weight: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide integer weights between a point's two neighbours; the fraction in [0, 1] is the far one's."""
-    far = ops.cast(ops.cast(weight, "float32") * fraction, "int32")
+    """Divide integer weights between a point's two neighbours; the fraction, 0 to 32, is the far one's."""
+    far = ops.right_shift(weight * fraction, _integer(_POINT_BITS))
     return weight - far, far
 
 
@@ -271,16 +297,15 @@ def _spread(packed: Tensor) -> Tensor:
     return ops.bitwise_or(ops.bitwise_or(blue, green), red)
 
 
-def _inverse_similarity(draws: Draws) -> tuple[Tensor, ...]:
-    """Return six [n, 1] coefficients that map a point of the similarity's result, mirrored or not, to the crop."""
+def _inverse_similarity(draws: Draws) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Return two rows of [n, 1] coefficients that map a point of the similarity's result, not mirrored, to the crop."""
     centre = CROP_SIZE // 2
     angle = draws.rotation * (math.pi / 180.0)
     cos, sin = ops.cos(angle) / draws.scale, ops.sin(angle) / draws.scale
     x, y = centre + draws.shift[:, 0], centre + draws.shift[:, 1]
-    side = ops.where(draws.flip, -1.0, 1.0)
-    x = ops.where(draws.flip, CROP_SIZE - 1.0 - x, x)
-    rows = (cos * side, -sin, centre - cos * side * x + sin * y, sin * side, cos, centre - sin * side * x - cos * y)
-    return tuple(ops.expand_dims(row, 1) for row in rows)
+    rows = (cos, -sin, centre - cos * x + sin * y), (sin, cos, centre - sin * x - cos * y)
+    (a, b, c), (d, e, f) = ([ops.expand_dims(value, 1) for value in row] for row in rows)
+    return (a, b, c), (d, e, f)
 
 
 def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
@@ -295,7 +320,7 @@ def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[
     weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, points)
     planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID * _GRID))
     moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, points))
-    places = moved + ops.convert_to_tensor(still)
+    places = ops.cast(ops.round((moved + ops.convert_to_tensor(still)) * float(_POINT)), "int32")
     return places[:, 0], places[:, 1]
 
 
@@ -315,10 +340,12 @@ def _unwarped(grid: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     spread = ops.sum(source * source, axis=(1, 2, 3))
     norm = (along * along + across * across) / spread
     cos, sin = (along / norm)[:, None], (across / norm)[:, None]
-    rows, columns = np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
-    x = ops.convert_to_tensor(columns - centre[0])
-    y = ops.convert_to_tensor(rows - centre[1])
-    return cos * x + sin * y + mean[:, 0:1], cos * y - sin * x + mean[:, 1:2]
+    x = cos, sin, mean[:, 0:1] - cos * centre[0] - sin * centre[1]
+    y = -sin, cos, mean[:, 1:2] + sin * centre[0] - cos * centre[1]
+    lines, columns = (
+        ops.convert_to_tensor(axis) for axis in np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
+    )
+    return _whole(_across(x, columns) + _down(x, lines)), _whole(_across(y, columns) + _down(y, lines))
 
 
 def _grid(margin: float) -> NDArray[np.float32]:
