@@ -19,6 +19,7 @@ from benchmarks.reference.warping import warp_affine
 __all__ = [
     "Blend",
     "Rectangle",
+    "blend",
     "box_of",
     "destination",
     "mask_levels",
@@ -84,7 +85,9 @@ def read_face(frame: Frame, matrix: NDArray[np.float64], *, installed: bool = Fa
     return np.asarray(warp(frame, matrix * 64, (64, 64)), np.uint8)
 
 
-def paste(face: Frame, frame: Frame, matrix: NDArray[np.float64], *, installed: bool = False) -> Frame:
+def paste(
+    face: NDArray[Any], frame: NDArray[Any], matrix: NDArray[np.float64], *, installed: bool = False
+) -> NDArray[Any]:
     """Warp a face [64, 64, ...] onto a copy of its frame."""
     if installed:
         made = frame.copy()
@@ -129,8 +132,13 @@ def soft_mask(
 def put(
     frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
 ) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; `installed` and None as in `patch`."""
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; else as `patch`."""
     warped = paste(np.clip(face * 255, 0, 255).astype(np.uint8), frame, matrix, installed=installed)
+    return blend(frame, warped, soft, installed=installed)
+
+
+def blend(frame: Frame, warped: Frame, soft: NDArray[np.float64], *, installed: bool = False) -> Blend | None:
+    """Clone a face, which `paste` has put on its frame, by a soft mask; else as `patch`."""
     unit = mask_levels(soft)
     found = box_of(unit)
     if found is None:

@@ -50,8 +50,8 @@ Place = tuple[tuple[float, float], float, float]
 
 def whole_frame(given: Scene, options: MaskOptions = FFPP, clone: str = CLONES[0]) -> Blend:
     """FF++'s conversion of the scene."""
-    soft = soft_mask(given, options)
-    blend = ffpp.put(given.frame, given.face, given.matrix, soft, installed=clone == "opencv-5")
+    warped = ffpp.paste(np.clip(given.face * 255, 0, 255).astype(np.uint8), given.frame, given.matrix)
+    blend = ffpp.blend(given.frame, warped, soft_mask(given, options), installed=clone == "opencv-5")
     assert blend is not None
     return blend
 
