@@ -24,6 +24,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from services.trainer.worker.threefry import threefry, uniform
+
 __all__ = [
     "CROP_SIZE",
     "MARGIN",
@@ -34,7 +36,6 @@ __all__ = [
     "sampling_points",
     "pack",
     "sample_taps",
-    "threefry",
     "unpack",
 ]
 
@@ -56,8 +57,6 @@ _POINT_BITS: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
 _FIELD: Final = 21
 _ONE: Final = 1 << (_FIELD - 8)
-_ROUNDS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY: Final = 0x1BD11BDA
 
 
 class _Ranges(Protocol):
@@ -121,18 +120,18 @@ class Sampler:
         """
         options, count = self.options, self.options.batch_size
         words = threefry(self._key("draw"), ops.cast(iteration, "uint32"), count * (5 + 2 * _GRID * _GRID))
-        uniform = _uniform(ops.reshape(words[: 5 * count], (5, count)))
-        signed = 2.0 * uniform - 1.0
+        even = uniform(ops.reshape(words[: 5 * count], (5, count)))
+        signed = 2.0 * even - 1.0
         first, second = words[5 * count :: 2], words[5 * count + 1 :: 2]
-        radius = ops.sqrt(-2.0 * ops.log(1.0 - _uniform(first)))
-        angle = (2.0 * math.pi) * _uniform(second)
+        radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform(first)))
+        angle = (2.0 * math.pi) * uniform(second)
         normal = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
         return Draws(
             faces=self._faces(iteration),
             rotation=signed[0] * options.rotation_degrees,
             scale=1.0 + signed[1] * options.zoom,
             shift=ops.stack([signed[2], signed[3]], axis=-1) * (options.shift * CROP_SIZE),
-            flip=uniform[4] < options.flip_probability,
+            flip=even[4] < options.flip_probability,
             jitter=ops.reshape(normal, (count, _GRID, _GRID, 2)) * options.warp_sigma,
         )
 
@@ -141,7 +140,7 @@ class Sampler:
         count, batch = self.face_count, self.options.batch_size
         iteration = ops.cast(iteration, "uint32")
         if count < batch:
-            drawn = _uniform(threefry(self._key("faces"), iteration, batch))
+            drawn = uniform(threefry(self._key("faces"), iteration, batch))
             return ops.minimum(ops.cast(drawn * count, "int32"), count - 1)
         batches = count // batch
         epoch = ops.floor_divide(iteration, ops.cast(batches, "uint32"))
@@ -150,7 +149,9 @@ class Sampler:
         low = (1 << bits) - 1
         # The number of a face in the low bits makes every key distinct, so the sorted keys are a permutation.
         words = threefry(self._key("faces"), epoch, count)
-        high = ops.bitwise_and(ops.cast(ops.right_shift(words, _word(1)), "int32"), _integer(0x7FFFFFFF ^ low))
+        high = ops.bitwise_and(
+            ops.cast(ops.right_shift(words, ops.cast(1, "uint32")), "int32"), _integer(0x7FFFFFFF ^ low)
+        )
         permutation = ops.bitwise_and(ops.sort(ops.bitwise_or(high, ops.arange(count, dtype="int32"))), _integer(low))
         return ops.take(permutation, position * batch + ops.arange(batch, dtype="int32"))
 
@@ -368,46 +369,9 @@ def _resize(face_size: int) -> NDArray[np.float32]:
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(_GRID))).astype(np.float32)
 
 
-def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
-    """Generate random words with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
-
-    It has no state, and its words are equal on every backend.
-
-    Args:
-        key: Two numbers below 2**32.
-        counter: Scalar uint32 tensor, the first half of the block's number; the second counts up from 0.
-        count: Number of words.
-
-    Returns:
-        uint32 [count]: all first words of the blocks, then the second words.
-    """
-    keys = [_word(key[0]), _word(key[1]), _word(key[0] ^ key[1] ^ _PARITY)]
-    second = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32") + keys[1]
-    first = ops.zeros_like(second) + counter + keys[0]
-    for group in range(5):
-        for bits in _ROUNDS[group % 2]:
-            first = first + second
-            second = ops.bitwise_xor(
-                first,
-                ops.bitwise_or(ops.left_shift(second, _word(bits)), ops.right_shift(second, _word(32 - bits))),
-            )
-        first = first + keys[(group + 1) % 3]
-        second = second + keys[(group + 2) % 3] + _word(group + 1)
-    return ops.concatenate([first, second])[:count]
-
-
-def _word(value: int) -> Tensor:
-    return ops.convert_to_tensor(value, dtype="uint32")
-
-
 def _integer(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int32")
 
 
 def _long(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int64")
-
-
-def _uniform(words: Tensor) -> Tensor:
-    """Convert the upper 24 bits to float32 in [0, 1)."""
-    return ops.cast(ops.cast(ops.right_shift(words, _word(8)), "int32"), "float32") * (2.0**-24)

@@ -15,6 +15,7 @@ from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import augmentation
 from services.trainer.worker.augmentation import Draws, Sampler
+from services.trainer.worker.threefry import threefry
 from tests.opencv341.recorded import recorded
 
 
@@ -180,7 +181,7 @@ def test_b16_fewer_faces_than_a_batch_of_64_are_drawn_with_replacement() -> None
 
 
 def test_threefry_is_the_published_cipher() -> None:
-    assert [hex(int(word)) for word in augmentation.threefry((0, 0), ops.cast(0, "uint32"), 2)] == [
+    assert [hex(int(word)) for word in threefry((0, 0), ops.cast(0, "uint32"), 2)] == [
         "0x6b200159",
         "0x99ba4efe",
     ]
