@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.reference import conversion as ffpp
 from benchmarks.reference.conversion import Blend
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
+from tests.opencv341.recorded import recorded
 from tests.services.converter.agreement import assert_within_a_level
 
 FFPP = MaskOptions("facehullandrect", 0, 2)
@@ -78,6 +80,22 @@ INSIDE = [((320.0, 180.0), 150.0, 0.0), ((200.5, 150.2), 97.3, 17.0), ((430.0, 2
 BORDER = [((40.0, 180.0), 150.0, 8.0), ((600.0, 180.0), 160.0, -9.0), ((320.0, 20.0), 130.0, 3.0), ((320, 345), 140, 0)]
 OUTSIDE = [((-300.0, 100.0), 100.0, 0.0), ((320.0, 900.0), 120.0, 5.0), ((300.0, 200.0), 1.5, 0.0)]
 CORNERS = [((10.0, 10.0), 160.0, 0.0), ((635.0, 355.0), 170.0, 12.0), ((5.0, 350.0), 150.0, -5.0), ((630, 8), 140, 20)]
+
+
+@pytest.mark.parametrize("case", recorded("face"))
+def test_a_converted_frame_is_that_of_opencv_341(case: dict[str, Any]) -> None:
+    frame, face = case["frame"], case["made"].astype(np.float32) / np.float32(255)
+    patch = composite(frame, face, case["matrix"], case["landmarks"].astype(np.float32), FFPP, CLONES[0])
+    assert patch is not None
+    assert tuple(patch.box) == tuple(case["box"])
+    np.testing.assert_array_equal(patch.blend_mask(frame.shape) > 0, case["soft"] > 1e-9)
+    output, (x, y, width, height) = patch.apply(frame).astype(int), case["box"]
+    difference = np.abs(output - case["output"])[y : y + height, x : x + width]
+    assert difference.max() <= 2
+    assert (difference <= 1).mean() >= 0.999
+    changed = (output != frame).any(axis=2)
+    changed[y + 1 : y + height - 1, x + 1 : x + width - 1] = False
+    assert not changed.any()
 
 
 @pytest.mark.parametrize("clone", CLONES)
