@@ -1,4 +1,4 @@
-"""Soft masks on their region, against those of the whole frame."""
+"""Soft masks on their region, against those of the whole frame and of OpenCV 3.4.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,23 @@ import numpy as np
 import pytest
 
 from benchmarks.reference import conversion as ffpp
-from services.converter.mask import MaskOptions, soft_mask
+from services.converter.mask import MaskOptions, levels, soft_mask
+from tests.opencv341.recorded import recorded
 
 SHAPE = (240, 320, 3)
+FACES = recorded("face")
+
+
+@pytest.mark.parametrize("number", range(len(FACES)))
+def test_a_mask_has_the_levels_of_opencv_341(number: int) -> None:
+    case = FACES[number]
+    shape = case["frame"].shape
+    options = MaskOptions("facehullandrect", 0, 2)
+    found = soft_mask(shape, case["matrix"] * 64, case["landmarks"].astype(np.float32), 64, options)
+    assert found is not None
+    drawn = np.zeros(shape[:2], np.uint8)
+    drawn[found.region.slices] = levels(found.values)
+    np.testing.assert_array_equal(drawn, case["levels"])
 
 
 @pytest.mark.parametrize("kind", ["facehull", "facehullandrect"])
@@ -28,8 +42,7 @@ def test_a_hull_that_leaves_the_square_or_the_frame_is_that_of_the_whole_frame(k
     assert found is not None
     actual = np.zeros(SHAPE[:2])
     actual[found.region.slices] = found.values
-    # A pixel of the hull counts a quarter, so a moved one shows.
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=0.1)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
 
 
 def test_opencv_moves_the_pixels_of_a_line_that_it_cuts_off() -> None:
