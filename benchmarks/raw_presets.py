@@ -45,7 +45,8 @@ def main(clips: Sequence[str]) -> None:
             with open_source(clip) as source:
                 frames = list(itertools.islice(source, FRAMES))
             for preset, code in itertools.product(("ultrafast", "superfast", "faster", "medium"), ("cavlc", "cabac")):
-                writing = min(_write(path, replace(raw, preset=preset), code, frames) for _ in range(ROUNDS))
+                level = replace(raw, preset=preset, coder=code)
+                writing = min(_write(path, level, frames) for _ in range(ROUNDS))
                 reading = min(_read(path) for _ in range(ROUNDS))
                 writing, reading = (1000 * seconds / len(frames) for seconds in (writing, reading))
                 size = path.stat().st_size / len(frames) / 1000
@@ -53,10 +54,10 @@ def main(clips: Sequence[str]) -> None:
                 print(f"{clip.name} {preset} {code}: {figures}", flush=True)
 
 
-def _write(path: Path, level: Level, code: str, frames: Sequence[NDArray[np.uint8]]) -> float:
+def _write(path: Path, level: Level, frames: Sequence[NDArray[np.uint8]]) -> float:
     before = cpu_seconds()
     height, width = frames[0].shape[:2]
-    with VideoWriter(path, level, (25, 1), width, height, {"coder": code}) as writer:
+    with VideoWriter(path, level, (25, 1), width, height) as writer:
         for frame in frames:
             writer.write(frame)
     return cpu_seconds() - before

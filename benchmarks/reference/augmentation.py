@@ -1,6 +1,7 @@
 """FF++'s random similarity and random warp of one face, in float64; the random choices are arguments.
 
-Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers.
+Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers. OpenCV 5 still rounds the points of
+float64 pictures to 32nds of a pixel, as OpenCV 3.4.1 does for all.
 """
 
 from __future__ import annotations

@@ -14,11 +14,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Blend", "Rectangle", "box_of", "destination", "mask_levels", "patch", "put", "read_face", "soft_mask"]
+from benchmarks.reference.cloning import Rectangle, clone
+from benchmarks.reference.warping import warp_affine
+
+__all__ = [
+    "Blend",
+    "Rectangle",
+    "blend",
+    "box_of",
+    "destination",
+    "mask_levels",
+    "paste",
+    "patch",
+    "put",
+    "read_face",
+    "soft_mask",
+]
 
 Frame = NDArray[np.uint8]
-Rectangle = tuple[int, int, int, int]
-"""x, y, width, height."""
 
 _PASTE = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
 
@@ -28,7 +41,8 @@ class Blend:
     """A converted frame.
 
     Attributes:
-        output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because its rectangle would leave the frame.
+        output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because its rectangle has no inner pixel (OpenCV
+            3.4.1) or would leave the frame (OpenCV 5).
         soft: The blending mask, float64 [h, w, 3].
         box: The FF++ mask, uint8 [h, w] of 0 and 255.
         destination: Rectangle outside which seamlessClone changes no pixel.
@@ -45,6 +59,8 @@ def patch(
     matrix: NDArray[np.float64],
     landmarks: NDArray[Any],
     network: Callable[[NDArray[np.float64]], NDArray[Any]],
+    *,
+    installed: bool = False,
 ) -> Blend | None:
     """Convert a frame with one face.
 
@@ -53,17 +69,32 @@ def patch(
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         network: Converts faces [n, 64, 64, 3] BGR in [0, 1] to the faces of the other side.
+        installed: Whether to warp and clone with the installed OpenCV, which takes FF++'s time, instead of with a
+            NumPy version of OpenCV 3.4.1.
 
     Returns:
         The frame with its masks; None if no pixel of the mask reaches 255.
     """
-    face = network(read_face(frame, matrix)[None] / 255.0)[0]
-    return put(frame, face, matrix, soft_mask(frame.shape, matrix, landmarks))
+    face = network(read_face(frame, matrix, installed=installed)[None] / 255.0)[0]
+    soft = soft_mask(frame.shape, matrix, landmarks, installed=installed)
+    return put(frame, face, matrix, soft, installed=installed)
 
 
-def read_face(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+def read_face(frame: Frame, matrix: NDArray[np.float64], *, installed: bool = False) -> Frame:
     """Cut the mean-face square, uint8 [64, 64, 3]."""
-    return np.asarray(cv2.warpAffine(frame, matrix * 64, (64, 64)), np.uint8)
+    warp = cv2.warpAffine if installed else warp_affine
+    return np.asarray(warp(frame, matrix * 64, (64, 64)), np.uint8)
+
+
+def paste(
+    face: NDArray[Any], frame: NDArray[Any], matrix: NDArray[np.float64], *, installed: bool = False
+) -> NDArray[Any]:
+    """Warp a face [64, 64, ...] onto a copy of its frame."""
+    if installed:
+        made = frame.copy()
+        cv2.warpAffine(face, matrix * 64, frame.shape[1::-1], made, _PASTE, cv2.BORDER_TRANSPARENT)
+        return made
+    return warp_affine(face, matrix * 64, (frame.shape[1], frame.shape[0]), frame, inverse=True)
 
 
 def soft_mask(
@@ -73,6 +104,8 @@ def soft_mask(
     kind: str = "facehullandrect",
     erosion: int = 0,
     blur: int = 2,
+    *,
+    installed: bool = False,
 ) -> NDArray[np.float64]:
     """Return the blending mask.
 
@@ -83,12 +116,12 @@ def soft_mask(
         kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
         erosion: Diameter of the ellipse by which the mask is eroded, pixels; a negative one dilates, 0 does neither.
         blur: Side of the box blur, pixels; 0 for none.
+        installed: As in `patch`.
 
     Returns:
         float64 [h, w, 3], about 0 to 1.
     """
-    square, hull = np.zeros(shape), np.zeros(shape)
-    cv2.warpAffine(np.ones((64, 64, 3)), matrix * 64, shape[1::-1], square, _PASTE, cv2.BORDER_TRANSPARENT)
+    square, hull = paste(np.ones((64, 64, 3)), np.zeros(shape), matrix, installed=installed), np.zeros(shape)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.asarray(landmarks).astype(int).astype(np.int32)), (1, 1, 1))
     mask = {"rect": square, "facehull": hull, "facehullandrect": square * hull}[kind]
     if erosion:
@@ -97,11 +130,16 @@ def soft_mask(
     return np.asarray(cv2.blur(mask, (blur, blur)) if blur else mask, np.float64)
 
 
-def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64]) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and blend it with a soft mask; returns as `patch` does."""
-    warped = frame.copy()
-    levels = np.clip(face * 255, 0, 255).astype(np.uint8)
-    cv2.warpAffine(levels, matrix * 64, frame.shape[1::-1], warped, _PASTE, cv2.BORDER_TRANSPARENT)
+def put(
+    frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
+) -> Blend | None:
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; else as `patch`."""
+    warped = paste(np.clip(face * 255, 0, 255).astype(np.uint8), frame, matrix, installed=installed)
+    return blend(frame, warped, soft, installed=installed)
+
+
+def blend(frame: Frame, warped: Frame, soft: NDArray[np.float64], *, installed: bool = False) -> Blend | None:
+    """Clone a face, which `paste` has put on its frame, by a soft mask; else as `patch`."""
     unit = mask_levels(soft)
     found = box_of(unit)
     if found is None:
@@ -110,6 +148,8 @@ def put(frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDA
     centre = (left + width // 2, top + height // 2)
     box = np.zeros(frame.shape[:2], np.uint8)
     box[top : top + height, left : left + width] = 255
+    if not installed:
+        return Blend(clone(warped, frame, unit[:, :, 0], found), soft, box, found)
     x, y, wide, high = rectangle = destination(unit, centre)
     fits = x >= 0 and y >= 0 and x + wide <= frame.shape[1] and y + high <= frame.shape[0]
     output = cv2.seamlessClone(warped, frame, unit, centre, cv2.NORMAL_CLONE) if fits else None
@@ -131,7 +171,7 @@ def box_of(levels: Frame) -> Rectangle | None:
 
 
 def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
-    """Return the rectangle that seamlessClone writes, which has its centre at the given point, (x, y).
+    """Return the rectangle that the seamlessClone of OpenCV 5 writes, which has its centre at the given point, (x, y).
 
     Its size is that of the box around all levels above 0; the outermost pixels of the frame do not count.
     """

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.reference.warping import warp_affine
 
 __all__ = ["Corners", "Tracker", "crop", "face_matrix", "record", "umeyama", "whole_corners", "whole_points"]
 
@@ -92,7 +93,7 @@ def crop(
     """Cut the training crop, uint8 [size, size, 3]: the unit square, with a margin of `padding` pixels on each side."""
     scaled = matrix * (size - 2 * padding)
     scaled[:, 2] += padding
-    return np.asarray(cv2.warpAffine(frame, scaled, (size, size)), np.uint8)
+    return np.asarray(warp_affine(frame, scaled, (size, size)), np.uint8)
 
 
 def record(corners: Corners, landmarks: NDArray[Any]) -> dict[str, Any]:

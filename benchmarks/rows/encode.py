@@ -46,7 +46,7 @@ def run() -> list[Row]:
             targets = list(source)
         patches: list[Patch] = []
         for target, shot in zip(targets, given, strict=True):
-            patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, True)
+            patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, "opencv-3.4.1")
             assert patch is not None
             patches.append(patch)
         fakes = [patch.apply(target) for patch, target in zip(patches, targets, strict=True)]

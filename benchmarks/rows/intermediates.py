@@ -42,7 +42,7 @@ def _row(size: int) -> Row:
         patches: list[Patch] = []
         chunk = chunks.ChunkWriter(folder / "chunk.tar")
         for number, (target, shot) in enumerate(zip(targets, given, strict=True)):
-            patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, True)
+            patch = composite(target, face, shot.matrix, shot.landmarks, FFPP, "opencv-3.4.1")
             assert patch is not None
             patches.append(patch)
             chunk.add(target, Label(number, True, None, patch.box), patch)

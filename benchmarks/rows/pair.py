@@ -189,7 +189,9 @@ def _ffpp_fake(faces: list[tuple[Path, Any, Any]], swap: Any, folder: Path) -> N
 
 
 def _ffpp_pass(frame: NDArray[np.uint8], matrix: Any, points: Any, swap: Any) -> conversion.Blend:
-    blend = conversion.patch(frame, matrix, points, lambda faces: np.asarray(swap.predict(faces, verbose=0)))
+    blend = conversion.patch(
+        frame, matrix, points, lambda faces: np.asarray(swap.predict(faces, verbose=0)), installed=True
+    )
     assert blend is not None
     return blend
 

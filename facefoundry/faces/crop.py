@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facefoundry.faces.fixed_point import affine_points, inverted
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
 
@@ -51,7 +52,7 @@ def crop_matrix(matrix: ArrayLike, size: int, padding: int) -> NDArray[np.float6
 
 
 def cut(frame: NDArray[np.uint8], matrix: ArrayLike, size: int, padding: int) -> NDArray[np.uint8]:
-    """Cut the aligned face out of a frame, bilinear; pixels outside the frame are black.
+    """Cut the aligned face out of a frame, bilinear as in OpenCV 3.4.1; pixels outside the frame are black.
 
     Args:
         frame: uint8 [h, w, 3], BGR.
@@ -62,5 +63,5 @@ def cut(frame: NDArray[np.uint8], matrix: ArrayLike, size: int, padding: int) ->
     Returns:
         uint8 [size, size, 3], BGR.
     """
-    crop = cv2.warpAffine(frame, crop_matrix(matrix, size, padding), (size, size), flags=cv2.INTER_LINEAR)
-    return np.asarray(crop, dtype=np.uint8)
+    points = affine_points(inverted(crop_matrix(matrix, size, padding)), 0, 0, size, size)
+    return np.asarray(cv2.remap(frame, *points, cv2.INTER_LINEAR), dtype=np.uint8)

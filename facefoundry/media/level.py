@@ -17,6 +17,9 @@ class Level:
         crf: Constant rate factor; 0 is lossless.
         pixel_format: Pixel format of the stream: `gbrp`, `yuv444p` or `yuv420p`; `gray` for masks.
         preset: Preset of x264.
+        coder: Entropy coder of H.264, `cabac` or `cavlc`.
+        keyframe_interval: Largest distance from one key frame to the next, frames.
+        tagged: Whether the stream and the container state the colours; FF++'s files do not.
     """
 
     name: str
@@ -24,6 +27,9 @@ class Level:
     crf: int
     pixel_format: str
     preset: str
+    coder: str = "cabac"
+    keyframe_interval: int = 250
+    tagged: bool = False
 
     @property
     def exact(self) -> bool:

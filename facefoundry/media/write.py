@@ -1,7 +1,7 @@
 """Writers of videos: all compression levels from one decoding, and lossless masks.
 
-The bytes depend on the pixels, the frame rate and the level alone: bit-exact container flags, no dates, no audio, a
-fixed number of encoder threads.
+The bytes depend on the pixels, the frame rate, the level and the builds of x264 and libavformat alone: no dates, no
+audio, a fixed number of encoder threads. Containers and streams are those of FF++'s files (docs/files.md).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Internal, InvalidInput
+from facefoundry.media.length import state_length
 from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.process.scratch import disk_full
@@ -38,12 +39,14 @@ _AVX_512F = 13
 # AVX2 code always gives the same bytes, on every machine, at the same speed.
 _DETERMINISTIC_X264 = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
+# Matrices of ITU-T H.273: none for planes of G, B and R; BT.601's of 525 lines, which equals that of 625.
+_MATRIX_GBR, _MATRIX_BT601 = 0, 6
+
 MAX_PARALLEL_PIXELS = 1280 * 720
 """Levels of larger frames are encoded in turn: x264 looks 40 frames ahead, 0.6 GB per level at 1920x1080."""
 
-# Lossless video has very many bits. CAVLC, the simpler of x264's two entropy codes, is faster to write than CABAC and
-# takes less than half the time to read, for a tenth more bytes (benchmarks/raw_presets.py).
-_LOSSLESS_OPTIONS = {"coder": "cavlc"}
+# FF++'s libavformat wrote no box with bit rates.
+_CONTAINER_OPTIONS = {"write_btrt": "0"}
 
 # Pixel format of the encoder's input by that of the stream, where they differ: x264 takes packed BGR and stores planes.
 _ENCODER_INPUT = {"gbrp": "bgr24"}
@@ -100,9 +103,9 @@ class VideoWriter:
         self._frames = 0
         self.input_format = _ENCODER_INPUT.get(level.pixel_format, level.pixel_format)
         self._open = True
-        self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
-        code = _LOSSLESS_OPTIONS if level.exact else {}
-        options = {"crf": str(level.crf), "preset": level.preset, **code, **search, **_DETERMINISTIC_X264}
+        self._container = av.open(str(path), "w", format="mp4", options=_CONTAINER_OPTIONS)
+        options = {"crf": str(level.crf), "preset": level.preset, "coder": level.coder}
+        options |= {"g": str(level.keyframe_interval), **search, **_DETERMINISTIC_X264}
         try:
             stream = self._container.add_stream(level.codec, rate=rate, options=options)
         except (av.FFmpegError, ValueError) as error:
@@ -121,6 +124,8 @@ class VideoWriter:
         self._stream.pix_fmt = self.input_format
         if self.input_format == "gray":
             self._stream.codec_context.color_range = ColorRange.JPEG
+        if level.tagged:
+            self._tag()
         self._stream.codec_context.time_base = self._time_base
         self._stream.codec_context.thread_count = _ENCODING_THREADS
         self._stream.codec_context.thread_type = "FRAME"
@@ -157,6 +162,8 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
         self._container.close()
         self._free()
+        if self._frames:
+            state_length(self._path)
         return self._path
 
     def abandon(self) -> None:
@@ -165,6 +172,19 @@ class VideoWriter:
             with suppress(av.FFmpegError):
                 self._container.close()
             self._free()
+
+    def _tag(self) -> None:
+        """State the colours: luma and chroma as swscale computes them (BT.601, limited range), or BGR as it is.
+
+        Decoding keeps the primaries of a clip, which are those of BT.709 in nearly all of them and those of sRGB in
+        pictures; both are the same. The transfer function is BT.709's, which players show as they show sRGB's.
+        """
+        context = self._stream.codec_context
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        if self._level.pixel_format == "gbrp":
+            context.colorspace, context.color_range = _MATRIX_GBR, ColorRange.JPEG
+        else:
+            context.colorspace, context.color_range = _MATRIX_BT601, ColorRange.MPEG
 
     def _free(self) -> None:
         """Drop the encoder: its memory, hundreds of MB for large frames, is freed when nothing refers to it."""

@@ -21,6 +21,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes import ranges, refused
+from facefoundry.recipes.implied import complete
 from facefoundry.recipes.limits import violations
 from facefoundry.v1 import recipe_pb2
 
@@ -96,6 +97,8 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
         required = f"must be {recipe.version}, the version of {recipe.name} in this service; got {request.version!r}"
         raise _invalid("RECIPE_VERSION", [FieldViolation("recipe.version", required)])
     _merge(request, recipe)
+    for level in recipe.compression.levels:
+        complete(level)
     wrong = list(violations(recipe))
     if wrong:
         raise _invalid("RECIPE_RANGE", wrong)

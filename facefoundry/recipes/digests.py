@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from facefoundry.codec import JsonObject
+from facefoundry.recipes.implied import implied
 
 __all__ = ["DIGEST_NAMES", "digest_values"]
 
@@ -26,23 +27,20 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "encoder_filters bottleneck upscale_filters decoder_filters iterations batch_size learning_rate beta_1 beta_2"
         " epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma face_size"
     ),
-    "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard"),
+    "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
-    "Level": _unchanged("name codec crf pixel_format preset"),
+    "Level": _unchanged("name codec crf pixel_format preset coder keyframe_interval tagged"),
 }
 """For each message: names of fields in the proto, and their names in digests."""
 
-_DEFAULTS: Mapping[str, Mapping[str, object]] = {"TrainingOptions": {"face_size": 64}}
-"""For each message: names in digests of fields that were added later, and the values that keep the digests from before.
-
-A value has the type of the field in Python: a number for every integer, a list for a repeated field.
-"""
-
 
 def digest_values(message: Message) -> JsonObject:
-    """Return the fields of a recipe message that are set, as JSON values under their names in digests."""
+    """Return the fields of a recipe message that are set, as JSON values under their names in digests.
+
+    Values that `implied` names are left out: they keep the digests from before the field existed.
+    """
     kind = message.DESCRIPTOR.name
-    defaults = _DEFAULTS.get(kind, {})
+    left_out = implied(message)
     json_values = json_format.MessageToDict(message, preserving_proto_field_name=True)
     values: JsonObject = {}
     for field, value in message.ListFields():
@@ -50,6 +48,6 @@ def digest_values(message: Message) -> JsonObject:
         if field.message_type is not None:
             items: Sequence[Message] = value
             values[name] = [digest_values(item) for item in items]
-        elif name not in defaults or defaults[name] != value:  # not the JSON value: 64-bit integers are strings there
+        elif left_out.get(field.name) != value:  # not the JSON value: 64-bit integers are strings there
             values[name] = json_values[field.name]
     return values

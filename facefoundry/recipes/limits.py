@@ -79,6 +79,7 @@ RULES: Mapping[str, Rule] = {
     "conversion.mask": _one_of("facehullandrect", "facehull", "rect"),
     "conversion.erosion": _between(-64, 64),
     "conversion.blur": _between(0, 64),
+    "conversion.clone": _one_of("opencv-3.4.1", "opencv-5"),
     "conversion.batch_size": _between(1, 256),
     "conversion.chunk_frames": _between(1, 256),
     "compression.name": _NAME,
@@ -89,6 +90,8 @@ RULES: Mapping[str, Rule] = {
     "compression.levels.preset": _one_of(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ),
+    "compression.levels.coder": _one_of("cabac", "cavlc"),
+    "compression.levels.keyframe_interval": _between(1, 1000),
 }
 """By path. Boolean fields have no rule, nor have fields that `violations` checks together."""
 

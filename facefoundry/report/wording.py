@@ -36,7 +36,7 @@ _QUALITY = {
     "mean_flicker": "Mean change between frames that the target does not have, 0 to 255",
     "changed_share": "Share of a frame's pixels that are changed",
     "box_share": "Share of a frame's pixels in the box",
-    "changed_outside": "Pixels changed outside the face region, which must be 0",
+    "changed_outside": "Pixels changed outside the box or on its edge, 0 as in FF++",
 }
 
 

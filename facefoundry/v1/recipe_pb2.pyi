@@ -354,6 +354,7 @@ class ConversionOptions(_message.Message):
     CHUNK_FRAMES_FIELD_NUMBER: _builtins.int
     FRAME_RANGES_FIELD_NUMBER: _builtins.int
     DISCARD_FIELD_NUMBER: _builtins.int
+    CLONE_FIELD_NUMBER: _builtins.int
     mask: _builtins.str
     """Region to blend: `facehullandrect`, `facehull` or `rect`."""
     erosion: _builtins.int
@@ -368,6 +369,10 @@ class ConversionOptions(_message.Message):
     """Frames per lossless chunk."""
     discard: _builtins.bool
     """Omit frames outside `frame_ranges` from videos, masks and labels. Labels keep the frame numbers of the target."""
+    clone: _builtins.str
+    """Version of OpenCV whose seamlessClone Poisson blending follows: `opencv-3.4.1`, as FF++, changes pixels strictly
+    inside FF++'s mask only; `opencv-5` also changes a rim around the mask. Without `seamless` it means nothing.
+    """
     @_builtins.property
     def frame_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRange]:
         """Frames to swap, in ascending order; without ranges, all. Other frames stay as in the target, with the label
@@ -385,10 +390,11 @@ class ConversionOptions(_message.Message):
         chunk_frames: _builtins.int | None = ...,
         frame_ranges: _abc.Iterable[Global___FrameRange] | None = ...,
         discard: _builtins.bool | None = ...,
+        clone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -396,6 +402,8 @@ class ConversionOptions(_message.Message):
     _WhichOneofArgType__blur: _TypeAlias = _typing.Literal["_blur", b"_blur"]  # noqa: Y015
     _WhichOneofReturnType__chunk_frames: _TypeAlias = _typing.Literal["chunk_frames"]  # noqa: Y015
     _WhichOneofArgType__chunk_frames: _TypeAlias = _typing.Literal["_chunk_frames", b"_chunk_frames"]  # noqa: Y015
+    _WhichOneofReturnType__clone: _TypeAlias = _typing.Literal["clone"]  # noqa: Y015
+    _WhichOneofArgType__clone: _TypeAlias = _typing.Literal["_clone", b"_clone"]  # noqa: Y015
     _WhichOneofReturnType__discard: _TypeAlias = _typing.Literal["discard"]  # noqa: Y015
     _WhichOneofArgType__discard: _TypeAlias = _typing.Literal["_discard", b"_discard"]  # noqa: Y015
     _WhichOneofReturnType__erosion: _TypeAlias = _typing.Literal["erosion"]  # noqa: Y015
@@ -410,6 +418,8 @@ class ConversionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__blur) -> _WhichOneofReturnType__blur | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_frames) -> _WhichOneofReturnType__chunk_frames | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clone) -> _WhichOneofReturnType__clone | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__discard) -> _WhichOneofReturnType__discard | None: ...
     @_typing.overload
@@ -432,6 +442,9 @@ class Level(_message.Message):
     CRF_FIELD_NUMBER: _builtins.int
     PIXEL_FORMAT_FIELD_NUMBER: _builtins.int
     PRESET_FIELD_NUMBER: _builtins.int
+    CODER_FIELD_NUMBER: _builtins.int
+    KEYFRAME_INTERVAL_FIELD_NUMBER: _builtins.int
+    TAGGED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Folder name in the dataset, such as `raw` or `c23`."""
     codec: _builtins.str
@@ -442,6 +455,18 @@ class Level(_message.Message):
     """Pixel format of the stream, such as `gbrp`, `yuv444p` or `yuv420p`."""
     preset: _builtins.str
     """Preset of x264."""
+    coder: _builtins.str
+    """Entropy coder: `cabac` or `cavlc`. Default: `cavlc` if the level is lossless, otherwise `cabac`. Not part of a
+    digest when it is the default.
+    """
+    keyframe_interval: _builtins.int
+    """Largest distance from one key frame to the next, frames: what a reader decodes at most to reach a frame. Default:
+    250, as FF++. Not part of a digest when it is the default.
+    """
+    tagged: _builtins.bool
+    """State the colours in stream and container, so that browsers show them rightly. Default: false, as FF++. Not part of
+    a digest when it is the default.
+    """
     def __init__(
         self,
         *,
@@ -450,31 +475,46 @@ class Level(_message.Message):
         crf: _builtins.int | None = ...,
         pixel_format: _builtins.str | None = ...,
         preset: _builtins.str | None = ...,
+        coder: _builtins.str | None = ...,
+        keyframe_interval: _builtins.int | None = ...,
+        tagged: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_crf", b"_crf", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "codec", b"codec", "crf", b"crf", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_coder", b"_coder", "_crf", b"_crf", "_keyframe_interval", b"_keyframe_interval", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "_tagged", b"_tagged", "codec", b"codec", "coder", b"coder", "crf", b"crf", "keyframe_interval", b"keyframe_interval", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset", "tagged", b"tagged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_crf", b"_crf", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "codec", b"codec", "crf", b"crf", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_codec", b"_codec", "_coder", b"_coder", "_crf", b"_crf", "_keyframe_interval", b"_keyframe_interval", "_name", b"_name", "_pixel_format", b"_pixel_format", "_preset", b"_preset", "_tagged", b"_tagged", "codec", b"codec", "coder", b"coder", "crf", b"crf", "keyframe_interval", b"keyframe_interval", "name", b"name", "pixel_format", b"pixel_format", "preset", b"preset", "tagged", b"tagged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__codec: _TypeAlias = _typing.Literal["codec"]  # noqa: Y015
     _WhichOneofArgType__codec: _TypeAlias = _typing.Literal["_codec", b"_codec"]  # noqa: Y015
+    _WhichOneofReturnType__coder: _TypeAlias = _typing.Literal["coder"]  # noqa: Y015
+    _WhichOneofArgType__coder: _TypeAlias = _typing.Literal["_coder", b"_coder"]  # noqa: Y015
     _WhichOneofReturnType__crf: _TypeAlias = _typing.Literal["crf"]  # noqa: Y015
     _WhichOneofArgType__crf: _TypeAlias = _typing.Literal["_crf", b"_crf"]  # noqa: Y015
+    _WhichOneofReturnType__keyframe_interval: _TypeAlias = _typing.Literal["keyframe_interval"]  # noqa: Y015
+    _WhichOneofArgType__keyframe_interval: _TypeAlias = _typing.Literal["_keyframe_interval", b"_keyframe_interval"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__pixel_format: _TypeAlias = _typing.Literal["pixel_format"]  # noqa: Y015
     _WhichOneofArgType__pixel_format: _TypeAlias = _typing.Literal["_pixel_format", b"_pixel_format"]  # noqa: Y015
     _WhichOneofReturnType__preset: _TypeAlias = _typing.Literal["preset"]  # noqa: Y015
     _WhichOneofArgType__preset: _TypeAlias = _typing.Literal["_preset", b"_preset"]  # noqa: Y015
+    _WhichOneofReturnType__tagged: _TypeAlias = _typing.Literal["tagged"]  # noqa: Y015
+    _WhichOneofArgType__tagged: _TypeAlias = _typing.Literal["_tagged", b"_tagged"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__codec) -> _WhichOneofReturnType__codec | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coder) -> _WhichOneofReturnType__coder | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__crf) -> _WhichOneofReturnType__crf | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keyframe_interval) -> _WhichOneofReturnType__keyframe_interval | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pixel_format) -> _WhichOneofReturnType__pixel_format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preset) -> _WhichOneofReturnType__preset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tagged) -> _WhichOneofReturnType__tagged | None: ...
 
 Global___Level: _TypeAlias = Level  # noqa: Y015
 

@@ -9,18 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.converter import poisson
+from services.converter.mask import Box
 from services.converter.warp import Region
 
 __all__ = ["Blended", "alpha", "seamless"]
 
 # Erodes the mask, so that gradients across its edge are not the face's.
-_EROSION = np.ones((7, 7), np.uint8)
+_REACH = 3
+_EROSION = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
 
 # Turns rounding into truncation, with some slack for sums just below a grey level.
 _TRUNCATION = np.float32(0.498)
 
 # The smallest rectangle that has interior pixels to solve for.
-_MIN_SIDE = 4
+_MIN_SIDE = 3
+
+# The smallest rectangle of OpenCV 5, whose outermost pixels belong to the mask.
+_MIN_SIDE_5 = 4
 
 
 class Blended(NamedTuple):
@@ -35,52 +40,88 @@ class Blended(NamedTuple):
     pixels: NDArray[np.uint8]
 
 
+class _Seam(NamedTuple):
+    """What is cloned, and where to.
+
+    Attributes:
+        source: Frame pixels of the face.
+        destination: Frame pixels to change, of the same size; the outermost of them stay as they are.
+        share: float32 of that size in [0, 1], the weight of the face's gradients.
+    """
+
+    source: Region
+    destination: Region
+    share: NDArray[np.float32]
+
+
 def seamless(
     frame: NDArray[np.uint8],
     warped: NDArray[np.uint8],
     mask_levels: NDArray[np.uint8],
     region: Region,
-    center: tuple[int, int],
+    box: Box,
+    clone: str,
 ) -> Blended | None:
     """Clone a face into its frame: faster than cv2.seamlessClone on whole frames, and within a grey level of it.
 
-    The gradients of the face, weighted by the mask, are combined with those of the frame, and the picture with these
-    gradients is solved for; fractions of a level are truncated. As in OpenCV, the outermost pixels of the frame never
-    belong to the mask, and the rectangle around the non-zero mask is placed by its centre, which may move it by a
-    pixel. A rectangle that would leave the frame, which OpenCV refuses, is moved to the edge.
+    The gradients of the face, weighted by the eroded mask, are combined with those of the frame, and the picture with
+    these gradients is solved for on a rectangle whose outermost pixels are fixed; fractions of a level are truncated.
+    The versions of OpenCV differ in the rectangle. That of `opencv-3.4.1` is the FF++ mask, so no other pixel changes.
+    That of `opencv-5` surrounds all non-zero levels; it is placed by its centre, which may move it by a pixel, and the
+    outermost pixels of the frame never belong to the mask. A rectangle that would leave the frame, which OpenCV 5
+    refuses, is moved to the edge.
 
     Args:
         frame: uint8 [h, w, 3] BGR; not changed.
         warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        mask_levels: uint8 [region.height, region.width]; all non-zero levels belong to the mask.
+        mask_levels: uint8 [region.height, region.width]; beyond it the mask is 0.
         region: Frame pixels of both.
-        center: Target of the rectangle's centre, (x, y) in frame pixels.
+        box: The FF++ mask, within the region.
+        clone: `opencv-3.4.1` or `opencv-5`.
 
     Returns:
-        The destination rectangle with its pixels, or None when the mask is too small to solve in.
+        The destination rectangle with its pixels, or None when it is too small to solve in.
     """
-    height, width = frame.shape[:2]
+    seam = {"opencv-3.4.1": _seam_3, "opencv-5": _seam_5}[clone](frame.shape, mask_levels, region, box)
+    if seam is None:
+        return None
+    pixels = np.array(frame[seam.destination.slices], order="C")
+    laplacian = _laplacian(warped[seam.source.relative_to(region)], pixels, seam.share)
+    inside = pixels[1:-1, 1:-1]
+    cloned = poisson.solve(laplacian)
+    cloned -= _TRUNCATION
+    inside[:] = cv2.add(cloned, np.ascontiguousarray(inside), dtype=cv2.CV_8U)
+    return Blended(seam.destination, pixels)
+
+
+def _seam_3(shape: tuple[int, ...], mask_levels: NDArray[np.uint8], region: Region, box: Box) -> _Seam | None:
+    """Clone as OpenCV 3.4.1: the mask is eroded as a whole and then cut to the box; beyond the frame nothing erodes."""
+    if min(box.width, box.height) < _MIN_SIDE:
+        return None
+    padded = np.pad(mask_levels, _REACH)
+    padded[: max(_REACH - region.top, 0)] = 255
+    padded[:, : max(_REACH - region.left, 0)] = 255
+    padded[shape[0] - region.top + _REACH :] = 255
+    padded[:, shape[1] - region.left + _REACH :] = 255
+    share = _eroded(padded)[_REACH:-_REACH, _REACH:-_REACH]
+    return _Seam(box.region, box.region, np.ascontiguousarray(share[box.region.relative_to(region)]))
+
+
+def _seam_5(shape: tuple[int, ...], mask_levels: NDArray[np.uint8], region: Region, box: Box) -> _Seam | None:
+    height, width = shape[:2]
     inner = mask_levels.copy()
     inner[: max(1 - region.top, 0)] = 0
     inner[:, : max(1 - region.left, 0)] = 0
     inner[max(height - 1 - region.top, 0) :] = 0
     inner[:, max(width - 1 - region.left, 0) :] = 0
     x, y, rect_width, rect_height = cv2.boundingRect(inner)
-    if min(rect_width, rect_height) < _MIN_SIDE:
+    if min(rect_width, rect_height) < _MIN_SIDE_5:
         return None
     source = Region(x, y, x + rect_width, y + rect_height).moved(region.left, region.top)
-    left = min(max(center[0] - rect_width // 2, 0), width - rect_width)
-    top = min(max(center[1] - rect_height // 2, 0), height - rect_height)
+    left = min(max(box.x + box.width // 2 - rect_width // 2, 0), width - rect_width)
+    top = min(max(box.y + box.height // 2 - rect_height // 2, 0), height - rect_height)
     destination = Region(left, top, left + rect_width, top + rect_height)
-
-    pixels = np.array(frame[destination.slices], order="C")
-    foreground = warped[source.relative_to(region)]
-    laplacian = _seam(foreground, pixels, _eroded(inner[source.relative_to(region)]))
-    inside = pixels[1:-1, 1:-1]
-    cloned = poisson.solve(laplacian)
-    cloned -= _TRUNCATION
-    inside[:] = cv2.add(cloned, np.ascontiguousarray(inside), dtype=cv2.CV_8U)
-    return Blended(destination, pixels)
+    return _Seam(source, destination, _eroded(inner[source.relative_to(region)]))
 
 
 def _eroded(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,7 +130,7 @@ def _eroded(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(share, np.float32) * np.float32(1 / 255)
 
 
-def _seam(
+def _laplacian(
     foreground: NDArray[np.uint8], background: NDArray[np.uint8], share: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the Laplacian of the change to the background: the divergence of the weighted gradients of the difference.

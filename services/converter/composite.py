@@ -45,7 +45,7 @@ class Patch:
     def box_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return the FF++ mask as a picture, uint8 [h, w] of 0 and 255."""
         mask = np.zeros(shape[:2], np.uint8)
-        mask[self.box.y : self.box.y + self.box.height, self.box.x : self.box.x + self.box.width] = 255
+        mask[self.box.region.slices] = 255
         return mask
 
     def blend_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -61,7 +61,7 @@ def composite(
     matrix: NDArray[np.float64],
     landmarks: NDArray[np.float32],
     options: MaskOptions,
-    seamless: bool,
+    clone: str | None,
 ) -> Patch | None:
     """Put the network's face on a frame.
 
@@ -71,7 +71,8 @@ def composite(
         matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
         landmarks: float32 [68, 2], (x, y) in frame pixels.
         options: How the mask is made.
-        seamless: Whether to use Poisson blending; otherwise alpha blending.
+        clone: Version of OpenCV whose `seamlessClone` is computed, `opencv-3.4.1` or `opencv-5`; None for alpha
+            blending.
 
     Returns:
         The patch, or None when there is no pixel to blend (`MASK_TOO_SMALL`).
@@ -82,16 +83,15 @@ def composite(
     if soft is None:
         return None
     mask_levels = masks.levels(soft.values)
-    found = masks.core_box(mask_levels, soft.region)
-    if found is None:
+    box = masks.core_box(mask_levels, soft.region)
+    if box is None:
         return None
-    box, center = found
     pixels = np.clip(face * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
     warped = warp.paste(pixels, frame, to_face, soft.region)
-    if seamless:
-        blended = blending.seamless(frame, warped, mask_levels, soft.region, center)
+    if clone is None:
+        blended: blending.Blended | None = blending.alpha(frame, warped, soft.values, soft.region)
     else:
-        blended = blending.alpha(frame, warped, soft.values, soft.region)
+        blended = blending.seamless(frame, warped, mask_levels, soft.region, box, clone)
     return None if blended is None else _patch(frame, soft, blended, box)
 
 

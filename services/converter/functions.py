@@ -20,7 +20,7 @@ Letter = Literal["a", "b"]
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """Fields of `v1.ConversionOptions`."""
+    """Fields of `v1.ConversionOptions`; `clone` is None if `seamless` is false."""
 
     mask: str
     erosion: int
@@ -30,6 +30,7 @@ class ConversionOptions:
     chunk_frames: int
     frame_ranges: tuple[dict[str, int], ...] = ()
     discard: bool = False
+    clone: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

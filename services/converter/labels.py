@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from facefoundry import codec
 from services.converter.mask import Box
 
-__all__ = ["FORMAT", "OUT_OF_RANGE", "Labels", "Row", "to_json", "unswapped"]
+__all__ = ["FORMAT", "OUT_OF_RANGE", "Label", "Labels", "Row", "to_json", "unswapped"]
 
 FORMAT = "facefoundry.labels/1"
 
@@ -20,7 +20,7 @@ OUT_OF_RANGE = "OUT_OF_RANGE"
 
 @dataclass(frozen=True)
 class Row:
-    """The label of one frame.
+    """What a conversion made of one frame.
 
     Attributes:
         frame: Number of the frame in the target, from 0.
@@ -45,6 +45,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Label(Row):
+    """The label of one frame, a row of `labels.json`.
+
+    Attributes:
+        changed_outside: Number of pixels that differ from the target and do not lie strictly inside the FF++ mask, so
+            outside it or on its outermost rows and columns. It is 0 in every frame cloned as `opencv-3.4.1`.
+    """
+
+    changed_outside: int = 0
+
+
+@dataclass(frozen=True)
 class Labels:
     """The file `labels.json`.
 
@@ -54,6 +66,7 @@ class Labels:
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
         frame_count: Number of frames.
         swapped_count: Number of frames that carry the converted face.
+        changed_outside: Sum of `changed_outside` over the rows.
         frames: The rows, in the order of the frames.
     """
 
@@ -62,10 +75,11 @@ class Labels:
     control: bool
     frame_count: int
     swapped_count: int
-    frames: list[Row]
+    changed_outside: int
+    frames: list[Label]
 
 
-def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
+def to_json(rows: Sequence[Label], *, control: bool) -> bytes:
     """Return the bytes of `labels.json`.
 
     Args:
@@ -73,7 +87,8 @@ def to_json(rows: Sequence[Row], *, control: bool) -> bytes:
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
     """
     swapped = sum(row.swapped for row in rows)
-    labels = Labels(FORMAT, True, control, len(rows), swapped, list(rows))
+    outside = sum(row.changed_outside for row in rows)
+    labels = Labels(FORMAT, True, control, len(rows), swapped, outside, list(rows))
     return json.dumps(codec.to_values(labels), separators=(",", ":"), sort_keys=True).encode()
 
 

@@ -45,6 +45,11 @@ class Box(NamedTuple):
     width: int
     height: int
 
+    @property
+    def region(self) -> Region:
+        """Its frame pixels."""
+        return Region(self.x, self.y, self.x + self.width, self.y + self.height)
+
 
 class SoftMask(NamedTuple):
     """The non-zero region of a frame's soft mask.
@@ -89,13 +94,13 @@ def soft_mask(
     region = part.expanded(abs(options.erosion) + options.blur + 2).clipped(shape)
     if region is None:
         return None
-    if options.kind == "rect":
-        values = warp_square(size, matrix, region)
-    else:
-        values = np.zeros((region.height, region.width), np.float64)
-        cv2.fillConvexPoly(values, hull - np.array(region[:2], np.int32), 1.0)
-        if options.kind == "facehullandrect":
-            values *= warp_square(size, matrix, region)
+    values = np.ones((region.height, region.width)) if options.kind == "facehull" else warp_square(size, matrix, region)
+    if options.kind != "rect":
+        # OpenCV moves the pixels of a line that it cuts off, so the hull is drawn as a whole, as far as it is in frame.
+        canvas = inside.union(region).clipped(shape) or region
+        drawn = np.zeros((canvas.height, canvas.width), np.float64)
+        cv2.fillConvexPoly(drawn, hull - np.array(canvas[:2], np.int32), 1.0)
+        values *= drawn[region.relative_to(canvas)]
     if options.erosion:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(options.erosion), abs(options.erosion)))
         values = np.asarray((cv2.erode if options.erosion > 0 else cv2.dilate)(values, kernel), np.float64)
@@ -114,20 +119,18 @@ def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(_GAIN * values, 0.0, 255.0).astype(np.uint8)
 
 
-def core_box(mask_levels: NDArray[np.uint8], region: Region) -> tuple[Box, tuple[int, int]] | None:
-    """Return the box around the pixels of level 255, and its centre.
+def core_box(mask_levels: NDArray[np.uint8], region: Region) -> Box | None:
+    """Return the FF++ mask, the box around the pixels of level 255.
 
     Args:
         mask_levels: uint8 [h, w] from `levels`.
         region: Frame pixels of the array.
 
     Returns:
-        The FF++ mask and its integer centre (x, y), where seamlessClone puts the face, both in frame pixels. The FF++
-        mask is the bounding box without its last column and row, because FF++ takes the upper bounds as exclusive.
-        None when there is no such pixel or the box is empty.
+        The bounding box in frame pixels without its last column and row, because FF++ takes the upper bounds as
+        exclusive. None when there is no such pixel or the box is empty.
     """
     x, y, width, height = cv2.boundingRect((mask_levels == 255).astype(np.uint8))
     if width < 2 or height < 2:
         return None
-    left, top = x + region.left, y + region.top
-    return Box(left, top, width - 1, height - 1), (left + (width - 1) // 2, top + (height - 1) // 2)
+    return Box(x + region.left, y + region.top, width - 1, height - 1)

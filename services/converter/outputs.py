@@ -23,7 +23,7 @@ from facefoundry.media.write import LevelsWriter, MaskWriter
 from facefoundry.storage.parts import LABELS, MASKS, SAMPLES, video
 from services.converter import labels
 from services.converter.composite import Patch
-from services.converter.labels import Row
+from services.converter.labels import Label, Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
 
@@ -44,7 +44,7 @@ class Assembled:
 
     files: dict[str, Path]
     content_digest: str
-    rows: list[Row]
+    rows: list[Label]
     quality: dict[str, float]
     samples: list[int]
 
@@ -71,7 +71,7 @@ class Outputs:
         self._samples = Samples(folder / SAMPLES, samples)
         self._labels = folder / LABELS
         self._control = control
-        self._rows: list[Row] = []
+        self._rows: list[Label] = []
         self._quality = Quality()
         self._content = content_hash(info)
 
@@ -88,7 +88,7 @@ class Outputs:
 
         Args:
             target: The target's decoded frame, uint8 [h, w, 3] BGR.
-            row: Label of the frame.
+            row: What the conversion made of the frame.
             patch: The pixels that replace the target's; None if the frame is not swapped.
         """
         shape = target.shape
@@ -107,8 +107,8 @@ class Outputs:
         self._content.update(np.packbits(pictures["masks_blend"] > 0).data)
         if self._rows and row.frame != self._rows[-1].frame + 1:
             self._quality.cut()
-        self._quality.add(target, output, changed, patch)
-        self._rows.append(row)
+        outside = self._quality.add(target, output, changed, patch)
+        self._rows.append(Label(row.frame, row.swapped, row.reason, row.box, outside))
         if row.swapped and self._samples.wants(row.frame):
             self._samples.add(row.frame, {"target": target, "swap": output, **pictures})
 

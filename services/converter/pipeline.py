@@ -180,7 +180,7 @@ class _Converter:
         self._weights = weights
         self._decoder = decoder
         self._options = MaskOptions(options.mask, options.erosion, options.blur)
-        self._seamless = options.seamless
+        self._clone = options.clone
         self._batch = options.batch_size
         self._swap: Swapper | None = None
 
@@ -217,7 +217,7 @@ class _Converter:
                 yield target, Row(number, False, reason), None
                 continue
             matrix, landmarks = self._known.matrices[number], self._known.landmarks[number]
-            patch = composite(target, faces[number], matrix, landmarks, self._options, self._seamless)
+            patch = composite(target, faces[number], matrix, landmarks, self._options, self._clone)
             row = Row(number, False, MASK_TOO_SMALL) if patch is None else Row(number, True, None, patch.box)
             yield target, row, patch
 

@@ -25,7 +25,7 @@ from services.converter.functions import CONVERT, TRANSCODE, ConversionOptions, 
 
 __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 
-ALGORITHM_VERSION = 6
+ALGORITHM_VERSION = 7
 """Version of what conversions and transcodings compute.
 
 Increment it when equal inputs give other pixels, chunks or video streams: results of another version are not reused.
@@ -36,6 +36,8 @@ Transcodings have the same version, because real videos go through the same enco
 4: chunks hold differences from the target outside the blend mask.
 5: convolutions are computed by Winograd's filtering, and the place of a face in a batch depends on its frame number.
 6: mask videos have no colour, raw videos are coded in CAVLC, and Winograd's filtering skips channels whose kernel is 0.
+7: faces are read, pasted and cloned with the pixels of OpenCV 3.4.1, labels count the pixels that changed outside the
+mask or on its edge, and containers are those of FF++'s files.
 """
 
 _LETTERS: dict[common_pb2.Side.ValueType, Letter] = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}
@@ -181,11 +183,16 @@ def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
 
 
 def _conversion(recipe: recipe_pb2.Recipe) -> recipe_pb2.ConversionOptions:
-    """Return the recipe's conversion options. `discard` is left out if there are no frame ranges: it has no effect."""
+    """Return the recipe's conversion options without those that have no effect.
+
+    `discard` has none without frame ranges, and `clone` none without `seamless`.
+    """
     conversion = recipe_pb2.ConversionOptions()
     conversion.CopyFrom(recipe.conversion)
     if not conversion.frame_ranges:
         conversion.ClearField("discard")
+    if not conversion.seamless:
+        conversion.ClearField("clone")
     return conversion
 
 

@@ -26,7 +26,7 @@ class Quality:
 
     def add(
         self, target: NDArray[np.uint8], output: NDArray[np.uint8], changed: NDArray[np.uint8], patch: Patch | None
-    ) -> None:
+    ) -> int:
         """Add a frame.
 
         Args:
@@ -34,15 +34,20 @@ class Quality:
             output: The frame that is written.
             changed: uint8 [h, w], not 0 where `target` and `output` differ.
             patch: The pixels that replace the target's; None if the frame is not swapped.
+
+        Returns:
+            Number of changed pixels that do not lie strictly inside the FF++ mask.
         """
         self._frames += 1
         changed_pixels = cv2.countNonZero(changed)
         if patch is None:
             self._outside += changed_pixels
             self._before = None
-            return
+            return changed_pixels
         area = changed.shape[0] * changed.shape[1]
-        self._outside += changed_pixels - cv2.countNonZero(np.ascontiguousarray(changed[patch.region.slices]))
+        inside = np.ascontiguousarray(changed[patch.box.region.expanded(-1).slices])
+        outside = changed_pixels - (cv2.countNonZero(inside) if inside.size else 0)
+        self._outside += outside
         self._changed_share.append(changed_pixels / area)
         self._box_share.append(patch.box.width * patch.box.height / area)
         difference = cv2.absdiff(output[patch.region.slices], target[patch.region.slices])
@@ -50,6 +55,7 @@ class Quality:
         if self._before is not None:
             self._flicker.append(_flicker(self._before, target, output, patch))
         self._before = (target, output, patch)
+        return outside
 
     def cut(self) -> None:
         """Record that frames are left out before the next one, so that no flicker is measured across the gap."""
@@ -64,8 +70,8 @@ class Quality:
             mean_flicker: Mean absolute change of that difference from one swapped frame to the next.
             changed_share: Mean share of a swapped frame's pixels that differ from the target.
             box_share: Mean share of a swapped frame that the FF++ mask covers.
-            changed_outside: Number of pixels, over all frames, that differ from the target outside the patches'
-                regions. It must be 0, because these pixels are copied.
+            changed_outside: Number of pixels, over all frames, that differ from the target and do not lie strictly
+                inside the FF++ mask. It is 0 if every frame was cloned as `opencv-3.4.1`.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),

@@ -1,4 +1,7 @@
-"""Warp an aligned face back onto its frame; this module knows nothing of masks and blending.
+"""Warp an aligned face back onto its frame as OpenCV 3.4.1 did; this module knows nothing of masks and blending.
+
+OpenCV's BORDER_TRANSPARENT writes a pixel of the frame only where the whole pixel of its point lies in the face. Taps
+of the cubic kernel beyond the face are mirrored at its outermost pixels.
 
 Convention: points are (x, y) in pixels with pixel centres at integers; matrices are float64 [2, 3] and map frame pixels
 to the pixels of the aligned face.
@@ -12,14 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry.faces.fixed_point import affine_points
+
 __all__ = ["Region", "footprint", "paste", "warp_square"]
-
-# The cubic kernel reaches two pixels beyond the face.
-_REACH = 3.0
-
-# OpenCV processes blocks of columns from the left, and the rest at the right edge with other code, whose results differ
-# at the border of the face. A window of whole blocks, or one that ends with its frame, is processed like the frame.
-_BLOCK = 32
 
 
 class Region(NamedTuple):
@@ -82,7 +80,7 @@ class Region(NamedTuple):
 
 
 def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
-    """Return the frame pixels that an aligned face covers, including the reach of the interpolation.
+    """Return a region that contains all frame pixels that an aligned face covers.
 
     Args:
         matrix: float64 [2, 3], frame to face pixels.
@@ -93,7 +91,7 @@ def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
     """
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :2])) < 1e-12:
         return None
-    low, high = -_REACH, size - 1 + _REACH
+    low, high = -1.0, float(size)
     corners = np.array([[low, low], [low, high], [high, low], [high, high]])
     points = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     left, top = np.floor(points.min(axis=0)).astype(int)
@@ -106,8 +104,6 @@ def paste(
 ) -> NDArray[np.uint8]:
     """Warp an aligned face onto its frame by cubic interpolation; frame pixels that it does not cover are kept.
 
-    The result is bit-equal to `cv2.warpAffine` onto the whole frame.
-
     Args:
         face: uint8 [s, s, 3] BGR.
         frame: uint8 [h, w, 3] BGR; not changed.
@@ -115,21 +111,18 @@ def paste(
         region: Frame pixels to compute; inside the frame.
 
     Returns:
-        uint8 [region.height, region.width, 3] BGR.
+        uint8 [region.height, region.width, 3] BGR, within a level of `cv2.warpAffine` of OpenCV 3.4.1.
     """
-    left, right = region.left // _BLOCK * _BLOCK, -(-region.right // _BLOCK) * _BLOCK
-    window = Region(left, region.top, min(right, frame.shape[1]), region.bottom)
-    columns, rows = _coordinates(matrix, window)
-    # OpenCV is faster in float32 than in uint8, which it converts to float32 and back.
-    canvas = frame[window.slices].astype(np.float32)
-    cv2.remap(face.astype(np.float32), columns, rows, cv2.INTER_CUBIC, canvas, cv2.BORDER_TRANSPARENT)
-    return np.asarray(cv2.add(canvas, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)[region.relative_to(window)]
+    points = affine_points(matrix, region.left, region.top, region.width, region.height)
+    made = cv2.remap(face, *points, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    canvas = np.array(frame[region.slices], order="C")
+    return np.asarray(cv2.copyTo(made, points.within(*face.shape[1::-1]), canvas), np.uint8)
 
 
 def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
-    """Warp a white square onto black as `paste` warps a face; cubic, so values overshoot 0 and 1 at the edges.
+    """Warp a white square onto black as `paste` warps a face.
 
-    Only the edges are interpolated. Inside, where OpenCV's weights sum to 1 within 1e-7, the result is 1.
+    The taps of the cubic kernel sum to 1, so the square has no soft edge.
 
     Args:
         size: Side of the square, pixels.
@@ -137,28 +130,7 @@ def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArr
         region: Frame pixels to compute; inside the frame.
 
     Returns:
-        float64 [region.height, region.width], about -0.15 to 1.25.
+        float64 [region.height, region.width], 0 or 1.
     """
-    columns, rows = _coordinates(matrix, region)
-    middle = np.float32((size - 1) / 2)
-    distance = np.abs(columns - middle)
-    np.maximum(distance, np.abs(rows - middle), out=distance)
-    values = (distance < middle - 2).astype(np.float64)
-    distance -= middle + np.float32(0.5)
-    edge = np.flatnonzero(np.abs(distance, out=distance) <= 2.5)
-    if edge.size:
-        shape = (-(-edge.size // _BLOCK), _BLOCK)
-        x, y = (np.resize(axis.ravel()[edge], shape) for axis in (columns, rows))
-        drawn = np.zeros(shape, np.float64)
-        cv2.remap(np.ones((size, size)), x, y, cv2.INTER_CUBIC, drawn, cv2.BORDER_TRANSPARENT)
-        values.ravel()[edge] = drawn.ravel()[: edge.size]
-    return np.asarray(values, np.float64)
-
-
-def _coordinates(matrix: NDArray[np.float64], region: Region) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the face coordinates of a region's pixels, float32 x and y, rounded in the steps of cv2.warpAffine."""
-    single = matrix.astype(np.float32)
-    x = np.arange(region.left, region.right, dtype=np.float32)
-    y = np.arange(region.top, region.bottom, dtype=np.float32)[:, None]
-    columns, rows = (row[0] * x + (row[1] * y + row[2]) for row in single)
-    return np.asarray(columns, np.float32), np.asarray(rows, np.float32)
+    points = affine_points(matrix, region.left, region.top, region.width, region.height)
+    return points.within(size, size) / np.float64(255)

@@ -23,13 +23,14 @@ from services.extractor.functions import EXTRACT, INSPECT, ExtractArgs, Extracti
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
-ALGORITHM_VERSION = 4
+ALGORITHM_VERSION = 5
 """Version of what extractions compute.
 
 Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused.
 
 2: the tracker returns only boxes that the detector could also return for the whole frame.
 3 and 4: other such boxes are tried.
+5: crops have the pixels of OpenCV 3.4.1.
 """
 
 _MAX_SAMPLES = 64

@@ -24,6 +24,7 @@ from facefoundry.storage import document, keys
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
+    "ALGORITHM_VERSION",
     "Attempt",
     "ExitCode",
     "ExitReport",
@@ -40,6 +41,13 @@ __all__ = [
     "to_bytes",
     "training_digest",
 ]
+
+ALGORITHM_VERSION = 2
+"""Version of what trainings compute.
+
+Increment it when equal inputs give other weights: no checkpoint or model of another version is resumed or found. 1 was
+in no digest. 2: augmentation reads at the points of OpenCV 3.4.1.
+"""
 
 
 class ExitCode(IntEnum):
@@ -219,7 +227,9 @@ def training_digest(content_a: str, content_b: str, options: TrainingOptions, ve
     """
     values = digest_values(options)
     values.pop("iterations", None)
-    return keys.digest_of({"a": content_a, "b": content_b, "options": values, "version": version})
+    return keys.digest_of(
+        {"a": content_a, "b": content_b, "options": values, "version": version, "method": ALGORITHM_VERSION}
+    )
 
 
 def attempt_key(prefix: str) -> str:

@@ -7,6 +7,9 @@ bilinear sample reads 4 x 4 = 16 crop pixels, called taps; no 256x256 picture is
 The random choices of a batch are drawn first (`Sampler.draw`); they depend on seed, side and iteration alone. Then they
 are applied (`apply`) in three steps that may be compiled separately: `sampling_points`, `sample_taps` and `unpack`.
 
+Both stages read where OpenCV 3.4.1 reads, at points in whole 32nds of a pixel. A coordinate of its `cv2.warpAffine` is
+the sum of a column's and a row's term, each rounded to 1024ths of a pixel, which is cut to 32nds after adding a half.
+
 Points are (x, y) in pixels of the crop, with pixel centres at integers. `n` is the batch size, `s` the face size of the
 network.
 """
@@ -22,6 +25,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from services.trainer.worker.threefry import threefry, uniform
+
 __all__ = [
     "CROP_SIZE",
     "MARGIN",
@@ -32,7 +37,6 @@ __all__ = [
     "sampling_points",
     "pack",
     "sample_taps",
-    "threefry",
     "unpack",
 ]
 
@@ -48,11 +52,12 @@ MAX_FACES: Final = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
 """Largest number of faces of one side, because the pixels of all its crops are numbered in int32."""
 
 _GRID: Final = 5
+_TERM: Final = 1024.0
+_POINT: Final = 32
+_POINT_BITS: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
 _FIELD: Final = 21
 _ONE: Final = 1 << (_FIELD - 8)
-_ROUNDS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY: Final = 0x1BD11BDA
 
 
 class _Ranges(Protocol):
@@ -116,18 +121,18 @@ class Sampler:
         """
         options, count = self.options, self.options.batch_size
         words = threefry(self._key("draw"), ops.cast(iteration, "uint32"), count * (5 + 2 * _GRID * _GRID))
-        uniform = _uniform(ops.reshape(words[: 5 * count], (5, count)))
-        signed = 2.0 * uniform - 1.0
+        even = uniform(ops.reshape(words[: 5 * count], (5, count)))
+        signed = 2.0 * even - 1.0
         first, second = words[5 * count :: 2], words[5 * count + 1 :: 2]
-        radius = ops.sqrt(-2.0 * ops.log(1.0 - _uniform(first)))
-        angle = (2.0 * math.pi) * _uniform(second)
+        radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform(first)))
+        angle = (2.0 * math.pi) * uniform(second)
         normal = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
         return Draws(
             faces=self._faces(iteration),
             rotation=signed[0] * options.rotation_degrees,
             scale=1.0 + signed[1] * options.zoom,
             shift=ops.stack([signed[2], signed[3]], axis=-1) * (options.shift * CROP_SIZE),
-            flip=uniform[4] < options.flip_probability,
+            flip=even[4] < options.flip_probability,
             jitter=ops.reshape(normal, (count, _GRID, _GRID, 2)) * options.warp_sigma,
         )
 
@@ -140,7 +145,7 @@ class Sampler:
         count, batch = self.face_count, self.options.batch_size
         iteration = ops.cast(iteration, "uint32")
         if count < batch:
-            drawn = _uniform(threefry(self._key("faces"), iteration, batch))
+            drawn = uniform(threefry(self._key("faces"), iteration, batch))
             return ops.minimum(ops.cast(drawn * count, "int32"), count - 1)
         batches = count // batch
         epoch = ops.floor_divide(iteration, ops.cast(batches, "uint32"))
@@ -149,7 +154,9 @@ class Sampler:
         low = (1 << bits) - 1
         # The number of a face in the low bits makes every key distinct, so the sorted keys are a permutation.
         words = threefry(self._key("faces"), epoch, count)
-        high = ops.bitwise_and(ops.cast(ops.right_shift(words, _word(1)), "int32"), _integer(0x7FFFFFFF ^ low))
+        high = ops.bitwise_and(
+            ops.cast(ops.right_shift(words, ops.cast(1, "uint32")), "int32"), _integer(0x7FFFFFFF ^ low)
+        )
         permutation = ops.bitwise_and(ops.sort(ops.bitwise_or(high, ops.arange(count, dtype="int32"))), _integer(low))
         return ops.take(permutation, position * batch + ops.arange(batch, dtype="int32"))
 
@@ -191,7 +198,8 @@ def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tup
     """Compute the points at which a batch reads the similarity's result; arguments as in `apply`.
 
     Returns:
-        x and y, each float32 [n, 2 * s * s]: the points of the warped inputs, then those of the unwarped targets.
+        x and y, each int32 [n, 2 * s * s] in 32nds of a pixel: the points of the warped inputs, then those of the
+        unwarped targets.
     """
     grid = _grid(margin)
     warped = _warped(grid, draws.jitter, face_size)
@@ -209,24 +217,43 @@ def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
     Args:
         table: All crops of a side, as `pack` returns them.
         draws: The random choices.
-        x: x of the points, float32 [n, m].
-        y: y of the points, float32 [n, m].
+        x: x of the points, int32 [n, m], in 32nds of a pixel.
+        y: y of the points, int32 [n, m], in 32nds of a pixel.
 
     Returns:
         int64 [n, m]: blue, green and red, each 8192 times its grey level, in fields of 21 bits.
     """
-    last = CROP_SIZE - 1.0
+    last = CROP_SIZE - 1
     inverse = _inverse_similarity(draws)
     first_pixel = ops.expand_dims(draws.faces * (CROP_SIZE * CROP_SIZE), 1)
-    left, top = ops.floor(x), ops.floor(y)
+    flip = ops.expand_dims(draws.flip, 1)
+    left, top = _whole(x), _whole(y)
+    columns = [ops.clip(left + right, 0, last) for right in (0, 1)]
+    across = [[_across(row, ops.where(flip, last - column, column)) for row in inverse] for column in columns]
+    down = [[_down(row, ops.clip(top + below, 0, last)) for row in inverse] for below in (0, 1)]
     total = ops.zeros_like(x, dtype="int64")
-    for down, of_row in enumerate(_split(ops.full_like(x, _ONE, dtype="int32"), y - top)):
-        for right, of_pixel in enumerate(_split(of_row, x - left)):
-            column, row = ops.clip(left + right, 0.0, last), ops.clip(top + down, 0.0, last)
-            crop_x = ops.clip(inverse[0] * column + inverse[1] * row + inverse[2], 0.0, last)
-            crop_y = ops.clip(inverse[3] * column + inverse[4] * row + inverse[5], 0.0, last)
+    for (down_x, down_y), of_row in zip(down, _split(ops.full_like(x, _ONE), y - top * _POINT), strict=True):
+        for (across_x, across_y), of_pixel in zip(across, _split(of_row, x - left * _POINT), strict=True):
+            crop_x = ops.clip(_whole(across_x + down_x), 0, last * _POINT)
+            crop_y = ops.clip(_whole(across_y + down_y), 0, last * _POINT)
             total = total + _sample_crop(table, first_pixel, crop_x, crop_y, of_pixel)
     return total
+
+
+def _across(row: tuple[Tensor, Tensor, Tensor], column: Tensor) -> Tensor:
+    """Return the column's term of an affine map's coordinate, int32 in 1024ths of a pixel."""
+    return ops.cast(ops.round(row[0] * _TERM * ops.cast(column, "float32")), "int32")
+
+
+def _down(row: tuple[Tensor, Tensor, Tensor], line: Tensor) -> Tensor:
+    """Return the row's term of an affine map's coordinate, int32 in 1024ths of a pixel, with half a 32nd."""
+    term = row[1] * _TERM * ops.cast(line, "float32") + row[2] * _TERM
+    return ops.cast(ops.round(term), "int32") + _POINT // 2
+
+
+def _whole(fine: Tensor) -> Tensor:
+    """Cut integers to whole 32nds: of 1024ths to 32nds of a pixel, and of those to pixels."""
+    return ops.right_shift(fine, _integer(_POINT_BITS))
 
 
 def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
@@ -248,11 +275,11 @@ def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
 
 def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted sum of the four crop pixels around points inside the crop, int64 [n, m] in fields."""
-    left, top = ops.minimum(ops.floor(x), CROP_SIZE - 2.0), ops.minimum(ops.floor(y), CROP_SIZE - 2.0)
-    pixel = first_pixel + ops.cast(top * CROP_SIZE + left, "int32")
+    left, top = ops.minimum(_whole(x), CROP_SIZE - 2), ops.minimum(_whole(y), CROP_SIZE - 2)
+    pixel = first_pixel + top * CROP_SIZE + left
     total: Tensor = 0
-    for down, of_row in enumerate(_split(weight, y - top)):
-        for right, of_pixel in enumerate(_split(of_row, x - left)):
+    for down, of_row in enumerate(_split(weight, y - top * _POINT)):
+        for right, of_pixel in enumerate(_split(of_row, x - left * _POINT)):
             # The cast through uint32 shows the compiler that the upper half is 0, so it multiplies faster.
             factor = ops.cast(ops.cast(of_pixel, "uint32"), "int64")
             total = total + factor * _spread(ops.take(table, pixel + (CROP_SIZE * down + right)))
@@ -260,8 +287,8 @@ def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weigh
 
 
 def _split(weight: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide integer weights between a point's two neighbours; the fraction in [0, 1] is the far one's."""
-    far = ops.cast(ops.cast(weight, "float32") * fraction, "int32")
+    """Divide integer weights between a point's two neighbours; the fraction, 0 to 32, is the far one's."""
+    far = ops.right_shift(weight * fraction, _integer(_POINT_BITS))
     return weight - far, far
 
 
@@ -276,16 +303,15 @@ def _spread(packed: Tensor) -> Tensor:
     return ops.bitwise_or(ops.bitwise_or(blue, green), red)
 
 
-def _inverse_similarity(draws: Draws) -> tuple[Tensor, ...]:
-    """Return six [n, 1] coefficients that map a point of the similarity's result, mirrored or not, to the crop."""
+def _inverse_similarity(draws: Draws) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Return two rows of [n, 1] coefficients that map a point of the similarity's result, not mirrored, to the crop."""
     centre = CROP_SIZE // 2
     angle = draws.rotation * (math.pi / 180.0)
     cos, sin = ops.cos(angle) / draws.scale, ops.sin(angle) / draws.scale
     x, y = centre + draws.shift[:, 0], centre + draws.shift[:, 1]
-    side = ops.where(draws.flip, -1.0, 1.0)
-    x = ops.where(draws.flip, CROP_SIZE - 1.0 - x, x)
-    rows = (cos * side, -sin, centre - cos * side * x + sin * y, sin * side, cos, centre - sin * side * x - cos * y)
-    return tuple(ops.expand_dims(row, 1) for row in rows)
+    rows = (cos, -sin, centre - cos * x + sin * y), (sin, cos, centre - sin * x - cos * y)
+    (a, b, c), (d, e, f) = ([ops.expand_dims(value, 1) for value in row] for row in rows)
+    return (a, b, c), (d, e, f)
 
 
 def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
@@ -300,7 +326,7 @@ def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[
     weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, points)
     planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID * _GRID))
     moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, points))
-    places = moved + ops.convert_to_tensor(still)
+    places = ops.cast(ops.round((moved + ops.convert_to_tensor(still)) * float(_POINT)), "int32")
     return places[:, 0], places[:, 1]
 
 
@@ -320,10 +346,12 @@ def _unwarped(grid: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     spread = ops.sum(source * source, axis=(1, 2, 3))
     norm = (along * along + across * across) / spread
     cos, sin = (along / norm)[:, None], (across / norm)[:, None]
-    rows, columns = np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
-    x = ops.convert_to_tensor(columns - centre[0])
-    y = ops.convert_to_tensor(rows - centre[1])
-    return cos * x + sin * y + mean[:, 0:1], cos * y - sin * x + mean[:, 1:2]
+    x = cos, sin, mean[:, 0:1] - cos * centre[0] - sin * centre[1]
+    y = -sin, cos, mean[:, 1:2] + sin * centre[0] - cos * centre[1]
+    lines, columns = (
+        ops.convert_to_tensor(axis) for axis in np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
+    )
+    return _whole(_across(x, columns) + _down(x, lines)), _whole(_across(y, columns) + _down(y, lines))
 
 
 def _grid(margin: float) -> NDArray[np.float32]:
@@ -346,47 +374,9 @@ def _resize(face_size: int) -> NDArray[np.float32]:
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(_GRID))).astype(np.float32)
 
 
-def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
-    """Generate random words, 32 bits each, with the Threefry-2x32 cipher of 20 rounds (Salmon et al. 2011).
-
-    The cipher encrypts blocks of two words. Block i is (counter, i), so the result depends on the arguments alone, and
-    it is the same with every Keras backend.
-
-    Args:
-        key: Two numbers below 2**32.
-        counter: Scalar uint32 tensor.
-        count: Number of words to generate.
-
-    Returns:
-        uint32 [count]: the first words of all encrypted blocks, then their second words.
-    """
-    keys = [_word(key[0]), _word(key[1]), _word(key[0] ^ key[1] ^ _PARITY)]
-    second = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32") + keys[1]
-    first = ops.zeros_like(second) + counter + keys[0]
-    for group in range(5):
-        for bits in _ROUNDS[group % 2]:
-            first = first + second
-            second = ops.bitwise_xor(
-                first,
-                ops.bitwise_or(ops.left_shift(second, _word(bits)), ops.right_shift(second, _word(32 - bits))),
-            )
-        first = first + keys[(group + 1) % 3]
-        second = second + keys[(group + 2) % 3] + _word(group + 1)
-    return ops.concatenate([first, second])[:count]
-
-
-def _word(value: int) -> Tensor:
-    return ops.convert_to_tensor(value, dtype="uint32")
-
-
 def _integer(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int32")
 
 
 def _long(value: int) -> Tensor:
     return ops.convert_to_tensor(value, dtype="int64")
-
-
-def _uniform(words: Tensor) -> Tensor:
-    """Convert the upper 24 bits of random words to float32 in [0, 1)."""
-    return ops.cast(ops.cast(ops.right_shift(words, _word(8)), "int32"), "float32") * (2.0**-24)

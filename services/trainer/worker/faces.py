@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facefoundry import codec
 from facefoundry.errors import Unusable
 from facefoundry.faces import face_tar
+from facefoundry.faces.fixed_point import affine_points
 from facefoundry.storage import manifest
 from facefoundry.storage.parts import FACES
 from facefoundry.storage.store import Store
@@ -93,6 +94,6 @@ def unwarped(faces: Faces, count: int, face_size: int) -> NDArray[np.uint8]:
     chosen = np.unique(np.linspace(0, len(faces.crops) - 1, count).astype(np.int64))
     step = (CROP_SIZE - 2 * faces.margin) / face_size
     matrix = np.array([[step, 0, faces.margin], [0, step, faces.margin]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    pictures = [cv2.warpAffine(crop, matrix, (face_size, face_size), flags=flags) for crop in faces.crops[chosen]]
+    points = affine_points(matrix, 0, 0, face_size, face_size)
+    pictures = [cv2.remap(crop, *points, cv2.INTER_LINEAR) for crop in faces.crops[chosen]]
     return np.stack([np.asarray(picture, np.uint8) for picture in pictures])

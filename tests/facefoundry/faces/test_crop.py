@@ -3,6 +3,7 @@ import pytest
 
 from facefoundry.faces.crop import crop_matrix, cut, face_matrix
 from facefoundry.faces.mean_face import MEAN_FACE
+from tests.opencv341.recorded import recorded
 
 
 def landmarks_of_a_mean_face(size, left, top):
@@ -34,6 +35,12 @@ def test_a_face_at_crop_scale_is_cut_pixel_by_pixel_and_black_outside_the_frame(
     assert crop.shape == (256, 256, 3) and crop.dtype == np.uint8
     np.testing.assert_array_equal(crop[:240, 20:], frame[60:300, :236])
     assert not crop[:, :20].any() and not crop[240:].any()
+
+
+@pytest.mark.parametrize("case", recorded("face"))
+def test_crops_are_those_of_opencv_341_to_the_last_bit(case):
+    np.testing.assert_array_equal(cut(case["frame"], case["matrix"], 80, 15), case["crop"])
+    np.testing.assert_array_equal(cut(case["frame"], case["matrix"], 64, 0), case["read"])
 
 
 def test_mean_face_has_51_points_symmetric_enough_and_is_read_only():

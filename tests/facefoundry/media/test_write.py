@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,9 +21,10 @@ from facefoundry.media.level import Level
 from facefoundry.media.read import open_source
 from facefoundry.media.write import LevelsWriter, MaskWriter, VideoWriter
 from tests.clips import stream_fields
+from tests.facefoundry.media import h264
 
 FFPP = (
-    Level("raw", "libx264rgb", 0, "gbrp", "medium"),
+    Level("raw", "libx264rgb", 0, "gbrp", "medium", "cavlc"),
     Level("c23", "libx264", 23, "yuv444p", "medium"),
     Level("c40", "libx264", 40, "yuv444p", "medium"),
 )
@@ -170,10 +170,37 @@ def test_raw_is_exact_where_nothing_can_be_foreseen(tmp_path: Path, preset: str)
         np.testing.assert_array_equal(list(source), frames)
 
 
-def test_exact_pixels_alone_are_in_the_code_that_is_read_quickly(tmp_path: Path) -> None:
-    files = write_levels(tmp_path / "levels", noisy_frames(2, 64, 48))
-    codes = {name: re.findall(rb"cabac=(\d)", path.read_bytes()) for name, path in files.items()}
-    assert codes == {"raw": [b"0"], "c23": [b"1"], "c40": [b"1"]}
+@pytest.mark.parametrize("preset", ["ultrafast", "medium"])
+@pytest.mark.parametrize("level", FFPP[:2], ids=["raw", "c23"])
+def test_the_coder_is_that_of_the_level_with_every_preset(tmp_path: Path, level: Level, preset: str) -> None:
+    pixels: list[list[NDArray[np.uint8]]] = []
+    for coder, stated in (("cavlc", 0), ("cabac", 1)):
+        path = tmp_path / f"{coder}.mp4"
+        with VideoWriter(path, replace(level, coder=coder, preset=preset), (25, 1), 64, 48) as writer:
+            for frame in noisy_frames(3, 64, 48):
+                writer.write(frame)
+        assert h264.pps(h264.parameter_sets(path).pps)["cabac"] == stated
+        with open_source(path) as source:
+            pixels.append(list(source))
+    if level.exact:
+        np.testing.assert_array_equal(pixels[0], pixels[1])
+
+
+@pytest.mark.parametrize("interval", [1, 4, 250])
+@pytest.mark.parametrize("level", FFPP[:2], ids=["raw", "c23"])
+def test_key_frames_are_no_further_apart_than_the_level_says(tmp_path: Path, level: Level, interval: int) -> None:
+    frames = noisy_frames(10, 64, 48)
+    with VideoWriter(tmp_path / "made.mp4", replace(level, keyframe_interval=interval), (25, 1), 64, 48) as writer:
+        for frame in frames:
+            writer.write(frame)
+    with av.open(str(tmp_path / "made.mp4")) as container:
+        keys = [number for number, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+    assert keys == list(range(0, 10, interval))
+    with open_source(tmp_path / "made.mp4") as source:
+        decoded = list(source)
+    if level.exact:
+        np.testing.assert_array_equal(decoded, frames)
+    assert len(decoded) == len(frames)
 
 
 @pytest.mark.parametrize("size", [(160, 120), (161, 121)])

@@ -1,5 +1,7 @@
 """Digests keep their names whatever the proto's fields are called."""
 
+import pytest
+
 from facefoundry import recipes
 from facefoundry.recipes.digests import DIGEST_NAMES, digest_values
 from facefoundry.storage import keys
@@ -31,6 +33,19 @@ def test_face_size_is_in_a_digest_unless_it_is_64():
     assert digest_values(recipe_pb2.TrainingOptions(face_size=64, seed=1)) == {"seed": "1"}
 
 
+@pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
+def test_the_digest_of_a_level_changes_with_every_field_that_is_not_as_before(change):
+    request = recipe_pb2.Recipe()
+    recipes.override(
+        request, "compression.levels=[{name: raw, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster}]"
+    )
+    (raw,) = recipes.resolve(request).compression.levels
+    assert keys.digest_of(digest_values(raw)) == PINNED["ffpp"][3]
+    raw.MergeFrom(recipe_pb2.Level(**change))
+    assert digest_values(raw).items() >= change.items()
+    assert keys.digest_of(digest_values(raw)) != PINNED["ffpp"][3]
+
+
 def test_nested_messages_are_renamed_too():
     conversion = recipe_pb2.ConversionOptions(frame_ranges=[recipe_pb2.FrameRange(first=3)], mask="rect")
     assert digest_values(conversion) == {"mask": "rect", "frame_ranges": [{"first": 3}]}
@@ -40,7 +55,7 @@ PINNED = {
     "ffpp": [
         "1701ed0d902a267890af8bcd82f39aae5c4f8809",
         "4a62d62f37b772c76074461f917e5c09f7c2e51e",
-        "4bc432b484302b0ea15d109532538cef46ff4cdc",
+        "330e873c732157b9233af42b5cee7d6a0143f142",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",
         "827713eb12a7d01fc29819605adbc4074830f910",
@@ -48,7 +63,7 @@ PINNED = {
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
         "5666345ea7c075561eecc8075699a003bc2d571e",
-        "4bc432b484302b0ea15d109532538cef46ff4cdc",
+        "330e873c732157b9233af42b5cee7d6a0143f142",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",
         "827713eb12a7d01fc29819605adbc4074830f910",

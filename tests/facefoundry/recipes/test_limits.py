@@ -37,16 +37,19 @@ NUMBERS = [
     ("conversion.chunk_frames", 1, 256, (0, 257)),
     ("training.face_size", 64, 128, (0, 63, 96, 256)),
     ("compression.levels.crf", 0, 51, (52,)),
+    ("compression.levels.keyframe_interval", 1, 1000, (0, 1001)),
 ]
 WORDS = [
     ("extraction.engine", "an-engine_2", ("", "two words", "_first", "../x", "x" * 65)),
     ("training.precision", "bfloat16", ("int8", "")),
     ("conversion.mask", "rect", ("circle", "")),
+    ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
     ("compression.levels.name", "c10", ("", "a_b", "../x", "masks", "x" * 33)),
     ("compression.levels.codec", "libx264", ("mpeg4", "")),
     ("compression.levels.pixel_format", "yuv420p", ("rgb24", "")),
     ("compression.levels.preset", "slow", ("placebo", "")),
+    ("compression.levels.coder", "cavlc", ("vlc", "")),
 ]
 LISTS = [
     (

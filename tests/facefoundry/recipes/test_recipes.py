@@ -34,6 +34,21 @@ def test_ffpp_has_the_numbers_of_ffpp():
     ]
 
 
+def test_levels_may_leave_later_fields_out():
+    request = recipe_pb2.Recipe()
+    recipes.override(
+        request,
+        "compression.levels=[{name: raw, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster},"
+        "{name: c30, codec: libx264, crf: 30, pixel_format: yuv444p, preset: medium},"
+        "{name: fast, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster, coder: cabac,"
+        "keyframe_interval: 1, tagged: true}]",
+    )
+    levels = recipes.resolve(request).compression.levels
+    found = [(level.coder, level.keyframe_interval, level.tagged) for level in levels]
+    assert found == [("cavlc", 250, False), ("cabac", 250, False), ("cabac", 1, True)]
+    assert all(level.HasField("tagged") for level in levels)
+
+
 def test_preview_says_that_it_is_not_faithful():
     assert "Not faithful" in recipes.load("preview").description
 

@@ -30,9 +30,11 @@ from tests.services.child import workspace
 FRAMES = 20
 WIDTH, HEIGHT = 161, 121
 FACELESS = (3, 12, 13)
-CONVERSION = ConversionOptions("facehullandrect", erosion=0, blur=2, seamless=True, batch_size=4, chunk_frames=8)
+CONVERSION = ConversionOptions(
+    "facehullandrect", erosion=0, blur=2, seamless=True, batch_size=4, chunk_frames=8, clone="opencv-3.4.1"
+)
 LEVELS = (
-    Level("raw", "libx264rgb", 0, "gbrp", "ultrafast"),
+    Level("raw", "libx264rgb", 0, "gbrp", "ultrafast", "cavlc"),
     Level("c23", "libx264", 23, "yuv444p", "ultrafast"),
     Level("c40", "libx264", 40, "yuv444p", "ultrafast"),
 )
@@ -65,12 +67,13 @@ def landmarks_at(center: tuple[float, float], size: float, angle: float) -> NDAr
     return np.trunc(points @ rotation.T + np.array(center)).astype(np.float32)
 
 
-def make_clip(path: Path, seed: int, rate: Fraction = Fraction(25)) -> Clip:
+def make_clip(path: Path, seed: int, rate: Fraction = Fraction(25), size: tuple[int, int] = (WIDTH, HEIGHT)) -> Clip:
     rng = np.random.default_rng(seed)
-    texture = cv2.resize(rng.integers(0, 256, (16, 22, 3), dtype=np.uint8), (WIDTH, HEIGHT))
+    width, height = size
+    texture = cv2.resize(rng.integers(0, 256, (16, 22, 3), dtype=np.uint8), size)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
         for number in range(FRAMES):
             picture = np.ascontiguousarray(np.roll(texture, number, axis=1))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
@@ -78,7 +81,7 @@ def make_clip(path: Path, seed: int, rate: Fraction = Fraction(25)) -> Clip:
     with open_source(path) as source:
         frames = list(source)
     landmarks = np.stack([landmarks_at((70 + n, 60 + n % 5), 50 + n % 4, n - 8) for n in range(FRAMES)])
-    landmarks[FRAMES - 1] = landmarks_at((WIDTH + 200, 60), 50, 0)
+    landmarks[FRAMES - 1] = landmarks_at((width + 200, 60), 50, 0)
     reasons = np.zeros(FRAMES, np.uint8)
     reasons[list(FACELESS)] = NO_FACE
     landmarks[reasons == NO_FACE] = 0
@@ -91,8 +94,8 @@ def make_clip(path: Path, seed: int, rate: Fraction = Fraction(25)) -> Clip:
         frame_digests=np.array([frame_digest(frame) for frame in frames], np.uint64),
         crop_digests=np.zeros(FRAMES, np.uint64),
         frame_rate=(rate.numerator, rate.denominator),
-        width=WIDTH,
-        height=HEIGHT,
+        width=width,
+        height=height,
         decoder=DECODER,
         engine="test",
     )

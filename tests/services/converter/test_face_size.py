@@ -46,7 +46,7 @@ def test_faces_are_cut_and_pasted_at_the_size_of_the_model(
         frame, matrix = clip.frames[number], clip.alignments.matrices[number]
         crop = cut(frame, matrix, 128, 0)[None].astype(np.float32) / 255
         face = np.asarray(network.reconstruct(crop, "b"))[0]
-        expected = composite(frame, face, matrix, clip.alignments.landmarks[number], options, seamless=True)
+        expected = composite(frame, face, matrix, clip.alignments.landmarks[number], options, "opencv-3.4.1")
         assert expected is not None
         difference = np.abs(converted[number].astype(int) - expected.apply(frame))
         assert difference.max() <= 2

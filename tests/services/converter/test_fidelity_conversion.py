@@ -1,4 +1,4 @@
-"""Conversion against FF++ re-described: whole frames, plain Keras layers, cv2.seamlessClone."""
+"""Conversion against FF++ re-described: whole frames, plain Keras layers, the clone of OpenCV 3.4.1."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from services.converter import pipeline
 from services.converter.composite import composite
 from services.converter.functions import ConvertArgs
 from services.converter.mask import MaskOptions
+from tests.opencv341.recorded import recorded
 from tests.services.child import do
 from tests.services.converter.agreement import assert_within_a_level
 from tests.services.converter.conftest import LEVELS
@@ -30,6 +31,7 @@ from tests.services.converter.conftest import LEVELS
 FFPP = MaskOptions("facehullandrect", 0, 2)
 FACELESS = (3, 12, 13)
 OUTSIDE = 19
+FACES = recorded("face")
 SWAPPED = [number for number in range(20) if number not in (*FACELESS, OUTSIDE)]
 Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 Frames = list[NDArray[np.uint8]]
@@ -74,13 +76,13 @@ def test_raw_frames_and_masks_are_those_of_ffpp(
     largest = 0
     for number, wanted in expected.items():
         # The network may round one pixel of a face to the next grey level; cloning spreads that thinly. Solving
-        # rounds otherwise than cv2.seamlessClone does.
+        # rounds otherwise than float64 does.
         difference = np.abs(raw[number].astype(int) - wanted.output)
         largest = max(largest, int(difference.max()))
         assert difference.mean() < 0.2
         outside = np.ones(raw[number].shape[:2], bool)
         x, y, width, height = wanted.destination
-        outside[y : y + height, x : x + width] = False
+        outside[y + 1 : y + height - 1, x + 1 : x + width - 1] = False
         np.testing.assert_array_equal(raw[number][outside], clip.frames[number][outside])
         np.testing.assert_array_equal(box[number], np.dstack([wanted.box] * 3))
         np.testing.assert_array_equal(blend[number] == 255, wanted.soft > 1e-9)
@@ -93,12 +95,27 @@ def test_raw_frames_and_masks_are_those_of_ffpp(
         assert set(np.unique(mask)) == {0, 255}
 
 
+@pytest.mark.parametrize("number", range(len(FACES)))
+def test_a_converted_frame_is_that_of_opencv_341(number: int) -> None:
+    case = FACES[number]
+    face = ((case["made"] + 0.5) / 255).astype(np.float32)
+    patch = composite(case["frame"], face, case["matrix"], case["landmarks"].astype(np.float32), FFPP, "opencv-3.4.1")
+    assert patch is not None
+    assert patch.box == tuple(case["box"])
+    inside = patch.box.region.expanded(-1).slices
+    difference = np.abs(patch.apply(case["frame"]).astype(int) - case["output"])
+    assert difference.max() <= 3
+    assert (difference[inside] <= 1).mean() >= 0.999
+    difference[inside] = 0
+    assert not difference.any()
+
+
 def test_the_soft_mask_goes_into_the_clone_as_it_is(clip: Any) -> None:
     frame, matrix, landmarks = clip.frames[7], clip.alignments.matrices[7], clip.alignments.landmarks[7]
     face = np.random.default_rng(2).random((64, 64, 3), np.float32)
     soft = ffpp.soft_mask(frame.shape, matrix, landmarks)
     assert ((ffpp.mask_levels(soft) > 0) & (ffpp.mask_levels(soft) < 255)).sum() > 100
-    patch = composite(frame, face, matrix, landmarks, FFPP, True)
+    patch = composite(frame, face, matrix, landmarks, FFPP, "opencv-3.4.1")
     wanted = ffpp.put(frame, face, matrix, soft)
     assert patch is not None and wanted is not None and wanted.output is not None
     assert_within_a_level(patch.apply(frame), wanted.output)
@@ -149,6 +166,6 @@ def test_b14_a_mask_that_reaches_255_nowhere_leaves_the_frame_and_all_masks_unch
     parts = convert(*convert_arguments(alignments=str(tmp_path / "thin")))
     np.testing.assert_array_equal(decoded(parts["raw.mp4"])[5], clip.frames[5])
     row = json.loads(parts["labels.json"].read_bytes())["frames"][5]
-    assert row == {"frame": 5, "swapped": False, "reason": "MASK_TOO_SMALL", "box": None}
+    assert row == {"frame": 5, "swapped": False, "reason": "MASK_TOO_SMALL", "box": None, "changed_outside": 0}
     for name in MASKS:
         assert not decoded(parts[f"{name}.mp4"])[5].any()

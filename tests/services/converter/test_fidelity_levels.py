@@ -98,7 +98,7 @@ def test_fake_and_real_have_the_targets_frames_and_length_and_equal_fields(
     (tmp_path / "alignments").write_bytes(
         replace(clip.alignments, frame_rate=(rate.numerator, rate.denominator)).to_bytes()
     )
-    arguments, made = convert_arguments(source=(str(target),), alignments=str(tmp_path / "alignments"))
+    arguments, made = convert_arguments(clip_files=(str(target),), alignments=str(tmp_path / "alignments"))
     fake = do(pipeline.convert(arguments, made), made).parts
     real = transcoded(target, tmp_path / "real")
     for expected, frame in zip(clip.frames, decoded(real["raw.mp4"]), strict=True):

@@ -186,12 +186,25 @@ def test_ranges_and_discard_are_part_of_the_digest(store: Any, request_with: Any
     assert len(set(prefixes)) == len(asked)
 
 
+def test_the_clone_is_part_of_the_digest_if_faces_are_cloned(store: Any, request_with: Any) -> None:
+    asked = [
+        ("conversion.clone=opencv-3.4.1",),
+        ("conversion.clone=opencv-5",),
+        ("conversion.clone=opencv-3.4.1", "conversion.seamless=false"),
+        ("conversion.clone=opencv-5", "conversion.seamless=false"),
+    ]
+    plans = [plan_conversion(store, request_with(*assignments)) for assignments in asked]
+    ours, fives, alphas = plans[0].prefix, plans[1].prefix, {planned.prefix for planned in plans[2:]}
+    assert len({ours, fives, *alphas}) == 3
+    assert [planned.job.arguments().options.clone for planned in plans] == ["opencv-3.4.1", "opencv-5", None, None]
+
+
 def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_ranges(
     store: Any, request_with: Any
 ) -> None:
     planned = plan_conversion(store, request_with())
-    before = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "batch_size": 16}
-    assert planned.options["conversion"] == {**before, "chunk_frames": 256}
+    before = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "clone": "opencv-3.4.1"}
+    assert planned.options["conversion"] == {**before, "batch_size": 16, "chunk_frames": 256}
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,45 @@
-"""Pasting onto a region against cv2.warpAffine onto the whole frame."""
+"""Pasting onto regions against what OpenCV 3.4.1 makes of the whole frame."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from services.converter.warp import Region, paste, warp_square
+from services.converter.warp import Region, footprint, paste, warp_square
+from tests.opencv341.recorded import recorded
 
-WIDTH, HEIGHT = 641, 363
-PLACES = [
-    ((320.0, 180.0), 150.0, 0.0),
-    ((200.5, 150.2), 97.3, 17.0),
-    ((90.0, 80.0), 24.0, 5.0),
-    ((20.0, 350.0), 120, -30),
-]
+FACES = recorded("face")
 
 
-def to_face(center: tuple[float, float], size: float, angle: float) -> NDArray[np.float64]:
-    turn = np.deg2rad(angle)
-    linear = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / size * 64
-    return np.column_stack([linear, 32 - linear @ np.array(center)])
+@pytest.mark.parametrize("case", FACES)
+def test_a_pasted_face_has_the_pixels_of_opencv_341(case):
+    frame = case["frame"]
+    whole = Region(0, 0, *frame.shape[1::-1])
+    difference = paste(case["made"], frame, case["matrix"] * 64, whole).astype(int) - case["warped"]
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 0.001
 
 
-def onto_the_whole_frame(face: NDArray[np.generic], canvas: NDArray[np.generic], matrix: NDArray[np.float64]) -> None:
-    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
-    cv2.warpAffine(face, matrix, canvas.shape[1::-1], canvas, flags, cv2.BORDER_TRANSPARENT)
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("margin", [-7, 0, 11])
-def test_a_face_on_a_region_has_the_pixels_of_the_face_on_the_frame(
-    place: tuple[tuple[float, float], float, float], margin: int
-) -> None:
-    (x, y), size, _ = place
-    rng = np.random.default_rng(4)
-    frame = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    face = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    half = size * 0.7
-    region = Region(int(x - half), int(y - half), int(x + half), int(y + half)).expanded(margin).clipped(frame.shape)
+@pytest.mark.parametrize("case", FACES)
+def test_a_pasted_square_is_that_of_opencv_341_and_lies_in_its_footprint(case):
+    to_face, shape = case["matrix"] * 64, case["frame"].shape
+    region = footprint(to_face, 64).clipped(shape)
     assert region is not None
-    matrix, before = to_face(*place), frame.copy()
-    expected, square = frame.copy(), np.zeros((HEIGHT, WIDTH))
-    onto_the_whole_frame(face, expected, matrix)
-    onto_the_whole_frame(np.ones((64, 64)), square, matrix)
-    np.testing.assert_array_equal(paste(face, frame, matrix, region), expected[region.slices])
-    np.testing.assert_allclose(warp_square(64, matrix, region), square[region.slices], atol=1e-6)
-    np.testing.assert_array_equal(frame, before)
+    square = np.zeros(shape[:2])
+    square[region.slices] = warp_square(64, to_face, region)
+    assert set(np.unique(square)) == {0, 1}
+    np.testing.assert_allclose(square, case["square"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("margin", [-7, 0, 11])
+def test_a_region_has_the_pixels_of_the_whole_frame(margin):
+    for case in FACES:
+        frame, to_face = case["frame"].copy(), case["matrix"] * 64
+        whole = Region(0, 0, *frame.shape[1::-1])
+        region = footprint(to_face, 64).expanded(margin).clipped(frame.shape)
+        assert region is not None
+        on_the_whole = paste(case["made"], frame, to_face, whole)
+        np.testing.assert_array_equal(paste(case["made"], frame, to_face, region), on_the_whole[region.slices])
+        square = warp_square(64, to_face, whole)
+        np.testing.assert_array_equal(warp_square(64, to_face, region), square[region.slices])
+        np.testing.assert_array_equal(frame, case["frame"])

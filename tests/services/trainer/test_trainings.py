@@ -14,6 +14,7 @@ from facefoundry.errors import Conflict, InvalidInput, NotFound
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer import worker_protocol
 from services.trainer.trainings import ENDED, job_name
 from services.trainer.worker_protocol import training_digest
 from tests.services.trainer.documents import LONG_AGO, attempt_of, commit_model, make_old, put_status
@@ -257,9 +258,16 @@ def test_the_digest_does_not_depend_on_iterations_but_on_everything_else() -> No
         assert training_digest(*other) != digest
 
 
+def test_no_checkpoint_of_another_algorithm_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = recipes.load("preview").training
+    digest = training_digest("a", "b", options, "1")
+    monkeypatch.setattr(worker_protocol, "ALGORITHM_VERSION", 1)
+    assert training_digest("a", "b", options, "1") != digest
+
+
 @pytest.mark.parametrize(
     ("recipe", "digest"),
-    [("ffpp", "a3af53eeb1c8424ca6dc300ddf0b9fafc1300ef3"), ("preview", "ca01abc4c7c4aaf8c6ca6e3f7ebcdd38be52be1e")],
+    [("ffpp", "7af4c90fe2f7007784fe15dd42b1576a5b1ec61e"), ("preview", "898338ec6a9d95ff1748144b6454ed71d6d883dc")],
 )
 def test_digests_stay_equal_so_that_stored_trainings_are_found(recipe: str, digest: str) -> None:
     assert training_digest("a", "b", recipes.load(recipe).training, "1") == digest
