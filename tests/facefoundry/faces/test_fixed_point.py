@@ -17,7 +17,7 @@ BORDERS = {
 }
 
 
-# OpenCV 5 reads float64 with the cubic kernel wrongly, and nothing here does so.
+# In float64, OpenCV 5 reads wrong pixels where the cubic kernel leaves the picture; nothing here reads float64 with it.
 @pytest.mark.parametrize(
     "case",
     [case for case in recorded("affine") if (case["interpolation"], case["source"].dtype) != ("cubic", "float64")],
