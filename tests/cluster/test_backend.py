@@ -67,14 +67,14 @@ def test_an_evicted_worker_costs_no_restart(cluster: ClusterWorkers, make: Make)
     backend = make("hang", restarts=0)
     backend.start("job", URI)
     wait_for(backend, "job", JobState.RUNNING, seconds=120)
-    (pod,) = cluster.pods("job")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.metadata.name}}
-    cluster.core.create_namespaced_pod_eviction(pod.metadata.name, cluster.namespace, eviction)
+    (evicted,) = cluster.pods("job")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted.metadata.name}}
+    cluster.core.create_namespaced_pod_eviction(evicted.metadata.name, cluster.namespace, eviction)
     wait_until(
         lambda: any(
             pod.status.phase == "Running"
             and not pod.metadata.deletion_timestamp
-            and pod.metadata.name != pod.metadata.name
+            and pod.metadata.name != evicted.metadata.name
             for pod in cluster.pods("job")
         )
     )
