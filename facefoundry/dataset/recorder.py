@@ -58,7 +58,11 @@ class RunRecorder:
         self._save_skipped = False
 
     def begin(self, pairs: Iterable[Pair]) -> list[PairRecord]:
-        """Make the records of the pairs of a new run, save them, and return them."""
+        """Begin a new run.
+
+        Make a pending record for each pair, delete the files of an earlier run's pairs, save `run.json`, and return the
+        records.
+        """
         with self.lock:
             self.pairs = [PairRecord(pair.id, pair.a, pair.b) for pair in pairs]
             self.record.pairs = [pair.id for pair in self.pairs]

@@ -141,9 +141,13 @@ def unpack(path: Path) -> tuple[Architecture, Tensors]:
         Unusable: the file is not a model, or its tensors do not have the shapes of its architecture (NOT_A_MODEL).
     """
     tensors, metadata = weights.from_file(path, NETWORK_FORMAT)
+    if "architecture" not in metadata:
+        raise Unusable(
+            "Expected metadata with the entry 'architecture' in the weights, but it is missing.", reason="NOT_A_MODEL"
+        )
     try:
         architecture = from_json(Architecture, json.dumps(metadata["architecture"]))
-    except (KeyError, DataLoss) as error:
+    except DataLoss as error:
         raise Unusable(f"The weights do not state a valid architecture ({error}).", reason="NOT_A_MODEL") from error
     architecture.check(tensors)
     return architecture, tensors

@@ -31,7 +31,7 @@ class FrameRate:
 
 @dataclass(frozen=True)
 class ReasonCount:
-    """The number of frames that have a reason, such as `NO_FACE`, in common."""
+    """A reason why frames have no face or are not swapped, such as `NO_FACE`, and the number of these frames."""
 
     reason: str
     frames: int

@@ -107,13 +107,20 @@ def read(
         with _refused(path):
             archive = opened.enter_context(tarfile.open(path, "r:"))
             index = codec.from_json(_Index, _member(archive, _INDEX, _MAX_INDEX_BYTES))
-            if index.format != FORMAT or [entry.frame for entry in index.rows] != list(frames):
-                raise ValueError(f"expected frames {frames.start} to {frames.stop - 1}")
+            if index.format != FORMAT:
+                raise ValueError(f"expected the format {FORMAT}, received {index.format!r}")
+            numbers = [entry.frame for entry in index.rows]
+            if numbers != list(frames):
+                raise ValueError(f"expected the frames {_listed(list(frames))}, received {_listed(numbers)}")
         for entry in index.rows:
             target = next(targets)
             with _refused(path):
                 patch = _patch(archive, entry, target)
             yield target, Row(entry.frame, entry.swapped, entry.reason, entry.box), patch
+
+
+def _listed(frames: list[int]) -> str:
+    return f"{frames[0]} to {frames[-1]} ({len(frames)})" if frames else "none"
 
 
 @contextmanager

@@ -264,13 +264,16 @@ def _verified(source: Source, known: Alignments) -> Iterator[Frame]:
     Raises:
         Unusable: a frame or the number of frames differs (DECODER_MISMATCH).
     """
-    number = -1
+    count = 0
     for number, frame in enumerate(source):
-        if number >= len(known) or frame_digest(frame) != known.frame_digests[number]:
+        count = number + 1
+        if count > len(known):
+            raise _mismatch(f"the source has more than the {len(known)} frames that it had at the extraction", known)
+        if frame_digest(frame) != known.frame_digests[number]:
             raise _mismatch(f"frame {number} decodes to other pixels than at the extraction", known)
         yield frame
-    if number + 1 != len(known):
-        raise _mismatch(f"the source has {number + 1} frames, but had {len(known)} at the extraction", known)
+    if count != len(known):
+        raise _mismatch(f"the source has {count} frames, but had {len(known)} at the extraction", known)
 
 
 def _mismatch(what: str, known: Alignments) -> Unusable:

@@ -52,7 +52,7 @@ class Region(NamedTuple):
         return Region(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def intersection(self, other: Region) -> Region:
-        """Return the pixels of both regions; the size is negative where they do not overlap."""
+        """Return the region that lies in both; its width or height is 0 or less if they do not overlap."""
         return Region(
             max(self.left, other.left),
             max(self.top, other.top),

@@ -88,7 +88,7 @@ class TrainingBackend(ABC):
         Raises:
             Unavailable: the backend does not respond.
             Busy: the backend accepts no more jobs at the moment.
-            Conflict: another job has this name.
+            Conflict: a job of this name exists for another attempt (JOB_EXISTS).
             Denied: the backend refuses the job.
             Internal: the backend is configured wrongly.
         """

@@ -159,6 +159,11 @@ def test_weights_that_state_an_impossible_architecture_are_refused(
     assert caught.value.reason == "NOT_A_MODEL"
 
 
+def test_weights_without_an_architecture_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="the entry 'architecture' .*missing"):
+        loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT}))
+
+
 def test_weights_of_a_type_that_is_not_ours_are_no_model(tiny: Network, tmp_path: Path) -> None:
     data = tiny.to_bytes().replace(b'"F32"', b'"I32"', 1)
     with pytest.raises(Unusable, match="I32"):

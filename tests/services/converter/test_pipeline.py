@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facefoundry import archive
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.faces.crop import cut
@@ -218,14 +219,14 @@ def test_other_pixels_than_the_extraction_saw_are_refused(
     assert DECODER in caught.value.message and "libavcodec 1.2.3" in caught.value.message
 
 
-@pytest.mark.parametrize("frames", [slice(0, 17), slice(0, 16)])
+@pytest.mark.parametrize("count", [17, 16])
 def test_a_source_longer_than_its_extraction_is_refused(
-    convert_arguments: Arguments, clip: Any, tmp_path: Path, frames: slice
+    convert_arguments: Arguments, clip: Any, tmp_path: Path, count: int
 ) -> None:
     names = ("boxes", "landmarks", "matrices", "reasons", "frame_digests", "crop_digests")
-    shorter = replace(clip.alignments, **{name: getattr(clip.alignments, name)[frames] for name in names})
+    shorter = replace(clip.alignments, **{name: getattr(clip.alignments, name)[:count] for name in names})
     (tmp_path / "shorter").write_bytes(shorter.to_bytes())
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(Unusable, match=f"more than the {count} frames") as caught:
         list(pipeline.convert(*convert_arguments(alignments=str(tmp_path / "shorter"))))
     assert caught.value.reason == "DECODER_MISMATCH"
 
@@ -278,9 +279,16 @@ def test_samples_are_evenly_spaced(numbers: list[int], chosen: list[int]) -> Non
 def test_chunks_of_other_frames_are_refused(convert_arguments: Arguments) -> None:
     parts, _ = collect(*convert_arguments())
     wrong = {"chunk-00000.tar": parts["chunk-00001.tar"]}
-    with pytest.raises(DataLoss) as caught:
+    with pytest.raises(DataLoss, match=r"expected the frames 0 to 7 \(8\), received 8 to 15 \(8\)") as caught:
         list(pipeline.convert(*convert_arguments(chunk_files=wrong)))
     assert caught.value.reason == "BAD_CHUNK"
+
+
+def test_a_chunk_of_another_format_is_refused_by_its_name(tmp_path: Path) -> None:
+    index = b'{"format": "facefoundry.chunk/2", "rows": []}'
+    (tmp_path / "chunk.tar").write_bytes(archive.pack({"chunk.json": index}))
+    with pytest.raises(DataLoss, match=r"expected the format facefoundry.chunk/3, received 'facefoundry.chunk/2'"):
+        next(chunks.read(tmp_path / "chunk.tar", range(0), iter([])))
 
 
 def test_progress_counts_frames_to_the_end(convert_arguments: Arguments) -> None:

@@ -21,6 +21,10 @@ _KILLED = 137
 # The scheduler's words for nodes that lack the labels of a node selector.
 _NOT_SELECTED = "node affinity/selector"
 _MAX_DETAIL = 600
+# The kubelet writes: secret "store" not found
+_MISSING_OBJECT = re.compile(r'(?P<kind>secret|configmap) "(?P<name>[^"]*)" not found')
+# The kubelet writes: couldn't find key access-key in Secret jobs/store
+_MISSING_KEY = re.compile(r"find key (?P<key>\S+) in (?P<kind>Secret|ConfigMap) (?P<namespace>[^/\s]+)/(?P<name>\S+)")
 # What precedes the relevant part of the API server's message.
 _CREATION = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
 # Pattern in the API server's message, reason, sentence; the first match wins.
@@ -89,12 +93,17 @@ def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
             "connection to the registry, and the pull secret."
         )
         return _diagnosis("IMAGE_MISSING", sentence, detail or reason)
-    missing = re.search(r'(secret|configmap) "([^"]*)" not found', detail) or re.search(
-        r"find key (\S+ in (?:Secret|ConfigMap)) (\S+)", detail
-    )
-    if missing:
-        kind, name = missing.groups()
-        sentence = f"The worker needs the {kind} {name!r} in the namespace {pod.metadata.namespace!r}. Create it there."
+    if missing := _MISSING_OBJECT.search(detail):
+        sentence = (
+            f"The worker needs the {missing['kind']} {missing['name']!r} in the namespace {pod.metadata.namespace!r}. "
+            "Create it there."
+        )
+        return _diagnosis("SECRET_MISSING", sentence, detail)
+    if missing := _MISSING_KEY.search(detail):
+        sentence = (
+            f"The {missing['kind']} {missing['name']!r} in the namespace {missing['namespace']!r} has no key "
+            f"{missing['key']!r}. Add it."
+        )
         return _diagnosis("SECRET_MISSING", sentence, detail)
     if reason and reason not in _STARTING:
         sentence = "The node cannot start the worker's container. Correct what Kubernetes reports."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry import codec
-from facefoundry.errors import DataLoss
+from facefoundry.errors import Conflict, DataLoss
 from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
@@ -89,9 +89,14 @@ class LocalBackend(TrainingBackend):
     def start(self, name: str, attempt_uri: str) -> None:
         """Queue a job, or do nothing if it exists."""
         with self._changed:
-            if name not in self._entries:
-                self._entries[name] = _Entry(name, attempt_uri)
-                self._changed.notify()
+            entry = self._entries.setdefault(name, _Entry(name, attempt_uri))
+            if entry.attempt_uri != attempt_uri:
+                raise Conflict(
+                    f"Expected the job {name} to run {entry.attempt_uri}, for which it was started. "
+                    f"Received {attempt_uri}. Use one trainer for each bucket.",
+                    reason="JOB_EXISTS",
+                )
+            self._changed.notify()
 
     def get(self, name: str) -> Job | None:
         """Return a job, or None if it was never started or was cancelled."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from facefoundry.errors import Conflict
 from services.trainer import backends
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.settings import TrainerSettings
@@ -118,6 +119,14 @@ def test_starting_a_known_job_again_changes_nothing(place: Place) -> None:
     place.wait_for(backend, "next", JobState.SUCCEEDED)
     assert place.wait_for(backend, "job", JobState.SUCCEEDED).restarts == 0
     assert place.runs("job") == 1
+
+
+def test_a_name_is_not_used_for_another_attempt(place: Place) -> None:
+    backend = place.make("hang")
+    backend.start("job", uri_of("job"))
+    with pytest.raises(Conflict) as caught:
+        backend.start("job", uri_of("another"))
+    assert caught.value.reason == "JOB_EXISTS"
 
 
 def test_bad_input_is_final_and_its_exit_report_is_kept(place: Place) -> None:

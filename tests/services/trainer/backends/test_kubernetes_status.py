@@ -164,7 +164,7 @@ ROWS = {
         [],
         QUEUED,
         "SECRET_MISSING",
-        ("access-key in Secret", "jobs/store"),
+        ("The Secret 'store' in the namespace 'jobs' has no key 'access-key'. Add it.",),
     ),
     "a volume that cannot be mounted": Row(
         job(),
