@@ -31,9 +31,10 @@ facefoundry generate-models ... --recipe ffpp --set training.batch_size=32 --set
 ```
 
 A value out of range and an unknown field are errors that name the field (INVALID_ARGUMENT; reasons RECIPE_RANGE and
-RECIPE_FIELD). The fields of a group are part of the digest of its results, except `training.iterations`, a
-`training.face_size` of 64, and `conversion.discard` without frame ranges. `facefoundry convert` also accepts the
-options of the converter in FF++'s spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d`, and `-s` to select the decoder."""
+RECIPE_FIELD). The fields of a group are part of the digest of its results. Left out are `training.iterations`, which
+the model's prefix names instead, and values that compute what is computed without them. `facefoundry convert` also
+accepts the options of the converter in FF++'s spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d`, and `-s` to select the
+decoder."""
 _REFUSED = """## Options of FF++ that are not supported
 
 The command line refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).

@@ -65,7 +65,7 @@ class Manifest:
     """The record of a committed prefix.
 
     Attributes:
-        kind: `source`, `extraction`, `model`, `conversion`, `transcoding` or `checkpoint`.
+        kind: `source`, `extraction`, `model`, `conversion`, `transcoding`, `checkpoint` or `weights`.
         inputs: URIs and digests of what the result was made from.
         options: The recipe fields that were used.
         parts: The parts of the result.

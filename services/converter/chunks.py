@@ -50,10 +50,16 @@ class _Entry(Row):
 
 
 @dataclass(frozen=True)
-class _Index:
-    """The file `chunk.json`."""
+class _Header:
+    """What the file `chunk.json` has in every format."""
 
     format: str
+
+
+@dataclass(frozen=True)
+class _Index(_Header):
+    """The file `chunk.json`."""
+
     rows: list[_Entry]
 
 
@@ -106,9 +112,11 @@ def read(
     with ExitStack() as opened:
         with _refused(path):
             archive = opened.enter_context(tarfile.open(path, "r:"))
-            index = codec.from_json(_Index, _member(archive, _INDEX, _MAX_INDEX_BYTES))
-            if index.format != FORMAT:
-                raise ValueError(f"expected the format {FORMAT}, received {index.format!r}")
+            data = _member(archive, _INDEX, _MAX_INDEX_BYTES)
+            received = codec.from_json(_Header, data).format
+            if received != FORMAT:
+                raise ValueError(f"expected the format {FORMAT}, received {received!r}")
+            index = codec.from_json(_Index, data)
             numbers = [entry.frame for entry in index.rows]
             if numbers != list(frames):
                 raise ValueError(f"expected the frames {_listed(list(frames))}, received {_listed(numbers)}")

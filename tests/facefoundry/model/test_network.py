@@ -160,7 +160,7 @@ def test_weights_that_state_an_impossible_architecture_are_refused(
 
 
 def test_weights_without_an_architecture_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="the entry 'architecture' .*missing"):
+    with pytest.raises(Unusable, match=r"the entry 'architecture' .*missing"):
         loaded(tmp_path, weights.to_bytes({}, {"format": network.FORMAT}))
 
 

@@ -285,7 +285,7 @@ def test_chunks_of_other_frames_are_refused(convert_arguments: Arguments) -> Non
 
 
 def test_a_chunk_of_another_format_is_refused_by_its_name(tmp_path: Path) -> None:
-    index = b'{"format": "facefoundry.chunk/2", "rows": []}'
+    index = b'{"format": "facefoundry.chunk/2", "rows": [{"frame": 0}]}'
     (tmp_path / "chunk.tar").write_bytes(archive.pack({"chunk.json": index}))
     with pytest.raises(DataLoss, match=r"expected the format facefoundry.chunk/3, received 'facefoundry.chunk/2'"):
         next(chunks.read(tmp_path / "chunk.tar", range(0), iter([])))

@@ -83,8 +83,8 @@ def test_another_package_cannot_replace_a_backend_of_this_project(other_package:
 
 
 def test_an_unknown_backend_is_refused_with_the_names_of_the_installed_ones(other_package: None) -> None:
-    with pytest.raises(InvalidInput, match=r"local, kubernetes, .*instant.*FACEFOUNDRY_BACKEND='no-such-place'") as caught:
-        backends.load(TrainerSettings(backend="no-such-place"))
+    with pytest.raises(InvalidInput, match=r"local, kubernetes, .*instant.*FACEFOUNDRY_BACKEND='nowhere'") as caught:
+        backends.load(TrainerSettings(backend="nowhere"))
     assert caught.value.reason == "BACKEND_UNKNOWN"
     assert caught.value.violations[0].field == "FACEFOUNDRY_BACKEND"
 
