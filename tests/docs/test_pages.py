@@ -27,13 +27,13 @@ def page(request) -> Path:
 
 @cache
 def text_below(folder: str) -> str:
-    kinds = {".py", ".proto", ".yaml", ".tpl", ".json"}
+    kinds = {".py", ".sh", ".proto", ".yaml", ".tpl", ".json"}
     return "\n".join(path.read_text() for path in sorted((ROOT / folder).rglob("*")) if path.suffix in kinds)
 
 
 @cache
 def words_of_code() -> frozenset[str]:
-    folders = ("facefoundry", "services", "tests", "benchmarks", "docs", "helm", "protos", "k8s")
+    folders = ("facefoundry", "services", "tests", "benchmarks", "docs", "findings", "helm", "protos", "k8s")
     texts = [
         *map(text_below, folders),
         *((ROOT / name).read_text() for name in ("Makefile", "Dockerfile", "pyproject.toml")),
