@@ -56,7 +56,8 @@ def run() -> list[Row]:
             1,
             "no pair lost",
             True,
-            f"the limit; the process's largest resident set, {before / 1e6:.0f} MB of it before",
+            "reference: the limit; ours: the process's largest resident set, which was "
+            f"{before / 1e6:.0f} MB before the first of the {MANY:,} pairs",
         ),
     ]
     for replicas in (2, 4):
@@ -69,7 +70,7 @@ def run() -> list[Row]:
                 0.8 * replicas,
                 "no pair lost",
                 True,
-                f"one replica; a stage sleeps for {STAGE_SECONDS} s in its service, which does one at a time",
+                f"one replica; a stage sleeps for {STAGE_SECONDS} s in its service, which runs one stage at a time",
             )
         )
     return rows

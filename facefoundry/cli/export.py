@@ -36,7 +36,7 @@ def export_models(models_path: Path, out: Path, as_json: bool) -> None:
     failed = False
     for pair, folder in found.models.items():
         if not models.is_native(folder):
-            view.message(f"{folder} is left out: its files have that format already.")
+            view.message(f"{folder} is left out: its files are .h5 files of FF++ already.")
             continue
         try:
             models.export(folder, out / pair.id)

@@ -36,7 +36,7 @@ def pair_file(pair_id: str) -> str:
 
 @dataclass
 class RunHeader:
-    """The fields of a run record that every format has; records without a layout have FF++'s."""
+    """The fields of a run record that every format has; a record without a layout has FF++'s layout."""
 
     format: str
     name: str

@@ -214,7 +214,7 @@ class LevelsWriter:
     `rest` then decodes that file, which gives the same pixels, once for every other level.
 
     Attributes:
-        passes: Number of passes over the frames: 1 for small frames, one per level for large ones.
+        passes: Number of passes over the frames: 1 for small frames, one per level for large frames.
     """
 
     def __init__(

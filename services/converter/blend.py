@@ -29,10 +29,10 @@ _MIN_SIDE_5 = 4
 
 
 class Blended(NamedTuple):
-    """The only pixels of a frame that blending may have changed.
+    """The rectangle of a frame that blending may have changed; every other pixel is the target's.
 
     Attributes:
-        region: Their frame pixels; the destination rectangle in Poisson blending.
+        region: Where it lies in the frame. In Poisson blending it is the destination rectangle.
         pixels: uint8 [region.height, region.width, 3] BGR.
     """
 

@@ -49,8 +49,8 @@ class Label(Row):
     """The label of one frame, a row of `labels.json`.
 
     Attributes:
-        changed_outside: Number of pixels that differ from the target and do not lie strictly inside the FF++ mask, so
-            outside it or on its outermost rows and columns. It is 0 in every frame cloned as `opencv-3.4.1`.
+        changed_outside: Number of changed pixels (they differ from the target) outside the box or on its outermost rows
+            and columns. Always 0 if `conversion.clone` is `opencv-3.4.1`, which changes only pixels further inside.
     """
 
     changed_outside: int = 0

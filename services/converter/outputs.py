@@ -114,7 +114,10 @@ class Outputs:
 
     @property
     def passes(self) -> int:
-        """Number of times that all frames are encoded: 1 for small frames, one per level for large ones."""
+        """Number of passes over the frames.
+
+        1 for small frames, whose levels are encoded together; one per level for large frames.
+        """
         return self._writer.passes
 
     @property

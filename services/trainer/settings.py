@@ -49,8 +49,8 @@ class WorkerSettings(Settings):
     idle_seconds: float = Field(
         900.0,
         gt=0,
-        description="Time without a finished iteration and without a response of the store after which the worker "
-        "exits, so that it is restarted.",
+        description="The worker exits, so that it is restarted, if for this long no iteration has finished and the "
+        "store has not responded.",
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 uses all cores.")
     require_gpu: bool = Field(False, description="Fail if TensorFlow finds no GPU, instead of training on the CPU.")

@@ -113,7 +113,7 @@ def test_models_that_cannot_be_exported_are_named_and_the_command_fails(original
     messages = [json.loads(line)["message"] for line in done.stdout.splitlines()]
     assert done.returncode == 3
     assert any(message.startswith("a_b failed: ") and "BAD_MODEL" in message for message in messages)
-    assert any("c_d is left out: its files have that format already" in message for message in messages)
+    assert any("c_d is left out: its files are .h5 files of FF++ already" in message for message in messages)
 
 
 def test_services_that_do_not_answer_are_named_by_status():

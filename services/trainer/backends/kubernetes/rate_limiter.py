@@ -10,7 +10,9 @@ __all__ = ["RateLimiter"]
 
 
 class RateLimiter:
-    """Delays callers so that they proceed one at a time, at most a given number per second.
+    """Delays callers so that at most a given number per second proceed, evenly spaced.
+
+    It does not wait until the caller before has finished.
 
     Args:
         per_second: Largest number of callers that proceed in a second.
