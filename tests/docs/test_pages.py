@@ -14,7 +14,8 @@ from tests.house import files
 
 ROOT = files.ROOT
 PAGES = [path for path in files.tracked(".md") if not files.name_of(path).startswith("CHANGELOG")]
-FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()}
+MADE = {"out", "build", "dist"}  # by commands of this repository; pages name files in them
+FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - MADE
 CODE = re.compile(r"`([^`\n]+)`")
 NOT_OURS = {"pip", "pytest", "venv"}
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
