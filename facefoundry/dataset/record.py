@@ -178,7 +178,7 @@ class Failure:
 
 @dataclass
 class StageTime:
-    """How long one stage of a pair took."""
+    """How long one stage of a pair took, to the millisecond."""
 
     stage: str
     seconds: float
@@ -224,7 +224,7 @@ class RunRecord:
         seed: Seed of the random pairing; None if the pairs were given.
         pairs: Ids of the pairs, in order.
         sequences: The extracted sequences, by id.
-        seconds: Duration of the run until now.
+        seconds: Duration of the run until now, to the millisecond.
         rights: What is known about the rights to the clips.
         versions: Versions of the software, by name.
         created: When the run began, ISO 8601.

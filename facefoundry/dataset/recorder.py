@@ -94,7 +94,7 @@ class RunRecorder:
             for pair in self._pairs_of.get(item, ()):
                 if not pair.ended:
                     name = stage if item == pair.id else f"{stage} {item}"
-                    pair.stages.append(StageTime(name, round(seconds, 2)))
+                    pair.stages.append(StageTime(name, round(seconds, 3)))
 
     def end(self, pair: PairRecord, failure: Failure | None) -> None:
         """Record that a pair is done, or that it failed if there is a `failure`, and save it.
@@ -153,7 +153,7 @@ class RunRecorder:
 
     def _write(self) -> bytes:
         with self.lock:
-            self.record.seconds = round(self._clock() - self._started, 1)
+            self.record.seconds = round(self._clock() - self._started, 3)
             for pair in self.pairs:
                 if pair.state == "running":
                     self._folder.save_pair(pair)

@@ -53,20 +53,28 @@ def test_the_pairs_of_an_earlier_run_are_forgotten(make_recorder, run_folder):
 def test_the_time_of_a_stage_counts_for_every_unfinished_pair_it_was_done_for(make_recorder):
     recorder = make_recorder()
     first, second, third = recorder.begin(PAIRS)
-    recorder.add_time("A", "extract", 1.234)
+    recorder.add_time("A", "extract", 1.23456)
     recorder.end(first, None)
     recorder.add_time("A_C", "train", 2)
     recorder.add_time("C_A", "convert", 3)
     recorder.add_time("A", "transcode", 4)
     recorder.add_time("nobody", "extract", 5)
-    assert first.stages == [StageTime("extract A", 1.23)]
+    assert first.stages == [StageTime("extract A", 1.235)]
     assert [(stage.stage, stage.seconds) for stage in second.stages] == [
-        ("extract A", 1.23),
+        ("extract A", 1.235),
         ("train", 2),
         ("convert C_A", 3),
         ("transcode A", 4),
     ]
     assert third.stages == []
+
+
+def test_a_run_of_a_few_milliseconds_has_a_duration(make_recorder, clock, run_folder):
+    recorder = make_recorder(clock=clock)
+    recorder.begin(PAIRS)
+    clock.now += 0.0123
+    recorder.save(always=True)
+    assert run_folder.load_run().seconds == 0.012
 
 
 @pytest.mark.parametrize(("spent", "wait"), [(0.0, 3.0), (0.1, 3.0), (0.4, 8.0), (5.0, 100.0)])
