@@ -21,7 +21,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes import ranges, refused
-from facefoundry.recipes.implied import complete
+from facefoundry.recipes.digests import complete
 from facefoundry.recipes.limits import violations
 from facefoundry.v1 import recipe_pb2
 
