@@ -158,7 +158,7 @@ def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
         model_uri: URI of the model.
         folder: Folder for the files of the model.
     """
-    prefix = store.prefix_of(model_uri, "models", "model_uri")
+    prefix = keys.prefix_of(store.bucket, model_uri, "models", "model_uri")
     committed = manifest.load(store, prefix)
     info = committed.info_as(ModelInfo)
     for part in committed.parts:

@@ -20,7 +20,7 @@ from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.stages import ExtractedSequence, Stages
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, Unusable
 from facefoundry.faces.alignments import Alignments
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ConversionInfo, ReasonCount
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
@@ -266,7 +266,7 @@ class ServiceStages(Stages):
             record.iterations_per_second = round(training.iterations_per_second, 3) or record.iterations_per_second
 
     def _manifest(self, uri: str, kind: str) -> Manifest:
-        return manifest.load(self._store, self._store.prefix_of(uri, kind))
+        return manifest.load(self._store, keys.prefix_of(self._store.bucket, uri, kind))
 
     def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
         return fetch.read_alignments(self._store, self._manifest(extraction.uri, "extractions"))

@@ -10,17 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
 __all__ = [
     "CLASSES",
-    "Location",
     "conversion",
     "digest_of",
     "extraction",
     "model",
+    "prefix_of",
     "run",
     "sequence_id",
     "source",
@@ -103,56 +102,45 @@ def uri(bucket: str, prefix: str) -> str:
     return f"s3://{bucket}/{prefix}"
 
 
-@dataclass(frozen=True)
-class Location:
-    """The parts of the URI of a prefix. A URI names a bucket, but not the server.
+def prefix_of(bucket: str, value: str, kind: str, field: str = "uri") -> str:
+    """Return the prefix in a URI: of `s3://<bucket>/<kind>/<digest>`, all after the bucket.
 
-    Attributes:
-        bucket: Name of the bucket.
-        kind: Kind of the result, such as `extractions`.
-        prefix: The prefix, such as `extractions/<digest>`.
+    The URI of a model ends with `/<iterations>`. A URI names a bucket, but not the server.
+
+    Args:
+        bucket: The bucket that the URI must name.
+        value: The URI.
+        kind: The kind that the URI must have, one of `CLASSES`.
+        field: Name of the field with the URI, for messages.
+
+    Raises:
+        InvalidInput: the URI has another form or another kind (URI), or names another bucket (BUCKET_NOT_ALLOWED).
     """
-
-    bucket: str
-    kind: str
-    prefix: str
-
-    @property
-    def digest(self) -> str:
-        """The digest in the prefix; for a run, its name."""
-        return self.prefix.split("/")[1]
-
-    @classmethod
-    def parse(cls, value: str, kind: str, field: str = "uri") -> Location:
-        """Parse `s3://<bucket>/<kind>/<digest>`; the URI of a model ends with `/<iterations>`.
-
-        Args:
-            value: The URI.
-            kind: The kind that the URI must have, one of `CLASSES`.
-            field: Name of the field with the URI, for the message.
-
-        Raises:
-            InvalidInput: the URI has another form or another kind.
-        """
-        scheme, _, rest = value.partition("://")
-        bucket, _, prefix = rest.partition("/")
-        segments = prefix.split("/")
-        shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN]}.get(kind, [_DIGEST])
-        well_formed = (
-            scheme == "s3"
-            and _BUCKET.fullmatch(bucket)
-            and segments[0] == kind
-            and len(segments) == len(shape) + 1
-            and all(pattern.fullmatch(segment) for pattern, segment in zip(shape, segments[1:], strict=True))
+    scheme, _, rest = value.partition("://")
+    named, _, prefix = rest.partition("/")
+    segments = prefix.split("/")
+    shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN]}.get(kind, [_DIGEST])
+    well_formed = (
+        scheme == "s3"
+        and _BUCKET.fullmatch(named)
+        and segments[0] == kind
+        and len(segments) == len(shape) + 1
+        and all(pattern.fullmatch(segment) for pattern, segment in zip(shape, segments[1:], strict=True))
+    )
+    if not well_formed:
+        form = f"s3://<bucket>/{kind}/<digest>" + ("/<iterations>" if kind == "models" else "")
+        raise InvalidInput(
+            f"Expected {field} in the form {form}. Received {field}={value!r}.",
+            reason="URI",
+            violations=[FieldViolation(field, f"must have the form {form}")],
         )
-        if not well_formed:
-            form = f"s3://<bucket>/{kind}/<digest>" + ("/<iterations>" if kind == "models" else "")
-            raise InvalidInput(
-                f"Expected {field} in the form {form}. Received {field}={value!r}.",
-                reason="URI",
-                violations=[FieldViolation(field, f"must have the form {form}")],
-            )
-        return cls(bucket=bucket, kind=kind, prefix=prefix)
+    if named != bucket:
+        raise InvalidInput(
+            f"Expected {field} in the bucket {bucket!r}. Received the bucket {named!r}.",
+            reason="BUCKET_NOT_ALLOWED",
+            violations=[FieldViolation(field, f"bucket must be {bucket}")],
+        )
+    return prefix
 
 
 def _checked(pattern: re.Pattern[str], value: str, field: str) -> str:

@@ -60,7 +60,7 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
         DataLoss: its manifest is damaged (BAD_MANIFEST).
     """
     kind = "conversions" if "/conversions/" in uri else "sources"
-    prefix = store.prefix_of(uri, kind, field)
+    prefix = keys.prefix_of(store.bucket, uri, kind, field)
     committed = manifest.load(store, prefix)
     info = committed.info_as(SourceInfo)
     if kind == "conversions":
@@ -83,7 +83,7 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
     return SourceFiles(
         name=name if info.kind == "frames" else next(iter(files)),
         uri=uri,
-        digest=keys.Location.parse(uri, kind, field).digest,
+        digest=prefix.removeprefix(f"{kind}/"),
         content_digest=committed.content_digest,
         files=files,
         frame_rate=info.rate if info.kind == "frames" else None,

@@ -24,9 +24,9 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
-from facefoundry.errors import DataLoss, Denied, FaceFoundryError, FieldViolation, InvalidInput, NotFound, Unavailable
+from facefoundry.errors import DataLoss, Denied, FaceFoundryError, InvalidInput, NotFound, Unavailable
 from facefoundry.settings import StoreSettings
-from facefoundry.storage.keys import Location, uri
+from facefoundry.storage.keys import uri
 
 __all__ = ["Store"]
 
@@ -105,26 +105,6 @@ class Store:
     def uri(self, prefix: str) -> str:
         """Return the URI of a prefix in the bucket."""
         return uri(self.bucket, prefix)
-
-    def prefix_of(self, value: str, kind: str, field: str = "uri") -> str:
-        """Parse the URI of a prefix in this bucket, and return the prefix.
-
-        Args:
-            value: The URI.
-            kind: The kind that the URI must have, such as `extractions`.
-            field: Name of the request field with the URI, for messages.
-
-        Raises:
-            InvalidInput: the URI is malformed, is not of that kind, or names another bucket.
-        """
-        location = Location.parse(value, kind, field)
-        if location.bucket != self.bucket:
-            raise InvalidInput(
-                f"Expected {field} in the bucket {self.bucket!r}. Received the bucket {location.bucket!r}.",
-                reason="BUCKET_NOT_ALLOWED",
-                violations=[FieldViolation(field, f"bucket must be {self.bucket}")],
-            )
-        return location.prefix
 
     def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """Write an object; readers see the old content or all of the new."""

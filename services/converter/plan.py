@@ -58,8 +58,10 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     levels = _levels(recipe, only_raw=request.control)
     used, specs = _options(recipe, levels), _specs(levels)
     options = codec.from_values(ConversionOptions, recipes.options(conversion))
-    model_prefix = store.prefix_of(request.model_uri, "models", "model_uri")
-    extraction_prefix = store.prefix_of(request.target_extraction_uri, "extractions", "target_extraction_uri")
+    model_prefix = keys.prefix_of(store.bucket, request.model_uri, "models", "model_uri")
+    extraction_prefix = keys.prefix_of(
+        store.bucket, request.target_extraction_uri, "extractions", "target_extraction_uri"
+    )
     target_id = keys.sequence_id(request.target_id, "target_id")
     source_id = keys.sequence_id(request.source_id, "source_id")
     model, extraction = manifest.load(store, model_prefix), manifest.load(store, extraction_prefix)

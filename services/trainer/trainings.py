@@ -133,7 +133,8 @@ class Trainings:
             InvalidInput: the URI does not name a training.
             NotFound: there is no such training.
         """
-        return self._describe(self._documents.load(self._store.prefix_of(uri, "trainings", "training_uri")))
+        prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
+        return self._describe(self._documents.load(prefix))
 
     def follow(self, uri: str, max_age_seconds: float) -> trainer_pb2.Training:
         """Return the state of a training for a caller that waits for its end; a lost job is restarted.
@@ -148,7 +149,7 @@ class Trainings:
             InvalidInput: the URI does not name a training.
             NotFound: there is no such training.
         """
-        prefix = self._store.prefix_of(uri, "trainings", "training_uri")
+        prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
         recent = self._recent.get(prefix)
         if recent and time.monotonic() - recent[0] < max_age_seconds:
             return recent[1]
@@ -166,7 +167,7 @@ class Trainings:
             InvalidInput: the URI does not name a training.
             NotFound: there is no such training.
         """
-        prefix = self._store.prefix_of(uri, "trainings", "training_uri")
+        prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
         with self._lock:
             self._recent.pop(prefix, None)
             attempt = self._documents.load(prefix)
@@ -198,8 +199,8 @@ class Trainings:
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
         """Make the attempt that a request describes, with number 1."""
-        prefix_a = self._store.prefix_of(request.extraction_a_uri, "extractions", "extraction_a_uri")
-        prefix_b = self._store.prefix_of(request.extraction_b_uri, "extractions", "extraction_b_uri")
+        prefix_a = keys.prefix_of(self._store.bucket, request.extraction_a_uri, "extractions", "extraction_a_uri")
+        prefix_b = keys.prefix_of(self._store.bucket, request.extraction_b_uri, "extractions", "extraction_b_uri")
         overrides = recipe_pb2.Recipe()
         overrides.CopyFrom(request.recipe)
         recipe = recipes.resolve(overrides)

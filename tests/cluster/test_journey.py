@@ -14,7 +14,7 @@ import numpy as np
 from kubernetes import client as kubernetes
 
 from facefoundry.media.read import open_source
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.v1 import trainer_pb2
 from tests import tiny
 from tests.cluster.release import Release, command, kill_worker, store
@@ -85,7 +85,7 @@ def test_bad_input_fails_the_job_at_once_and_the_reason_reaches_the_caller_and_t
     release: Release, trainings: Trainings, environment: dict[str, str]
 ) -> None:
     objects = store(environment)
-    extraction = manifest.load(objects, objects.prefix_of(trainings.extractions[0], "extractions"))
+    extraction = manifest.load(objects, keys.prefix_of(objects.bucket, trainings.extractions[0], "extractions"))
     faces = next(part for part in extraction.parts if part.name.startswith("faces-"))
     whole = objects.get_bytes(faces.key)
     objects.put_bytes(faces.key, whole[:-1] + bytes([whole[-1] ^ 1]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 
 from facefoundry import recipes
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.v1 import (
     common_pb2,
     converter_pb2,
@@ -168,7 +168,7 @@ def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
     """Save an attempt at a training and return its URI."""
     store = proxied.store
     recipe = tiny_recipe()
-    first, second = (store.prefix_of(inputs[f"extraction_{side}"], "extractions") for side in "ab")
+    first, second = (keys.prefix_of(store.bucket, inputs[f"extraction_{side}"], "extractions") for side in "ab")
     contents = [manifest.load(store, prefix).content_digest for prefix in (first, second)]
     attempt = worker_protocol.Attempt(
         worker_protocol.training_digest(contents[0], contents[1], recipe.training, recipe.version),

@@ -74,7 +74,7 @@ def test_an_odd_clip_is_accepted(services, tmp_path, row):
 
 def test_of_two_faces_the_larger_one_is_the_subject(services, tmp_path):
     extraction = services.extract(services.upload(two_faces(tmp_path)))
-    record = manifest.load(services.store, services.store.prefix_of(extraction.uri, "extractions"))
+    record = manifest.load(services.store, keys.prefix_of(services.store.bucket, extraction.uri, "extractions"))
     known = Alignments.from_bytes(manifest.read_part(services.store, record.part("alignments.safetensors")))
     assert (known.boxes[:, 0] > 120).all()
 

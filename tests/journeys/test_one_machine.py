@@ -18,7 +18,7 @@ from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.local import ObjectStore
 from facefoundry.media.read import open_source
 from facefoundry.model import weights
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from tests import tiny
 from tests.clips import FRAMES, RATES
@@ -50,13 +50,13 @@ def committed(finished):
     with ObjectStore(command.local_dir / "store") as settings:
         store = Store(settings)
         fakes = {
-            fake.id: manifest.load(store, store.prefix_of(fake.uri, "conversions"))
+            fake.id: manifest.load(store, keys.prefix_of(store.bucket, fake.uri, "conversions"))
             for pair in folder.load_pairs()
             for fake in pair.fakes
         }
         clips = {
             name: fetch.read_alignments(
-                store, manifest.load(store, store.prefix_of(sequence.extraction_uri, "extractions"))
+                store, manifest.load(store, keys.prefix_of(store.bucket, sequence.extraction_uri, "extractions"))
             )
             for name, sequence in folder.load_run().sequences.items()
         }
@@ -98,8 +98,10 @@ def test_a_pair_leaves_few_objects_between_its_stages(finished):
     with ObjectStore(command.local_dir / "store") as settings:
         store = Store(settings)
         prefixes = ["sources", "trainings", "models"]
-        prefixes += [store.prefix_of(sequence.extraction_uri, "extractions") for sequence in sequences.values()]
-        prefixes += [f"{store.prefix_of(fake.uri, 'conversions')}/chunk-" for fake in pair.fakes]
+        prefixes += [
+            keys.prefix_of(store.bucket, sequence.extraction_uri, "extractions") for sequence in sequences.values()
+        ]
+        prefixes += [f"{keys.prefix_of(store.bucket, fake.uri, 'conversions')}/chunk-" for fake in pair.fakes]
         objects = {prefix: len(list(store.list(prefix))) for prefix in prefixes}
     chunks = sum(-(-fake.frames // 256) for fake in pair.fakes)
     assert all(objects.values())

@@ -25,7 +25,7 @@ from facefoundry.errors import (
 )
 from facefoundry.process.signals import stop_event
 from facefoundry.settings import StoreSettings, read
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
 from services.trainer.settings import WorkerSettings
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> AttemptRunner:
     store = Store(read(StoreSettings))
-    prefix = store.prefix_of(uri.removesuffix("/attempt.json"), "trainings", "attempt_uri")
+    prefix = keys.prefix_of(store.bucket, uri.removesuffix("/attempt.json"), "trainings", "attempt_uri")
     attempt = TrainingStore(store).load(prefix)
     if attempt.prefix != prefix:
         raise InvalidInput(

@@ -44,7 +44,7 @@ def theirs(ours, tmp_path):
 
 
 def _loaded(store, uri):
-    return manifest.load(store, store.prefix_of(uri, "models"))
+    return manifest.load(store, keys.prefix_of(store.bucket, uri, "models"))
 
 
 def test_a_published_model_comes_into_the_store_as_the_same_bytes_as_ours(store, ours, theirs):

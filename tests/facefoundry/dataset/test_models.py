@@ -51,7 +51,7 @@ def _edit(folder, change):
 
 
 def test_a_model_goes_to_disk_and_back_with_its_weights_and_content(store, folder):
-    back = manifest.load(store, store.prefix_of(models.upload(store, folder), "models"))
+    back = manifest.load(store, keys.prefix_of(store.bucket, models.upload(store, folder), "models"))
     assert manifest.read_part(store, back.part("weights.safetensors")) == _weights(1.0)
     assert back.content_digest == _trained(store)[1].content_digest
     assert back.inputs == {"content_a": "x"}
@@ -83,13 +83,13 @@ def test_a_record_that_claims_another_models_digest_is_not_believed(store, folde
     uri = models.upload(store, folder)
     trained_uri, trained = _trained(store)
     assert uri != trained_uri
-    assert manifest.load(store, store.prefix_of(uri, "models")).content_digest != trained.content_digest
+    assert manifest.load(store, keys.prefix_of(store.bucket, uri, "models")).content_digest != trained.content_digest
 
 
 def test_parts_outside_the_folder_are_left_alone(store, folder):
     (folder.parent / "other.json").write_text("mine")
     _edit(folder, lambda record: record["parts"].append({**record["parts"][0], "name": "../other.json"}))
-    back = manifest.load(store, store.prefix_of(models.upload(store, folder), "models"))
+    back = manifest.load(store, keys.prefix_of(store.bucket, models.upload(store, folder), "models"))
     assert {part.name for part in back.parts} == {"weights.safetensors", "optimizer.safetensors"}
 
 

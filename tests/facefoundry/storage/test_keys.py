@@ -4,7 +4,7 @@ import pytest
 
 from facefoundry.errors import InvalidInput
 from facefoundry.storage import keys
-from facefoundry.storage.keys import Location, digest_of
+from facefoundry.storage.keys import digest_of
 
 DIGEST = "0123456789abcdef0123456789abcdef01234567"
 
@@ -63,9 +63,14 @@ def test_what_is_no_digest_or_name_makes_no_key(make):
 @pytest.mark.parametrize("kind", ["sources", "extractions", "trainings", "conversions", "models", "runs"])
 def test_a_uri_that_we_made_is_parsed_back(kind):
     prefix = {"models": f"models/{DIGEST}/200000", "runs": "runs/demo"}.get(kind, f"{kind}/{DIGEST}")
-    location = Location.parse(keys.uri("face-foundry", prefix), kind)
-    assert (location.bucket, location.kind, location.prefix) == ("face-foundry", kind, prefix)
-    assert location.digest == prefix.split("/")[1]
+    assert keys.prefix_of("face-foundry", keys.uri("face-foundry", prefix), kind) == prefix
+
+
+def test_a_uri_with_another_bucket_is_refused():
+    with pytest.raises(InvalidInput, match=r"in the bucket 'face-foundry'\. Received the bucket 'another'") as caught:
+        keys.prefix_of("face-foundry", f"s3://another/sources/{DIGEST}", "sources", "source_uri")
+    assert caught.value.reason == "BUCKET_NOT_ALLOWED"
+    assert caught.value.violations[0].field == "source_uri"
 
 
 @pytest.mark.parametrize(
@@ -90,13 +95,13 @@ def test_a_uri_that_we_made_is_parsed_back(kind):
 )
 def test_any_other_uri_is_refused_with_the_field_and_the_form(uri):
     with pytest.raises(InvalidInput, match=r"Expected source_uri in the form s3://<bucket>/sources/<digest>") as caught:
-        Location.parse(uri, "sources", "source_uri")
+        keys.prefix_of("bucket", uri, "sources", "source_uri")
     assert caught.value.violations[0].field == "source_uri"
 
 
 def test_a_models_uri_needs_its_iterations():
     with pytest.raises(InvalidInput, match="<iterations>"):
-        Location.parse(f"s3://bucket/models/{DIGEST}", "models")
+        keys.prefix_of("bucket", f"s3://bucket/models/{DIGEST}", "models")
 
 
 @pytest.mark.parametrize("good", ["033", "talk18", "A-b-9", "x" * 100])

@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 
-from facefoundry.errors import DataLoss, Denied, InvalidInput, NotFound, Unavailable
+from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable
 from facefoundry.local.process import free_ports
-from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 
 DIGEST = "0123456789abcdef0123456789abcdef01234567"
@@ -198,15 +197,6 @@ def test_an_answer_that_is_cut_is_read_again_and_never_taken_for_the_whole(store
                 through.get_bytes("runs/a")
     finally:
         cutter.close()
-
-
-def test_a_uri_of_ours_gives_its_prefix_and_another_bucket_is_refused(store):
-    prefix = keys.source(DIGEST)
-    assert store.prefix_of(store.uri(prefix), "sources") == prefix
-    with pytest.raises(InvalidInput, match="another") as caught:
-        store.prefix_of(f"s3://another/{prefix}", "sources", "source_uri")
-    assert caught.value.reason == "BUCKET_NOT_ALLOWED"
-    assert caught.value.violations[0].field == "source_uri"
 
 
 def test_threads_share_one_store(store):

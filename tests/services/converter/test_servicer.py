@@ -72,7 +72,7 @@ class Service:
         return last(self.stub.Transcode(request, timeout=60), "transcoding")
 
     def manifest(self, uri: str) -> Manifest:
-        return manifest.load(self.store, self.store.prefix_of(uri, "conversions"))
+        return manifest.load(self.store, keys.prefix_of(self.store.bucket, uri, "conversions"))
 
     def part(self, uri: str, name: str) -> bytes:
         return manifest.read_part(self.store, self.manifest(uri).part(name))
@@ -208,7 +208,7 @@ def test_a_cut_conversion_goes_on_with_the_finished_chunks(service: Service) -> 
     record = service.manifest(unbroken.uri)
     chunks = {part.name: part for part in record.parts if part.name.startswith("chunk-")}
     kept = {chunks["chunk-00000.tar"].key, chunks["chunk-00001.tar"].key}
-    prefix = service.store.prefix_of(unbroken.uri, "conversions")
+    prefix = keys.prefix_of(service.store.bucket, unbroken.uri, "conversions")
     service.store.delete([key for key in service.store.list(prefix + "/") if key not in kept])
     _, resumed = service.convert()
     assert not resumed.reused
@@ -219,7 +219,7 @@ def test_a_cut_conversion_goes_on_with_the_finished_chunks(service: Service) -> 
 def test_a_damaged_chunk_of_a_cut_conversion_is_made_again(service: Service) -> None:
     _, unbroken = service.convert()
     record = service.manifest(unbroken.uri)
-    prefix = service.store.prefix_of(unbroken.uri, "conversions")
+    prefix = keys.prefix_of(service.store.bucket, unbroken.uri, "conversions")
     key = record.part("chunk-00001.tar").key
     service.store.delete([f"{prefix}/manifest.json"])
     service.store.put_bytes(key, b"something else", "application/x-tar")
@@ -242,7 +242,9 @@ def test_both_directions_and_the_control_are_different_conversions(service: Serv
 
 def test_a_target_that_was_the_models_other_side_is_refused(service: Service) -> None:
     """FF++ converted both directions of a pair from A's frames."""
-    extraction = manifest.load(service.store, service.store.prefix_of(service.extraction_uri, "extractions"))
+    extraction = manifest.load(
+        service.store, keys.prefix_of(service.store.bucket, service.extraction_uri, "extractions")
+    )
     trained = keys.model(digest("trained"), 100)
     part = manifest.put_part(service.store, trained, "weights.safetensors", b"never read")
     inputs = {"content_a": extraction.content_digest, "content_b": "0" * 64}

@@ -11,7 +11,7 @@ import pytest
 from facefoundry.dataset.sources import upload
 from facefoundry.errors import InvalidInput
 from facefoundry.rpc.status import from_rpc_error
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, info_pb2, info_pb2_grpc, recipe_pb2
 from services.extractor import __main__ as extractor
 from services.extractor import engines
@@ -132,7 +132,7 @@ def extract(store, channel, folder_of, moving_face):
 def test_an_engine_of_another_package_extracts_in_a_real_sandbox(other_package, extract, store):
     extraction = extract("middle")
     assert (extraction.engine, extraction.face_count) == ("middle", 4)
-    record = manifest.load(store, store.prefix_of(extraction.uri, "extractions"))
+    record = manifest.load(store, keys.prefix_of(store.bucket, extraction.uri, "extractions"))
     assert record.versions["engine"] == "middle 1.0, side 90"
 
 

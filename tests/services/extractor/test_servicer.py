@@ -81,7 +81,7 @@ def flat():
 
 
 def objects(store, uri):
-    return sorted(store.list(store.prefix_of(uri, "extractions") + "/"))
+    return sorted(store.list(keys.prefix_of(store.bucket, uri, "extractions") + "/"))
 
 
 def test_a_video_becomes_a_committed_extraction(extractor, store, source_of, moving_face, video_of, flat):
@@ -94,7 +94,7 @@ def test_a_video_becomes_a_committed_extraction(extractor, store, source_of, mov
     assert {row.stage for row in progress} == {"download", "extract"}
     assert [row.done for row in progress if row.stage == "extract"][-1] == 24
 
-    record = manifest.load(store, store.prefix_of(extraction.uri, "extractions"))
+    record = manifest.load(store, keys.prefix_of(store.bucket, extraction.uri, "extractions"))
     assert record.kind == "extraction" and record.inputs == {"source": source_uri}
     assert record.content_digest == extraction.content_digest
     assert record.options == recipes.options(recipes.load("ffpp").extraction)
@@ -139,7 +139,7 @@ def test_a_cut_call_made_again_redoes_no_finished_part_and_gives_the_same(
     source_uri = source_of(folder_of(moving_face(35)))
     _, unbroken = extractor.extract(source_uri)
     whole = objects(store, unbroken.uri)
-    prefix = store.prefix_of(unbroken.uri, "extractions")
+    prefix = keys.prefix_of(store.bucket, unbroken.uri, "extractions")
     lost = [f"{prefix}/manifest.json", *(key for key in whole if "-00002-" in key or "-00003-" in key)]
     lost += [
         key for key in whole if key.startswith((f"{prefix}/samples-", f"{prefix}/alignments-0")) and "-00001-" in key
@@ -154,7 +154,7 @@ def test_a_cut_call_made_again_redoes_no_finished_part_and_gives_the_same(
 def test_a_finished_part_that_was_damaged_since_is_made_again(extractor, store, source_of, moving_face, folder_of):
     source_uri = source_of(folder_of(moving_face(25)))
     _, unbroken = extractor.extract(source_uri)
-    prefix = store.prefix_of(unbroken.uri, "extractions")
+    prefix = keys.prefix_of(store.bucket, unbroken.uri, "extractions")
     whole = {key: store.get_bytes(key) for key in objects(store, unbroken.uri) if not key.endswith("manifest.json")}
     damaged = next(key for key in whole if "/faces-00001-" in key)
     store.put_bytes(damaged, whole[damaged][:-2000])
@@ -279,7 +279,7 @@ def test_a_fake_has_two_ids(extractor, source_of, moving_face, folder_of):
 
 def test_a_damaged_source_is_data_loss(extractor, store, source_of, moving_face, video_of):
     source_uri = source_of(video_of(moving_face(3)))
-    record = manifest.load(store, store.prefix_of(source_uri, "sources"))
+    record = manifest.load(store, keys.prefix_of(store.bucket, source_uri, "sources"))
     data = bytearray(store.get_bytes(record.parts[0].key))
     data[100] ^= 1
     store.put_bytes(record.parts[0].key, bytes(data))
@@ -315,7 +315,7 @@ def test_scratch_of_killed_processes_is_swept_at_the_start_and_that_of_living_on
 
 def digest_of(source_uri):
     recipe = recipes.load("ffpp")
-    source = keys.Location.parse(source_uri, "sources").digest
+    source = source_uri.rpartition("/")[2]
     made_of = {
         "source": source,
         "options": recipes.options(recipe.extraction),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer.training_store import TrainingStore
@@ -15,7 +15,7 @@ LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 def attempt_of(store: Store, training: trainer_pb2.Training) -> Attempt:
     """The newest attempt at a training."""
-    return TrainingStore(store).load(store.prefix_of(training.uri, "trainings"))
+    return TrainingStore(store).load(keys.prefix_of(store.bucket, training.uri, "trainings"))
 
 
 def make_old(store: Store, training: trainer_pb2.Training) -> None:

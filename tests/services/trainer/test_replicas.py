@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facefoundry.errors import DataLoss
+from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
@@ -27,9 +28,9 @@ Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 
 def outcomes(store: Store, training: trainer_pb2.Training) -> dict[str, str]:
-    prefix = store.prefix_of(training.uri, "trainings")
-    keys = store.list(f"{worker_protocol.outcomes_prefix(prefix)}/")
-    return {key.rpartition("/")[2]: worker_protocol.from_bytes(Outcome, store.get_bytes(key)).state for key in keys}
+    prefix = keys.prefix_of(store.bucket, training.uri, "trainings")
+    found = store.list(f"{worker_protocol.outcomes_prefix(prefix)}/")
+    return {key.rpartition("/")[2]: worker_protocol.from_bytes(Outcome, store.get_bytes(key)).state for key in found}
 
 
 def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(
@@ -170,8 +171,10 @@ def test_a_lost_training_can_be_cancelled_for_good(make_replica: MakeReplica, as
 def test_a_damaged_attempt_or_status_hides_no_other_training(make_replica: MakeReplica, ask: Ask, store: Store) -> None:
     replica = make_replica()
     broken, whole = replica.trainings.start(ask(seed=1)), replica.trainings.start(ask(seed=2))
-    store.put_bytes(worker_protocol.attempt_key(store.prefix_of(broken.uri, "trainings")), b'{"training": ')
-    store.put_bytes(worker_protocol.status_key(store.prefix_of(whole.uri, "trainings")), b"\x00")
+    store.put_bytes(
+        worker_protocol.attempt_key(keys.prefix_of(store.bucket, broken.uri, "trainings")), b'{"training": '
+    )
+    store.put_bytes(worker_protocol.status_key(keys.prefix_of(store.bucket, whole.uri, "trainings")), b"\x00")
     assert [training.uri for training in replica.trainings.list("", 0, "")[0]] == [whole.uri]
     with pytest.raises(DataLoss, match=r"attempt\.json"):
         replica.trainings.get(broken.uri)
