@@ -23,28 +23,29 @@ _sym_db = _symbol_database.Default()
 
 
 from facefoundry.v1 import common_pb2 as facefoundry_dot_v1_dot_common__pb2
+from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/converter.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\"\xcc\x01\n\x0e\x43onvertRequest\x12\x11\n\tmodel_uri\x18\x01 \x01(\t\x12\x1d\n\x15target_extraction_uri\x18\x02 \x01(\t\x12)\n\x0btarget_side\x18\x03 \x01(\x0e\x32\x14.facefoundry.v1.Side\x12\x11\n\ttarget_id\x18\x04 \x01(\t\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12&\n\x06recipe\x18\x06 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\x12\x0f\n\x07\x63ontrol\x18\x07 \x01(\x08\"z\n\x0f\x43onvertResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nconversion\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ConversionH\x00\x42\x07\n\x05\x65vent\"\x9d\x01\n\nConversion\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x15\n\rswapped_count\x18\x04 \x01(\r\x12.\n\tunswapped\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"c\n\x10TranscodeRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x13\n\x0bsequence_id\x18\x02 \x01(\t\x12&\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"~\n\x11TranscodeResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x32\n\x0btranscoding\x18\x02 \x01(\x0b\x32\x1b.facefoundry.v1.TranscodingH\x00\x42\x07\n\x05\x65vent\"W\n\x0bTranscoding\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x0e\n\x06reused\x18\x04 \x01(\x08\x32\xb4\x01\n\x10\x43onverterService\x12L\n\x07\x43onvert\x12\x1e.facefoundry.v1.ConvertRequest\x1a\x1f.facefoundry.v1.ConvertResponse0\x01\x12R\n\tTranscode\x12 .facefoundry.v1.TranscodeRequest\x1a!.facefoundry.v1.TranscodeResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/converter.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\"\xcc\x01\n\x0e\x43onvertRequest\x12\x11\n\tmodel_uri\x18\x01 \x01(\t\x12\x1d\n\x15target_extraction_uri\x18\x02 \x01(\t\x12)\n\x0btarget_side\x18\x03 \x01(\x0e\x32\x14.facefoundry.v1.Side\x12\x11\n\ttarget_id\x18\x04 \x01(\t\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12&\n\x06recipe\x18\x06 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\x12\x0f\n\x07\x63ontrol\x18\x07 \x01(\x08\"z\n\x0f\x43onvertResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nconversion\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ConversionH\x00\x42\x07\n\x05\x65vent\"\x9d\x01\n\nConversion\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x15\n\rswapped_count\x18\x04 \x01(\r\x12.\n\tunswapped\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"c\n\x10TranscodeRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x13\n\x0bsequence_id\x18\x02 \x01(\t\x12&\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"~\n\x11TranscodeResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x32\n\x0btranscoding\x18\x02 \x01(\x0b\x32\x1b.facefoundry.v1.TranscodingH\x00\x42\x07\n\x05\x65vent\"W\n\x0bTranscoding\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x0e\n\x06reused\x18\x04 \x01(\x08\x32\x86\x02\n\x10\x43onverterService\x12L\n\x07\x43onvert\x12\x1e.facefoundry.v1.ConvertRequest\x1a\x1f.facefoundry.v1.ConvertResponse0\x01\x12R\n\tTranscode\x12 .facefoundry.v1.TranscodeRequest\x1a!.facefoundry.v1.TranscodeResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.converter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONVERTREQUEST']._serialized_start=109
-  _globals['_CONVERTREQUEST']._serialized_end=313
-  _globals['_CONVERTRESPONSE']._serialized_start=315
-  _globals['_CONVERTRESPONSE']._serialized_end=437
-  _globals['_CONVERSION']._serialized_start=440
-  _globals['_CONVERSION']._serialized_end=597
-  _globals['_TRANSCODEREQUEST']._serialized_start=599
-  _globals['_TRANSCODEREQUEST']._serialized_end=698
-  _globals['_TRANSCODERESPONSE']._serialized_start=700
-  _globals['_TRANSCODERESPONSE']._serialized_end=826
-  _globals['_TRANSCODING']._serialized_start=828
-  _globals['_TRANSCODING']._serialized_end=915
-  _globals['_CONVERTERSERVICE']._serialized_start=918
-  _globals['_CONVERTERSERVICE']._serialized_end=1098
+  _globals['_CONVERTREQUEST']._serialized_start=137
+  _globals['_CONVERTREQUEST']._serialized_end=341
+  _globals['_CONVERTRESPONSE']._serialized_start=343
+  _globals['_CONVERTRESPONSE']._serialized_end=465
+  _globals['_CONVERSION']._serialized_start=468
+  _globals['_CONVERSION']._serialized_end=625
+  _globals['_TRANSCODEREQUEST']._serialized_start=627
+  _globals['_TRANSCODEREQUEST']._serialized_end=726
+  _globals['_TRANSCODERESPONSE']._serialized_start=728
+  _globals['_TRANSCODERESPONSE']._serialized_end=854
+  _globals['_TRANSCODING']._serialized_start=856
+  _globals['_TRANSCODING']._serialized_end=943
+  _globals['_CONVERTERSERVICE']._serialized_start=946
+  _globals['_CONVERTERSERVICE']._serialized_end=1208
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from facefoundry.v1 import converter_pb2 as facefoundry_dot_v1_dot_converter__pb2
+from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -45,6 +46,11 @@ class ConverterServiceStub:
                 request_serializer=facefoundry_dot_v1_dot_converter__pb2.TranscodeRequest.SerializeToString,
                 response_deserializer=facefoundry_dot_v1_dot_converter__pb2.TranscodeResponse.FromString,
                 _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/facefoundry.v1.ConverterService/ListFiles',
+                request_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
 
 
 class ConverterServiceServicer:
@@ -66,6 +72,13 @@ class ConverterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFiles(self, request, context):
+        """Lists the files of a conversion or transcoding, with URLs to get them from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConverterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_ConverterServiceServicer_to_server(servicer, server):
                     servicer.Transcode,
                     request_deserializer=facefoundry_dot_v1_dot_converter__pb2.TranscodeRequest.FromString,
                     response_serializer=facefoundry_dot_v1_dot_converter__pb2.TranscodeResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class ConverterService:
             '/facefoundry.v1.ConverterService/Transcode',
             facefoundry_dot_v1_dot_converter__pb2.TranscodeRequest.SerializeToString,
             facefoundry_dot_v1_dot_converter__pb2.TranscodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facefoundry.v1.ConverterService/ListFiles',
+            facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+            facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

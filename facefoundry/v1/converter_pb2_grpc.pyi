@@ -5,6 +5,7 @@ Model and target sequence to manipulated sequence; real videos at the same compr
 
 from collections import abc as _abc
 from facefoundry.v1 import converter_pb2 as _converter_pb2
+from facefoundry.v1 import files_pb2 as _files_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -39,6 +40,8 @@ class ConverterServiceStub:
     """
     Transcode: _grpc.UnaryStreamMultiCallable[_converter_pb2.TranscodeRequest, _converter_pb2.TranscodeResponse]
     """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
+    ListFiles: _grpc.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]
+    """Lists the files of a conversion or transcoding, with URLs to get them from."""
 
 @_typing.type_check_only
 class ConverterServiceAsyncStub(ConverterServiceStub):
@@ -51,6 +54,8 @@ class ConverterServiceAsyncStub(ConverterServiceStub):
     """
     Transcode: _aio.UnaryStreamMultiCallable[_converter_pb2.TranscodeRequest, _converter_pb2.TranscodeResponse]  # type: ignore[assignment]
     """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
+    ListFiles: _aio.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]  # type: ignore[assignment]
+    """Lists the files of a conversion or transcoding, with URLs to get them from."""
 
 class ConverterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes manipulated sequences, and encodes all sequences at the compression levels."""
@@ -72,5 +77,13 @@ class ConverterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_converter_pb2.TranscodeResponse], _abc.AsyncIterator[_converter_pb2.TranscodeResponse]]:
         """Encodes a real sequence at the compression levels of the fakes, or returns the stored result."""
+
+    @_abc_1.abstractmethod
+    def ListFiles(
+        self,
+        request: _files_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_files_pb2.ListFilesResponse, _abc.Awaitable[_files_pb2.ListFilesResponse]]:
+        """Lists the files of a conversion or transcoding, with URLs to get them from."""
 
 def add_ConverterServiceServicer_to_server(servicer: ConverterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

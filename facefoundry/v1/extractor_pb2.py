@@ -23,28 +23,35 @@ _sym_db = _symbol_database.Default()
 
 
 from facefoundry.v1 import common_pb2 as facefoundry_dot_v1_dot_common__pb2
+from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/extractor.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\"K\n\x0eInspectRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x15\n\rsample_frames\x18\x02 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\xc2\x01\n\x0fInspectResponse\x12\x13\n\x0b\x66rame_count\x18\x01 \x01(\r\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x10\n\x08rotation\x18\x05 \x01(\r\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FaceSample\"*\n\nFaceSample\x12\r\n\x05\x66rame\x18\x01 \x01(\r\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\r\"a\n\x0e\x45xtractRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x13\n\x0bsequence_id\x18\x02 \x01(\t\x12&\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"z\n\x0f\x45xtractResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nextraction\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ExtractionH\x00\x42\x07\n\x05\x65vent\"\xf6\x01\n\nExtraction\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x12\n\nface_count\x18\x04 \x01(\r\x12,\n\x07missing\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\r\x12\x0e\n\x06height\x18\x08 \x01(\r\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x0e\n\x06reused\x18\n \x01(\x08\x32\xac\x01\n\x10\x45xtractorService\x12J\n\x07Inspect\x12\x1e.facefoundry.v1.InspectRequest\x1a\x1f.facefoundry.v1.InspectResponse\x12L\n\x07\x45xtract\x12\x1e.facefoundry.v1.ExtractRequest\x1a\x1f.facefoundry.v1.ExtractResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/extractor.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\"x\n\x13ImportSourceRequest\x12\x12\n\nobject_uri\x18\x01 \x01(\t\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\x0e\n\x06rights\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"w\n\x14ImportSourceResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x16.facefoundry.v1.SourceH\x00\x42\x07\n\x05\x65vent\"\xe8\x01\n\x06Source\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\x05\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x10\n\x08rotation\x18\t \x01(\x05\x12\r\n\x05\x63odec\x18\n \x01(\t\x12\x0e\n\x06reused\x18\x0b \x01(\x08\"K\n\x0eInspectRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x15\n\rsample_frames\x18\x02 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\xc2\x01\n\x0fInspectResponse\x12\x13\n\x0b\x66rame_count\x18\x01 \x01(\r\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x10\n\x08rotation\x18\x05 \x01(\r\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FaceSample\"*\n\nFaceSample\x12\r\n\x05\x66rame\x18\x01 \x01(\r\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\r\"a\n\x0e\x45xtractRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x13\n\x0bsequence_id\x18\x02 \x01(\t\x12&\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"z\n\x0f\x45xtractResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nextraction\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ExtractionH\x00\x42\x07\n\x05\x65vent\"\xf6\x01\n\nExtraction\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x12\n\nface_count\x18\x04 \x01(\r\x12,\n\x07missing\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\r\x12\x0e\n\x06height\x18\x08 \x01(\r\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x0e\n\x06reused\x18\n \x01(\x08\x32\xb6\x03\n\x10\x45xtractorService\x12Y\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\x12[\n\x0cImportSource\x12#.facefoundry.v1.ImportSourceRequest\x1a$.facefoundry.v1.ImportSourceResponse0\x01\x12J\n\x07Inspect\x12\x1e.facefoundry.v1.InspectRequest\x1a\x1f.facefoundry.v1.InspectResponse\x12L\n\x07\x45xtract\x12\x1e.facefoundry.v1.ExtractRequest\x1a\x1f.facefoundry.v1.ExtractResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.extractor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INSPECTREQUEST']._serialized_start=108
-  _globals['_INSPECTREQUEST']._serialized_end=183
-  _globals['_INSPECTRESPONSE']._serialized_start=186
-  _globals['_INSPECTRESPONSE']._serialized_end=380
-  _globals['_FACESAMPLE']._serialized_start=382
-  _globals['_FACESAMPLE']._serialized_end=424
-  _globals['_EXTRACTREQUEST']._serialized_start=426
-  _globals['_EXTRACTREQUEST']._serialized_end=523
-  _globals['_EXTRACTRESPONSE']._serialized_start=525
-  _globals['_EXTRACTRESPONSE']._serialized_end=647
-  _globals['_EXTRACTION']._serialized_start=650
-  _globals['_EXTRACTION']._serialized_end=896
-  _globals['_EXTRACTORSERVICE']._serialized_start=899
-  _globals['_EXTRACTORSERVICE']._serialized_end=1071
+  _globals['_IMPORTSOURCEREQUEST']._serialized_start=136
+  _globals['_IMPORTSOURCEREQUEST']._serialized_end=256
+  _globals['_IMPORTSOURCERESPONSE']._serialized_start=258
+  _globals['_IMPORTSOURCERESPONSE']._serialized_end=377
+  _globals['_SOURCE']._serialized_start=380
+  _globals['_SOURCE']._serialized_end=612
+  _globals['_INSPECTREQUEST']._serialized_start=614
+  _globals['_INSPECTREQUEST']._serialized_end=689
+  _globals['_INSPECTRESPONSE']._serialized_start=692
+  _globals['_INSPECTRESPONSE']._serialized_end=886
+  _globals['_FACESAMPLE']._serialized_start=888
+  _globals['_FACESAMPLE']._serialized_end=930
+  _globals['_EXTRACTREQUEST']._serialized_start=932
+  _globals['_EXTRACTREQUEST']._serialized_end=1029
+  _globals['_EXTRACTRESPONSE']._serialized_start=1031
+  _globals['_EXTRACTRESPONSE']._serialized_end=1153
+  _globals['_EXTRACTION']._serialized_start=1156
+  _globals['_EXTRACTION']._serialized_end=1402
+  _globals['_EXTRACTORSERVICE']._serialized_start=1405
+  _globals['_EXTRACTORSERVICE']._serialized_end=1843
 # @@protoc_insertion_point(module_scope)

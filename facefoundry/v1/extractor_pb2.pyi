@@ -21,6 +21,140 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ImportSourceRequest(_message.Message):
+    """Request to make a source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_URI_FIELD_NUMBER: _builtins.int
+    FRAME_RATE_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    object_uri: _builtins.str
+    """`object_uri` of an upload, or the URI of any object of a bucket that the service imports from: a clip, or a `.tar` of
+    frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of their names.
+    """
+    rights: _builtins.str
+    """Licence of the clip or consent of its subject, as your records have it; kept with the source. Not part of its digest."""
+    sha256: _builtins.str
+    """SHA-256 that the object must have, 64 hexadecimal digits; empty takes any."""
+    @_builtins.property
+    def frame_rate(self) -> _common_pb2.FrameRate:
+        """Frame rate of frames; required for them, and invalid for a clip, which has its own."""
+
+    def __init__(
+        self,
+        *,
+        object_uri: _builtins.str = ...,
+        frame_rate: _common_pb2.FrameRate | None = ...,
+        rights: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "object_uri", b"object_uri", "rights", b"rights", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportSourceRequest: _TypeAlias = ImportSourceRequest  # noqa: Y015
+
+@_typing.final
+class ImportSourceResponse(_message.Message):
+    """A message of a running import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _common_pb2.Progress:
+        """Progress."""
+
+    @_builtins.property
+    def source(self) -> Global___Source:
+        """The source, in the last message."""
+
+    def __init__(
+        self,
+        *,
+        progress: _common_pb2.Progress | None = ...,
+        source: Global___Source | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "source"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ImportSourceResponse: _TypeAlias = ImportSourceResponse  # noqa: Y015
+
+@_typing.final
+class Source(_message.Message):
+    """A stored clip or sequence of frames."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    FRAME_COUNT_FIELD_NUMBER: _builtins.int
+    FRAME_RATE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    ROTATION_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    REUSED_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """Its URI, `s3://<bucket>/sources/<digest>`."""
+    content_digest: _builtins.str
+    """SHA-256 of the clip, or over the frames and their rate."""
+    file_name: _builtins.str
+    """Name of the clip, or of the folder of frames."""
+    size_bytes: _builtins.int
+    """Size of the clip, or of all frames, bytes; less than 2^53."""
+    frame_count: _builtins.int
+    """Number of frames."""
+    width: _builtins.int
+    """Width after rotation, pixels."""
+    height: _builtins.int
+    """Height after rotation, pixels."""
+    rotation: _builtins.int
+    """Clockwise rotation in the container, degrees: 0, 90, 180 or 270."""
+    codec: _builtins.str
+    """Name of the codec, such as `h264`, or `png` for frames."""
+    reused: _builtins.bool
+    """True if the source was stored before."""
+    @_builtins.property
+    def frame_rate(self) -> _common_pb2.FrameRate:
+        """Frame rate."""
+
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        content_digest: _builtins.str = ...,
+        file_name: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        frame_count: _builtins.int = ...,
+        frame_rate: _common_pb2.FrameRate | None = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        rotation: _builtins.int = ...,
+        codec: _builtins.str = ...,
+        reused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_digest", b"content_digest", "file_name", b"file_name", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "reused", b"reused", "rotation", b"rotation", "size_bytes", b"size_bytes", "uri", b"uri", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Source: _TypeAlias = Source  # noqa: Y015
+
+@_typing.final
 class InspectRequest(_message.Message):
     """Request for facts about a source."""
 

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from facefoundry.v1 import extractor_pb2 as facefoundry_dot_v1_dot_extractor__pb2
+from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -35,6 +36,16 @@ class ExtractorServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateUpload = channel.unary_unary(
+                '/facefoundry.v1.ExtractorService/CreateUpload',
+                request_serializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.FromString,
+                _registered_method=True)
+        self.ImportSource = channel.unary_stream(
+                '/facefoundry.v1.ExtractorService/ImportSource',
+                request_serializer=facefoundry_dot_v1_dot_extractor__pb2.ImportSourceRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_extractor__pb2.ImportSourceResponse.FromString,
+                _registered_method=True)
         self.Inspect = channel.unary_unary(
                 '/facefoundry.v1.ExtractorService/Inspect',
                 request_serializer=facefoundry_dot_v1_dot_extractor__pb2.InspectRequest.SerializeToString,
@@ -45,11 +56,31 @@ class ExtractorServiceStub:
                 request_serializer=facefoundry_dot_v1_dot_extractor__pb2.ExtractRequest.SerializeToString,
                 response_deserializer=facefoundry_dot_v1_dot_extractor__pb2.ExtractResponse.FromString,
                 _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/facefoundry.v1.ExtractorService/ListFiles',
+                request_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
 
 
 class ExtractorServiceServicer:
     """Finds the face of the subject in every frame of a sequence and stores aligned crops.
     """
+
+    def CreateUpload(self, request, context):
+        """Returns URLs to put a clip to, without keys of the object store. ImportSource makes it a source.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportSource(self, request, context):
+        """Makes a source of a stored clip or of a folder of frames, or returns the source if it exists. The bytes are copied
+        and checked; the work ends with the call, and a call that is cancelled leaves nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Inspect(self, request, context):
         """Returns facts about a source without storing anything.
@@ -66,9 +97,26 @@ class ExtractorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFiles(self, request, context):
+        """Lists the files of a source or an extraction, with URLs to get them from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExtractorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUpload,
+                    request_deserializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.SerializeToString,
+            ),
+            'ImportSource': grpc.unary_stream_rpc_method_handler(
+                    servicer.ImportSource,
+                    request_deserializer=facefoundry_dot_v1_dot_extractor__pb2.ImportSourceRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_extractor__pb2.ImportSourceResponse.SerializeToString,
+            ),
             'Inspect': grpc.unary_unary_rpc_method_handler(
                     servicer.Inspect,
                     request_deserializer=facefoundry_dot_v1_dot_extractor__pb2.InspectRequest.FromString,
@@ -78,6 +126,11 @@ def add_ExtractorServiceServicer_to_server(servicer, server):
                     servicer.Extract,
                     request_deserializer=facefoundry_dot_v1_dot_extractor__pb2.ExtractRequest.FromString,
                     response_serializer=facefoundry_dot_v1_dot_extractor__pb2.ExtractResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +143,60 @@ def add_ExtractorServiceServicer_to_server(servicer, server):
 class ExtractorService:
     """Finds the face of the subject in every frame of a sequence and stores aligned crops.
     """
+
+    @staticmethod
+    def CreateUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facefoundry.v1.ExtractorService/CreateUpload',
+            facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.SerializeToString,
+            facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facefoundry.v1.ExtractorService/ImportSource',
+            facefoundry_dot_v1_dot_extractor__pb2.ImportSourceRequest.SerializeToString,
+            facefoundry_dot_v1_dot_extractor__pb2.ImportSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Inspect(request,
@@ -135,6 +242,33 @@ class ExtractorService:
             '/facefoundry.v1.ExtractorService/Extract',
             facefoundry_dot_v1_dot_extractor__pb2.ExtractRequest.SerializeToString,
             facefoundry_dot_v1_dot_extractor__pb2.ExtractResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facefoundry.v1.ExtractorService/ListFiles',
+            facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+            facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Sequence to extraction."""
 
 from collections import abc as _abc
 from facefoundry.v1 import extractor_pb2 as _extractor_pb2
+from facefoundry.v1 import files_pb2 as _files_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -33,27 +34,61 @@ class ExtractorServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExtractorServiceAsyncStub: ...
+    CreateUpload: _grpc.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]
+    """Returns URLs to put a clip to, without keys of the object store. ImportSource makes it a source."""
+    ImportSource: _grpc.UnaryStreamMultiCallable[_extractor_pb2.ImportSourceRequest, _extractor_pb2.ImportSourceResponse]
+    """Makes a source of a stored clip or of a folder of frames, or returns the source if it exists. The bytes are copied
+    and checked; the work ends with the call, and a call that is cancelled leaves nothing.
+    """
     Inspect: _grpc.UnaryUnaryMultiCallable[_extractor_pb2.InspectRequest, _extractor_pb2.InspectResponse]
     """Returns facts about a source without storing anything."""
     Extract: _grpc.UnaryStreamMultiCallable[_extractor_pb2.ExtractRequest, _extractor_pb2.ExtractResponse]
     """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
     repeated call resumes after them.
     """
+    ListFiles: _grpc.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]
+    """Lists the files of a source or an extraction, with URLs to get them from."""
 
 @_typing.type_check_only
 class ExtractorServiceAsyncStub(ExtractorServiceStub):
     """Finds the face of the subject in every frame of a sequence and stores aligned crops."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateUpload: _aio.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]  # type: ignore[assignment]
+    """Returns URLs to put a clip to, without keys of the object store. ImportSource makes it a source."""
+    ImportSource: _aio.UnaryStreamMultiCallable[_extractor_pb2.ImportSourceRequest, _extractor_pb2.ImportSourceResponse]  # type: ignore[assignment]
+    """Makes a source of a stored clip or of a folder of frames, or returns the source if it exists. The bytes are copied
+    and checked; the work ends with the call, and a call that is cancelled leaves nothing.
+    """
     Inspect: _aio.UnaryUnaryMultiCallable[_extractor_pb2.InspectRequest, _extractor_pb2.InspectResponse]  # type: ignore[assignment]
     """Returns facts about a source without storing anything."""
     Extract: _aio.UnaryStreamMultiCallable[_extractor_pb2.ExtractRequest, _extractor_pb2.ExtractResponse]  # type: ignore[assignment]
     """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
     repeated call resumes after them.
     """
+    ListFiles: _aio.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]  # type: ignore[assignment]
+    """Lists the files of a source or an extraction, with URLs to get them from."""
 
 class ExtractorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds the face of the subject in every frame of a sequence and stores aligned crops."""
+
+    @_abc_1.abstractmethod
+    def CreateUpload(
+        self,
+        request: _files_pb2.CreateUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_files_pb2.CreateUploadResponse, _abc.Awaitable[_files_pb2.CreateUploadResponse]]:
+        """Returns URLs to put a clip to, without keys of the object store. ImportSource makes it a source."""
+
+    @_abc_1.abstractmethod
+    def ImportSource(
+        self,
+        request: _extractor_pb2.ImportSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_extractor_pb2.ImportSourceResponse], _abc.AsyncIterator[_extractor_pb2.ImportSourceResponse]]:
+        """Makes a source of a stored clip or of a folder of frames, or returns the source if it exists. The bytes are copied
+        and checked; the work ends with the call, and a call that is cancelled leaves nothing.
+        """
 
     @_abc_1.abstractmethod
     def Inspect(
@@ -72,5 +107,13 @@ class ExtractorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Extracts a sequence, or returns the stored result. The work ends with the call. Finished parts are kept, so a
         repeated call resumes after them.
         """
+
+    @_abc_1.abstractmethod
+    def ListFiles(
+        self,
+        request: _files_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_files_pb2.ListFilesResponse, _abc.Awaitable[_files_pb2.ListFilesResponse]]:
+        """Lists the files of a source or an extraction, with URLs to get them from."""
 
 def add_ExtractorServiceServicer_to_server(servicer: ExtractorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

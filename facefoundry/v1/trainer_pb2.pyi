@@ -415,3 +415,103 @@ class CancelTrainingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelTrainingResponse: _TypeAlias = CancelTrainingResponse  # noqa: Y015
+
+@_typing.final
+class ImportModelRequest(_message.Message):
+    """Request to make a model of weights."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_URIS_FIELD_NUMBER: _builtins.int
+    PAIR_ID_FIELD_NUMBER: _builtins.int
+    pair_id: _builtins.str
+    """Ids of the pair's sequences, `<A>_<B>`; may be empty. For display; not part of the digest."""
+    @_builtins.property
+    def object_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """URIs of the files, each the `object_uri` of an upload or any object of a bucket that the service imports from: one
+        `.safetensors` file of a model, or the three `.h5` files of a FaceForensics++ model, by their published names.
+        """
+
+    def __init__(
+        self,
+        *,
+        object_uris: _abc.Iterable[_builtins.str] | None = ...,
+        pair_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object_uris", b"object_uris", "pair_id", b"pair_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModelRequest: _TypeAlias = ImportModelRequest  # noqa: Y015
+
+@_typing.final
+class ImportModelResponse(_message.Message):
+    """A message of a running import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _common_pb2.Progress:
+        """Progress."""
+
+    @_builtins.property
+    def model(self) -> Global___Model:
+        """The model, in the last message."""
+
+    def __init__(
+        self,
+        *,
+        progress: _common_pb2.Progress | None = ...,
+        model: Global___Model | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "model", b"model", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "model", b"model", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "model"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ImportModelResponse: _TypeAlias = ImportModelResponse  # noqa: Y015
+
+@_typing.final
+class Model(_message.Message):
+    """An imported model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    ITERATIONS_FIELD_NUMBER: _builtins.int
+    FACE_SIZE_FIELD_NUMBER: _builtins.int
+    REUSED_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """Its URI, `s3://<bucket>/imports/<digest>`, for Convert."""
+    content_digest: _builtins.str
+    """SHA-256 over its tensors."""
+    iterations: _builtins.int
+    """Iterations that it was trained for; 0 if the files do not say."""
+    face_size: _builtins.int
+    """Side of the faces that the network reads and makes, pixels."""
+    reused: _builtins.bool
+    """True if the model was stored before."""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        content_digest: _builtins.str = ...,
+        iterations: _builtins.int = ...,
+        face_size: _builtins.int = ...,
+        reused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "face_size", b"face_size", "iterations", b"iterations", "reused", b"reused", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Model: _TypeAlias = Model  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import trainer_pb2 as facefoundry_dot_v1_dot_trainer__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -60,6 +61,21 @@ class TrainerServiceStub:
                 request_serializer=facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingRequest.SerializeToString,
                 response_deserializer=facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingResponse.FromString,
                 _registered_method=True)
+        self.CreateUpload = channel.unary_unary(
+                '/facefoundry.v1.TrainerService/CreateUpload',
+                request_serializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.FromString,
+                _registered_method=True)
+        self.ImportModel = channel.unary_stream(
+                '/facefoundry.v1.TrainerService/ImportModel',
+                request_serializer=facefoundry_dot_v1_dot_trainer__pb2.ImportModelRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_trainer__pb2.ImportModelResponse.FromString,
+                _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/facefoundry.v1.TrainerService/ListFiles',
+                request_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
 
 
 class TrainerServiceServicer:
@@ -103,6 +119,27 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateUpload(self, request, context):
+        """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModel(self, request, context):
+        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFiles(self, request, context):
+        """Lists the files of a model, with URLs to get them from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +167,21 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.CancelTraining,
                     request_deserializer=facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingRequest.FromString,
                     response_serializer=facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingResponse.SerializeToString,
+            ),
+            'CreateUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUpload,
+                    request_deserializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.SerializeToString,
+            ),
+            'ImportModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.ImportModel,
+                    request_deserializer=facefoundry_dot_v1_dot_trainer__pb2.ImportModelRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_trainer__pb2.ImportModelResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +320,87 @@ class TrainerService:
             '/facefoundry.v1.TrainerService/CancelTraining',
             facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingRequest.SerializeToString,
             facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facefoundry.v1.TrainerService/CreateUpload',
+            facefoundry_dot_v1_dot_files__pb2.CreateUploadRequest.SerializeToString,
+            facefoundry_dot_v1_dot_files__pb2.CreateUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facefoundry.v1.TrainerService/ImportModel',
+            facefoundry_dot_v1_dot_trainer__pb2.ImportModelRequest.SerializeToString,
+            facefoundry_dot_v1_dot_trainer__pb2.ImportModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facefoundry.v1.TrainerService/ListFiles',
+            facefoundry_dot_v1_dot_files__pb2.ListFilesRequest.SerializeToString,
+            facefoundry_dot_v1_dot_files__pb2.ListFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 From a pair of extractions to a model."""
 
 from collections import abc as _abc
+from facefoundry.v1 import files_pb2 as _files_pb2
 from facefoundry.v1 import trainer_pb2 as _trainer_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -47,6 +48,12 @@ class TrainerServiceStub:
     """
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]
     """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again."""
+    CreateUpload: _grpc.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]
+    """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model."""
+    ImportModel: _grpc.UnaryStreamMultiCallable[_trainer_pb2.ImportModelRequest, _trainer_pb2.ImportModelResponse]
+    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+    ListFiles: _grpc.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]
+    """Lists the files of a model, with URLs to get them from."""
 
 @_typing.type_check_only
 class TrainerServiceAsyncStub(TrainerServiceStub):
@@ -67,6 +74,12 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     """
     CancelTraining: _aio.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]  # type: ignore[assignment]
     """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again."""
+    CreateUpload: _aio.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]  # type: ignore[assignment]
+    """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model."""
+    ImportModel: _aio.UnaryStreamMultiCallable[_trainer_pb2.ImportModelRequest, _trainer_pb2.ImportModelResponse]  # type: ignore[assignment]
+    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+    ListFiles: _aio.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]  # type: ignore[assignment]
+    """Lists the files of a model, with URLs to get them from."""
 
 class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts, shows and stops trainings. A training outlives the call that started it."""
@@ -114,5 +127,29 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.CancelTrainingResponse, _abc.Awaitable[_trainer_pb2.CancelTrainingResponse]]:
         """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again."""
+
+    @_abc_1.abstractmethod
+    def CreateUpload(
+        self,
+        request: _files_pb2.CreateUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_files_pb2.CreateUploadResponse, _abc.Awaitable[_files_pb2.CreateUploadResponse]]:
+        """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model."""
+
+    @_abc_1.abstractmethod
+    def ImportModel(
+        self,
+        request: _trainer_pb2.ImportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_trainer_pb2.ImportModelResponse], _abc.AsyncIterator[_trainer_pb2.ImportModelResponse]]:
+        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+
+    @_abc_1.abstractmethod
+    def ListFiles(
+        self,
+        request: _files_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_files_pb2.ListFilesResponse, _abc.Awaitable[_files_pb2.ListFilesResponse]]:
+        """Lists the files of a model, with URLs to get them from."""
 
 def add_TrainerServiceServicer_to_server(servicer: TrainerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -57,7 +57,7 @@ def build(
         settings.extractor_weights_prefix,
         runner.scratch.parent / "extractor-weights",
     )
-    servicer = ExtractorServicer(store, runner, weights, part_frames)
+    servicer = ExtractorServicer(store, runner, weights, part_frames)  # type: ignore[abstract]  # not all calls yet
     server.add(lambda grpc: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc))
     return server, runner
 

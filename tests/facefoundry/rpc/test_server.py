@@ -38,7 +38,8 @@ def test_reflection_lists_our_services_with_their_methods(running):
         listed = set(database.get_services())
         assert {FULL_NAME, "facefoundry.v1.InfoService", "grpc.health.v1.Health"} <= listed
         described = database.FindFileContainingSymbol(FULL_NAME)
-    assert [method.name for method in described.service[0].method] == ["Inspect", "Extract"]
+    methods = [method.name for method in described.service[0].method]
+    assert methods == ["CreateUpload", "ImportSource", "Inspect", "Extract", "ListFiles"]
 
 
 def test_reflection_can_be_turned_off(serve):

@@ -54,7 +54,7 @@ def watch(time: Time, succeeds_at: float) -> Iterator[tuple[float, trainer_pb2.T
     """The time and the training of each message."""
     trainings: Any = Iterations(time, succeeds_at)
     context: Any = Call()
-    servicer = TrainerServicer(trainings, TrainerSettings(), time, lambda: time.now)
+    servicer = TrainerServicer(trainings, TrainerSettings(), time, lambda: time.now)  # type: ignore[abstract]  # not all calls yet
     for message in servicer.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri="x"), context):
         yield time.now, message.training
 
