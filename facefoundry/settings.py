@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facefoundry.errors import FieldViolation, InvalidInput
@@ -49,6 +49,26 @@ class StoreSettings(Settings):
         ge=0,
         description="How long dataset runs and training workers retry a request while the store does not answer.",
     )
+    public_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://(\[[0-9a-fA-F:]+\]|[^/:@?#\s\[\]]+)(:[0-9]{1,5})?)?$",
+        description="Address of the S3 server in URLs for clients, `http(s)://host[:port]`; FACEFOUNDRY_STORE_ENDPOINT "
+        "by default.",
+    )
+    signer_access_key: SecretStr = Field(
+        SecretStr(""),
+        description="S3 access key of the account that signs these URLs; FACEFOUNDRY_STORE_ACCESS_KEY by default.",
+    )
+    signer_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key of the account that signs URLs.")
+    url_seconds: int = Field(3600, ge=1, le=604_800, description="How long URLs for clients are valid.")
+
+    @field_validator("signer_secret_key")
+    @classmethod
+    def _both_keys_or_none(cls, secret_key: SecretStr, info: ValidationInfo) -> SecretStr:
+        access_key = info.data.get("signer_access_key", SecretStr(""))
+        if bool(secret_key.get_secret_value()) != bool(access_key.get_secret_value()):
+            raise ValueError("needs FACEFOUNDRY_STORE_SIGNER_ACCESS_KEY, and the other way round")
+        return secret_key
 
 
 class ServerSettings(Settings):

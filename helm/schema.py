@@ -27,7 +27,8 @@ CLASSES: dict[str, type[Settings]] = {
 }
 # Settings that the templates derive from other values, by kind of process.
 OWNED = {
-    "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"},
+    "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"}
+    | {"public_endpoint", "signer_access_key", "signer_secret_key"},
     "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
     | {"scratch_dir", "extractor_weights_dir", "backend"},
     "worker": {"id", "termination_log", "parent", "scratch_dir"},

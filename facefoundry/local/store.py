@@ -261,6 +261,9 @@ def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: s
         bucket=bucket,
         secure=False,
         region="us-east-1",
+        public_endpoint="",
+        signer_access_key=SecretStr(""),
+        signer_secret_key=SecretStr(""),
     )
 
 

@@ -218,6 +218,34 @@ def test_each_component_uses_its_own_store_account(helm: Helm):
     }
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_sign_urls_for_the_address_and_as_the_account_in_the_values(helm: Helm, service):
+    def variables(values):
+        pod = named(helm.objects(values), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]["spec"]
+        found = environment(pod["containers"][0])
+        return {
+            name.removeprefix("FACEFOUNDRY_STORE_"): value
+            for name, value in found.items()
+            if "PUBLIC" in name or "SIGNER" in name
+        }
+
+    public = _and(BASE, "store.publicEndpoint", "https://store.example.org")
+    signed = _and(public, "store.signerSecret", "signer-store")
+    assert variables(BASE) == {}
+    assert variables(public) == {"PUBLIC_ENDPOINT": "https://store.example.org"}
+    assert variables(signed) == {
+        "PUBLIC_ENDPOINT": "https://store.example.org",
+        "SIGNER_ACCESS_KEY": {"secretKeyRef": {"name": "signer-store", "key": "access-key"}},
+        "SIGNER_SECRET_KEY": {"secretKeyRef": {"name": "signer-store", "key": "secret-key"}},
+    }
+    assert variables(_and(MINIO, "store.signerSecret", "signer-store")) == {}, "its store has one account"
+    assert not [name for name in environment(_worker(helm, signed)) if "SIGNER" in name]
+
+
+def _worker(helm: Helm, values):
+    return training_job(helm.objects(values))["spec"]["template"]["spec"]["containers"][0]
+
+
 def test_only_the_trainer_has_a_token_and_it_may_only_manage_jobs(helm: Helm):
     objects = helm.objects(BASE)
     mounted = {name for name, pod in pods(objects) if pod.get("automountServiceAccountToken")}

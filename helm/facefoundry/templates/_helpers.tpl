@@ -114,6 +114,19 @@ imagePullSecrets:
 {{- include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_STORE_" "settings" $store.settings) }}
 {{- end -}}
 
+{{- /* Environment variables with which services sign URLs for clients. */ -}}
+{{- define "facefoundry.signerEnv" -}}
+{{- with .Values.store.publicEndpoint }}
+- {name: FACEFOUNDRY_STORE_PUBLIC_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- with ternary "" .Values.store.signerSecret .Values.minio.enabled }}
+- name: FACEFOUNDRY_STORE_SIGNER_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: access-key}}
+- name: FACEFOUNDRY_STORE_SIGNER_SECRET_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: secret-key}}
+{{- end }}
+{{- end -}}
+
 {{- /* Environment variables with the addresses of the services, for pods that call them. */ -}}
 {{- define "facefoundry.clientEnv" -}}
 {{- range $name := list "extractor" "trainer" "converter" }}

@@ -133,6 +133,7 @@ spec:
         {{- end }}
         {{- end }}
         {{- include "facefoundry.storeEnv" (dict "root" $root "secret" $block.storeSecret) | nindent 8 }}
+        {{- with include "facefoundry.signerEnv" $root | trim }}{{ . | nindent 8 }}{{ end }}
         {{- with include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_" "settings" $settings) | trim }}{{ . | nindent 8 }}{{ end }}
       startupProbe:
         grpc: {port: 8081}
