@@ -131,7 +131,7 @@ def _sort_folders(folders: Iterable[Path]) -> FoundModels:
         if not _NAME.fullmatch(folder.name):
             found.others.append(f"{folder} is not a model: its name must have the form <A>_<B>.")
         elif path is None:
-            found.others.append(f"{folder} is not a model: it holds neither {RECORD} nor .h5 files.")
+            found.others.append(f"{folder} is not a model: {_what_it_holds(folder)}.")
         else:
             try:
                 pair = _pair_of_name(folder.name)
@@ -143,6 +143,14 @@ def _sort_folders(folders: Iterable[Path]) -> FoundModels:
             else:
                 found.models[pair] = path
     return found
+
+
+def _what_it_holds(folder: Path) -> str:
+    """Return what a folder without a model's files holds instead: newer versions of faceswap write `original.h5`."""
+    others = sorted(path.name for path in folder.glob("*.h5"))[:5]
+    if not others:
+        return f"it holds neither {RECORD} nor .h5 files"
+    return f"it holds {', '.join(others)}, but neither {RECORD} nor {', '.join(h5_models.FILES.values())}"
 
 
 def _pair_of_name(name: str) -> Pair:

@@ -4,6 +4,10 @@
     /<layer>                 attribute weight_names, empty where a layer has none
     /<layer>/<weight name>   float32, such as conv2d_1/kernel:0
 
+Keras' `save_weights` writes these at the top of the file. Its `save`, which adds the model's configuration, writes them
+in the group `model_weights`. Theano convolves where the other backends correlate, so kernels that Keras wrote with
+Theano are turned by 180 degrees when they are read, as Keras 2 does.
+
 Layers are identified by their order, not by their names. FF++'s network and `facefoundry.model.network` order the
 values of kernels, flattened maps and pixel shuffles in the same way, so tensors are copied unchanged. The files may
 come from strangers, so `import_model` and `export_model` run in a `Sandbox`. The caller states which file is which
@@ -32,6 +36,8 @@ __all__ = ["export_model", "import_model", "read", "write"]
 Node: TypeAlias = Any  # h5py has no types: a File, Group or Dataset
 
 _KERAS_VERSION: Final = b"2.2.0"  # without it, Keras takes a file for one of Keras 1 and transposes the kernels
+_WHOLE_MODEL: Final = "model_weights"  # the group of the weights in a file of Keras' `save`
+_CONVOLVING: Final = "theano"
 _MAX_NAMES: Final = 100
 _MAX_NAME_BYTES: Final = 1 << 20
 # FF++'s encoder has 4 convolutions; an encoder for faces of 128 pixels may have 5.
@@ -51,11 +57,12 @@ _H5_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class _Weight:
-    """A tensor in a file, whose values are not read yet."""
+    """A tensor in a file, whose values are not read yet; `turned` if its kernel must be turned by 180 degrees."""
 
     path: Path
     place: str
     dataset: Node
+    turned: bool
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -173,18 +180,33 @@ def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path
 def _weights(file: Node, path: Path) -> list[_Weight]:
     """Return all datasets of a file in the order of the layers. They are checked, but their values are not read."""
     found = []
-    for layer in _names(file, "layer_names", path):
-        group = _member(file, layer, path)
+    root = file if "layer_names" in file.attrs or _WHOLE_MODEL not in file else _member(file, _WHOLE_MODEL, path)
+    convolving = _text(root, "backend", path) == _CONVOLVING
+    for layer in _names(root, "layer_names", path):
+        group = _member(root, layer, path)
         if not isinstance(group, h5py.Group):
             raise _unlike(path, group.name, "a layer's group", "a dataset")
         for name in _names(group, "weight_names", path):
             dataset = _member(group, name, path)
             _check_storage(dataset, path)
-            found.append(_Weight(path, dataset.name, dataset))
+            found.append(_Weight(path, dataset.name, dataset, turned=convolving and len(dataset.shape) == 4))
     declared, size = sum(weight.dataset.nbytes for weight in found), path.stat().st_size
     if declared > size:
         raise _unlike(path, "/", f"at most {size} bytes of weights, the file's size", f"{declared} declared")
     return found
+
+
+def _text(group: Node, attribute: str, path: Path) -> str:
+    """Return the text in an attribute of a group; empty if there is none."""
+    if attribute not in group.attrs:
+        return ""
+    header, place = group.attrs.get_id(attribute), f"{group.name} attribute {attribute}"
+    if header.shape != () or h5py.check_string_dtype(header.dtype) is None:
+        raise _unlike(path, place, "a text", f"{header.dtype}, shape {header.shape}")
+    if header.get_storage_size() > _MAX_NAME_BYTES:
+        raise _unlike(path, place, f"at most {_MAX_NAME_BYTES} bytes", header.get_storage_size())
+    value = group.attrs[attribute]
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _names(group: Node, attribute: str, path: Path) -> list[str]:
@@ -260,6 +282,8 @@ def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path])
 def _values(weight: _Weight) -> Tensor:
     with _blame(weight.path, weight.place):
         values = np.asarray(weight.dataset[()], np.float32)
+    if weight.turned:
+        values = np.ascontiguousarray(values[::-1, ::-1])
     if not np.isfinite(values).all():
         raise _unlike(weight.path, weight.place, "finite values", "infinite ones or NaN")
     return values

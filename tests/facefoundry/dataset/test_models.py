@@ -142,6 +142,14 @@ def test_folders_that_are_no_models_are_reported_and_the_others_found(tmp_path):
     assert "neither model.json nor .h5 files" in reported["g_h"]
 
 
+def test_h5_files_of_other_programs_are_named(tmp_path):
+    """Newer versions of faceswap write one file."""
+    _place(tmp_path, "a_b", name="original.h5")
+    expected = r"a_b is not a model: it holds original\.h5, but neither model\.json nor encoder\.h5, decoder_A\.h5"
+    with pytest.raises(InvalidInput, match=expected):
+        find(tmp_path)
+
+
 def test_wanted_pairs_choose_their_models_whichever_id_comes_first(tmp_path):
     _place(tmp_path, "a_b", "c_d", "e_f")
     found = find(tmp_path)
