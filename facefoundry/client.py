@@ -35,9 +35,9 @@ __all__ = ["ENDED", "SERVICES", "Client", "OnProgress"]
 
 SERVICES = ("extractor", "trainer", "converter")
 ENDED = (
-    trainer_pb2.TRAINING_STATE_SUCCEEDED,
-    trainer_pb2.TRAINING_STATE_FAILED,
-    trainer_pb2.TRAINING_STATE_CANCELLED,
+    trainer_pb2.Training.STATE_SUCCEEDED,
+    trainer_pb2.Training.STATE_FAILED,
+    trainer_pb2.Training.STATE_CANCELLED,
 )
 """States in which a training has ended."""
 

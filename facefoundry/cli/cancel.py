@@ -68,7 +68,7 @@ def _find(client: Client, pair: str | None, dataset: str | None) -> list[str]:
 
 
 def _as_sentence(training: trainer_pb2.Training) -> str:
-    if training.state != trainer_pb2.TRAINING_STATE_CANCELLED:
-        state = trainer_pb2.TrainingState.Name(training.state).removeprefix("TRAINING_STATE_")
+    if training.state != trainer_pb2.Training.STATE_CANCELLED:
+        state = trainer_pb2.Training.State.Name(training.state).removeprefix("STATE_")
         return f"{training.pair_id} was not stopped: it is {state}."
     return f"{training.pair_id} is cancelled after iteration {training.iteration}/{training.iterations}."

@@ -94,8 +94,8 @@ def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Train
         return
     table = Table("pair", "run", "state", "iteration", "it/s", "left", "loss A / B", "reason", box=None)
     for training in trainings:
-        state = trainer_pb2.TrainingState.Name(training.state).removeprefix("TRAINING_STATE_")
-        left = f"{training.eta_seconds / 60:.0f} min" if training.eta_seconds else ""
+        state = trainer_pb2.Training.State.Name(training.state).removeprefix("STATE_")
+        left = f"{training.eta.seconds / 60:.0f} min" if training.HasField("eta") else ""
         table.add_row(
             training.pair_id,
             training.dataset,

@@ -33,8 +33,8 @@ OnCount = Callable[[int, int], None]
 # A restarted trainer may have lost its jobs. Starting a training again resumes it.
 _MAX_RESTARTS = 5
 _WAITING = {
-    trainer_pb2.TRAINING_STATE_QUEUED: "queued",
-    trainer_pb2.TRAINING_STATE_STALLED: "its worker has not reported for a while",
+    trainer_pb2.Training.STATE_QUEUED: "queued",
+    trainer_pb2.Training.STATE_STALLED: "its worker has not reported for a while",
 }
 
 
@@ -121,9 +121,9 @@ class ServiceStages(Stages):
                 if training.failure.reason != "JOB_LOST":
                     break
                 training = self._follow(pair, request, on_count)
-            if training.state == trainer_pb2.TRAINING_STATE_FAILED:
+            if training.state == trainer_pb2.Training.STATE_FAILED:
                 raise Unusable(training.failure.message, reason=training.failure.reason, resource=training.uri)
-            if training.state == trainer_pb2.TRAINING_STATE_CANCELLED:
+            if training.state == trainer_pb2.Training.STATE_CANCELLED:
                 message = "The training was cancelled. Run the same command again to continue it."
                 raise Cancelled(message, reason="TRAINING_CANCELLED")
         return training.model_uri

@@ -25,46 +25,47 @@ _sym_db = _symbol_database.Default()
 from facefoundry.v1 import common_pb2 as facefoundry_dot_v1_dot_common__pb2
 from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61\x63\x65\x66oundry/v1/trainer.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x03\n\x08Training\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.facefoundry.v1.TrainingState\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x11\n\titeration\x18\x06 \x01(\r\x12\x12\n\niterations\x18\x07 \x01(\r\x12\x1d\n\x15iterations_per_second\x18\x08 \x01(\x01\x12\x13\n\x0b\x65ta_seconds\x18\t \x01(\x01\x12\x0e\n\x06loss_a\x18\n \x01(\x01\x12\x0e\n\x06loss_b\x18\x0b \x01(\x01\x12\x1c\n\x14\x63heckpoint_iteration\x18\x0c \x01(\r\x12(\n\x07\x66\x61ilure\x18\r \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12\x11\n\tmodel_uri\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tdiagnosis\x18\x11 \x01(\x0b\x32\x17.facefoundry.v1.Failure\"\x94\x01\n\x14StartTrainingRequest\x12\x18\n\x10\x65xtraction_a_uri\x18\x01 \x01(\t\x12\x18\n\x10\x65xtraction_b_uri\x18\x02 \x01(\t\x12\x0f\n\x07pair_id\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12&\n\x06recipe\x18\x05 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"C\n\x15StartTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"*\n\x12GetTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"A\n\x13GetTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"N\n\x14ListTrainingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\"]\n\x15ListTrainingsResponse\x12+\n\ttrainings\x18\x01 \x03(\x0b\x32\x18.facefoundry.v1.Training\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x14WatchTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"C\n\x15WatchTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"-\n\x15\x43\x61ncelTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"D\n\x16\x43\x61ncelTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\":\n\x12ImportModelRequest\x12\x13\n\x0bobject_uris\x18\x01 \x03(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\"t\n\x13ImportModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.facefoundry.v1.ModelH\x00\x42\x07\n\x05\x65vent\"c\n\x05Model\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x12\n\niterations\x18\x03 \x01(\x05\x12\x11\n\tface_size\x18\x04 \x01(\x05\x12\x0e\n\x06reused\x18\x05 \x01(\x08*\xd9\x01\n\rTrainingState\x12\x1e\n\x1aTRAINING_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15TRAINING_STATE_QUEUED\x10\x01\x12\x1a\n\x16TRAINING_STATE_RUNNING\x10\x02\x12\x1a\n\x16TRAINING_STATE_STALLED\x10\x03\x12\x1c\n\x18TRAINING_STATE_SUCCEEDED\x10\x04\x12\x19\n\x15TRAINING_STATE_FAILED\x10\x05\x12\x1c\n\x18TRAINING_STATE_CANCELLED\x10\x06\x32\xec\x05\n\x0eTrainerService\x12\\\n\rStartTraining\x12$.facefoundry.v1.StartTrainingRequest\x1a%.facefoundry.v1.StartTrainingResponse\x12V\n\x0bGetTraining\x12\".facefoundry.v1.GetTrainingRequest\x1a#.facefoundry.v1.GetTrainingResponse\x12\\\n\rListTrainings\x12$.facefoundry.v1.ListTrainingsRequest\x1a%.facefoundry.v1.ListTrainingsResponse\x12^\n\rWatchTraining\x12$.facefoundry.v1.WatchTrainingRequest\x1a%.facefoundry.v1.WatchTrainingResponse0\x01\x12_\n\x0e\x43\x61ncelTraining\x12%.facefoundry.v1.CancelTrainingRequest\x1a&.facefoundry.v1.CancelTrainingResponse\x12Y\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\x12X\n\x0bImportModel\x12\".facefoundry.v1.ImportModelRequest\x1a#.facefoundry.v1.ImportModelResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61\x63\x65\x66oundry/v1/trainer.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x05\n\x08Training\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.facefoundry.v1.Training.State\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\x12\x11\n\titeration\x18\x06 \x01(\r\x12\x12\n\niterations\x18\x07 \x01(\r\x12\x1d\n\x15iterations_per_second\x18\x08 \x01(\x01\x12&\n\x03\x65ta\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06loss_a\x18\n \x01(\x01\x12\x0e\n\x06loss_b\x18\x0b \x01(\x01\x12\x1c\n\x14\x63heckpoint_iteration\x18\x0c \x01(\r\x12(\n\x07\x66\x61ilure\x18\r \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12\x11\n\tmodel_uri\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tdiagnosis\x18\x11 \x01(\x0b\x32\x17.facefoundry.v1.Failure\"\x92\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x11\n\rSTATE_STALLED\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\x94\x01\n\x14StartTrainingRequest\x12\x18\n\x10\x65xtraction_a_uri\x18\x01 \x01(\t\x12\x18\n\x10\x65xtraction_b_uri\x18\x02 \x01(\t\x12\x0f\n\x07pair_id\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12&\n\x06recipe\x18\x05 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"C\n\x15StartTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"*\n\x12GetTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"A\n\x13GetTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"N\n\x14ListTrainingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\"]\n\x15ListTrainingsResponse\x12+\n\ttrainings\x18\x01 \x03(\x0b\x32\x18.facefoundry.v1.Training\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x14WatchTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"C\n\x15WatchTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"-\n\x15\x43\x61ncelTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"D\n\x16\x43\x61ncelTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\":\n\x12ImportModelRequest\x12\x13\n\x0bobject_uris\x18\x01 \x03(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\"t\n\x13ImportModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.facefoundry.v1.ModelH\x00\x42\x07\n\x05\x65vent\"c\n\x05Model\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x12\n\niterations\x18\x03 \x01(\x05\x12\x11\n\tface_size\x18\x04 \x01(\x05\x12\x0e\n\x06reused\x18\x05 \x01(\x08\x32\xec\x05\n\x0eTrainerService\x12\\\n\rStartTraining\x12$.facefoundry.v1.StartTrainingRequest\x1a%.facefoundry.v1.StartTrainingResponse\x12V\n\x0bGetTraining\x12\".facefoundry.v1.GetTrainingRequest\x1a#.facefoundry.v1.GetTrainingResponse\x12\\\n\rListTrainings\x12$.facefoundry.v1.ListTrainingsRequest\x1a%.facefoundry.v1.ListTrainingsResponse\x12^\n\rWatchTraining\x12$.facefoundry.v1.WatchTrainingRequest\x1a%.facefoundry.v1.WatchTrainingResponse0\x01\x12_\n\x0e\x43\x61ncelTraining\x12%.facefoundry.v1.CancelTrainingRequest\x1a&.facefoundry.v1.CancelTrainingResponse\x12Y\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\x12X\n\x0bImportModel\x12\".facefoundry.v1.ImportModelRequest\x1a#.facefoundry.v1.ImportModelResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.trainer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRAININGSTATE']._serialized_start=1664
-  _globals['_TRAININGSTATE']._serialized_end=1881
-  _globals['_TRAINING']._serialized_start=168
-  _globals['_TRAINING']._serialized_end=644
-  _globals['_STARTTRAININGREQUEST']._serialized_start=647
-  _globals['_STARTTRAININGREQUEST']._serialized_end=795
-  _globals['_STARTTRAININGRESPONSE']._serialized_start=797
-  _globals['_STARTTRAININGRESPONSE']._serialized_end=864
-  _globals['_GETTRAININGREQUEST']._serialized_start=866
-  _globals['_GETTRAININGREQUEST']._serialized_end=908
-  _globals['_GETTRAININGRESPONSE']._serialized_start=910
-  _globals['_GETTRAININGRESPONSE']._serialized_end=975
-  _globals['_LISTTRAININGSREQUEST']._serialized_start=977
-  _globals['_LISTTRAININGSREQUEST']._serialized_end=1055
-  _globals['_LISTTRAININGSRESPONSE']._serialized_start=1057
-  _globals['_LISTTRAININGSRESPONSE']._serialized_end=1150
-  _globals['_WATCHTRAININGREQUEST']._serialized_start=1152
-  _globals['_WATCHTRAININGREQUEST']._serialized_end=1196
-  _globals['_WATCHTRAININGRESPONSE']._serialized_start=1198
-  _globals['_WATCHTRAININGRESPONSE']._serialized_end=1265
-  _globals['_CANCELTRAININGREQUEST']._serialized_start=1267
-  _globals['_CANCELTRAININGREQUEST']._serialized_end=1312
-  _globals['_CANCELTRAININGRESPONSE']._serialized_start=1314
-  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1382
-  _globals['_IMPORTMODELREQUEST']._serialized_start=1384
-  _globals['_IMPORTMODELREQUEST']._serialized_end=1442
-  _globals['_IMPORTMODELRESPONSE']._serialized_start=1444
-  _globals['_IMPORTMODELRESPONSE']._serialized_end=1560
-  _globals['_MODEL']._serialized_start=1562
-  _globals['_MODEL']._serialized_end=1661
-  _globals['_TRAINERSERVICE']._serialized_start=1884
-  _globals['_TRAINERSERVICE']._serialized_end=2632
+  _globals['_TRAINING']._serialized_start=200
+  _globals['_TRAINING']._serialized_end=845
+  _globals['_TRAINING_STATE']._serialized_start=699
+  _globals['_TRAINING_STATE']._serialized_end=845
+  _globals['_STARTTRAININGREQUEST']._serialized_start=848
+  _globals['_STARTTRAININGREQUEST']._serialized_end=996
+  _globals['_STARTTRAININGRESPONSE']._serialized_start=998
+  _globals['_STARTTRAININGRESPONSE']._serialized_end=1065
+  _globals['_GETTRAININGREQUEST']._serialized_start=1067
+  _globals['_GETTRAININGREQUEST']._serialized_end=1109
+  _globals['_GETTRAININGRESPONSE']._serialized_start=1111
+  _globals['_GETTRAININGRESPONSE']._serialized_end=1176
+  _globals['_LISTTRAININGSREQUEST']._serialized_start=1178
+  _globals['_LISTTRAININGSREQUEST']._serialized_end=1256
+  _globals['_LISTTRAININGSRESPONSE']._serialized_start=1258
+  _globals['_LISTTRAININGSRESPONSE']._serialized_end=1351
+  _globals['_WATCHTRAININGREQUEST']._serialized_start=1353
+  _globals['_WATCHTRAININGREQUEST']._serialized_end=1397
+  _globals['_WATCHTRAININGRESPONSE']._serialized_start=1399
+  _globals['_WATCHTRAININGRESPONSE']._serialized_end=1466
+  _globals['_CANCELTRAININGREQUEST']._serialized_start=1468
+  _globals['_CANCELTRAININGREQUEST']._serialized_end=1513
+  _globals['_CANCELTRAININGRESPONSE']._serialized_start=1515
+  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1583
+  _globals['_IMPORTMODELREQUEST']._serialized_start=1585
+  _globals['_IMPORTMODELREQUEST']._serialized_end=1643
+  _globals['_IMPORTMODELRESPONSE']._serialized_start=1645
+  _globals['_IMPORTMODELRESPONSE']._serialized_end=1761
+  _globals['_MODEL']._serialized_start=1763
+  _globals['_MODEL']._serialized_end=1862
+  _globals['_TRAINERSERVICE']._serialized_start=1865
+  _globals['_TRAINERSERVICE']._serialized_end=2613
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from facefoundry.v1 import common_pb2 as _common_pb2
 from facefoundry.v1 import recipe_pb2 as _recipe_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -22,51 +23,50 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _TrainingState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _TrainingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrainingState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    TRAINING_STATE_UNSPECIFIED: _TrainingState.ValueType  # 0
-    """Never sent."""
-    TRAINING_STATE_QUEUED: _TrainingState.ValueType  # 1
-    """Accepted, and waiting until a worker starts."""
-    TRAINING_STATE_RUNNING: _TrainingState.ValueType  # 2
-    """A worker is training, or preparing to."""
-    TRAINING_STATE_STALLED: _TrainingState.ValueType  # 3
-    """Running, but the worker has not reported for more than a minute."""
-    TRAINING_STATE_SUCCEEDED: _TrainingState.ValueType  # 4
-    """The model is committed."""
-    TRAINING_STATE_FAILED: _TrainingState.ValueType  # 5
-    """The attempt ended without a model; `failure` gives the reason."""
-    TRAINING_STATE_CANCELLED: _TrainingState.ValueType  # 6
-    """The training was cancelled."""
-
-class TrainingState(_TrainingState, metaclass=_TrainingStateEnumTypeWrapper):
-    """The state of a training."""
-
-TRAINING_STATE_UNSPECIFIED: TrainingState.ValueType  # 0
-"""Never sent."""
-TRAINING_STATE_QUEUED: TrainingState.ValueType  # 1
-"""Accepted, and waiting until a worker starts."""
-TRAINING_STATE_RUNNING: TrainingState.ValueType  # 2
-"""A worker is training, or preparing to."""
-TRAINING_STATE_STALLED: TrainingState.ValueType  # 3
-"""Running, but the worker has not reported for more than a minute."""
-TRAINING_STATE_SUCCEEDED: TrainingState.ValueType  # 4
-"""The model is committed."""
-TRAINING_STATE_FAILED: TrainingState.ValueType  # 5
-"""The attempt ended without a model; `failure` gives the reason."""
-TRAINING_STATE_CANCELLED: TrainingState.ValueType  # 6
-"""The training was cancelled."""
-Global___TrainingState: _TypeAlias = TrainingState  # noqa: Y015
-
 @_typing.final
 class Training(_message.Message):
     """A training and its progress."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Training._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Training._State.ValueType  # 0
+        """Never sent."""
+        STATE_QUEUED: Training._State.ValueType  # 1
+        """Accepted, and waiting until a worker starts."""
+        STATE_RUNNING: Training._State.ValueType  # 2
+        """A worker is training, or preparing to."""
+        STATE_STALLED: Training._State.ValueType  # 3
+        """Running, but the worker has not reported for more than a minute."""
+        STATE_SUCCEEDED: Training._State.ValueType  # 4
+        """The model is committed."""
+        STATE_FAILED: Training._State.ValueType  # 5
+        """The attempt ended without a model; `failure` gives the reason."""
+        STATE_CANCELLED: Training._State.ValueType  # 6
+        """The training was cancelled."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """The state of a training."""
+
+    STATE_UNSPECIFIED: Training.State.ValueType  # 0
+    """Never sent."""
+    STATE_QUEUED: Training.State.ValueType  # 1
+    """Accepted, and waiting until a worker starts."""
+    STATE_RUNNING: Training.State.ValueType  # 2
+    """A worker is training, or preparing to."""
+    STATE_STALLED: Training.State.ValueType  # 3
+    """Running, but the worker has not reported for more than a minute."""
+    STATE_SUCCEEDED: Training.State.ValueType  # 4
+    """The model is committed."""
+    STATE_FAILED: Training.State.ValueType  # 5
+    """The attempt ended without a model; `failure` gives the reason."""
+    STATE_CANCELLED: Training.State.ValueType  # 6
+    """The training was cancelled."""
 
     URI_FIELD_NUMBER: _builtins.int
     PAIR_ID_FIELD_NUMBER: _builtins.int
@@ -76,7 +76,7 @@ class Training(_message.Message):
     ITERATION_FIELD_NUMBER: _builtins.int
     ITERATIONS_FIELD_NUMBER: _builtins.int
     ITERATIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
-    ETA_SECONDS_FIELD_NUMBER: _builtins.int
+    ETA_FIELD_NUMBER: _builtins.int
     LOSS_A_FIELD_NUMBER: _builtins.int
     LOSS_B_FIELD_NUMBER: _builtins.int
     CHECKPOINT_ITERATION_FIELD_NUMBER: _builtins.int
@@ -91,7 +91,7 @@ class Training(_message.Message):
     """Ids of the pair's sequences, `<A>_<B>`. For display; not part of the digest."""
     dataset: _builtins.str
     """Label of the dataset run that started the training; may be empty."""
-    state: Global___TrainingState.ValueType
+    state: Global___Training.State.ValueType
     """State of the training."""
     attempt: _builtins.int
     """Number of the attempt, from 1."""
@@ -101,8 +101,6 @@ class Training(_message.Message):
     """Iterations requested."""
     iterations_per_second: _builtins.float
     """Iterations per second, mean since the worker's previous report; 0 while unknown."""
-    eta_seconds: _builtins.float
-    """Seconds left at that speed; 0 while unknown."""
     loss_a: _builtins.float
     """Mean absolute error on A, for pixel values in [0, 1]."""
     loss_b: _builtins.float
@@ -110,10 +108,14 @@ class Training(_message.Message):
     checkpoint_iteration: _builtins.int
     """Iteration of the newest committed checkpoint; 0 if there is none."""
     model_uri: _builtins.str
-    """URI of the model, `s3://<bucket>/models/<digest>/<iterations>`; set only in the state SUCCEEDED."""
+    """URI of the model, `s3://<bucket>/models/<digest>/<iterations>`; set only in STATE_SUCCEEDED."""
+    @_builtins.property
+    def eta(self) -> _duration_pb2.Duration:
+        """Time left at that speed; not set while unknown."""
+
     @_builtins.property
     def failure(self) -> _common_pb2.Failure:
-        """Why the training failed; set only in the state FAILED."""
+        """Why the training failed; set only in STATE_FAILED."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -133,12 +135,12 @@ class Training(_message.Message):
         uri: _builtins.str = ...,
         pair_id: _builtins.str = ...,
         dataset: _builtins.str = ...,
-        state: Global___TrainingState.ValueType = ...,
+        state: Global___Training.State.ValueType = ...,
         attempt: _builtins.int = ...,
         iteration: _builtins.int = ...,
         iterations: _builtins.int = ...,
         iterations_per_second: _builtins.float = ...,
-        eta_seconds: _builtins.float = ...,
+        eta: _duration_pb2.Duration | None = ...,
         loss_a: _builtins.float = ...,
         loss_b: _builtins.float = ...,
         checkpoint_iteration: _builtins.int = ...,
@@ -148,9 +150,9 @@ class Training(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         diagnosis: _common_pb2.Failure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "dataset", b"dataset", "diagnosis", b"diagnosis", "eta_seconds", b"eta_seconds", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "dataset", b"dataset", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,16 +38,16 @@ __all__ = ["ENDED", "Trainings", "job_name"]
 
 ENDED = frozenset(
     {
-        trainer_pb2.TRAINING_STATE_SUCCEEDED,
-        trainer_pb2.TRAINING_STATE_FAILED,
-        trainer_pb2.TRAINING_STATE_CANCELLED,
+        trainer_pb2.Training.STATE_SUCCEEDED,
+        trainer_pb2.Training.STATE_FAILED,
+        trainer_pb2.Training.STATE_CANCELLED,
     }
 )
 
-_STATES: dict[str, trainer_pb2.TrainingState.ValueType] = {
-    "SUCCEEDED": trainer_pb2.TRAINING_STATE_SUCCEEDED,
-    "FAILED": trainer_pb2.TRAINING_STATE_FAILED,
-    "CANCELLED": trainer_pb2.TRAINING_STATE_CANCELLED,
+_STATES: dict[str, trainer_pb2.Training.State.ValueType] = {
+    "SUCCEEDED": trainer_pb2.Training.STATE_SUCCEEDED,
+    "FAILED": trainer_pb2.Training.STATE_FAILED,
+    "CANCELLED": trainer_pb2.Training.STATE_CANCELLED,
 }
 _LOST = "JOB_LOST"
 _DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -106,7 +106,7 @@ class Trainings:
                 return self._begin(self._with_unused_job(new_attempt))
             training = self._describe(current)
             same = current.iterations == new_attempt.iterations
-            if training.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and same and self._documents.has_model(current):
+            if training.state == trainer_pb2.Training.STATE_SUCCEEDED and same and self._documents.has_model(current):
                 return training
             if training.state in ENDED or (not same and self._backend.get(job_name(current)) is None):
                 return self._begin(self._renumbered(new_attempt, current))
@@ -120,7 +120,7 @@ class Trainings:
                 )
             self._backend.start(job_name(current), self._uri(current))
             training = self._describe(current)
-            if training.state != trainer_pb2.TRAINING_STATE_CANCELLED:
+            if training.state != trainer_pb2.Training.STATE_CANCELLED:
                 return training
             # Another replica cancelled the attempt in between, so the job that was just started must not run.
             self._backend.cancel(job_name(current))
@@ -271,9 +271,10 @@ class Trainings:
         training.state = self._unfinished_state(job, status)
         if job is not None and job.diagnosis is not None:
             training.diagnosis.reason, training.diagnosis.message = job.diagnosis.reason, job.diagnosis.message
-        if status is not None and training.state == trainer_pb2.TRAINING_STATE_RUNNING:
+        if status is not None and training.state == trainer_pb2.Training.STATE_RUNNING:
             training.iterations_per_second = status.iterations_per_second
-            training.eta_seconds = status.eta_seconds
+            if status.eta_seconds:
+                training.eta.FromMilliseconds(round(1000 * status.eta_seconds))
         return training
 
     def _age(self, moment: str) -> float:
@@ -318,12 +319,12 @@ class Trainings:
         )
         return Outcome(attempt.number, "FAILED", "WORKER_CRASHED", message)
 
-    def _unfinished_state(self, job: Job | None, status: Status | None) -> trainer_pb2.TrainingState.ValueType:
+    def _unfinished_state(self, job: Job | None, status: Status | None) -> trainer_pb2.Training.State.ValueType:
         if job.state is JobState.QUEUED if job is not None else status is None:
-            return trainer_pb2.TRAINING_STATE_QUEUED
+            return trainer_pb2.Training.STATE_QUEUED
         if status is not None and self._age(status.updated) > self._settings.stalled_seconds:
-            return trainer_pb2.TRAINING_STATE_STALLED
-        return trainer_pb2.TRAINING_STATE_RUNNING
+            return trainer_pb2.Training.STATE_STALLED
+        return trainer_pb2.Training.STATE_RUNNING
 
     def _ended_message(self, attempt: Attempt, outcome: Outcome, status: Status | None) -> trainer_pb2.Training:
         training = self._message(attempt, status)

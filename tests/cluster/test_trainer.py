@@ -86,7 +86,7 @@ def test_the_status_command_reports_a_missing_image_within_a_minute(
 
         wait_until(lambda: seen().get("diagnosis", {}).get("reason") == "IMAGE_MISSING", seconds=60)
         training = seen()
-        assert training["state"] == "TRAINING_STATE_QUEUED"
+        assert training["state"] == "STATE_QUEUED"
         assert "localhost/not-there:1" in training["diagnosis"]["message"]
 
 
@@ -95,7 +95,7 @@ def test_bad_input_fails_at_once_with_the_workers_message_which_outlives_the_job
 ) -> None:
     with trainer("report", restarts=6) as (_, stub):
         uri = stub.StartTraining(request_for_a_pair).training.uri
-        failed = in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        failed = in_state(stub, uri, trainer_pb2.Training.STATE_FAILED, 120)
         assert (failed.failure.reason, failed.failure.message) == ("NO_FACES", "There is no face.")
         (job,) = cluster.batch.list_namespaced_job(cluster.namespace).items
         assert cluster.runs(job.metadata.name) == 1
@@ -105,7 +105,7 @@ def test_bad_input_fails_at_once_with_the_workers_message_which_outlives_the_job
         assert again.failure == failed.failure
         # Asked for again, it is a new attempt and a new Job.
         assert stub.StartTraining(request_for_a_pair).training.attempt == 2
-        in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        in_state(stub, uri, trainer_pb2.Training.STATE_FAILED, 120)
 
 
 def test_a_job_that_completes_without_a_model_has_failed(
@@ -113,7 +113,7 @@ def test_a_job_that_completes_without_a_model_has_failed(
 ) -> None:
     with trainer("done") as (_, stub):
         uri = stub.StartTraining(request_for_a_pair).training.uri
-        failed = in_state(stub, uri, trainer_pb2.TRAINING_STATE_FAILED, 120)
+        failed = in_state(stub, uri, trainer_pb2.Training.STATE_FAILED, 120)
         assert failed.failure.reason == "MODEL_MISSING"
 
 
@@ -123,10 +123,10 @@ def test_watching_goes_on_at_a_second_trainer_when_the_first_one_is_gone(
     with trainer("hang") as (_, second):
         with trainer("hang") as (_, first):
             uri = first.StartTraining(request_for_a_pair).training.uri
-            in_state(first, uri, trainer_pb2.TRAINING_STATE_RUNNING, 120)
+            in_state(first, uri, trainer_pb2.Training.STATE_RUNNING, 120)
             assert second.StartTraining(request_for_a_pair).training.attempt == 1
         training = next(iter(second.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri=uri)))).training
-        assert training.state == trainer_pb2.TRAINING_STATE_RUNNING
+        assert training.state == trainer_pb2.Training.STATE_RUNNING
         cancelled = second.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=uri)).training
-        assert cancelled.state == trainer_pb2.TRAINING_STATE_CANCELLED
+        assert cancelled.state == trainer_pb2.Training.STATE_CANCELLED
         wait_until(lambda: not cluster.batch.list_namespaced_job(cluster.namespace).items)

@@ -15,8 +15,8 @@ from tests import tiny
 from tests.cluster.release import Release
 from tests.waiting import wait_until
 
-RUNNING, QUEUED = trainer_pb2.TRAINING_STATE_RUNNING, trainer_pb2.TRAINING_STATE_QUEUED
-SUCCEEDED, FAILED = trainer_pb2.TRAINING_STATE_SUCCEEDED, trainer_pb2.TRAINING_STATE_FAILED
+RUNNING, QUEUED = trainer_pb2.Training.STATE_RUNNING, trainer_pb2.Training.STATE_QUEUED
+SUCCEEDED, FAILED = trainer_pb2.Training.STATE_SUCCEEDED, trainer_pb2.Training.STATE_FAILED
 
 
 # Large enough for a training to last while pods are deleted.

@@ -116,7 +116,7 @@ class FakeServices:
         }
         files = {parts.WEIGHTS: b"weights", "optimizer.safetensors": b"moments"}
         uri = self._commit(keys.model(_digest(pair), 7), "model", files, info)
-        state = trainer_pb2.TRAINING_STATE_SUCCEEDED
+        state = trainer_pb2.Training.STATE_SUCCEEDED
         yield trainer_pb2.Training(
             uri=training_uri, state=state, iteration=7, iterations=7, attempt=1, model_uri=uri, iterations_per_second=4
         )

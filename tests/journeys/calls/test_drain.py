@@ -144,13 +144,13 @@ def test_a_trainer_drains_all_its_calls_and_its_successor_continues(trainer, cli
         assert not all(isinstance(answer, Unavailable) for answer in answers)
     service.ready().close()
     assert client.start_training(new).state not in ENDED
-    assert client.cancel_training(cancelled.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert client.cancel_training(cancelled.uri).state == trainer_pb2.Training.STATE_CANCELLED
     before = len(states)
     wait_until(lambda: len(states) > before)
     for uri in (kept.uri, client.start_training(new).uri):
-        assert client.cancel_training(uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+        assert client.cancel_training(uri).state == trainer_pb2.Training.STATE_CANCELLED
     watching.result(timeout=60)
-    assert states[-1] == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert states[-1] == trainer_pb2.Training.STATE_CANCELLED
 
 
 @pytest.mark.timeout(600)

@@ -25,7 +25,7 @@ def test_a_watch_that_is_cut_at_any_message_goes_on_to_the_same_end(trainer, cli
             relay.cut_after(messages)
     assert messages > 3, "the training was over before the stream was cut a few times"
     ended = stored.get_training(started.uri)
-    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 60)
+    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.Training.STATE_SUCCEEDED, 1, 60)
     assert seen[-1] == ended
     iterations = [training.iteration for training in seen]
     assert iterations == sorted(iterations), "no cut shows an older state"
@@ -46,7 +46,7 @@ def test_a_watch_survives_a_killed_trainer_and_the_training_ends_and_stays_liste
     service.kill()
     service.ready().close()
     ended = watching.result(timeout=400)
-    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.TRAINING_STATE_SUCCEEDED, 1, 40)
+    assert (ended.state, ended.attempt, ended.iteration) == (trainer_pb2.Training.STATE_SUCCEEDED, 1, 40)
     assert "resumed" in {event["event"] for event in service.events()}
     service.kill()
     service.ready().close()

@@ -17,7 +17,7 @@ from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
 from tests.services.trainer.serving import serving
 
-CANCELLED = trainer_pb2.TRAINING_STATE_CANCELLED
+CANCELLED = trainer_pb2.Training.STATE_CANCELLED
 Start = Callable[..., trainer_pb2.Training]
 
 

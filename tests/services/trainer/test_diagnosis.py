@@ -72,7 +72,7 @@ def test_a_pending_training_has_a_diagnosis_while_there_is_a_reason(
     assert not trainings.get(uri).HasField("diagnosis")
     backend.diagnosis = NO_IMAGE
     training = trainings.get(uri)
-    assert training.state == trainer_pb2.TRAINING_STATE_QUEUED
+    assert training.state == trainer_pb2.Training.STATE_QUEUED
     assert (training.diagnosis.reason, training.diagnosis.message) == (NO_IMAGE.reason, NO_IMAGE.message)
     assert not training.HasField("failure")
     backend.diagnosis = None
@@ -86,7 +86,7 @@ def test_the_end_of_the_last_worker_is_shown_while_the_next_one_runs(
     backend.state, backend.restarts = JobState.RUNNING, 1
     backend.diagnosis = Diagnosis("OUT_OF_MEMORY", "The worker was killed.")
     training = trainings.get(uri)
-    assert training.state == trainer_pb2.TRAINING_STATE_RUNNING
+    assert training.state == trainer_pb2.Training.STATE_RUNNING
     assert training.diagnosis.reason == "OUT_OF_MEMORY"
 
 
@@ -95,7 +95,7 @@ def test_without_an_exit_report_the_diagnosis_is_the_failure_and_outlives_the_jo
 ) -> None:
     trainings, uri = started
     backend.state, backend.diagnosis = JobState.FAILED, Diagnosis("OUT_OF_MEMORY", "It was killed.")
-    assert trainings.get(uri).state == trainer_pb2.TRAINING_STATE_FAILED
+    assert trainings.get(uri).state == trainer_pb2.Training.STATE_FAILED
     backend.known.clear()
     training = trainings.get(uri)
     assert (training.failure.reason, training.failure.message) == ("OUT_OF_MEMORY", "It was killed.")

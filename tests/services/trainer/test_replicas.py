@@ -51,7 +51,7 @@ def test_a_cancel_that_another_replica_sees_half_done_stays_a_cancel(
     started = first.trainings.start(ask())
     make_old(store, started)
     second.backend.before("get", lambda: first.trainings.cancel(started.uri))
-    assert second.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert second.trainings.get(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
     assert outcomes(store, started) == {"1.json": "CANCELLED"}
 
 
@@ -62,7 +62,7 @@ def test_a_watch_does_not_restart_a_job_that_another_replica_cancels(
     started = first.trainings.start(ask())
     make_old(store, started)
     second.backend.before("get", lambda: first.trainings.cancel(started.uri))
-    assert second.trainings.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert second.trainings.follow(started.uri, 0.0).state == trainer_pb2.Training.STATE_CANCELLED
     assert second.backend.get(job_name(attempt_of(store, started))) is None
 
 
@@ -96,7 +96,7 @@ def test_a_late_replica_does_not_hide_the_end_of_a_newer_attempt(
 
     second.backend.before("get", overtake)
     assert second.trainings.get(started.uri).failure.reason == "NO_FACES"
-    assert first.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert first.trainings.get(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
     assert first.trainings.get(started.uri).attempt == 2
     assert outcomes(store, started) == {"1.json": "FAILED", "2.json": "CANCELLED"}
 
@@ -125,7 +125,7 @@ def test_a_training_that_was_done_before_its_cancel_has_succeeded(
     first.trainings.cancel(started.uri)
     for replica in (first, second):
         done = replica.trainings.get(started.uri)
-        assert done.state == trainer_pb2.TRAINING_STATE_SUCCEEDED and done.model_uri
+        assert done.state == trainer_pb2.Training.STATE_SUCCEEDED and done.model_uri
     assert first.trainings.start(ask()) == second.trainings.get(started.uri)
     assert outcomes(store, started) == {"1.json": "SUCCEEDED"}
 
@@ -137,7 +137,7 @@ def test_a_training_that_another_replica_runs_is_running_and_not_lost(
     started = first.trainings.start(ask())
     make_old(store, started)
     put_status(store, attempt_of(store, started))
-    assert second.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_RUNNING
+    assert second.trainings.get(started.uri).state == trainer_pb2.Training.STATE_RUNNING
     second.trainings.follow(started.uri, 0.0)
     assert second.backend.get(job_name(attempt_of(store, started))) is None
     put_status(store, attempt_of(store, started), updated=LONG_AGO)
@@ -156,7 +156,7 @@ def test_a_lost_training_that_nobody_waits_for_is_not_restarted(
     assert successor.trainings.list("", 0, "")[0][0].failure.reason == "JOB_LOST"
     assert successor.backend.get(job_name(attempt_of(store, started))) is None
     assert successor.trainings.follow(started.uri, 0.0).state not in ENDED
-    assert successor.trainings.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert successor.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
 
 
 def test_a_lost_training_can_be_cancelled_for_good(make_replica: MakeReplica, ask: Ask, store: Store) -> None:
@@ -164,8 +164,8 @@ def test_a_lost_training_can_be_cancelled_for_good(make_replica: MakeReplica, as
     make_old(store, started)
     successor = make_replica()
     assert successor.trainings.get(started.uri).failure.reason == "JOB_LOST"
-    assert successor.trainings.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert successor.trainings.follow(started.uri, 0.0).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert successor.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert successor.trainings.follow(started.uri, 0.0).state == trainer_pb2.Training.STATE_CANCELLED
 
 
 def test_a_damaged_attempt_or_status_hides_no_other_training(make_replica: MakeReplica, ask: Ask, store: Store) -> None:

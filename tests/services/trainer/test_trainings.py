@@ -33,7 +33,7 @@ def test_a_training_has_one_name_and_starting_it_again_finds_it(
     started = replica.trainings.start(ask())
     assert started.uri.startswith(store.uri("trainings/"))
     assert (started.pair_id, started.dataset, started.attempt, started.iterations) == ("A_B", "set", 1, 6)
-    running = replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+    running = replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
     again = replica.trainings.start(ask(pair="X_Y"))
     assert (again.uri, again.attempt, again.create_time) == (started.uri, 1, running.create_time)
     assert replica.trainings.start(ask(seed=1)).uri != started.uri
@@ -44,7 +44,7 @@ def test_another_number_of_iterations_is_the_same_training_and_conflicts_while_i
 ) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())
-    replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+    replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
     with pytest.raises(Conflict, match="iterations=6"):
         replica.trainings.start(ask(iterations=9))
     replica.trainings.cancel(started.uri)
@@ -56,7 +56,7 @@ def test_success_needs_the_model(store: Store, make_replica: MakeReplica, ask: A
     replica = make_replica("done")
     started = replica.trainings.start(ask())
     failed = replica.wait_for(started.uri, *ENDED)
-    assert failed.state == trainer_pb2.TRAINING_STATE_FAILED
+    assert failed.state == trainer_pb2.Training.STATE_FAILED
     assert failed.failure.reason == "MODEL_MISSING"
     assert not failed.model_uri
 
@@ -68,7 +68,7 @@ def test_a_finished_training_is_known_to_a_trainer_without_memory(
     attempt = attempt_of(store, make_replica("hang").trainings.start(ask()))
     commit_model(store, attempt)
     replica.backend.start(job_name(attempt), "")
-    done = replica.wait_for(store.uri(attempt.prefix), trainer_pb2.TRAINING_STATE_SUCCEEDED)
+    done = replica.wait_for(store.uri(attempt.prefix), trainer_pb2.Training.STATE_SUCCEEDED)
     assert done.model_uri == store.uri(attempt.model_prefix)
     assert done.iteration == done.iterations == 6
 
@@ -85,7 +85,7 @@ def test_a_model_that_was_lost_is_trained_again(store: Store, make_replica: Make
     replica.wait_for(started.uri, *ENDED)
     again = replica.trainings.start(ask(iterations=6))
     commit_model(store, attempt_of(store, again))
-    replica.wait_for(again.uri, trainer_pb2.TRAINING_STATE_SUCCEEDED)
+    replica.wait_for(again.uri, trainer_pb2.Training.STATE_SUCCEEDED)
     assert replica.trainings.start(ask(iterations=6)).attempt == again.attempt == 2
     kept = [key for key in store.list("") if key.startswith("extractions/")] if not lost else []
     store.delete([key for key in store.list(lost) if key not in kept])
@@ -99,7 +99,7 @@ def test_a_failure_names_the_workers_reason_and_the_next_start_is_a_new_attempt(
 ) -> None:
     replica = make_replica("report")
     failed = replica.wait_for(replica.trainings.start(ask()).uri, *ENDED)
-    assert failed.state == trainer_pb2.TRAINING_STATE_FAILED
+    assert failed.state == trainer_pb2.Training.STATE_FAILED
     assert (failed.failure.reason, failed.failure.message) == ("NO_FACES", "There is no face.")
     assert failed.iteration == 3
     again = replica.trainings.start(ask())
@@ -118,21 +118,21 @@ def test_a_worker_without_an_exit_report_has_crashed(make_replica: MakeReplica, 
 def test_a_cancelled_training_stays_cancelled_until_it_is_started_again(make_replica: MakeReplica, ask: Ask) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())
-    assert replica.trainings.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert replica.trainings.cancel(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
-    assert make_replica().trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_CANCELLED
+    assert replica.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert replica.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert make_replica().trainings.get(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
     again = replica.trainings.start(ask())
     assert again.attempt == 2
     assert again.state not in ENDED
-    replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+    replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
 
 
 def test_another_replica_continues_a_training_whose_trainer_died(make_replica: MakeReplica, ask: Ask) -> None:
     started = make_replica().trainings.start(ask())
     successor = make_replica("hang")
-    assert successor.trainings.get(started.uri).state == trainer_pb2.TRAINING_STATE_QUEUED
+    assert successor.trainings.get(started.uri).state == trainer_pb2.Training.STATE_QUEUED
     assert successor.trainings.start(ask()).attempt == 1
-    successor.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+    successor.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
 
 
 def test_a_job_that_has_been_gone_for_long_is_lost_and_started_again(
@@ -142,7 +142,7 @@ def test_a_job_that_has_been_gone_for_long_is_lost_and_started_again(
     make_old(store, started)
     successor = make_replica()
     lost = successor.trainings.get(started.uri)
-    assert (lost.state, lost.failure.reason) == (trainer_pb2.TRAINING_STATE_FAILED, "JOB_LOST")
+    assert (lost.state, lost.failure.reason) == (trainer_pb2.Training.STATE_FAILED, "JOB_LOST")
     assert successor.trainings.start(ask()).attempt == 2
 
 
@@ -154,7 +154,7 @@ def test_fewer_iterations_whose_model_exists_are_found_not_trained(
     replica.trainings.cancel(started.uri)
     commit_model(store, replace(attempt_of(store, started), iterations=6))
     found = replica.trainings.start(ask(iterations=6))
-    assert found.state == trainer_pb2.TRAINING_STATE_SUCCEEDED
+    assert found.state == trainer_pb2.Training.STATE_SUCCEEDED
     assert found.model_uri.endswith("/6")
     assert replica.trainings.get(started.uri) == found
 
@@ -162,20 +162,21 @@ def test_fewer_iterations_whose_model_exists_are_found_not_trained(
 def test_status_reports_show_and_a_silent_worker_is_stalled(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())
-    replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+    replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
     attempt = attempt_of(store, started)
     put_status(
         store, attempt, iterations_per_second=2.0, eta_seconds=1.5, losses=((3, 0.25, 0.5),), checkpoint_iteration=2
     )
     running = replica.trainings.get(started.uri)
-    assert running.state == trainer_pb2.TRAINING_STATE_RUNNING
+    assert running.state == trainer_pb2.Training.STATE_RUNNING
     assert (running.iteration, running.checkpoint_iteration) == (3, 2)
-    assert (running.iterations_per_second, running.eta_seconds) == (2.0, 1.5)
+    assert (running.iterations_per_second, running.eta.ToMilliseconds()) == (2.0, 1500)
     assert (running.loss_a, running.loss_b) == (0.25, 0.5)
     put_status(store, attempt, updated=LONG_AGO, iterations_per_second=2.0)
     stalled = replica.trainings.get(started.uri)
-    assert stalled.state == trainer_pb2.TRAINING_STATE_STALLED
+    assert stalled.state == trainer_pb2.Training.STATE_STALLED
     assert stalled.iterations_per_second == 0
+    assert not stalled.HasField("eta")
 
 
 def test_a_status_of_an_earlier_attempt_is_ignored(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
@@ -283,16 +284,16 @@ def test_a_client_starts_lists_watches_and_cancels_a_training(
     ):
         stub = trainer_pb2_grpc.TrainerServiceStub(channel)
         started = stub.StartTraining(ask()).training
-        replica.wait_for(started.uri, trainer_pb2.TRAINING_STATE_RUNNING)
+        replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
         stream = iter(stub.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri=started.uri)))
-        assert next(stream).training.state == trainer_pb2.TRAINING_STATE_RUNNING
+        assert next(stream).training.state == trainer_pb2.Training.STATE_RUNNING
         put_status(store, attempt_of(store, started))
         assert next(stream).training.iteration == 3
         assert stub.GetTraining(trainer_pb2.GetTrainingRequest(training_uri=started.uri)).training.iteration == 3
         assert len(stub.ListTrainings(trainer_pb2.ListTrainingsRequest(dataset="set")).trainings) == 1
         stub.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=started.uri))
         states = [message.training.state for message in stream]
-        assert states[-1] == trainer_pb2.TRAINING_STATE_CANCELLED
+        assert states[-1] == trainer_pb2.Training.STATE_CANCELLED
 
 
 def test_a_stopping_trainer_ends_its_watches_as_unavailable(store: Store, make_replica: MakeReplica, ask: Ask) -> None:

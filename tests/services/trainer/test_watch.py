@@ -13,7 +13,7 @@ from facefoundry.v1 import trainer_pb2
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
 
-RUNNING, SUCCEEDED = trainer_pb2.TRAINING_STATE_RUNNING, trainer_pb2.TRAINING_STATE_SUCCEEDED
+RUNNING, SUCCEEDED = trainer_pb2.Training.STATE_RUNNING, trainer_pb2.Training.STATE_SUCCEEDED
 
 
 class Time(threading.Event):
