@@ -10,10 +10,10 @@ and refers to an `EngineDeclaration`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from facefoundry.entry_points import EntryPointGroup
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.telemetry import logger
 from services.extractor.engines import dlib, face_alignment
@@ -21,10 +21,16 @@ from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration
 
 __all__ = ["GROUP", "Engine", "EngineDeclaration", "declarations", "find", "installed", "load", "require_landmarks"]
 
-GROUP: Final = "facefoundry.engines"
-"""Group of the entry points with which other packages add engines."""
+GROUP: Final = EntryPointGroup[EngineDeclaration](
+    name="facefoundry.engines",
+    kind="engine",
+    field="recipe.extraction.engine",
+    own={engine.name: engine for engine in (dlib.ENGINE, face_alignment.ENGINE)},
+    expected="an EngineDeclaration with this name",
+    accepts=lambda name, found: isinstance(found, EngineDeclaration) and found.name == name,
+)
+"""This project's engines, and the entry points with which other packages add engines."""
 
-_OWN: Final = {engine.name: engine for engine in (dlib.ENGINE, face_alignment.ENGINE)}
 _log = logger(__name__)
 
 
@@ -35,29 +41,16 @@ def find(name: str) -> EngineDeclaration:
         InvalidInput: no such engine is declared (ENGINE_UNKNOWN), or the package that declares it is broken
             (ENGINE_BROKEN).
     """
-    if name in _OWN:
-        return _OWN[name]
-    entry = next((entry for entry in _entry_points() if entry.name == name), None)
-    if entry is None:
-        names = ", ".join([*_OWN, *(entry.name for entry in _entry_points())])
-        raise InvalidInput(
-            f"Expected engine to be one of {names}. Received engine={name!r}. "
-            f"To use another engine, install a package that adds it with an entry point of the group {GROUP}.",
-            reason="ENGINE_UNKNOWN",
-            metadata={"engine": name},
-            violations=[FieldViolation("recipe.extraction.engine", f"must be one of {names}")],
-        )
-    return _declaration(entry)
+    return GROUP.find(name)
 
 
 def declarations() -> Iterator[EngineDeclaration]:
     """Yield every declared engine, this project's first; broken ones of other packages are logged and left out."""
-    yield from _OWN.values()
-    for entry in _entry_points():
+    for name in GROUP.names():
         try:
-            yield _declaration(entry)
+            yield find(name)
         except InvalidInput as error:
-            _log.event("engine_broken", engine=entry.name, detail=error.message)
+            _log.event("engine_broken", engine=name, detail=error.message)
 
 
 def installed(weights_dir: Path | None = None) -> list[str]:
@@ -99,28 +92,3 @@ def require_landmarks(name: str) -> None:
             metadata={"engine": name},
             violations=[FieldViolation("recipe.extraction.engine", f"must predict the landmarks {IBUG_68}")],
         )
-
-
-def _entry_points() -> list[metadata.EntryPoint]:
-    """Return the entry points of other packages, sorted by name; none of them can replace this project's engines."""
-    found = metadata.entry_points(group=GROUP)
-    return sorted({entry.name: entry for entry in found if entry.name not in _OWN}.values(), key=lambda e: e.name)
-
-
-def _declaration(entry: metadata.EntryPoint) -> EngineDeclaration:
-    try:
-        engine = entry.load()
-    except Exception as error:  # anything may go wrong in another package's module
-        raise _broken(entry, f"it cannot be imported: {error!r}") from error
-    if not isinstance(engine, EngineDeclaration) or engine.name != entry.name:
-        raise _broken(entry, f"expected an EngineDeclaration with this name, received {engine!r}")
-    return engine
-
-
-def _broken(entry: metadata.EntryPoint, what: str) -> InvalidInput:
-    return InvalidInput(
-        f"The engine {entry.name!r} of the entry point {entry.value} cannot be used: {what}.",
-        reason="ENGINE_BROKEN",
-        metadata={"engine": entry.name},
-        violations=[FieldViolation("recipe.extraction.engine", what)],
-    )

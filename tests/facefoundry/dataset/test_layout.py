@@ -14,7 +14,7 @@ from facefoundry.cli.main import cli
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.layouts import GROUP, layout_of, names
+from facefoundry.dataset.layouts import GROUP, layout_of
 from facefoundry.dataset.models import find_models
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
@@ -67,7 +67,7 @@ def flat_package(tmp_path, monkeypatch) -> None:
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: flat\nVersion: 1.0\n")
     module = f"{FlatLayout.__module__}:FlatLayout"
-    (facts / "entry_points.txt").write_text(f"[{GROUP}]\nflat = {module}\nbroken = {module}\nffpp = {module}\n")
+    (facts / "entry_points.txt").write_text(f"[{GROUP.name}]\nflat = {module}\nbroken = {module}\nffpp = {module}\n")
     monkeypatch.syspath_prepend(facts.parent)
 
 
@@ -135,10 +135,12 @@ def test_a_command_finds_the_layout_of_a_dataset_by_its_record(store, tmp_path, 
 
 
 def test_a_new_dataset_has_the_layout_that_is_chosen_or_that_of_ffpp(tmp_path, flat_package):
-    assert names() == ["ffpp", "flat", "broken"]
+    assert GROUP.names() == ["ffpp", "broken", "flat"]
     assert type(layout_of(tmp_path / "out", "flat")) is FlatLayout
     assert type(layout_of(tmp_path / "out")) is type(layout_of(tmp_path / "out", "ffpp")) is FfppLayout
-    with pytest.raises(InvalidInput, match="Expected a Layout named 'broken'"):
+    with pytest.raises(
+        InvalidInput, match=r"The layout 'broken' of .*FlatLayout cannot be used: expected a subclass of Layout"
+    ):
         layout_of(tmp_path / "out", "broken")
-    with pytest.raises(InvalidInput, match=r"Expected a layout that is installed here: .*Received 'zip'"):
+    with pytest.raises(InvalidInput, match=r"Expected layout to be one of ffpp, .*Received layout='zip'"):
         layout_of(tmp_path / "out", "zip")

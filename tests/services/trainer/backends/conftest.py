@@ -22,7 +22,7 @@ def install_backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         (site / "other_backend.py").write_text(module)
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: other-backend\nVersion: 1.0\n")
         lines = [f"{name} = other_backend:{function}" for name, function in functions.items()]
-        (facts / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines, ""]))
+        (facts / "entry_points.txt").write_text("\n".join([f"[{GROUP.name}]", *lines, ""]))
         monkeypatch.syspath_prepend(site)
 
     yield install

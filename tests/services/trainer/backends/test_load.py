@@ -60,7 +60,7 @@ def other_package(install_backends: Callable[..., None]) -> None:
 
 
 def test_this_projects_backends_are_installed() -> None:
-    assert backends.names()[:2] == ["local", "kubernetes"]
+    assert backends.GROUP.names()[:2] == ["local", "kubernetes"]
     backend = backends.load(TrainerSettings(backend="local"))
     assert isinstance(backend, LocalBackend)
     backend.close()
