@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
@@ -18,6 +18,8 @@ __all__ = [
     "conversion",
     "digest_of",
     "extraction",
+    "imported",
+    "kind_of",
     "model",
     "prefix_of",
     "run",
@@ -27,7 +29,7 @@ __all__ = [
     "uri",
 ]
 
-CLASSES = ("sources", "extractions", "trainings", "models", "conversions", "runs")
+CLASSES = ("sources", "extractions", "trainings", "models", "imports", "conversions", "runs")
 
 _DIGEST = re.compile(r"[0-9a-f]{40}")
 _ITERATIONS = re.compile(r"[1-9][0-9]{0,9}")
@@ -62,6 +64,11 @@ def model(training_digest: str, iterations: int) -> str:
     return (
         f"models/{_checked(_DIGEST, training_digest, 'digest')}/{_checked(_ITERATIONS, str(iterations), 'iterations')}"
     )
+
+
+def imported(digest: str) -> str:
+    """Return the prefix of an imported model."""
+    return f"imports/{_checked(_DIGEST, digest, 'digest')}"
 
 
 def conversion(digest: str) -> str:
@@ -102,7 +109,12 @@ def uri(bucket: str, prefix: str) -> str:
     return f"s3://{bucket}/{prefix}"
 
 
-def prefix_of(bucket: str, value: str, kind: str, field: str = "uri") -> str:
+def kind_of(value: str) -> str:
+    """Return the kind that a URI claims, such as `extractions`: what follows the bucket. Empty if nothing does."""
+    return value.partition("://")[2].partition("/")[2].partition("/")[0]
+
+
+def prefix_of(bucket: str, value: str, kind: str | Sequence[str], field: str = "uri") -> str:
     """Return the prefix in a URI: of `s3://<bucket>/<kind>/<digest>`, all after the bucket.
 
     The URI of a model ends with `/<iterations>`. A URI names a bucket, but not the server.
@@ -110,25 +122,27 @@ def prefix_of(bucket: str, value: str, kind: str, field: str = "uri") -> str:
     Args:
         bucket: The bucket that the URI must name.
         value: The URI.
-        kind: The kind that the URI must have, one of `CLASSES`.
+        kind: The kind that the URI must have, one of `CLASSES`; or several kinds.
         field: Name of the field with the URI, for messages.
 
     Raises:
         InvalidInput: the URI has another form or another kind (URI), or names another bucket (BUCKET_NOT_ALLOWED).
     """
+    kinds = (kind,) if isinstance(kind, str) else kind
     scheme, _, rest = value.partition("://")
     named, _, prefix = rest.partition("/")
-    segments = prefix.split("/")
-    shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN]}.get(kind, [_DIGEST])
+    found, *segments = prefix.split("/")
+    shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN]}.get(found, [_DIGEST])
     well_formed = (
         scheme == "s3"
         and _BUCKET.fullmatch(named)
-        and segments[0] == kind
-        and len(segments) == len(shape) + 1
-        and all(pattern.fullmatch(segment) for pattern, segment in zip(shape, segments[1:], strict=True))
+        and found in kinds
+        and len(segments) == len(shape)
+        and all(pattern.fullmatch(segment) for pattern, segment in zip(shape, segments, strict=True))
     )
     if not well_formed:
-        form = f"s3://<bucket>/{kind}/<digest>" + ("/<iterations>" if kind == "models" else "")
+        forms = (f"s3://<bucket>/{each}/<digest>" + ("/<iterations>" if each == "models" else "") for each in kinds)
+        form = " or ".join(forms)
         raise InvalidInput(
             f"Expected {field} in the form {form}. Received {field}={value!r}.",
             reason="URI",

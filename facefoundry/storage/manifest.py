@@ -28,8 +28,10 @@ __all__ = [
     "Manifest",
     "Part",
     "commit",
+    "content_type",
     "fetch_part",
     "find_parts",
+    "list_files",
     "load",
     "load_if_committed",
     "part_of_key",
@@ -113,6 +115,12 @@ class Manifest:
             raise DataLoss(message, reason="BAD_MANIFEST") from error
 
 
+def content_type(name: str) -> str:
+    """Return the media type of a part or manifest, such as `video/mp4`."""
+    _, dot, suffix = name.partition(".")
+    return _TYPES.get(dot + suffix, "application/octet-stream")
+
+
 def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
     """Write a part, and return its record.
 
@@ -123,17 +131,16 @@ def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
         data: Content of the part, or the file that contains it.
     """
     stem, dot, suffix = name.partition(".")
-    content_type = _TYPES.get(dot + suffix, "application/octet-stream")
     if isinstance(data, bytes):
         sha256, size = hashlib.sha256(data).hexdigest(), len(data)
         key = f"{prefix}/{stem}-{sha256}{dot}{suffix}"
-        store.put_bytes(key, data, content_type)
+        store.put_bytes(key, data, content_type(name))
     else:
         with data.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = data.stat().st_size
         key = f"{prefix}/{stem}-{sha256}{dot}{suffix}"
-        store.put_file(key, data, content_type)
+        store.put_file(key, data, content_type(name))
     return Part(name=name, key=key, size=size, sha256=sha256)
 
 
@@ -198,6 +205,14 @@ def load_if_committed(store: Store, prefix: str) -> Manifest | None:
         if error.reason != "NOT_COMMITTED":
             raise
         return None
+
+
+def list_files(store: Store, prefix: str) -> list[Part]:
+    """Return the files of a committed prefix, by name: its parts and `manifest.json`. It raises errors as `load`."""
+    committed, key = load(store, prefix), f"{prefix}/{_NAME}"
+    data = store.get_bytes(key)
+    own = Part(_NAME, key, len(data), hashlib.sha256(data).hexdigest())
+    return sorted([*committed.parts, own], key=lambda part: part.name)
 
 
 def read_part(store: Store, part: Part) -> bytes:

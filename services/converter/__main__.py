@@ -46,7 +46,7 @@ def build(settings: ConverterSettings, store: Store, pool: SandboxPool | None = 
         stopping=server.draining,
         pool=pool,
     )
-    servicer = ConverterServicer(store, runner)  # type: ignore[abstract]  # not all calls yet
+    servicer = ConverterServicer(store, runner)
     server.add(lambda grpc: converter_pb2_grpc.add_ConverterServiceServicer_to_server(servicer, grpc))
     return server, runner
 

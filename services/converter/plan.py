@@ -58,7 +58,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     levels = _levels(recipe, only_raw=request.control)
     used, specs = _options(recipe, levels), _specs(levels)
     options = codec.from_values(ConversionOptions, recipes.options(conversion))
-    model_prefix = keys.prefix_of(store.bucket, request.model_uri, "models", "model_uri")
+    model_prefix = keys.prefix_of(store.bucket, request.model_uri, ("models", "imports"), "model_uri")
     extraction_prefix = keys.prefix_of(
         store.bucket, request.target_extraction_uri, "extractions", "target_extraction_uri"
     )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import grpc
 
+from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage.info import ConversionInfo, TranscodingInfo
 from facefoundry.storage.store import Store
-from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc
+from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, files_pb2
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
 from services.converter.plan import plan_conversion, plan_transcoding
@@ -17,7 +18,7 @@ __all__ = ["ConverterServicer"]
 
 
 class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
-    """Serves Convert and Transcode.
+    """Serves Convert, Transcode and ListFiles.
 
     Args:
         store: The object store.
@@ -26,6 +27,7 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
 
     def __init__(self, store: Store, runner: Runner) -> None:
         self._store, self._runner = store, runner
+        self._files = StoredFiles("converter", store)
 
     def Convert(
         self, request: converter_pb2.ConvertRequest, context: grpc.ServicerContext
@@ -48,6 +50,12 @@ class ConverterServicer(converter_pb2_grpc.ConverterServiceServicer):
                 yield converter_pb2.TranscodeResponse(progress=event.to_proto())
             else:
                 yield converter_pb2.TranscodeResponse(transcoding=_transcoding(event))
+
+    def ListFiles(
+        self, request: files_pb2.ListFilesRequest, context: grpc.ServicerContext
+    ) -> files_pb2.ListFilesResponse:
+        """List the files of a conversion or transcoding."""
+        return self._files.list(request)
 
 
 def _conversion(done: Committed) -> converter_pb2.Conversion:

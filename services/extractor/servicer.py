@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import grpc
 
+from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage.info import ExtractionInfo, FrameRate
 from facefoundry.storage.store import Store
-from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
+from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
 from services.extractor.functions import PART_FRAMES, Inspection
@@ -31,6 +32,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
 
     def __init__(self, store: Store, runner: Runner, weights: Weights, part_frames: int = PART_FRAMES) -> None:
         self._store, self._runner, self._weights, self._part_frames = store, runner, weights, part_frames
+        self._files = StoredFiles("extractor", store)
 
     def Inspect(
         self, request: extractor_pb2.InspectRequest, context: grpc.ServicerContext
@@ -48,6 +50,12 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
                 yield extractor_pb2.ExtractResponse(progress=event.to_proto())
             else:
                 yield extractor_pb2.ExtractResponse(extraction=_extraction(event))
+
+    def ListFiles(
+        self, request: files_pb2.ListFilesRequest, context: grpc.ServicerContext
+    ) -> files_pb2.ListFilesResponse:
+        """List the files of a source or extraction."""
+        return self._files.list(request)
 
 
 def _extraction(done: Committed) -> extractor_pb2.Extraction:

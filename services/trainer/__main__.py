@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from facefoundry.errors import FaceFoundryError
+from facefoundry.rpc.files import StoredFiles
 from facefoundry.rpc.server import Server
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
@@ -16,7 +17,7 @@ from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
 
-__all__ = ["main"]
+__all__ = ["build", "main"]
 
 
 def main() -> int:
@@ -27,7 +28,7 @@ def main() -> int:
         store = Store(read(StoreSettings))
         backend = backends.load(settings)
         try:
-            _serve(settings, store, backend)
+            build(settings, store, backend).run(backend.close)
         finally:
             backend.close()
     except FaceFoundryError as error:
@@ -36,12 +37,20 @@ def main() -> int:
     return 0
 
 
-def _serve(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> None:
+def build(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> Server:
+    """Make the server; it is not started.
+
+    Args:
+        settings: The service's settings.
+        store: The object store.
+        backend: Where workers run.
+    """
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
-    servicer = TrainerServicer(Trainings(store, backend, settings), settings, server.draining)  # type: ignore[abstract]  # not all calls yet
+    trainings, files = Trainings(store, backend, settings), StoredFiles("trainer", store)
+    servicer = TrainerServicer(trainings, files, settings, server.draining)  # type: ignore[abstract]  # not all calls yet
     server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
-    server.run(backend.close)
+    return server
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import grpc
 
 from facefoundry.errors import Interrupted
-from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from facefoundry.rpc.files import StoredFiles
+from facefoundry.v1 import files_pb2, trainer_pb2, trainer_pb2_grpc
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import ENDED, Trainings
 
@@ -21,6 +22,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
 
     Args:
         trainings: Starts, finds and stops trainings.
+        files: Lists the files of models.
         settings: Settings of the trainer; `poll_seconds` and `heartbeat_seconds` are used.
         draining: Event that is set when this process is shutting down.
         clock: Returns a monotonic time, seconds.
@@ -29,11 +31,13 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(
         self,
         trainings: Trainings,
+        files: StoredFiles,
         settings: TrainerSettings,
         draining: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trainings = trainings
+        self._files = files
         self._settings = settings
         self._draining = draining
         self._clock = clock
@@ -83,3 +87,9 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     ) -> trainer_pb2.CancelTrainingResponse:
         """Stop one training."""
         return trainer_pb2.CancelTrainingResponse(training=self._trainings.cancel(request.training_uri))
+
+    def ListFiles(
+        self, request: files_pb2.ListFilesRequest, context: grpc.ServicerContext
+    ) -> files_pb2.ListFilesResponse:
+        """List the files of a model, trained or imported."""
+        return self._files.list(request)

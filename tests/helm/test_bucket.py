@@ -16,9 +16,9 @@ ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client")
 # Which classes each account reads, writes and deletes; everything else is refused.
 RIGHTS = {
     "extractor": ({"sources", "conversions", "extractions"}, {"extractions"}, set()),
-    "trainer": ({"extractions", "trainings", "models"}, {"trainings"}, set()),
+    "trainer": ({"extractions", "trainings", "models", "imports"}, {"trainings", "imports"}, set()),
     "worker": ({"extractions", "trainings", "models"}, {"trainings", "models"}, {"trainings"}),
-    "converter": ({"sources", "extractions", "models", "conversions"}, {"conversions"}, set()),
+    "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
     "client": (set(keys.CLASSES), {"sources", "models", "runs"}, set()),
 }
 

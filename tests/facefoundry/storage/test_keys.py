@@ -32,6 +32,7 @@ def test_every_class_has_its_own_first_segment():
         keys.extraction(DIGEST),
         keys.training(DIGEST),
         keys.model(DIGEST, 300),
+        keys.imported(DIGEST),
         keys.conversion(DIGEST),
         keys.run("demo.1"),
     ]
@@ -60,10 +61,24 @@ def test_what_is_no_digest_or_name_makes_no_key(make):
     assert caught.value.violations
 
 
-@pytest.mark.parametrize("kind", ["sources", "extractions", "trainings", "conversions", "models", "runs"])
+@pytest.mark.parametrize("kind", keys.CLASSES)
 def test_a_uri_that_we_made_is_parsed_back(kind):
     prefix = {"models": f"models/{DIGEST}/200000", "runs": "runs/demo"}.get(kind, f"{kind}/{DIGEST}")
     assert keys.prefix_of("face-foundry", keys.uri("face-foundry", prefix), kind) == prefix
+
+
+def test_a_uri_may_be_of_several_kinds():
+    uris = [f"s3://bucket/models/{DIGEST}/300", f"s3://bucket/imports/{DIGEST}"]
+    assert [keys.prefix_of("bucket", uri, ("models", "imports")) for uri in uris] == [uri[12:] for uri in uris]
+    forms = r"models/<digest>/<iterations> or s3://<bucket>/imports/<digest>\. Received model_uri="
+    for wrong in (f"s3://bucket/imports/{DIGEST}/300", f"s3://bucket/models/{DIGEST}", f"s3://bucket/sources/{DIGEST}"):
+        with pytest.raises(InvalidInput, match=forms):
+            keys.prefix_of("bucket", wrong, ("models", "imports"), "model_uri")
+
+
+@pytest.mark.parametrize(("uri", "kind"), [("s3://bucket/runs/x", "runs"), ("s3://bucket", ""), ("runs/x", "")])
+def test_the_kind_that_a_uri_claims(uri, kind):
+    assert keys.kind_of(uri) == kind
 
 
 def test_a_uri_with_another_bucket_is_refused():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from facefoundry.rpc.files import StoredFiles
 from facefoundry.rpc.server import Server
 from facefoundry.settings import read
 from facefoundry.storage.store import Store
@@ -28,7 +29,8 @@ def serving(store: Store, trainings: Trainings, **settings: float) -> Iterator[S
     """Serve trainings for the time of the block."""
     chosen = read(TrainerSettings, **{"listen": "127.0.0.1:0", "drain_seconds": 1.0, **settings})
     server = Server("trainer", chosen, store, "facefoundry.v1.TrainerService")
-    servicer = TrainerServicer(trainings, chosen, server.draining)  # type: ignore[abstract]  # not all calls yet
+    files = StoredFiles("trainer", store)
+    servicer = TrainerServicer(trainings, files, chosen, server.draining)  # type: ignore[abstract]  # not all calls yet
     server.add(lambda made: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, made))
     yield Served(server, f"127.0.0.1:{server.start()}")
     server.stop()

@@ -1,0 +1,81 @@
+"""Lists the files of stored results, with URLs from which clients get them. All services list files in this way."""
+
+from __future__ import annotations
+
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.rpc import paging
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.manifest import Part
+from facefoundry.storage.presign import UrlSigner
+from facefoundry.storage.store import Store
+from facefoundry.v1 import files_pb2
+
+__all__ = ["KINDS", "StoredFiles"]
+
+KINDS = {
+    "extractor": ("sources", "extractions"),
+    "trainer": ("models", "imports"),
+    "converter": ("conversions",),
+}
+"""The kinds of results whose files each service lists: those that it makes."""
+
+_DEFAULT_SIZE = 100
+_MAX_SIZE = 500
+
+
+class StoredFiles:
+    """Lists the files of the results that one service makes.
+
+    Args:
+        service: Name of the service.
+        store: The object store.
+    """
+
+    def __init__(self, service: str, store: Store) -> None:
+        self._service, self._store = service, store
+        self._signer = UrlSigner(store.settings)
+
+    def list(self, request: files_pb2.ListFilesRequest) -> files_pb2.ListFilesResponse:
+        """Return a page of the files of a result: its parts and `manifest.json`, by name.
+
+        Raises:
+            InvalidInput: another service lists this kind of result (OTHER_SERVICE), or the URI or the page token is
+                wrong.
+            NotFound: there is no such result, or it is not finished (NOT_COMMITTED).
+            DataLoss: its manifest is damaged.
+        """
+        after = paging.read_token(request.uri, request.page_token)
+        size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
+        files = [
+            part
+            for part in manifest.list_files(self._store, self._prefix(request.uri))
+            if after is None or part.name > after
+        ]
+        token = paging.make_token(request.uri, files[size - 1].name) if len(files) > size else ""
+        return files_pb2.ListFilesResponse(files=map(self._file, files[:size]), next_page_token=token)
+
+    def _prefix(self, uri: str) -> str:
+        kind = keys.kind_of(uri)
+        for service, kinds in KINDS.items():
+            if kind in kinds and service != self._service:
+                expected = " or ".join(f"s3://<bucket>/{own}/..." for own in KINDS[self._service])
+                raise InvalidInput(
+                    f"The {service} lists the files of {kind}, and this {self._service} those of "
+                    f"{' and '.join(KINDS[self._service])}. Received uri={uri!r}. Call ListFiles of the {service}.",
+                    reason="OTHER_SERVICE",
+                    violations=[FieldViolation("uri", f"must have the form {expected} in calls of this service")],
+                    metadata={"service": service},
+                )
+        return keys.prefix_of(self._store.bucket, uri, KINDS[self._service])
+
+    def _file(self, part: Part) -> files_pb2.StoredFile:
+        url, expires = self._signer.get(part.key)
+        file = files_pb2.StoredFile(
+            name=part.name,
+            size_bytes=part.size,
+            sha256=part.sha256,
+            url=url,
+            content_type=manifest.content_type(part.name),
+        )
+        file.expire_time.FromDatetime(expires.replace(tzinfo=None))
+        return file
