@@ -109,7 +109,7 @@ def _keras(training: loop.Training) -> ffpp.Pair:
     made = training.options
     pair = ffpp.Pair(ffpp.Widths(made.encoder_filters, made.bottleneck, made.upscale_filters, made.decoder_filters))
     pair.set_weights(build(Architecture.of(made), made.seed).tensors())
-    pair.compile(learning_rate=made.learning_rate, beta_1=made.beta_1, beta_2=made.beta_2, epsilon=made.epsilon)
+    pair.compile(learning_rate=made.learning_rate, beta_1=made.beta1, beta_2=made.beta2, epsilon=made.epsilon)
     return pair
 
 

@@ -27,10 +27,13 @@ def _unchanged(names: str) -> dict[str, str]:
 
 DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
     "ExtractionOptions": _unchanged("engine crop_size padding integer_landmarks detect_every identity"),
-    "TrainingOptions": _unchanged(
-        "encoder_filters bottleneck upscale_filters decoder_filters iterations batch_size learning_rate beta_1 beta_2"
-        " epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma face_size"
-    ),
+    "TrainingOptions": {
+        **_unchanged("face_size encoder_filters bottleneck upscale_filters decoder_filters iterations batch_size"),
+        **_unchanged("learning_rate"),
+        "beta1": "beta_1",
+        "beta2": "beta_2",
+        **_unchanged("epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma"),
+    },
     "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
     "Level": _unchanged("name codec crf pixel_format preset coder keyframe_interval tagged"),

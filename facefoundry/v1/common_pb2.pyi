@@ -54,9 +54,9 @@ class Progress(_message.Message):
     stage: _builtins.str
     """Current stage, one lower-case word such as `download`, `extract`, `convert`, `encode` or `upload`."""
     done: _builtins.int
-    """Finished units of this stage."""
+    """Finished units of this stage; less than 2^53."""
     total: _builtins.int
-    """Total units of this stage; 0 while unknown."""
+    """Total units of this stage, less than 2^53; 0 while unknown."""
     unit: _builtins.str
     """The unit: `frames` or `bytes`."""
     def __init__(

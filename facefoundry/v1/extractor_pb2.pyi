@@ -31,11 +31,13 @@ class ImportSourceRequest(_message.Message):
     RIGHTS_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     object_uri: _builtins.str
-    """`object_uri` of an upload, or the URI of any object of a bucket that the service imports from: a clip, or a `.tar` of
-    frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of their names.
+    """`object_uri` of an upload, or the URI of any object of a bucket that the service imports from: a clip, or a `.tar`
+    of frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of their names.
     """
     rights: _builtins.str
-    """Licence of the clip or consent of its subject, as your records have it; kept with the source. Not part of its digest."""
+    """Licence of the clip or consent of its subject, as your records have it; kept with the source. Not part of its
+    digest.
+    """
     sha256: _builtins.str
     """SHA-256 that the object must have, 64 hexadecimal digits; empty takes any."""
     @_builtins.property

@@ -33,8 +33,8 @@ class CreateUploadRequest(_message.Message):
     size_bytes: _builtins.int
     """Size of the file, bytes; less than 2^53."""
     sha256: _builtins.str
-    """SHA-256 of the file, 64 hexadecimal digits. With it, the same three values name the same upload, so an upload can be
-    resumed: parts that are stored need not be sent again. Without it, every call makes another upload.
+    """SHA-256 of the file, 64 hexadecimal digits. With it, the same three values name the same upload, so an upload can
+    be resumed: parts that are stored need not be sent again. Without it, every call makes another upload.
     """
     def __init__(
         self,

@@ -154,6 +154,7 @@ class TrainingOptions(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    FACE_SIZE_FIELD_NUMBER: _builtins.int
     ENCODER_FILTERS_FIELD_NUMBER: _builtins.int
     BOTTLENECK_FIELD_NUMBER: _builtins.int
     UPSCALE_FILTERS_FIELD_NUMBER: _builtins.int
@@ -161,8 +162,8 @@ class TrainingOptions(_message.Message):
     ITERATIONS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
-    BETA_1_FIELD_NUMBER: _builtins.int
-    BETA_2_FIELD_NUMBER: _builtins.int
+    BETA1_FIELD_NUMBER: _builtins.int
+    BETA2_FIELD_NUMBER: _builtins.int
     EPSILON_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
@@ -171,7 +172,10 @@ class TrainingOptions(_message.Message):
     SHIFT_FIELD_NUMBER: _builtins.int
     FLIP_PROBABILITY_FIELD_NUMBER: _builtins.int
     WARP_SIGMA_FIELD_NUMBER: _builtins.int
-    FACE_SIZE_FIELD_NUMBER: _builtins.int
+    face_size: _builtins.int
+    """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
+    it is 64.
+    """
     bottleneck: _builtins.int
     """Width of the first dense layer."""
     upscale_filters: _builtins.int
@@ -182,16 +186,16 @@ class TrainingOptions(_message.Message):
     """Faces per side and iteration."""
     learning_rate: _builtins.float
     """Learning rate of Adam."""
-    beta_1: _builtins.float
+    beta1: _builtins.float
     """Decay of Adam's first moment."""
-    beta_2: _builtins.float
+    beta2: _builtins.float
     """Decay of Adam's second moment."""
     epsilon: _builtins.float
     """Adam's epsilon."""
     precision: _builtins.str
     """Precision of the computation: `float32`, `tensorfloat32` or `bfloat16`; weights are always float32."""
     seed: _builtins.int
-    """Seed of the initial weights and of all random draws."""
+    """Seed of the initial weights and of all random draws. JSON has it as a string."""
     rotation_degrees: _builtins.float
     """Augmentation: maximum rotation in either direction, degrees; uniform."""
     zoom: _builtins.float
@@ -202,8 +206,6 @@ class TrainingOptions(_message.Message):
     """Augmentation: probability that a face is mirrored."""
     warp_sigma: _builtins.float
     """Warp: standard deviation of the jitter of the 5x5 grid, pixels of a crop of 256."""
-    face_size: _builtins.int
-    """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when it is 64."""
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -215,6 +217,7 @@ class TrainingOptions(_message.Message):
     def __init__(
         self,
         *,
+        face_size: _builtins.int | None = ...,
         encoder_filters: _abc.Iterable[_builtins.int] | None = ...,
         bottleneck: _builtins.int | None = ...,
         upscale_filters: _builtins.int | None = ...,
@@ -222,8 +225,8 @@ class TrainingOptions(_message.Message):
         iterations: _builtins.int | None = ...,
         batch_size: _builtins.int | None = ...,
         learning_rate: _builtins.float | None = ...,
-        beta_1: _builtins.float | None = ...,
-        beta_2: _builtins.float | None = ...,
+        beta1: _builtins.float | None = ...,
+        beta2: _builtins.float | None = ...,
         epsilon: _builtins.float | None = ...,
         precision: _builtins.str | None = ...,
         seed: _builtins.int | None = ...,
@@ -232,18 +235,17 @@ class TrainingOptions(_message.Message):
         shift: _builtins.float | None = ...,
         flip_probability: _builtins.float | None = ...,
         warp_sigma: _builtins.float | None = ...,
-        face_size: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta_1", b"_beta_1", "_beta_2", b"_beta_2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta_1", b"beta_1", "beta_2", b"beta_2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
-    _WhichOneofReturnType__beta_1: _TypeAlias = _typing.Literal["beta_1"]  # noqa: Y015
-    _WhichOneofArgType__beta_1: _TypeAlias = _typing.Literal["_beta_1", b"_beta_1"]  # noqa: Y015
-    _WhichOneofReturnType__beta_2: _TypeAlias = _typing.Literal["beta_2"]  # noqa: Y015
-    _WhichOneofArgType__beta_2: _TypeAlias = _typing.Literal["_beta_2", b"_beta_2"]  # noqa: Y015
+    _WhichOneofReturnType__beta1: _TypeAlias = _typing.Literal["beta1"]  # noqa: Y015
+    _WhichOneofArgType__beta1: _TypeAlias = _typing.Literal["_beta1", b"_beta1"]  # noqa: Y015
+    _WhichOneofReturnType__beta2: _TypeAlias = _typing.Literal["beta2"]  # noqa: Y015
+    _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__bottleneck: _TypeAlias = _typing.Literal["bottleneck"]  # noqa: Y015
     _WhichOneofArgType__bottleneck: _TypeAlias = _typing.Literal["_bottleneck", b"_bottleneck"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
@@ -273,9 +275,9 @@ class TrainingOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta_1) -> _WhichOneofReturnType__beta_1 | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta1) -> _WhichOneofReturnType__beta1 | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta_2) -> _WhichOneofReturnType__beta_2 | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bottleneck) -> _WhichOneofReturnType__bottleneck | None: ...
     @_typing.overload

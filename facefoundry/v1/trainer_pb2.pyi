@@ -80,11 +80,11 @@ class Training(_message.Message):
     LOSS_A_FIELD_NUMBER: _builtins.int
     LOSS_B_FIELD_NUMBER: _builtins.int
     CHECKPOINT_ITERATION_FIELD_NUMBER: _builtins.int
+    DIAGNOSIS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     MODEL_URI_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    DIAGNOSIS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """URI of the training, `s3://<bucket>/trainings/<digest>`."""
     pair_id: _builtins.str
@@ -114,6 +114,10 @@ class Training(_message.Message):
         """Time left at that speed; not set while unknown."""
 
     @_builtins.property
+    def diagnosis(self) -> _common_pb2.Failure:
+        """Why the training is waiting, or how its previous worker ended. Not set after the training has ended."""
+
+    @_builtins.property
     def failure(self) -> _common_pb2.Failure:
         """Why the training failed; set only in STATE_FAILED."""
 
@@ -124,10 +128,6 @@ class Training(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the worker last reported, or when the attempt ended."""
-
-    @_builtins.property
-    def diagnosis(self) -> _common_pb2.Failure:
-        """Why the training is waiting, or how its previous worker ended. Not set after the training has ended."""
 
     def __init__(
         self,
@@ -144,11 +144,11 @@ class Training(_message.Message):
         loss_a: _builtins.float = ...,
         loss_b: _builtins.float = ...,
         checkpoint_iteration: _builtins.int = ...,
+        diagnosis: _common_pb2.Failure | None = ...,
         failure: _common_pb2.Failure | None = ...,
         model_uri: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
-        diagnosis: _common_pb2.Failure | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -274,21 +274,21 @@ class ListTrainingsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    DATASET_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    DATASET_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """Lists only trainings with this label; empty lists all."""
     page_size: _builtins.int
     """Maximum number of trainings on the page, up to 1000; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the previous page, with the same filter; empty for the first page."""
-    dataset: _builtins.str
-    """Lists only trainings with this label; empty lists all."""
     def __init__(
         self,
         *,
+        dataset: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
-        dataset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

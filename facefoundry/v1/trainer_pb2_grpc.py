@@ -127,7 +127,8 @@ class TrainerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportModel(self, request, context):
-        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it.
+        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns
+        it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,7 +51,9 @@ class TrainerServiceStub:
     CreateUpload: _grpc.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]
     """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model."""
     ImportModel: _grpc.UnaryStreamMultiCallable[_trainer_pb2.ImportModelRequest, _trainer_pb2.ImportModelResponse]
-    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns
+    it.
+    """
     ListFiles: _grpc.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]
     """Lists the files of a model, with URLs to get them from."""
 
@@ -77,7 +79,9 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     CreateUpload: _aio.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]  # type: ignore[assignment]
     """Returns URLs to put weights to, without keys of the object store. ImportModel makes them a model."""
     ImportModel: _aio.UnaryStreamMultiCallable[_trainer_pb2.ImportModelRequest, _trainer_pb2.ImportModelResponse]  # type: ignore[assignment]
-    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+    """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns
+    it.
+    """
     ListFiles: _aio.UnaryUnaryMultiCallable[_files_pb2.ListFilesRequest, _files_pb2.ListFilesResponse]  # type: ignore[assignment]
     """Lists the files of a model, with URLs to get them from."""
 
@@ -142,7 +146,9 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.ImportModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_trainer_pb2.ImportModelResponse], _abc.AsyncIterator[_trainer_pb2.ImportModelResponse]]:
-        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns it."""
+        """Makes a model of stored weights, or returns the model if it exists. Convert takes it; StartTraining never returns
+        it.
+        """
 
     @_abc_1.abstractmethod
     def ListFiles(

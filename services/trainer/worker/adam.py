@@ -23,9 +23,9 @@ class _Rates(Protocol):
     @property
     def learning_rate(self) -> float: ...
     @property
-    def beta_1(self) -> float: ...
+    def beta1(self) -> float: ...
     @property
-    def beta_2(self) -> float: ...
+    def beta2(self) -> float: ...
     @property
     def epsilon(self) -> float: ...
 
@@ -72,11 +72,11 @@ def update(
         gradients: Gradients of the variables in the same order, float32.
     """
     count = step + 1.0
-    correction_1 = 1.0 - ops.power(ops.cast(options.beta_1, "float32"), count)
-    correction_2 = 1.0 - ops.power(ops.cast(options.beta_2, "float32"), count)
+    correction_1 = 1.0 - ops.power(ops.cast(options.beta1, "float32"), count)
+    correction_2 = 1.0 - ops.power(ops.cast(options.beta2, "float32"), count)
     rate = options.learning_rate * ops.sqrt(correction_2) / correction_1
     for (name, variable), gradient in zip(variables.items(), gradients, strict=True):
         first, second = moments[name]
-        first.assign_add((gradient - first.value) * (1.0 - options.beta_1))
-        second.assign_add((ops.square(gradient) - second.value) * (1.0 - options.beta_2))
+        first.assign_add((gradient - first.value) * (1.0 - options.beta1))
+        second.assign_add((ops.square(gradient) - second.value) * (1.0 - options.beta2))
         variable.assign_sub(first.value * rate / (ops.sqrt(second.value) + options.epsilon))

@@ -26,7 +26,7 @@ def test_ffpp_has_the_numbers_of_ffpp():
     training = recipes.load("ffpp").training
     assert list(training.encoder_filters) == [128, 256, 512, 1024]
     assert (training.iterations, training.batch_size) == (200_000, 64)
-    assert (training.learning_rate, training.beta_1, training.beta_2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
+    assert (training.learning_rate, training.beta1, training.beta2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
     assert [(level.name, level.crf) for level in recipes.load("ffpp").compression.levels] == [
         ("raw", 0),
         ("c23", 23),
@@ -72,7 +72,7 @@ def test_changing_a_loaded_recipe_does_not_change_the_next():
 
 
 @pytest.mark.parametrize(
-    "assignment", ["training.nothing=3", "training.iterations=-1", "training", "training.batch_size=many", "x=[", "=3"]
+    "assignment", ["training.nothing=3", "training.iterations=1.5", "training", "training.batch_size=many", "x=[", "=3"]
 )
 def test_a_wrong_override_is_refused(assignment):
     with pytest.raises(InvalidInput, match="The recipe is invalid"):
@@ -83,6 +83,7 @@ def test_a_wrong_override_is_refused(assignment):
     ("assignment", "field"),
     [
         ("training.iterations=0", "recipe.training.iterations"),
+        ("training.iterations=-1", "recipe.training.iterations"),
         ("training.learning_rate=2", "recipe.training.learning_rate"),
         ("training.encoder_filters=[1, 2]", "recipe.training.encoder_filters"),
         ("training.precision=int8", "recipe.training.precision"),

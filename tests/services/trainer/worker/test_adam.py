@@ -13,7 +13,7 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam
 
 SHAPES = {"kernel": (3, 4), "bias": (4,)}
-OPTIONS = TrainingOptions(learning_rate=1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-7)
+OPTIONS = TrainingOptions(learning_rate=1e-3, beta1=0.5, beta2=0.999, epsilon=1e-7)
 
 
 def variables(seed: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def gradients(step: int) -> list[Any]:
 
 def keras_adam() -> Any:
     return keras.optimizers.Adam(
-        OPTIONS.learning_rate, beta_1=OPTIONS.beta_1, beta_2=OPTIONS.beta_2, epsilon=OPTIONS.epsilon
+        OPTIONS.learning_rate, beta_1=OPTIONS.beta1, beta_2=OPTIONS.beta2, epsilon=OPTIONS.epsilon
     )
 
 

@@ -80,7 +80,7 @@ def plain(training: Training) -> reference.Pair:
 
 def rates(training: Training) -> dict[str, Any]:
     made = training.options
-    return {"beta_1": made.beta_1, "beta_2": made.beta_2, "epsilon": made.epsilon}
+    return {"beta_1": made.beta1, "beta_2": made.beta2, "epsilon": made.epsilon}
 
 
 def batches(training: Training, iteration: int) -> dict[str, Any]:
