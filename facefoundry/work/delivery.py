@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from facefoundry import __version__, codec
 from facefoundry.errors import DataLoss
@@ -17,10 +18,23 @@ from facefoundry.work.messages import Result
 from facefoundry.work.plan import Plan
 from facefoundry.work.workspace import Workspace
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "file_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _log = logger(__name__)
+
+
+def file_of(workspace: Workspace, name: str) -> Path:
+    """Return the path of a part that a sandbox made. The sandbox is not trusted.
+
+    Raises:
+        Unusable: the sandbox made no file of that name, or a link to a file that only this process may read
+            (MEDIA_CRASHED).
+    """
+    path = workspace.made_part(name)
+    if not _NAME.fullmatch(name) or path.resolve() != path or not path.is_file():
+        raise misbehaved(f"made no file for the part {name!r}")
+    return path
 
 
 class Delivery:
@@ -73,10 +87,7 @@ class Delivery:
             Unusable: a part is not a file in the workspace (MEDIA_CRASHED).
         """
         for name in names:
-            path = self._workspace.made_part(name)
-            # The sandbox is not trusted: it must not name, or link to, a file that only this process may read.
-            if not _NAME.fullmatch(name) or path.resolve() != path or not path.is_file():
-                raise misbehaved(f"made no file for the part {name!r}")
+            path = file_of(self._workspace, name)
             self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
             path.unlink()
 

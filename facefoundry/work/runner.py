@@ -90,7 +90,7 @@ class Runner:
             _log.event("reused", kind=plan.kind, prefix=plan.prefix)
             yield Committed(self._store.uri(plan.prefix), stored, reused=True)
             return
-        with self._admitted(plan.job, context) as (sandbox, workspace, drain):
+        with self.admitted(plan.job.source.name, plan.job.source.size, context) as (sandbox, workspace, drain):
             arguments = plan.job.arguments()
             for progress in self._fetch(plan.job, workspace):
                 yield progress
@@ -119,7 +119,7 @@ class Runner:
 
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
         """Do a job, and return the facts of its result without storing them. It raises the same errors as `run`."""
-        with self._admitted(job, context) as (sandbox, workspace, drain):
+        with self.admitted(job.source.name, job.source.size, context) as (sandbox, workspace, drain):
             arguments = job.arguments()
             for _ in self._fetch(job, workspace):
                 drain.check()
@@ -130,25 +130,34 @@ class Runner:
                 raise misbehaved("ended without a result")
             return messages[-1].info
 
-    def close(self) -> None:
-        """End the processes of the sandboxes that are not in use."""
-        self._pool.close()
-
     @contextmanager
-    def _admitted(
-        self, job: Job[Args, Info], context: grpc.ServicerContext
+    def admitted(
+        self, name: str, size: int, context: grpc.ServicerContext
     ) -> Iterator[tuple[Sandbox, Workspace, Drain]]:
-        """Hold a slot, a sandbox and a scratch folder during the block."""
+        """Hold a slot, a sandbox and a scratch folder during the block, for a call that carries out no plan.
+
+        Args:
+            name: Name of what the sandbox reads, for messages.
+            size: Its size, bytes.
+            context: The gRPC context of the call.
+
+        Raises:
+            Busy: no slot is free.
+            Interrupted: the service is stopping.
+            Unusable: the source is too large (TOO_LARGE).
+            Cancelled: the caller cancelled the call.
+        """
         drain = Drain(self._service, self._stopping, self._drain_seconds)
         drain.refuse()
-        name = job.source.name
-        if job.source.size > self._max_source_bytes:
-            message = (
-                f"{name} has {job.source.size} bytes; this {self._service} accepts at most {self._max_source_bytes}."
-            )
+        if size > self._max_source_bytes:
+            message = f"{name} has {size} bytes; this {self._service} accepts at most {self._max_source_bytes}."
             raise Unusable(message, reason="TOO_LARGE", resource=name)
         with self._slots.take(), self._pool.acquire(context, name) as sandbox, self.scratch.folder() as folder:
             yield sandbox, Workspace(folder).create(), drain
+
+    def close(self) -> None:
+        """End the processes of the sandboxes that are not in use."""
+        self._pool.close()
 
     def _fetch(self, job: Job[Args, Info], workspace: Workspace) -> Iterator[Progress]:
         for done, total in sources.fetch(self._store, job.files, workspace.inputs):
