@@ -13,32 +13,39 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.error import S3Error
 
-from facefoundry.errors import DataLoss, Denied, FaceFoundryError, InvalidInput, NotFound, Unavailable
+from facefoundry.errors import DataLoss, InvalidInput, NotFound, Unavailable
 from facefoundry.settings import StoreSettings
+from facefoundry.storage.failures import CorruptedResponse, converted, no_bucket
 from facefoundry.storage.keys import uri
 
-__all__ = ["Store"]
+__all__ = ["Store", "StoredObject"]
 
 _BLOCK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
-_MISSING = {"NoSuchKey", "NoSuchObject"}
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
-_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
-_INSUFFICIENT_STORAGE = 507
 _MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 5.0
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of the bucket. After its content changes it has another `etag`; `size` is in bytes."""
+
+    key: str
+    size: int
+    etag: str
 
 
 class Store:
@@ -191,10 +198,58 @@ class Store:
             resource=key,
         )
 
+    def in_bucket(self, bucket: str) -> Store:
+        """Return a store of the same server and account, on another bucket."""
+        other = copy(self)
+        other.bucket = bucket
+        return other
+
+    def blocks(self, key: str, size: int) -> Iterator[bytes]:
+        """Yield the first bytes of an object. An interrupted transfer continues where it stopped.
+
+        Args:
+            key: Key of the object.
+            size: How many bytes to read. If the object has fewer, all of them are read.
+
+        Raises:
+            NotFound: there is no such object.
+            Unavailable: several transfers in a row were interrupted before any byte arrived.
+        """
+        offset, cuts = 0, 0
+        while offset < size:
+            before = offset
+            response = self._do(key, partial(self._get, key, offset, size - offset))
+            try:
+                with converted(self.settings.endpoint, self.bucket, key):
+                    for block in response.stream(_BLOCK):
+                        offset += len(block)
+                        self._connections.last_activity = time.monotonic()
+                        yield block
+                return
+            except Unavailable:
+                cuts = 1 if offset > before else cuts + 1
+                if cuts == self.settings.attempts:
+                    raise
+            finally:
+                response.close()
+                response.release_conn()
+
+    def _get(self, key: str, offset: int, length: int) -> urllib3.BaseHTTPResponse:
+        return self._client.get_object(bucket_name=self.bucket, object_name=key, offset=offset, length=length)
+
+    def stat(self, key: str) -> StoredObject:
+        """Return the size and entity tag of an object.
+
+        Raises:
+            NotFound: there is no such object (NO_SUCH_OBJECT), or no such bucket.
+        """
+        found = self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
+        return StoredObject(key, found.size or 0, found.etag or "")
+
     def exists(self, key: str) -> bool:
         """Return whether an object with this key exists."""
         try:
-            self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
+            self.stat(key)
         except NotFound as error:
             if error.reason == "NO_SUCH_OBJECT":
                 return False
@@ -207,12 +262,25 @@ class Store:
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield the keys that start with a prefix, in alphabetical order, with the sizes of their objects in bytes."""
+        return ((found.key, found.size) for found in self.objects(prefix))
 
-        def found() -> list[tuple[str, int]]:
-            items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=True)
-            return [(item.object_name, item.size or 0) for item in items if item.object_name and not item.is_dir]
+    def objects(self, prefix: str, *, folder: bool = False, limit: int | None = None) -> tuple[StoredObject, ...]:
+        """Return the objects whose keys start with a prefix, in alphabetical order.
 
-        yield from self._do(prefix, found)
+        Args:
+            prefix: Start of the keys.
+            folder: Whether to leave out keys with a `/` after the prefix.
+            limit: Maximum number of objects; None for all.
+        """
+
+        def found() -> tuple[StoredObject, ...]:
+            items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=not folder)
+            objects = (item for item in items if item.object_name and not item.is_dir)
+            return tuple(
+                StoredObject(item.object_name or "", item.size or 0, item.etag or "") for item in islice(objects, limit)
+            )
+
+        return self._do(prefix, found)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects with these keys, if they exist."""
@@ -249,15 +317,7 @@ class Store:
         """
         found = self._do(self.bucket, lambda: self._client.bucket_exists(bucket_name=self.bucket))
         if not found:
-            raise self._no_bucket()
-
-    def _no_bucket(self) -> NotFound:
-        return NotFound(
-            f"The store at {self.settings.endpoint} has no bucket {self.bucket!r}. "
-            "Create it, or set FACEFOUNDRY_STORE_BUCKET to another bucket.",
-            reason="NO_SUCH_BUCKET",
-            resource=self.bucket,
-        )
+            raise no_bucket(self.settings.endpoint, self.bucket)
 
     def _do(self, key: str, operation: Callable[[], T]) -> T:
         """Run an operation, repeat it where that can help, and raise exceptions of `facefoundry.errors`.
@@ -270,9 +330,9 @@ class Store:
         wait, corrupted = _MIN_WAIT_SECONDS, 0
         while True:
             try:
-                with self._errors(key):
+                with converted(self.settings.endpoint, self.bucket, key):
                     return operation()
-            except _CorruptedResponse:
+            except CorruptedResponse:
                 corrupted += 1
                 if corrupted >= self.settings.attempts:
                     raise
@@ -283,60 +343,6 @@ class Store:
                     self._on_wait(f"{error.message} Retrying for up to {self._retry_seconds:g} s.")
                 self._aborted.wait(wait)
                 wait = min(2 * wait, _MAX_WAIT_SECONDS)
-
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        """Convert exceptions of the S3 library to those of `facefoundry.errors`, most specific first."""
-        try:
-            yield
-        except S3Error as error:
-            # An unknown 404: the end of a multipart upload was sent twice, or the error code was corrupted.
-            if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
-                raise _CorruptedResponse(self._down(f"{error.code} for {key!r}").message) from error
-            raise self._from_s3(error, key) from error
-        except (ParseError, ValueError) as error:
-            raise _CorruptedResponse(
-                self._down(f"its response about {key!r} cannot be parsed: {error}").message
-            ) from error
-        except (InvalidResponseError, ServerError, MinioException) as error:
-            raise self._down(str(error)) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise self._down(str(error)) from error
-
-    def _from_s3(self, error: S3Error, key: str) -> FaceFoundryError:
-        if error.code == "NoSuchBucket":
-            return self._no_bucket()
-        if error.code in _MISSING:
-            return NotFound(f"The store has no object {key!r}.", reason="NO_SUCH_OBJECT", resource=key)
-        if error.code in _DENIED:
-            return Denied(
-                f"The store at {self.settings.endpoint} denied access to {key!r} ({error.code}). "
-                "Check FACEFOUNDRY_STORE_ACCESS_KEY, FACEFOUNDRY_STORE_SECRET_KEY and the bucket's policy.",
-                reason="STORE_ACCESS_DENIED",
-                resource=key,
-            )
-        if error.code in _FULL or error.response.status == _INSUFFICIENT_STORAGE:
-            return Unavailable(
-                f"The store at {self.settings.endpoint} has no space for {key!r} ({error.code}). Free some space and "
-                "retry; finished parts are kept.",
-                reason="STORE_FULL",
-                resource=key,
-                retry_after_seconds=5.0,
-            )
-        return Unavailable(
-            f"The store at {self.settings.endpoint} failed at {key!r}: {error.code}: {error.message}",
-            reason="STORE_ERROR",
-            resource=key,
-            retry_after_seconds=5.0,
-        )
-
-    def _down(self, detail: str) -> Unavailable:
-        return Unavailable(
-            f"The store at {self.settings.endpoint} does not answer: {detail}",
-            reason="STORE_UNAVAILABLE",
-            resource=self.settings.endpoint,
-            retry_after_seconds=5.0,
-        )
 
 
 class _Connections(urllib3.PoolManager):
@@ -350,9 +356,3 @@ class _Connections(urllib3.PoolManager):
         response = super().urlopen(method, url, redirect, **options)
         self.last_activity = time.monotonic()
         return response
-
-
-class _CorruptedResponse(Unavailable):
-    """The store sent a response that cannot be parsed."""
-
-    default_reason = "STORE_UNAVAILABLE"

@@ -199,6 +199,60 @@ def test_an_answer_that_is_cut_is_read_again_and_never_taken_for_the_whole(store
         cutter.close()
 
 
+@pytest.mark.parametrize(("first", "cuts"), [(1_300_000, 99), (300_000, 2), (0, 99)])
+def test_blocks_continue_where_a_transfer_was_cut(store, first, cuts):
+    content = os.urandom(4 << 20)
+    store.put_bytes("runs/a", content)
+    cutter = Cutter(store.settings.endpoint, cuts, after_bytes=first)
+    update = {"endpoint": cutter.endpoint, "attempts": 3, "timeout_seconds": 5.0}
+    through = Store(store.settings.model_copy(update=update))
+    try:
+        if first:
+            assert b"".join(through.blocks("runs/a", len(content))) == content
+            assert cutter.cuts in (0, 96)
+        else:
+            with pytest.raises(Unavailable):
+                list(through.blocks("runs/a", len(content)))
+    finally:
+        cutter.close()
+
+
+def test_blocks_of_an_object_that_is_shorter_or_longer_than_expected_end_early(store):
+    store.put_bytes("runs/a", b"0123456789")
+    assert [b"".join(store.blocks("runs/a", size)) for size in (0, 4, 10, 12)] == [
+        b"",
+        b"0123",
+        b"0123456789",
+        b"0123456789",
+    ]
+    with pytest.raises(NotFound):
+        list(store.blocks("runs/none", 3))
+
+
+def test_an_object_has_another_entity_tag_after_its_content_changes(store):
+    store.put_bytes("runs/a/b", b"one")
+    (first,) = store.objects("runs/a/")
+    assert (first.key, first.size) == ("runs/a/b", 3) and store.stat("runs/a/b") == first
+    store.put_bytes("runs/a/b", b"two")
+    assert store.stat("runs/a/b") != first and store.objects("runs/a/")[0].etag != first.etag
+    with pytest.raises(NotFound, match="runs/a/c"):
+        store.stat("runs/a/c")
+
+
+def test_a_folder_is_listed_without_its_folders_and_up_to_a_limit(store):
+    for name in ("a/1", "a/2", "a/3", "a/deep/4", "ab"):
+        store.put_bytes(name, b"x")
+    assert [found.key for found in store.objects("a/", folder=True)] == ["a/1", "a/2", "a/3"]
+    assert len(store.objects("a/", limit=2)) == 2
+
+
+def test_another_bucket_of_the_server_is_read_with_the_same_account(store, new_store):
+    other = new_store()
+    other.put_bytes("a", b"elsewhere")
+    assert store.in_bucket(other.bucket).get_bytes("a") == b"elsewhere"
+    assert not store.exists("a")
+
+
 def test_threads_share_one_store(store):
     contents = [os.urandom(100_000) for _ in range(16)]
     with ThreadPoolExecutor(8) as pool:
