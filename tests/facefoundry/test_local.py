@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -302,12 +303,26 @@ def test_nothing_survives_an_owner_killed_with_minus_9_and_the_next_start_recove
         assert Store(stack.store).get_bytes("runs/kept") == b"kept"
 
 
-def test_the_real_services_start_in_this_clone_and_reach_the_store(tmp_path):
-    with local_stack(tmp_path / "stack") as stack, Client(stack.channels) as client:
-        for name in stack.addresses:
-            info = client.info(name)
-            assert (info.service, info.store.reachable, info.store.detail) == (name, True, "")
-            assert info.store.endpoint == stack.store.endpoint
+def test_the_local_command_runs_store_and_services_on_loopback_and_prints_where(tmp_path):
+    command = [sys.executable, "-m", "facefoundry", "local", "--local-dir", str(tmp_path / "stack")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        printed = {}
+        for line in process.stdout:
+            if line.startswith("Ctrl-C"):
+                break
+            name, _, rest = line.partition(" ")
+            printed[name] = rest.strip()
+        with local_stack(tmp_path / "stack", start=False) as stack, Client(stack.channels) as client:
+            assert printed["store"] == f"{stack.store.endpoint}, bucket {stack.store.bucket}"
+            assert listeners([identity.pid for identity in stack.processes.values()]) == {"127.0.0.1"}
+            for name, address in stack.addresses.items():
+                assert printed[name] == address
+                info = client.info(name)
+                assert (info.service, info.store.reachable, info.store.detail) == (name, True, "")
+                assert info.store.endpoint == stack.store.endpoint
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert not any(identity.alive() for identity in stack.processes.values())
 
 
 def test_a_service_that_dies_at_the_start_is_named_with_its_log_and_nothing_stays(tmp_path, clone):

@@ -86,6 +86,16 @@ def test_the_client_has_these_methods_and_arguments():
     assert list(inspect.signature(facefoundry.Client).parameters) == ["settings", "retry_seconds"]
 
 
+def test_calls_return_their_final_message_and_progress_is_optional():
+    methods = {name: getattr(facefoundry.Client, name) for name in CLIENT}
+    generators = {name for name, method in methods.items() if inspect.isgeneratorfunction(method)}
+    assert generators == {"list_trainings", "watch_training"}
+    for name in (name for name, arguments in CLIENT.items() if "on_progress" in arguments):
+        signature = inspect.signature(methods[name])
+        assert signature.parameters["on_progress"].default is not inspect.Parameter.empty, name
+        assert re.fullmatch(r"\w+_pb2\.[A-Z]\w+", signature.return_annotation), name
+
+
 def test_the_api_page_lists_the_names_of_the_package():
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
     assert PACKAGE - {"__version__"} <= set(re.findall(r"`(\w+)`", " ".join(rows)))

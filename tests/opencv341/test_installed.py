@@ -1,4 +1,4 @@
-"""What the installed OpenCV still computes as OpenCV 3.4.1 did, so that the product and its reference call it."""
+"""What the installed OpenCV computes as OpenCV 3.4.1 did, so that the product calls it, and what it does not."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def test_pictures_of_float64_are_warped_alike(case):
     size = case["output"].shape[1::-1]
     made = cv2.warpAffine(case["source"], case["matrix"], size, flags=flags, borderMode=BORDERS[case["border"]])
     np.testing.assert_array_equal(made, case["output"])
+
+
+@pytest.mark.parametrize("case", recorded("face"))
+def test_faces_are_not_warped_and_cloned_alike(case):
+    """Why the product has warps and clones of its own. If this fails, it need not have them any more."""
+    read = cv2.warpAffine(case["frame"], case["matrix"] * 64, (64, 64))
+    assert (read != case["read"]).any()
+    x, y, width, height = (int(side) for side in case["box"])
+    centre = (x + width // 2, y + height // 2)
+    # seamlessClone writes into a mask of one channel, even where NumPy forbids it.
+    clone = cv2.seamlessClone(case["warped"], case["frame"], case["levels"].copy(), centre, cv2.NORMAL_CLONE)
+    assert (clone != case["output"]).any()

@@ -23,7 +23,8 @@ def test_a_shipped_recipe_sets_every_field(name):
 
 
 def test_ffpp_has_the_numbers_of_ffpp():
-    training = recipes.load("ffpp").training
+    extraction, training = recipes.load("ffpp").extraction, recipes.load("ffpp").training
+    assert (extraction.crop_size, extraction.padding, extraction.integer_landmarks) == (256, 48, True)
     assert list(training.encoder_filters) == [128, 256, 512, 1024]
     assert (training.iterations, training.batch_size) == (200_000, 64)
     assert (training.learning_rate, training.beta1, training.beta2, training.epsilon) == (5e-5, 0.5, 0.999, 1e-7)
@@ -32,6 +33,19 @@ def test_ffpp_has_the_numbers_of_ffpp():
         ("c23", 23),
         ("c40", 40),
     ]
+
+
+def test_ffpp_has_the_augmentation_and_the_mask_of_ffpp():
+    training, conversion = recipes.load("ffpp").training, recipes.load("ffpp").conversion
+    assert (training.rotation_degrees, training.zoom, training.shift) == (10, 0.05, 0.05)
+    assert (training.flip_probability, training.warp_sigma, training.face_size) == (0.4, 5, 64)
+    assert (conversion.mask, conversion.erosion, conversion.blur) == ("facehullandrect", 0, 2)
+    assert (conversion.seamless, conversion.clone) == (True, "opencv-3.4.1")
+
+
+def test_ffpp_tracks_the_faces_that_dlib_detects_in_every_twelfth_frame():
+    extraction = recipes.load("ffpp").extraction
+    assert (extraction.engine, extraction.detect_every) == ("dlib", 12)
 
 
 def test_levels_may_leave_later_fields_out():
@@ -102,6 +116,10 @@ def test_a_value_out_of_range_is_refused_by_field(assignment, field):
     with pytest.raises(InvalidInput) as caught:
         recipes.resolve(request)
     assert any(field in violation.field for violation in caught.value.violations)
+
+
+def test_without_a_name_a_recipe_is_ffpp():
+    assert recipes.resolve(recipe_pb2.Recipe()) == recipes.load("ffpp")
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():

@@ -23,7 +23,6 @@ from services.converter import pipeline
 from services.converter.composite import composite
 from services.converter.functions import ConvertArgs
 from services.converter.mask import MaskOptions
-from tests.opencv341.recorded import recorded
 from tests.services.child import do
 from tests.services.converter.agreement import assert_within_a_level
 from tests.services.converter.conftest import LEVELS
@@ -31,7 +30,6 @@ from tests.services.converter.conftest import LEVELS
 FFPP = MaskOptions("facehullandrect", 0, 2)
 FACELESS = (3, 12, 13)
 OUTSIDE = 19
-FACES = recorded("face")
 SWAPPED = [number for number in range(20) if number not in (*FACELESS, OUTSIDE)]
 Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 Frames = list[NDArray[np.uint8]]
@@ -93,21 +91,6 @@ def test_raw_frames_and_masks_are_those_of_ffpp(
     assert largest <= 2
     for mask in (box, blend, changed):
         assert set(np.unique(mask)) == {0, 255}
-
-
-@pytest.mark.parametrize("number", range(len(FACES)))
-def test_a_converted_frame_is_that_of_opencv_341(number: int) -> None:
-    case = FACES[number]
-    face = ((case["made"] + 0.5) / 255).astype(np.float32)
-    patch = composite(case["frame"], face, case["matrix"], case["landmarks"].astype(np.float32), FFPP, "opencv-3.4.1")
-    assert patch is not None
-    assert patch.box == tuple(case["box"])
-    inside = patch.box.region.expanded(-1).slices
-    difference = np.abs(patch.apply(case["frame"]).astype(int) - case["output"])
-    assert difference.max() <= 3
-    assert (difference[inside] <= 1).mean() >= 0.999
-    difference[inside] = 0
-    assert not difference.any()
 
 
 def test_the_soft_mask_goes_into_the_clone_as_it_is(clip: Any) -> None:

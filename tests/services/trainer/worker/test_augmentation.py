@@ -75,6 +75,7 @@ def test_batches_equal_opencv_on_the_same_draws(face_size: int) -> None:
     for name, found in differences.items():
         assert np.mean(found) <= 0.003, name
         assert np.quantile(found, 0.99) <= 0.01, name
+        assert np.max(found) <= 1, name
 
 
 def test_faces_turned_far_over_their_border_equal_opencv_too() -> None:
@@ -105,6 +106,15 @@ def test_white_and_black_faces_stay_white_and_black() -> None:
     for pictures in map(np.asarray, pairs):
         expected = numpy_draws(draws).faces[:, None, None, None].astype(np.float32)
         assert np.abs(pictures - expected).max() <= 1e-6
+
+
+def test_values_are_sums_with_whole_8192nds_for_weights() -> None:
+    crops = natural(2)
+    draws = Sampler(options(8), "a", 2).draw(0)
+    for pictures in augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64):
+        sums = np.asarray(pictures, np.float64) * 255 * 8192
+        assert np.abs(sums - np.rint(sums)).max() <= 0.3  # float32 holds a value to a quarter of that
+        assert (np.rint(sums) % 2 == 1).any()
 
 
 def test_without_any_draw_the_target_is_the_central_square() -> None:
