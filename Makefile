@@ -86,7 +86,7 @@ lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and ge
 	for file in $(GENERATED); do [ ! -e build/generated/$$file ] || diff $$file build/generated/$$file || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale: run 'make generate'." >&2; exit 1; }
 
-counts: $(SET_UP)  ## Count retired words, explicit Any, long modules and long lines
+counts: $(SET_UP)  ## Count retired words, explicit Any, bare ignores, long modules and lines, ragged tables
 	@$(BIN)/python -m tests.house
 
 format: $(SET_UP)  ## Format the code

@@ -14,14 +14,14 @@ from benchmarks.rows import ROWS
 
 
 def main() -> int:
-    """Run the rows that the arguments name; return 0 if every row reaches its required ratio, else 1."""
+    """Run the rows that the arguments name; return 0 if every row reaches its bar, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(ROWS)}; all if none is named")
     parser.add_argument("--json", type=Path, metavar="DIR", help="write <ROW>.json with each row's figures")
     parser.add_argument(
         "--check",
         action="store_true",
-        help="run only rows that take seconds, which must reach two thirds of their required ratios",
+        help="run only the quick rows, and require two thirds of each row's bar",
     )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.rows) - set(ROWS))
@@ -42,15 +42,15 @@ def main() -> int:
                 failed.append(name)
     print(table(measured, share))
     for name in failed:
-        print(f"The row {name} could not be measured; its process has printed why.", file=sys.stderr)
+        print(f"The row {name} could not be measured; its process has printed the reason above.", file=sys.stderr)
     return int(bool(failed) or not all(row.holds(share) for row in measured))
 
 
 def _run(name: str, path: Path) -> list[Row]:
-    """Measure a row in a process of its own; return its results, or none if the process fails.
+    """Measure a module of rows in a process of its own; return its rows, or an empty list if the process fails.
 
     Args:
-        name: Name of the row.
+        name: Name of the module in `benchmarks.rows`.
         path: File for the figures.
     """
     path.unlink(missing_ok=True)

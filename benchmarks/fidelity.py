@@ -1,8 +1,9 @@
 """`python -m benchmarks.fidelity CLIP...`: conversions by OpenCV 3.4.1, as FF++ made them, beside the product's.
 
 OpenCV 3.4.1 needs Python 3.6, so its steps run in an environment of their own (`benchmarks/reference/opencv341.py`).
-Both sides get the same frames, landmarks and matrices. Each frame is converted with two faces: its own, blurred, and a
-network's. Each side makes them of the face that it has read itself. The command fails where a frame breaks a bound.
+Both converters, OpenCV 3.4.1's and the product's, get the same frames, landmarks and matrices. Each frame is converted
+with two faces: the frame's own face, blurred, and a face that a network made of it. Each converter reads the frame's
+face itself. The command fails if a frame exceeds a bound.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ class Agreement:
     """How far the product's conversions of a clip are from those of OpenCV 3.4.1.
 
     Attributes:
-        clip: Its name.
-        face: What is put on the frames.
+        clip: Name of the clip.
+        face: Which face is put on the frames: the blurred one or the network's.
         frames: Number of frames that OpenCV 3.4.1 converts.
-        boxes: Of these, those with an equal box.
+        boxes: Number of these frames whose box is equal in both conversions.
         outside: Pixels outside the box that the product changes.
-        within: Share of the values inside the boxes that are at most a level apart.
-        largest: Largest difference inside the boxes, levels.
-        crops: Largest difference of crops and network inputs, levels.
+        within: Share of the values inside the boxes that differ by at most one grey level.
+        largest: Largest difference inside the boxes, grey levels.
+        crops: Largest difference of crops and network inputs, grey levels.
     """
 
     clip: str
@@ -88,7 +89,7 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """All bounds hold."""
+        """Whether all bounds hold."""
         return (
             self.boxes == self.frames > 0
             and self.outside == 0
@@ -126,8 +127,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     parser.add_argument("--frames", type=int, default=60, help="frames of each clip that have a face")
     parser.add_argument("--python", default="python3.6", help="Python 3.6, with or without OpenCV 3.4.1")
-    parser.add_argument("--environment", type=Path, help="where to keep the environment that is made for it")
-    parser.add_argument("--model", type=Path, help="networks of a model; a small random one without it")
+    parser.add_argument("--environment", type=Path, help="where to keep the environment that is made for OpenCV 3.4.1")
+    parser.add_argument("--model", type=Path, help="networks of a model; without it, a small random network")
     parser.add_argument("--decoder", choices=("a", "b"), default="b", help="side of the model's decoder")
     return parser.parse_args()
 

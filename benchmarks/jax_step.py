@@ -52,7 +52,7 @@ def losses(steps: int, network: Network) -> NDArray[np.float64]:
         network: Network with the initial weights; it is not changed.
 
     Returns:
-        Losses of A and B before each update, [steps, 2].
+        The losses of A and B before each update, float64 [steps, 2].
     """
     with tempfile.NamedTemporaryFile() as file:
         file.write(network.to_bytes())
@@ -69,7 +69,7 @@ def pace(precision: str = "tensorfloat32", steps: int = 256, calls: int = 5) -> 
         calls: Number of calls after the first one.
 
     Returns:
-        `device`: the name of the device. If it is no GPU, nothing is measured and there are no other keys.
+        A mapping with these keys. `device`: the name of the device. If the device is no GPU, there are no other keys.
         `seconds`: duration of one iteration, the median over the calls.
         `first_call`: duration of the first call, which includes compilation, seconds.
         `losses`: losses of A and B in the last iteration.

@@ -1,7 +1,7 @@
 """Compares x264's presets and entropy coders for the level `raw`: `python -m benchmarks.raw_presets [CLIP ...]`.
 
-For each of them it prints the CPU time to write and to read a frame, and the size of a frame. It encodes the first
-frames of the clips, or the frames of `material` if no clip is given.
+For each combination of preset and coder it prints the CPU time to write and to read a frame, and the size of a frame.
+It encodes the first frames of the clips, or the frames of `material` if no clip is given.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from facefoundry.process.sandbox import library_variables
 __all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
 
 CHECK_SHARE = 2 / 3
-"""Share of its required ratio that a row must reach in a check, because the machine may be doing other work."""
+"""Share of its bar that a row must reach in a check, because the machine may be doing other work."""
 
 _PINNED = "FACEFOUNDRY_BENCH_CORES"
 _PACKAGES = (
@@ -50,12 +50,12 @@ class Row:
         unit: Unit of `reference` and `ours`: seconds (`s`) or bytes (`B`), mostly per item, as in `s/frame`.
         reference: Cost of the reference, or a limit that is not measured; None if `ours` is None.
         ours: Cost of this project; None if it cannot be measured here, which `how` explains.
-        bar: Required ratio, the least value of `reference / ours`.
+        bar: The ratio `reference / ours` that the row should reach.
         fidelity: Result of comparing the outputs of both, as text.
         faithful: Whether the outputs agree as required.
         how: What the reference is, and how it was measured.
         first_call: Seconds of our first call, which includes preparation and compilation; other figures exclude it.
-        reached: Best ratio that was ever measured, if `bar` was never reached; a check uses it instead of `bar`.
+        reached: Best ratio that was ever measured, if `bar` was never reached; a check then uses it instead of `bar`.
     """
 
     stage: str
@@ -71,11 +71,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The amount (time or memory) that the reference needs, divided by FaceFoundry's; None if not measured."""
+        """The cost of the reference (time, memory or stored bytes) divided by this project's; None if not measured."""
         return self.reference / self.ours if self.reference is not None and self.ours else None
 
     def least(self, share: float = 1.0) -> float:
-        """Return the required ratio: `bar`, or for a check a share of `bar` or of the best ratio reached."""
+        """Return the ratio that the row must reach: a share of `bar`, or of `reached` if the bar was never reached."""
         return self.bar if share == 1 else share * min(self.bar, self.reached or self.bar)
 
     def holds(self, share: float = 1.0) -> bool:
@@ -151,8 +151,8 @@ def pin(cores: int) -> dict[str, str]:
         cores: Number of cores.
 
     Returns:
-        Environment variables for a process to be started, which limit its libraries to as many threads. A library
-        reads its number of threads when it is loaded, so they have no effect on this process.
+        Environment variables that limit the libraries of a process to `cores` threads. Start the measuring process with
+        them: a library reads them when it is loaded, so they have no effect on this process.
     """
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-cores:])
@@ -197,7 +197,7 @@ def table(rows: Sequence[Row], share: float = 1.0) -> str:
 
     Args:
         rows: The rows.
-        share: Share of their required ratios that the rows must reach.
+        share: Share of its bar that each row must reach.
     """
     lines = ["| stage | reference | ours | ratio | bar | | fidelity | how |", "|---|---|---|---|---|---|---|---|"]
     for row in rows:

@@ -1,8 +1,8 @@
 """Draws a portrait in the poses of a motion, by moving its pixels.
 
 The canvas is the still portrait. A field is a function that gives the displacement of each canvas point. Drawing needs
-its inverse, the canvas point of each frame pixel, so that every pixel is sampled only once. It is found by fixed-point
-iteration, which converges because the fields are smooth and change slowly.
+the inverse of the field, which gives the canvas point of each frame pixel, so that every frame pixel is sampled once.
+The inverse is found by fixed-point iteration, which converges because the fields are smooth and change slowly.
 
 Lips and eyelids must separate and not stretch, so each is drawn as a layer with an edge. The inside of the mouth is
 painted.
@@ -72,7 +72,7 @@ class Puppet:
 
     Args:
         portrait: The portrait.
-        size: Side of the square frames, pixels.
+        size: Width and height of the frames, pixels.
     """
 
     def __init__(self, portrait: Portrait, size: int) -> None:
@@ -116,7 +116,7 @@ class Puppet:
         return np.asarray(sampled, np.float32)
 
     def _look_up(self, motion: Motion, frame: int) -> tuple[Array, Array]:
-        """Return x and y of the canvas point that every pixel of a frame shows.
+        """Return (x, y) of the canvas point that each pixel of a frame shows, two arrays [size, size].
 
         The motion of the whole picture (lean, shift, scale) is undone first, then that of head and brows.
         """

@@ -19,7 +19,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     """Return the bytes of a tar that contains the files, in the given order.
 
     Args:
-        files: Content of each file, by name.
+        files: The content of each file, by name, in the order of the tar.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:

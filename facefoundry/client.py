@@ -58,6 +58,9 @@ Result = TypeVar("Result")
 
 _UNARY_SECONDS = 60.0
 _INSPECT_SECONDS = 600.0
+_ENDED_EARLY = (
+    "Expected a stream that ends with a result. It ended without one. Repeat the call: the service resumes its work."
+)
 
 
 def _ignore(progress: common_pb2.Progress) -> None:
@@ -135,12 +138,12 @@ class Client:
             raise from_rpc_error(error, self._addresses[service]) from error
 
     def inspect(self, source_uri: str, sample_frames: int = 0, engine: str = "") -> extractor_pb2.InspectResponse:
-        """Return the size and frame rate of a source, and the number of faces in some of its frames. Nothing is stored.
+        """Return size and frame rate of a stored clip, and the number of faces in some of its frames; store nothing.
 
         Args:
-            source_uri: URI of the source.
+            source_uri: URI of the clip.
             sample_frames: Number of evenly spaced frames to search for faces, at most 64.
-            engine: Name of the engine that searches; empty for that of the recipe `ffpp`.
+            engine: Name of the engine that searches; if empty, the engine of the recipe `ffpp`.
         """
         request = extractor_pb2.InspectRequest(source_uri=source_uri, sample_frames=sample_frames, engine=engine)
         return self._unary("extractor", self._extractor.Inspect, request, _INSPECT_SECONDS)
@@ -172,7 +175,7 @@ class Client:
     def convert(
         self, request: converter_pb2.ConvertRequest, on_progress: OnProgress = _ignore
     ) -> converter_pb2.Conversion:
-        """Make a fake, or return the stored result."""
+        """Make a fake, or return the stored result. `on_progress` is called with each progress message."""
         return self._run(
             "converter",
             self._converter.Convert,
@@ -199,7 +202,7 @@ class Client:
         )
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
-        """Start the training of a pair. If it is running or finished, return its state instead."""
+        """Start the training of a pair and return its state; one that is running or finished is not started again."""
         return self._unary("trainer", self._trainer.StartTraining, request).training
 
     def get_training(self, training_uri: str) -> trainer_pb2.Training:
@@ -208,7 +211,7 @@ class Client:
         return self._unary("trainer", self._trainer.GetTraining, request).training
 
     def cancel_training(self, training_uri: str) -> trainer_pb2.Training:
-        """Stop a training and keep its checkpoints."""
+        """Stop a training, keep its checkpoints, and return its state."""
         request = trainer_pb2.CancelTrainingRequest(training_uri=training_uri)
         return self._unary("trainer", self._trainer.CancelTraining, request).training
 
@@ -234,7 +237,7 @@ class Client:
                     yield message.training
                     if message.training.state in ENDED:
                         return
-                retries.wait_after(Unavailable("The stream ended early.", reason="STREAM_ENDED"))
+                retries.wait_after(Unavailable(_ENDED_EARLY, reason="STREAM_ENDED"))
             except grpc.RpcError as error:
                 retries.wait_after(from_rpc_error(error, self._addresses["trainer"]))
 
@@ -264,7 +267,7 @@ class Client:
                     on_progress(progress)
                 if result is not None:
                     return result
-                retries.wait_after(Unavailable("The stream ended without a result.", reason="STREAM_ENDED"))
+                retries.wait_after(Unavailable(_ENDED_EARLY, reason="STREAM_ENDED"))
             except grpc.RpcError as error:
                 if result is not None:
                     return result

@@ -47,7 +47,7 @@ def from_values(kind: type[T], values: Mapping[str, object]) -> T:
 
     Args:
         kind: The dataclass.
-        values: Its fields.
+        values: The values of its fields, by name.
 
     Raises:
         DataLoss: a field is missing or has another type; the message names every such field (BAD_DOCUMENT).

@@ -5,7 +5,7 @@ FaceFoundryError
 ├── NotFound           an object that the request refers to does not exist
 ├── Unusable           the input exists but cannot be used: not a video, or no face in it
 ├── Conflict           another process changed the object at the same time
-├── Busy               the replica has no free slot
+├── Busy               there is no room for more work now, such as a free slot of a replica
 ├── Unavailable        a service or the store does not answer
 │   └── Interrupted    this process is shutting down; a retry elsewhere continues the work
 ├── DataLoss           stored bytes differ from the bytes that were written
@@ -105,7 +105,7 @@ class Conflict(FaceFoundryError):
 
 
 class Busy(FaceFoundryError):
-    """This replica has no free slot. Waiting for one is normal and not a failure."""
+    """There is no room for more work now, such as a free slot of a replica. Waiting is normal and not a failure."""
 
     default_reason = "NO_FREE_SLOT"
 
@@ -151,7 +151,7 @@ class ErrorRecord:
     """The values of a `FaceFoundryError`, to send it to another process or to store it.
 
     Attributes:
-        type: Name of the error's class. The other fields are the attributes of the error.
+        type: Name of the error's class. All other fields are equal to the attributes of the error.
     """
 
     type: str

@@ -91,7 +91,7 @@ class ServerSettings(Settings):
         gt=0,
         description="Connections are closed after this time, so that clients find new replicas; calls continue.",
     )
-    threads: int = Field(256, ge=4, description="How many calls are served at once, including waiting ones.")
+    threads: int = Field(256, ge=4, description="How many calls are served at once, including calls that wait.")
     slots: int = Field(1, ge=1, description="How many heavy calls run at once; more are refused with RetryInfo.")
     drain_seconds: float = Field(25.0, gt=0, description="How long running calls may take to end after SIGTERM.")
     scratch_dir: Path | None = Field(None, description="Folder for temporary files; the system's by default.")

@@ -1,7 +1,7 @@
 """FF++'s random similarity and random warp of one face, in float64; the random choices are arguments.
 
-Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers. OpenCV 5 still rounds the points of
-float64 pictures to 32nds of a pixel, as OpenCV 3.4.1 does for all.
+Points are (x, y) in pixels of the 256x256 crop, pixel centres at integers. For float64 pictures OpenCV 5 still rounds
+points to 32nds of a pixel; OpenCV 3.4.1 does so for pictures of every type.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def make_pair(face: NDArray[np.uint8], draw: Draw, size: int = 64) -> tuple[NDAr
     """Make a training pair from a crop, uint8 [256, 256, 3].
 
     Returns:
-        The warped input and the unwarped target, each float64 [size, size, 3] in [0, 1].
+        (warped input, unwarped target), each float64 [size, size, 3] in [0, 1].
     """
     return random_warp(random_transform(face / 255.0, draw), draw, size)
 
@@ -63,10 +63,10 @@ def random_warp(
     Args:
         picture: float64 [256, 256, 3].
         draw: The random choices, of which `jitter` is used.
-        size: Side of the results, pixels; FF++'s is 64.
+        size: Width and height of the results, pixels; 64 in FF++.
 
     Returns:
-        The two results, each float64 [size, size, 3]: the network's input and its target.
+        (input, target) of the network, each float64 [size, size, 3].
     """
     line = np.linspace(_SIZE // 2 - _COVERAGE // 2, _SIZE // 2 + _COVERAGE // 2, 5)
     grid = np.stack(np.meshgrid(line, line), axis=-1) + draw.jitter

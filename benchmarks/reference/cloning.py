@@ -1,6 +1,7 @@
 """`cv2.seamlessClone` of OpenCV 3.4.1 with NORMAL_CLONE, written again in float64: the clone that FF++ called.
 
-The versions differ in the rectangle and the mask's erosion, so today's function cannot be used in its place.
+Later versions of OpenCV choose another rectangle and erode the mask in another way, so their `seamlessClone` cannot be
+used instead.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def clone(source: Frame, target: Frame, levels: Frame, box: Rectangle) -> Frame 
         box: Rectangle around the pixels of 255, without its last row and column.
 
     Returns:
-        uint8 [h, w, 3]: the target, changed within the box without its outermost pixels; None if no pixel of
-        the box is inside.
+        uint8 [h, w, 3]: the target, changed inside the box except at the box's outermost pixels; None if the box has no
+        other pixels.
     """
     x, y, width, height = box
     if min(width, height) < _SMALLEST:
@@ -53,12 +54,12 @@ def clone(source: Frame, target: Frame, levels: Frame, box: Rectangle) -> Frame 
 
 
 def _forward(picture: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Differences to the next pixel; those of the last pixels are 0."""
+    """Return the difference of each pixel to the next one along an axis; 0 for the last pixels."""
     return np.diff(picture, axis=axis, append=picture.take([-1], axis))
 
 
 def _solved(laplacian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The picture [h, w, c] with this Laplacian, 0 beyond its pixels: both axes in sines."""
+    """Return the picture [h, w, c] with a given Laplacian that is surrounded by zeros, by sine transforms."""
     (down, vertical), (across, horizontal) = (_sines(count) for count in laplacian.shape[:2])
     planes = np.moveaxis(laplacian, 2, 0)
     spectrum = (down @ planes @ across) / (vertical[:, None] + horizontal)
@@ -66,7 +67,7 @@ def _solved(laplacian: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sines(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Orthonormal eigenvectors [n, n] of second differences, a symmetric matrix, and their eigenvalues [n]."""
+    """Return (eigenvectors, eigenvalues), [n, n] and [n], of the matrix of second differences on n points."""
     numbers = np.arange(1, count + 1)
     angle = np.pi / (count + 1)
     return np.sqrt(2 / (count + 1)) * np.sin(angle * np.outer(numbers, numbers)), 2 * np.cos(angle * numbers) - 2

@@ -44,7 +44,7 @@ class Blend:
         output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because its rectangle has no inner pixel (OpenCV
             3.4.1) or would leave the frame (OpenCV 5).
         soft: The blending mask, float64 [h, w, 3].
-        box: The FF++ mask, uint8 [h, w] of 0 and 255.
+        box: FF++'s mask, uint8 [h, w] of 0 and 255.
         destination: Rectangle outside which seamlessClone changes no pixel.
     """
 
@@ -69,8 +69,8 @@ def patch(
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         network: Converts faces [n, 64, 64, 3] BGR in [0, 1] to the faces of the other side.
-        installed: Whether to warp and clone with the installed OpenCV, which takes FF++'s time, instead of with a
-            NumPy version of OpenCV 3.4.1.
+        installed: Whether to warp and clone with the installed OpenCV, as a benchmark of speed needs. Otherwise a NumPy
+            version of OpenCV 3.4.1 is used, whose pixels are FF++'s.
 
     Returns:
         The frame with its masks; None if no pixel of the mask reaches 255.
@@ -114,8 +114,9 @@ def soft_mask(
         matrix: Frame to the mean face's unit square.
         landmarks: [68, 2].
         kind: `rect`, the square of the face; `facehull`, the hull of its landmarks; or the product of both.
-        erosion: Diameter of the ellipse by which the mask is eroded, pixels; a negative one dilates, 0 does neither.
-        blur: Side of the box blur, pixels; 0 for none.
+        erosion: Diameter of the ellipse by which the mask is eroded, pixels. A negative number dilates it, 0 does
+            nothing.
+        blur: Width and height of the box blur's kernel, pixels; 0 for no blur.
         installed: As in `patch`.
 
     Returns:
@@ -133,13 +134,13 @@ def soft_mask(
 def put(
     frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
 ) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; else as `patch`."""
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; all else as in `patch`."""
     warped = paste(np.clip(face * 255, 0, 255).astype(np.uint8), frame, matrix, installed=installed)
     return blend(frame, warped, soft, installed=installed)
 
 
 def blend(frame: Frame, warped: Frame, soft: NDArray[np.float64], *, installed: bool = False) -> Blend | None:
-    """Clone a face, which `paste` has put on its frame, by a soft mask; else as `patch`."""
+    """Clone a face, which `paste` has put on its frame, by a soft mask; all else as in `patch`."""
     unit = mask_levels(soft)
     found = box_of(unit)
     if found is None:
@@ -162,7 +163,7 @@ def mask_levels(soft: NDArray[np.float64]) -> Frame:
 
 
 def box_of(levels: Frame) -> Rectangle | None:
-    """Return the FF++ mask: the box of the pixels of 255, without its last column and row; None if none has 255."""
+    """Return FF++'s mask: the box around the pixels of 255, without its last column and row; None if there is none."""
     rows, columns = np.nonzero(levels[:, :, 0] == 255)
     if not len(rows):
         return None
@@ -173,7 +174,7 @@ def box_of(levels: Frame) -> Rectangle | None:
 def destination(levels: Frame, centre: tuple[int, int]) -> Rectangle:
     """Return the rectangle that the seamlessClone of OpenCV 5 writes, which has its centre at the given point, (x, y).
 
-    Its size is that of the box around all levels above 0; the outermost pixels of the frame do not count.
+    The rectangle is as large as the box around all grey levels above 0; the outermost pixels of the frame do not count.
     """
     inner = levels[:, :, 0].copy()
     inner[[0, -1]] = 0

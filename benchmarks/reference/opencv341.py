@@ -26,8 +26,8 @@ def read(frame: Any, matrix: Any) -> Any:
 def convert(frame: Any, matrix: Any, landmarks: Any, face: Any) -> Any:
     """Put a face, float32 [64, 64, 3] in [0, 1], on its frame.
 
-    Returns the FF++ mask's box (x, y, width, height) and the frame. Where there is no mask, or OpenCV fails, the box is
-    empty.
+    Returns the box (x, y, width, height), which is FF++'s mask, and the frame. If there is no mask, or OpenCV fails,
+    the box is empty.
     """
     size = frame.shape[1::-1]
     square, hull, warped = np.zeros(frame.shape), np.zeros(frame.shape), frame.copy()

@@ -27,9 +27,9 @@ def warp_affine(
         source: The picture, uint8 or float64.
         matrix: Source to output, or output to source if `inverse`.
         size: Width and height of the output.
-        target: What shows where the source ends (BORDER_TRANSPARENT), with the cubic kernel. Without it the kernel is
-            linear, and the border black.
-        inverse: What `matrix` is.
+        target: The picture that stays visible outside the source (BORDER_TRANSPARENT); the kernel is then cubic.
+            Without a target the kernel is linear, and the output is black outside the source.
+        inverse: Whether `matrix` maps output to source.
     """
     (a, b, x), (c, d, y) = matrix if inverse else invert(matrix)
     columns, rows = np.arange(size[0]), np.arange(size[1])[:, None]
@@ -46,7 +46,7 @@ def warp_affine(
 
 
 def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inverse map."""
+    """Return the inverse of an affine map."""
     return np.asarray(np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2], np.float64)
 
 

@@ -11,7 +11,7 @@ class Spec(NamedTuple):
     """Facts about a row that are needed before it runs.
 
     Attributes:
-        cheap: Whether the row takes only seconds, so that `python -m benchmarks --check` runs it.
+        cheap: Whether the rows of the module are quick: they take seconds, so `python -m benchmarks --check` runs them.
     """
 
     cheap: bool

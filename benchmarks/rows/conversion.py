@@ -1,6 +1,6 @@
 """Measures the conversion of a 720p frame without the network: masks, warp and Poisson blending.
 
-FF++'s published script converts every frame twice; a pass is one of these conversions.
+FF++'s published script converts every frame twice. Each of the two conversions is called a pass.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ MAX_SANDBOX_BYTES, MAX_WORKER_BYTES = 1_500_000_000, 3_000_000_000
 
 
 def run() -> list[Row]:
-    """Return a row each for extraction, conversion and training.
+    """Return three rows: extraction, conversion and training.
 
     A clip is measured at two lengths, which shows whether memory grows with the length. Parts and chunks are shorter
     than usual, so that both clips have several; the memory that longer parts would need is added.
@@ -116,7 +116,7 @@ print(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmH
 
 
 def _largest(task: str, *arguments: str) -> int:
-    """Run one of the functions below in a process of its own, and return its largest resident set, bytes."""
+    """Run `extract`, `convert` or `train` in a process of its own; return the process's largest resident set, bytes."""
     done = subprocess.run([sys.executable, "-c", _PROGRAM, task, *arguments], stdout=subprocess.PIPE, check=True)
     return int(done.stdout.splitlines()[-1])
 

@@ -1,6 +1,7 @@
 """Measures one pair of 720p clips from the videos to both fakes, without the training, on two cores.
 
-The services' functions work on both clips at the same time; the reference, FF++'s steps, on one after the other.
+The services' functions work on both clips at the same time. The reference, FF++'s steps, works on one clip after the
+other.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def _ffpp(clips: list[Path], engine: Any, swaps: list[keras.Model], out: Path) -
 
 
 def _ffpp_faces(clip: Path, engine: Any, folder: Path) -> list[tuple[Path, Any, Any]]:
-    """Write frames and crops; return the frames with their matrices and landmarks."""
+    """Write frames and crops; return (file, matrix, landmarks) of each frame with a face."""
     (folder / "frames").mkdir(parents=True)
     (folder / "faces").mkdir()
     tracker, faces = extraction.Tracker(), []

@@ -88,7 +88,7 @@ def run() -> list[Row]:
 def _mtcnn() -> Callable[[NDArray[np.uint8]], Box] | None:
     """Return a function that detects faces in a BGR frame with the package mtcnn; None if it is not installed.
 
-    The function returns boxes, float64 [k, 4]: x, y, width and height.
+    The function returns boxes, float64 [k, 4]: x, y, width and height in frame pixels.
     """
     if any(util.find_spec(package) is None for package in ("mtcnn", "joblib", "lz4", "cloudpickle")):
         return None

@@ -23,7 +23,7 @@ OVERHEAD_SECONDS = 0.3e-3
 
 
 def run() -> list[Row]:
-    """Return a row each for the step, the overhead of the loop, and bfloat16."""
+    """Return three rows: the step, the overhead of the loop, and bfloat16."""
     loop.configure(threads=1)
     crops = faces(FACES)
     return [_step(crops), _overhead(crops), _bfloat16(crops)]
@@ -53,7 +53,7 @@ def _step(crops: NDArray[np.uint8]) -> Row:
 
 
 class _Idle(loop.Training):
-    """The training loop with steps that do nothing, so that only the loop's overhead is left."""
+    """A training loop whose steps do nothing, so that only the overhead of the loop is left."""
 
     def _draws(self, iteration: Any) -> list[Any]:
         return [tf.cast(iteration, tf.float32)]

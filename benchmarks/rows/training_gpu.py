@@ -21,9 +21,9 @@ AIM = 150  # iterations a second, on an H200
 
 
 def run() -> list[Row]:
-    """Return two rows with TensorFlow, against Keras and against the aim, or one with JAX against the aim.
+    """Return two rows with TensorFlow, against Keras and against `AIM`, or one row with JAX, against `AIM`.
 
-    Without a GPU there is one row, without costs. The aim is a number of iterations per second on an H200.
+    Without a GPU there is one row, without costs. `AIM` is a number of iterations per second on an H200.
     """
     if util.find_spec("tensorflow") is None:
         return [_on_jax()]
@@ -75,7 +75,7 @@ def _on_jax() -> Row:
 
 
 def _against_the_aim(place: str, seconds: float, fidelity: str, faithful: bool, first_call: float | None = None) -> Row:
-    """Return the row against the aim, `AIM` iterations per second on an H200; on other GPUs no ratio is required.
+    """Return the row against `AIM`, iterations per second on an H200; on other GPUs the row has no bar.
 
     Args:
         place: Name of the GPU, and of JAX if it is used.
@@ -93,7 +93,7 @@ def _parity() -> tuple[str, bool]:
     """Compare the losses of the step with JAX and with TensorFlow.
 
     Returns:
-        The result as text, and whether the losses agree; true if JAX is not installed.
+        (result as text, whether the losses agree); the second is true if JAX is not installed.
     """
     if util.find_spec("jax") is None:
         return "the same step on JAX: jax is not installed", True

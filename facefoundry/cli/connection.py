@@ -22,7 +22,7 @@ Emit = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Connection:
-    """The client of the services, the object store, and how much work a run gives to the services at once."""
+    """An open connection: the client of the services, the object store, and how much work a run starts at once."""
 
     client: Client
     store: Store
@@ -31,7 +31,7 @@ class Connection:
 
 @contextmanager
 def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
-    """Connect to the services. With `--local`, join or start the local stack, and stop it afterwards if started here.
+    """Connect to the services. With `--local`, join the local stack, or start it here and stop it afterwards.
 
     Args:
         options: Where the services are.

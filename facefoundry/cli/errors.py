@@ -16,7 +16,7 @@ SOME_FAILED = 3
 
 
 def exit_code(error: FaceFoundryError) -> int:
-    """Return the exit code for an error: 2 for wrong input, 130 for an interruption, 1 for others."""
+    """Return the exit code for an error: 2 for wrong input, 130 for an interruption, 1 for every other error."""
     if isinstance(error, errors.InvalidInput):
         return 2
     return 130 if isinstance(error, errors.Cancelled) else 1

@@ -50,7 +50,7 @@ _name_option = click.option(
     help="Folder of clips: video files, or folders of frames.",
 )
 @_filelist_option
-@click.option("--seed", default=0, show_default=True, help="Seed of the random pairing, without --filelist.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random pairing; not used with --filelist.")
 @click.option(
     "--convert_images",
     "--convert",
@@ -95,7 +95,7 @@ def generate_models(
         if left_over:
             messages.append(f"{left_over} is left out: the number of clips is odd, so this clip has no partner.")
     if not pairs:
-        raise InvalidInput(f"Expected at least two clips in {clips_path}. Received one.", reason="NO_PAIRS")
+        raise InvalidInput(f"Expected at least two clips in {clips_path}. Received one. Add a clip.", reason="NO_PAIRS")
     plan.require_clips(pairs, clips, clips_path)
     run_plan = RunPlan(convert_images, keep_faces, name, pairing_seed)
     make_dataset(pairs, clips, run_plan, recipe, connection, output, messages=messages)

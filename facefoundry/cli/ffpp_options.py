@@ -74,7 +74,8 @@ _OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = 
 def conversion_options(function: F) -> F:
     """Add the options of FF++'s converter to a command. They override recipe fields, and `--set` overrides them.
 
-    Place this decorator above `recipe_options`, because it adds to the argument `assignments`.
+    Place this decorator above `recipe_options`: it adds values to the argument `assignments`, which `recipe_options`
+    makes.
     """
 
     @functools.wraps(function)

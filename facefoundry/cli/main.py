@@ -62,9 +62,9 @@ def cli() -> None:
     \b
     Exit codes:
       0    everything is done
-      1    a service, the store or this program failed; run the command again
-      2    an option or an input is wrong
-      3    some pairs failed because of their clips or models; the others are done
+      1    a service, the store or this program failed: run the command again; or the one fake of `convert` failed
+      2    an option or an input is wrong: change it; nothing was started
+      3    some pairs or clips failed and would fail again; the others are done
       130  interrupted
 
     Every fake is labelled as synthetic. Use only faces of people who have agreed to it.

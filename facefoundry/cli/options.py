@@ -64,7 +64,7 @@ class RecipeOptions:
     assignments: tuple[str, ...]
 
     def resolve(self) -> recipe_pb2.Recipe:
-        """Return the complete recipe, with the overrides applied.
+        """Return the complete recipe: the one that `--recipe` names, with all overrides.
 
         Raises:
             InvalidInput: the name of the recipe, a field or a value is wrong.

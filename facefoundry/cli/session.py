@@ -46,7 +46,7 @@ class RunPlan:
     Attributes:
         convert: Whether to make fakes, not only models.
         keep_faces: Whether to write face crops and alignments too.
-        name: Name of the run; None to derive it from the output folder.
+        name: Name of the run; None for the name that `run_name` derives from the output folder.
         seed: Seed of the random pairing; None if the pairs were given.
     """
 
@@ -119,7 +119,7 @@ def make_dataset(
     Args:
         pairs: The pairs, in order.
         clips: The clips of the pairs, by id.
-        plan: What to make.
+        plan: What the run makes.
         recipe: The options of the recipe.
         connection: The options that locate the services.
         output: The options of the output.
@@ -170,7 +170,7 @@ def run_name(name: str | None, layout: Layout) -> str:
 
     Args:
         name: The given name, if any.
-        layout: Names the folder of an earlier run.
+        layout: Layout of the output folder, in which an earlier run may have left its record.
     """
     chosen = name or RunFolder(layout.run_folder()).run_name()
     if chosen is None:

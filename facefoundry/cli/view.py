@@ -112,5 +112,5 @@ class JsonView(View):
 
 
 def make_view(as_json: bool) -> View:
-    """Make the view for JSON lines, or the view for people."""
+    """Return a `JsonView` if `as_json`, else a `View` for people."""
     return JsonView() if as_json else View()

@@ -25,8 +25,8 @@ def identity(
 
     A face embedding is a vector; the vectors of one person's faces are near each other. Each measurement is the median,
     over the swapped frames, of the distance to the mean embedding of the source or of the target. The control is the
-    target's face converted with the target's own decoder. The same network and blending made it, so it differs from the
-    fake only in whose face it shows.
+    target's face converted with the target's own decoder. Network and blending of control and fake are the same, so
+    they differ only in whose face they show.
 
     Args:
         swap: Alignments of the fake.

@@ -47,7 +47,7 @@ class Once(Generic[T]):
 
 
 def call_both(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
-    """Call two functions at the same time and return both results. An error is raised after both have ended."""
+    """Call two functions at the same time and return both results. If one raises an error, wait for the other first."""
     with ThreadPoolExecutor(2, thread_name_prefix="side") as pool:
         futures = pool.submit(first), pool.submit(second)
     return futures[0].result(), futures[1].result()

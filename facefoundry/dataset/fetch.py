@@ -99,8 +99,9 @@ def fetch_samples(store: Store, committed: Manifest, layout: Layout, name: str) 
         name: Id of the sequence or fake, the folder of its pictures.
 
     Returns:
-        Paths by frame number and then by view, relative to the run's folder. A view is what a picture shows, such as
-        `swap` or `masks`. An extraction has one picture for each frame; its view is the empty string.
+        The paths of the pictures by frame number and then by view, relative to the run's folder. A view is what a
+        picture shows, such as `swap` or `masks`. An extraction has one picture for each frame, with the empty string as
+        its view.
     """
     pictures: dict[int, dict[str, str]] = {}
     for member, data in archive.unpack(manifest.read_part(store, committed.part(SAMPLES))).items():

@@ -69,7 +69,7 @@ def require_reader() -> None:
 
 
 def read(folder: Path, weights: Path, limits: Limits = LIMITS) -> None:
-    """Convert the three files in a folder to one safetensors file.
+    """Convert the three .h5 files of a model to one safetensors file.
 
     Args:
         folder: Folder of the three files.

@@ -36,13 +36,13 @@ def layout_of(folder: Path, name: str | None = None) -> Layout:
     """Return the layout of a dataset's folder. Every command gets its layout here.
 
     Args:
-        folder: Folder of the whole dataset; it may not exist yet.
+        folder: Folder of the whole dataset, which need not exist yet.
         name: The layout to use. None selects the one that the run record in the folder names, or FF++'s without
             a record.
 
     Raises:
-        InvalidInput: the layout is not installed (LAYOUT_UNKNOWN) or broken (LAYOUT_BROKEN), or the folder has a run in
-            another one (LAYOUT).
+        InvalidInput: the layout is not installed (LAYOUT_UNKNOWN) or broken (LAYOUT_BROKEN), or the folder
+            contains a run in another layout (LAYOUT).
     """
     used = _recorded(folder)
     if name and used and used.name != name:
@@ -55,7 +55,7 @@ def layout_of(folder: Path, name: str | None = None) -> Layout:
 
 
 def _recorded(folder: Path) -> Layout | None:
-    """Return the layout whose run folder holds a record that names it; None if there is no such record."""
+    """Return the layout whose run folder has a run record that names this layout; None if there is no such record."""
     for name in GROUP.names():
         with suppress(InvalidInput):  # a broken package matters only to who names its layout
             layout = GROUP.find(name)(folder)

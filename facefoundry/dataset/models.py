@@ -87,7 +87,7 @@ def find_models(layout: Layout) -> FoundModels:
 
 
 def choose(found: FoundModels, requested: Iterable[Pair], root: Path) -> list[Pair]:
-    """Find the models of the requested pairs, and return the pairs as the models name them.
+    """Check that each requested pair has a model, and return the pairs in the order of ids that the models have.
 
     Args:
         found: The models.
@@ -107,7 +107,8 @@ def choose(found: FoundModels, requested: Iterable[Pair], root: Path) -> list[Pa
     if missing:
         raise InvalidInput(
             f"{root} holds no model {', '.join(missing)}; it has "
-            f"{', '.join(sorted(pair.id for pair in found.models))[:500]}.",
+            f"{', '.join(sorted(pair.id for pair in found.models))[:500]}. "
+            "Train these pairs, or leave them out.",
             reason="MISSING_MODEL",
             violations=[FieldViolation("filelist", f"{name} has no model in {root}") for name in missing],
         )
@@ -124,7 +125,7 @@ def _holds_model(folder: Path) -> bool:
 
 
 def _sort_folders(folders: Iterable[Path]) -> FoundModels:
-    """Decide which folders are models."""
+    """Part the folders into models and others."""
     found = FoundModels({}, [])
     for folder in folders:
         path = next((path for path in (folder, folder / "models") if _holds_model(path)), None)

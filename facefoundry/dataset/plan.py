@@ -168,7 +168,7 @@ def pair_up(ids: Sequence[str], seed: int) -> tuple[list[Pair], str | None]:
     """Pair all sequence ids at random. Equal ids and seeds give equal pairs on every machine.
 
     Returns:
-        The pairs, and the id that stays without a partner if the number of ids is odd.
+        (pairs, left over): left over is the id without a partner if the number of ids is odd, else None.
     """
     shuffled = sorted(ids)
     random.Random(seed).shuffle(shuffled)
@@ -186,7 +186,8 @@ def require_clips(pairs: Iterable[Pair], clips: Mapping[str, Clip], folder: Path
     missing = sorted({name for pair in pairs for name in pair if name not in clips})
     if missing:
         raise InvalidInput(
-            f"Expected the clips {', '.join(missing)} in {folder}. It contains only {', '.join(sorted(clips))[:500]}.",
+            f"Expected the clips {', '.join(missing)} in {folder}. It contains only {', '.join(sorted(clips))[:500]}. "
+            "Add the clips, or leave their pairs out.",
             reason="MISSING_SEQUENCE",
             violations=[FieldViolation("filelist", f"{name} is not in {folder}") for name in missing],
         )

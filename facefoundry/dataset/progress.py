@@ -14,7 +14,7 @@ class Event:
 
     Attributes:
         item: Id of the pair, sequence or fake that the stage works on.
-        stage: `upload`, `extract`, `train`, `convert`, `control`, `transcode`, `compare` or `fetch`; `pair` for a
+        stage: `upload`, `extract`, `train`, `fetch`, `convert`, `transcode`, `control`, `compare swap` or `compare control`; `pair` for a
             whole pair, `record` for saving the run record.
         state: `waiting`, `running`, `done` or `failed`.
         done: Number of finished units.

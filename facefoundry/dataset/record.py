@@ -104,7 +104,7 @@ class TrainingRecord:
 
 @dataclass
 class Sample:
-    """The pictures of one frame of a fake: paths relative to the run's folder, empty where there is no picture."""
+    """The pictures of one frame of a fake: their paths, relative to the run's folder; empty for a missing picture."""
 
     frame: int
     source: str = ""
@@ -119,8 +119,8 @@ class Sample:
 class IdentityDistances:
     """Median Euclidean distances between face embeddings, over `frames` frames. Above about 0.6 the persons differ.
 
-    The swap is the fake. The control is the target's face converted with the target's own decoder. The same network and
-    blending made it, so it differs from the fake only in whose face it shows.
+    The swap is the fake. The control is the target's face converted with the target's own decoder. Network and blending
+    of control and fake are the same, so they differ only in whose face they show.
     """
 
     frames: int = 0

@@ -21,13 +21,13 @@ _MAX_SHARE = 1 / 20
 
 
 class RunRecorder:
-    """Fills and saves the record of a run. Many threads may use it at once.
+    """Fills and saves the run record. Many threads may use it at once.
 
     Args:
         record: The record to fill.
         folder: Folder in which the record is saved.
         on_event: Called with an event if a save fails; the run then continues without it.
-        upload: Called with the name and bytes of a file, to copy `run.json` and the files of ended pairs elsewhere.
+        upload: Called with the name and bytes of `run.json` and of each ended pair's file, to copy them elsewhere.
         on_save: Called after each save.
         clock: Monotonic time in seconds.
 
@@ -160,7 +160,7 @@ class RunRecorder:
             return self._folder.save_run(self.record)
 
     def _send(self, data: bytes) -> None:
-        """Upload `run.json` and the files of pairs that ended. The next save repeats what fails."""
+        """Upload `run.json` and the files of pairs that ended. An upload that fails is repeated at the next save."""
         self._upload(RUN_FILE, data)
         with self.lock:
             names, self._not_uploaded = self._not_uploaded, []

@@ -59,7 +59,7 @@ class DatasetRun:
 
     Args:
         stages: Does the work of each stage.
-        recorder: Keeps the record of the run.
+        recorder: Keeps the run record.
         on_event: Called with each event, from many threads.
         convert: Whether to make the fakes of each pair, not only the model.
         compare: Whether to measure whose face each fake shows.
@@ -96,7 +96,7 @@ class DatasetRun:
         Args:
             pairs: The pairs, in order.
             clips: The clips of the pairs, by id.
-            given: Folders of existing models, by pair; for the other pairs, models are trained.
+            given: Folders of existing models, by pair. The models of all other pairs are trained.
 
         Returns:
             The records of all pairs, including those that failed.

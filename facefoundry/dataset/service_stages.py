@@ -46,7 +46,7 @@ class ServiceStages(Stages):
         store: The object store that the services use.
         recipe: The complete recipe.
         layout: Names the paths of the files.
-        recorder: Keeps the record of the run.
+        recorder: Keeps the run record.
         on_event: Called with each event, from many threads.
         keep_faces: Whether to write face crops and alignments too.
         frame_rate: Frames per second of folders of frames.
@@ -276,7 +276,8 @@ class ServiceStages(Stages):
         """Report the start, progress and end of a stage, and record its duration.
 
         Yields:
-            Two callbacks for progress: one takes numbers, the other a message of a service.
+            (on_count, on_progress), two callbacks: the first takes (done, total), the second a service's `Progress`
+            message.
         """
 
         def on_count(done: int, total: int) -> None:

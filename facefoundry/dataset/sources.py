@@ -69,7 +69,11 @@ def _size(path: Path) -> int:
     """Return the size of a regular file, in bytes. Other files, such as pipes, are refused: reading might never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise Unusable(f"{path} is not a regular file.", reason="NOT_A_FILE", resource=str(path))
+        raise Unusable(
+            f"Expected a video file or a folder of frames. Received {path}, which is not a regular file.",
+            reason="NOT_A_FILE",
+            resource=str(path),
+        )
     return status.st_size
 
 
@@ -89,7 +93,9 @@ def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]
     size = _size(path)
     _check_size(store, path, size)
     if size == 0:
-        raise Unusable(f"{path} is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(path))
+        raise Unusable(
+            f"Expected a video. Received {path}, which is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(path)
+        )
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     prefix = keys.source(keys.digest_of({"video": sha256}))

@@ -49,9 +49,9 @@ _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
 
 @dataclass(frozen=True)
 class Alignments:
-    """The face of the subject in each of n frames. Without a face, a frame has zeros in all arrays but two.
+    """The subject's face in each of n frames. All arrays have zeros for a frame without a face.
 
-    The two are `reasons` and `frame_digests`.
+    Only `reasons` and `frame_digests` have values for every frame.
 
     Attributes:
         boxes: int32 [n, 4]: x, y, width and height of the detected face, in frame pixels.
@@ -123,7 +123,7 @@ class Alignments:
         )
 
     def content_digest(self) -> str:
-        """Return the SHA-256 of frames, reasons, boxes, landmarks and crops; any division into parts gives the same."""
+        """Return the SHA-256 of frames, reasons, boxes, landmarks and crops, however they are divided into parts."""
         digest = hashlib.sha256(f"{_FORMAT} {self.width}x{self.height} {self.frame_rate}".encode())
         for array in (self.frame_digests, self.reasons, self.boxes, self.landmarks, self.crop_digests):
             digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
@@ -182,7 +182,7 @@ class Alignments:
             names: File name of every frame. Frames without a face get an empty list.
 
         Returns:
-            JSON values; whole coordinates are integers.
+            The JSON object; coordinates without a fraction are integers.
         """
         if len(names) != len(self):
             raise ValueError(f"Expected {len(self)} names. Received {len(names)}.")

@@ -1,4 +1,4 @@
-"""From landmarks to the aligned square crop of a face.
+"""Computes the matrix that aligns a face from its landmarks, and cuts the aligned square crop out of the frame.
 
 Convention: points are (x, y) in pixels with pixel centres at integers; every matrix is float64 [2, 3] and maps frame
 points to the target space.
@@ -36,7 +36,7 @@ def face_matrix(landmarks: ArrayLike) -> NDArray[np.float64]:
 
 
 def crop_matrix(matrix: ArrayLike, size: int, padding: int) -> NDArray[np.float64]:
-    """Scale a face matrix to a crop whose central `size - 2 * padding` pixels are the unit square.
+    """Scale a face matrix so that the unit square becomes the central `size - 2 * padding` pixels of a crop.
 
     Args:
         matrix: float [..., 2, 3], frame to unit square.

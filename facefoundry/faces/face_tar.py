@@ -24,7 +24,7 @@ _PNG = (
 
 
 def pack(faces: Mapping[int, NDArray[np.uint8]]) -> bytes:
-    """Pack crops into a tar, as `<frame>.png` with six digits, ordered by frame number.
+    """Pack crops into a tar of files `<frame>.png`, where the frame has six digits, ordered by frame number.
 
     Args:
         faces: Crops uint8 [size, size, 3], BGR, by frame number.
@@ -45,8 +45,8 @@ def unpack(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Read a tar of crops.
 
     Returns:
-        The frame numbers, int64 [k], ascending, and the crops, uint8 [k, size, size, 3] BGR. The shapes are [0] and
-        [0, 0, 0, 3] for a tar without faces.
+        (frame numbers, crops): int64 [k], ascending, and uint8 [k, size, size, 3] BGR. For a tar without faces the
+        shapes are [0] and [0, 0, 0, 3].
 
     Raises:
         DataLoss: the bytes are not a tar of face crops of equal size (BAD_ARCHIVE, BAD_FACES).

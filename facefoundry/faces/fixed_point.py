@@ -1,8 +1,8 @@
 """Affine maps of pixels in fixed point, as `cv2.warpAffine` read them until OpenCV 5.
 
-FF++ pins OpenCV 3.4.1. Up to 4.14, OpenCV rounded the points at which it read a picture to 32nds of a pixel. OpenCV 5
-does so no more, but its `cv2.remap` still reads fixed-point maps with the old weights: bilinear pixels are equal to the
-last bit, cubic ones within a grey level.
+FF++ pins OpenCV 3.4.1. Up to version 4.14, OpenCV rounded the points at which it read a picture to 32nds of a pixel.
+OpenCV 5 no longer does, but its `cv2.remap` still reads fixed-point maps with the old weights. Bilinear pixels are
+equal to those of 3.4.1 to the last bit, cubic pixels within a grey level.
 
 Convention: points are (x, y) in pixels with pixel centres at integers; matrices are float64 [2, 3].
 """
@@ -24,30 +24,30 @@ _HALF = 16
 
 
 class Points(NamedTuple):
-    """Where `cv2.remap` reads the pixels of a picture; both are the maps that it takes.
+    """The points at which `cv2.remap` reads a picture; the two fields are its arguments `map1` and `map2`.
 
     Attributes:
         whole: int16 [h, w, 2], the pixel (x, y) at or before each point.
-        fraction: uint16 [h, w], 32nds of a pixel beyond it: x + 32 * y.
+        fraction: uint16 [h, w], how far the point lies beyond that pixel, in 32nds of a pixel: x + 32 * y.
     """
 
     whole: NDArray[np.int16]
     fraction: NDArray[np.uint16]
 
     def within(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Return where the whole pixel lies in a picture of this size, uint8 [h, w] of 0 and 255."""
+        """Return uint8 [h, w]: 255 where the pixel `whole` lies inside a picture of the given size, else 0."""
         return np.asarray(cv2.inRange(self.whole, (0, 0), (width - 1, height - 1)), np.uint8)
 
 
 def affine_points(matrix: NDArray[np.float64], left: int, top: int, width: int, height: int) -> Points:
-    """Map a rectangle of pixels.
+    """Compute the point to which an affine map moves each pixel of a rectangle.
 
     Args:
-        matrix: float64 [2, 3], pixels of the rectangle's picture to points of the one that is read.
+        matrix: float64 [2, 3], maps pixels of the picture with the rectangle to points of the picture that is read.
         left: First column of the rectangle.
-        top: First row.
-        width: Number of columns.
-        height: Number of rows.
+        top: First row of the rectangle.
+        width: Number of columns of the rectangle.
+        height: Number of rows of the rectangle.
     """
     columns, rows = np.arange(left, left + width), np.arange(top, top + height)
     x, y = (_coordinates(row, columns, rows) for row in matrix)
@@ -57,7 +57,7 @@ def affine_points(matrix: NDArray[np.float64], left: int, top: int, width: int, 
 def _coordinates(
     coefficients: NDArray[np.float64], columns: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return one coordinate of all points, float32 [h, w] in whole 32nds."""
+    """Return the x or the y of all points, float32 [h, w]: whole numbers of 32nds of a pixel."""
     across = np.rint(coefficients[0] * columns * _TERM)
     down = np.rint((coefficients[1] * rows + coefficients[2]) * _TERM) + (_HALF + across[0])
     # float32 holds the sums exactly up to 16,384 pixels: those of a column are small when counted from the first one.
@@ -69,7 +69,7 @@ def _coordinates(
 
 
 def inverted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inverse map, float64 [2, 3], with OpenCV's order of operations; zeros where there is none."""
+    """Return the inverse of an affine map, float64 [2, 3], computed in OpenCV's order; zeros if there is no inverse."""
     (a, b, x), (c, d, y) = matrix
     determinant = a * d - b * c
     scale = 1 / determinant if determinant else 0.0

@@ -1,4 +1,4 @@
-"""Starts, watches and stops a process of the local stack, whose output goes to a log file."""
+"""Starts, watches and stops a process of the local stack. The output of the process goes to a log file."""
 
 from __future__ import annotations
 

@@ -125,8 +125,8 @@ def _join(
     """Join or start the stack.
 
     Returns:
-        The stack, the processes that this process must stop (None if it joined), and the id of this process as a user,
-        which is valid until `membership` closes.
+        (stack, owned, user): `owned` are the processes that this process must stop, None if it joined a running stack.
+        `user` is the id of this process as a user, valid until `membership` closes.
     """
     with local.lock():
         stack = _running(local)
@@ -181,7 +181,7 @@ def _clone(given: Path | None) -> Path:
 
 
 def _stop_when_alone(local: LocalFolder, owned: _Owned, name: str, on_wait: Callable[[list[User]], None]) -> None:
-    """Wait until no other command uses the stack, then stop it. If interrupted, stop it immediately."""
+    """Wait until no other command uses the stack, then stop the stack. If interrupted, stop the stack immediately."""
     reported: list[User] = []
     try:
         while True:

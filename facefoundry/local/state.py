@@ -38,7 +38,7 @@ class ProcessId(NamedTuple):
 
     @classmethod
     def of(cls, pid: int) -> ProcessId:
-        """Return the id of the process that has the pid now. If there is no process, `alive` is false for the id."""
+        """Return the id of the process that has the pid now. If no process has it, the id's `alive` returns False."""
         with suppress(psutil.Error):
             return cls(pid, psutil.Process(pid).create_time())
         return cls(pid, 0.0)

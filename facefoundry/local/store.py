@@ -187,7 +187,7 @@ class ObjectStore:
         """Wait until the object store is ready.
 
         Args:
-            ready: Returns the problem, or an empty string if there is none.
+            ready: Returns why the store is not ready, or an empty string if it is ready.
             meanwhile: Called repeatedly during the wait.
             deadline: Monotonic time at which to give up.
         """

@@ -44,7 +44,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the kind and the end, in bytes, of each outermost box. The last box may end beyond the end of the file."""
+    """Yield (kind, end in bytes) of each outermost box. The last box may end beyond the end of the file."""
     start = 0
     for _ in range(_MAX_BOXES):
         file.seek(start)
@@ -78,7 +78,8 @@ def _segment_end(file: BinaryIO) -> int:
 def _variable_length(file: BinaryIO) -> int | None:
     """Read a length in the EBML encoding of Matroska; None if it is unknown.
 
-    The number of leading zero bits is the number of further bytes. A value of only 1 bits means unknown.
+    The number of leading zero bits of the first byte is the number of further bytes. If all bits of the value are 1,
+    the length is unknown. None also where no length can be read, at the end of the file or at a zero byte.
     """
     first = file.read(1)
     if not first or not first[0]:

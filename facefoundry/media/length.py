@@ -1,7 +1,7 @@
 """The length that an mp4 states for its only track.
 
-libavformat computes it from the pictures around the first one in decoding order. So it is a frame too long where x264
-begins with fewer B-frames than usual, which depends on the pixels: a real video and its fake would differ.
+libavformat computes the length from the first frames in decoding order. If x264 begins with fewer B-frames than usual,
+which depends on the pixels, the length is one frame too long. So a real video and its fake could differ in length.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DURATIONS: Final = {"mdhd": (16, 24), "tkhd": (20, 28), "elst": (8, 8)}
 
 
 def state_length(path: Path) -> None:
-    """State the sum of all samples as the length of the media, and that of the track as the length of the edit."""
+    """Write the sum of all samples as the length of the media, and the length of the track as that of the edit list."""
     with path.open("r+b") as file:
         track = _find(file, (0, path.stat().st_size), "moov", "trak")
         steps = _steps(file, _find(file, track, "mdia", "minf", "stbl", "stts"))
@@ -28,7 +28,7 @@ def state_length(path: Path) -> None:
 
 
 def _find(file: BinaryIO, within: _Span, *kinds: str) -> _Span:
-    """Return where the content of a box begins and ends; `kinds` are those of the boxes around it, and its own."""
+    """Return the span of a box's content; `kinds` are those of the boxes around it, outermost first, and its own."""
     return reduce(lambda span, kind: _child(file, span, kind.encode()), kinds, within)
 
 
@@ -47,7 +47,7 @@ def _child(file: BinaryIO, within: _Span, kind: bytes) -> _Span:
 
 
 def _steps(file: BinaryIO, table: _Span) -> list[tuple[int, int]]:
-    """Return the runs of equally long samples: their number, and the length of each."""
+    """Return (number of samples, length of each) for each run of equally long samples in a table."""
     file.seek(table[0] + 8)
     content = file.read(table[1] - table[0] - 8)
     numbers = [int.from_bytes(content[at : at + 4], "big") for at in range(0, len(content), 4)]
@@ -55,7 +55,7 @@ def _steps(file: BinaryIO, table: _Span) -> list[tuple[int, int]]:
 
 
 def _place(file: BinaryIO, box: _Span, kind: str) -> tuple[int, int]:
-    """Return where a box has its duration, and in how many bytes."""
+    """Return (position, number of bytes) of the duration in a box."""
     file.seek(box[0])
     version = file.read(1)[0]
     return box[0] + _DURATIONS[kind][version], 4 + 4 * version

@@ -46,7 +46,8 @@ def open_tars(paths: Sequence[Path], frame_rate: tuple[int, int], limits: ReadLi
         limits: Largest media that is accepted.
 
     Raises:
-        Unusable: as `open_folder`, and NOT_A_VIDEO for a file that is not a tar, TRUNCATED for a tar that is cut off.
+        Unusable: as in `open_folder`; also NOT_A_VIDEO for a file that is not a tar, TRUNCATED for a tar that is cut
+            off.
     """
     tars = _Tars(paths)
     return _Pictures(tars.entries, frame_rate, limits, tars.close)
@@ -66,7 +67,9 @@ class _Tars:
             except tarfile.TarError as error:
                 self.close()
                 raise Unusable(
-                    f"{path.name} is not a tar of frames", reason="NOT_A_VIDEO", resource=path.name
+                    f"Expected a tar of frames. Received {path.name}, which is not a tar",
+                    reason="NOT_A_VIDEO",
+                    resource=path.name,
                 ) from error
             self.entries += [
                 (f"{path.stem}/{PurePosixPath(member.name).name}", _reader(archive, member))
@@ -109,9 +112,11 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
             raise Unusable(message, reason="FRAME_NAME", resource=name)
         numbered.append(_Numbered(int(match.group(1)), name, read))
     if not numbered:
-        raise Unusable("Expected png, jpg or bmp frames in the source. Received none", reason="NO_FRAMES")
+        raise Unusable(
+            "Expected png, jpg or bmp frames in the clip. Received none. Add numbered frames", reason="NO_FRAMES"
+        )
     if len(numbered) > max_frames:
-        raise Unusable(f"The source has {len(numbered)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
+        raise Unusable(f"The clip has {len(numbered)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
     numbered.sort(key=lambda entry: (entry.number, entry.name))
     for before, after in pairwise(numbered):
         if after.number == before.number:

@@ -111,12 +111,14 @@ class VideoWriter:
         except (av.FFmpegError, ValueError) as error:
             self._container.close()
             raise InvalidInput(
-                f"Level {level.name} has an unknown codec: {level.codec}", reason="COMPRESSION_LEVEL"
+                f"Expected a codec that libav has for the level {level.name}. Received codec={level.codec!r}.",
+                reason="COMPRESSION_LEVEL",
             ) from error
         if not isinstance(stream, VideoStream):
             self._container.close()
             raise InvalidInput(
-                f"Level {level.name} has a codec that is not for video: {level.codec}", reason="COMPRESSION_LEVEL"
+                f"Expected a video codec for the level {level.name}. Received codec={level.codec!r}.",
+                reason="COMPRESSION_LEVEL",
             )
         self._stream = stream
         self._stream.width = width
@@ -174,10 +176,10 @@ class VideoWriter:
             self._free()
 
     def _tag(self) -> None:
-        """State the colours: luma and chroma as swscale computes them (BT.601, limited range), or BGR as it is.
+        """Write the colour description: luma and chroma as swscale computes them (BT.601, limited range), or plain BGR.
 
-        Decoding keeps the primaries of a clip, which are those of BT.709 in nearly all of them and those of sRGB in
-        pictures; both are the same. The transfer function is BT.709's, which players show as they show sRGB's.
+        Decoding keeps the primaries of a clip. Nearly all videos have those of BT.709, and pictures have those of sRGB,
+        which are the same. The transfer function is that of BT.709, which players show like that of sRGB.
         """
         context = self._stream.codec_context
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
@@ -187,7 +189,7 @@ class VideoWriter:
             context.colorspace, context.color_range = _MATRIX_BT601, ColorRange.MPEG
 
     def _free(self) -> None:
-        """Drop the encoder: its memory, hundreds of MB for large frames, is freed when nothing refers to it."""
+        """Drop all references to the encoder, so that its memory is freed: hundreds of MB for large frames."""
         self._open = False
         del self._stream
 
@@ -253,10 +255,10 @@ class LevelsWriter:
         self._frames += 1
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """After the last frame, encode the remaining levels of large frames.
+        """Finish the levels written so far; call this after the last frame.
 
         Yields:
-            Frames encoded so far, and frames of all passes.
+            (frames encoded so far in all passes, frames of all passes).
         """
         self._finish(self._parallel)
         later = [name for name in self._writers if name not in self._files]
@@ -274,14 +276,14 @@ class LevelsWriter:
             raise Internal(f"Expected {total} frames in all passes. Received {done}", reason="FRAMES_LOST")
 
     def close(self) -> dict[str, Path]:
-        """Finish the files and return their paths by level."""
+        """Finish the files and return the path of each, by the name of its level."""
         for _ in self.rest():
             pass
         self._finish(self._writers)
         return {name: self._files[name] for name in self._writers}
 
     def abandon(self) -> None:
-        """Close all files without finishing them; finished files stay."""
+        """Close all files without finishing them. After `close` this does nothing."""
         for writer in self._writers.values():
             writer.abandon()
 

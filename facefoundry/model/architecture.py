@@ -27,7 +27,7 @@ _SMALLEST_SIDE: Final = 4
 
 
 class _Sizes(Protocol):
-    """The fields that `Architecture.of` reads, such as those of `v1.TrainingOptions`."""
+    """The options that `Architecture.of` reads, such as fields of `v1.TrainingOptions`."""
 
     @property
     def encoder_filters(self) -> Sequence[int]: ...

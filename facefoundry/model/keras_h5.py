@@ -57,7 +57,7 @@ _H5_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class _Weight:
-    """A tensor in a file, whose values are not read yet; `turned` if its kernel must be turned by 180 degrees."""
+    """A tensor in a file, whose values are not read yet; `turned` says that it is a kernel to turn by 180 degrees."""
 
     path: Path
     place: str
@@ -80,7 +80,7 @@ def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[JsonObje
         Once `{"architecture": fields}`, with the fields of the model's `Architecture`.
 
     Raises:
-        Unusable: as `read`.
+        Unusable: a file is not HDF5, is damaged, or contains another network; the message names file and dataset.
     """
     architecture, tensors = read({network: Path(path) for network, path in files.items()})
     Path(weights).write_bytes(architecture.pack(tensors))
@@ -95,7 +95,7 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObje
         files: Path of each network's .h5 file to write; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Yields:
-        Once `{"architecture": fields}`, as `import_model`.
+        Once `{"architecture": fields}`, as `import_model` does.
 
     Raises:
         Unusable: the safetensors file does not contain a model.
@@ -109,14 +109,14 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObje
 def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
     """Read the three networks of a model, and derive the architecture from the shapes.
 
-    Files with links, external storage, filters or virtual datasets are refused: no other file is opened, and no more
-    bytes are read than the files have.
+    Files with links, external storage, filters or virtual datasets are refused. So no other file is opened, and the
+    tensors have no more bytes than the files.
 
     Args:
         files: Path of each network's Keras 2 weight file; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Returns:
-        The architecture, and the tensors as float32 by the names of `Architecture.shapes`, such as
+        (architecture, tensors): the tensors are float32, by the names of `Architecture.shapes`, such as
         `encoder/conv_1/kernel`.
 
     Raises:

@@ -53,12 +53,12 @@ class Network:
             side: Side of the decoder.
 
         Returns:
-            float32 of the same shape, in [0, 1].
+            The decoded faces, float32 [n, s, s, 3], in [0, 1].
         """
         return self.decoder(side)(self.encoder(faces, training=True), training=True)
 
     def side_variables(self, side: SideName) -> dict[str, keras.Variable]:
-        """Return the variables that training on faces of one side changes: the encoder's and that side's decoder's."""
+        """Return the variables that training on one side changes, by name: the encoder's and that side's decoder's."""
         return {**_variables("encoder", self.encoder), **_variables(f"decoder_{side}", self.decoder(side))}
 
     def variables(self) -> dict[str, keras.Variable]:

@@ -63,7 +63,7 @@ class Swapper:
             faces: BGR [n, face_size, face_size, 3], uint8 in [0, 255] or float32 in [0, 1]; n may be 0.
 
         Returns:
-            float32 of the same shape, in [0, 1].
+            The swapped faces, float32 [n, face_size, face_size, 3] BGR in [0, 1].
 
         Raises:
             ValueError: the faces have another shape.
@@ -127,7 +127,7 @@ def _to_blocks(maps: Maps) -> Maps:
 
 
 def _on_blocks(kernel: Maps) -> Maps:
-    """Rearrange a kernel with stride 2 into one with stride 1 for maps that `_to_blocks` returned.
+    """Rearrange a kernel with stride 2 into a kernel with stride 1 for maps that `_to_blocks` returned.
 
     The shapes are [5, 5, c, o] -> [3, 3, 4c, o]. With the padding of Keras, the kernel begins at the second row and
     column of the first block.

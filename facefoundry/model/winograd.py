@@ -54,8 +54,8 @@ _TILE, _TILE_OF_FOUR = (4, 4), (4, 2)
 class Convolution:
     """A 3x3 convolution with stride 1, zero padding, a bias and a leaky ReLU.
 
-    If the kernel of some channels is 0 in its first or last row or column, these channels are skipped at the points
-    that depend only on that row or column.
+    The kernel of some input channels may be 0 in its first or last row or column. These channels are skipped at the
+    points that depend only on that row or column.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Convolution:
             bias: float32 [channels out].
             side: Rows and columns of the maps, a multiple of 4.
             slope: Slope of the ReLU for negative inputs.
-            spread: Width and height of the block of pixels that the channels of one output pixel become, 1 or 2; the
-                channels are ordered (row, column, c).
+            spread: 1, or 2 to turn the channels of each output pixel into a block of 2x2 pixels (a pixel shuffle); the
+                channels are then ordered (row, column, c).
         """
         self._tile = _TILE_OF_FOUR if side == 4 else _TILE
         down, across = ([np.array(matrix, np.float32) for matrix in _TRANSFORMS[length]] for length in self._tile)
@@ -89,7 +89,7 @@ class Convolution:
             maps: float32 [n, side, side, channels in].
 
         Returns:
-            float32 [n, spread * side, spread * side, channels out / spread^2].
+            The convolved maps, float32 [n, spread * side, spread * side, channels out / spread^2].
         """
         count, side, _, channels = maps.shape
         rows, columns = self._tile

@@ -34,7 +34,7 @@ def launch(
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own. On Linux the kernel ends it when this process ends, even if killed.
+    """Start a program in a session of its own. On Linux the kernel ends it when this process ends or is killed.
 
     Args:
         command: Absolute path of the program, then its arguments.

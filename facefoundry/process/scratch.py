@@ -1,4 +1,4 @@
-"""Scratch folders, which hold the temporary files of one call, and the error of a full disk."""
+"""Scratch folders, which hold the temporary files of one call, and the error that reports a full disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def disk_full(error: BaseException) -> Unavailable | None:
 
 
 class Scratch:
-    """Makes the scratch folders of one service. At first it removes those of the service's processes that were killed.
+    """Makes the scratch folders of one service. Folders that its killed processes left behind are removed first.
 
     Args:
         service: Name of the service, the prefix of its scratch folders.
@@ -54,7 +54,7 @@ class Scratch:
         """Make a scratch folder, and remove it after the block.
 
         Raises:
-            Unavailable: the disk is full (SCRATCH_FULL), now or at a write within the block.
+            Unavailable: the disk is full (SCRATCH_FULL) when the folder is made or at a write within the block.
         """
         try:
             with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:

@@ -13,8 +13,9 @@ def stop_event() -> threading.Event:
     """Return an event that is set at the first SIGTERM or SIGINT. Call it from the main thread.
 
     Python runs signal handlers in the main thread only, and only between two bytecodes: if the signal arrives just
-    before the main thread waits for a lock, the handler never runs. The interpreter also writes a byte into the wakeup
-    pipe. A thread reads it at once and sets the event, even if the main thread holds the event's lock.
+    before the main thread waits for a lock, the handler never runs. For each signal the interpreter also writes a byte
+    into the wakeup pipe. A thread reads the byte at once and sets the event, even if the main thread holds the event's
+    lock.
     """
     stop = threading.Event()
     received, wakeup = os.pipe()

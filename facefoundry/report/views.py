@@ -57,11 +57,11 @@ class FakeView:
     Attributes:
         record: The fake's part of the run record.
         strip: SVG path that marks the swapped frames.
-        share: Number and share of the swapped frames, in words.
-        not_swapped: Number of the frames that were not swapped.
-        verdict: Whose face the fake shows, by the identity distances.
+        share: Swapped frames, as a count and a percentage, in words.
+        not_swapped: Number of frames that were not swapped.
+        verdict: Whether the fake shows the source's face, by the identity distances.
         distances: Bars of the identity distances (distances of face embeddings).
-        mouth: A sentence about the mouth.
+        mouth: Sentence about how well the opening of the fake's mouth follows the target's.
         quality: Names and values of the quality measurements.
         samples: Pictures of some frames.
     """

@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     """Whether a fake shows the source's face.
 
     Attributes:
-        passed: Whether it does, by the identity distances; None if they were not measured.
+        passed: Whether the fake shows the source's face, by the identity distances; None if they were not measured.
         short: The verdict in a few words.
         sentence: The verdict with its numbers.
     """
@@ -127,7 +127,7 @@ def identity_verdict(identity: IdentityDistances | None) -> Verdict:
     """Return whether a fake shows the source's face.
 
     The fake must be nearer to the source than to the target. If there is a control, the fake must also be nearer to the
-    source than the control, by at least `MARGIN`.
+    source than the control is, by at least `MARGIN`.
     """
     if identity is None or identity.swap_to_source is None or identity.swap_to_target is None:
         return Verdict(None, "not measured", "Identity was not measured for this video.")
@@ -169,7 +169,7 @@ def run_state(pairs: Sequence[State]) -> tuple[State, str]:
     """Derive the state of a run from the states of its pairs.
 
     Returns:
-        The state, which determines the style of the heading, and its words.
+        (state, words): the state determines the style of the heading, the words are its text.
     """
     failed = pairs.count("failed")
     if "pending" in pairs or "running" in pairs:

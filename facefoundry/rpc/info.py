@@ -16,13 +16,13 @@ __all__ = ["InfoServicer"]
 
 
 class InfoServicer(info_pb2_grpc.InfoServiceServicer):
-    """Serves GetInfo. If the store does not answer, the response contains that fact; the call does not fail.
+    """Serves GetInfo. If the store does not answer, the response says so; the call does not fail.
 
     Args:
         service: Name of the service.
         store: The object store.
         slots: The slots of this replica.
-        engines: Returns the field `engines`: those of the extractor, or the backend of the trainer.
+        engines: Returns the names for the field `engines`: the extractor's engines, or the trainer's backend.
     """
 
     def __init__(self, service: str, store: Store, slots: Slots, engines: Callable[[], Sequence[str]]) -> None:

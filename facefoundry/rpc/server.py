@@ -44,7 +44,7 @@ class Server:
         settings: Settings of the server.
         store: The object store; the server starts even if the store does not answer.
         full_name: Full name of the gRPC service, such as `facefoundry.v1.ExtractorService`, for health and reflection.
-        engines: Returns what GetInfo lists as engines: those of the extractor, or the backend of the trainer.
+        engines: Returns the names that GetInfo lists as engines: the extractor's engines, or the trainer's backend.
 
     Attributes:
         slots: Limits how many heavy calls run at once.
@@ -84,7 +84,8 @@ class Server:
         """Add a servicer.
 
         Args:
-            register: Adds it, such as `partial(add_ExtractorServiceServicer_to_server, servicer)`.
+            register: Adds the servicer to a server, such as `partial(add_ExtractorServiceServicer_to_server,
+                servicer)`.
         """
         register(self._server)
 
@@ -125,8 +126,8 @@ class Server:
     def run(self, close: Callable[[], None] = lambda: None) -> None:
         """Start, serve until SIGTERM or SIGINT, drain, and close. Call this from the main thread.
 
-        A cancelled call may still occupy a thread, for example with a request to a store that does not answer. The
-        process then exits here with code 0, because Python itself would wait for the thread.
+        A cancelled call may still occupy a thread, for example with a request to a store that does not answer. Then
+        this function exits the process with code 0, because Python itself would wait for the thread.
 
         Args:
             close: Called after the drain; closes what the handlers used.

@@ -1,4 +1,4 @@
-"""Limits how many heavy calls a replica (one process of a service) runs at once."""
+"""Slots: they limit how many heavy calls a replica, one process of a service, runs at once."""
 
 from __future__ import annotations
 

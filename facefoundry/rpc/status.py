@@ -59,10 +59,10 @@ def code_of(error: FaceFoundryError) -> grpc.StatusCode:
 
 
 def to_status(error: FaceFoundryError) -> grpc.Status:
-    """Convert an exception to a gRPC status. Its details are those of google.rpc.
+    """Convert an exception to a gRPC status with details of the types that google.rpc defines.
 
-    They are ErrorInfo and, if the exception has the facts, BadRequest, ResourceInfo and RetryInfo. Long texts are
-    shortened.
+    The details are ErrorInfo and, if the exception has violations, a resource or a retry time, BadRequest, ResourceInfo
+    or RetryInfo. Long texts are shortened.
     """
     metadata = {name: _short(value, _FIELD_BYTES) for name, value in error.metadata.items()}
     details: list[Message] = [

@@ -68,7 +68,7 @@ class Delivery:
         """Include finished parts of an earlier call in the result.
 
         Args:
-            names: The parts that the sandbox reuses.
+            names: Names of the parts that the sandbox reuses.
 
         Raises:
             Unusable: the sandbox names a part that was not fetched (MEDIA_CRASHED).

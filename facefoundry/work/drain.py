@@ -15,7 +15,9 @@ _RETRY_SECONDS = 1.0
 
 
 class Drain:
-    """Ends calls while the service stops: at the next finished part, or after 80 % of the drain time. Refuses new work.
+    """Ends running calls when the service stops: at the next finished part, or after 80 % of the drain time.
+
+    `refuse` also keeps new calls from starting.
 
     Args:
         service: Name of the service, for messages.

@@ -48,7 +48,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class PartsReady:
-    """The names of new parts, files in the workspace's folder `made`. A later call reuses all of them or none."""
+    """The names of new parts: files in the workspace's folder `made`. A later call reuses all of these or none."""
 
     parts: tuple[str, ...]
 

@@ -48,7 +48,7 @@ class Plan(Generic[Args, Info]):
         resumable: The kinds of parts that a later call can reuse if this call is interrupted.
         inputs: Field of the manifest: URIs and digests of what the result is made from.
         options: Field of the manifest: the recipe fields that the work reads.
-        info: Facts that are known before the work; the manifest's `info` contains them and those of the result.
+        info: Facts that are known before the work; the manifest's `info` contains them and the facts of the `Result`.
     """
 
     kind: str

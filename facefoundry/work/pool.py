@@ -33,7 +33,8 @@ class SandboxPool:
 
         Args:
             context: The gRPC context of the call.
-            name: Name of the clip to work on. It is added to errors without one, such as that of an exceeded limit.
+            name: Name of the clip to work on. It is added to errors that name no clip, such as the error of an exceeded
+                limit.
 
         Raises:
             Cancelled: the call ended before the block did.
@@ -66,7 +67,7 @@ class SandboxPool:
 
 
 class _Lease:
-    """The use of a sandbox by one call, a lease. `revoke` kills the sandbox's process unless `end` came before."""
+    """The use of a sandbox by one call. `revoke` kills the sandbox's process, unless `end` was called before."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox

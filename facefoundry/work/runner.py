@@ -138,7 +138,7 @@ class Runner:
 
         Args:
             name: Name of what the sandbox reads, for messages.
-            size: Its size, bytes.
+            size: Size of the clip or file, bytes.
             context: The gRPC context of the call.
 
         Raises:

@@ -29,10 +29,10 @@ _MIN_SIDE_5 = 4
 
 
 class Blended(NamedTuple):
-    """The rectangle of a frame that blending may have changed; every other pixel is the target's.
+    """The rectangle of a frame that blending may have changed; every pixel outside it is the target's.
 
     Attributes:
-        region: Where it lies in the frame. In Poisson blending it is the destination rectangle.
+        region: The rectangle, in frame pixels. In Poisson blending it is the destination rectangle of the clone.
         pixels: uint8 [region.height, region.width, 3] BGR.
     """
 
@@ -41,12 +41,12 @@ class Blended(NamedTuple):
 
 
 class _Seam(NamedTuple):
-    """What is cloned, and where to.
+    """The input of a Poisson blend: the pixels of the face and of the frame, and the weights of the gradients.
 
     Attributes:
         source: Frame pixels of the face.
-        destination: Frame pixels to change, of the same size; the outermost of them stay as they are.
-        share: float32 of that size in [0, 1], the weight of the face's gradients.
+        destination: Frame pixels to change, a region as large as `source`; its outermost pixels stay as they are.
+        share: float32 [source.height, source.width] in [0, 1], the weight of the face's gradients.
     """
 
     source: Region
@@ -64,19 +64,19 @@ def seamless(
 ) -> Blended | None:
     """Clone a face into its frame: faster than cv2.seamlessClone on whole frames, and within a grey level of it.
 
-    The gradients of the face, weighted by the eroded mask, are combined with those of the frame, and the picture with
-    these gradients is solved for on a rectangle whose outermost pixels are fixed; fractions of a level are truncated.
-    The versions of OpenCV differ in the rectangle. That of `opencv-3.4.1` is the FF++ mask, so no other pixel changes.
-    That of `opencv-5` surrounds all non-zero levels; it is placed by its centre, which may move it by a pixel, and the
-    outermost pixels of the frame never belong to the mask. A rectangle that would leave the frame, which OpenCV 5
-    refuses, is moved to the edge.
+    The gradients of the face, weighted by the eroded mask, are combined with those of the frame. Then the picture with
+    these gradients is computed on a rectangle whose outermost pixels are fixed. Fractions of a grey level are
+    truncated. The versions of OpenCV differ in the rectangle. With `opencv-3.4.1` it is the box, so no pixel outside
+    the box changes. With `opencv-5` it surrounds all non-zero grey levels of the mask. It is placed by its centre,
+    which may move it by a pixel, and the outermost pixels of the frame never belong to the mask. OpenCV 5 refuses a
+    rectangle that would leave the frame; here it is moved to the frame's edge.
 
     Args:
         frame: uint8 [h, w, 3] BGR; not changed.
         warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
-        mask_levels: uint8 [region.height, region.width]; beyond it the mask is 0.
-        region: Frame pixels of both.
-        box: The FF++ mask, within the region.
+        mask_levels: uint8 [region.height, region.width], the grey levels of the mask; outside the region the mask is 0.
+        region: Frame pixels of `warped` and `mask_levels`.
+        box: The box of the mask, within the region.
         clone: `opencv-3.4.1` or `opencv-5`.
 
     Returns:
@@ -95,7 +95,7 @@ def seamless(
 
 
 def _seam_3(shape: tuple[int, ...], mask_levels: NDArray[np.uint8], region: Region, box: Box) -> _Seam | None:
-    """Clone as OpenCV 3.4.1: the mask is eroded as a whole and then cut to the box; beyond the frame nothing erodes."""
+    """Prepare a clone as of OpenCV 3.4.1: erode the mask, but not at the frame's edge, then cut it to the box."""
     if min(box.width, box.height) < _MIN_SIDE:
         return None
     padded = np.pad(mask_levels, _REACH)
@@ -125,7 +125,7 @@ def _seam_5(shape: tuple[int, ...], mask_levels: NDArray[np.uint8], region: Regi
 
 
 def _eroded(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the weight of the face's gradients, float32 [h, w] in [0, 1]; the mask is 0 beyond these pixels."""
+    """Return the weight of the face's gradients, float32 [h, w] in [0, 1]; outside `levels` the mask is 0."""
     share = cv2.erode(levels, _EROSION, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(share, np.float32) * np.float32(1 / 255)
 
@@ -135,8 +135,8 @@ def _laplacian(
 ) -> NDArray[np.float32]:
     """Return the Laplacian of the change to the background: the divergence of the weighted gradients of the difference.
 
-    Gradients are forward differences, the divergence has backward ones. Inputs are [h, w] or [h, w, 3], the result is
-    [h - 2, w - 2, 3].
+    Gradients are forward differences; the divergence is a sum of backward differences. The arguments are [h, w] or
+    [h, w, 3], the result is float32 [h - 2, w - 2, 3].
     """
     difference = cv2.subtract(foreground, background, dtype=cv2.CV_32F)
     shares = cv2.merge([share, share, share])
@@ -151,13 +151,13 @@ def _laplacian(
 
 
 def alpha(frame: NDArray[np.uint8], warped: NDArray[np.uint8], soft: NDArray[np.float64], region: Region) -> Blended:
-    """Mix a face into its frame by its soft mask, rounded to the nearest level.
+    """Mix a face into its frame by its soft mask; pixels are rounded to the nearest grey level.
 
     Args:
         frame: uint8 [h, w, 3] BGR; not changed.
         warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
         soft: float64 [region.height, region.width]; values are clipped to 0..1.
-        region: Frame pixels of both.
+        region: Frame pixels of `warped` and `soft`.
     """
     share = np.clip(soft, 0.0, 1.0)[:, :, None]
     mixed = share * warped + (1.0 - share) * frame[region.slices]

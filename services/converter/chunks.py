@@ -4,8 +4,9 @@ A chunk is a tar. It contains two PNG files for every swapped frame: `<frame:06d
 `<frame:06d>-blend.png` with the blend mask. Its file `chunk.json` contains the label of every frame and the region of
 the frame that its pictures cover.
 
-Each picture covers only the changed region of its frame. Inside the blend mask it holds the final pixels. Outside,
-where Poisson blending changes pixels only slightly, it holds (pixel - target) modulo 256.
+Each picture covers only the changed region of its frame. Inside the blend mask, `<frame:06d>.png` holds the pixels of
+the fake. Outside it, where Poisson blending changes pixels only slightly, it holds (pixel - target) modulo 256, which
+compresses better.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _Entry(Row):
 
 @dataclass(frozen=True)
 class _Header:
-    """What the file `chunk.json` has in every format."""
+    """The field of `chunk.json` that every format of chunks has."""
 
     format: str
 
@@ -104,7 +105,7 @@ def read(
         targets: The target's frames from the first of these on, each uint8 [h, w, 3] BGR.
 
     Yields:
-        The arguments with which `ChunkWriter.add` was called for each frame.
+        (target frame, label, patch) of each frame: the arguments with which `ChunkWriter.add` was called.
 
     Raises:
         DataLoss: the file is damaged, or does not contain these frames (BAD_CHUNK).

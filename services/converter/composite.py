@@ -28,7 +28,7 @@ class Patch:
         region: Region of the frame that is replaced; outside it the fake equals the target.
         pixels: uint8 [region.height, region.width, 3] BGR.
         blend: uint8 [region.height, region.width], 255 where the soft mask is above 0, else 0.
-        box: The FF++ mask.
+        box: The box of the mask.
     """
 
     region: Region
@@ -43,13 +43,13 @@ class Patch:
         return frame
 
     def box_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return the FF++ mask as a picture, uint8 [h, w] of 0 and 255."""
+        """Return the box as a picture of shape (h, w, ...): uint8 [h, w], 255 inside the box, else 0."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.box.region.slices] = 255
         return mask
 
     def blend_mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return the blend mask as a picture, uint8 [h, w]: 255 where the soft mask is above 0, else 0."""
+        """Return the blend mask as a picture of shape (h, w, ...): uint8 [h, w], 255 where the soft mask is above 0."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.region.slices] = self.blend
         return mask

@@ -20,7 +20,7 @@ Letter = Literal["a", "b"]
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """Fields of `v1.ConversionOptions`; `clone` is None if `seamless` is false."""
+    """The fields of the message `v1.ConversionOptions`; here `clone` is None if `seamless` is false."""
 
     mask: str
     erosion: int
@@ -51,7 +51,7 @@ class TranscodeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertArgs(TranscodeArgs):
-    """Arguments of `CONVERT`. `clip_files` are the target's: the clip whose frames the fake keeps.
+    """Arguments of `CONVERT`. `clip_files` are the files of the target, whose frames the fake keeps.
 
     Attributes:
         alignments: File of the target's `Alignments`.

@@ -26,7 +26,7 @@ class Row:
         frame: Number of the frame in the target, from 0.
         swapped: Whether the frame carries the converted face.
         reason: Why the frame is not swapped, in UPPER_SNAKE; None if it is swapped.
-        box: The FF++ mask; None if the frame is not swapped.
+        box: The box of the mask; None if the frame is not swapped.
     """
 
     frame: int
@@ -38,7 +38,7 @@ class Row:
         """Check that a swapped frame has a box and no reason, and any other frame a reason and no box.
 
         Raises:
-            ValueError: the row differs from this.
+            ValueError: a swapped frame has no box or has a reason, or any other frame has a box or no reason.
         """
         if self.swapped != (self.box is not None) or self.swapped != (self.reason is None):
             raise ValueError(f"expected a box in row {self.frame} if it is swapped, and a reason if not")
@@ -49,7 +49,7 @@ class Label(Row):
     """The label of one frame, a row of `labels.json`.
 
     Attributes:
-        changed_outside: Number of changed pixels (they differ from the target) outside the box or on its outermost rows
+        changed_outside: Number of pixels that differ from the target and lie outside the box or on its outermost rows
             and columns. Always 0 if `conversion.clone` is `opencv-3.4.1`, which changes only pixels further inside.
     """
 

@@ -1,4 +1,4 @@
-"""Masks of a face in a frame: the soft mask for blending, its grey levels, and its box, which is the FF++ mask.
+"""Masks of a face in a frame: the soft mask for blending, its grey levels, and its box, which is FF++'s mask.
 
 The soft mask gives the weight of the face in each pixel, 0 to 1. The kind `rect` is the square of the aligned face,
 warped onto the frame; `facehull` is the convex hull of the 68 landmarks; `facehullandrect` is the product of both.
@@ -29,7 +29,7 @@ class MaskOptions(NamedTuple):
     Attributes:
         kind: `facehullandrect`, `facehull` or `rect`.
         erosion: Diameter of the elliptic kernel, pixels; negative values dilate, 0 does nothing.
-        blur: Side of the box blur, pixels; 0 leaves it sharp.
+        blur: Width and height of the box blur's kernel, pixels; 0 leaves the mask sharp.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class MaskOptions(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A box of frame pixels."""
+    """A box, in frame pixels."""
 
     x: int
     y: int
@@ -47,7 +47,7 @@ class Box(NamedTuple):
 
     @property
     def region(self) -> Region:
-        """Its frame pixels."""
+        """The region of frame pixels that the box covers."""
         return Region(self.x, self.y, self.x + self.width, self.y + self.height)
 
 
@@ -55,9 +55,10 @@ class SoftMask(NamedTuple):
     """The non-zero region of a frame's soft mask.
 
     Attributes:
-        region: Its frame pixels, as few as possible.
-        values: float64 [region.height, region.width], nominally 0 to 1; cubic edges overshoot a little.
-        touched: uint8 of the same shape, 255 where the value is above 0, else 0.
+        region: The smallest region that contains every frame pixel at which the soft mask is above 0.
+        values: float64 [region.height, region.width], nominally 0 to 1; at the edges, cubic interpolation overshoots a
+            little.
+        touched: uint8 [region.height, region.width], 255 where `values` is above 0, else 0.
     """
 
     region: Region
@@ -78,11 +79,11 @@ def soft_mask(
         shape: Shape of the frame, (h, w, ...).
         matrix: float64 [2, 3], frame to face pixels.
         landmarks: float32 [68, 2], (x, y) in frame pixels; fractions are truncated.
-        size: Side of the aligned face, pixels.
+        size: Width and height of the aligned face, pixels.
         options: Options of the mask.
 
     Returns:
-        The mask on the region where it is above 0, or None when there is no such pixel in the frame.
+        The soft mask; None if it is above 0 at no pixel of the frame.
     """
     square = footprint(matrix, size)
     if square is None:
@@ -120,15 +121,15 @@ def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def core_box(mask_levels: NDArray[np.uint8], region: Region) -> Box | None:
-    """Return the FF++ mask, the box around the pixels of level 255.
+    """Return the box around the pixels of grey level 255, which is FF++'s mask.
 
     Args:
         mask_levels: uint8 [h, w] from `levels`.
-        region: Frame pixels of the array.
+        region: Frame pixels of `mask_levels`.
 
     Returns:
         The bounding box in frame pixels without its last column and row, because FF++ takes the upper bounds as
-        exclusive. None when there is no such pixel or the box is empty.
+        exclusive. None if no pixel has the level 255, or the box is empty.
     """
     x, y, width, height = cv2.boundingRect((mask_levels == 255).astype(np.uint8))
     if width < 2 or height < 2:

@@ -1,6 +1,7 @@
 """Outputs of a conversion: the videos of every compression level and mask, labels, samples and quality figures.
 
-Every frame that is written, swapped or not, adds one frame to each of these videos and one row to the labels.
+Every frame of the target that the fake keeps, swapped or not, becomes one frame of each video and one row of the
+labels.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ class Assembled:
     """The outputs of a finished conversion.
 
     Attributes:
-        files: Files by the name of their part.
+        files: Path of each file, by the name of the part that it becomes.
         content_digest: SHA-256 of the decoded frames, blend masks and labels, 64 hex digits.
         rows: The label of every frame.
-        quality: Figures of `Quality`.
+        quality: The quality figures by name, as `Quality.figures` returns them.
         samples: Numbers of the frames in `samples.tar`.
     """
 
@@ -114,9 +115,9 @@ class Outputs:
 
     @property
     def passes(self) -> int:
-        """Number of passes over the frames.
+        """Number of passes over the frames: 1 for small frames, one per level for large frames.
 
-        1 for small frames, whose levels are encoded together; one per level for large frames.
+        The levels of small frames are encoded together.
         """
         return self._writer.passes
 
@@ -126,16 +127,16 @@ class Outputs:
         return sum(row.swapped for row in self._rows)
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """Encode the levels that are written after the last frame, as for large frames; see `LevelsWriter.rest`.
+        """Finish the levels; call this after the last frame. Large frames are encoded at further levels here.
 
         Yields:
-            Frames encoded so far, and frames to encode in total.
+            (frames encoded so far in all passes, frames of all passes), as `LevelsWriter.rest` does.
         """
         self._finish_masks()
         yield from self._writer.rest()
 
     def close(self) -> Assembled:
-        """Finish all files, and return them."""
+        """Finish all files, and return them with the labels and figures of the fake."""
         self._finish_masks()
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
         self._labels.write_bytes(labels.to_json(self._rows, control=self._control))

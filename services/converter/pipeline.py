@@ -52,7 +52,8 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
         workspace: Folders in which files are read and written.
 
     Yields:
-        The names of the finished chunks that are kept, the progress, the names of new parts, and last the result.
+        `Resumed` with the finished chunks that are kept, then `Progress` and `PartsReady` messages, and last the
+        `Result`.
 
     Raises:
         Unusable: the target cannot be decoded as it was at its extraction, or it has no face that can be swapped (such
@@ -127,7 +128,7 @@ def transcode(arguments: TranscodeArgs, workspace: Workspace) -> Iterator[Messag
     """Encode a real video at the same compression levels as the fakes; arguments as in `convert`.
 
     Yields:
-        The progress, the names of the videos, and last the result.
+        `Progress` messages, `PartsReady` with the videos, and last the `Result`.
 
     Raises:
         Unusable: the clip cannot be decoded.
@@ -160,7 +161,7 @@ class _Converter:
     """Swaps the faces of a target's frames, window by window. The network is loaded when it is first needed.
 
     Args:
-        known: The target's extraction.
+        known: The alignments of the target's extraction.
         chosen: bool [n], whether each frame is to be swapped.
         weights: File of the model's weights.
         decoder: Side whose decoder makes the faces.
@@ -191,11 +192,11 @@ class _Converter:
 
         Args:
             path: File of the chunk.
-            numbers: Numbers of its frames.
-            frames: The target's frames from the first of these on.
+            numbers: Numbers of the chunk's frames.
+            frames: The target's frames, from the first of `numbers` on, each uint8 [h, w, 3] BGR.
 
         Yields:
-            Each frame of the target, its label, and the pixels that replace the target's; None if it is not swapped.
+            (frame of the target, its label, its patch) for each frame; the patch is None if the frame is not swapped.
         """
         writer = chunks.ChunkWriter(path)
         for start in range(numbers.start, numbers.stop, self._batch):
@@ -206,7 +207,7 @@ class _Converter:
         writer.close()
 
     def free(self) -> None:
-        """Release the network, which takes several hundred MB; call it when all faces are made."""
+        """Release the network, which takes several hundred MB. Call this when all faces are made."""
         self._swap = None
 
     def _window(self, numbers: range, targets: list[Frame]) -> Iterator[tuple[Frame, Row, Patch | None]]:
@@ -222,9 +223,10 @@ class _Converter:
             yield target, row, patch
 
     def _faces(self, numbers: range, targets: list[Frame]) -> dict[int, NDArray[np.float32]]:
-        """Return the faces of a window as the network made them, by frame number.
+        """Return the faces of a window as the network made them, float32 [s, s, 3], by frame number.
 
-        The place of a face in the network's batch depends on its frame number alone, so other faces do not change it.
+        A face's place in the network's batch depends on its frame number alone, so the result does not depend on which
+        other frames have a face.
         """
         found = [number for number in numbers if self._known.found[number] and self._chosen[number]]
         if not found:

@@ -185,9 +185,9 @@ def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:
 
 
 def _conversion(recipe: recipe_pb2.Recipe) -> recipe_pb2.ConversionOptions:
-    """Return the recipe's conversion options without those that have no effect.
+    """Return the recipe's conversion options; options without an effect are cleared.
 
-    `discard` has none without frame ranges, and `clone` none without `seamless`.
+    `discard` has no effect without frame ranges, and `clone` has no effect without `seamless`.
     """
     conversion = recipe_pb2.ConversionOptions()
     conversion.CopyFrom(recipe.conversion)

@@ -23,7 +23,7 @@ _WIDTH_STEP = 64
 
 
 def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Find the picture with a given Laplacian whose surroundings are 0.
+    """Find the picture that has a given Laplacian and is surrounded by zeros.
 
     The Laplacian of a pixel is the sum of its four neighbours minus four times the pixel. Neighbours outside the
     picture are 0.
@@ -32,7 +32,7 @@ def solve(laplacian: NDArray[np.float32]) -> NDArray[np.float32]:
         laplacian: float32 [h, w, c]; not changed.
 
     Returns:
-        float32 [h, w, c].
+        The picture, float32 [h, w, c].
     """
     height, width, channels = laplacian.shape
     rows = laplacian.reshape(height, width * channels)
@@ -97,7 +97,12 @@ def _factors(height: int, channels: int, width: int) -> NDArray[np.float32]:
 
 
 def _eliminate(columns: NDArray[np.float32], factors: NDArray[np.float32]) -> None:
-    """Solve for every sine along the first axis, in place: Thomas's algorithm, column by column."""
+    """Solve the tridiagonal system of every sine, in place, by Thomas's algorithm.
+
+    Args:
+        columns: float32 [width, n], the right-hand sides of each sine; they become the solutions.
+        factors: float32 [width, n], the reciprocal pivots from `_factors`.
+    """
     np.negative(columns, out=columns)
     steps = list(zip(columns, factors, strict=False))
     before, factor = steps[0]

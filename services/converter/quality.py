@@ -13,7 +13,7 @@ __all__ = ["Quality"]
 
 
 class Quality:
-    """Computes the figures frame by frame. Frames are uint8 [h, w, 3] BGR; differences are grey levels, 0 to 255."""
+    """Computes quality figures frame by frame. Frames are uint8 [h, w, 3] BGR, differences grey levels of 0 to 255."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -36,7 +36,7 @@ class Quality:
             patch: The pixels that replace the target's; None if the frame is not swapped.
 
         Returns:
-            Number of changed pixels that do not lie strictly inside the FF++ mask.
+            Number of changed pixels that do not lie strictly inside the box.
         """
         self._frames += 1
         changed_pixels = cv2.countNonZero(changed)
@@ -67,11 +67,11 @@ class Quality:
         Returns:
             swapped_share: Share of the frames that are swapped, 0 to 1.
             mean_change: Mean absolute difference from the target inside the blend mask.
-            mean_flicker: Mean absolute change of that difference from one swapped frame to the next.
+            mean_flicker: Mean absolute change, from one swapped frame to the next, of the difference from the target.
             changed_share: Mean share of a swapped frame's pixels that differ from the target.
-            box_share: Mean share of a swapped frame that the FF++ mask covers.
+            box_share: Mean share of a swapped frame that the box covers.
             changed_outside: Number of pixels, over all frames, that differ from the target and do not lie strictly
-                inside the FF++ mask. It is 0 if every frame was cloned as `opencv-3.4.1`.
+                inside the box. It is 0 if every frame was cloned as `opencv-3.4.1`.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),

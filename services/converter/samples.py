@@ -17,7 +17,7 @@ _QUALITY = 88
 
 
 def evenly(numbers: list[int], count: int = 6) -> list[int]:
-    """Choose `count` of the numbers, evenly spaced; all of them if there are at most `count`."""
+    """Return `count` evenly spaced items of a list of numbers; the whole list if it has at most `count`."""
     if len(numbers) <= count:
         return list(numbers)
     return [numbers[(2 * index + 1) * len(numbers) // (2 * count)] for index in range(count)]
@@ -39,7 +39,7 @@ class Samples:
         self.frames: list[int] = []
 
     def wants(self, frame: int) -> bool:
-        """Return whether a swapped frame should be added now."""
+        """Return whether the pictures of a swapped frame should be added, given the frame's number."""
         return bool(self._wanted) and frame >= self._wanted[0]
 
     def add(self, frame: int, pictures: dict[str, NDArray[np.uint8]]) -> None:

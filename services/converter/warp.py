@@ -1,7 +1,8 @@
 """Warp an aligned face back onto its frame as OpenCV 3.4.1 did; this module knows nothing of masks and blending.
 
-OpenCV's BORDER_TRANSPARENT writes a pixel of the frame only where the whole pixel of its point lies in the face. Taps
-of the cubic kernel beyond the face are mirrored at its outermost pixels.
+With BORDER_TRANSPARENT, OpenCV maps each frame pixel to a point of the face. It writes the frame pixel only if the
+whole pixel at or before that point lies in the face. Taps of the cubic kernel outside the face are mirrored at the
+face's outermost pixels.
 
 Convention: points are (x, y) in pixels with pixel centres at integers; matrices are float64 [2, 3] and map frame pixels
 to the pixels of the aligned face.
@@ -44,7 +45,7 @@ class Region(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def relative_to(self, outer: Region) -> tuple[slice, slice]:
-        """Return rows and columns to index an array that covers `outer`."""
+        """Return the rows and columns of this region in an array that covers the region `outer`."""
         return self.moved(-outer.left, -outer.top).slices
 
     def moved(self, x: int, y: int) -> Region:
@@ -52,7 +53,7 @@ class Region(NamedTuple):
         return Region(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def intersection(self, other: Region) -> Region:
-        """Return the region that lies in both; its width or height is 0 or less if they do not overlap."""
+        """Return the region that both regions cover; its width or height is 0 or less if they do not overlap."""
         return Region(
             max(self.left, other.left),
             max(self.top, other.top),
@@ -74,7 +75,7 @@ class Region(NamedTuple):
         )
 
     def clipped(self, shape: tuple[int, ...]) -> Region | None:
-        """Return the region inside a frame of shape (h, w, ...), or None where they do not overlap."""
+        """Return the part of the region inside a frame of shape (h, w, ...); None if no part is inside."""
         inside = self.intersection(Region(0, 0, shape[1], shape[0]))
         return inside if inside.width > 0 and inside.height > 0 else None
 
@@ -84,7 +85,7 @@ def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
 
     Args:
         matrix: float64 [2, 3], frame to face pixels.
-        size: Side of the face, pixels.
+        size: Width and height of the face, pixels.
 
     Returns:
         The region, which may lie partly or wholly outside the frame; None for a matrix that has no inverse.
@@ -102,7 +103,7 @@ def footprint(matrix: NDArray[np.float64], size: int) -> Region | None:
 def paste(
     face: NDArray[np.uint8], frame: NDArray[np.uint8], matrix: NDArray[np.float64], region: Region
 ) -> NDArray[np.uint8]:
-    """Warp an aligned face onto its frame by cubic interpolation; frame pixels that it does not cover are kept.
+    """Warp an aligned face onto its frame by cubic interpolation; frame pixels that the face does not cover are kept.
 
     Args:
         face: uint8 [s, s, 3] BGR.
@@ -111,7 +112,7 @@ def paste(
         region: Frame pixels to compute; inside the frame.
 
     Returns:
-        uint8 [region.height, region.width, 3] BGR, within a level of `cv2.warpAffine` of OpenCV 3.4.1.
+        uint8 [region.height, region.width, 3] BGR, within one grey level of `cv2.warpAffine` of OpenCV 3.4.1.
     """
     points = affine_points(matrix, region.left, region.top, region.width, region.height)
     made = cv2.remap(face, *points, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
@@ -125,7 +126,7 @@ def warp_square(size: int, matrix: NDArray[np.float64], region: Region) -> NDArr
     The taps of the cubic kernel sum to 1, so the square has no soft edge.
 
     Args:
-        size: Side of the square, pixels.
+        size: Width and height of the square, pixels.
         matrix: float64 [2, 3], frame to face pixels.
         region: Frame pixels to compute; inside the frame.
 

@@ -38,7 +38,7 @@ def truncate_box(box: ArrayLike) -> Box:
 
 
 def iou(first: ArrayLike, second: ArrayLike) -> float:
-    """Return the intersection over union of two boxes, from 0 to 1."""
+    """Return the intersection over union of two boxes: 0 if they do not overlap, 1 if they are equal."""
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
     intersection = float(np.prod(np.maximum(sides, 0)))

@@ -29,7 +29,7 @@ PART_FRAMES = 500
 
 @dataclass(frozen=True)
 class ExtractionOptions:
-    """Fields of `v1.ExtractionOptions`."""
+    """The fields of the message `v1.ExtractionOptions`."""
 
     engine: str
     crop_size: int

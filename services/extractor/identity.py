@@ -25,7 +25,7 @@ class FaceEmbedder:
         if missing := ENGINE.missing_package():
             raise ENGINE.not_installed(missing)
         if path is None:
-            raise ENGINE.not_installed(f"{EMBEDDER.name} is not installed")
+            raise ENGINE.not_installed(f"the weight file {EMBEDDER.name} of the face embeddings is not installed")
         import dlib
 
         self._dlib = dlib
@@ -39,7 +39,7 @@ class FaceEmbedder:
             landmarks: float32 [68, 2], (x, y) in frame pixels; they may come from any engine.
 
         Returns:
-            float32 [128].
+            The embedding, float32 [128].
         """
         dlib = self._dlib
         points = dlib.points([dlib.point(int(x), int(y)) for x, y in np.rint(landmarks)])

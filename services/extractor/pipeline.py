@@ -55,8 +55,8 @@ def extract(
     """Extract a clip.
 
     An extraction that was interrupted resumes after its finished parts. Their frames are decoded and compared by
-    digest, but not searched for faces again. Everything is made again from the first part on that is missing, damaged,
-    or made with another decoder, engine or frame size.
+    digest, but not searched for faces again. Parts are made again from the first one on that is missing, damaged, or
+    was made with another decoder, engine, frame size or part length.
 
     Args:
         arguments: The clip and the options.
@@ -64,12 +64,13 @@ def extract(
         load: Loads an engine by its name and folder of weights.
 
     Yields:
-        The names of the finished parts that are kept, the progress, the names of new parts, and last the result.
+        `Resumed` with the finished parts that are kept, then `Progress` and `PartsReady` messages, and last the
+        `Result`.
 
     Raises:
-        Unusable: the source cannot be read, or no frame of it has a face (`NO_FACE_FOUND`).
+        Unusable: the clip cannot be read, or no frame of it has a face (`NO_FACE_FOUND`).
         InvalidInput: the engine is not installed here, or does not predict the landmarks of extractions.
-        DataLoss: frames differ from those that finished parts were made of.
+        DataLoss: frames of the clip differ from the frames that finished parts were made of.
     """
     engines.require_landmarks(arguments.options.engine)
     engine = load(arguments.options.engine, arguments.weights_dir)
@@ -133,8 +134,8 @@ class _Extraction:
     """Extracts one clip, frame by frame in order.
 
     Args:
-        engine: Detects, tracks and predicts landmarks.
-        arguments: The options, and the frames of a part.
+        engine: The engine that finds and tracks faces and predicts landmarks.
+        arguments: The options of the extraction, and the number of frames in a part.
         workspace: Where parts are written.
         info: The clip's properties.
         finished: Parts of an earlier call, from the first part on without a gap.
@@ -162,7 +163,7 @@ class _Extraction:
         self._samples = Samples()
 
     def add(self, index: int, frame: NDArray[np.uint8]) -> Iterator[PartsReady]:
-        """Work on the next frame, and yield the names of a part's files if the frame completes the part.
+        """Work on the next frame. If the frame completes a part, yield the names of the part's files.
 
         Args:
             index: Number of the frame, from 0.

@@ -46,13 +46,13 @@ class Rows:
     Attributes:
         info: The clip's properties.
         engine: Build of the engine that found the faces.
-        reasons: Index of `alignments.REASONS` for each frame.
-        boxes: Boxes as in `Face`.
-        landmarks: Landmarks as in `Face`.
-        matrices: Matrices as in `Face`.
+        reasons: For each frame, the index in `alignments.REASONS` of why it has no face; 0 if it has one.
+        boxes: `Face.box` of each frame; zeros for a frame without a face.
+        landmarks: `Face.landmarks` of each frame; zeros for a frame without a face.
+        matrices: `Face.matrix` of each frame; zeros for a frame without a face.
         frame_digests: `frame_digest` of each frame.
-        crop_digests: `frame_digest` of each crop; 0 without a face.
-        embeddings: Embeddings as in `Face`.
+        crop_digests: `frame_digest` of each crop; 0 for a frame without a face.
+        embeddings: `Face.embedding` of each frame; zeros for a frame without a face.
     """
 
     info: MediaInfo
@@ -70,8 +70,8 @@ class Rows:
 
         Args:
             digest: `frame_digest` of the frame.
-            reason: Index of `alignments.REASONS`.
-            face: The face; None if there is none, in which case its values are zeros.
+            reason: Index in `alignments.REASONS` of why the frame has no face; 0 if it has one.
+            face: The face; None if the frame has none, in which case zeros are appended.
         """
         self.frame_digests.append(digest)
         self.reasons.append(reason)
@@ -136,7 +136,7 @@ def read_finished(workspace: Workspace, info: MediaInfo, engine: str, part_frame
 
 
 def last_box(parts: list[Alignments]) -> NDArray[np.int32] | None:
-    """Return the newest box of the parts, int32 [4], or None without a face; the next part depends on nothing else."""
+    """Return the last box in the parts, int32 [4], from which the next part continues; None if no frame has a face."""
     for part in reversed(parts):
         rows = np.flatnonzero(part.found)
         if rows.size:

@@ -25,7 +25,7 @@ class Samples:
         self._every = 1
 
     def offer(self, index: int, frame: NDArray[np.uint8]) -> None:
-        """Keep the frame if it is an n-th one with a face; when too many are kept, drop every second and double n.
+        """Keep the frame if it is the next n-th frame with a face; of too many, drop every second and double n.
 
         Args:
             index: Number of the frame.
@@ -39,7 +39,7 @@ class Samples:
         self._seen += 1
 
     def archive(self) -> bytes:
-        """Return the samples as a tar of `<frame:06d>.jpg`."""
+        """Return the bytes of a tar with the samples, each as `<frame:06d>.jpg`."""
         frames = list(self._kept)
         chosen = np.linspace(0, len(frames) - 1, min(_COUNT, len(frames))).round().astype(int)
         return archive.pack({f"{frames[place]:06d}.jpg": self._kept[frames[place]] for place in chosen})

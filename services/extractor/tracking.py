@@ -39,7 +39,7 @@ def thumbnail(frame: Frame) -> Frame:
 
 
 def is_cut(before: Frame, after: Frame) -> bool:
-    """Return whether there is a cut between two consecutive frames, given their thumbnails."""
+    """Return whether there is a cut (a change of scene) between two consecutive frames, given their thumbnails."""
     return float(np.abs(before.astype(np.int16) - after.astype(np.int16)).mean()) > _MIN_CUT_DIFFERENCE
 
 
@@ -47,9 +47,9 @@ class Subject:
     """Follows one subject through consecutive frames.
 
     The subject is the largest face of the first frame that has a face. Afterwards it is the face nearest to the last
-    known box. The detector runs at least every `detect_every` frames. It also runs when tracking loses the face, at a
-    cut, while no face is found, and at the first frame after `restart`. In between the engine's tracker follows the
-    face. With `detect_every` 1 every box is the detector's.
+    known box. The detector runs at least every `detect_every` frames. It also runs when the tracker loses the face, at
+    a cut, on every frame while no face is found, and on the first frame after `restart`. In between the engine's
+    tracker follows the face. With `detect_every` 1 every box is the detector's.
 
     Args:
         engine: Detects faces and starts trackers.
@@ -66,7 +66,7 @@ class Subject:
         self.restart(None)
 
     def restart(self, box: ArrayLike | None) -> None:
-        """Forget everything, so that further results depend on the given box alone.
+        """Forget all earlier frames, so that further results depend on the given box alone.
 
         Args:
             box: The last known box of the subject, [4]; None if the subject has not been seen.

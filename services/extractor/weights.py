@@ -34,7 +34,7 @@ class Weights:
         self._fetching = threading.Lock()
 
     def folder(self, engine: str) -> Path | None:
-        """Return the folder with an engine's weights; None if there is none. Files of a prefix are fetched first.
+        """Return the folder with an engine's weights, fetched from the prefix if necessary; None if there is none.
 
         Args:
             engine: Name of the engine.
@@ -62,7 +62,7 @@ class Weights:
     def engines(self) -> list[str]:
         """List the names of the engines that can be used here.
 
-        If the operator's weights are below a bucket prefix, it is not checked whether the prefix has them all.
+        If the operator's weights are below a bucket prefix, it is not checked that the prefix has every file.
         """
         return [
             engine.name
@@ -76,7 +76,7 @@ def put(store: Store, folder: Path, prefix: str) -> None:
     """Store the weights of all engines that a folder has below a bucket prefix, and commit the prefix.
 
     Raises:
-        InvalidInput: the folder lacks some of an engine's files, or has none of any engine.
+        InvalidInput: the folder has only some of an engine's files, or no file of any engine.
     """
     names: list[str] = []
     for engine in engines.declarations():

@@ -25,7 +25,7 @@ def cut_page(attempts: Sequence[Attempt], size: int, token: str) -> tuple[list[A
         token: Token of this page; empty for the first page.
 
     Returns:
-        The page, and the token of the next page; the token is empty on the last page.
+        (attempts on the page, token of the next page); the token is empty on the last page.
 
     Raises:
         InvalidInput: the token is not from an earlier page (PAGE_TOKEN).

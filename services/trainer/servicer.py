@@ -45,7 +45,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     def StartTraining(
         self, request: trainer_pb2.StartTrainingRequest, context: grpc.ServicerContext
     ) -> trainer_pb2.StartTrainingResponse:
-        """Start a pair's training, or return it if it is running or done."""
+        """Start a pair's training and return its state; a training that is running or done is not started again."""
         return trainer_pb2.StartTrainingResponse(training=self._trainings.start(request))
 
     def GetTraining(

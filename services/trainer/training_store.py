@@ -85,13 +85,13 @@ class TrainingStore:
         return self._read(Outcome, worker_protocol.outcome_key(attempt.prefix, attempt.number))
 
     def next_number(self, current: Attempt) -> int:
-        """Return the number of the next attempt: one more than the current attempt and every saved outcome."""
+        """Return the number of the next attempt, higher than that of the current attempt and of every saved outcome."""
         keys = self._store.list(f"{worker_protocol.outcomes_prefix(current.prefix)}/")
         stems = (key.rpartition("/")[2].partition(".")[0] for key in keys)
         return max([current.number, *(int(stem) for stem in stems if stem.isdigit())]) + 1
 
     def has_model(self, attempt: Attempt) -> bool:
-        """Return whether the attempt's model is committed."""
+        """Return whether the model of the attempt's training is committed."""
         return manifest.load_if_committed(self._store, attempt.model_prefix) is not None
 
     def save_attempt(self, attempt: Attempt) -> None:

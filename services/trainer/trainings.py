@@ -1,9 +1,9 @@
 """Starts, finds and stops trainings, and derives each training's state from the bucket and the backend.
 
-The state of an attempt is derived in this order. A saved outcome is final, except that a committed model turns it into
-success. Without an outcome, a job that is queued or running has not ended. Otherwise the attempt succeeded if its model
-is committed; if not, the job's end says why it failed. An outcome that is derived in this way is saved, except that a
-job is lost, because a lost job may be started again.
+The state of an attempt is derived in this order. A saved outcome is final, except that a committed model turns a
+failure or a cancellation into success. Without an outcome, a job that is queued or running has not ended. Otherwise the
+attempt succeeded if its model is committed; if not, the job's end says why it failed. An outcome that is derived in
+this way is saved, except the outcome JOB_LOST, because a lost job may be started again.
 
 Nothing is kept in memory that cannot be read again. Several replicas of the trainer may do the same work at the same
 time without locks. This is safe because every attempt has its own outcome, all replicas derive the same outcome, and a
@@ -90,7 +90,7 @@ class Trainings:
         self._recent: dict[str, tuple[float, trainer_pb2.Training]] = {}
 
     def start(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
-        """Start a training, or return it if it is running or done.
+        """Start a training and return its state; a training that is running or done is not started again.
 
         Raises:
             InvalidInput: a field of the request is wrong.
@@ -187,7 +187,7 @@ class Trainings:
             page_token: Token of this page; empty for the first page.
 
         Returns:
-            The page, and the token of the next page; the token is empty on the last page.
+            (trainings on the page, token of the next page); the token is empty on the last page.
 
         Raises:
             InvalidInput: the token is not from an earlier page.
@@ -218,11 +218,11 @@ class Trainings:
         )
 
     def _renumbered(self, new_attempt: Attempt, current: Attempt) -> Attempt:
-        """Return the attempt with a number that has no outcome yet."""
+        """Return a copy of `new_attempt` with the first number after `current` that has no outcome."""
         return replace(new_attempt, number=self._documents.next_number(current))
 
     def _with_unused_job(self, attempt: Attempt) -> Attempt:
-        """Return the attempt with a number for which the backend has no ended job.
+        """Return a copy of the attempt with a number for which the backend has no ended job.
 
         The bucket may have been emptied, while the backend still has the ended jobs of earlier attempts.
         """

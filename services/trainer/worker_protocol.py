@@ -243,7 +243,7 @@ def status_key(prefix: str) -> str:
 
 
 def outcome_key(prefix: str, number: int) -> str:
-    """Return the key of an attempt's outcome; each attempt has its own, so no process can overwrite a newer one's."""
+    """Return the key of an attempt's outcome. Each attempt has its own, so no process overwrites a newer outcome."""
     return f"{outcomes_prefix(prefix)}/{number}.json"
 
 

@@ -26,7 +26,7 @@ __all__ = ["Limits", "Sandbox", "library_variables"]
 
 
 class Sandbox:
-    """A child process that runs functions, one at a time. It keeps running between them, with its libraries loaded.
+    """A child process that runs functions, one at a time. Between calls it keeps running, with its libraries loaded.
 
     Example:
         with Sandbox(Limits(seconds=60, memory_bytes=2 << 30), allow=["services."]) as sandbox:
@@ -57,7 +57,7 @@ class Sandbox:
             arguments: Its keyword arguments.
 
         Raises:
-            FaceFoundryError: the function raised it; class and fields are the same.
+            FaceFoundryError: the function raised this error; class and fields are the same as in the child.
             Unusable: the child died (`MEDIA_CRASHED`) or exceeded a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
             Internal: the function's module is not allowed, or another run is in progress.
         """

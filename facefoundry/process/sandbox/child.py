@@ -78,7 +78,7 @@ class Child:
         return self.process.poll() is None
 
     def send(self, request: Request) -> None:
-        """Send a request. If that fails, the next `receive` returns None."""
+        """Send a request. If the request cannot be sent, the next `receive` returns None."""
         with contextlib.suppress(OSError, ValueError):
             self._requests.write(codec.to_json(request) + b"\n")
 

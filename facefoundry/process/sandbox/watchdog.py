@@ -21,7 +21,10 @@ _TREE_EVERY = 5
 
 
 class Watchdog:
-    """Kills the child process when it exceeds a limit, and keeps the error. It watches from a thread of its own."""
+    """Kills the child process when it exceeds a limit of time or memory. It watches from a thread of its own.
+
+    `verdict` then returns the error.
+    """
 
     def __init__(self, child: Child, limits: Limits) -> None:
         self._child = child
@@ -51,7 +54,7 @@ class Watchdog:
             self._waits_since = None
 
     def verdict(self) -> Unusable | None:
-        """Return the error about the limit that the child exceeded; None if it exceeded none."""
+        """Return the error that says which limit the child exceeded; None if it exceeded none."""
         return self._verdict
 
     def _watch(self) -> None:

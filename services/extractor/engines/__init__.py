@@ -45,7 +45,7 @@ def find(name: str) -> EngineDeclaration:
 
 
 def declarations() -> Iterator[EngineDeclaration]:
-    """Yield every declared engine, this project's first; broken ones of other packages are logged and left out."""
+    """Yield every declared engine, this project's first; broken engines of other packages are logged and left out."""
     for name in GROUP.names():
         try:
             yield find(name)
@@ -70,8 +70,8 @@ def load(name: str, weights_dir: Path | None = None) -> Engine:
         weights_dir: Folder of weights, for engines whose packages contain none.
 
     Raises:
-        InvalidInput: the engine is not declared, or its package or weights are not installed; the message says how to
-            install them.
+        InvalidInput: the engine is not declared, or a package or a weight file that it needs is not installed; the
+            message says how to install it.
         DataLoss: the weights are damaged.
     """
     return find(name).load(weights_dir)

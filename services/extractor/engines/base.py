@@ -99,7 +99,7 @@ class WeightFile:
     """A weight file that an engine reads.
 
     Attributes:
-        name: Name of the file.
+        name: Name of the file, without folders.
         distribution: Name of the Python distribution that contains the file; empty for a file that the operator of
             the service provides, in a folder or below a bucket prefix.
     """
@@ -149,8 +149,8 @@ class EngineDeclaration:
         packages: Top-level packages that must be importable, such as `torch`.
         weights: The weight files.
         licence: Licence of the weights; None for an engine without weights.
-        landmarks: Name of the set of landmarks that the engine predicts. Extractions need `IBUG_68`. An engine with
-            None only detects faces, so it can only be used to inspect sources.
+        landmarks: Name of the set of landmarks that the engine predicts. Extractions need `IBUG_68`. If it is None, the
+            engine only detects faces and can only be used to inspect clips.
         remedy: How to install what the engine needs, in one or two sentences.
     """
 

@@ -1,7 +1,7 @@
 """A tracker for engines with a slow detector: dlib's correlation filter finds where the detected box has moved.
 
-A correlation filter is learnt from the pixels in the box. Its response to a frame has a peak where the frame looks
-like these pixels.
+A correlation filter is learnt from the pixels in the box. Its response to the next frame has a peak where that frame
+looks like these pixels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The interface of backends, the places where workers run.
 
-To a backend, a job is a name and the URI of an attempt; it knows nothing about pairs and recipes. It restarts a worker
-or not by the worker's exit code.
+To a backend, a job is a name and the URI of an attempt; it knows nothing about pairs and recipes. The worker's exit
+code decides whether the backend restarts it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Diagnosis", "Job", "JobState", "TrainingBackend"]
 
 
 class JobState(Enum):
-    """State of a job."""
+    """The state of a job in its backend."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -65,9 +65,9 @@ class TrainingBackend(ABC):
     not restarted. After any other exit code, that of an interrupted worker included, the backend restarts the worker.
     It counts the restarts and has a limit for them.
 
-    Jobs outlive the trainer's process if the place does. A job that ended must stay known until a trainer has read its
-    state, which may be days later. A job that the backend does not know counts as lost: if its training has no model,
-    the trainer starts the job again.
+    Jobs outlive the trainer's process, unless the backend runs them in it. A job that ended must stay known until a
+    trainer has read its state, which may be days later. A job that the backend does not know counts as lost: if its
+    training has no model, the trainer starts the job again.
 
     Attributes:
         name: The name by which the backend is chosen, such as `local`.
@@ -87,7 +87,7 @@ class TrainingBackend(ABC):
 
         Raises:
             Unavailable: the backend does not respond.
-            Busy: the backend accepts no more jobs at the moment.
+            Busy: the backend accepts no more jobs at the moment, such as a scheduler whose queue is full.
             Conflict: a job of this name exists for another attempt (JOB_EXISTS).
             Denied: the backend refuses the job.
             Internal: the backend is configured wrongly.

@@ -115,7 +115,7 @@ def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Attem
 
 
 def _die_with_parent(parent: int) -> None:
-    """Make the kernel kill this process when the thread that started it ends; exit at once if it has already ended.
+    """Make the kernel kill this process when the thread that started it ends; exit at once if the parent is gone.
 
     Args:
         parent: Process id of the parent; 0 does nothing.

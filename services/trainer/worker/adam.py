@@ -18,7 +18,7 @@ Tensor: TypeAlias = Any  # Keras has no types: a variable of Keras or a tensor o
 
 
 class _Rates(Protocol):
-    """The options that `update` reads; `v1.TrainingOptions` has them."""
+    """The options that `update` reads, such as fields of `v1.TrainingOptions`."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -43,7 +43,7 @@ class Moments(NamedTuple):
 
 
 def make_moments(variables: Mapping[str, Tensor]) -> dict[str, Moments]:
-    """Make moments that are zero, float32, for variables by name."""
+    """Return the moments of each variable, by name: zeros, float32."""
     return {
         name: Moments(
             *(

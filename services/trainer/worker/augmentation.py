@@ -7,8 +7,9 @@ bilinear sample reads 4 x 4 = 16 crop pixels, called taps; no 256x256 picture is
 The random choices of a batch are drawn first (`Sampler.draw`); they depend on seed, side and iteration alone. Then they
 are applied (`apply`) in three steps that may be compiled separately: `sampling_points`, `sample_taps` and `unpack`.
 
-Both stages read where OpenCV 3.4.1 reads, at points in whole 32nds of a pixel. A coordinate of its `cv2.warpAffine` is
-the sum of a column's and a row's term, each rounded to 1024ths of a pixel, which is cut to 32nds after adding a half.
+Both stages read where OpenCV 3.4.1 reads, at points in whole 32nds of a pixel. Its `cv2.warpAffine` computes a
+coordinate as the sum of a term of the column and a term of the row, each rounded to 1024ths of a pixel. It adds half a
+32nd to the sum and cuts it to whole 32nds.
 
 Points are (x, y) in pixels of the crop, with pixel centres at integers. `n` is the batch size, `s` the face size of the
 network.
@@ -61,7 +62,7 @@ _ONE: Final = 1 << (_FIELD - 8)
 
 
 class _Ranges(Protocol):
-    """What `Sampler` reads; `v1.TrainingOptions` has it."""
+    """The options that `Sampler` reads, such as fields of `v1.TrainingOptions`."""
 
     @property
     def batch_size(self) -> int: ...
@@ -139,8 +140,8 @@ class Sampler:
     def _faces(self, iteration: Tensor) -> Tensor:
         """Draw the numbers of a batch's faces.
 
-        Faces are shuffled for each epoch and drawn without replacement; those that fill no whole batch at its end are
-        left out. If there are fewer faces than a batch needs, they are drawn with replacement.
+        Faces are shuffled for each epoch and drawn without replacement; the last faces of an epoch that fill no whole
+        batch are left out. If there are fewer faces than a batch needs, they are drawn with replacement.
         """
         count, batch = self.face_count, self.options.batch_size
         iteration = ops.cast(iteration, "uint32")
@@ -185,11 +186,11 @@ def apply(table: Tensor, draws: Draws, face_size: int, margin: float = MARGIN) -
     Args:
         table: All crops of a side, as `pack` returns them.
         draws: The random choices.
-        face_size: Side of the network's faces, pixels; a multiple of 8.
+        face_size: Width and height of the network's faces, pixels; a multiple of 8.
         margin: Distance of the mean-face square from the border of the crop, pixels.
 
     Returns:
-        Warped inputs and unwarped targets, each float32 [n, s, s, 3] in [0, 1].
+        (warped inputs, unwarped targets), each float32 [n, s, s, 3] in [0, 1].
     """
     return unpack(sample_taps(table, draws, *sampling_points(draws, face_size, margin)), face_size)
 
@@ -241,18 +242,18 @@ def sample_taps(table: Tensor, draws: Draws, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _across(row: tuple[Tensor, Tensor, Tensor], column: Tensor) -> Tensor:
-    """Return the column's term of an affine map's coordinate, int32 in 1024ths of a pixel."""
+    """Return the term of the column x in a coordinate of an affine map, int32 in 1024ths of a pixel."""
     return ops.cast(ops.round(row[0] * _TERM * ops.cast(column, "float32")), "int32")
 
 
 def _down(row: tuple[Tensor, Tensor, Tensor], line: Tensor) -> Tensor:
-    """Return the row's term of an affine map's coordinate, int32 in 1024ths of a pixel, with half a 32nd."""
+    """Return the term of the row y in a coordinate of an affine map, plus half a 32nd, int32 in 1024ths of a pixel."""
     term = row[1] * _TERM * ops.cast(line, "float32") + row[2] * _TERM
     return ops.cast(ops.round(term), "int32") + _POINT // 2
 
 
 def _whole(fine: Tensor) -> Tensor:
-    """Cut integers to whole 32nds: of 1024ths to 32nds of a pixel, and of those to pixels."""
+    """Divide integers by 32, rounding down: 1024ths of a pixel become 32nds, and 32nds become whole pixels."""
     return ops.right_shift(fine, _integer(_POINT_BITS))
 
 
@@ -264,7 +265,7 @@ def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
         face_size: Side of the network's faces, pixels.
 
     Returns:
-        Warped inputs and unwarped targets, each float32 [n, s, s, 3] in [0, 1].
+        (warped inputs, unwarped targets), each float32 [n, s, s, 3] in [0, 1].
     """
     shifts = ops.convert_to_tensor(np.arange(3, dtype=np.int64) * _FIELD)
     fields = ops.bitwise_and(ops.right_shift(ops.expand_dims(packed, -1), shifts), _long((1 << _FIELD) - 1))
@@ -274,7 +275,7 @@ def unpack(packed: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
 
 
 def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted sum of the four crop pixels around points inside the crop, int64 [n, m] in fields."""
+    """Return the weighted sum of the four crop pixels around each point, int64 [n, m] in fields as in `sample_taps`."""
     left, top = ops.minimum(_whole(x), CROP_SIZE - 2), ops.minimum(_whole(y), CROP_SIZE - 2)
     pixel = first_pixel + top * CROP_SIZE + left
     total: Tensor = 0
@@ -287,13 +288,13 @@ def _sample_crop(table: Tensor, first_pixel: Tensor, x: Tensor, y: Tensor, weigh
 
 
 def _split(weight: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide integer weights between a point's two neighbours; the fraction, 0 to 32, is the far one's."""
+    """Divide integer weights between a point's near and far neighbour; `fraction`, 0 to 32, is the far one's share."""
     far = ops.right_shift(weight * fraction, _integer(_POINT_BITS))
     return weight - far, far
 
 
 def _spread(packed: Tensor) -> Tensor:
-    """Move the bytes of `pack` into the fields of an int64."""
+    """Move blue, green and red of a packed pixel into the fields of an int64, of 21 bits each."""
     wide = ops.cast(packed, "int64")
     fields = (
         ops.left_shift(ops.bitwise_and(wide, _long(255 << (8 * channel))), _long((_FIELD - 8) * channel))
@@ -317,8 +318,8 @@ def _inverse_similarity(draws: Draws) -> tuple[tuple[Tensor, Tensor, Tensor], tu
 def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     """Return where the warped input reads: x and y, each [n, s * s].
 
-    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. Only the
-    jitter, a few pixels, goes through the product of matrices, which a GPU may compute in TensorFloat-32.
+    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. A GPU may
+    compute products of matrices in TensorFloat-32, so only the jitter, a few pixels, goes through one.
     """
     points = face_size * face_size
     resize = _resize(face_size)

@@ -209,9 +209,10 @@ class _Candidate:
 
 
 def find_newest(store: Store, attempt: Attempt) -> State | None:
-    """Return the state with the most iterations of all the training's checkpoints and models; None if there is none.
+    """Return the state with the most iterations among the training's checkpoints and models; None if there are none.
 
-    States with more iterations than the attempt needs are ignored. Damaged ones are logged and skipped.
+    States with more iterations than the attempt needs are ignored. Damaged checkpoints and models are logged and
+    skipped.
     """
     newest_first = sorted(_candidates(store, attempt), key=lambda found: (found.iteration, found.key), reverse=True)
     for candidate in newest_first:
@@ -303,7 +304,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
 
 
 def delete_obsolete(store: Store, attempt: Attempt) -> None:
-    """Delete the checkpoints of every worker that has none with more iterations than the committed model."""
+    """Delete the checkpoints of each worker that has no checkpoint with more iterations than the committed model."""
     by_worker: dict[str, list[str]] = {}
     for key in store.list(f"{checkpoints_prefix(attempt.prefix)}/"):
         by_worker.setdefault(key.rpartition("/")[0], []).append(key)

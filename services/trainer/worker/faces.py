@@ -29,7 +29,7 @@ class Faces(NamedTuple):
 
     Attributes:
         crops: uint8 [n, 256, 256, 3], BGR, in the order of the frames, n >= 1.
-        margin: Distance from the border of these crops to the mean-face square, pixels.
+        margin: Distance from the border of `crops` to the mean-face square, pixels.
         content_digest: Content digest of the extraction.
     """
 
@@ -40,7 +40,7 @@ class Faces(NamedTuple):
 
 @dataclass(frozen=True)
 class _CropOptions:
-    """The extraction's options that are read here; `padding` is the margin in pixels of the stored crops."""
+    """The options of the extraction that this module reads; `padding` is the margin of the stored crops, pixels."""
 
     padding: float = MARGIN
 
@@ -86,7 +86,7 @@ def unwarped(faces: Faces, count: int, face_size: int) -> NDArray[np.uint8]:
     Args:
         faces: The faces of a side.
         count: Largest number of crops to select.
-        face_size: Side of the network's faces, pixels.
+        face_size: Width and height of the network's faces, pixels.
 
     Returns:
         uint8 [at most count, face_size, face_size, 3], BGR.

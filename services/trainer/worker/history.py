@@ -49,9 +49,9 @@ class History:
                     self._merge()
 
     def collapsed(self) -> bool:
-        """Return whether the newest losses of A or B are far above the lowest ones, so that training on is useless.
+        """Return whether the newest losses of A or B are far above their lowest, so that more training is useless.
 
-        A learning rate that is too high can bring a decoder to draw the same picture for every face, and it does not
+        If the learning rate is too high, a decoder may come to draw the same picture for every face. It does not
         recover from this.
         """
         if len(self.points) < _MIN_POINTS:

@@ -132,8 +132,8 @@ class Training:
             iteration: Number of the iteration, from 0.
 
         Returns:
-            Inputs of the network and the targets that it should return, each a tensor, float32
-            [n, face_size, face_size, 3] in [0, 1].
+            (inputs of the network, targets that it should return), each a float32 tensor [n, face_size, face_size, 3]
+            in [0, 1].
         """
         return self._augment(side, self._draw[side](tf.constant(iteration)))
 
@@ -179,7 +179,7 @@ class Training:
         return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), size, margin)
 
     def _augment(self, side: SideName, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Do what `augmentation.apply` does, with its steps compiled separately."""
+        """Make a batch as `augmentation.apply` does; each of its three steps is compiled separately."""
         inputs, targets = self._unpack(self._read(self._tables[side], *self._locate[side](*draws), *draws))
         return inputs, targets
 
@@ -194,7 +194,7 @@ class Training:
             steps: Number of iterations.
 
         Returns:
-            Losses, float32 [MAX_STEPS, 2], of which the first `steps` rows are set.
+            The losses of A and B, float32 [MAX_STEPS, 2], of which the first `steps` rows are set.
         """
 
         def iterate(done: Tensor, draws: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:

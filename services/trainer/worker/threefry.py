@@ -25,7 +25,7 @@ def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
         count: Number of words.
 
     Returns:
-        uint32 [count]: all first words of the blocks, then the second words.
+        uint32 [count]. A block has two words: all first words come before all second words.
     """
     keys = [_word(key[0]), _word(key[1]), _word(key[0] ^ key[1] ^ _PARITY)]
     second = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32") + keys[1]
@@ -43,7 +43,7 @@ def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
 
 
 def uniform(words: Tensor) -> Tensor:
-    """Convert the upper 24 bits of words to float32 in [0, 1)."""
+    """Return float32 numbers in [0, 1), made of the upper 24 bits of uint32 words."""
     return ops.cast(ops.cast(ops.right_shift(words, _word(8)), "int32"), "float32") * (2.0**-24)
 
 

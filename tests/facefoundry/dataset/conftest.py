@@ -16,7 +16,7 @@ from facefoundry.dataset.run_folder import RunFolder
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> RunFolder:
-    """A folder for the record of a run."""
+    """A folder for the run record."""
     return RunFolder(tmp_path / "out" / "misc" / "report")
 
 

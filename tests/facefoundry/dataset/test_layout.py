@@ -1,4 +1,4 @@
-"""Layouts: FF++'s folders, and another layout that a dataset is exported to through the same code."""
+"""Layouts: FF++'s folders, and another layout in which the same code makes a dataset."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_dataset_is_exported_to_the_folders_of_another_layout(store, tmp_path):
+def test_a_dataset_is_made_in_the_folders_of_another_layout(store, tmp_path):
     out = tmp_path / "out"
     record = export(FlatLayout(out), store, tmp_path)
     assert {path.name for path in out.iterdir()} == {"real", "fake", "extra", "index.html"}

@@ -1,4 +1,4 @@
-"""How the record of a run is kept and saved."""
+"""How the run record is kept and saved."""
 
 from __future__ import annotations
 

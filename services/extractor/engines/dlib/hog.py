@@ -1,8 +1,8 @@
 """The implementation of the engine `dlib`: detection, tracking and landmarks.
 
 dlib's detector scores windows of one size on a pyramid: the picture at ever smaller sizes, its levels. A window with a
-high score is a face, so larger faces are found on smaller levels. Pictures are searched at a height (or width, if
-smaller) of about 360 pixels. The tracker runs the same detector, but only near the last box.
+high score is a face, so larger faces are found on smaller levels. A picture is first scaled until the shorter of its
+height and width is about 360 pixels. The tracker runs the same detector, but only near the last box.
 """
 
 from __future__ import annotations
@@ -96,17 +96,18 @@ class DlibEngine(Engine):
         return _NearTracker(self, box)
 
     def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Find faces near `box` and of about its size; the result is mostly what `detect` finds there.
+        """Find faces near `box` that are about as large as it; the result is mostly what `detect` finds there.
 
-        Only three levels of the pyramid are searched, that of the box and its two neighbours, and only near the box.
-        The region is aligned to the cells of its level, so the same windows are scored as in `detect`.
+        Three levels of the pyramid are searched near the box: the level at which its face fits the window, and the two
+        neighbouring levels. The region is aligned to the cells of its level, so the same windows are scored as in
+        `detect`.
 
         Args:
             frame: uint8 [h, w, 3], BGR.
             box: Last box of the face, float64 [4].
 
         Returns:
-            Boxes float64 [k, 4].
+            Boxes float64 [k, 4] in frame pixels, the best window of each face.
         """
         gray = _gray(frame)
         scale = _scale(gray)
@@ -144,13 +145,13 @@ class DlibEngine(Engine):
         """Search the smallest level of a pyramid around `box`.
 
         Args:
-            picture: uint8 [h, w], the pyramid's first level.
+            picture: uint8 [h, w], the first and largest level of the pyramid.
             shapes: Shapes of all levels down to the one that is searched.
             box: float64 [4], pixels of `picture`.
             min_score: Lowest score of a face.
 
         Returns:
-            The score of each face, and its window as x, y, width and height in pixels of `picture`.
+            (score, window) of each face; the window is x, y, width and height in pixels of `picture`.
         """
         x, y, width, height = box.tolist()
         bands = []
@@ -232,10 +233,10 @@ def _region(
     As in dlib, the corner pixels of all levels are the same points.
 
     Args:
-        picture: uint8 [h, w], the first level.
+        picture: uint8 [h, w], the first and largest level.
         shapes: Shapes of all levels.
-        rows: Rows of the region.
-        columns: Columns of the region.
+        rows: Rows of the region in the smallest level.
+        columns: Columns of the region in the smallest level.
     """
     bands = [slice(*band.indices(side)) for band, side in zip((rows, columns), shapes[-1], strict=True)]
     height, width = (band.stop - band.start for band in bands)

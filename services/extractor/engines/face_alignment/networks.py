@@ -1,4 +1,4 @@
-"""The implementation of the engine `face_alignment`: detection, tracking and landmarks."""
+"""The implementation of the engine `face_alignment`: the detector S3FD, a correlation tracker, and landmarks by FAN."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _DETECTION_SIDE: Final = 360
 class FaceAlignmentEngine(Engine):
     """The loaded engine `face_alignment`. It runs on a GPU if torch finds one.
 
-    The network returns a heatmap for each landmark. Its highest pixel is refined by a quarter of a heatmap pixel, so
-    landmarks have fractions.
+    The landmark network returns a heatmap for each landmark. The landmark is the highest pixel of the heatmap, moved by
+    a quarter of a heatmap pixel towards its higher neighbour, so landmarks have fractions.
 
     Args:
         detector_weights: Weights of S3FD.
-        landmark_weights: Weights of the alignment network with four stacks.
+        landmark_weights: Weights of the landmark network, FAN with four stacks.
 
     Raises:
         DataLoss: the weights are damaged or belong to other networks (BAD_WEIGHTS).
@@ -72,7 +72,7 @@ class FaceAlignmentEngine(Engine):
         return boxes[(boxes[:, 2:] >= 1).all(axis=1)]
 
     def tracker(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> Tracker:
-        """Make a tracker with a correlation filter, a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
+        """Make a correlation tracker, which is a hundred times faster than S3FD on a CPU; see `Engine.tracker`."""
         return CorrelationTracker(frame, box)
 
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:

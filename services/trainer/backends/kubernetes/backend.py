@@ -220,7 +220,7 @@ class KubernetesBackend(TrainingBackend):
 
 
 class _NotFound(Internal):
-    """The API server does not have the requested object."""
+    """The error for a requested object that the API server does not have."""
 
 
 def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundryError:

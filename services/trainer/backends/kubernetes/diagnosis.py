@@ -158,7 +158,7 @@ def terminated(pod: Pod) -> Terminated | None:
 
 
 def exit_report(pod: Pod) -> ExitReport | None:
-    """Return a worker's exit report; None if it wrote none, in which case Kubernetes stores the end of its log."""
+    """Return a worker's exit report; None if it wrote none, because Kubernetes then stores the end of its log."""
     end = terminated(pod)
     try:
         return codec.from_json(ExitReport, end.message) if end else None
@@ -201,7 +201,7 @@ def _diagnosis(reason: str, sentence: str, detail: str, source: str = "Kubernete
 
 
 def _last_seen(event: Event) -> str:
-    """When an Event last occurred, RFC 3339 in whole seconds."""
+    """Return the time at which an Event last occurred, RFC 3339 in whole seconds."""
     moment = (
         event.last_timestamp
         or event.series.last_observed_time

@@ -12,7 +12,7 @@ __all__ = ["RateLimiter"]
 class RateLimiter:
     """Delays callers so that at most a given number per second proceed, evenly spaced.
 
-    It does not wait until the caller before has finished.
+    A caller may proceed while earlier callers are still busy.
 
     Args:
         per_second: Largest number of callers that proceed in a second.

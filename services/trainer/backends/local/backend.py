@@ -33,7 +33,7 @@ _log = logger(__name__)
 
 @dataclass
 class _Entry:
-    """One job and its process; only the backend's thread uses the process."""
+    """One job and the process of its newest worker; only the backend's thread uses the process."""
 
     name: str
     attempt_uri: str
@@ -92,8 +92,8 @@ class LocalBackend(TrainingBackend):
             entry = self._entries.setdefault(name, _Entry(name, attempt_uri))
             if entry.attempt_uri != attempt_uri:
                 raise Conflict(
-                    f"Expected the job {name} to run {entry.attempt_uri}, for which it was started. "
-                    f"Received {attempt_uri}. Use one trainer for each bucket.",
+                    f"The job {name} was already started for {entry.attempt_uri}, so it cannot run {attempt_uri}. "
+                    "Equal trainings of two buckets have equal job names: run one trainer for each bucket.",
                     reason="JOB_EXISTS",
                 )
             self._changed.notify()
@@ -105,7 +105,7 @@ class LocalBackend(TrainingBackend):
             return entry.as_job() if entry else None
 
     def cancel(self, name: str) -> None:
-        """Stop a job's worker and remove the job; another worker may start when this one has ended."""
+        """Stop a job's worker and remove the job; the next queued job starts when the worker has ended."""
         with self._changed:
             entry = self._entries.pop(name, None)
             if entry is not None:
