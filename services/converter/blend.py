@@ -95,7 +95,7 @@ def seamless(
 
 
 def _seam_3(shape: tuple[int, ...], mask_levels: NDArray[np.uint8], region: Region, box: Box) -> _Seam | None:
-    """Prepare a clone as of OpenCV 3.4.1: erode the mask, but not at the frame's edge, then cut it to the box."""
+    """Prepare a clone like OpenCV 3.4.1: erode the mask, but not at the frame's edge, then cut it to the box."""
     if min(box.width, box.height) < _MIN_SIDE:
         return None
     padded = np.pad(mask_levels, _REACH)
