@@ -21,6 +21,7 @@ ROWS = {
     "frames": Spec(cheap=True),
     "tracking": Spec(cheap=False),
     "landmarks": Spec(cheap=False),
+    "crop": Spec(cheap=True),
     "augmentation": Spec(cheap=True),
     "training": Spec(cheap=False),
     "training_gpu": Spec(cheap=False),

@@ -16,6 +16,9 @@ from facefoundry.faces.umeyama import similarity
 
 __all__ = ["crop_matrix", "cut", "face_matrix"]
 
+# Rows per call of `cv2.remap`, which derives the shape of its blocks from them; with this number it is fastest.
+_STRIP = 64
+
 
 def face_matrix(landmarks: ArrayLike) -> NDArray[np.float64]:
     """Fit landmarks 17 to 67 to the mean face.
@@ -63,5 +66,9 @@ def cut(frame: NDArray[np.uint8], matrix: ArrayLike, size: int, padding: int) ->
     Returns:
         uint8 [size, size, 3], BGR.
     """
-    points = affine_points(inverted(crop_matrix(matrix, size, padding)), 0, 0, size, size)
-    return np.asarray(cv2.remap(frame, *points, cv2.INTER_LINEAR), dtype=np.uint8)
+    whole, fraction = affine_points(inverted(crop_matrix(matrix, size, padding)), 0, 0, size, size)
+    crop = np.empty((size, size, 3), np.uint8)
+    for top in range(0, size, _STRIP):
+        rows = slice(top, top + _STRIP)
+        cv2.remap(frame, whole[rows], fraction[rows], cv2.INTER_LINEAR, crop[rows])
+    return crop

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Points", "affine_points", "inverted"]
 
-# The terms of a row and of a column are rounded to 1024ths of a pixel, their sum is cut to 32nds after adding a half.
+# The terms of a row and of a column are rounded to 1024ths of a pixel. Their sum is rounded to 32nds, halves upwards.
 _TERM = 1024
-_CUT = 32
-_HALF = 16
+
+# float32 holds halves of 1024ths up to 8,192 pixels, so points are counted from the nearest multiple of fewer pixels.
+_FAR = 4096
 
 
 class Points(NamedTuple):
@@ -49,28 +50,43 @@ def affine_points(matrix: NDArray[np.float64], left: int, top: int, width: int, 
         width: Number of columns of the rectangle.
         height: Number of rows of the rectangle.
     """
-    columns, rows = np.arange(left, left + width), np.arange(top, top + height)
-    x, y = (_coordinates(row, columns, rows) for row in matrix)
-    return Points(*cv2.convertMaps(x, y, cv2.CV_16SC2))
+    places = np.arange(max(width, height))
+    if left or top:
+        places = np.add.outer((left, left, top, top), places)
+    # Terms of columns, x and y, then terms of rows, x and y.
+    terms = matrix[:, :2].T.reshape(4, 1) * places
+    terms[2:] += matrix[:, 2:]
+    terms *= _TERM
+    np.rint(terms, out=terms)
+    first = terms[:2, :1].copy()
+    terms[:2] -= first
+    # `cv2.convertMaps` rounds halves to even numbers; half a 1024th more makes it round them upwards.
+    terms[2:] += first + 0.5
+    far = [(term / _TERM + _FAR / 2) // _FAR * _FAR for term in terms[2:, 0].tolist()]
+    if any(far):
+        terms[2:] -= np.array(far)[:, None] * _TERM
+    whole, fraction = cv2.convertMaps(_sums(terms[:2, :width], terms[2:, :height]), None, cv2.CV_16SC2)
+    if any(far):
+        whole = cv2.add(whole, (*far, 0, 0))
+    return Points(np.asarray(whole, np.int16), np.asarray(fraction, np.uint16))
 
 
-def _coordinates(
-    coefficients: NDArray[np.float64], columns: NDArray[np.int64], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the x or the y of all points, float32 [h, w]: whole numbers of 32nds of a pixel."""
-    across = np.rint(coefficients[0] * columns * _TERM)
-    down = np.rint((coefficients[1] * rows + coefficients[2]) * _TERM) + (_HALF + across[0])
-    # float32 holds the sums exactly up to 16,384 pixels: those of a column are small when counted from the first one.
-    sums = np.add.outer(down.astype(np.float32), (across - across[0]).astype(np.float32))
-    sums *= np.float32(_CUT / _TERM)
-    np.floor(sums, out=sums)
-    sums *= np.float32(1 / _CUT)
-    return np.asarray(sums, np.float32)
+def _sums(across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Add terms of columns [2, w] and of rows [2, h], in 1024ths; return points in pixels, float32 [h, w, 2].
+
+    A product of matrices does it faster than additions, and as exactly: of its addends only these two are not 0.
+    """
+    left = np.full((3, down.shape[1]), 1 / _TERM, np.float32)
+    left[:2] = down
+    right = np.zeros((3, across.shape[1], 2), np.float32)
+    right[0, :, 0] = right[1, :, 1] = 1 / _TERM
+    right[2] = across.T
+    return np.asarray((left.T @ right.reshape(3, -1)).reshape(down.shape[1], -1, 2))
 
 
 def inverted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the inverse of an affine map, float64 [2, 3], computed in OpenCV's order; zeros if there is no inverse."""
-    (a, b, x), (c, d, y) = matrix
+    (a, b, x), (c, d, y) = matrix.tolist()
     determinant = a * d - b * c
     scale = 1 / determinant if determinant else 0.0
     a, b, c, d = d * scale, -b * scale, -c * scale, a * scale

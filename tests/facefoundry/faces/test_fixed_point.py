@@ -40,6 +40,26 @@ def test_pixels_are_those_of_warp_affine_of_opencv_341(case):
         assert (difference > 1e-6).mean() < 0.002
 
 
+@pytest.mark.parametrize(
+    ("matrix", "left", "top"),
+    [
+        ([[0.31, 0.05, -12.3], [-0.05, 0.31, 900.4]], 0, 0),
+        ([[1.8734, 0.2137, 15300.71], [-0.2137, 1.8734, -8400.23]], 0, 0),  # crop from a frame 16,000 wide
+        ([[7.3194, 0.4176, -111800.63], [-0.4176, 7.3194, 6040.97]], 15300, 11),  # small face there, pasted
+    ],
+)
+def test_points_are_those_of_integers_however_far_out_they_lie(matrix, left, top):
+    (a, b, x), (c, d, y) = matrix
+    columns, rows = np.arange(left, left + 90), np.arange(top, top + 70)[:, None]
+    expected = [
+        (np.rint(across * columns * 1024).astype(int) + np.rint((down * rows + start) * 1024).astype(int) + 16) >> 5
+        for across, down, start in ((a, b, x), (c, d, y))
+    ]
+    points = affine_points(np.array(matrix), left, top, 90, 70)
+    np.testing.assert_array_equal(points.whole, np.stack(expected, axis=2) >> 5)
+    np.testing.assert_array_equal(points.fraction, (expected[0] & 31) + 32 * (expected[1] & 31))
+
+
 def test_points_of_a_rectangle_are_those_of_the_whole_picture():
     matrix = np.array([[0.31, 0.05, -12.3], [-0.05, 0.31, 900.4]])
     whole = affine_points(matrix, 0, 0, 300, 200)
