@@ -96,7 +96,7 @@ format: $(SET_UP)  ## Format the code
 # The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md THIRD_PARTY.md helm/facefoundry/README.md \
+GENERATED := docs/settings.md docs/recipes.md $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
     helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, the chart's schema, k8s/facefoundry.yaml
@@ -105,6 +105,7 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, 
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
+	@$(BIN)/python -m docs.schemas $(OUT)/docs/schemas
 	@$(BIN)/python -m docs.third_party > $(OUT)/THIRD_PARTY.md.new && mv $(OUT)/THIRD_PARTY.md.new $(OUT)/THIRD_PARTY.md
 	@$(BIN)/python -m helm.readme > $(OUT)/helm/facefoundry/README.md.new \
 	    && mv $(OUT)/helm/facefoundry/README.md.new $(OUT)/helm/facefoundry/README.md

@@ -50,7 +50,13 @@ _name_option = click.option(
     help="Folder of clips: video files, or folders of frames.",
 )
 @_filelist_option
-@click.option("--seed", default=0, show_default=True, help="Seed of the random pairing; not used with --filelist.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**53 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random pairing; not used with --filelist.",
+)
 @click.option(
     "--convert_images",
     "--convert",

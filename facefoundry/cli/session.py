@@ -30,7 +30,7 @@ from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.service_stages import ServiceStages
-from facefoundry.storage import keys
+from facefoundry.storage import document, keys
 from facefoundry.v1 import recipe_pb2
 
 __all__ = ["RunPlan", "Session", "make_dataset", "open_session", "run_name", "slow_training_warning"]
@@ -188,7 +188,7 @@ def _recorder(record: RunRecord, layout: Layout, view: View, connected: Connecti
     bucket = connected.store.with_retries_for(0)  # the next save repeats a failed upload
 
     def upload(name: str, data: bytes) -> None:
-        bucket.put_bytes(f"{prefix}/{name}", data, "application/json")
+        document.put(bucket, f"{prefix}/{name}", data)
 
     folder = RunFolder(layout.run_folder())
     return RunRecorder(record, folder, view.event, upload=upload, on_save=lambda: report.write(layout))

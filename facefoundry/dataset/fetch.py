@@ -123,7 +123,7 @@ def fetch_file(store: Store, part: Part, path: Path) -> None:
 
 def matches_part(path: Path, part: Part) -> bool:
     """Return whether a file has the size and the digest of a part."""
-    if not path.is_file() or (part.size and path.stat().st_size != part.size):
+    if not path.is_file() or (part.has_size and path.stat().st_size != part.size):
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256

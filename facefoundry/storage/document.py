@@ -1,45 +1,94 @@
-"""JSON documents that contain their own SHA-256, for objects whose keys do not contain it.
+"""JSON documents of the bucket: objects whose keys do not contain their digest, such as manifests and status reports.
 
-The digest detects a byte that changed in transit or in the store, such as a digit that became another.
+The SHA-256 of a document's bytes is in the user metadata `sha256` of its object, the header `x-amz-meta-sha256`. One
+request writes both, so readers see a document with its digest or the one before. The digest detects a byte that changed
+in transit or in the store, such as a digit that became another. It covers bytes, so no reader needs this encoder.
+
+Every number survives in a reader that has only 64-bit floats. Larger integers, such as the seed of a recipe, are
+strings.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from typing import TYPE_CHECKING, TypeVar
 
-from facefoundry.codec import JsonObject
-from facefoundry.errors import DataLoss
+from facefoundry import codec
+from facefoundry.codec import JsonValue
+from facefoundry.errors import DataLoss, Internal
+from facefoundry.storage.store import Store
 
-__all__ = ["from_bytes", "to_bytes"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["encode", "get", "put"]
 
 _DIGEST = "sha256"
+_MAX_INTEGER = 2**53 - 1
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
-def to_bytes(values: Mapping[str, object]) -> bytes:
-    """Encode JSON values as a document, with their SHA-256 in the field `sha256`."""
-    return json.dumps({**values, _DIGEST: _digest(values)}, indent=1, sort_keys=True).encode()
-
-
-def from_bytes(data: bytes) -> JsonObject:
-    """Decode a document, check its digest, and return the JSON values without it.
+def encode(record: DataclassInstance) -> bytes:
+    """Encode a dataclass as the bytes of a document.
 
     Raises:
-        DataLoss: the bytes are not a document, or have changed since `to_bytes` returned them (BAD_DOCUMENT).
+        Internal: a number is not finite, or is an integer that a 64-bit float cannot hold; the message names its field
+            (NUMBER).
+    """
+    values = codec.to_values(record)
+    _check_numbers(values, type(record).__name__)
+    return json.dumps(values, indent=1, sort_keys=True).encode()
+
+
+def put(store: Store, key: str, data: bytes) -> None:
+    """Write the bytes of a document, and their digest with them."""
+    store.put_bytes(key, data, "application/json", {_DIGEST: hashlib.sha256(data).hexdigest()})
+
+
+def get(store: Store, key: str, kind: type[T]) -> T:
+    """Read a document, check its digest, and return it as a dataclass. If the digest is wrong, read it once more.
+
+    Raises:
+        NotFound: there is no such object.
+        DataLoss: the bytes have changed, have no digest, or are not the JSON of the dataclass; the message names the
+            key (BAD_DOCUMENT).
     """
     try:
-        values = json.loads(data)
-        written = values.pop(_DIGEST)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataLoss(f"Expected a JSON object with a field {_DIGEST!r}: {error}", reason="BAD_DOCUMENT") from error
-    received = _digest(values)
+        try:
+            data = _read(store, key)
+        except DataLoss:
+            data = _read(store, key)
+        return codec.from_json(kind, data)
+    except DataLoss as error:
+        raise DataLoss(f"{key} is damaged. {error.message}", reason="BAD_DOCUMENT", resource=key) from error
+
+
+def _read(store: Store, key: str) -> bytes:
+    data, metadata = store.get_with_metadata(key)
+    written, received = metadata.get(_DIGEST), hashlib.sha256(data).hexdigest()
+    if written is None:
+        raise DataLoss(
+            f"Expected its SHA-256 in x-amz-meta-{_DIGEST}. Received no such header: another program wrote it, or "
+            "copied it without its metadata."
+        )
     if received != written:
-        raise DataLoss(f"Expected a document with SHA-256 {written}. Received {received}.", reason="BAD_DOCUMENT")
-    return dict(values)
+        raise DataLoss(f"It was written with SHA-256 {written} but now has {received}.")
+    return data
 
 
-def _digest(values: Mapping[str, object]) -> str:
-    """Return the SHA-256 of JSON values. It does not depend on spaces or on the order of fields."""
-    text = json.dumps(json.loads(json.dumps(values)), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _check_numbers(value: JsonValue, name: str) -> None:
+    """Raise Internal if a number within a value cannot be read back by every reader of JSON."""
+    match value:
+        case dict():
+            for field, item in value.items():
+                _check_numbers(item, f"{name}.{field}")
+        case list():
+            for index, item in enumerate(value):
+                _check_numbers(item, f"{name}.{index}")
+        case float() if not math.isfinite(value):
+            raise Internal(f"Expected a finite number in {name}. Received {value}.", reason="NUMBER")
+        case int() if abs(value) > _MAX_INTEGER:
+            raise Internal(f"Expected an integer of at most 2^53 - 1 in {name}. Received {value}.", reason="NUMBER")

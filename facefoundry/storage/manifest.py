@@ -4,8 +4,8 @@ A prefix holds one result: parts, which are objects whose keys contain their SHA
 written last. A prefix is committed once it has a manifest; readers ignore other prefixes. Two processes that write the
 same result at once therefore leave a consistent one, and a repeated call finds the parts of an interrupted one.
 
-Every read is verified: a part by the SHA-256 in its key, the manifest by the one that it contains. If the check fails,
-the object is read once more, because the bytes may have changed only in transit.
+Every read is verified: a part by the SHA-256 in its key and its size in the manifest, the manifest as a document. If
+the check fails, the object is read once more, because the bytes may have changed only in transit.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import Field
 
 from facefoundry import __version__, codec
 from facefoundry.codec import JsonValue
@@ -39,9 +41,9 @@ __all__ = [
     "read_part",
 ]
 
-FORMAT = "facefoundry.manifest/2"
 _NAME = "manifest.json"
 _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[A-Za-z0-9.]+)?")
+_UNKNOWN_SIZE = -1
 _PART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TYPES = {".json": "application/json", ".mp4": "video/mp4", ".jpg": "image/jpeg", ".tar": "application/x-tar"}
 
@@ -54,12 +56,24 @@ Info = TypeVar("Info", bound="DataclassInstance")
 
 @dataclass(frozen=True)
 class Part:
-    """One object of a prefix; `size` is in bytes, `sha256` has 64 hex digits."""
+    """One object of a prefix.
+
+    Attributes:
+        name: Name of the part, such as `faces-00000.tar`.
+        key: Key of the object; it contains the SHA-256.
+        size: Size in bytes. It is -1 for unknown, but never in a manifest.
+        sha256: SHA-256 of the bytes, 64 hex digits.
+    """
 
     name: str
     key: str
-    size: int
+    size: Annotated[int, Field(ge=0)]
     sha256: str
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the size is known."""
+        return self.size != _UNKNOWN_SIZE
 
 
 @dataclass(frozen=True)
@@ -73,9 +87,10 @@ class Manifest:
         parts: The parts of the result.
         info: Facts about the result; `info_as` reads them as one of the classes of `storage.info`.
         content_digest: SHA-256 of the decoded content (frames, masks, labels, tensors), which depends neither on times
-            nor on encodings.
+            nor on encodings; of a source that of its files, of weights that of their parts, of a checkpoint empty.
         created: When the manifest was made, UTC, ISO 8601.
         versions: Versions of the software that made the result, by name.
+        format: Format of the file `manifest.json`.
     """
 
     kind: str
@@ -86,6 +101,7 @@ class Manifest:
     content_digest: str
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
+    format: Literal["facefoundry.manifest/3"] = "facefoundry.manifest/3"
 
     def part(self, name: str) -> Part:
         """Return the part of that name.
@@ -157,9 +173,12 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
 
 
 def commit(store: Store, prefix: str, manifest: Manifest) -> None:
-    """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before."""
-    record = {"format": FORMAT, **asdict(manifest)}
-    store.put_bytes(f"{prefix}/{_NAME}", document.to_bytes(record), "application/json")
+    """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before.
+
+    Raises:
+        Internal: a number cannot be stored (NUMBER).
+    """
+    document.put(store, f"{prefix}/{_NAME}", document.encode(manifest))
 
 
 def load(store: Store, prefix: str) -> Manifest:
@@ -171,7 +190,10 @@ def load(store: Store, prefix: str) -> Manifest:
     """
     key = f"{prefix}/{_NAME}"
     try:
-        return store.get_parsed(key, lambda data: _parse(data, key, prefix))
+        found = document.get(store, key, Manifest)
+        for part in found.parts:
+            if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
+                raise DataLoss(f"Expected parts of {key} below {prefix}/. Received part {part.name!r} at {part.key!r}.")
     except NotFound as error:
         if error.reason != "NO_SUCH_OBJECT":
             raise
@@ -180,21 +202,9 @@ def load(store: Store, prefix: str) -> Manifest:
             reason="NOT_COMMITTED",
             resource=store.uri(prefix),
         ) from error
-
-
-def _parse(data: bytes, key: str, prefix: str) -> Manifest:
-    try:
-        values = document.from_bytes(data)
-        if values.get("format") != FORMAT:
-            raise DataLoss(f"Expected format={FORMAT}. Received format={values.get('format')!r}.")
-        manifest = codec.from_values(Manifest, values)
-        for part in manifest.parts:
-            if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
-                raise DataLoss(f"Expected parts below {prefix}/. Received part {part.name!r} at {part.key!r}.")
     except DataLoss as error:
-        message = f"The manifest {key} is damaged: {error.message}"
-        raise DataLoss(message, reason="BAD_MANIFEST", resource=key) from error
-    return manifest
+        raise DataLoss(error.message, reason="BAD_MANIFEST", resource=key) from error
+    return found
 
 
 def load_if_committed(store: Store, prefix: str) -> Manifest | None:
@@ -219,11 +229,11 @@ def read_part(store: Store, part: Part) -> bytes:
     """Read a part into memory.
 
     Raises:
-        DataLoss: the bytes have changed (DIGEST_MISMATCH) or are gone (PART_MISSING).
+        DataLoss: the bytes have changed (DIGEST_MISMATCH), have another size (WRONG_SIZE) or are gone (PART_MISSING).
     """
 
     def read() -> bytes:
-        data = store.get_bytes(part.key)
+        data = store.get_bytes(part.key, _size(part))
         _verify(part, hashlib.sha256(data).hexdigest())
         return data
 
@@ -234,11 +244,11 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
     """Read a part into a file, and return its path. The file appears only once all its bytes are verified.
 
     Raises:
-        DataLoss: the bytes have changed (DIGEST_MISMATCH) or are gone (PART_MISSING).
+        DataLoss: the bytes have changed (DIGEST_MISMATCH), have another size (WRONG_SIZE) or are gone (PART_MISSING).
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        _read_with_retry(part, lambda: _verify(part, store.get_file(part.key, partial)))
+        _read_with_retry(part, lambda: _verify(part, store.get_file(part.key, partial, _size(part))))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -246,7 +256,7 @@ def fetch_part(store: Store, part: Part, path: Path) -> Path:
 
 
 def part_of_key(key: str) -> Part:
-    """Return the record of the part with a key. Its size is 0, for unknown.
+    """Return the record of the part with a key. Its size is unknown.
 
     Raises:
         DataLoss: the key does not have the form of a part's key (BAD_KEY).
@@ -254,7 +264,11 @@ def part_of_key(key: str) -> Part:
     match = _KEY.fullmatch(key.rpartition("/")[2])
     if match is None:
         raise DataLoss(f"Expected the key of a part. Received {key!r}.", reason="BAD_KEY", resource=key)
-    return Part(name=match["stem"] + (match["suffix"] or ""), key=key, size=0, sha256=match["sha256"])
+    return Part(name=match["stem"] + (match["suffix"] or ""), key=key, size=_UNKNOWN_SIZE, sha256=match["sha256"])
+
+
+def _size(part: Part) -> int | None:
+    return part.size if part.has_size else None
 
 
 def _read_with_retry(part: Part, read: Callable[[], T]) -> T:

@@ -1,8 +1,7 @@
 """Reads and writes whole objects of an S3 bucket. Errors are raised as exceptions of `facefoundry.errors`.
 
-Requests are repeated in three cases:
+Requests are repeated in two cases:
 - A request fails, is interrupted, or its response is corrupted: it is sent up to `attempts` times, within seconds.
-- An object cannot be parsed: it is read once more, because it may have been corrupted only in transit.
 - The store does not answer: requests are repeated for the seconds that `with_retries_for` was given, by default 0.
 """
 
@@ -12,7 +11,7 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from facefoundry.errors import DataLoss, InvalidInput, NotFound, Unavailable
+from facefoundry.errors import DataLoss, NotFound, Unavailable
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.failures import CorruptedResponse, converted, no_bucket
 from facefoundry.storage.keys import uri
@@ -34,6 +33,7 @@ __all__ = ["Store", "StoredObject"]
 
 _BLOCK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
+_USER_METADATA = "x-amz-meta-"
 _MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 5.0
 
 T = TypeVar("T")
@@ -113,8 +113,14 @@ class Store:
         """Return the URI of a prefix in the bucket."""
         return uri(self.bucket, prefix)
 
-    def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        """Write an object; readers see the old content or all of the new."""
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an object and its user metadata; readers see the old content or all of the new."""
         self._do(
             key,
             lambda: self._client.put_object(
@@ -123,6 +129,7 @@ class Store:
                 data=io.BytesIO(data),
                 length=len(data),
                 content_type=content_type,
+                metadata=dict(metadata or {}),
                 part_size=_MULTIPART_BYTES,
             ),
         )
@@ -140,48 +147,59 @@ class Store:
             ),
         )
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, size: int | None = None) -> bytes:
         """Read an object.
-
-        Raises:
-            NotFound: there is no such object.
-            DataLoss: fewer bytes arrived than the store announced, at every attempt.
-        """
-        buffer = io.BytesIO()
-        self._do(key, lambda: self._read(key, buffer))
-        return buffer.getvalue()
-
-    def get_parsed(self, key: str, parse: Callable[[bytes], T]) -> T:
-        """Read an object and parse it. If that fails, read it once more.
 
         Args:
             key: Key of the object.
-            parse: Parses the bytes; raises InvalidInput or DataLoss if they are damaged.
+            size: Size that the object must have, in bytes; None for any size.
+
+        Raises:
+            NotFound: there is no such object.
+            DataLoss: the object has another size (WRONG_SIZE), or fewer bytes arrived than the store announced, at
+                every attempt (TRUNCATED_OBJECT).
         """
-        try:
-            return parse(self.get_bytes(key))
-        except (InvalidInput, DataLoss):
-            return parse(self.get_bytes(key))
+        buffer = io.BytesIO()
+        self._do(key, lambda: self._read(key, buffer, size))
+        return buffer.getvalue()
 
-    def get_file(self, key: str, path: Path) -> str:
-        """Read an object into a file and return its SHA-256, 64 hex digits."""
+    def get_with_metadata(self, key: str) -> tuple[bytes, dict[str, str]]:
+        """Read an object with its user metadata, by lower-case name. It raises the same errors as `get_bytes`."""
+        buffer = io.BytesIO()
+        headers = self._do(key, lambda: self._read(key, buffer, None))[1]
+        names = {name: name.lower().removeprefix(_USER_METADATA) for name in headers}
+        return buffer.getvalue(), {short: headers[name] for name, short in names.items() if short != name.lower()}
+
+    def get_file(self, key: str, path: Path, size: int | None = None) -> str:
+        """Read an object into a file and return its SHA-256, 64 hex digits. It raises the same errors as `get_bytes`.
+
+        An object of another size is refused before its bytes are read.
+        """
         with path.open("wb") as file:
-            return self._do(key, lambda: self._read(key, file))
+            return self._do(key, lambda: self._read(key, file, size))[0]
 
-    def _read(self, key: str, sink: io.BufferedIOBase) -> str:
-        """Stream an object into a file and return its SHA-256; restart an interrupted transfer."""
+    def _read(self, key: str, sink: io.BufferedIOBase, size: int | None) -> tuple[str, Mapping[str, str]]:
+        """Stream an object into a file; return its SHA-256 and headers. Restart an interrupted transfer."""
         for attempt in range(self.settings.attempts):
             sink.seek(0)
             sink.truncate()
             hashed = hashlib.sha256()
-            size = 0
+            received = 0
             response = self._client.get_object(bucket_name=self.bucket, object_name=key)
             try:
                 announced = int(response.headers.get("Content-Length", "-1"))
+                expected = announced if size is None else size
+                if announced not in (-1, expected):
+                    raise DataLoss(
+                        f"Expected {expected} bytes of the object {key!r}. The store has {announced}. Delete its "
+                        "prefix and repeat the request.",
+                        reason="WRONG_SIZE",
+                        resource=key,
+                    )
                 for block in response.stream(_BLOCK):
                     hashed.update(block)
                     sink.write(block)
-                    size += len(block)
+                    received += len(block)
                     self._connections.last_activity = time.monotonic()
             except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
                 if attempt + 1 == self.settings.attempts:
@@ -190,10 +208,10 @@ class Store:
             finally:
                 response.close()
                 response.release_conn()
-            if announced in (-1, size):
-                return hashed.hexdigest()
+            if expected in (-1, received):
+                return hashed.hexdigest(), response.headers
         raise DataLoss(
-            f"Expected {announced} bytes of the object {key!r}. Received {size}.",
+            f"Expected {expected} bytes of the object {key!r}. Received {received}.",
             reason="TRUNCATED_OBJECT",
             resource=key,
         )

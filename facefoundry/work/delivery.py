@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from facefoundry import __version__, codec
@@ -57,11 +56,11 @@ class Delivery:
             if not self._plan.can_resume(name):
                 continue
             try:
-                path = manifest.fetch_part(self._store, part, self._workspace.finished_part(name))
+                manifest.fetch_part(self._store, part, self._workspace.finished_part(name))
             except DataLoss as error:
                 _log.warning("part_damaged", detail=error.message)
                 continue
-            self._finished[name] = replace(part, size=path.stat().st_size)
+            self._finished[name] = part
         return tuple(sorted(self._finished))
 
     def keep(self, names: Sequence[str]) -> None:

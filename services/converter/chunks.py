@@ -30,7 +30,7 @@ from services.converter.composite import Patch
 from services.converter.labels import Row
 from services.converter.warp import Region
 
-__all__ = ["FORMAT", "ChunkWriter", "read"]
+__all__ = ["FORMAT", "ChunkWriter", "Entry", "Index", "read"]
 
 FORMAT = "facefoundry.chunk/3"
 # A warped face has no repetitions that Deflate could find: looking for them takes twice as long for a fifth more bytes.
@@ -44,7 +44,7 @@ _MAX_INDEX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Entry(Row):
+class Entry(Row):
     """The label of one frame, and the region that its pictures cover."""
 
     region: Region | None = None
@@ -58,10 +58,10 @@ class _Header:
 
 
 @dataclass(frozen=True)
-class _Index(_Header):
+class Index(_Header):
     """The file `chunk.json`."""
 
-    rows: list[_Entry]
+    rows: list[Entry]
 
 
 class ChunkWriter:
@@ -69,7 +69,7 @@ class ChunkWriter:
 
     def __init__(self, path: Path) -> None:
         self._archive = ArchiveWriter(path)
-        self._rows: list[_Entry] = []
+        self._rows: list[Entry] = []
 
     def add(self, target: NDArray[np.uint8], row: Row, patch: Patch | None) -> None:
         """Append a frame.
@@ -80,7 +80,7 @@ class ChunkWriter:
             patch: The pixels that replace the target's; None if the frame is not swapped.
         """
         region = None if patch is None else patch.region
-        self._rows.append(_Entry(row.frame, row.swapped, row.reason, row.box, region))
+        self._rows.append(Entry(row.frame, row.swapped, row.reason, row.box, region))
         if patch is not None:
             pixels, blend = _pictures_of(row.frame)
             picture = np.where(patch.blend[..., None], patch.pixels, patch.pixels - target[patch.region.slices])
@@ -89,7 +89,7 @@ class ChunkWriter:
 
     def close(self) -> Path:
         """Finish the chunk and return its path."""
-        index = codec.to_values(_Index(FORMAT, self._rows))
+        index = codec.to_values(Index(FORMAT, self._rows))
         self._archive.add(_INDEX, json.dumps(index, separators=(",", ":"), sort_keys=True).encode())
         return self._archive.close()
 
@@ -117,7 +117,7 @@ def read(
             received = codec.from_json(_Header, data).format
             if received != FORMAT:
                 raise ValueError(f"expected the format {FORMAT}, received {received!r}")
-            index = codec.from_json(_Index, data)
+            index = codec.from_json(Index, data)
             numbers = [entry.frame for entry in index.rows]
             if numbers != list(frames):
                 raise ValueError(f"expected the frames {_listed(list(frames))}, received {_listed(numbers)}")
@@ -142,7 +142,7 @@ def _refused(path: Path) -> Iterator[None]:
         raise DataLoss(message, reason="BAD_CHUNK") from error
 
 
-def _patch(archive: tarfile.TarFile, entry: _Entry, target: NDArray[np.uint8]) -> Patch | None:
+def _patch(archive: tarfile.TarFile, entry: Entry, target: NDArray[np.uint8]) -> Patch | None:
     if entry.box is None:
         return None
     region = entry.region

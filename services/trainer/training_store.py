@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from facefoundry.errors import DataLoss, NotFound
-from facefoundry.storage import manifest
+from facefoundry.storage import document, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from services.trainer import worker_protocol
@@ -15,7 +15,6 @@ from services.trainer.worker_protocol import Attempt, Outcome, Status
 
 __all__ = ["TrainingStore"]
 
-_JSON = "application/json"
 _log = logger(__name__)
 
 T = TypeVar("T", Attempt, Status, Outcome)
@@ -97,17 +96,17 @@ class TrainingStore:
     def save_attempt(self, attempt: Attempt) -> None:
         """Save the newest attempt at a training."""
         key = worker_protocol.attempt_key(attempt.prefix)
-        self._store.put_bytes(key, worker_protocol.to_bytes(attempt), _JSON)
+        document.put(self._store, key, document.encode(attempt))
 
     def save_status(self, attempt: Attempt, status: Status) -> None:
         """Save the newest report of an attempt's worker."""
         key = worker_protocol.status_key(attempt.prefix)
-        self._store.put_bytes(key, worker_protocol.to_bytes(status), _JSON)
+        document.put(self._store, key, document.encode(status))
 
     def save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         """Save how an attempt ended."""
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
-        self._store.put_bytes(key, worker_protocol.to_bytes(outcome), _JSON)
+        document.put(self._store, key, document.encode(outcome))
 
     def _find_undamaged(self, key: str) -> Attempt | None:
         try:
@@ -118,10 +117,8 @@ class TrainingStore:
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:
-            return self._store.get_parsed(key, lambda data: worker_protocol.from_bytes(kind, data))
+            return document.get(self._store, key, kind)
         except NotFound as error:
             if error.reason != "NO_SUCH_OBJECT":
                 raise
             return None
-        except DataLoss as error:
-            raise DataLoss(f"{key} is damaged. {error.message}", reason=error.reason, resource=key) from error

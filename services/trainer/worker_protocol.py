@@ -12,15 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
-from typing import Literal, TypeVar
+from typing import Literal
 
 from google.protobuf import json_format
 
-from facefoundry import codec
 from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.recipes.digests import digest_values
-from facefoundry.storage import document, keys
+from facefoundry.storage import keys
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
@@ -33,12 +32,10 @@ __all__ = [
     "Status",
     "attempt_key",
     "checkpoints_prefix",
-    "from_bytes",
     "now",
     "outcome_key",
     "outcomes_prefix",
     "status_key",
-    "to_bytes",
     "training_digest",
 ]
 
@@ -194,24 +191,6 @@ class ExitReport:
     def of(cls, error: FaceFoundryError, iteration: int) -> ExitReport:
         """Make the report of a worker that ends with an error after a number of iterations."""
         return cls(error.reason, error.message, iteration)
-
-
-T = TypeVar("T", Attempt, Status, Outcome)
-
-
-def to_bytes(value: Attempt | Status | Outcome) -> bytes:
-    """Encode a document for the bucket as JSON that includes its own digest."""
-    return document.to_bytes(codec.to_values(value))
-
-
-def from_bytes(kind: type[T], data: bytes) -> T:
-    """Decode a document from the bucket.
-
-    Raises:
-        DataLoss: the digest is wrong, or a field is missing or has a wrong type; the message names every such field
-            (BAD_DOCUMENT).
-    """
-    return codec.from_values(kind, document.from_bytes(data))
 
 
 def training_digest(content_a: str, content_b: str, options: TrainingOptions, version: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from facefoundry.dataset.sources import TarLimits
-from facefoundry.storage import keys, manifest, parts
+from facefoundry.storage import keys, parts
 from facefoundry.v1 import converter_pb2, extractor_pb2, trainer_pb2
 from services.converter.labels import Labels
 from services.converter.servicer import ConverterServicer
@@ -71,9 +74,10 @@ def test_the_page_on_the_bucket_names_the_parts_as_the_code_does():
     assert [*CODE.findall(labels[1])] == [field.name for field in fields(Labels)]
 
 
-def test_the_page_on_the_bucket_lists_the_fields_of_a_manifest():
-    rows = {row[0].strip("`"): row[1] for row in table("objects.md", "field")}
-    listed = {name for names in rows for name in re.split(r"`, `", names)}
-    assert listed == {"format", "sha256", *(field.name for field in fields(manifest.Manifest))}
-    assert rows["format"].strip("`") == manifest.FORMAT
-    assert CODE.findall(rows["parts"]) == [field.name for field in fields(manifest.Part)]
+def test_the_page_on_the_bucket_links_every_schema():
+    linked = [link for row in table("objects.md", "schema") for link in re.findall(r"\[(\w+)\]\((.+)\)", row[0])]
+    assert linked == [(name, f"schemas/{name}.json") for name, _ in linked]
+    written = {path.stem: path for path in (ROOT / "docs" / "schemas").iterdir()}
+    assert sorted(name for name, _ in linked) == sorted(written)
+    for path in written.values():
+        Draft202012Validator.check_schema(json.loads(path.read_text()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from facefoundry.errors import DataLoss, NotFound, Unavailable
+from facefoundry.storage import document
+from facefoundry.storage.manifest import Part
 from facefoundry.storage.store import Store
 from tests.faults.proxy import Fault, Proxy, Request
 
@@ -86,21 +88,16 @@ def test_a_full_store_is_an_error_of_its_own(store, proxy):
     assert (caught.value.reason, caught.value.resource) == ("STORE_FULL", "runs/a")
 
 
-def test_an_object_that_cannot_be_parsed_is_read_once_more(store, proxy):
-    ours = through(store, proxy)
-    ours.put_bytes("runs/a", b"0000")
-
-    def parse(data):
-        if data != b"0000":
-            raise DataLoss("damaged")
-        return "right"
-
+def test_a_document_that_arrives_damaged_is_read_once_more(store, proxy):
+    ours, written = through(store, proxy), Part("a", "runs/a", 7, "0" * 64)
+    document.put(ours, "runs/a.json", document.encode(written))
     faults = iter([Fault(flip=True)])
     proxy.rule = lambda request: next(faults, None)
-    assert ours.get_parsed("runs/a", parse) == "right"
+    assert document.get(ours, "runs/a.json", Part) == written
     proxy.rule = lambda request: Fault(flip=True)
-    with pytest.raises(DataLoss):
-        ours.get_parsed("runs/a", parse)
+    with pytest.raises(DataLoss, match=r"runs/a\.json is damaged") as caught:
+        document.get(ours, "runs/a.json", Part)
+    assert (caught.value.reason, caught.value.resource) == ("BAD_DOCUMENT", "runs/a.json")
 
 
 def test_a_list_that_cannot_be_read_is_asked_for_again(store, proxy):

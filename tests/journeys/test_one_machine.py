@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from jsonschema import Draft202012Validator
 
 from facefoundry.dataset import fetch
 from facefoundry.dataset.ffpp_layout import FfppLayout
@@ -22,8 +25,11 @@ from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from tests import tiny
 from tests.clips import FRAMES, RATES
+from tests.journeys.documents import SCHEMAS, check_numbers, documents
+from tests.processes import environment_of
 
 ITERATIONS = 600
+VERIFIERS = Path(__file__).parents[2] / "examples" / "verify"
 FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
 
 
@@ -106,6 +112,52 @@ def test_a_pair_leaves_few_objects_between_its_stages(finished):
     chunks = sum(-(-fake.frames // 256) for fake in pair.fakes)
     assert all(objects.values())
     assert sum(objects.values()) <= 40 + chunks, objects
+
+
+def test_every_document_of_a_run_follows_its_schema_and_keeps_its_numbers_in_64_bit_floats(finished):
+    command, _, _ = finished
+    with ObjectStore(command.local_dir / "store") as settings:
+        made = list(documents(Store(settings)))
+    assert {document.kind for document in made} == set(SCHEMAS)
+    for document in made:
+        Draft202012Validator(SCHEMAS[document.kind]).validate(json.loads(document.data))
+        check_numbers(document.data)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("folder", "commands"),
+    [("go", [["go", "run", "."]]), ("node", [["npm", "ci", "--ignore-scripts", "--no-audit"], ["node", "verify.mjs"]])],
+)
+def test_a_verifier_in_another_language_verifies_every_object_and_finds_a_damaged_one(
+    finished, tmp_path, folder, commands
+):
+    if not all(shutil.which(words[0]) for words in commands):
+        pytest.skip(f"{folder} is not installed")
+    *prepare, run = commands
+    shutil.copytree(VERIFIERS / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules"))
+    for words in prepare:
+        subprocess.run(words, cwd=tmp_path / folder, check=True)
+    with ObjectStore(finished[0].local_dir / "store") as settings:
+        store, environment = Store(settings), {**os.environ, **environment_of(settings)}
+
+        def verify():
+            done = subprocess.run(run, cwd=tmp_path / folder, env=environment, capture_output=True, text=True)
+            return done.returncode, done.stdout, done.stderr
+
+        keys = [key for key in store.list("") if "/" in key]  # not the store's own object, `ready`
+        written = sum(key.endswith(".json") and "/labels-" not in key for key in keys)
+        assert verify() == (0, f"{written} documents and {len(keys) - written} parts verified, 0 unverified\n", "")
+        damaged = next(key for key in keys if key.endswith("/manifest.json"))
+        data, metadata = store.get_with_metadata(damaged)
+        store.put_bytes(damaged, data.replace(b"1", b"2", 1), "application/json", metadata)
+        try:
+            code, printed, _ = verify()
+        finally:
+            store.put_bytes(damaged, data, "application/json", metadata)
+        assert code == 1
+        assert printed.startswith(f"{damaged}: expected SHA-256")
+        assert f"{written - 1} documents" in printed and "1 unverified" in printed
 
 
 @pytest.mark.parametrize("level", ["raw", "c23", "c40"])

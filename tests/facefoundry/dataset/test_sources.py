@@ -1,5 +1,6 @@
 """Sequences into the store and back."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -8,8 +9,9 @@ import pytest
 
 from facefoundry.dataset import sources
 from facefoundry.dataset.sources import TarLimits
-from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.errors import DataLoss, InvalidInput, Unusable
 from facefoundry.media.read import open_source
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.sources import fetch, find_source
 from facefoundry.storage.store import Store
 
@@ -43,6 +45,20 @@ def test_a_video_is_stored_once_and_comes_back_as_it_was(store, tmp_path):
     assert [file.name for file in files] == ["clip.mp4"]
     assert [file.read_bytes() for file in files] == [path.read_bytes()]
     assert found.frame_rate is None
+
+
+def test_a_source_larger_than_its_manifest_says_is_data_loss_and_is_not_downloaded(store, tmp_path):
+    (tmp_path / "033.mp4").write_bytes(b"not looked into" * 100)
+    uri = sources.upload(tmp_path / "033.mp4", store=store)
+    prefix = keys.prefix_of(store.bucket, uri, "sources")
+    made = manifest.load(store, prefix)
+    manifest.commit(store, prefix, replace(made, parts=(replace(made.parts[0], size=1),)))
+    found = find_source(store, uri, "clip")
+    assert found.size == 1
+    with pytest.raises(DataLoss, match=r"1 bytes.*sources/.*1500") as caught:
+        list(fetch(store, found.files, tmp_path))
+    assert (caught.value.reason, caught.value.resource) == ("WRONG_SIZE", made.parts[0].key)
+    assert [path.name for path in tmp_path.iterdir()] == ["033.mp4"]
 
 
 def test_a_folder_of_frames_is_stored_in_few_objects_and_decodes_to_the_same_frames(store, tmp_path):

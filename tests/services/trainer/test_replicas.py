@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from facefoundry.errors import DataLoss
-from facefoundry.storage import keys
+from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
@@ -30,7 +30,7 @@ Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 def outcomes(store: Store, training: trainer_pb2.Training) -> dict[str, str]:
     prefix = keys.prefix_of(store.bucket, training.uri, "trainings")
     found = store.list(f"{worker_protocol.outcomes_prefix(prefix)}/")
-    return {key.rpartition("/")[2]: worker_protocol.from_bytes(Outcome, store.get_bytes(key)).state for key in found}
+    return {key.rpartition("/")[2]: document.get(store, key, Outcome).state for key in found}
 
 
 def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(

@@ -21,14 +21,18 @@ STATUS = Status(2, "worker", 3, 6, 0.5, 6.0, ((1, 0.5, 0.25), (2, 0.25, 0.125)),
 OUTCOME = Outcome(2, "FAILED", "NO_FACES", "There is no face.", 3)
 
 
+KEY = "trainings/x/document.json"
+
+
 @pytest.mark.parametrize("written", [ATTEMPT, STATUS, OUTCOME], ids=lambda written: type(written).__name__)
-def test_a_document_is_read_back_equal(written: Any) -> None:
-    assert worker_protocol.from_bytes(type(written), worker_protocol.to_bytes(written)) == written
+def test_a_document_is_read_back_equal(store: Store, written: Any) -> None:
+    document.put(store, KEY, document.encode(written))
+    assert document.get(store, KEY, type(written)) == written
 
 
-def test_what_a_later_version_adds_is_ignored_and_what_it_leaves_out_has_a_default() -> None:
-    data = document.to_bytes({"attempt": 1, "state": "CANCELLED", "color": "red"})
-    outcome = worker_protocol.from_bytes(Outcome, data)
+def test_what_a_later_version_adds_is_ignored_and_what_it_leaves_out_has_a_default(store: Store) -> None:
+    document.put(store, KEY, b'{"attempt": 1, "state": "CANCELLED", "color": "red"}')
+    outcome = document.get(store, KEY, Outcome)
     assert (outcome.attempt, outcome.state, outcome.message) == (1, "CANCELLED", "")
 
 
@@ -43,12 +47,11 @@ def test_what_a_later_version_adds_is_ignored_and_what_it_leaves_out_has_a_defau
         (Status, {"previews": [{"iteration": 1}]}, r"previews\.0\.key"),
     ],
 )
-def test_a_wrong_field_is_named(kind: Any, changes: dict[str, object], field: str) -> None:
+def test_a_wrong_field_is_named(store: Store, kind: Any, changes: dict[str, object], field: str) -> None:
     written: Any = {Outcome: OUTCOME, Attempt: ATTEMPT, Status: STATUS}[kind]
-    values = json.loads(worker_protocol.to_bytes(written))
-    del values["sha256"]
+    document.put(store, KEY, json.dumps(json.loads(document.encode(written)) | changes).encode())
     with pytest.raises(DataLoss, match=field) as caught:
-        worker_protocol.from_bytes(kind, document.to_bytes(values | changes))
+        document.get(store, KEY, kind)
     assert caught.value.reason == "BAD_DOCUMENT"
 
 
@@ -57,7 +60,8 @@ def test_a_damaged_document_is_named_by_its_key(store: Store) -> None:
     documents.save_attempt(ATTEMPT)
     assert documents.load(ATTEMPT.prefix) == ATTEMPT
     key = worker_protocol.attempt_key(ATTEMPT.prefix)
-    store.put_bytes(key, store.get_bytes(key).replace(b'"A_B"', b'"A_C"'))
+    data, metadata = store.get_with_metadata(key)
+    store.put_bytes(key, data.replace(b'"A_B"', b'"A_C"'), metadata=metadata)
     with pytest.raises(DataLoss, match=r"trainings/0+/attempt\.json is damaged") as caught:
         documents.load(ATTEMPT.prefix)
     assert caught.value.resource == key

@@ -13,7 +13,7 @@ import pytest
 
 from facefoundry import codec
 from facefoundry.model import weights
-from facefoundry.storage import manifest
+from facefoundry.storage import document, manifest
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
@@ -33,7 +33,7 @@ def uri_of(store: Store, attempt: Attempt) -> str:
 
 
 def read_status(store: Store, attempt: Attempt) -> Status:
-    return worker_protocol.from_bytes(Status, store.get_bytes(worker_protocol.status_key(attempt.prefix)))
+    return document.get(store, worker_protocol.status_key(attempt.prefix), Status)
 
 
 def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_many_iterations(

@@ -6,7 +6,7 @@ import hashlib
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from facefoundry.errors import Interrupted
 from facefoundry.model import network, weights
 from facefoundry.settings import StoreSettings
-from facefoundry.storage import manifest
+from facefoundry.storage import document, manifest
 from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
 from services.trainer.settings import WorkerSettings
@@ -36,7 +36,7 @@ def uri_of(store: Store, attempt: Attempt) -> str:
 
 def status_of(store: Store, attempt: Attempt) -> Status | None:
     key = worker_protocol.status_key(attempt.prefix)
-    return worker_protocol.from_bytes(Status, store.get_bytes(key)) if store.exists(key) else None
+    return document.get(store, key, Status) if store.exists(key) else None
 
 
 def under_way(store: Store, attempt: Attempt, worker: str) -> bool:
@@ -145,8 +145,14 @@ class HookedStore(Store):
         """Call `act` when a key is next written, or a prefix next listed."""
         self._hooks[key] = act
 
-    def put_bytes(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        super().put_bytes(key, data, content_type)
+    def put_bytes(
+        self,
+        key: str,
+        data: bytes,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().put_bytes(key, data, content_type, metadata)
         self._call_hook(key)
 
     def list(self, prefix: str) -> Iterator[str]:
