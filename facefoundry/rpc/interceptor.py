@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import grpc
 
-from facefoundry.errors import Busy, FaceFoundryError, Internal
+from facefoundry.errors import Busy, FaceFoundryError, Internal, InvalidInput
 from facefoundry.rpc.status import code_of, to_status
 from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
 
@@ -31,11 +31,13 @@ class CallInterceptor(grpc.ServerInterceptor):
     Args:
         service: Name of the service.
         max_calls: How many calls may run at once; further calls are refused. Health and reflection calls do not count.
+        max_bytes: Size of the largest request; a larger one is refused before it is parsed.
     """
 
-    def __init__(self, service: str, max_calls: int) -> None:
+    def __init__(self, service: str, max_calls: int, max_bytes: int) -> None:
         self._service = service
         self._max_calls = max_calls
+        self._max_bytes = max_bytes
         self._free = threading.BoundedSemaphore(max_calls)
 
     def intercept_service(
@@ -48,22 +50,41 @@ class CallInterceptor(grpc.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith(_UNCOUNTED):
             return handler
+        parse = self._limited(handler.request_deserializer)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream), handler.request_deserializer, handler.response_serializer
+                self._stream(method, handler.unary_stream), parse, handler.response_serializer
             )
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                self._unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
+                self._unary(method, handler.unary_unary), parse, handler.response_serializer
             )
         return handler
+
+    def _limited(self, parse: Callable[[bytes], Request] | None) -> Callable[[bytes], Request]:
+        """Return a parser of requests that are not too large.
+
+        For a larger one it returns an error, which `_accepted` raises: gRPC answers INTERNAL if a parser raises one.
+        """
+
+        def limited(data: bytes) -> object:
+            if len(data) <= self._max_bytes:
+                return parse(data) if parse is not None else data
+            return InvalidInput(
+                f"Expected a request of at most {self._max_bytes} bytes. Received {len(data)} bytes. Send a smaller "
+                f"request, or set FACEFOUNDRY_MAX_MESSAGE_BYTES of the {self._service} to more.",
+                reason="MESSAGE_TOO_LARGE",
+                metadata={"max_bytes": str(self._max_bytes), "received_bytes": str(len(data))},
+            )
+
+        return cast("Callable[[bytes], Request]", limited)
 
     def _unary(
         self, method: str, handler: Callable[[Request, grpc.ServicerContext], Response]
     ) -> Callable[[Request, grpc.ServicerContext], Response]:
         def call(request: Request, context: grpc.ServicerContext) -> Response:
             with _Call(self._service, method, context), self._admission():
-                return handler(request, context)
+                return handler(_accepted(request), context)
 
         return call
 
@@ -72,7 +93,7 @@ class CallInterceptor(grpc.ServerInterceptor):
     ) -> Callable[[Request, grpc.ServicerContext], Iterator[Response]]:
         def call(request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
             with _Call(self._service, method, context), self._admission():
-                yield from handler(request, context)
+                yield from handler(_accepted(request), context)
 
         return call
 
@@ -89,6 +110,13 @@ class CallInterceptor(grpc.ServerInterceptor):
             yield
         finally:
             self._free.release()
+
+
+def _accepted(request: Request) -> Request:
+    """Return a parsed request; raise the error in its place if it was too large."""
+    if isinstance(request, InvalidInput):
+        raise request
+    return request
 
 
 class _Call:

@@ -16,12 +16,12 @@ from pathlib import Path
 import grpc
 import prometheus_client
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from facefoundry.errors import InvalidInput
 from facefoundry.process.signals import stop_event
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.interceptor import CallInterceptor
+from facefoundry.rpc.reflection import add_reflection
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage.store import Store
@@ -33,6 +33,10 @@ __all__ = ["Server"]
 # Health checks and refusals need threads too, while all other threads serve calls.
 _SPARE_THREADS = 16
 _EXIT_SECONDS = 2.0
+# gRPC itself refuses larger messages, as if the replica were full; smaller ones get the interceptor's answer.
+_ANSWERED_BYTES = 16 << 20
+# Clients may send keepalive pings every 10 s; half of that leaves room for pings that the network delays.
+_PING_MILLISECONDS = 5_000
 _log = logger(__name__)
 
 
@@ -70,15 +74,14 @@ class Server:
         self._pool = ThreadPoolExecutor(settings.threads + _SPARE_THREADS, thread_name_prefix="call")
         self._server = grpc.server(
             self._pool,
-            interceptors=[CallInterceptor(name, settings.threads)],
+            interceptors=[CallInterceptor(name, settings.threads, settings.max_message_bytes)],
             options=self._options(),
         )
         self._probes: grpc.Server | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoServicer(name, store, self.slots, engines), self._server)
         if settings.reflection:
-            reflected = [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME]
-            reflection.enable_server_reflection(reflected, self._server)
+            add_reflection(self._server, [*self._names, health.SERVICE_NAME])
 
     def add(self, register: Callable[[grpc.Server], None]) -> None:
         """Add a servicer.
@@ -155,11 +158,11 @@ class Server:
         settings = self.settings
         return [
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_receive_message_length", max(settings.max_message_bytes, _ANSWERED_BYTES)),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
             ("grpc.keepalive_time_ms", 60_000),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", _PING_MILLISECONDS),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -17,6 +18,8 @@ __all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
 
 DOMAIN = "facefoundry"
 _TYPE = "type"
+# The time after which a channel with a retryPolicy sends the call again, milliseconds.
+_PUSHBACK = "grpc-retry-pushback-ms"
 # gRPC drops a status whose metadata exceeds 8 KiB, and a byte of text may take four bytes there.
 _MESSAGE_BYTES = 1000
 _FIELD_BYTES = 120
@@ -53,6 +56,13 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Status(grpc.Status):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+
+
 def code_of(error: FaceFoundryError) -> grpc.StatusCode:
     """Return the gRPC status code of an exception: that of its class in `CODES`, or else of its nearest base class."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
@@ -62,7 +72,7 @@ def to_status(error: FaceFoundryError) -> grpc.Status:
     """Convert an exception to a gRPC status with details of the types that google.rpc defines.
 
     The details are ErrorInfo and, if the exception has violations, a resource or a retry time, BadRequest, ResourceInfo
-    or RetryInfo. Long texts are shortened.
+    or RetryInfo. Long texts are shortened. A retry time is also in the trailing metadata, for gRPC's own retries.
     """
     metadata = {name: _short(value, _FIELD_BYTES) for name, value in error.metadata.items()}
     details: list[Message] = [
@@ -82,7 +92,9 @@ def to_status(error: FaceFoundryError) -> grpc.Status:
         details.append(
             error_details_pb2.ResourceInfo(resource_type="object", resource_name=_short(error.resource, _MESSAGE_BYTES))
         )
+    trailers: list[tuple[str, str | bytes]] = []
     if error.retry_after_seconds is not None:
+        trailers.append((_PUSHBACK, str(round(error.retry_after_seconds * 1000))))
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
         details.append(retry)
@@ -93,8 +105,8 @@ def to_status(error: FaceFoundryError) -> grpc.Status:
         packed.append(envelope)
     code: tuple[int, str] = code_of(error).value
     message = _short(error.message, _MESSAGE_BYTES)
-    status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code[0], message=message, details=packed))
-    return status
+    status = rpc_status.to_status(status_pb2.Status(code=code[0], message=message, details=packed))
+    return _Status(status.code, status.details, (*status.trailing_metadata, *trailers))
 
 
 def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:

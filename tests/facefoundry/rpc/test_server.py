@@ -1,10 +1,15 @@
 """The server with real sockets: health, reflection, info, metrics, admission."""
 
+import json
+import threading
+import time
 import urllib.request
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from facefoundry import __version__, recipes
@@ -40,6 +45,36 @@ def test_reflection_lists_our_services_with_their_methods(running):
         described = database.FindFileContainingSymbol(FULL_NAME)
     methods = [method.name for method in described.service[0].method]
     assert methods == ["CreateUpload", "ImportSource", "Inspect", "Extract", "ListFiles"]
+
+
+@pytest.mark.parametrize("version", ["grpc.reflection.v1", "grpc.reflection.v1alpha"])
+def test_both_versions_of_reflection_describe_our_fields_and_themselves_with_json_names(running, version):
+    requests = [
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=name)
+        for name in ("facefoundry.v1.FrameRange", f"{version}.ServerReflection", "facefoundry.v1.Extraction")
+    ]
+    with grpc.insecure_channel(running.address) as channel:
+        reflect = channel.stream_stream(
+            f"/{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        answers = list(reflect(iter([*requests, reflection_pb2.ServerReflectionRequest(list_services="")])))
+    assert version + ".ServerReflection" in {service.name for service in answers.pop().list_services_response.service}
+    files = {
+        file.name: file
+        for answer in answers
+        for file in map(
+            FileDescriptorProto.FromString,
+            answer.file_descriptor_response.file_descriptor_proto,
+        )
+    }
+    assert any(file.package == version and file.service for file in files.values())
+    extraction = {message.name: message for message in files["facefoundry/v1/extractor.proto"].message_type}[
+        "Extraction"
+    ]
+    names = {field.name: field.json_name for field in extraction.field}
+    assert (names["frame_count"], names["uri"]) == ("frameCount", "uri")
 
 
 def test_reflection_can_be_turned_off(serve):
@@ -96,6 +131,75 @@ def test_the_metrics_page_counts_calls_by_code_and_reason(serve):
     assert 'code="INVALID_ARGUMENT"' in line
     assert f'method="/{FULL_NAME}/Inspect"' in line
     assert line.endswith(" 1.0")
+
+
+# Transport
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_a_request_over_the_limit_is_refused_with_the_limit(serve, compression):
+    running = serve(max_message_bytes=2048)
+    running.servicer.go_on.set()
+    largest, larger = (extractor_pb2.InspectRequest(source_uri="x" * size) for size in (2045, 2046))
+    with grpc.insecure_channel(running.address) as channel:
+        stub = running.stub(channel)
+        assert largest.ByteSize() == 2048
+        assert stub.Inspect(largest, compression=compression) == running.servicer.answer
+        stream = extractor_pb2.ExtractRequest(source_uri=larger.source_uri)
+        for call in (
+            lambda: stub.Inspect(larger, compression=compression),
+            lambda: list(stub.Extract(stream, compression=compression)),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                call()
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            refused = from_rpc_error(caught.value, running.address)
+            assert (type(refused), refused.reason) == (InvalidInput, "MESSAGE_TOO_LARGE")
+            assert refused.metadata == {"max_bytes": "2048", "received_bytes": "2049"}
+            assert "at most 2048 bytes. Received 2049 bytes." in refused.message
+
+
+def test_a_request_that_grpc_itself_refuses_is_no_full_replica_to_the_client(running):
+    with grpc.insecure_channel(running.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        running.stub(channel).Inspect(extractor_pb2.InspectRequest(source_uri="x" * (17 << 20)))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    refused = from_rpc_error(caught.value, running.address)
+    assert (type(refused), refused.reason) == (InvalidInput, "MESSAGE_TOO_LARGE")
+
+
+def test_the_retries_of_a_channel_wait_as_long_as_the_full_replica_says(running):
+    running.servicer.errors = iter([Busy("Full.", retry_after_seconds=0.3)])
+    policy = {
+        "name": [{}],
+        "retryPolicy": {
+            "maxAttempts": 2,
+            "initialBackoff": "100s",
+            "maxBackoff": "100s",
+            "backoffMultiplier": 1,
+            "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+        },
+    }
+    options = [("grpc.service_config", json.dumps({"methodConfig": [policy]}))]
+    with grpc.insecure_channel(running.address, options) as channel:
+        start = time.monotonic()
+        assert running.stub(channel).Inspect(extractor_pb2.InspectRequest(), timeout=30) == running.servicer.answer
+    assert 0.3 <= time.monotonic() - start < 30
+
+
+@pytest.mark.full
+def test_keepalive_pings_every_10_seconds_keep_an_idle_connection(serve):
+    running = serve(max_connection_age_seconds=600.0)
+    options = [
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    closed = threading.Event()
+    with grpc.insecure_channel(running.address, options) as channel:
+        assert health_of(channel) == SERVING
+        ready = grpc.ChannelConnectivity.READY
+        channel.subscribe(lambda state: closed.set() if state is not ready else None)
+        assert not closed.wait(45)  # a server that counts these pings as abuse closes the connection after 30 s
 
 
 # Admission
