@@ -70,8 +70,7 @@ def _ignore(progress: common_pb2.Progress) -> None:
 class Client:
     """Calls the extractor, the trainer and the converter; safe to share between threads.
 
-    The recipe in a request names a recipe of the service and overrides some of its fields. Without a recipe, `ffpp` is
-    used.
+    The recipe in a request names a recipe of the service and overrides some of its fields.
 
     Args:
         settings: Addresses and TLS files; by default read from environment variables such as
@@ -80,7 +79,7 @@ class Client:
 
     Example:
         with Client() as client:
-            extraction = client.extract(source_uri, "033")
+            extraction = client.extract(source_uri, "033", Recipe(name="ffpp"))
     """
 
     def __init__(self, settings: ChannelSettings | None = None, *, retry_seconds: float = 300.0) -> None:
@@ -152,7 +151,7 @@ class Client:
         self,
         source_uri: str,
         sequence_id: str,
-        recipe: recipe_pb2.Recipe | None = None,
+        recipe: recipe_pb2.Recipe,
         on_progress: OnProgress = _ignore,
     ) -> extractor_pb2.Extraction:
         """Extract the faces of a sequence, or return the stored result.
@@ -160,7 +159,7 @@ class Client:
         Args:
             source_uri: URI of the clip.
             sequence_id: Id of the sequence.
-            recipe: Recipe and overrides; `ffpp` by default.
+            recipe: Name of a recipe of the service, and overrides.
             on_progress: Called with each progress message.
         """
         request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
@@ -188,7 +187,7 @@ class Client:
         self,
         source_uri: str,
         sequence_id: str,
-        recipe: recipe_pb2.Recipe | None = None,
+        recipe: recipe_pb2.Recipe,
         on_progress: OnProgress = _ignore,
     ) -> converter_pb2.Transcoding:
         """Encode a real video at every compression level, or return the stored result; arguments as in `extract`."""

@@ -83,16 +83,20 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
     """Return the complete recipe of a request.
 
     Args:
-        request: Name of a recipe (the default if empty), and the fields to override.
+        request: Name of a recipe, and the fields to override.
 
     Raises:
-        InvalidInput: the name or a field is unknown (RECIPE_UNKNOWN, RECIPE_FIELD), the version differs
-            (RECIPE_VERSION), or values are out of range (RECIPE_RANGE, which names all of them).
+        InvalidInput: the name is missing (RECIPE_MISSING), the name or a field is unknown (RECIPE_UNKNOWN,
+            RECIPE_FIELD), the version differs (RECIPE_VERSION), or values are out of range (RECIPE_RANGE, which names
+            all of them).
     """
     unknown = [FieldViolation(path, _UNKNOWN_NUMBER) for path in _unknown_numbers(request, "recipe")]
     if unknown:
         raise _invalid("RECIPE_FIELD", unknown)
-    recipe = load(request.name or DEFAULT)
+    if not request.name:
+        required = f"is required: set it to one of {', '.join(names())}"
+        raise _invalid("RECIPE_MISSING", [FieldViolation("recipe.name", required)])
+    recipe = load(request.name)
     if request.HasField("version") and request.version != recipe.version:
         required = f"must be {recipe.version}, the version of {recipe.name} in this service; got {request.version!r}"
         raise _invalid("RECIPE_VERSION", [FieldViolation("recipe.version", required)])

@@ -170,7 +170,7 @@ class InspectRequest(_message.Message):
     sample_frames: _builtins.int
     """Number of evenly spaced frames to search for faces, at most 64; 0 reads only the container."""
     engine: _builtins.str
-    """Engine for the search; empty selects that of the default recipe."""
+    """Engine for the search; empty selects that of the recipe `ffpp`."""
     def __init__(
         self,
         *,

@@ -32,7 +32,7 @@ class Recipe(_message.Message):
     CONVERSION_FIELD_NUMBER: _builtins.int
     COMPRESSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of a shipped recipe, such as `ffpp` (default) or `preview`."""
+    """Name of a shipped recipe, such as `ffpp` or `preview`; a request without it is refused."""
     version: _builtins.str
     """Version of the shipped recipe. It is optional in a request, and must match if it is given."""
     description: _builtins.str

@@ -26,7 +26,7 @@ from facefoundry.errors import Conflict, FieldViolation, InvalidInput
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
-from facefoundry.v1 import recipe_pb2, trainer_pb2
+from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.paging import cut_page
@@ -201,9 +201,7 @@ class Trainings:
         """Make the attempt that a request describes, with number 1."""
         prefix_a = keys.prefix_of(self._store.bucket, request.extraction_a_uri, "extractions", "extraction_a_uri")
         prefix_b = keys.prefix_of(self._store.bucket, request.extraction_b_uri, "extractions", "extraction_b_uri")
-        overrides = recipe_pb2.Recipe()
-        overrides.CopyFrom(request.recipe)
-        recipe = recipes.resolve(overrides)
+        recipe = recipes.resolve(request.recipe)
         content_a, content_b = (manifest.load(self._store, prefix).content_digest for prefix in (prefix_a, prefix_b))
         return Attempt(
             training=worker_protocol.training_digest(content_a, content_b, recipe.training, recipe.version),

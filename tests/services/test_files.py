@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import pytest
@@ -15,18 +12,9 @@ import urllib3
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.status import from_rpc_error
-from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
-from facefoundry.storage.store import Store
-from facefoundry.v1 import converter_pb2_grpc, extractor_pb2_grpc, files_pb2, trainer_pb2_grpc
-from services.converter.__main__ import build as build_converter
-from services.converter.settings import ConverterSettings
-from services.extractor.__main__ import build as build_extractor
-from services.extractor.settings import ExtractorSettings
-from services.trainer.__main__ import build as build_trainer
-from services.trainer.backends.local import LocalBackend, LocalSettings
-from services.trainer.settings import TrainerSettings
+from tests.services.running import Services
 
 DIGEST = "0" * 40
 KINDS = {
@@ -38,55 +26,6 @@ KINDS = {
 }
 PARTS = {"raw.mp4": b"pixels", "labels.json": b"{}", "faces-00000.tar": b"faces"}
 http = urllib3.PoolManager(retries=False)
-
-
-class Lister(Protocol):
-    """The stub of a service."""
-
-    def ListFiles(self, request: files_pb2.ListFilesRequest, /, timeout: float) -> files_pb2.ListFilesResponse: ...
-
-
-@dataclass(frozen=True)
-class Services:
-    """Stubs of the three running services, and their store."""
-
-    store: Store
-    stubs: dict[str, Any]
-
-    def list(self, service: str, uri: str, **fields: Any) -> files_pb2.ListFilesResponse:
-        lister: Lister = self.stubs[service]
-        return lister.ListFiles(files_pb2.ListFilesRequest(uri=uri, **fields), timeout=20)
-
-    def commit(self, prefix: str, parts: dict[str, bytes]) -> str:
-        """Commit a result, and return its URI."""
-        put = tuple(manifest.put_part(self.store, prefix, name, data) for name, data in parts.items())
-        manifest.commit(self.store, prefix, Manifest("test", {}, {}, put, {}, "content"))
-        return self.store.uri(prefix)
-
-
-@pytest.fixture(scope="module")
-def services(new_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    store = new_store()
-    common = {"listen": "127.0.0.1:0", "scratch_dir": tmp_path_factory.mktemp("scratch"), "drain_seconds": 1.0}
-    backend = LocalBackend(read(LocalSettings), command=("false",))
-    servers = {
-        "extractor": build_extractor(read(ExtractorSettings, **common), store)[0],
-        "trainer": build_trainer(read(TrainerSettings, **common), store, backend),
-        "converter": build_converter(read(ConverterSettings, **common), store)[0],
-    }
-    stubs = {
-        "extractor": extractor_pb2_grpc.ExtractorServiceStub,
-        "trainer": trainer_pb2_grpc.TrainerServiceStub,
-        "converter": converter_pb2_grpc.ConverterServiceStub,
-    }
-    with ExitStack() as running:
-        running.callback(backend.close)
-        made = {}
-        for name, server in servers.items():
-            running.callback(server.stop)
-            channel = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
-            made[name] = stubs[name](channel)
-        yield Services(store, made)
 
 
 def refused(services: Services, service: str, uri: str, **fields: Any) -> tuple[grpc.StatusCode, FaceFoundryError]:

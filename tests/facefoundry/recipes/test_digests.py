@@ -35,7 +35,7 @@ def test_face_size_is_in_a_digest_unless_it_is_64():
 
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
 def test_the_digest_of_a_level_changes_with_every_field_that_is_not_as_before(change):
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(
         request, "compression.levels=[{name: raw, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster}]"
     )

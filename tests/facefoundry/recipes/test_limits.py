@@ -171,7 +171,7 @@ def test_levels_that_do_not_fit_together_are_refused(levels, field, words):
     del recipe.compression.levels[:]
     for name, codec, crf, pixel_format in levels:
         recipe.compression.levels.add(name=name, codec=codec, crf=crf, pixel_format=pixel_format, preset="fast")
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     request.CopyFrom(recipe)
     if levels:
         assert words in _refusals(request)[f"recipe.compression.{field}"]

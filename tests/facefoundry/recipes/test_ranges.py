@@ -21,13 +21,13 @@ from facefoundry.v1 import recipe_pb2
 )
 def test_ranges_are_read_as_they_are_written(text, found):
     assert ranges.parse(text) == found
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(request, f"conversion.frame_ranges={text}")
     assert recipes.options(request.conversion) == {"frame_ranges": found}
 
 
 def test_ranges_may_be_given_as_messages_too():
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(request, "conversion.frame_ranges=[{first: 3, last: 5}, {first: 9}]")
     assert recipes.options(request.conversion) == {"frame_ranges": [{"first": 3, "last": 5}, {"first": 9}]}
 
@@ -52,7 +52,7 @@ def test_what_is_no_range_is_refused(text):
     ],
 )
 def test_reversed_overlapping_and_unordered_ranges_are_refused_by_field(text, field, words):
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(request, f"conversion.frame_ranges={text}")
     with pytest.raises(InvalidInput) as caught:
         recipes.resolve(request)
@@ -61,7 +61,7 @@ def test_reversed_overlapping_and_unordered_ranges_are_refused_by_field(text, fi
 
 
 def test_discard_without_ranges_is_refused():
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(request, "conversion.discard=true")
     with pytest.raises(InvalidInput) as caught:
         recipes.resolve(request)

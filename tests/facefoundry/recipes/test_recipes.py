@@ -49,7 +49,7 @@ def test_ffpp_tracks_the_faces_that_dlib_detects_in_every_twelfth_frame():
 
 
 def test_levels_may_leave_later_fields_out():
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(
         request,
         "compression.levels=[{name: raw, codec: libx264rgb, crf: 0, pixel_format: gbrp, preset: faster},"
@@ -111,15 +111,18 @@ def test_a_wrong_override_is_refused(assignment):
     ],
 )
 def test_a_value_out_of_range_is_refused_by_field(assignment, field):
-    request = recipe_pb2.Recipe()
+    request = recipe_pb2.Recipe(name="ffpp")
     recipes.override(request, assignment)
     with pytest.raises(InvalidInput) as caught:
         recipes.resolve(request)
     assert any(field in violation.field for violation in caught.value.violations)
 
 
-def test_without_a_name_a_recipe_is_ffpp():
-    assert recipes.resolve(recipe_pb2.Recipe()) == recipes.load("ffpp")
+@pytest.mark.parametrize("request_", [recipe_pb2.Recipe(), recipe_pb2.Recipe(name="", version="2")])
+def test_a_recipe_without_a_name_is_refused_with_the_shipped_ones(request_):
+    with pytest.raises(InvalidInput, match="name is required: set it to one of ffpp, preview") as caught:
+        recipes.resolve(request_)
+    assert (caught.value.reason, caught.value.violations[0].field) == ("RECIPE_MISSING", "recipe.name")
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():

@@ -1,0 +1,75 @@
+"""The three services, running over real gRPC with a real S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+
+from facefoundry.settings import read
+from facefoundry.storage import manifest
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1 import converter_pb2_grpc, extractor_pb2_grpc, files_pb2, trainer_pb2_grpc
+from services.converter.__main__ import build as build_converter
+from services.converter.settings import ConverterSettings
+from services.extractor.__main__ import build as build_extractor
+from services.extractor.settings import ExtractorSettings
+from services.trainer.__main__ import build as build_trainer
+from services.trainer.backends.local import LocalBackend, LocalSettings
+from services.trainer.settings import TrainerSettings
+
+__all__ = ["Services", "serving"]
+
+
+class Lister(Protocol):
+    """The stub of a service."""
+
+    def ListFiles(self, request: files_pb2.ListFilesRequest, /, timeout: float) -> files_pb2.ListFilesResponse: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """Stubs of the three running services, and their store."""
+
+    store: Store
+    stubs: dict[str, Any]
+
+    def list(self, service: str, uri: str, **fields: Any) -> files_pb2.ListFilesResponse:
+        lister: Lister = self.stubs[service]
+        return lister.ListFiles(files_pb2.ListFilesRequest(uri=uri, **fields), timeout=20)
+
+    def commit(self, prefix: str, parts: dict[str, bytes]) -> str:
+        """Commit a result, and return its URI."""
+        put = tuple(manifest.put_part(self.store, prefix, name, data) for name, data in parts.items())
+        manifest.commit(self.store, prefix, Manifest("test", {}, {}, put, {}, "content"))
+        return self.store.uri(prefix)
+
+
+@contextmanager
+def serving(store: Store, scratch: Path) -> Iterator[Services]:
+    """Serve all three for the time of the block."""
+    common = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0}
+    backend = LocalBackend(read(LocalSettings), command=("false",))
+    servers = {
+        "extractor": build_extractor(read(ExtractorSettings, **common), store)[0],
+        "trainer": build_trainer(read(TrainerSettings, **common), store, backend),
+        "converter": build_converter(read(ConverterSettings, **common), store)[0],
+    }
+    stubs = {
+        "extractor": extractor_pb2_grpc.ExtractorServiceStub,
+        "trainer": trainer_pb2_grpc.TrainerServiceStub,
+        "converter": converter_pb2_grpc.ConverterServiceStub,
+    }
+    with ExitStack() as running:
+        running.callback(backend.close)
+        made = {}
+        for name, server in servers.items():
+            running.callback(server.stop)
+            channel = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
+            made[name] = stubs[name](channel)
+        yield Services(store, made)
