@@ -34,7 +34,8 @@ def text_below(folder: str) -> str:
 
 @cache
 def words_of_code() -> frozenset[str]:
-    folders = ("facefoundry", "services", "tests", "benchmarks", "docs", "findings", "helm", "protos", "k8s")
+    ours = ("facefoundry", "services", "tests", "benchmarks", "examples")
+    folders = (*ours, "docs", "findings", "helm", "protos", "k8s")
     texts = [
         *map(text_below, folders),
         *((ROOT / name).read_text() for name in ("Makefile", "Dockerfile", "pyproject.toml")),
@@ -67,7 +68,8 @@ def test_tests_and_settings_have_the_names_that_the_page_uses(page):
     settings = (ROOT / "docs" / "settings.md").read_text()
     code = text_below("facefoundry") + text_below("services") + text_below("tests")
     for name in set(re.findall(r"\bFACEFOUNDRY_[A-Z_]+[A-Z]\b", text)):
-        assert f"`{name}`" in settings or name in code, name
+        field = name.removeprefix("FACEFOUNDRY_").lower()
+        assert f"`{name}`" in settings or name in code or f"    {field}: " in text_below("examples"), name
 
 
 def test_names_of_code_are_those_of_the_code(page):

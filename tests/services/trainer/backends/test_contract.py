@@ -18,6 +18,7 @@ from services.trainer import backends
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.settings import TrainerSettings
 from tests.cluster import workers
+from tests.services.trainer.backends.slurm import FakeSlurm
 
 
 def uri_of(name: str) -> str:
@@ -93,7 +94,13 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plac
     cluster.close()
 
 
-@pytest.fixture(params=["local", "other_package", "kubernetes"])
+@pytest.fixture
+def slurm(fake_slurm: FakeSlurm, local: Place) -> Place:
+    """The example of a backend, with a stand-in for Slurm."""
+    return Place(fake_slurm.backend, local.runs, local.seconds)
+
+
+@pytest.fixture(params=["local", "other_package", "slurm", "kubernetes"])
 def place(request: pytest.FixtureRequest) -> Place:
     """One entry for each kind."""
     found: Place = request.getfixturevalue(request.param)
