@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -105,4 +106,10 @@ def scontrol(action: str, job: str) -> None:
 
 
 if __name__ == "__main__":
-    {"sbatch": sbatch, "squeue": squeue, "scancel": scancel, "scontrol": scontrol}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {
+        "sbatch": sbatch,
+        "squeue": squeue,
+        "scancel": scancel,
+        "scontrol": scontrol,
+    }
+    commands[sys.argv[1]](*sys.argv[2:])

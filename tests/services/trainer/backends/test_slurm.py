@@ -154,18 +154,13 @@ def test_a_preempted_training_resumes_and_gives_its_model(
     backend = backends.load(TrainerSettings(backend="slurm"))
     attempt = put_attempt(iterations=120)
     backend.start("job", store.uri(worker_protocol.attempt_key(attempt.prefix)))
-    status = worker_protocol.status_key(attempt.prefix)
-    wait_until(
-        lambda: (
-            store.exists(status)
-            and worker_protocol.from_bytes(worker_protocol.Status, store.get_bytes(status)).iteration > 0
-        )
-    )
+    documents = TrainingStore(store)
+    wait_until(lambda: (status := documents.find_status(attempt)) and status.iteration > 0)
     fake_slurm.ask("1", "preempt")
     job = workers.wait_for(backend, "job", JobState.SUCCEEDED, JobState.FAILED, seconds=120)
     assert (job.state, job.restarts) == (JobState.SUCCEEDED, 1)
     assert job.exit_report is not None and job.exit_report.reason == "DONE"
-    assert TrainingStore(store).has_model(attempt)
+    assert documents.has_model(attempt)
 
 
 def test_one_listing_serves_all_trainings(fake_slurm: FakeSlurm) -> None:
