@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from facefoundry.dataset.layouts import GROUP
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run_folder import RunFolder
+from tests.facefoundry.dataset.flat_layout import FlatLayout
 
 
 @pytest.fixture
@@ -50,3 +52,14 @@ class Clock:
 def clock() -> Clock:
     """A clock that stands still until a test moves it."""
     return Clock()
+
+
+@pytest.fixture
+def flat_package(tmp_path, monkeypatch) -> None:
+    """Installs a package that adds the layout `flat`."""
+    facts = tmp_path / "site" / "flat-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: flat\nVersion: 1.0\n")
+    module = f"{FlatLayout.__module__}:FlatLayout"
+    (facts / "entry_points.txt").write_text(f"[{GROUP.name}]\nflat = {module}\nbroken = {module}\nffpp = {module}\n")
+    monkeypatch.syspath_prepend(facts.parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
 FRAMES = 3
-LEVELS = ("raw", "c23")
 JPEG = b"\xff\xd8\xff a picture"
 
 
@@ -71,8 +70,8 @@ def extracted(name: str, content: str | None = None) -> ExtractedSequence:
 class FakeServices:
     """A client of services that commit tiny results to a real store, without looking at their input."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, levels: Sequence[str]) -> None:
+        self._store, self._levels = store, levels
 
     def raise_if_stopped(self) -> None:
         pass
@@ -125,7 +124,7 @@ class FakeServices:
         name = f"{request.target_id}_{request.source_id}"
         labels = {"frames": [{"frame": frame, "swapped": frame > 0} for frame in range(FRAMES)]}
         samples = {f"000001/{view}.jpg": JPEG for view in ("target", "swap", *parts.MASKS)}
-        files = {parts.video(stem): f"{name} {stem}".encode() for stem in (*LEVELS, *parts.MASKS)}
+        files = {parts.video(stem): f"{name} {stem}".encode() for stem in (*self._levels, *parts.MASKS)}
         files |= {parts.LABELS: json.dumps(labels).encode(), parts.SAMPLES: archive.pack(samples)}
         uri = self._commit(keys.conversion(_digest(name)), "conversion", files, to_values(_conversion_info(request)))
         return converter_pb2.Conversion(
@@ -135,7 +134,7 @@ class FakeServices:
     def transcode(
         self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
     ) -> converter_pb2.Transcoding:
-        files = {parts.video(level): f"{sequence_id} {level}".encode() for level in LEVELS}
+        files = {parts.video(level): f"{sequence_id} {level}".encode() for level in self._levels}
         uri = self._commit(keys.conversion(_digest("real", sequence_id)), "transcoding", files, {})
         return converter_pb2.Transcoding(uri=uri)
 

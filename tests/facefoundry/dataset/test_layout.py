@@ -2,73 +2,27 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
-from facefoundry import recipes, report
 from facefoundry.cli.main import cli
-from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import GROUP, layout_of
 from facefoundry.dataset.models import find_models
-from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.record import RunRecord
-from facefoundry.dataset.recorder import RunRecorder
-from facefoundry.dataset.run import DatasetRun
-from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.errors import InvalidInput
 from facefoundry.storage.parts import MASKS
-from tests.facefoundry.dataset.fakes import FakeServices
 from tests.facefoundry.dataset.flat_layout import FlatLayout
+from tests.facefoundry.dataset.made import make_dataset
 
+LEVELS = ("raw", "c23", "c40")
 FLAT = {
-    "real": {f"{name}-{level}.mp4" for name in "ab" for level in ("raw", "c23")},
-    "fake": {f"{name}-{level}.mp4" for name in ("a_b", "b_a") for level in ("raw", "c23")},
+    "real": {f"{name}-{level}.mp4" for name in "ab" for level in LEVELS},
+    "fake": {f"{name}-{level}.mp4" for name in ("a_b", "b_a") for level in LEVELS},
     "extra": {f"{name}-{kind}.mp4" for name in ("a_b", "b_a") for kind in MASKS}
     | {"a_b-labels.json", "b_a-labels.json", "a-alignments.json", "b-alignments.json", "models", "faces", "run"},
 }
-
-
-def export(layout: Layout, store, folder: Path) -> RunFolder:
-    """Make a dataset of one pair in a layout, with services that commit tiny results to a real store."""
-    for name in "ab":
-        (folder / f"{name}.mp4").write_bytes(name.encode())
-    record = RunFolder(layout.run_folder())
-    recorder = RunRecorder(
-        RunRecord("test", "", {}, layout=layout.name), record, lambda event: None, on_save=lambda: report.write(layout)
-    )
-    client = cast(Client, FakeServices(store))
-    stages = ServiceStages(
-        client,
-        store,
-        recipes.load("preview"),
-        layout,
-        recorder,
-        lambda event: None,
-        keep_faces=True,
-        frame_rate=Fraction(25),
-    )
-    clips = {name: Clip(name, folder / f"{name}.mp4") for name in "ab"}
-    (pair,) = DatasetRun(stages, recorder, lambda event: None).run([Pair("a", "b")], clips)
-    assert pair.state == "done", pair.failure
-    return record
-
-
-@pytest.fixture
-def flat_package(tmp_path, monkeypatch) -> None:
-    """Installs a package that adds the layout `flat`."""
-    facts = tmp_path / "site" / "flat-1.0.dist-info"
-    facts.mkdir(parents=True)
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: flat\nVersion: 1.0\n")
-    module = f"{FlatLayout.__module__}:FlatLayout"
-    (facts / "entry_points.txt").write_text(f"[{GROUP.name}]\nflat = {module}\nbroken = {module}\nffpp = {module}\n")
-    monkeypatch.syspath_prepend(facts.parent)
 
 
 def files_below(folder: Path) -> set[str]:
@@ -77,7 +31,7 @@ def files_below(folder: Path) -> set[str]:
 
 def test_a_dataset_is_made_in_the_folders_of_another_layout(store, tmp_path):
     out = tmp_path / "out"
-    record = export(FlatLayout(out), store, tmp_path)
+    record = make_dataset(FlatLayout(out), store, tmp_path)
     assert {path.name for path in out.iterdir()} == {"real", "fake", "extra", "index.html"}
     for folder, files in FLAT.items():
         assert {path.name for path in (out / folder).iterdir()} == files
@@ -91,10 +45,10 @@ def test_a_dataset_is_made_in_the_folders_of_another_layout(store, tmp_path):
 
 def test_the_same_code_makes_the_folders_of_ffpp(store, tmp_path):
     out = tmp_path / "out"
-    export(FfppLayout(out), store, tmp_path)
+    make_dataset(FfppLayout(out), store, tmp_path)
     fakes = out / "manipulated_sequences" / "Deepfakes"
     assert files_below(out / "original_sequences" / "youtube" / "c23" / "videos") == {"a.mp4", "b.mp4"}
-    for folder in ("raw", "c23", *MASKS):
+    for folder in (*LEVELS, *MASKS):
         assert files_below(fakes / folder / "videos") == {"a_b.mp4", "b_a.mp4"}
     assert files_below(fakes / "labels") == {"a_b.json", "b_a.json"}
     assert {path.name for path in (fakes / "models" / "a_b").iterdir()} >= {"model.json", "weights.safetensors"}
@@ -123,7 +77,7 @@ def test_paths_lie_below_the_root_and_asking_for_them_makes_nothing(tmp_path, la
 
 def test_a_command_finds_the_layout_of_a_dataset_by_its_record(store, tmp_path, flat_package):
     out = tmp_path / "out"
-    export(FlatLayout(out), store, tmp_path)
+    make_dataset(FlatLayout(out), store, tmp_path)
     (out / "index.html").unlink()
     result = CliRunner().invoke(cli, ["report", str(out)], catch_exceptions=False)
     assert result.output.strip() == str(out / "index.html")
