@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from facefoundry.errors import DataLoss
+from facefoundry.errors import DataLoss, Unusable, from_record, to_record
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Part
@@ -15,13 +16,16 @@ from facefoundry.storage.store import Store
 
 __all__ = ["SourceFiles", "fetch", "find_source"]
 
+_NO_ID = "source"
+
 
 @dataclass(frozen=True)
 class SourceFiles:
     """A source in the store.
 
     Attributes:
-        name: Name in messages: the local file name of a video, or the id of a sequence of frames.
+        name: The local file name of a video, or the common part of the names of frames.
+        sequence_id: Id of the sequence; empty if the caller gave none.
         uri: URI of the source.
         digest: The digest in the URI.
         content_digest: SHA-256 of the content.
@@ -32,6 +36,7 @@ class SourceFiles:
     """
 
     name: str
+    sequence_id: str
     uri: str
     digest: str
     content_digest: str
@@ -44,14 +49,33 @@ class SourceFiles:
         """Total size in bytes."""
         return sum(part.size for part in self.files.values())
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Name the URI in errors about local files: several sources may have the same local names.
 
-def find_source(store: Store, uri: str, name: str, field: str = "source_uri") -> SourceFiles:
+        Raises:
+            Unusable: the block raised it; it names the source's URI.
+        """
+        try:
+            yield
+        except Unusable as error:
+            local = error.resource
+            if not local.startswith(PurePosixPath(self.name).stem):
+                raise
+            frame = local.partition("/")[2]
+            whole = f"frame {frame} of {self.uri}" if frame else self.uri
+            shown = f"{local} ({self.uri})" if self.sequence_id else whole
+            message = error.message.replace(local, shown, 1) if local in error.message else f"{shown}: {error.message}"
+            raise from_record(replace(to_record(error), message=message, resource=self.uri)) from error
+
+
+def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "source_uri") -> SourceFiles:
     """Find a source by its URI: an uploaded clip (`sources/`), or the lossless video of a conversion (`conversions/`).
 
     Args:
         store: The object store.
         uri: URI of the source.
-        name: Id of the sequence; local files are named after it.
+        sequence_id: Id of the sequence, after which local files are named; empty if the caller gave none.
         field: Name of the request field with the URI, for messages.
 
     Raises:
@@ -59,6 +83,7 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
         NotFound: there is no such source.
         DataLoss: its manifest is damaged (BAD_MANIFEST).
     """
+    name = sequence_id or _NO_ID
     kind = "conversions" if "/conversions/" in uri else "sources"
     prefix = keys.prefix_of(store.bucket, uri, kind, field)
     committed = manifest.load(store, prefix)
@@ -82,6 +107,7 @@ def find_source(store: Store, uri: str, name: str, field: str = "source_uri") ->
     files = {label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)}
     return SourceFiles(
         name=name if info.kind == "frames" else next(iter(files)),
+        sequence_id=sequence_id,
         uri=uri,
         digest=prefix.removeprefix(f"{kind}/"),
         content_digest=committed.content_digest,

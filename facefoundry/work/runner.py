@@ -90,7 +90,8 @@ class Runner:
             _log.event("reused", kind=plan.kind, prefix=plan.prefix)
             yield Committed(self._store.uri(plan.prefix), stored, reused=True)
             return
-        with self.admitted(plan.job.source.name, plan.job.source.size, context) as (sandbox, workspace, drain):
+        source = plan.job.source
+        with source.named(), self.admitted(source.name, source.size, context) as (sandbox, workspace, drain):
             arguments = plan.job.arguments()
             for progress in self._fetch(plan.job, workspace):
                 yield progress
@@ -119,7 +120,8 @@ class Runner:
 
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
         """Do a job, and return the facts of its result without storing them. It raises the same errors as `run`."""
-        with self.admitted(job.source.name, job.source.size, context) as (sandbox, workspace, drain):
+        source = job.source
+        with source.named(), self.admitted(source.name, source.size, context) as (sandbox, workspace, drain):
             arguments = job.arguments()
             for _ in self._fetch(job, workspace):
                 drain.check()

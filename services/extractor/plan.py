@@ -109,7 +109,7 @@ def plan_inspection(
         raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
     engine = request.engine or recipes.load().extraction.engine
     engines.find(engine)
-    source = find_source(store, request.source_uri, "source")
+    source = find_source(store, request.source_uri)
     return Job(
         source=source,
         files=source.files,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import starmap
 
 import grpc
 
+from facefoundry.errors import FieldViolation, InvalidInput, from_record, to_record
 from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage.info import ExtractionInfo, FrameRate
 from facefoundry.storage.store import Store
@@ -38,7 +42,8 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         self, request: extractor_pb2.InspectRequest, context: grpc.ServicerContext
     ) -> extractor_pb2.InspectResponse:
         """Return a source's properties and the number of faces in some of its frames; nothing is stored."""
-        return _inspection(self._runner.ask(plan_inspection(self._store, request, self._weights.folder), context))
+        with _without_recipe():
+            return _inspection(self._runner.ask(plan_inspection(self._store, request, self._weights.folder), context))
 
     def Extract(
         self, request: extractor_pb2.ExtractRequest, context: grpc.ServicerContext
@@ -56,6 +61,17 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
     ) -> files_pb2.ListFilesResponse:
         """List the files of a source or extraction."""
         return self._files.list(request)
+
+
+@contextmanager
+def _without_recipe() -> Iterator[None]:
+    """Name the field `engine` in errors about engines, which name the field of a recipe."""
+    try:
+        yield
+    except InvalidInput as error:
+        record = to_record(error)
+        fields = [(wrong.field.removeprefix("recipe.extraction."), wrong.description) for wrong in record.violations]
+        raise from_record(replace(record, violations=tuple(starmap(FieldViolation, fields)))) from error
 
 
 def _extraction(done: Committed) -> extractor_pb2.Extraction:

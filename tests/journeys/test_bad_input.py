@@ -43,8 +43,11 @@ def test_a_bad_clip_is_refused(services, tmp_path, row):
         with pytest.raises(FaceFoundryError) as caught:
             call(uri)
         assert (code_of(caught.value), caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, row.reason)
-        named = row.names if call != services.inspect else row.names.replace("clip-1", "source", 1)
-        assert named in caught.value.message and named in caught.value.resource
+        assert uri in caught.value.message and uri == caught.value.resource
+        if call == services.inspect:
+            assert "source." not in caught.value.message
+        else:
+            assert row.names in caught.value.message
         assert str(tmp_path) not in caught.value.message and str(services.scratch) not in caught.value.message
     assert services.committed() == visible
     services.leave_nothing()
@@ -104,7 +107,7 @@ def test_a_clip_over_the_limits_costs_its_sandbox_and_nothing_else(store, tmp_pa
         with pytest.raises(FaceFoundryError) as caught:
             running.extract(bomb)
         assert (code_of(caught.value), caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, reason)
-        assert caught.value.message.startswith("clip-1: ") and caught.value.resource == "clip-1"
+        assert caught.value.message.startswith(f"clip-1 ({bomb}): ") and caught.value.resource == bomb
         running.leave_nothing()
         assert not [key for key in running.committed() if key.startswith("extractions/")]
         if reason == "MEDIA_MEMORY":

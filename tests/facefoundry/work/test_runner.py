@@ -232,12 +232,12 @@ def test_a_stopping_process_ends_a_call_at_its_next_finished_part_and_takes_no_n
 def test_a_child_that_misbehaves_ends_the_call_and_stores_nothing(copier, trick, how):
     with pytest.raises(Unusable, match=how) as caught:
         copier.run(function="tricks", trick=trick)
-    assert (caught.value.reason, caught.value.resource) == ("MEDIA_CRASHED", "clip.mp4")
+    assert (caught.value.reason, caught.value.resource) == ("MEDIA_CRASHED", copier.source.uri)
     assert copier.stored() == set() and copier.slots.in_use == 0
 
 
 def test_a_source_that_is_too_large_is_refused(store, tmp_path, pool, work):
-    with pytest.raises(Unusable, match=r"clip\.mp4 has 6 bytes; this copier accepts at most 5") as caught:
+    with pytest.raises(Unusable, match=r"clip\.mp4 \(s3://.*\) has 6 bytes; this copier accepts at most 5") as caught:
         Copier(store, tmp_path, pool, work, max_source_bytes=5).run()
     assert caught.value.reason == "TOO_LARGE"
 
@@ -253,7 +253,7 @@ def test_a_job_returns_its_facts_and_stores_nothing(copier):
 
 
 def test_a_job_without_a_result_is_an_error_that_names_the_clip(copier):
-    with pytest.raises(Unusable, match=r"clip\.mp4: .* without a result"):
+    with pytest.raises(Unusable, match=r"clip\.mp4 \(s3://.*\): .* without a result"):
         copier.runner.ask(copier.job(function="tricks", trick="silent"), context())
 
 

@@ -227,12 +227,18 @@ def test_a_clip_without_a_face_fails_and_commits_nothing(extractor, store, sourc
     assert manifest.load_if_committed(store, keys.extraction(digest_of(source_uri))) is None
 
 
-def test_what_is_no_video_is_named_by_its_sequence(extractor, source_of, tmp_path):
+def test_what_is_no_video_is_named_by_its_sequence_if_it_has_one_and_its_uri(extractor, source_of, tmp_path):
     path = tmp_path / "notes.mp4"
     path.write_bytes(b"these are notes" * 100)
-    with pytest.raises(Unusable, match=r"clip-7\.mp4") as caught:
-        extractor.extract(source_of(path), sequence_id="clip-7")
-    assert caught.value.reason == "NOT_A_VIDEO"
+    uri = source_of(path)
+    with pytest.raises(Unusable) as caught:
+        extractor.extract(uri, sequence_id="clip-7")
+    assert (caught.value.reason, caught.value.resource) == ("NOT_A_VIDEO", uri)
+    assert caught.value.message.startswith(f"clip-7.mp4 ({uri}) is not a readable video file")
+    with pytest.raises(Unusable) as caught:
+        extractor.inspect(uri)
+    assert (caught.value.reason, caught.value.resource) == ("NOT_A_VIDEO", uri)
+    assert caught.value.message.startswith(f"{uri} is not a readable video file")
 
 
 def test_a_source_that_is_too_large_is_refused_before_it_is_fetched(store, tmp_path, source_of, moving_face, video_of):
@@ -301,8 +307,12 @@ def test_inspect_refuses_more_samples_than_it_takes_and_unknown_engines(extracto
     source_uri = source_of(video_of(moving_face(2)))
     with pytest.raises(InvalidInput, match="from 0 to 64"):
         extractor.inspect(source_uri, sample_frames=65)
-    with pytest.raises(InvalidInput, match="engine='mtcnn'"):
+    with pytest.raises(InvalidInput, match="engine='mtcnn'") as caught:
         extractor.inspect(source_uri, sample_frames=1, engine="mtcnn")
+    assert [violation.field for violation in caught.value.violations] == ["engine"]
+    with pytest.raises(InvalidInput, match="engine='mtcnn'") as caught:
+        extractor.extract(source_uri, engine="mtcnn")
+    assert [violation.field for violation in caught.value.violations] == ["recipe.extraction.engine"]
 
 
 def test_scratch_of_killed_processes_is_swept_at_the_start_and_that_of_living_ones_is_not(store, tmp_path):
