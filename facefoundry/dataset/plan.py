@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.media.frames import FRAME_SUFFIXES, is_frame
 from facefoundry.storage import keys
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "Pair",
     "check_pairs",
     "find_clips",
-    "is_frame",
     "is_frame_folder",
     "pair_up",
     "read_filelist",
@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"})
-FRAME_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,9 @@ class Pair(NamedTuple):
 def is_frame_folder(path: Path) -> bool:
     """Return whether a path is a folder of frames. True also if the folder cannot be read: its upload reports why."""
     try:
-        return path.is_dir() and any(is_frame(entry) for entry in path.iterdir())
+        return path.is_dir() and any(is_frame(entry.name) for entry in path.iterdir())
     except OSError:
         return True
-
-
-def is_frame(path: Path) -> bool:
-    """Return whether a file is a frame, by its name. Hidden files, such as `._0001.png` of macOS, are not frames."""
-    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
 def find_clips(folder: Path) -> dict[str, Clip]:

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-from facefoundry import archive, codec
-from facefoundry.dataset.plan import is_frame
+from facefoundry import codec
 from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.media.frames import in_order
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.frames import FramePacker, TarLimits
 from facefoundry.storage.info import SourceInfo
-from facefoundry.storage.parts import FRAMES, SOURCE
+from facefoundry.storage.parts import SOURCE
 from facefoundry.storage.store import Store
 
 __all__ = ["TarLimits", "upload"]
-
-_NUMBER = re.compile(r"([0-9]+)\.[A-Za-z]+$")
-
-
-@dataclass(frozen=True)
-class TarLimits:
-    """The most frames, and the most bytes of frames, in one tar. Bytes are limited because a tar is made in memory."""
-
-    frames: int = 256
-    bytes: int = 64 << 20
 
 
 def upload(
@@ -116,79 +105,23 @@ def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]
 def _upload_frames(
     store: Store, folder: Path, frame_rate: Fraction, on_bytes: Callable[[int, int], None], tar_limits: TarLimits
 ) -> str:
-    frames = _numbered(folder)
-    sizes = [_size(frame) for frame in frames]
-    total = sum(sizes)
+    frames = [folder / name for name in in_order((path.name for path in folder.iterdir()), str(folder))]
+    total = sum(map(_size, frames))
     _check_size(store, folder, total)
-    hashed = hashlib.sha256()
-    for frame in frames:
-        with frame.open("rb") as file:
-            hashed.update(hashlib.file_digest(file, "sha256").digest())
+    packer = FramePacker(tar_limits)
+    for _ in packer.pack(frames):
+        pass
     rate = f"{frame_rate.numerator}/{frame_rate.denominator}"
-    prefix = keys.source(keys.digest_of({"frames": hashed.hexdigest(), "frame_rate": rate}))
+    prefix = keys.source(keys.digest_of({"frames": packer.content_digest, "frame_rate": rate}))
     if manifest.load_if_committed(store, prefix) is None:
         parts, done = [], 0
-        for number, frame_range in enumerate(_split(sizes, tar_limits)):
-            tar = _tar(frames[frame_range.start : frame_range.stop], frame_range.start)
-            parts.append(manifest.put_part(store, prefix, FRAMES.name(number), tar))
-            done += sum(sizes[frame_range.start : frame_range.stop])
-            on_bytes(done, total)
-        info = codec.to_values(SourceInfo(kind="frames", file_name=folder.name, frame_rate=rate, frames=len(frames)))
-        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, hashed.hexdigest()))
+        for name, tar in FramePacker(tar_limits).pack(frames):
+            parts.append(manifest.put_part(store, prefix, name, tar))
+            done += len(tar)
+            on_bytes(min(done, total), total)
+        info = codec.to_values(
+            SourceInfo(kind="frames", file_name=folder.name, frame_rate=rate, frame_count=len(frames))
+        )
+        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, packer.content_digest))
     on_bytes(total, total)
     return store.uri(prefix)
-
-
-def _numbered(folder: Path) -> list[Path]:
-    """Return the frames in the order of their numbers, which must have no gap."""
-    numbers: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not is_frame(path):
-            continue
-        match = _NUMBER.search(path.name)
-        if match is None:
-            raise Unusable(
-                f"{path} has no frame number at the end of its name; expected a name such as 0001.png.",
-                reason="FRAME_NAME",
-                resource=str(path),
-            )
-        number = int(match[1])
-        if number in numbers:
-            raise Unusable(
-                f"{numbers[number]} and {path} are both frame {number}. Remove one of them.",
-                reason="FRAME_TWICE",
-                resource=str(path),
-            )
-        numbers[number] = path
-    if not numbers:
-        raise Unusable(
-            f"Expected frames (.png, .jpg, .jpeg or .bmp) in {folder}. Found none.",
-            reason="NO_FRAMES",
-            resource=str(folder),
-        )
-    first, last = min(numbers), max(numbers)
-    missing = next((number for number in range(first, last) if number not in numbers), None)
-    if missing is not None:
-        raise Unusable(
-            f"{folder} has frames {first} to {last}, but frame {missing} is missing. Add it, or renumber the frames.",
-            reason="FRAME_GAP",
-            resource=str(folder),
-        )
-    return [numbers[number] for number in range(first, last + 1)]
-
-
-def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:
-    """Yield the range of frames of each tar."""
-    start, held = 0, 0
-    for index, size in enumerate(sizes):
-        if index > start and (index - start == limits.frames or held + size > limits.bytes):
-            yield range(start, index)
-            start, held = index, 0
-        held += size
-    yield range(start, len(sizes))
-
-
-def _tar(frames: list[Path], start: int) -> bytes:
-    """Make the tar of consecutive frames, numbered from `start`."""
-    names = [f"{start + offset:06d}{path.suffix.lower()}" for offset, path in enumerate(frames)]
-    return archive.pack({name: path.read_bytes() for name, path in zip(names, frames, strict=True)})

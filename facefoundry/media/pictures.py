@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from pathlib import Path, PurePath, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 from facefoundry.media import still
+from facefoundry.media.frames import in_order
 from facefoundry.media.source import MediaInfo, ReadLimits, Source
 
 __all__ = ["open_folder", "open_tars"]
@@ -93,40 +92,13 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], b
     return read
 
 
-class _Numbered(NamedTuple):
-    number: int
-    name: str
-    read: Callable[[], bytes]
-
-
-def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Numbered]:
-    """Sort pictures by the number at the end of their names. No number may be missing or appear twice."""
-    numbered = []
-    for name, read in entries:
-        file = PurePath(name)
-        if file.suffix.lower() not in still.SUFFIXES or file.name.startswith("."):
-            continue
-        match = re.search(r"([0-9]{1,12})$", file.stem)
-        if match is None:
-            message = f"Expected frame names that end in a number, such as 0001.png. Received {name}"
-            raise Unusable(message, reason="FRAME_NAME", resource=name)
-        numbered.append(_Numbered(int(match.group(1)), name, read))
-    if not numbered:
-        raise Unusable(
-            "Expected png, jpg or bmp frames in the clip. Received none. Add numbered frames", reason="NO_FRAMES"
-        )
-    if len(numbered) > max_frames:
-        raise Unusable(f"The clip has {len(numbered)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
-    numbered.sort(key=lambda entry: (entry.number, entry.name))
-    for before, after in pairwise(numbered):
-        if after.number == before.number:
-            message = f"Frame {after.number} appears twice: {before.name} and {after.name}"
-            raise Unusable(message, reason="FRAME_TWICE", resource=after.name)
-        if after.number != before.number + 1:
-            missing = before.number + 1
-            message = f"Frame {missing} is missing: {before.name} is followed by {after.name}"
-            raise Unusable(message, reason="FRAME_GAP", metadata={"missing": str(missing)}, resource=after.name)
-    return numbered
+def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Entry]:
+    """Sort pictures by the number at the end of their names, and leave out other files."""
+    names = in_order(name for name, _ in entries)
+    if len(names) > max_frames:
+        raise Unusable(f"The clip has {len(names)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
+    readers = dict(entries)
+    return [(name, readers[name]) for name in names]
 
 
 class _Pictures(Source):
@@ -143,11 +115,12 @@ class _Pictures(Source):
         except Unusable:
             close()
             raise
-        kind = PurePath(self._entries[0].name).suffix.lower().lstrip(".").replace("jpeg", "jpg")
+        kind = PurePosixPath(self._entries[0][0]).suffix.lower().lstrip(".").replace("jpeg", "jpg")
         self.info = MediaInfo(len(self._entries), frame_rate, width, height, 0, kind, "bgr24")
 
-    def _decode(self, entry: _Numbered) -> NDArray[np.uint8]:
-        return still.decode(entry.read(), entry.name, self._limits.max_pixels)
+    def _decode(self, entry: _Entry) -> NDArray[np.uint8]:
+        name, read = entry
+        return still.decode(read(), name, self._limits.max_pixels)
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         for entry in self._entries[start:]:
@@ -155,13 +128,13 @@ class _Pictures(Source):
             if frame.shape[:2] != (self.info.height, self.info.width):
                 message = (
                     f"Expected frames of {self.info.width}x{self.info.height}, the size of the first. "
-                    f"{entry.name} is {frame.shape[1]}x{frame.shape[0]}"
+                    f"{entry[0]} is {frame.shape[1]}x{frame.shape[0]}"
                 )
-                raise Unusable(message, reason="SIZE_CHANGES", resource=entry.name)
+                raise Unusable(message, reason="SIZE_CHANGES", resource=entry[0])
             yield frame
 
-    def count(self) -> int:
-        return len(self._entries)
+    def counting(self) -> Iterator[int]:
+        return iter(range(1, len(self._entries) + 1))
 
     def close(self) -> None:
         self._close()

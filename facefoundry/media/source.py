@@ -85,8 +85,16 @@ class Source(ABC):
         """
 
     @abstractmethod
+    def counting(self) -> Iterator[int]:
+        """Yield 1, 2 and so on, once for each frame. A video is decoded, because a container may state a wrong count.
+
+        Raises:
+            Unusable: as `frames`.
+        """
+
     def count(self) -> int:
-        """Count the frames. A video is decoded to its end, because a container may declare a wrong count."""
+        """Count the frames; a video is decoded to its end."""
+        return sum(1 for _ in self.counting())
 
     @abstractmethod
     def close(self) -> None:

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 
-__all__ = ["SUFFIXES", "decode", "size_of"]
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+__all__ = ["decode", "size_of"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"

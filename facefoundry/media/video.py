@@ -58,7 +58,6 @@ class Video(Source):
     def __init__(self, path: Path, limits: ReadLimits) -> None:
         self._path = path
         self._limits = limits
-        self._count: int | None = None
         self._size: tuple[int, int] | None = None
         lacking = missing_bytes(path)
         if lacking:
@@ -161,12 +160,11 @@ class Video(Source):
             what = f"has the pixel format {frame.format.name}, which cannot be converted: {_reason(error)}"
             raise self._unusable("PIXEL_FORMAT", what) from error
 
-    def count(self) -> int:
-        """Count the frames by decoding them once; see `Source.count`."""
-        if self._count is None:
-            with self._open() as container:
-                self._count = sum(1 for _ in self._decoded(container, self._stream(container)))
-        return self._count
+    def counting(self) -> Iterator[int]:
+        """Decode the frames and count them; see `Source.counting`."""
+        with self._open() as container:
+            for number, _ in enumerate(self._decoded(container, self._stream(container)), 1):
+                yield number
 
     def close(self) -> None:
         """Do nothing, because a video is open only while it is decoded."""

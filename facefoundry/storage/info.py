@@ -42,17 +42,25 @@ class SourceInfo:
     """Facts about a source.
 
     Attributes:
-        kind: `video` for a video file, `frames` for a folder of frames.
+        kind: `video` for a video file, `frames` for frames in tars.
         file_name: Name of the file or folder that was uploaded.
-        frame_rate: Frames per second of a folder, `<numerator>/<denominator>`; empty for a video, which has its own.
-        frames: Number of frames of a folder; 0 for a video.
+        frame_rate: Frames per second, `<numerator>/<denominator>`.
+        frame_count: Number of frames.
+        width: Width after rotation, pixels.
+        height: Height after rotation, pixels.
+        rotation: Clockwise rotation in the container, degrees.
+        codec: Name of the codec, such as `h264`, or of the picture format.
         rights: The basis on which the source may be used; `unstated` if unknown.
     """
 
     kind: Literal["video", "frames"] = "video"
     file_name: str = ""
     frame_rate: str = ""
-    frames: int = 0
+    frame_count: int = 0
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    codec: str = ""
     rights: str = "unstated"
 
     @property

@@ -33,6 +33,7 @@ from services.extractor.tracking import Subject
 __all__ = ["extract", "inspect", "load_engine"]
 
 _PROGRESS_FRAMES: Final = 10
+_INSPECT_FRAMES: Final = 100
 
 
 @cache
@@ -92,7 +93,7 @@ def inspect(
     """Read a clip's properties, and count the faces in some of its frames; arguments as in `extract`.
 
     Yields:
-        The result.
+        Progress while a video's frames are counted, and last the result.
 
     Raises:
         Unusable: the clip cannot be read.
@@ -100,7 +101,11 @@ def inspect(
     """
     with _open(arguments, workspace) as source:
         info = source.info
-        frame_count = source.count() if info.frame_count is None else info.frame_count
+        frame_count = info.frame_count or 0
+        if info.frame_count is None:
+            for frame_count in source.counting():
+                if frame_count % _INSPECT_FRAMES == 0:
+                    yield Progress("inspect", frame_count, 0)
         samples = []
         if arguments.sample_frames:
             engine = load(arguments.engine, arguments.weights_dir)

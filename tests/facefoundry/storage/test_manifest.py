@@ -152,7 +152,7 @@ def test_an_error_about_a_manifest_names_the_wrong_field(store):
 @pytest.mark.parametrize(
     "info",
     [
-        SourceInfo(kind="frames", file_name="frames", frame_rate="25/1", frames=3),
+        SourceInfo(kind="frames", file_name="frames", frame_rate="25/1", frame_count=3),
         ModelInfo(
             iterations=300,
             pair_id="000_003",

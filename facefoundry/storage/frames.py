@@ -1,0 +1,59 @@
+"""Packs frames, the pictures of a clip, as the tars of a stored source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry import archive
+from facefoundry.storage.parts import FRAMES
+
+__all__ = ["FramePacker", "TarLimits"]
+
+
+@dataclass(frozen=True)
+class TarLimits:
+    """The most frames, and the most bytes of frames, in one tar. Bytes are limited because a tar is made in memory."""
+
+    frames: int = 256
+    bytes: int = 64 << 20
+
+
+class FramePacker:
+    """Packs the frames of a clip, in order. Equal frames give equal tars, whatever the names of their files were.
+
+    Args:
+        limits: The most frames and bytes in one tar.
+    """
+
+    def __init__(self, limits: TarLimits | None = None) -> None:
+        self._limits = limits or TarLimits()
+        self._hashed = hashlib.sha256()
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 over the SHA-256 of each packed frame, 64 hex digits."""
+        return self._hashed.hexdigest()
+
+    def pack(self, frames: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+        """Yield the part's name and the bytes of each tar. Each frame is read once, and hashed as it is packed."""
+        for number, span in enumerate(_split([frame.stat().st_size for frame in frames], self._limits)):
+            files = {}
+            for index in span:
+                data = frames[index].read_bytes()
+                self._hashed.update(hashlib.sha256(data).digest())
+                files[f"{index:06d}{frames[index].suffix.lower()}"] = data
+            yield FRAMES.name(number), archive.pack(files)
+
+
+def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:
+    """Yield the range of frames of each tar."""
+    start, held = 0, 0
+    for index, size in enumerate(sizes):
+        if index > start and (index - start == limits.frames or held + size > limits.bytes):
+            yield range(start, index)
+            start, held = index, 0
+        held += size
+    yield range(start, len(sizes))
