@@ -15,6 +15,7 @@ from pydantic_core.core_schema import DataclassSchema
 from facefoundry.dataset import record
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.uploads import UploadRecord
 from services.converter import chunks, labels
 from services.trainer import worker_protocol
 
@@ -25,6 +26,7 @@ _DOCUMENTS = {
     "outcome": worker_protocol.Outcome,
     "labels": labels.Labels,
     "chunk": chunks.Index,
+    "upload": UploadRecord,
     "run": record.RunRecord,
     "pair": record.PairRecord,
 }

@@ -30,7 +30,7 @@ OWNED = {
     "store": {"endpoint", "access_key", "secret_key", "secure", "ca_file", "region", "bucket"}
     | {"public_endpoint", "signer_access_key", "signer_secret_key"},
     "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
-    | {"scratch_dir", "extractor_weights_dir", "backend"},
+    | {"scratch_dir", "extractor_weights_dir", "import_buckets", "backend"},
     "worker": {"id", "termination_log", "parent", "scratch_dir"},
 }
 _KEPT = ("type", "description", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

@@ -21,20 +21,23 @@ __all__ = [
     "imported",
     "kind_of",
     "model",
+    "object_of",
     "prefix_of",
     "run",
     "sequence_id",
     "source",
     "training",
+    "upload",
     "uri",
 ]
 
-CLASSES = ("sources", "extractions", "trainings", "models", "imports", "conversions", "runs")
+CLASSES = ("sources", "extractions", "trainings", "models", "imports", "conversions", "runs", "uploads")
 
 _DIGEST = re.compile(r"[0-9a-f]{40}")
 _ITERATIONS = re.compile(r"[1-9][0-9]{0,9}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_KEY = re.compile(r"[^\x00-\x1f\x7f]{0,1024}")
 _SEQUENCE = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
@@ -79,6 +82,11 @@ def conversion(digest: str) -> str:
 def run(name: str) -> str:
     """Return the prefix of a dataset run."""
     return f"runs/{_checked(_RUN, name, 'name')}"
+
+
+def upload(upload_id: str) -> str:
+    """Return the prefix of an upload."""
+    return f"uploads/{_checked(_DIGEST, upload_id, 'id')}"
 
 
 def sequence_id(value: str, field: str = "sequence_id") -> str:
@@ -155,6 +163,37 @@ def prefix_of(bucket: str, value: str, kind: str | Sequence[str], field: str = "
             violations=[FieldViolation(field, f"bucket must be {bucket}")],
         )
     return prefix
+
+
+def object_of(value: str, buckets: Sequence[str], field: str) -> tuple[str, str]:
+    """Return the bucket and the key in the URI of any object, `s3://<bucket>/<key>`.
+
+    Args:
+        value: The URI. That of a prefix ends with `/`.
+        buckets: The buckets that it may name.
+        field: Name of the request field with the URI, for messages.
+
+    Raises:
+        InvalidInput: the URI has another form (URI), or names another bucket (BUCKET_NOT_ALLOWED).
+    """
+    scheme, _, rest = value.partition("://")
+    bucket, slash, key = rest.partition("/")
+    relative = {".", ".."} & set(key.split("/"))
+    if scheme != "s3" or not (slash and _BUCKET.fullmatch(bucket) and _KEY.fullmatch(key)) or relative:
+        raise InvalidInput(
+            f"Expected {field} in the form s3://<bucket>/<key>. Received {field}={value!r}.",
+            reason="URI",
+            violations=[FieldViolation(field, "must have the form s3://<bucket>/<key>")],
+        )
+    if bucket not in buckets:
+        listed = " or ".join(map(repr, buckets))
+        raise InvalidInput(
+            f"Expected {field} in the bucket {listed}. Received {field}={value!r}. The operator of the service can "
+            "add buckets to FACEFOUNDRY_IMPORT_BUCKETS.",
+            reason="BUCKET_NOT_ALLOWED",
+            violations=[FieldViolation(field, f"bucket must be {listed}")],
+        )
+    return bucket, key
 
 
 def _checked(pattern: re.Pattern[str], value: str, field: str) -> str:

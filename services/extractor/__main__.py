@@ -8,11 +8,14 @@ from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.server import Server
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
+from facefoundry.storage.uploads import PART_BYTES, Uploads
 from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
+from facefoundry.work.incoming import IncomingFiles
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.runner import Runner
 from services.extractor.functions import PART_FRAMES
+from services.extractor.imports import SourceImports
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
 from services.extractor.weights import Weights
@@ -30,7 +33,11 @@ def main() -> None:
 
 
 def build(
-    settings: ExtractorSettings, store: Store, pool: SandboxPool | None = None, part_frames: int = PART_FRAMES
+    settings: ExtractorSettings,
+    store: Store,
+    pool: SandboxPool | None = None,
+    part_frames: int = PART_FRAMES,
+    upload_part_bytes: int = PART_BYTES,
 ) -> tuple[Server, Runner]:
     """Make the server and the runner that does the work of its calls; the server is not started.
 
@@ -39,6 +46,7 @@ def build(
         store: The object store.
         pool: Where sandboxes run; by default a new pool.
         part_frames: Number of frames in each part of an extraction.
+        upload_part_bytes: Size of each part of an upload but the last.
     """
     full_name = extractor_pb2.DESCRIPTOR.services_by_name["ExtractorService"].full_name
     server = Server("extractor", settings, store, full_name, engines=lambda: weights.engines())
@@ -57,7 +65,10 @@ def build(
         settings.extractor_weights_prefix,
         runner.scratch.parent / "extractor-weights",
     )
-    servicer = ExtractorServicer(store, runner, weights, part_frames)  # type: ignore[abstract]  # not all calls yet
+    uploads = Uploads(store, settings.extractor_max_source_bytes, upload_part_bytes)
+    files = IncomingFiles(store, uploads, filter(None, settings.import_buckets.split(",")))
+    imports = SourceImports(store, runner, files, settings.extractor_max_frames)
+    servicer = ExtractorServicer(store, runner, weights, uploads, imports, part_frames)
     server.add(lambda grpc: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc))
     return server, runner
 

@@ -21,6 +21,9 @@ __all__ = [
     "FaceSample",
     "InspectArgs",
     "Inspection",
+    "UNPACK",
+    "UnpackArgs",
+    "Unpacked",
 ]
 
 PART_FRAMES = 500
@@ -109,5 +112,26 @@ class Inspection:
     samples: list[FaceSample]
 
 
+@dataclass(frozen=True)
+class UnpackArgs:
+    """Arguments of `UNPACK`.
+
+    Attributes:
+        tar: Name of the tar in the sandbox's workspace.
+        max_frames: Maximum number of frames.
+    """
+
+    tar: str
+    max_frames: int
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The number of frames that were unpacked into the workspace's folder `made`."""
+
+    frame_count: int
+
+
 EXTRACT = SandboxFunction("services.extractor.pipeline:extract", ExtractArgs, ExtractionInfo)
 INSPECT = SandboxFunction("services.extractor.pipeline:inspect", InspectArgs, Inspection)
+UNPACK = SandboxFunction("services.extractor.unpack:unpack", UnpackArgs, Unpacked)

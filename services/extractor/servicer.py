@@ -11,12 +11,14 @@ import grpc
 
 from facefoundry.errors import FieldViolation, InvalidInput, from_record, to_record
 from facefoundry.rpc.files import StoredFiles
-from facefoundry.storage.info import ExtractionInfo, FrameRate
+from facefoundry.storage.info import ExtractionInfo, FrameRate, SourceInfo
 from facefoundry.storage.store import Store
+from facefoundry.storage.uploads import Uploads
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
 from services.extractor.functions import PART_FRAMES, Inspection
+from services.extractor.imports import SourceImports
 from services.extractor.plan import plan_extraction, plan_inspection
 from services.extractor.weights import Weights
 
@@ -24,19 +26,46 @@ __all__ = ["ExtractorServicer"]
 
 
 class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
-    """Serves Inspect and Extract.
+    """Serves the calls of the extractor.
 
     Args:
         store: The object store.
         runner: Runs the plans.
         weights: Finds the weights of the engines.
+        uploads: Makes uploads.
+        imports: Imports clips.
         part_frames: Number of frames in each part. The faces' boxes depend on it, because the detector runs on the
             first frame of each part and a tracker on most others.
     """
 
-    def __init__(self, store: Store, runner: Runner, weights: Weights, part_frames: int = PART_FRAMES) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runner: Runner,
+        weights: Weights,
+        uploads: Uploads,
+        imports: SourceImports,
+        part_frames: int = PART_FRAMES,
+    ) -> None:
         self._store, self._runner, self._weights, self._part_frames = store, runner, weights, part_frames
+        self._uploads, self._imports = uploads, imports
         self._files = StoredFiles("extractor", store)
+
+    def CreateUpload(
+        self, request: files_pb2.CreateUploadRequest, context: grpc.ServicerContext
+    ) -> files_pb2.CreateUploadResponse:
+        """Return URLs to which a clip is put, in parts."""
+        return self._uploads.create(request)
+
+    def ImportSource(
+        self, request: extractor_pb2.ImportSourceRequest, context: grpc.ServicerContext
+    ) -> Iterator[extractor_pb2.ImportSourceResponse]:
+        """Make a source of an upload, of another object or of frames, or return the stored source."""
+        for event in self._imports.run(request, context):
+            if isinstance(event, Progress):
+                yield extractor_pb2.ImportSourceResponse(progress=event.to_proto())
+            else:
+                yield extractor_pb2.ImportSourceResponse(source=_source(event))
 
     def Inspect(
         self, request: extractor_pb2.InspectRequest, context: grpc.ServicerContext
@@ -86,6 +115,24 @@ def _extraction(done: Committed) -> extractor_pb2.Extraction:
         width=info.width,
         height=info.height,
         engine=info.engine,
+        reused=done.reused,
+    )
+
+
+def _source(done: Committed) -> extractor_pb2.Source:
+    info = done.manifest.info_as(SourceInfo)
+    numerator, denominator = info.rate or (0, 0)
+    return extractor_pb2.Source(
+        uri=done.uri,
+        content_digest=done.manifest.content_digest,
+        file_name=info.file_name,
+        size_bytes=sum(part.size for part in done.manifest.parts),
+        frame_count=info.frame_count,
+        frame_rate=common_pb2.FrameRate(numerator=numerator, denominator=denominator),
+        width=info.width,
+        height=info.height,
+        rotation=info.rotation,
+        codec=info.codec,
         reused=done.reused,
     )
 

@@ -12,14 +12,24 @@ from tests.helm.chart import CHART
 
 BUCKET = "arn:aws:s3:::facefoundry"
 FOLDER = CHART / "files/bucket"
-ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client")
+ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client", "signer")
 # Which classes each account reads, writes and deletes; everything else is refused.
 RIGHTS = {
-    "extractor": ({"sources", "conversions", "extractions"}, {"extractions"}, set()),
-    "trainer": ({"extractions", "trainings", "models", "imports"}, {"trainings", "imports"}, set()),
+    "extractor": (
+        {"sources", "conversions", "extractions", "uploads"},
+        {"sources", "extractions", "uploads"},
+        {"uploads"},
+    ),
+    "trainer": (
+        {"extractions", "trainings", "models", "imports", "uploads"},
+        {"trainings", "imports", "uploads"},
+        {"uploads"},
+    ),
     "worker": ({"extractions", "trainings", "models"}, {"trainings", "models"}, {"trainings"}),
     "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
-    "client": (set(keys.CLASSES), {"sources", "models", "runs"}, set()),
+    "client": (set(keys.CLASSES) - {"uploads"}, {"runs"}, set()),
+    # What URLs of the services give: results to read, and uploads to write.
+    "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
 }
 
 
@@ -39,7 +49,7 @@ def test_an_account_has_exactly_the_permissions_of_its_component(account):
     for index, action in enumerate(("s3:GetObject", "s3:PutObject", "s3:DeleteObject")):
         allowed = {kind for kind in keys.CLASSES if _allows(account, action, f"{BUCKET}/{kind}/abc/manifest.json")}
         assert allowed == RIGHTS[account][index], action
-    assert _allows(account, "s3:ListBucket", BUCKET)
+    assert _allows(account, "s3:ListBucket", BUCKET) == (account != "signer")
     assert not any(_allows(account, action, f"{BUCKET}/elsewhere/x") for action in ("s3:GetObject", "s3:PutObject"))
 
 
@@ -50,5 +60,5 @@ def test_each_account_has_a_policy():
 def test_lifecycle_rules_expire_only_what_can_be_made_again():
     rules = json.loads((FOLDER / "lifecycle.json").read_text())["Rules"]
     expired = {rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule}
-    assert expired == {"trainings/"}
+    assert expired == {"trainings/", "uploads/"}
     assert any(rule.get("AbortIncompleteMultipartUpload") for rule in rules)

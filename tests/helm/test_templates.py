@@ -218,6 +218,16 @@ def test_each_component_uses_its_own_store_account(helm: Helm):
     }
 
 
+def test_the_extractor_imports_from_the_buckets_in_the_values(helm: Helm):
+    def variable(values):
+        pod = named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]["template"]["spec"]
+        return environment(pod["containers"][0]).get("FACEFOUNDRY_IMPORT_BUCKETS")
+
+    assert variable(BASE) is None
+    assert variable(_and(BASE, "extractor.importBuckets", ["clips", "more-clips"])) == "clips,more-clips"
+    assert "importBuckets" in helm.refusal(_and(BASE, "extractor.importBuckets", ["No bucket"]))
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_services_sign_urls_for_the_address_and_as_the_account_in_the_values(helm: Helm, service):
     def variables(values):

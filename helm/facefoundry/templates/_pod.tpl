@@ -132,6 +132,9 @@ spec:
         {{- end }}
         {{- end }}
         {{- end }}
+        {{- with $block.importBuckets }}
+        - {name: FACEFOUNDRY_IMPORT_BUCKETS, value: {{ join "," . | quote }}}
+        {{- end }}
         {{- include "facefoundry.storeEnv" (dict "root" $root "secret" $block.storeSecret) | nindent 8 }}
         {{- with include "facefoundry.signerEnv" $root | trim }}{{ . | nindent 8 }}{{ end }}
         {{- with include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_" "settings" $settings) | trim }}{{ . | nindent 8 }}{{ end }}

@@ -35,6 +35,7 @@ def test_every_class_has_its_own_first_segment():
         keys.imported(DIGEST),
         keys.conversion(DIGEST),
         keys.run("demo.1"),
+        keys.upload(DIGEST),
     ]
     assert tuple(prefix.split("/")[0] for prefix in made) == keys.CLASSES
     assert keys.model(DIGEST, 300) == f"models/{DIGEST}/300"
@@ -74,6 +75,30 @@ def test_a_uri_may_be_of_several_kinds():
     for wrong in (f"s3://bucket/imports/{DIGEST}/300", f"s3://bucket/models/{DIGEST}", f"s3://bucket/sources/{DIGEST}"):
         with pytest.raises(InvalidInput, match=forms):
             keys.prefix_of("bucket", wrong, ("models", "imports"), "model_uri")
+
+
+def test_the_bucket_and_key_in_the_uri_of_any_object():
+    buckets = ("face-foundry", "clips")
+    for uri, key in {
+        "s3://clips/a": "a",
+        "s3://clips/Müller & Söhne 😀.mp4": "Müller & Söhne 😀.mp4",
+        "s3://clips/a/b//c?d#e%20": "a/b//c?d#e%20",
+        "s3://clips/a/": "a/",
+        "s3://clips/": "",
+    }.items():
+        assert keys.object_of(uri, buckets, "object_uri") == ("clips", key)
+    for wrong in ("", "clips/a", "http://clips/a", "s3://clips", "s3:///a", "s3://Clips/a", "s3://clips/a/../b"):
+        with pytest.raises(InvalidInput, match="object_uri") as caught:
+            keys.object_of(wrong, buckets, "object_uri")
+        assert caught.value.reason == "URI" and caught.value.violations[0].field == "object_uri"
+    for wrong in ("s3://clips/a\n", "s3://clips/" + "a" * 1025):
+        with pytest.raises(InvalidInput):
+            keys.object_of(wrong, buckets, "object_uri")
+    with pytest.raises(
+        InvalidInput, match=r"'face-foundry' or 'clips'.*s3://other/a.*FACEFOUNDRY_IMPORT_BUCKETS"
+    ) as caught:
+        keys.object_of("s3://other/a", buckets, "object_uri")
+    assert caught.value.reason == "BUCKET_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize(("uri", "kind"), [("s3://bucket/runs/x", "runs"), ("s3://bucket", ""), ("runs/x", "")])

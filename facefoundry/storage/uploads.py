@@ -1,0 +1,201 @@
+"""Uploads: files that clients put to presigned URLs, in parts, before a service imports them.
+
+Each part is an object of its own, so an upload needs no multipart calls of S3: `uploads/<id>/<file name>` if there is
+one part, else `uploads/<id>/<file name>.part-00001-of-00031` and so on. The document `uploads/<id>.json` has what was
+announced, and later what the file became. A bucket rule deletes all of `uploads/` after a week.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from facefoundry.errors import FieldViolation, InvalidInput, NotFound, Unusable
+from facefoundry.storage import document, keys
+from facefoundry.storage.presign import UrlSigner
+from facefoundry.storage.store import Store, StoredObject
+from facefoundry.v1 import files_pb2
+
+__all__ = ["PART_BYTES", "Upload", "UploadRecord", "Uploads"]
+
+PART_BYTES = 64 << 20
+"""Size of each part of an upload but the last."""
+
+_FILE_NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+")
+_FILE_NAME_BYTES = 200
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
+_KEY = re.compile(r"uploads/([0-9a-f]{40})/([^/]+)")
+
+
+@dataclass(frozen=True)
+class UploadRecord:
+    """What was announced of an upload, and what it became.
+
+    Attributes:
+        file_name: Name of the file.
+        size_bytes: Size of the file.
+        sha256: SHA-256 of the file, 64 hex digits; empty if it was not announced.
+        part_bytes: Size of each part but the last.
+        result: URI of what the file became; empty before it is imported.
+    """
+
+    file_name: str
+    size_bytes: int
+    sha256: str
+    part_bytes: int
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload, with its parts stored or not.
+
+    Attributes:
+        id: 40 hex digits.
+        record: What was announced, and what it became.
+    """
+
+    id: str
+    record: UploadRecord
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the parts."""
+        return keys.upload(self.id)
+
+    @property
+    def document(self) -> str:
+        """The key of the document."""
+        return f"{self.prefix}.json"
+
+    def parts(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the key, the offset and the size of each part, in order."""
+        file, step = self.record, self.record.part_bytes
+        count = -(-file.size_bytes // step)
+        for number in range(count):
+            suffix = f".part-{number + 1:05d}-of-{count:05d}" if count > 1 else ""
+            offset = number * step
+            yield f"{self.prefix}/{file.file_name}{suffix}", offset, min(step, file.size_bytes - offset)
+
+
+class Uploads:
+    """Makes and finds uploads. Services that import files serve CreateUpload with `create`.
+
+    Args:
+        store: The object store.
+        max_bytes: Size of the largest file that is accepted.
+        part_bytes: Size of each part but the last.
+    """
+
+    def __init__(self, store: Store, max_bytes: int, part_bytes: int = PART_BYTES) -> None:
+        self._store, self._max_bytes, self._part_bytes = store, max_bytes, part_bytes
+        self._signer = UrlSigner(store.settings)
+
+    def create(self, request: files_pb2.CreateUploadRequest) -> files_pb2.CreateUploadResponse:
+        """Make an upload, or find the one with the same name, size and SHA-256; return URLs for what is not stored.
+
+        Raises:
+            InvalidInput: a field is wrong (FILE_NAME, SIZE, SHA256).
+            Unusable: the file is too large (TOO_LARGE).
+        """
+        upload = self._upload(request)
+        imported = bool(upload.record.result)
+        stored = {item.key: item.size for item in self._store.objects(upload.prefix + "/")} if request.sha256 else {}
+        response = files_pb2.CreateUploadResponse(
+            object_uri=self._store.uri(f"{upload.prefix}/{upload.record.file_name}")
+        )
+        for key, offset, size in upload.parts():
+            signed = self._signer.put(key)
+            is_stored = imported or stored.get(key) == size
+            response.parts.add(
+                offset_bytes=offset, size_bytes=size, url="" if is_stored else signed.url, stored=is_stored
+            )
+            response.expire_time.FromDatetime(signed.expires)
+        return response
+
+    def find(self, key: str) -> Upload | None:
+        """Return the upload of which a key is the file; None if there is none."""
+        match = _KEY.fullmatch(key)
+        upload = self._load(match[1]) if match else None
+        return upload if upload and match and upload.record.file_name == match[2] else None
+
+    def stored(self, upload: Upload) -> tuple[StoredObject, ...]:
+        """Return the parts of an upload, in order.
+
+        Raises:
+            Unusable: a part is missing (UPLOAD_INCOMPLETE), or has another size than was announced (UPLOAD_PART_SIZE).
+        """
+        found = {item.key: item for item in self._store.objects(upload.prefix + "/")}
+        parts = list(upload.parts())
+        for number, (key, _, size) in enumerate(parts, 1):
+            uri, which = self._store.uri(key), f"part {number} of {len(parts)}"
+            if key not in found:
+                message = f"{uri} is missing, {which}. Put it, then repeat the call."
+                raise Unusable(message, reason="UPLOAD_INCOMPLETE", metadata={"part": str(number)}, resource=uri)
+            if found[key].size != size:
+                message = (
+                    f"Expected {size} bytes in {uri}, {which}. Received {found[key].size}. Put it again, then repeat "
+                    "the call."
+                )
+                raise Unusable(message, reason="UPLOAD_PART_SIZE", metadata={"part": str(number)}, resource=uri)
+        return tuple(found[key] for key, _, _ in parts)
+
+    def finish(self, upload: Upload, result: str) -> None:
+        """Record what a file became, and delete its parts. Repeating this does no harm.
+
+        Args:
+            upload: The upload.
+            result: URI of what it became. Equal uploads, and repeated imports, then find it.
+        """
+        if upload.record.result != result:
+            done = replace(upload.record, result=result)
+            document.put(self._store, upload.document, document.encode(done))
+        self._store.delete(self._store.list(upload.prefix + "/"))
+
+    def forget(self, upload: Upload) -> None:
+        """Delete an upload: its parts, and the record of what it became."""
+        self._store.delete([upload.document, *self._store.list(upload.prefix + "/")])
+
+    def _upload(self, request: files_pb2.CreateUploadRequest) -> Upload:
+        name, size, sha256 = request.file_name, request.size_bytes, request.sha256
+        self._check(name, size, sha256)
+        new = UploadRecord(file_name=name, size_bytes=size, sha256=sha256, part_bytes=self._part_bytes)
+        inputs = {"file_name": name, "size_bytes": size, "sha256": sha256}
+        upload = Upload(keys.digest_of(inputs) if sha256 else secrets.token_hex(20), new)
+        found = self._load(upload.id) if sha256 else None
+        if found is not None and (not found.record.result or self._exists(found.record.result)):
+            return found
+        document.put(self._store, upload.document, document.encode(new))
+        return upload
+
+    def _load(self, upload_id: str) -> Upload | None:
+        try:
+            record = document.get(self._store, f"{keys.upload(upload_id)}.json", UploadRecord)
+        except NotFound as error:
+            if error.reason != "NO_SUCH_OBJECT":
+                raise
+            return None
+        return Upload(upload_id, record)
+
+    def _exists(self, result: str) -> bool:
+        prefix = result.removeprefix(self._store.uri(""))
+        return self._store.exists(f"{prefix}/manifest.json")
+
+    def _check(self, name: str, size: int, sha256: str) -> None:
+        if not _FILE_NAME.fullmatch(name) or len(name.encode()) > _FILE_NAME_BYTES:
+            rule = f"must be a name without folders or control characters, of 1 to {_FILE_NAME_BYTES} bytes"
+            raise _wrong("file_name", rule, name, "FILE_NAME")
+        if size < 1:
+            raise _wrong("size_bytes", "must be at least 1", size, "SIZE")
+        if not _SHA256.fullmatch(sha256):
+            raise _wrong("sha256", "must have 64 lower-case hex digits", sha256, "SHA256")
+        if size > self._max_bytes:
+            message = f"{name} has {size} bytes; at most {self._max_bytes} are accepted."
+            raise Unusable(message, reason="TOO_LARGE", resource=name)
+
+
+def _wrong(field: str, rule: str, received: object, reason: str) -> InvalidInput:
+    message = f"{field} {rule}. Received {field}={received!r}."
+    return InvalidInput(message, reason=reason, violations=[FieldViolation(field, rule)])
