@@ -160,3 +160,15 @@ class Service(Process):
         except grpc.FutureTimeoutError:
             raise AssertionError(f"{self.name} does not answer:\n{self.tail()}") from None
         return channel
+
+
+def listeners(pids: list[int]) -> set[str]:
+    """Return the addresses at which the processes listen."""
+    found = set()
+    for pid in pids:
+        found |= {
+            entry.laddr.ip.removeprefix("::ffff:")
+            for entry in psutil.Process(pid).net_connections()
+            if entry.status == psutil.CONN_LISTEN
+        }
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -18,19 +19,31 @@ __all__ = ["local"]
 
 @click.command(short_help="Run the services on this machine until Ctrl-C.")
 @local_dir_option
-def local(local_dir: Path | None) -> None:
+@click.option(
+    "--print-env",
+    is_flag=True,
+    help="Print the addresses and keys of the services that run in the folder, as exports for a shell, and end.",
+)
+def local(local_dir: Path | None, print_env: bool) -> None:
     """Run the object store and the services on this machine until Ctrl-C. Other commands use them with --local.
 
     \b
     Example:
       facefoundry local &
       facefoundry extract-faces --local -i CLIPS -o OUT
+    For other programs, once the services run; the same variables are in the file stack.env of the folder:
+      eval "$(facefoundry local --print-env)"
     """
+    if print_env:
+        with local_stack(local_dir, start=False) as stack:
+            click.echo("\n".join(f"export {name}={quote(value)}" for name, value in stack.variables.items()))
+        return
     stopping = stop_event()
     with local_stack(local_dir, on_progress=click.echo, on_wait=on_users(click.echo)) as stack:
         click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
         for name in SERVICES:
             click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")
+        click.echo(f"variables  {stack.folder / 'stack.env'}")
         click.echo("Ctrl-C stops them.")
         stopping.wait()
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -48,7 +48,7 @@ class Stack:
     """A running local stack.
 
     Attributes:
-        folder: Folder of the stack; the logs are in its folder `logs`.
+        folder: Folder of the stack; the logs are in its folder `logs`, and `variables` in its file `stack.env`.
         store: Settings of the object store.
         addresses: gRPC address of each service, by name.
         processes: The processes of the stack, by name.
@@ -67,6 +67,17 @@ class Stack:
         addresses = {f"{name}_address": address for name, address in self.addresses.items()}
         plaintext = {"ca_file": None, "client_cert_file": None, "client_key_file": None}
         return read(ChannelSettings).model_copy(update={**addresses, **plaintext})
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables with which other programs reach the store and the services; one is the secret key."""
+        return {
+            "FACEFOUNDRY_STORE_ENDPOINT": self.store.endpoint,
+            "FACEFOUNDRY_STORE_ACCESS_KEY": self.store.access_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_SECRET_KEY": self.store.secret_key.get_secret_value(),
+            "FACEFOUNDRY_STORE_BUCKET": self.store.bucket,
+            **{f"FACEFOUNDRY_{name.upper()}_ADDRESS": address for name, address in self.addresses.items()},
+        }
 
 
 def default_folder() -> Path:
@@ -247,9 +258,11 @@ class _Owned:
             addresses=addresses,
             ready=True,
         )
+        stack = Stack(self._local.path, self._store.settings, addresses, self._state.processes, owned=True)
+        self._local.write_variables(stack.variables)
         self._local.write(self._state)
         self._on_progress(f"ready after {time.monotonic() - begin:.1f} s")
-        return Stack(self._local.path, self._store.settings, addresses, self._state.processes, owned=True)
+        return stack
 
     def stop(self) -> None:
         """Stop all services at the same time, then the object store, to which services write until they end."""

@@ -2,8 +2,11 @@
 
 lock          held while the stack is started, joined or stopped
 users/<id>    one file per user (a command that uses the stack), locked while the user is alive
-state.json    written by the owner (the command that started the stack); absent if no stack runs. Only the owner's
-              account can read it, because it contains the credentials.
+state.json    written by the owner (the command that started the stack); absent if no stack runs
+stack.env     the environment variables of programs that use the stack, one `NAME=value` a line; written and deleted
+              with state.json
+
+Only the owner's account can read the last two, because they contain the credentials.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import fcntl
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,12 +104,18 @@ class User:
 
 
 class LocalFolder:
-    """The folder of a local stack, which only its account can read."""
+    """The folder of a local stack, which only its account can read.
+
+    Attributes:
+        path: The folder.
+        variables: The file with the environment variables of programs that use the stack.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._users = path / "users"
         self._state = path / "state.json"
+        self.variables = path / "stack.env"
         for folder in (path, self._users):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -169,13 +178,22 @@ class LocalFolder:
 
     def write(self, state: State) -> None:
         """Write the state file. Readers see the old file or the complete new one."""
-        partial = self._state.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(codec.to_json(state))
-        partial.replace(self._state)
+        _write_private(self._state, codec.to_json(state))
+
+    def write_variables(self, variables: Mapping[str, str]) -> None:
+        """Write the file with environment variables, in the same way."""
+        _write_private(self.variables, "".join(f"{name}={value}\n" for name, value in variables.items()).encode())
 
     def clear(self) -> None:
-        """Delete the state file, because the stack has stopped."""
+        """Delete both files, because the stack has stopped."""
         self._state.unlink(missing_ok=True)
+        self.variables.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    partial.replace(path)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import stat
 import subprocess
@@ -17,12 +16,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import facefoundry
-from facefoundry.client import Client
 from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable, Unusable
 from facefoundry.local import ObjectStore, default_folder, local_stack
 from facefoundry.local.process import LocalProcess, free_ports
 from facefoundry.local.state import LocalFolder, ProcessId, State
 from facefoundry.storage.store import Store
+from tests.processes import listeners
 from tests.waiting import wait_until
 
 REPOSITORY = Path(facefoundry.__file__).parents[1]
@@ -107,17 +106,6 @@ def serves(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
     return answer.status == health_pb2.HealthCheckResponse.SERVING
-
-
-def listeners(pids: list[int]) -> set[str]:
-    found = set()
-    for pid in pids:
-        found |= {
-            entry.laddr.ip.removeprefix("::ffff:")
-            for entry in psutil.Process(pid).net_connections()
-            if entry.status == psutil.CONN_LISTEN
-        }
-    return found
 
 
 # The object store
@@ -301,28 +289,6 @@ def test_nothing_survives_an_owner_killed_with_minus_9_and_the_next_start_recove
         assert stack.owned
         assert not any(process.is_running() for process in orphan)
         assert Store(stack.store).get_bytes("runs/kept") == b"kept"
-
-
-def test_the_local_command_runs_store_and_services_on_loopback_and_prints_where(tmp_path):
-    command = [sys.executable, "-m", "facefoundry", "local", "--local-dir", str(tmp_path / "stack")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        printed = {}
-        for line in process.stdout:
-            if line.startswith("Ctrl-C"):
-                break
-            name, _, rest = line.partition(" ")
-            printed[name] = rest.strip()
-        with local_stack(tmp_path / "stack", start=False) as stack, Client(stack.channels) as client:
-            assert printed["store"] == f"{stack.store.endpoint}, bucket {stack.store.bucket}"
-            assert listeners([identity.pid for identity in stack.processes.values()]) == {"127.0.0.1"}
-            for name, address in stack.addresses.items():
-                assert printed[name] == address
-                info = client.info(name)
-                assert (info.service, info.store.reachable, info.store.detail) == (name, True, "")
-                assert info.store.endpoint == stack.store.endpoint
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-    assert not any(identity.alive() for identity in stack.processes.values())
 
 
 def test_a_service_that_dies_at_the_start_is_named_with_its_log_and_nothing_stays(tmp_path, clone):
