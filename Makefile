@@ -99,7 +99,7 @@ VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.
 GENERATED := docs/settings.md docs/recipes.md $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
     helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
-generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, the chart's schema, k8s/facefoundry.yaml
+generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, schemas, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto

@@ -1,6 +1,6 @@
 module facefoundry/examples/verify
 
-go 1.26.8
+go 1.26.0
 
 require github.com/minio/minio-go/v7 v7.4.1
 

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log"
@@ -15,37 +16,35 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-var part = regexp.MustCompile(`-([0-9a-f]{64})(\.[A-Za-z0-9.]+)?$`)
-var document = regexp.MustCompile(`\.json$`)
-var given = regexp.MustCompile(`^(uploads/|runs/[^/]+/input/)`) // by callers: not checked
+var digested = regexp.MustCompile(`(?:-([0-9a-f]{64})(?:\.[A-Za-z0-9.]+)?|\.json)$`)
+var given = regexp.MustCompile(`^(uploads/|runs/[^/]+/input/)`) // objects of callers have no digest
 
 func main() {
-	bucket, ctx := os.Getenv("FACEFOUNDRY_STORE_BUCKET"), context.Background()
-	keys := credentials.NewStaticV4(os.Getenv("FACEFOUNDRY_STORE_ACCESS_KEY"), os.Getenv("FACEFOUNDRY_STORE_SECRET_KEY"), "")
-	secure := os.Getenv("FACEFOUNDRY_STORE_SECURE") == "true"
-	store, err := minio.NewCore(os.Getenv("FACEFOUNDRY_STORE_ENDPOINT"), &minio.Options{Creds: keys, Secure: secure})
+	ctx, bucket, verified, unverified := context.Background(), setting("BUCKET"), map[string]int{}, 0
+	keys := credentials.NewStaticV4(setting("ACCESS_KEY"), setting("SECRET_KEY"), "")
+	options := &minio.Options{Creds: keys, Secure: setting("SECURE") == "true"}
+	store, err := minio.NewCore(setting("ENDPOINT"), options)
 	exitOn(err)
-	verified, unverified := map[string]int{}, 0
 	for object := range store.Client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
 		exitOn(object.Err)
-		inKey, kind := part.FindStringSubmatch(object.Key), "parts"
-		if given.MatchString(object.Key) || inKey == nil && !document.MatchString(object.Key) {
+		match := digested.FindStringSubmatch(object.Key)
+		if match == nil || given.MatchString(object.Key) {
 			continue
 		}
 		body, _, header, err := store.GetObject(ctx, bucket, object.Key, minio.GetObjectOptions{})
 		exitOn(err)
-		expected, hash := header.Get("x-amz-meta-sha256"), sha256.New()
-		if _, err = io.Copy(hash, body); inKey != nil {
-			expected = inKey[1]
-		} else {
-			kind = "documents"
+		kind, expected, hash := "parts", match[1], sha256.New()
+		if expected == "" {
+			kind, expected = "documents", header.Get("x-amz-meta-sha256")
 		}
+		_, err = io.Copy(hash, body)
+		exitOn(err)
 		body.Close()
-		if received := fmt.Sprintf("%x", hash.Sum(nil)); err != nil || received != expected {
-			fmt.Printf("%s: expected SHA-256 %q, received %s %v\n", object.Key, expected, received, err)
-			unverified++
-		} else {
+		if received := hex.EncodeToString(hash.Sum(nil)); received == expected {
 			verified[kind]++
+		} else {
+			unverified++
+			fmt.Printf("%s: expected SHA-256 %s, received %s\n", object.Key, expected, received)
 		}
 	}
 	fmt.Printf("%d documents and %d parts verified, %d unverified\n", verified["documents"], verified["parts"], unverified)
@@ -53,6 +52,8 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+func setting(name string) string { return os.Getenv("FACEFOUNDRY_STORE_" + name) }
 
 func exitOn(err error) {
 	if err != nil {

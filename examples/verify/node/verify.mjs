@@ -6,19 +6,19 @@ import { Client } from 'minio';
 
 const setting = (name) => process.env[`FACEFOUNDRY_STORE_${name}`];
 const [endPoint, port] = setting('ENDPOINT').split(':');
-const useSSL = setting('SECURE') === 'true';
-const store = new Client({
-  endPoint, port: Number(port) || undefined, useSSL, accessKey: setting('ACCESS_KEY'), secretKey: setting('SECRET_KEY'),
-});
-const [bucket, verified, given] = [setting('BUCKET'), { documents: 0, parts: 0 }, /^(uploads\/|runs\/[^/]+\/input\/)/];
+const keys = { accessKey: setting('ACCESS_KEY'), secretKey: setting('SECRET_KEY') };
+const store = new Client({ endPoint, port: port && Number(port), useSSL: setting('SECURE') === 'true', ...keys });
+const digested = /(?:-([0-9a-f]{64})(?:\.[A-Za-z0-9.]+)?|\.json)$/;
+const given = /^(uploads\/|runs\/[^/]+\/input\/)/; // objects of callers have no digest
+const [bucket, verified] = [setting('BUCKET'), { documents: 0, parts: 0 }];
 let unverified = 0;
 for await (const { name } of store.listObjectsV2(bucket, '', true)) {
-  const inKey = /-([0-9a-f]{64})(\.[A-Za-z0-9.]+)?$/.exec(name)?.[1];
-  if (given.test(name) || !(inKey || name.endsWith('.json'))) continue; // objects of callers are not checked
+  const match = digested.exec(name);
+  if (!match || given.test(name)) continue;
   const [body, hash] = [await store.getObject(bucket, name), createHash('sha256')];
   await pipeline(body, hash);
-  const [expected, received] = [inKey ?? body.headers['x-amz-meta-sha256'], hash.digest('hex')];
-  if (received === expected) verified[inKey ? 'parts' : 'documents'] += 1;
+  const [expected, received] = [match[1] ?? body.headers['x-amz-meta-sha256'], hash.digest('hex')];
+  if (received === expected) verified[match[1] ? 'parts' : 'documents'] += 1;
   else unverified += 1, console.log(`${name}: expected SHA-256 ${expected}, received ${received}`);
 }
 console.log(`${verified.documents} documents and ${verified.parts} parts verified, ${unverified} unverified`);
