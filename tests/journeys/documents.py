@@ -37,7 +37,8 @@ def documents(store: Store) -> Iterator[Document]:
             else:
                 yield Document("chunk", key, archive.unpack(data)["chunk.json"])
         elif name.endswith(".json"):
-            kind = {"outcomes": "outcome", "pairs": "pair"}.get(folder.rpartition("/")[2], name.partition(".")[0])
+            kinds = {"outcomes": "outcome", "pairs": "pair", "uploads": "upload"}
+            kind = kinds.get(folder.rpartition("/")[2], name.partition(".")[0])
             yield Document(kind, key, store.get_bytes(key))
 
 

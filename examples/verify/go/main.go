@@ -17,7 +17,7 @@ import (
 )
 
 var digested = regexp.MustCompile(`(?:-([0-9a-f]{64})(?:\.[A-Za-z0-9.]+)?|\.json)$`)
-var given = regexp.MustCompile(`^(uploads/|runs/[^/]+/input/)`) // objects of callers have no digest
+var given = regexp.MustCompile(`^(uploads/[^/]+/|runs/[^/]+/input/)`) // objects of callers have no digest
 
 func main() {
 	ctx, bucket, verified, unverified := context.Background(), setting("BUCKET"), map[string]int{}, 0

@@ -9,7 +9,7 @@ const [endPoint, port] = setting('ENDPOINT').split(':');
 const keys = { accessKey: setting('ACCESS_KEY'), secretKey: setting('SECRET_KEY') };
 const store = new Client({ endPoint, port: port && Number(port), useSSL: setting('SECURE') === 'true', ...keys });
 const digested = /(?:-([0-9a-f]{64})(?:\.[A-Za-z0-9.]+)?|\.json)$/;
-const given = /^(uploads\/|runs\/[^/]+\/input\/)/; // objects of callers have no digest
+const given = /^(uploads\/[^/]+\/|runs\/[^/]+\/input\/)/; // objects of callers have no digest
 const [bucket, verified] = [setting('BUCKET'), { documents: 0, parts: 0 }];
 let unverified = 0;
 for await (const { name } of store.listObjectsV2(bucket, '', true)) {
