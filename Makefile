@@ -118,8 +118,8 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, 
 
 # uv takes the hashes from the registry of its configuration. The locks hold no address.
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
-# Packages that the trainer never imports. Without them its image is half the size.
-NOT_IN_TRAINER = numpy safetensors jinja2 markupsafe rich markdown-it-py mdurl pygments click
+# Packages that the trainer never imports.
+NOT_IN_TRAINER = jinja2 markupsafe rich markdown-it-py mdurl pygments click
 lock:  ## Resolve the versions in locks/ again (needs uv)
 	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras requires tensorflow; tensorflow-cpu provides it
 	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt

@@ -24,6 +24,7 @@ from facefoundry.v1 import (
     converter_pb2_grpc,
     extractor_pb2,
     extractor_pb2_grpc,
+    files_pb2,
     info_pb2,
     info_pb2_grpc,
     recipe_pb2,
@@ -45,7 +46,7 @@ OnProgress = Callable[[common_pb2.Progress], None]
 
 
 class _Event(Protocol):
-    """A message in the response stream of an extraction, a conversion or a transcoding."""
+    """A message in the response stream of an extraction, an import, a conversion or a transcoding."""
 
     @property
     def progress(self) -> common_pb2.Progress: ...
@@ -197,6 +198,28 @@ class Client:
             self._converter.Transcode,
             request,
             lambda event: event.transcoding if event.HasField("transcoding") else None,
+            on_progress,
+        )
+
+    def create_upload(self, service: str, request: files_pb2.CreateUploadRequest) -> files_pb2.CreateUploadResponse:
+        """Return URLs to put a file to, for an import.
+
+        Args:
+            service: The service that will import the file, `extractor` or `trainer`.
+            request: Name, size and SHA-256 of the file.
+        """
+        method = self._extractor.CreateUpload if service == "extractor" else self._trainer.CreateUpload
+        return self._unary(service, method, request)
+
+    def import_model(
+        self, request: trainer_pb2.ImportModelRequest, on_progress: OnProgress = _ignore
+    ) -> trainer_pb2.Model:
+        """Make a model of uploaded weights, or return the model if it was imported before."""
+        return self._run(
+            "trainer",
+            self._trainer.ImportModel,
+            request,
+            lambda event: event.model if event.HasField("model") else None,
             on_progress,
         )
 

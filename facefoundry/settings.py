@@ -15,8 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
-__all__ = ["ChannelSettings", "Settings", "ServerSettings", "StoreSettings", "read"]
+__all__ = ["ChannelSettings", "ImportSettings", "Settings", "ServerSettings", "StoreSettings", "read"]
 
+_BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 
 S = TypeVar("S", bound="Settings")
 
@@ -104,6 +105,21 @@ class ServerSettings(Settings):
     def threads_per_sandbox(self) -> int:
         """Threads of a sandbox: `sandbox_threads`, or an equal share of the cores for each slot."""
         return self.sandbox_threads or max(1, (os.cpu_count() or 1) // self.slots)
+
+
+class ImportSettings(ServerSettings):
+    """Settings that the services which import files share, in addition to those of every service."""
+
+    import_buckets: str = Field(
+        "",
+        pattern=rf"^({_BUCKET}(,{_BUCKET})*)?$",
+        description="Further buckets of the store from which files are imported, separated by commas.",
+    )
+
+    @property
+    def further_buckets(self) -> list[str]:
+        """The names in `import_buckets`."""
+        return [name for name in self.import_buckets.split(",") if name]
 
 
 class ChannelSettings(Settings):

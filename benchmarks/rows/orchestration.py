@@ -153,7 +153,7 @@ class _SleepingStages(Stages):
     def upload_model(self, folder: Path) -> str:
         raise NotImplementedError
 
-    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+    def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
         return
 
     def convert(self, fake: FakeRecord, *_: object) -> None:

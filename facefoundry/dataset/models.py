@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from facefoundry import codec
-from facefoundry.dataset import fetch, files, h5_models
+from facefoundry.client import Client
+from facefoundry.dataset import fetch, files, h5_models, transfer
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, check_pairs
-from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
-from facefoundry.model import weights
-from facefoundry.model.architecture import unpack
+from facefoundry.errors import (
+    DataLoss,
+    FaceFoundryError,
+    FieldViolation,
+    InvalidInput,
+    from_record,
+    to_record,
+)
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
+from facefoundry.v1 import trainer_pb2
 
 __all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_native", "upload"]
 
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
+_UPLOADS = 2  # once more if the store dropped a part in between
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 _EXPECTED_FILES = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
 
@@ -64,7 +71,7 @@ def find_models(layout: Layout) -> FoundModels:
         layout: Names the folder: `models()` if it exists, otherwise `root`.
 
     Raises:
-        InvalidInput: there is no model, or a model consists of .h5 files and h5py is not installed.
+        InvalidInput: there is no model.
     """
     root = layout.models() if layout.models().is_dir() else layout.root
     if _holds_model(root):
@@ -81,8 +88,6 @@ def find_models(layout: Layout) -> FoundModels:
             " ".join([f"{root} holds no models: expected folders <A>_<B>/ with {_EXPECTED_FILES}.", *found.others[:5]]),
             reason="NO_MODELS",
         )
-    if not all(is_native(path) for path in found.models.values()):
-        h5_models.require_reader()
     return found
 
 
@@ -167,7 +172,7 @@ def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
         model_uri: URI of the model.
         folder: Folder for the files of the model.
     """
-    prefix = keys.prefix_of(store.bucket, model_uri, "models", "model_uri")
+    prefix = keys.prefix_of(store.bucket, model_uri, ("models", "imports"), "model_uri")
     committed = manifest.load(store, prefix)
     info = committed.info_as(ModelInfo)
     for part in committed.parts:
@@ -177,25 +182,42 @@ def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
     return info
 
 
-def upload(store: Store, folder: Path) -> str:
-    """Upload a model from disk and return its URI. A model that is stored already is not uploaded again.
+def upload(client: Client, folder: Path, ca_file: Path | None = None) -> str:
+    """Upload a model from disk and return the URI of the imported model. What is stored already is not uploaded again.
 
-    The prefix contains the digest of the weights or of the .h5 files, so an upload cannot replace another model.
+    Args:
+        client: The client of the services.
+        folder: Folder of the model.
+        ca_file: CA certificates for the store, PEM; by default the system's.
 
     Raises:
         InvalidInput: a file of the model is missing or wrong.
-        Unusable: an .h5 file is damaged or holds another network.
+        Unusable: a file is damaged or contains another network; the message names it.
     """
-    if not is_native(folder):
-        return _upload_h5(store, folder)
-    model = load_verified(folder)
-    digest = weights_digest(folder)
-    prefix = _prefix({"imported": digest}, model.info_as(ModelInfo).iterations)
-    if manifest.load_if_committed(store, prefix) is None:
-        parts = tuple(manifest.put_part(store, prefix, part.name, folder / part.name) for part in model.parts)
-        info = {**model.info, "previews": []}
-        manifest.commit(store, prefix, replace(model, parts=parts, content_digest=digest, info=info))
-    return store.uri(prefix)
+    if is_native(folder):
+        load_verified(folder)
+        paths = [folder / WEIGHTS]
+    else:
+        paths = h5_models.find(folder)
+    uploaded: dict[str, Path] = {}
+    for attempt in range(_UPLOADS):
+        uploaded = {transfer.upload(client, "trainer", path, ca_file): path for path in paths}
+        try:
+            return client.import_model(trainer_pb2.ImportModelRequest(object_uris=uploaded)).uri
+        except FaceFoundryError as error:
+            if error.reason != "UPLOAD_INCOMPLETE" or attempt + 1 == _UPLOADS:
+                raise _with_paths(error, uploaded) from error
+    raise AssertionError("unreachable")
+
+
+def _with_paths(error: FaceFoundryError, uploaded: Mapping[str, Path]) -> FaceFoundryError:
+    """Return an error about uploaded files as one about the files on disk."""
+    record = to_record(error)
+    message = record.message
+    for uri, path in uploaded.items():
+        message = message.replace(uri, str(path))
+    named = uploaded.get(record.resource)
+    return from_record(replace(record, message=message, resource=str(named) if named else record.resource))
 
 
 def export(folder: Path, out: Path) -> None:
@@ -215,26 +237,6 @@ def export(folder: Path, out: Path) -> None:
     except OSError as error:
         raise InvalidInput(f"Cannot make the folder {out}: {error.strerror}.", reason="OUTPUT") from error
     h5_models.write(folder / WEIGHTS, out)
-
-
-def _upload_h5(store: Store, folder: Path) -> str:
-    digests = h5_models.digests(folder)
-    prefix = _prefix({"published": digests, "format": weights.NETWORK_FORMAT}, 0)
-    if manifest.load_if_committed(store, prefix) is None:
-        with tempfile.TemporaryDirectory(prefix="facefoundry-model-") as scratch:
-            path = Path(scratch) / WEIGHTS
-            h5_models.read(folder, path)
-            architecture, tensors = unpack(path)
-            digest = weights.content_digest(tensors)
-            part = manifest.put_part(store, prefix, WEIGHTS, path)
-        info = codec.to_values(ModelInfo(iterations=0, architecture=codec.to_values(architecture)))
-        manifest.commit(store, prefix, Manifest("model", {"published": {**digests}}, {}, (part,), info, digest))
-    return store.uri(prefix)
-
-
-def _prefix(inputs: dict[str, object], iterations: int) -> str:
-    """Return the prefix of an imported model. A key needs at least 1 iteration, and .h5 files do not record any."""
-    return keys.model(keys.digest_of(inputs), max(1, iterations))
 
 
 def load_verified(folder: Path) -> Manifest:
@@ -262,9 +264,3 @@ def load_verified(folder: Path) -> Manifest:
                 reason="BAD_MODEL",
             )
     return replace(record.manifest, parts=parts)
-
-
-def weights_digest(folder: Path) -> str:
-    """Compute the content digest of the weights in a folder, because the one in `model.json` may be wrong."""
-    tensors, _ = weights.from_file(folder / WEIGHTS, weights.NETWORK_FORMAT)
-    return weights.content_digest(tensors)

@@ -206,7 +206,7 @@ class DatasetRun:
             model_uri = self._stages.train(task.record, a, b)
         else:
             model_uri = self._stages.upload_model(task.model)
-        self._stages.fetch_model(task.record, model_uri)
+        self._stages.fetch_model(task.record, model_uri, task.model)
         self._recorder.save()
         if self._with_fakes:
             task.stage = "convert"

@@ -21,7 +21,7 @@ from facefoundry.dataset.stages import ExtractedSequence, Stages
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.info import ConversionInfo, ReasonCount
+from facefoundry.storage.info import ConversionInfo, ModelInfo, ReasonCount
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
@@ -145,12 +145,14 @@ class ServiceStages(Stages):
 
     def upload_model(self, folder: Path) -> str:
         """Upload a model from disk and return its URI."""
-        return models.upload(self._store, folder)
+        return models.upload(self._client, folder, self._store.settings.ca_file)
 
-    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+    def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
         """Download a pair's model, and its losses and previews for the record."""
         with self._stage(pair.id, "fetch", ""):
             info = models.download(self._store, model_uri, self._layout.models() / pair.id)
+            if given is not None and models.is_native(given):
+                info = models.load_verified(given).info_as(ModelInfo)  # an import knows nothing of the training
             previews = []
             for preview in info.previews:
                 relative = f"{pair.id}/preview-{preview.iteration:07d}.jpg"

@@ -52,8 +52,14 @@ class Stages(Protocol):
     def upload_model(self, folder: Path) -> str:
         """Upload a model from disk and return its URI."""
 
-    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
-        """Download the model of a pair to the dataset's folders."""
+    def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
+        """Download the model of a pair to the dataset's folders.
+
+        Args:
+            pair: The record to fill.
+            model_uri: URI of the model.
+            given: Folder from which the model was uploaded; None if it was trained.
+        """
 
     def convert(
         self,

@@ -10,8 +10,7 @@ Theano are turned by 180 degrees when they are read, as Keras 2 does.
 
 Layers are identified by their order, not by their names. FF++'s network and `facefoundry.model.network` order the
 values of kernels, flattened maps and pixel shuffles in the same way, so tensors are copied unchanged. The files may
-come from strangers, so `import_model` and `export_model` run in a `Sandbox`. The caller states which file is which
-network.
+come from strangers, so they are read in a `Sandbox`. The caller states which file is which network.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model.architecture import Architecture, unpack
 from facefoundry.model.weights import Tensor, Tensors
 
-__all__ = ["export_model", "import_model", "read", "write"]
+__all__ = ["export_model", "read", "write"]
 
 Node: TypeAlias = Any  # h5py has no types: a File, Group or Dataset
 
@@ -69,24 +68,6 @@ class _Weight:
         return tuple(self.dataset.shape)
 
 
-def import_model(*, files: Mapping[str, str], weights: str) -> Iterator[JsonObject]:
-    """Convert the three files of a model to one safetensors file. This function runs in a `Sandbox`.
-
-    Args:
-        files: Path of each network's .h5 file; the keys are `encoder`, `decoder_a` and `decoder_b`.
-        weights: Path of the safetensors file to write.
-
-    Yields:
-        Once `{"architecture": fields}`, with the fields of the model's `Architecture`.
-
-    Raises:
-        Unusable: a file is not HDF5, is damaged, or contains another network; the message names file and dataset.
-    """
-    architecture, tensors = read({network: Path(path) for network, path in files.items()})
-    Path(weights).write_bytes(architecture.pack(tensors))
-    yield {"architecture": to_values(architecture)}
-
-
 def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObject]:
     """Convert a safetensors file to the three files of a model. This function runs in a `Sandbox`.
 
@@ -95,7 +76,7 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObje
         files: Path of each network's .h5 file to write; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Yields:
-        Once `{"architecture": fields}`, as `import_model` does.
+        Once `{"architecture": fields}`, with the fields of the model's `Architecture`.
 
     Raises:
         Unusable: the safetensors file does not contain a model.

@@ -111,7 +111,7 @@ class ModelInfo:
 
     Attributes:
         iterations: Iterations of its training; 0 if unknown.
-        pair_id: Id of the pair, `<A>_<B>`; empty for an imported model.
+        pair_id: Id of the pair, `<A>_<B>`; may be empty for an imported model.
         losses: Iteration, loss of side A, loss of side B.
         previews: Preview pictures of the training.
         seconds: Duration of the training; 0 if unknown.

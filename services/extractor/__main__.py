@@ -66,7 +66,7 @@ def build(
         runner.scratch.parent / "extractor-weights",
     )
     uploads = Uploads(store, settings.extractor_max_source_bytes, upload_part_bytes)
-    files = IncomingFiles(store, uploads, filter(None, settings.import_buckets.split(",")))
+    files = IncomingFiles(store, uploads, settings.further_buckets)
     imports = SourceImports(store, runner, files, settings.extractor_max_frames)
     servicer = ExtractorServicer(store, runner, weights, uploads, imports, part_frames)
     server.add(lambda grpc: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc))

@@ -6,24 +6,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from facefoundry.settings import ServerSettings
+from facefoundry.settings import ImportSettings
 
 __all__ = ["ExtractorSettings"]
 
-_BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 
-
-class ExtractorSettings(ServerSettings):
+class ExtractorSettings(ImportSettings):
     """Settings of the extractor, in addition to those of every service."""
 
     extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip, in bytes, that is accepted.")
     extractor_max_frames: int = Field(
         50_000, ge=1, description="Largest number of frames that ImportSource accepts in a folder or a tar."
-    )
-    import_buckets: str = Field(
-        "",
-        pattern=rf"^({_BUCKET}(,{_BUCKET})*)?$",
-        description="Further buckets of the store from which ImportSource accepts objects, separated by commas.",
     )
     extractor_weights_dir: Path | None = Field(
         None,

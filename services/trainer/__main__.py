@@ -9,10 +9,15 @@ from facefoundry.rpc.files import StoredFiles
 from facefoundry.rpc.server import Server
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
+from facefoundry.storage.uploads import Uploads
 from facefoundry.telemetry import configure_logging
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from facefoundry.work.incoming import IncomingFiles
+from facefoundry.work.pool import SandboxPool
+from facefoundry.work.runner import Runner
 from services.trainer import backends
 from services.trainer.backends.base import TrainingBackend
+from services.trainer.imports import Imports
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
@@ -28,7 +33,13 @@ def main() -> int:
         store = Store(read(StoreSettings))
         backend = backends.load(settings)
         try:
-            build(settings, store, backend).run(backend.close)
+            server, runner = build(settings, store, backend)
+
+            def close() -> None:
+                runner.close()
+                backend.close()
+
+            server.run(close)
         finally:
             backend.close()
     except FaceFoundryError as error:
@@ -37,20 +48,39 @@ def main() -> int:
     return 0
 
 
-def build(settings: TrainerSettings, store: Store, backend: TrainingBackend) -> Server:
-    """Make the server; it is not started.
+def build(
+    settings: TrainerSettings, store: Store, backend: TrainingBackend, pool: SandboxPool | None = None
+) -> tuple[Server, Runner]:
+    """Make the server and the runner that does the work of imports; the server is not started.
 
     Args:
         settings: The service's settings.
         store: The object store.
         backend: Where workers run.
+        pool: Where sandboxes run; by default a new pool.
     """
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
-    trainings, files = Trainings(store, backend, settings), StoredFiles("trainer", store)
-    servicer = TrainerServicer(trainings, files, settings, server.draining)  # type: ignore[abstract]  # not all calls yet
+    runner = Runner(
+        "trainer",
+        store,
+        settings,
+        max_source_bytes=settings.trainer_max_model_bytes,
+        slots=server.slots,
+        stopping=server.draining,
+        pool=pool,
+    )
+    uploads = Uploads(store, settings.trainer_max_model_bytes)
+    servicer = TrainerServicer(
+        Trainings(store, backend, settings),
+        uploads,
+        Imports(store, IncomingFiles(store, uploads, settings.further_buckets), runner),
+        StoredFiles("trainer", store),
+        settings,
+        server.draining,
+    )
     server.add(lambda grpc_server: trainer_pb2_grpc.add_TrainerServiceServicer_to_server(servicer, grpc_server))
-    return server
+    return server, runner
 
 
 if __name__ == "__main__":

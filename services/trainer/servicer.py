@@ -1,16 +1,23 @@
-"""The methods of TrainerService; the module `trainings` does their work."""
+"""The methods of TrainerService; the modules `trainings` and `imports` do their work."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import grpc
 
+from facefoundry import codec
 from facefoundry.errors import Interrupted
 from facefoundry.rpc.files import StoredFiles
+from facefoundry.storage.info import ModelInfo
+from facefoundry.storage.uploads import Uploads
 from facefoundry.v1 import files_pb2, trainer_pb2, trainer_pb2_grpc
+from facefoundry.work.messages import Progress
+from facefoundry.work.runner import Committed
+from services.trainer.imports import Imports
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import ENDED, Trainings
 
@@ -18,10 +25,12 @@ __all__ = ["TrainerServicer"]
 
 
 class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
-    """Serves the methods that start, return, list, watch and cancel trainings.
+    """Serves the methods that start, return, list, watch and cancel trainings, and those that import and list models.
 
     Args:
         trainings: Starts, finds and stops trainings.
+        uploads: Makes uploads of weights.
+        imports: Imports models.
         files: Lists the files of models.
         settings: Settings of the trainer; `poll_seconds` and `heartbeat_seconds` are used.
         draining: Event that is set when this process is shutting down.
@@ -31,12 +40,16 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(
         self,
         trainings: Trainings,
+        uploads: Uploads,
+        imports: Imports,
         files: StoredFiles,
         settings: TrainerSettings,
         draining: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trainings = trainings
+        self._uploads = uploads
+        self._imports = imports
         self._files = files
         self._settings = settings
         self._draining = draining
@@ -88,8 +101,42 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
         """Stop one training."""
         return trainer_pb2.CancelTrainingResponse(training=self._trainings.cancel(request.training_uri))
 
+    def CreateUpload(
+        self, request: files_pb2.CreateUploadRequest, context: grpc.ServicerContext
+    ) -> files_pb2.CreateUploadResponse:
+        """Return URLs to put weights to."""
+        return self._uploads.create(request)
+
+    def ImportModel(
+        self, request: trainer_pb2.ImportModelRequest, context: grpc.ServicerContext
+    ) -> Iterator[trainer_pb2.ImportModelResponse]:
+        """Make a model of stored weights, or return the model that they became before."""
+        for event in self._imports.run(request, context):
+            if isinstance(event, Progress):
+                yield trainer_pb2.ImportModelResponse(progress=event.to_proto())
+            else:
+                yield trainer_pb2.ImportModelResponse(model=_model(event))
+
     def ListFiles(
         self, request: files_pb2.ListFilesRequest, context: grpc.ServicerContext
     ) -> files_pb2.ListFilesResponse:
         """List the files of a model, trained or imported."""
         return self._files.list(request)
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """The field of an architecture that callers are told."""
+
+    face_size: int
+
+
+def _model(done: Committed) -> trainer_pb2.Model:
+    info = done.manifest.info_as(ModelInfo)
+    return trainer_pb2.Model(
+        uri=done.uri,
+        content_digest=done.manifest.content_digest,
+        iterations=info.iterations,
+        face_size=codec.from_values(_Faces, info.architecture or {}).face_size,
+        reused=done.reused,
+    )

@@ -7,12 +7,12 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from facefoundry.settings import ServerSettings, Settings
+from facefoundry.settings import ImportSettings, Settings
 
 __all__ = ["TrainerSettings", "WorkerSettings"]
 
 
-class TrainerSettings(ServerSettings):
+class TrainerSettings(ImportSettings):
     """Settings of the service."""
 
     backend: str = Field(
@@ -29,6 +29,9 @@ class TrainerSettings(ServerSettings):
         gt=0,
         description="Time without a status report of its worker after which a training counts as stalled. If its job "
         "no longer exists then, the job is restarted.",
+    )
+    trainer_max_model_bytes: int = Field(
+        1 << 30, ge=1, description="Largest total size, in bytes, of the files of an imported model."
     )
 
 

@@ -194,7 +194,7 @@ class Trainings:
         """
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
             attempts = [found for found in self._documents.load_all(pool) if not dataset or found.dataset == dataset]
-            page, next_token = cut_page(attempts, page_size, page_token)
+            page, next_token = cut_page(attempts, page_size, page_token, dataset)
             return list(pool.map(self._describe, page)), next_token
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:

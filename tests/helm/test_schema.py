@@ -136,7 +136,7 @@ def test_values_and_schema_have_the_same_keys():
 def test_the_three_services_have_equal_blocks():
     extractor, trainer, converter = (list(VALUES[name]) for name in ("extractor", "trainer", "converter"))
     assert [key for key in extractor if key != "importBuckets"] == converter
-    assert [key for key in converter if key != "autoscaling"] == trainer
+    assert [key for key in extractor if key != "autoscaling"] == trainer
 
 
 @pytest.mark.parametrize("name", ["store", "extractor", "trainer", "converter", "worker"])

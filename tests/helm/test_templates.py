@@ -155,6 +155,13 @@ def test_slots_are_whole_cores_and_sandboxes_share_the_memory(helm: Helm, cpu, m
     assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == child
 
 
+def test_a_trainer_imports_one_model_at_a_time_beside_its_server(helm: Helm):
+    pod = named(helm.objects(BASE), "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]
+    variables = environment(pod["containers"][0])
+    assert variables["FACEFOUNDRY_SLOTS"] == "1"
+    assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == 3 << 29
+
+
 def test_an_autoscaled_service_sets_no_replicas(helm: Helm):
     values = _and(BASE, "extractor.autoscaling.enabled", True)
     assert "replicas" not in named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]
@@ -218,14 +225,15 @@ def test_each_component_uses_its_own_store_account(helm: Helm):
     }
 
 
-def test_the_extractor_imports_from_the_buckets_in_the_values(helm: Helm):
+@pytest.mark.parametrize("service", ["extractor", "trainer"])
+def test_services_import_from_the_buckets_in_the_values(helm: Helm, service):
     def variable(values):
-        pod = named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]["template"]["spec"]
+        pod = named(helm.objects(values), "Deployment", f"ff-facefoundry-{service}")["spec"]["template"]["spec"]
         return environment(pod["containers"][0]).get("FACEFOUNDRY_IMPORT_BUCKETS")
 
     assert variable(BASE) is None
-    assert variable(_and(BASE, "extractor.importBuckets", ["clips", "more-clips"])) == "clips,more-clips"
-    assert "importBuckets" in helm.refusal(_and(BASE, "extractor.importBuckets", ["No bucket"]))
+    assert variable(_and(BASE, f"{service}.importBuckets", ["clips", "more-clips"])) == "clips,more-clips"
+    assert "importBuckets" in helm.refusal(_and(BASE, f"{service}.importBuckets", ["No bucket"]))
 
 
 @pytest.mark.parametrize("service", SERVICES)

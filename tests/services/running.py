@@ -57,7 +57,7 @@ def serving(store: Store, scratch: Path) -> Iterator[Services]:
     backend = LocalBackend(read(LocalSettings), command=("false",))
     servers = {
         "extractor": build_extractor(read(ExtractorSettings, **common), store)[0],
-        "trainer": build_trainer(read(TrainerSettings, **common), store, backend),
+        "trainer": build_trainer(read(TrainerSettings, **common), store, backend)[0],
         "converter": build_converter(read(ConverterSettings, **common), store)[0],
     }
     stubs = {

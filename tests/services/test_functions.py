@@ -12,14 +12,19 @@ from facefoundry.work.function import SandboxFunction
 from facefoundry.work.workspace import Workspace
 from services.converter import functions as converter
 from services.extractor import functions as extractor
+from services.trainer import functions as trainer
 
 FUNCTIONS = [
-    value for module in (converter, extractor) for value in vars(module).values() if isinstance(value, SandboxFunction)
+    value
+    for module in (converter, extractor, trainer)
+    for value in vars(module).values()
+    if isinstance(value, SandboxFunction)
 ]
 
 
-def test_both_services_declare_their_functions():
-    assert {function.path.partition(":")[2] for function in FUNCTIONS} == {"convert", "transcode", "extract", "inspect"}
+def test_the_services_declare_their_functions():
+    names = {function.path.partition(":")[2] for function in FUNCTIONS}
+    assert names == {"convert", "transcode", "extract", "inspect", "unpack", "read_model"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.path)

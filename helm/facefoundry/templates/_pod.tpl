@@ -119,7 +119,7 @@ spec:
         - {name: FACEFOUNDRY_JOBS_NAMESPACE, value: {{ include "facefoundry.jobsNamespace" $root | quote }}}
         - {name: FACEFOUNDRY_GPU_RESOURCE, value: {{ $root.Values.worker.gpu.resource | quote }}}
         - {name: FACEFOUNDRY_GPUS, value: {{ $root.Values.worker.gpu.count | quote }}}
-        {{- else }}
+        {{- end }}
         {{- if not $settings.slots }}
         - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}
         {{- end }}
@@ -129,7 +129,6 @@ spec:
         {{- with (($block.resources).limits).memory }}
         {{- if not $settings.sandboxMemoryBytes }}
         - {name: FACEFOUNDRY_SANDBOX_MEMORY_BYTES, value: {{ include "facefoundry.sandboxBytes" (dict "name" $.name "memory" . "slots" $slots) | quote }}}
-        {{- end }}
         {{- end }}
         {{- end }}
         {{- with $block.importBuckets }}
@@ -170,7 +169,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{- /* Memory limit of a sandbox: its share of the pod's memory, so that a hostile clip kills its sandbox and not the pod. */ -}}
+{{- /* Memory limit of a sandbox: its share of the pod's memory, so that a hostile file kills its sandbox and not the pod. */ -}}
 {{- define "facefoundry.sandboxBytes" -}}
 {{- $share := div (sub (include "facefoundry.bytes" .memory | int64) 536870912) .slots -}}
 {{- if lt $share 67108864 -}}

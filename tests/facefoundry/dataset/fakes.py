@@ -48,7 +48,7 @@ class FakeStages(Stages):
     def upload_model(self, folder: Path) -> str:
         return f"s3://bucket/models/{folder.name}"
 
-    def fetch_model(self, pair: PairRecord, model_uri: str) -> None:
+    def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
         pass
 
     def convert(self, fake: FakeRecord, *_: object) -> None:

@@ -1,8 +1,7 @@
-"""Published models on their way into the store, through the child that reads them, and out of it."""
+"""Models in the form in which FF++ published them, in folders."""
 
 import importlib.util
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -43,79 +42,31 @@ def theirs(ours, tmp_path):
     return tmp_path / "published" / "a_b"
 
 
-def _loaded(store, uri):
-    return manifest.load(store, keys.prefix_of(store.bucket, uri, "models"))
-
-
-def test_a_published_model_comes_into_the_store_as_the_same_bytes_as_ours(store, ours, theirs):
-    assert sorted(path.name for path in theirs.iterdir()) == ["decoder_A.h5", "decoder_B.h5", "encoder.h5"]
-    record, other = _loaded(store, models.upload(store, theirs)), _loaded(store, models.upload(store, ours))
-    assert record.content_digest == other.content_digest
-    assert manifest.read_part(store, record.part("weights.safetensors")) == (ours / "weights.safetensors").read_bytes()
-    assert record.inputs["published"]["encoder.h5"] == h5_models.digests(theirs)["encoder.h5"]
-    assert record.info["architecture"]["bottleneck"] == asdict(WIDTHS)["bottleneck"]
-
-
-def test_files_that_were_read_before_are_found_by_their_digests_and_not_opened(store, theirs, monkeypatch):
-    first = models.upload(store, theirs)
-    monkeypatch.setattr(h5_models, "read", lambda *_: pytest.fail("read again"))
-    assert models.upload(store, theirs) == first
-
-
-def test_a_published_model_that_was_fetched_can_be_given_again(store, theirs, tmp_path):
-    uri = models.upload(store, theirs)
-    models.download(store, uri, tmp_path / "again" / "a_b")
-    assert (
-        _loaded(store, models.upload(store, tmp_path / "again" / "a_b")).content_digest
-        == _loaded(store, uri).content_digest
-    )
-
-
-def test_where_both_forms_lie_in_one_folder_ours_counts(store, ours, theirs):
-    uri = models.upload(store, ours)
-    for path in theirs.iterdir():
-        (ours / path.name).write_bytes(b"damaged")
-    assert models.upload(store, ours) == uri
-
-
-def test_a_missing_file_is_named(store, theirs):
+def test_a_missing_file_is_named(theirs):
     (theirs / "decoder_B.h5").unlink()
-    with pytest.raises(InvalidInput, match=r"decoder_B\.h5 cannot be read .*A model of FF\+\+ has encoder\.h5"):
-        models.upload(store, theirs)
-
-
-def test_a_damaged_file_is_named_and_leaves_nothing_in_the_store(store, theirs):
-    before = list(store.list("models/"))
-    (theirs / "decoder_A.h5").write_bytes(b"not HDF5")
-    with pytest.raises(Unusable, match=r"decoder_A\.h5, /: expected a weight file") as caught:
-        models.upload(store, theirs)
-    assert caught.value.reason == "NOT_A_MODEL"
-    assert list(store.list("models/")) == before
+    with pytest.raises(InvalidInput, match=r"decoder_B\.h5 is missing\. A model of FF\+\+ has encoder\.h5"):
+        h5_models.find(theirs)
 
 
 def test_files_larger_than_any_model_are_not_even_read(theirs):
     with (theirs / "encoder.h5").open("ab") as file:
         file.truncate(60 << 30)
     with pytest.raises(InvalidInput, match="at most 1024 MiB in total"):
-        h5_models.digests(theirs)
+        h5_models.find(theirs)
 
 
-def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(theirs, tmp_path):
-    with pytest.raises(Unusable, match=r"encoder\.h5, .* cannot be converted: .* over the limit of 1 MiB") as caught:
-        h5_models.read(theirs, tmp_path / "weights.safetensors", Limits(seconds=60, memory_bytes=1 << 20))
+def test_a_child_that_takes_too_much_ends_alone_and_the_files_are_named(ours, tmp_path):
+    with pytest.raises(Unusable, match=r"encoder\.h5, .* cannot be written: .* over the limit of 1 MiB") as caught:
+        h5_models.write(ours / "weights.safetensors", tmp_path, Limits(seconds=60, memory_bytes=1 << 20))
     assert caught.value.reason == "MEDIA_MEMORY"
 
 
 def test_without_h5py_the_error_says_what_to_install(theirs, ours, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for act in (
-        lambda: models.find_models(FfppLayout(theirs.parent)),
-        lambda: models.export(ours, tmp_path / "out"),
-    ):
-        with pytest.raises(InvalidInput, match="pip install h5py") as caught:
-            act()
-        assert caught.value.reason == "H5PY_MISSING"
-    assert list(models.find_models(FfppLayout(ours)).models.values()) == [ours]
+    with pytest.raises(InvalidInput, match="pip install h5py") as caught:
+        models.export(ours, tmp_path / "out")
+    assert caught.value.reason == "H5PY_MISSING"
+    assert list(models.find_models(FfppLayout(theirs)).models.values()) == [theirs]
 
 
 def test_a_folder_that_is_no_whole_model_is_not_exported(ours, tmp_path):

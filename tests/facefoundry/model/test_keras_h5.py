@@ -12,13 +12,11 @@ import pytest
 import tf_keras
 from numpy.lib.stride_tricks import sliding_window_view
 
-from facefoundry.codec import JsonObject
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import keras_h5, network
-from facefoundry.model.architecture import Architecture, unpack
+from facefoundry.model.architecture import Architecture
 from facefoundry.model.swap import Swapper
 from facefoundry.model.weights import content_digest
-from facefoundry.process.sandbox import Limits, Sandbox
 from tests.facefoundry.model.original import NETWORKS, TINY, enlivened, keras2, saved, set_attr
 
 # A quarter of a grey level: CPUs sum in different orders, and these random networks end far up the sigmoid.
@@ -146,21 +144,6 @@ def test_a_folder_that_is_not_there_cannot_be_exported_to(tmp_path):
     files = {name: tmp_path / "nowhere" / f"{name}.h5" for name in NETWORKS}
     with pytest.raises(InvalidInput, match="cannot be written to"):
         keras_h5.write(TINY, network.build(TINY).tensors(), files)
-
-
-def test_the_full_original_is_read_in_a_child(tmp_path):
-    files = saved(keras2(Architecture(), kernel="zeros"), tmp_path)
-    with Sandbox(Limits(seconds=280, memory_bytes=3 << 30), allow=["facefoundry.model."]) as sandbox:
-        weights = tmp_path / "weights.safetensors"
-        paths: JsonObject = {name: str(path) for name, path in files.items()}
-        (message,) = sandbox.run("facefoundry.model.keras_h5:import_model", files=paths, weights=str(weights))
-    widths, tensors = unpack(weights)
-    assert widths == Architecture()
-    assert isinstance(message, dict) and isinstance(message["architecture"], dict)
-    assert message["architecture"]["bottleneck"] == 1024
-    assert sum(tensor.size for tensor in tensors.values()) == 82_062_470
-    for path in [weights, *files.values()]:
-        path.unlink()  # 600 MiB
 
 
 def at(file: h5py.File, layer: int, weight: int) -> str:

@@ -9,7 +9,7 @@ import sys
 def test_the_service_and_its_local_backend_load_no_heavy_library_and_no_worker() -> None:
     program = (
         "import sys, services.trainer.__main__, services.trainer.backends.local\n"
-        "heavy = {'kubernetes', 'tensorflow', 'keras', 'torch', 'cv2', 'av', 'dlib', 'h5py'}\n"
+        "heavy = {'kubernetes', 'tensorflow', 'keras', 'torch', 'cv2', 'av', 'dlib', 'numpy', 'safetensors', 'h5py'}\n"
         "heavy |= {'services.trainer.worker'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )

@@ -11,6 +11,7 @@ import pytest
 
 from facefoundry import recipes
 from facefoundry.errors import Conflict, InvalidInput, NotFound
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.recipe_pb2 import TrainingOptions
@@ -50,6 +51,16 @@ def test_another_number_of_iterations_is_the_same_training_and_conflicts_while_i
     replica.trainings.cancel(started.uri)
     further = replica.trainings.start(ask(iterations=9))
     assert (further.uri, further.attempt, further.iterations) == (started.uri, 2, 9)
+
+
+def test_an_imported_model_is_never_the_model_of_a_training(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
+    replica = make_replica()
+    started = replica.trainings.start(ask())
+    prefix = keys.imported(attempt_of(store, started).training)
+    manifest.commit(store, prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
+    assert replica.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert replica.trainings.get(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert replica.trainings.start(ask()).attempt == 2
 
 
 def test_success_needs_the_model(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
@@ -202,6 +213,8 @@ def test_pages_list_every_training_once_newest_first(make_replica: MakeReplica, 
     assert pages == 3
     assert [training.uri for training in replica.trainings.list("even", 0, "")[0]] == uris[4::-2]
     assert replica.trainings.list("none", 0, "") == ([], "")
+    with pytest.raises(InvalidInput, match="with the other fields as in that request"):
+        replica.trainings.list("odd", 2, replica.trainings.list("even", 2, "")[1])
 
 
 @pytest.mark.parametrize("token", ["x", "bm90IGpzb24=", "WzFd"])

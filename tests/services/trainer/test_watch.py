@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from facefoundry.errors import Interrupted
-from facefoundry.rpc.files import StoredFiles
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
-from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
+from tests.services.trainer.serving import servicer_of
 
 RUNNING, SUCCEEDED = trainer_pb2.Training.STATE_RUNNING, trainer_pb2.Training.STATE_SUCCEEDED
 
@@ -57,8 +56,7 @@ def watch(time: Time, succeeds_at: float) -> Iterator[tuple[float, trainer_pb2.T
     """The time and the training of each message."""
     trainings: Any = Iterations(time, succeeds_at)
     context: Any = Call()
-    files = StoredFiles("trainer", Store(StoreSettings()))
-    servicer = TrainerServicer(trainings, files, TrainerSettings(), time, lambda: time.now)  # type: ignore[abstract]  # not all calls yet
+    servicer = servicer_of(Store(StoreSettings()), trainings, TrainerSettings(), time, clock=lambda: time.now)
     for message in servicer.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri="x"), context):
         yield time.now, message.training
 

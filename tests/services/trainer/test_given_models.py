@@ -1,0 +1,122 @@
+"""Models on disk on their way through a real trainer into the store, as `create-from-models` takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facefoundry import codec
+from facefoundry.client import Client
+from facefoundry.dataset import models
+from facefoundry.errors import Unusable
+from facefoundry.model import weights
+from facefoundry.settings import ChannelSettings
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ModelInfo
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from services.trainer.functions import NETWORKS
+from tests.services.trainer.importing import TINY, Service, importing, tensors_of
+
+WEIGHTS = "weights.safetensors"
+
+
+@pytest.fixture(scope="module")
+def service(new_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with importing(new_store(), tmp_path_factory.mktemp("scratch")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[Client]:
+    with Client(ChannelSettings(trainer_address=f"127.0.0.1:{service.server.port}")) as made:
+        yield made
+
+
+@pytest.fixture
+def ours(service: Service, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A model as generate-models leaves it on disk; each test has another."""
+    seed = int(hashlib.sha256(request.node.name.encode()).hexdigest()[:6], 16)
+    prefix, tensors = keys.model(f"{seed:040x}", 300), tensors_of(TINY, seed)
+    parts = (manifest.put_part(service.store, prefix, WEIGHTS, TINY.pack(tensors)),)
+    info, inputs = codec.to_values(ModelInfo(iterations=300)), {"content_a": "x"}
+    made = Manifest("model", inputs, {}, parts, info, weights.content_digest(tensors))
+    manifest.commit(service.store, prefix, made)
+    models.download(service.store, service.store.uri(prefix), tmp_path / "a_b")
+    return tmp_path / "a_b"
+
+
+@pytest.fixture
+def theirs(ours: Path, tmp_path: Path) -> Path:
+    """The same model in published form."""
+    models.export(ours, tmp_path / "published" / "a_b")
+    return tmp_path / "published" / "a_b"
+
+
+def loaded(service: Service, uri: str) -> Manifest:
+    return manifest.load(service.store, keys.prefix_of(service.store.bucket, uri, "imports"))
+
+
+def test_a_model_goes_to_disk_and_back_as_the_same_bytes_in_either_form(
+    service: Service, client: Client, ours: Path, theirs: Path, tmp_path: Path
+) -> None:
+    uri = models.upload(client, theirs)
+    assert models.upload(client, ours) == uri
+    back = loaded(service, uri)
+    assert manifest.read_part(service.store, back.part(WEIGHTS)) == (ours / WEIGHTS).read_bytes()
+    assert back.content_digest == models.load_verified(ours).content_digest
+    objects = [*service.store.list("")]
+    assert models.upload(client, theirs) == uri
+    assert [*service.store.list("")] == objects
+    models.download(service.store, uri, tmp_path / "again" / "a_b")
+    assert models.upload(client, tmp_path / "again" / "a_b") == uri
+
+
+def test_where_both_forms_lie_in_one_folder_ours_counts(client: Client, ours: Path, theirs: Path) -> None:
+    uri = models.upload(client, ours)
+    for path in theirs.iterdir():
+        (ours / path.name).write_bytes(b"damaged")
+    assert models.upload(client, ours) == uri
+
+
+def test_a_record_that_claims_another_models_digest_is_not_believed(
+    service: Service, client: Client, ours: Path
+) -> None:
+    trained = models.load_verified(ours).content_digest
+    other = {name: values + np.float32(1) for name, values in tensors_of(TINY, seed=0).items()}
+    stranger = TINY.pack(other)
+    (ours / WEIGHTS).write_bytes(stranger)
+    record = json.loads((ours / models.RECORD).read_text())
+    record["manifest"]["parts"][0] |= {"sha256": hashlib.sha256(stranger).hexdigest(), "size": len(stranger)}
+    (ours / models.RECORD).write_text(json.dumps(record))
+    assert loaded(service, models.upload(client, ours)).content_digest == weights.content_digest(other) != trained
+
+
+def test_a_damaged_file_is_named_as_it_is_on_disk(service: Service, client: Client, theirs: Path) -> None:
+    before = [*service.store.list("imports/")]
+    (theirs / "decoder_A.h5").write_bytes(b"not HDF5")
+    with pytest.raises(Unusable) as caught:
+        models.upload(client, theirs)
+    path = theirs / "decoder_A.h5"
+    assert caught.value.message.startswith(f"{path}, /: expected a weight file")
+    assert (caught.value.reason, caught.value.resource) == ("NOT_A_MODEL", str(path))
+    assert [*service.store.list("imports/")] == before
+
+
+def test_an_upload_that_belongs_to_another_model_too_is_sent_again(
+    service: Service, client: Client, ours: Path, theirs: Path, tmp_path: Path
+) -> None:
+    first = models.upload(client, theirs)
+    with_other_decoder = tmp_path / "c_d"
+    with_other_decoder.mkdir()
+    for name in NETWORKS:
+        source = theirs / name.replace("decoder_A", "decoder_B")
+        (with_other_decoder / name).write_bytes(source.read_bytes())
+    second = models.upload(client, with_other_decoder)
+    assert second != first
+    assert models.upload(client, theirs) == first
