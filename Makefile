@@ -79,6 +79,7 @@ lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and ge
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
+	$(BIN)/buf format protos --path protos/facefoundry --diff --exit-code
 	@$(BIN)/python -m tests.house
 	@rm -rf build/generated
 	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
@@ -99,10 +100,14 @@ VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.
 GENERATED := docs/settings.md docs/recipes.md $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
     helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
+PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos/third_party -I protos
+# A package `buf` at the top level would be in the way of other packages, so the stubs have their own.
 generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, schemas, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(OUT) --grpc_python_out=$(OUT) \
-	    --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) protos/facefoundry/v1/*.proto
+	@$(PROTOC) --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) \
+	    protos/facefoundry/v1/*.proto
+	@$(PROTOC) --python_out=$(OUT)/$(STUBS) --mypy_out=quiet:$(OUT)/$(STUBS) protos/third_party/buf/validate/validate.proto
+	@find $(OUT)/$(STUBS) -name '*_pb2.py' -or -name '*_pb2.pyi' | xargs sed -i 's/\(from\|import\) buf\.validate/\1 $(subst /,.,$(STUBS)).buf.validate/'
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
 	@$(BIN)/python -m docs.schemas $(OUT)/docs/schemas

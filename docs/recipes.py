@@ -1,4 +1,4 @@
-"""Prints docs/recipes.md from the proto's comments, the shipped recipes and their limits: `python -m docs.recipes`."""
+"""Prints docs/recipes.md from the shipped recipes and the proto's comments and rules: `python -m docs.recipes`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import NamedTuple
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from facefoundry import recipes
-from facefoundry.recipes.limits import RULES
+from facefoundry import constraints, recipes
 from facefoundry.recipes.refused import REFUSED
 from facefoundry.v1 import recipe_pb2
 
@@ -55,7 +54,7 @@ def _comments() -> dict[tuple[str, str], str]:
     for line in _PROTO.read_text(encoding="utf-8").splitlines():
         text = line.strip()
         opened = re.match(r"message (\w+)", text)
-        field = re.match(r"(?:optional |repeated )?\w+ (\w+) = \d+;", text)
+        field = re.match(r"(?:optional |repeated )?\w+ (\w+) = \d+[; ]", text)
         message = opened[1] if opened else message
         if field:
             found[message, field[1]] = " ".join(lines)
@@ -89,9 +88,9 @@ def _value(recipe: Message, path: str) -> str:
 def _allowed(row: _Row) -> str:
     if row.path in _TOGETHER:
         return _TOGETHER[row.path]
-    if row.path in RULES:
-        return RULES[row.path].allowed
-    return "true or false" if row.field.type == FieldDescriptor.TYPE_BOOL else ""
+    if row.field.type == FieldDescriptor.TYPE_BOOL:
+        return "true or false"
+    return constraints.allowed(row.field)
 
 
 def main() -> None:

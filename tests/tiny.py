@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from facefoundry import recipes
-from facefoundry.v1 import recipe_pb2
+from facefoundry.v1 import extractor_pb2, recipe_pb2
 
 MODEL: dict[str, object] = {
     "training.encoder_filters": [4, 4, 8, 8],
@@ -15,6 +15,9 @@ MODEL: dict[str, object] = {
     "training.batch_size": 4,
 }
 """Overrides of a recipe, by field path."""
+
+SOURCE_URI = f"s3://facefoundry/sources/{0:040x}"
+"""A well-formed URI of a source that no test stores."""
 
 
 def assignments(**changes: object) -> list[str]:
@@ -43,3 +46,14 @@ def quick(chunk_frames: int) -> recipe_pb2.Recipe:
     made.conversion.batch_size = 4
     made.conversion.chunk_frames = chunk_frames
     return recipes.resolve(made)
+
+
+def extract_request(sequence_id: str = "033") -> extractor_pb2.ExtractRequest:
+    """Return a valid request for an extraction of a source that no test stores."""
+    name = recipe_pb2.Recipe(name="preview")
+    return extractor_pb2.ExtractRequest(source_uri=SOURCE_URI, sequence_id=sequence_id, recipe=name)
+
+
+def inspect_request() -> extractor_pb2.InspectRequest:
+    """Return a valid request for an inspection of a source that no test stores."""
+    return extractor_pb2.InspectRequest(source_uri=SOURCE_URI)

@@ -9,14 +9,17 @@ from typing import TypeVar, cast
 
 import click
 
+from facefoundry import constraints
 from facefoundry.errors import InvalidInput
 from facefoundry.recipes import ranges, refused
-from facefoundry.recipes.limits import RULES
 from facefoundry.recipes.refused import Refused
+from facefoundry.v1 import recipe_pb2
 
 __all__ = ["conversion_options", "refused_options"]
 
 F = TypeVar("F", bound=Callable[..., object])
+
+_MASKS = constraints.allowed(recipe_pb2.ConversionOptions.DESCRIPTOR.fields_by_name["mask"])
 
 # The option for each field of the recipe's conversion.
 _OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = {
@@ -26,7 +29,7 @@ _OPTIONS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] = 
         "--mask",
         "mask",
         metavar="KIND",
-        help=f"Region to blend, {RULES['conversion.mask'].allowed}.  [default: the recipe's]",
+        help=f"Region to blend, {_MASKS}.  [default: the recipe's]",
     ),
     "erosion": click.option(
         "-e",

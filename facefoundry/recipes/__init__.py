@@ -16,7 +16,6 @@ import yaml
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import FieldViolation, InvalidInput
@@ -30,7 +29,6 @@ __all__ = ["DEFAULT", "load", "names", "options", "override", "resolve"]
 DEFAULT = "ffpp"
 
 _BASE = "base"
-_UNKNOWN_NUMBER = "is unknown to this service; leave it out, or use a service of the client's version"
 
 
 def names() -> list[str]:
@@ -86,13 +84,9 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
         request: Name of a recipe, and the fields to override.
 
     Raises:
-        InvalidInput: the name is missing (RECIPE_MISSING), the name or a field is unknown (RECIPE_UNKNOWN,
-            RECIPE_FIELD), the version differs (RECIPE_VERSION), or values are out of range (RECIPE_RANGE, which names
-            all of them).
+        InvalidInput: the name is missing or unknown (RECIPE_MISSING, RECIPE_UNKNOWN), the version differs
+            (RECIPE_VERSION), or values are out of range (RECIPE_RANGE, which names all of them).
     """
-    unknown = [FieldViolation(path, _UNKNOWN_NUMBER) for path in _unknown_numbers(request, "recipe")]
-    if unknown:
-        raise _invalid("RECIPE_FIELD", unknown)
     if not request.name:
         required = f"is required: set it to one of {', '.join(names())}"
         raise _invalid("RECIPE_MISSING", [FieldViolation("recipe.name", required)])
@@ -188,19 +182,6 @@ def _paths(descriptor: Descriptor, prefix: str) -> Iterator[str]:
         yield prefix + field.name
         if field.message_type is not None:
             yield from _paths(field.message_type, f"{prefix}{field.name}.")
-
-
-def _unknown_numbers(message: Message, path: str) -> Iterator[str]:
-    """Yield the paths of fields that this version does not know, such as `recipe.training.99`.
-
-    A newer client has set them. If they were ignored, the result would not be what the client requested.
-    """
-    unknown = UnknownFieldSet(message)
-    yield from (f"{path}.{unknown[index].field_number}" for index in range(len(unknown)))
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for item in value if field.is_repeated else [value]:
-                yield from _unknown_numbers(item, f"{path}.{field.name}")
 
 
 def _invalid(reason: str, violations: list[FieldViolation]) -> InvalidInput:

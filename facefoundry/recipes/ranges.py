@@ -20,7 +20,6 @@ FIELD = "conversion.frame_ranges"
 """Path of the recipe field with the ranges."""
 
 _NOTATION = re.compile(r"(?P<first>[0-9]{1,9}|min)-(?P<last>[0-9]{1,9}|max)")
-_MAX_RANGES = 1000
 
 Range = Mapping[str, int]
 
@@ -47,12 +46,7 @@ def parse(text: str) -> list[Range]:
 
 
 def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
-    """Yield a violation for each range that ends before it begins or does not begin after the previous range.
-
-    Another violation is yielded if there are too many ranges.
-    """
-    if len(ranges) > _MAX_RANGES:
-        yield FieldViolation(f"recipe.{FIELD}", f"must be at most {_MAX_RANGES} ranges; got {len(ranges)}")
+    """Yield a violation for each range that ends before it begins or does not begin after the previous range."""
     previous: Range = {"last": -1}
     for index, current in enumerate(ranges):
         first, field = current.get("first", 0), f"recipe.{FIELD}[{index}]"

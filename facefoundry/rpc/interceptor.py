@@ -1,4 +1,7 @@
-"""Wraps the handlers of a gRPC server: exceptions become statuses, and every call is counted, timed and logged."""
+"""Wraps the handlers of a gRPC server.
+
+Requests are checked, exceptions become statuses, and every call is counted, timed and logged.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import grpc
 
 from facefoundry.errors import Busy, FaceFoundryError, Internal, InvalidInput
 from facefoundry.rpc.status import code_of, to_status
+from facefoundry.rpc.validation import check
 from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
 
 __all__ = ["CallInterceptor"]
@@ -113,9 +117,10 @@ class CallInterceptor(grpc.ServerInterceptor):
 
 
 def _accepted(request: Request) -> Request:
-    """Return a parsed request; raise the error in its place if it was too large."""
+    """Return a parsed request that keeps the rules; raise the error in its place if it was too large."""
     if isinstance(request, InvalidInput):
         raise request
+    check(request)
     return request
 
 

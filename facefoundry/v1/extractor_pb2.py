@@ -22,12 +22,16 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from facefoundry.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from facefoundry.v1 import common_pb2 as facefoundry_dot_v1_dot_common__pb2
 from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
+from facefoundry.v1 import rules_pb2 as facefoundry_dot_v1_dot_rules__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/extractor.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\"x\n\x13ImportSourceRequest\x12\x12\n\nobject_uri\x18\x01 \x01(\t\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\x0e\n\x06rights\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"w\n\x14ImportSourceResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x16.facefoundry.v1.SourceH\x00\x42\x07\n\x05\x65vent\"\xe8\x01\n\x06Source\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\x05\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x10\n\x08rotation\x18\t \x01(\x05\x12\r\n\x05\x63odec\x18\n \x01(\t\x12\x0e\n\x06reused\x18\x0b \x01(\x08\"K\n\x0eInspectRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x15\n\rsample_frames\x18\x02 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\xc2\x01\n\x0fInspectResponse\x12\x13\n\x0b\x66rame_count\x18\x01 \x01(\x05\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x10\n\x08rotation\x18\x05 \x01(\x05\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FaceSample\"*\n\nFaceSample\x12\r\n\x05\x66rame\x18\x01 \x01(\x05\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\x05\"a\n\x0e\x45xtractRequest\x12\x12\n\nsource_uri\x18\x01 \x01(\t\x12\x13\n\x0bsequence_id\x18\x02 \x01(\t\x12&\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"z\n\x0f\x45xtractResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nextraction\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ExtractionH\x00\x42\x07\n\x05\x65vent\"\xf6\x01\n\nExtraction\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x12\n\nface_count\x18\x04 \x01(\x05\x12,\n\x07missing\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x0e\n\x06reused\x18\n \x01(\x08\x32\xb6\x03\n\x10\x45xtractorService\x12Y\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\x12[\n\x0cImportSource\x12#.facefoundry.v1.ImportSourceRequest\x1a$.facefoundry.v1.ImportSourceResponse0\x01\x12J\n\x07Inspect\x12\x1e.facefoundry.v1.InspectRequest\x1a\x1f.facefoundry.v1.InspectResponse\x12L\n\x07\x45xtract\x12\x1e.facefoundry.v1.ExtractRequest\x1a\x1f.facefoundry.v1.ExtractResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/extractor.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xad\x01\n\x13ImportSourceRequest\x12!\n\nobject_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xf8\xf3\x18\x01\x12\x33\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRateB\x04\xe2\x41\x01\x01\x12\x1c\n\x06rights\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xe8\x07\x12 \n\x06sha256\x18\x04 \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\xb8\xf4\x18\x01\xd8\x01\x01\"w\n\x14ImportSourceResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12(\n\x06source\x18\x02 \x01(\x0b\x32\x16.facefoundry.v1.SourceH\x00\x42\x07\n\x05\x65vent\"\xe8\x01\n\x06Source\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\x05\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x10\n\x08rotation\x18\t \x01(\x05\x12\r\n\x05\x63odec\x18\n \x01(\t\x12\x0e\n\x06reused\x18\x0b \x01(\x08\"{\n\x0eInspectRequest\x12!\n\nsource_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xc8\xf3\x18\x01\x12$\n\rsample_frames\x18\x02 \x01(\x05\x42\r\xe2\x41\x01\x01\xbaH\x06\x1a\x04\x18@(\x00\x12 \n\x06\x65ngine\x18\x03 \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\xa0\xf4\x18\x01\xd8\x01\x01\"\xc2\x01\n\x0fInspectResponse\x12\x13\n\x0b\x66rame_count\x18\x01 \x01(\x05\x12-\n\nframe_rate\x18\x02 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x10\n\x08rotation\x18\x05 \x01(\x05\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12+\n\x07samples\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FaceSample\"*\n\nFaceSample\x12\r\n\x05\x66rame\x18\x01 \x01(\x05\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\x05\"\x8b\x01\n\x0e\x45xtractRequest\x12!\n\nsource_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xd0\xf3\x18\x01\x12\"\n\x0bsequence_id\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xf4\x18\x01\x12\x32\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"z\n\x0f\x45xtractResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nextraction\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ExtractionH\x00\x42\x07\n\x05\x65vent\"\xf6\x01\n\nExtraction\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x12\n\nface_count\x18\x04 \x01(\x05\x12,\n\x07missing\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12-\n\nframe_rate\x18\x06 \x01(\x0b\x32\x19.facefoundry.v1.FrameRate\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x0e\n\x06reused\x18\n \x01(\x08\x32\xd1\x04\n\x10\x45xtractorService\x12}\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/source:createUpload:\x01*\x12y\n\x0cImportSource\x12#.facefoundry.v1.ImportSourceRequest\x1a$.facefoundry.v1.ImportSourceResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/source:import:\x01*0\x01\x12\x66\n\x07Inspect\x12\x1e.facefoundry.v1.InspectRequest\x1a\x1f.facefoundry.v1.InspectResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/source:inspect\x12k\n\x07\x45xtract\x12\x1e.facefoundry.v1.ExtractRequest\x1a\x1f.facefoundry.v1.ExtractResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/source:extract:\x01*0\x01\x12n\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/source:listFilesBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +39,54 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.extractor_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016facefoundry.v1P\001Z\034facefoundry/v1;facefoundryv1\252\002\016FaceFoundry.V1'
-  _globals['_IMPORTSOURCEREQUEST']._serialized_start=136
-  _globals['_IMPORTSOURCEREQUEST']._serialized_end=256
-  _globals['_IMPORTSOURCERESPONSE']._serialized_start=258
-  _globals['_IMPORTSOURCERESPONSE']._serialized_end=377
-  _globals['_SOURCE']._serialized_start=380
-  _globals['_SOURCE']._serialized_end=612
-  _globals['_INSPECTREQUEST']._serialized_start=614
-  _globals['_INSPECTREQUEST']._serialized_end=689
-  _globals['_INSPECTRESPONSE']._serialized_start=692
-  _globals['_INSPECTRESPONSE']._serialized_end=886
-  _globals['_FACESAMPLE']._serialized_start=888
-  _globals['_FACESAMPLE']._serialized_end=930
-  _globals['_EXTRACTREQUEST']._serialized_start=932
-  _globals['_EXTRACTREQUEST']._serialized_end=1029
-  _globals['_EXTRACTRESPONSE']._serialized_start=1031
-  _globals['_EXTRACTRESPONSE']._serialized_end=1153
-  _globals['_EXTRACTION']._serialized_start=1156
-  _globals['_EXTRACTION']._serialized_end=1402
-  _globals['_EXTRACTORSERVICE']._serialized_start=1405
-  _globals['_EXTRACTORSERVICE']._serialized_end=1843
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['object_uri']._loaded_options = None
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['object_uri']._serialized_options = b'\342A\001\002\272H\006r\004\370\363\030\001'
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['frame_rate']._loaded_options = None
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['frame_rate']._serialized_options = b'\342A\001\001'
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['rights']._loaded_options = None
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['rights']._serialized_options = b'\342A\001\001\272H\005r\003\030\350\007'
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['sha256']._loaded_options = None
+  _globals['_IMPORTSOURCEREQUEST'].fields_by_name['sha256']._serialized_options = b'\342A\001\001\272H\tr\004\270\364\030\001\330\001\001'
+  _globals['_INSPECTREQUEST'].fields_by_name['source_uri']._loaded_options = None
+  _globals['_INSPECTREQUEST'].fields_by_name['source_uri']._serialized_options = b'\342A\001\002\272H\006r\004\310\363\030\001'
+  _globals['_INSPECTREQUEST'].fields_by_name['sample_frames']._loaded_options = None
+  _globals['_INSPECTREQUEST'].fields_by_name['sample_frames']._serialized_options = b'\342A\001\001\272H\006\032\004\030@(\000'
+  _globals['_INSPECTREQUEST'].fields_by_name['engine']._loaded_options = None
+  _globals['_INSPECTREQUEST'].fields_by_name['engine']._serialized_options = b'\342A\001\001\272H\tr\004\240\364\030\001\330\001\001'
+  _globals['_EXTRACTREQUEST'].fields_by_name['source_uri']._loaded_options = None
+  _globals['_EXTRACTREQUEST'].fields_by_name['source_uri']._serialized_options = b'\342A\001\002\272H\006r\004\320\363\030\001'
+  _globals['_EXTRACTREQUEST'].fields_by_name['sequence_id']._loaded_options = None
+  _globals['_EXTRACTREQUEST'].fields_by_name['sequence_id']._serialized_options = b'\342A\001\002\272H\006r\004\210\364\030\001'
+  _globals['_EXTRACTREQUEST'].fields_by_name['recipe']._loaded_options = None
+  _globals['_EXTRACTREQUEST'].fields_by_name['recipe']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_EXTRACTORSERVICE'].methods_by_name['CreateUpload']._loaded_options = None
+  _globals['_EXTRACTORSERVICE'].methods_by_name['CreateUpload']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/source:createUpload:\001*'
+  _globals['_EXTRACTORSERVICE'].methods_by_name['ImportSource']._loaded_options = None
+  _globals['_EXTRACTORSERVICE'].methods_by_name['ImportSource']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/source:import:\001*'
+  _globals['_EXTRACTORSERVICE'].methods_by_name['Inspect']._loaded_options = None
+  _globals['_EXTRACTORSERVICE'].methods_by_name['Inspect']._serialized_options = b'\202\323\344\223\002\024\022\022/v1/source:inspect'
+  _globals['_EXTRACTORSERVICE'].methods_by_name['Extract']._loaded_options = None
+  _globals['_EXTRACTORSERVICE'].methods_by_name['Extract']._serialized_options = b'\202\323\344\223\002\027\"\022/v1/source:extract:\001*'
+  _globals['_EXTRACTORSERVICE'].methods_by_name['ListFiles']._loaded_options = None
+  _globals['_EXTRACTORSERVICE'].methods_by_name['ListFiles']._serialized_options = b'\202\323\344\223\002\026\022\024/v1/source:listFiles'
+  _globals['_IMPORTSOURCEREQUEST']._serialized_start=257
+  _globals['_IMPORTSOURCEREQUEST']._serialized_end=430
+  _globals['_IMPORTSOURCERESPONSE']._serialized_start=432
+  _globals['_IMPORTSOURCERESPONSE']._serialized_end=551
+  _globals['_SOURCE']._serialized_start=554
+  _globals['_SOURCE']._serialized_end=786
+  _globals['_INSPECTREQUEST']._serialized_start=788
+  _globals['_INSPECTREQUEST']._serialized_end=911
+  _globals['_INSPECTRESPONSE']._serialized_start=914
+  _globals['_INSPECTRESPONSE']._serialized_end=1108
+  _globals['_FACESAMPLE']._serialized_start=1110
+  _globals['_FACESAMPLE']._serialized_end=1152
+  _globals['_EXTRACTREQUEST']._serialized_start=1155
+  _globals['_EXTRACTREQUEST']._serialized_end=1294
+  _globals['_EXTRACTRESPONSE']._serialized_start=1296
+  _globals['_EXTRACTRESPONSE']._serialized_end=1418
+  _globals['_EXTRACTION']._serialized_start=1421
+  _globals['_EXTRACTION']._serialized_end=1667
+  _globals['_EXTRACTORSERVICE']._serialized_start=1670
+  _globals['_EXTRACTORSERVICE']._serialized_end=2263
 # @@protoc_insertion_point(module_scope)

@@ -22,10 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from facefoundry.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from facefoundry.v1 import rules_pb2 as facefoundry_dot_v1_dot_rules__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"L\n\x13\x43reateUploadRequest\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\x86\x01\n\x14\x43reateUploadResponse\x12\x12\n\nobject_uri\x18\x01 \x01(\t\x12)\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.facefoundry.v1.UploadPart\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\nUploadPart\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x03\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x0e\n\x06stored\x18\x04 \x01(\x08\"F\n\x10ListFilesRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x11ListFilesResponse\x12)\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1a.facefoundry.v1.StoredFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\nStoredFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\tBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x01\n\x13\x43reateUploadRequest\x12 \n\tfile_name\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb0\xf4\x18\x01\x12&\n\nsize_bytes\x18\x02 \x01(\x03\x42\x12\xe2\x41\x01\x02\xbaH\x0b\"\t\x18\x80\x80\x80\x80\xc4\x13(\x01\x12 \n\x06sha256\x18\x03 \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\xb8\xf4\x18\x01\xd8\x01\x01\"\x86\x01\n\x14\x43reateUploadResponse\x12\x12\n\nobject_uri\x18\x01 \x01(\t\x12)\n\x05parts\x18\x02 \x03(\x0b\x32\x1a.facefoundry.v1.UploadPart\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\nUploadPart\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x03\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x0e\n\x06stored\x18\x04 \x01(\x08\"p\n\x10ListFilesRequest\x12\x1a\n\x03uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xf0\xf3\x18\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xe8\x07\"W\n\x11ListFilesResponse\x12)\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1a.facefoundry.v1.StoredFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\nStoredFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\tBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +36,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.files_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016facefoundry.v1P\001Z\034facefoundry/v1;facefoundryv1\252\002\016FaceFoundry.V1'
-  _globals['_CREATEUPLOADREQUEST']._serialized_start=79
-  _globals['_CREATEUPLOADREQUEST']._serialized_end=155
-  _globals['_CREATEUPLOADRESPONSE']._serialized_start=158
-  _globals['_CREATEUPLOADRESPONSE']._serialized_end=292
-  _globals['_UPLOADPART']._serialized_start=294
-  _globals['_UPLOADPART']._serialized_end=377
-  _globals['_LISTFILESREQUEST']._serialized_start=379
-  _globals['_LISTFILESREQUEST']._serialized_end=449
-  _globals['_LISTFILESRESPONSE']._serialized_start=451
-  _globals['_LISTFILESRESPONSE']._serialized_end=538
-  _globals['_STOREDFILE']._serialized_start=541
-  _globals['_STOREDFILE']._serialized_end=687
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['file_name']._loaded_options = None
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['file_name']._serialized_options = b'\342A\001\002\272H\006r\004\260\364\030\001'
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\002\272H\013\"\t\030\200\200\200\200\304\023(\001'
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['sha256']._loaded_options = None
+  _globals['_CREATEUPLOADREQUEST'].fields_by_name['sha256']._serialized_options = b'\342A\001\001\272H\tr\004\270\364\030\001\330\001\001'
+  _globals['_LISTFILESREQUEST'].fields_by_name['uri']._loaded_options = None
+  _globals['_LISTFILESREQUEST'].fields_by_name['uri']._serialized_options = b'\342A\001\002\272H\006r\004\360\363\030\001'
+  _globals['_LISTFILESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTFILESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_LISTFILESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTFILESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\350\007'
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=170
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=299
+  _globals['_CREATEUPLOADRESPONSE']._serialized_start=302
+  _globals['_CREATEUPLOADRESPONSE']._serialized_end=436
+  _globals['_UPLOADPART']._serialized_start=438
+  _globals['_UPLOADPART']._serialized_end=521
+  _globals['_LISTFILESREQUEST']._serialized_start=523
+  _globals['_LISTFILESREQUEST']._serialized_end=635
+  _globals['_LISTFILESRESPONSE']._serialized_start=637
+  _globals['_LISTFILESRESPONSE']._serialized_end=724
+  _globals['_STOREDFILE']._serialized_start=727
+  _globals['_STOREDFILE']._serialized_end=873
 # @@protoc_insertion_point(module_scope)

@@ -22,9 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from facefoundry.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from facefoundry.v1 import rules_pb2 as facefoundry_dot_v1_dot_rules__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\"\xca\x02\n\x06Recipe\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07version\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x35\n\nextraction\x18\x04 \x01(\x0b\x32!.facefoundry.v1.ExtractionOptions\x12\x31\n\x08training\x18\x05 \x01(\x0b\x32\x1f.facefoundry.v1.TrainingOptions\x12\x35\n\nconversion\x18\x06 \x01(\x0b\x32!.facefoundry.v1.ConversionOptions\x12\x37\n\x0b\x63ompression\x18\x07 \x01(\x0b\x32\".facefoundry.v1.CompressionOptionsB\x07\n\x05_nameB\n\n\x08_versionB\x0e\n\x0c_description\"\x81\x02\n\x11\x45xtractionOptions\x12\x13\n\x06\x65ngine\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tcrop_size\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x07padding\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1e\n\x11integer_landmarks\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x19\n\x0c\x64\x65tect_every\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x15\n\x08identity\x18\x06 \x01(\x08H\x05\x88\x01\x01\x42\t\n\x07_engineB\x0c\n\n_crop_sizeB\n\n\x08_paddingB\x14\n\x12_integer_landmarksB\x0f\n\r_detect_everyB\x0b\n\t_identity\"\xab\x05\n\x0fTrainingOptions\x12\x16\n\tface_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0f\x65ncoder_filters\x18\x02 \x03(\x05\x12\x17\n\nbottleneck\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1c\n\x0fupscale_filters\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x17\n\x0f\x64\x65\x63oder_filters\x18\x05 \x03(\x05\x12\x17\n\niterations\x18\x06 \x01(\x05H\x03\x88\x01\x01\x12\x17\n\nbatch_size\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x08 \x01(\x01H\x05\x88\x01\x01\x12\x12\n\x05\x62\x65ta1\x18\t \x01(\x01H\x06\x88\x01\x01\x12\x12\n\x05\x62\x65ta2\x18\n \x01(\x01H\x07\x88\x01\x01\x12\x14\n\x07\x65psilon\x18\x0b \x01(\x01H\x08\x88\x01\x01\x12\x16\n\tprecision\x18\x0c \x01(\tH\t\x88\x01\x01\x12\x11\n\x04seed\x18\r \x01(\x03H\n\x88\x01\x01\x12\x1d\n\x10rotation_degrees\x18\x0e \x01(\x01H\x0b\x88\x01\x01\x12\x11\n\x04zoom\x18\x0f \x01(\x01H\x0c\x88\x01\x01\x12\x12\n\x05shift\x18\x10 \x01(\x01H\r\x88\x01\x01\x12\x1d\n\x10\x66lip_probability\x18\x11 \x01(\x01H\x0e\x88\x01\x01\x12\x17\n\nwarp_sigma\x18\x12 \x01(\x01H\x0f\x88\x01\x01\x42\x0c\n\n_face_sizeB\r\n\x0b_bottleneckB\x12\n\x10_upscale_filtersB\r\n\x0b_iterationsB\r\n\x0b_batch_sizeB\x10\n\x0e_learning_rateB\x08\n\x06_beta1B\x08\n\x06_beta2B\n\n\x08_epsilonB\x0c\n\n_precisionB\x07\n\x05_seedB\x13\n\x11_rotation_degreesB\x07\n\x05_zoomB\x08\n\x06_shiftB\x13\n\x11_flip_probabilityB\r\n\x0b_warp_sigma\"F\n\nFrameRange\x12\x12\n\x05\x66irst\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04last\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_firstB\x07\n\x05_last\"\xd7\x02\n\x11\x43onversionOptions\x12\x11\n\x04mask\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x65rosion\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04\x62lur\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08seamless\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x17\n\nbatch_size\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\x19\n\x0c\x63hunk_frames\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\x30\n\x0c\x66rame_ranges\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FrameRange\x12\x14\n\x07\x64iscard\x18\x08 \x01(\x08H\x06\x88\x01\x01\x12\x12\n\x05\x63lone\x18\t \x01(\tH\x07\x88\x01\x01\x42\x07\n\x05_maskB\n\n\x08_erosionB\x07\n\x05_blurB\x0b\n\t_seamlessB\r\n\x0b_batch_sizeB\x0f\n\r_chunk_framesB\n\n\x08_discardB\x08\n\x06_clone\"\x9b\x02\n\x05Level\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x63odec\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03\x63rf\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x19\n\x0cpixel_format\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x13\n\x06preset\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x12\n\x05\x63oder\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x1e\n\x11keyframe_interval\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x13\n\x06tagged\x18\x08 \x01(\x08H\x07\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_codecB\x06\n\x04_crfB\x0f\n\r_pixel_formatB\t\n\x07_presetB\x08\n\x06_coderB\x14\n\x12_keyframe_intervalB\t\n\x07_tagged\"W\n\x12\x43ompressionOptions\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12%\n\x06levels\x18\x02 \x03(\x0b\x32\x15.facefoundry.v1.LevelB\x07\n\x05_nameBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xc7\x03\n\x06Recipe\x12s\n\x04name\x18\x01 \x01(\tBe\xe2\x41\x01\x02\xbaH^\xba\x01[\n\x0erecipe_missing\x12=must be the name of a shipped recipe, such as ffpp or preview\x1a\nthis != \'\'\x12\x1a\n\x07version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12;\n\nextraction\x18\x04 \x01(\x0b\x32!.facefoundry.v1.ExtractionOptionsB\x04\xe2\x41\x01\x01\x12\x37\n\x08training\x18\x05 \x01(\x0b\x32\x1f.facefoundry.v1.TrainingOptionsB\x04\xe2\x41\x01\x01\x12;\n\nconversion\x18\x06 \x01(\x0b\x32!.facefoundry.v1.ConversionOptionsB\x04\xe2\x41\x01\x01\x12=\n\x0b\x63ompression\x18\x07 \x01(\x0b\x32\".facefoundry.v1.CompressionOptionsB\x04\xe2\x41\x01\x01\x42\n\n\x08_versionB\x0e\n\x0c_description\"\xcc\x02\n\x11\x45xtractionOptions\x12\"\n\x06\x65ngine\x18\x01 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\xa0\xf4\x18\x01H\x00\x88\x01\x01\x12&\n\tcrop_size\x18\x02 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80\x08(@H\x01\x88\x01\x01\x12$\n\x07padding\x18\x03 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80\x02(\x00H\x02\x88\x01\x01\x12$\n\x11integer_landmarks\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12)\n\x0c\x64\x65tect_every\x18\x05 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x04\x88\x01\x01\x12\x1b\n\x08identity\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x05\x88\x01\x01\x42\t\n\x07_engineB\x0c\n\n_crop_sizeB\n\n\x08_paddingB\x14\n\x12_integer_landmarksB\x0f\n\r_detect_everyB\x0b\n\t_identity\"\xf4\x08\n\x0fTrainingOptions\x12&\n\tface_size\x18\x01 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x30@0\x80\x01H\x00\x88\x01\x01\x12\x33\n\x0f\x65ncoder_filters\x18\x02 \x03(\x05\x42\x1a\xe2\x41\x01\x01\xbaH\x13\x92\x01\r\x08\x04\x10\x05\"\x07\x1a\x05\x18\x80 (\x01\xd8\x01\x01\x12\'\n\nbottleneck\x18\x03 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80@(\x01H\x01\x88\x01\x01\x12,\n\x0fupscale_filters\x18\x04 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80 (\x01H\x02\x88\x01\x01\x12\x33\n\x0f\x64\x65\x63oder_filters\x18\x05 \x03(\x05\x42\x1a\xe2\x41\x01\x01\xbaH\x13\x92\x01\r\x08\x03\x10\x04\"\x07\x1a\x05\x18\x80 (\x01\xd8\x01\x01\x12)\n\niterations\x18\x06 \x01(\x05\x42\x10\xe2\x41\x01\x01\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x01H\x03\x88\x01\x01\x12\'\n\nbatch_size\x18\x07 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80\x08(\x01H\x04\x88\x01\x01\x12\x37\n\rlearning_rate\x18\x08 \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x95\xd6&\xe8\x0b.\x11>H\x05\x88\x01\x01\x12/\n\x05\x62\x65ta1\x18\t \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x1e\xa7\xe8H.\xff\xef?)\x00\x00\x00\x00\x00\x00\x00\x00H\x06\x88\x01\x01\x12/\n\x05\x62\x65ta2\x18\n \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\xe9\x0b!\xe7\xfd\xff\xef?)\x00\x00\x00\x00\x00\x00\x00\x00H\x07\x88\x01\x01\x12\x31\n\x07\x65psilon\x18\x0b \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x11\xea-\x81\x99\x97q=H\x08\x88\x01\x01\x12\x43\n\tprecision\x18\x0c \x01(\tB+\xe2\x41\x01\x01\xbaH$r\"R\x07\x66loat32R\rtensorfloat32R\x08\x62\x66loat16H\t\x88\x01\x01\x12\x1e\n\x04seed\x18\r \x01(\x03\x42\x0b\xe2\x41\x01\x01\xbaH\x04\"\x02(\x00H\n\x88\x01\x01\x12:\n\x10rotation_degrees\x18\x0e \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80V@)\x00\x00\x00\x00\x00\x00\x00\x00H\x0b\x88\x01\x01\x12.\n\x04zoom\x18\x0f \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xe0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x0c\x88\x01\x01\x12/\n\x05shift\x18\x10 \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xe0?)\x00\x00\x00\x00\x00\x00\x00\x00H\r\x88\x01\x01\x12:\n\x10\x66lip_probability\x18\x11 \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x0e\x88\x01\x01\x12\x34\n\nwarp_sigma\x18\x12 \x01(\x01\x42\x1b\xe2\x41\x01\x01\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00@@)\x00\x00\x00\x00\x00\x00\x00\x00H\x0f\x88\x01\x01\x42\x0c\n\n_face_sizeB\r\n\x0b_bottleneckB\x12\n\x10_upscale_filtersB\r\n\x0b_iterationsB\r\n\x0b_batch_sizeB\x10\n\x0e_learning_rateB\x08\n\x06_beta1B\x08\n\x06_beta2B\n\n\x08_epsilonB\x0c\n\n_precisionB\x07\n\x05_seedB\x13\n\x11_rotation_degreesB\x07\n\x05_zoomB\x08\n\x06_shiftB\x13\n\x11_flip_probabilityB\r\n\x0b_warp_sigma\"`\n\nFrameRange\x12\x1f\n\x05\x66irst\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12\x1e\n\x04last\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00H\x01\x88\x01\x01\x42\x08\n\x06_firstB\x07\n\x05_last\"\x88\x04\n\x11\x43onversionOptions\x12=\n\x04mask\x18\x01 \x01(\tB*\xe2\x41\x01\x01\xbaH#r!R\x0f\x66\x61\x63\x65hullandrectR\x08\x66\x61\x63\x65hullR\x04rectH\x00\x88\x01\x01\x12,\n\x07\x65rosion\x18\x02 \x01(\x05\x42\x16\xe2\x41\x01\x01\xbaH\x0f\x1a\r\x18@(\xc0\xff\xff\xff\xff\xff\xff\xff\xff\x01H\x01\x88\x01\x01\x12 \n\x04\x62lur\x18\x03 \x01(\x05\x42\r\xe2\x41\x01\x01\xbaH\x06\x1a\x04\x18@(\x00H\x02\x88\x01\x01\x12\x1b\n\x08seamless\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12\'\n\nbatch_size\x18\x05 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80\x02(\x01H\x04\x88\x01\x01\x12)\n\x0c\x63hunk_frames\x18\x06 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\x80\x02(\x01H\x05\x88\x01\x01\x12?\n\x0c\x66rame_ranges\x18\x07 \x03(\x0b\x32\x1a.facefoundry.v1.FrameRangeB\r\xe2\x41\x01\x01\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x1a\n\x07\x64iscard\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x06\x88\x01\x01\x12\x35\n\x05\x63lone\x18\t \x01(\tB!\xe2\x41\x01\x01\xbaH\x1ar\x18R\x0copencv-3.4.1R\x08opencv-5H\x07\x88\x01\x01\x42\x07\n\x05_maskB\n\n\x08_erosionB\x07\n\x05_blurB\x0b\n\t_seamlessB\r\n\x0b_batch_sizeB\x0f\n\r_chunk_framesB\n\n\x08_discardB\x08\n\x06_clone\"\x93\x04\n\x05Level\x12#\n\x04name\x18\x01 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x04\xa8\xf4\x18\x01\xc8\x01\x01H\x00\x88\x01\x01\x12\x35\n\x05\x63odec\x18\x02 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x15R\nlibx264rgbR\x07libx264\xc8\x01\x01H\x01\x88\x01\x01\x12\"\n\x03\x63rf\x18\x03 \x01(\x05\x42\x10\xe2\x41\x01\x02\xbaH\t\x1a\x04\x18\x33(\x00\xc8\x01\x01H\x02\x88\x01\x01\x12?\n\x0cpixel_format\x18\x04 \x01(\tB$\xe2\x41\x01\x02\xbaH\x1dr\x18R\x04gbrpR\x07yuv444pR\x07yuv420p\xc8\x01\x01H\x03\x88\x01\x01\x12o\n\x06preset\x18\x05 \x01(\tBZ\xe2\x41\x01\x02\xbaHSrNR\tultrafastR\tsuperfastR\x08veryfastR\x06\x66\x61sterR\x04\x66\x61stR\x06mediumR\x04slowR\x06slowerR\x08veryslow\xc8\x01\x01H\x04\x88\x01\x01\x12+\n\x05\x63oder\x18\x06 \x01(\tB\x17\xe2\x41\x01\x01\xbaH\x10r\x0eR\x05\x63\x61\x62\x61\x63R\x05\x63\x61vlcH\x05\x88\x01\x01\x12.\n\x11keyframe_interval\x18\x07 \x01(\x05\x42\x0e\xe2\x41\x01\x01\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x06\x88\x01\x01\x12\x19\n\x06tagged\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x07\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_codecB\x06\n\x04_crfB\x0f\n\r_pixel_formatB\t\n\x07_presetB\x08\n\x06_coderB\x14\n\x12_keyframe_intervalB\t\n\x07_tagged\"t\n\x12\x43ompressionOptions\x12 \n\x04name\x18\x01 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\xa8\xf4\x18\x01H\x00\x88\x01\x01\x12\x33\n\x06levels\x18\x02 \x03(\x0b\x32\x15.facefoundry.v1.LevelB\x0c\xe2\x41\x01\x01\xbaH\x05\x92\x01\x02\x10\x08\x42\x07\n\x05_nameBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,18 +35,122 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.recipe_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016facefoundry.v1P\001Z\034facefoundry/v1;facefoundryv1\252\002\016FaceFoundry.V1'
-  _globals['_RECIPE']._serialized_start=48
-  _globals['_RECIPE']._serialized_end=378
-  _globals['_EXTRACTIONOPTIONS']._serialized_start=381
-  _globals['_EXTRACTIONOPTIONS']._serialized_end=638
-  _globals['_TRAININGOPTIONS']._serialized_start=641
-  _globals['_TRAININGOPTIONS']._serialized_end=1324
-  _globals['_FRAMERANGE']._serialized_start=1326
-  _globals['_FRAMERANGE']._serialized_end=1396
-  _globals['_CONVERSIONOPTIONS']._serialized_start=1399
-  _globals['_CONVERSIONOPTIONS']._serialized_end=1742
-  _globals['_LEVEL']._serialized_start=1745
-  _globals['_LEVEL']._serialized_end=2028
-  _globals['_COMPRESSIONOPTIONS']._serialized_start=2030
-  _globals['_COMPRESSIONOPTIONS']._serialized_end=2117
+  _globals['_RECIPE'].fields_by_name['name']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H^\272\001[\n\016recipe_missing\022=must be the name of a shipped recipe, such as ffpp or preview\032\nthis != \'\''
+  _globals['_RECIPE'].fields_by_name['version']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['version']._serialized_options = b'\342A\001\001'
+  _globals['_RECIPE'].fields_by_name['description']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['description']._serialized_options = b'\342A\001\001'
+  _globals['_RECIPE'].fields_by_name['extraction']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['extraction']._serialized_options = b'\342A\001\001'
+  _globals['_RECIPE'].fields_by_name['training']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['training']._serialized_options = b'\342A\001\001'
+  _globals['_RECIPE'].fields_by_name['conversion']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['conversion']._serialized_options = b'\342A\001\001'
+  _globals['_RECIPE'].fields_by_name['compression']._loaded_options = None
+  _globals['_RECIPE'].fields_by_name['compression']._serialized_options = b'\342A\001\001'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['engine']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['engine']._serialized_options = b'\342A\001\001\272H\006r\004\240\364\030\001'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['crop_size']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['crop_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200\010(@'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['padding']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['padding']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200\002(\000'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['integer_landmarks']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['integer_landmarks']._serialized_options = b'\342A\001\001'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['detect_every']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['detect_every']._serialized_options = b'\342A\001\001\272H\007\032\005\030\350\007(\001'
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['identity']._loaded_options = None
+  _globals['_EXTRACTIONOPTIONS'].fields_by_name['identity']._serialized_options = b'\342A\001\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['face_size']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['face_size']._serialized_options = b'\342A\001\001\272H\007\032\0050@0\200\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['encoder_filters']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['encoder_filters']._serialized_options = b'\342A\001\001\272H\023\222\001\r\010\004\020\005\"\007\032\005\030\200 (\001\330\001\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['bottleneck']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['bottleneck']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200@(\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['upscale_filters']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['upscale_filters']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200 (\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['decoder_filters']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['decoder_filters']._serialized_options = b'\342A\001\001\272H\023\222\001\r\010\003\020\004\"\007\032\005\030\200 (\001\330\001\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['iterations']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['iterations']._serialized_options = b'\342A\001\001\272H\t\032\007\030\200\255\342\004(\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['batch_size']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['batch_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200\010(\001'
+  _globals['_TRAININGOPTIONS'].fields_by_name['learning_rate']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['learning_rate']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000\360?)\225\326&\350\013.\021>'
+  _globals['_TRAININGOPTIONS'].fields_by_name['beta1']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['beta1']._serialized_options = b'\342A\001\001\272H\024\022\022\031\036\247\350H.\377\357?)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['beta2']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['beta2']._serialized_options = b'\342A\001\001\272H\024\022\022\031\351\013!\347\375\377\357?)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['epsilon']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['epsilon']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000\360?)\021\352-\201\231\227q='
+  _globals['_TRAININGOPTIONS'].fields_by_name['precision']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['precision']._serialized_options = b'\342A\001\001\272H$r\"R\007float32R\rtensorfloat32R\010bfloat16'
+  _globals['_TRAININGOPTIONS'].fields_by_name['seed']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['seed']._serialized_options = b'\342A\001\001\272H\004\"\002(\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['rotation_degrees']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['rotation_degrees']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\200V@)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['zoom']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['zoom']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000\340?)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['shift']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['shift']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000\340?)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['flip_probability']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['flip_probability']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_TRAININGOPTIONS'].fields_by_name['warp_sigma']._loaded_options = None
+  _globals['_TRAININGOPTIONS'].fields_by_name['warp_sigma']._serialized_options = b'\342A\001\001\272H\024\022\022\031\000\000\000\000\000\000@@)\000\000\000\000\000\000\000\000'
+  _globals['_FRAMERANGE'].fields_by_name['first']._loaded_options = None
+  _globals['_FRAMERANGE'].fields_by_name['first']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_FRAMERANGE'].fields_by_name['last']._loaded_options = None
+  _globals['_FRAMERANGE'].fields_by_name['last']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['mask']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['mask']._serialized_options = b'\342A\001\001\272H#r!R\017facehullandrectR\010facehullR\004rect'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['erosion']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['erosion']._serialized_options = b'\342A\001\001\272H\017\032\r\030@(\300\377\377\377\377\377\377\377\377\001'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['blur']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['blur']._serialized_options = b'\342A\001\001\272H\006\032\004\030@(\000'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['seamless']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['seamless']._serialized_options = b'\342A\001\001'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['batch_size']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['batch_size']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200\002(\001'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['chunk_frames']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['chunk_frames']._serialized_options = b'\342A\001\001\272H\007\032\005\030\200\002(\001'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['frame_ranges']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['frame_ranges']._serialized_options = b'\342A\001\001\272H\006\222\001\003\020\350\007'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['discard']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['discard']._serialized_options = b'\342A\001\001'
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['clone']._loaded_options = None
+  _globals['_CONVERSIONOPTIONS'].fields_by_name['clone']._serialized_options = b'\342A\001\001\272H\032r\030R\014opencv-3.4.1R\010opencv-5'
+  _globals['_LEVEL'].fields_by_name['name']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['name']._serialized_options = b'\342A\001\002\272H\tr\004\250\364\030\001\310\001\001'
+  _globals['_LEVEL'].fields_by_name['codec']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['codec']._serialized_options = b'\342A\001\002\272H\032r\025R\nlibx264rgbR\007libx264\310\001\001'
+  _globals['_LEVEL'].fields_by_name['crf']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['crf']._serialized_options = b'\342A\001\002\272H\t\032\004\0303(\000\310\001\001'
+  _globals['_LEVEL'].fields_by_name['pixel_format']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['pixel_format']._serialized_options = b'\342A\001\002\272H\035r\030R\004gbrpR\007yuv444pR\007yuv420p\310\001\001'
+  _globals['_LEVEL'].fields_by_name['preset']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['preset']._serialized_options = b'\342A\001\002\272HSrNR\tultrafastR\tsuperfastR\010veryfastR\006fasterR\004fastR\006mediumR\004slowR\006slowerR\010veryslow\310\001\001'
+  _globals['_LEVEL'].fields_by_name['coder']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['coder']._serialized_options = b'\342A\001\001\272H\020r\016R\005cabacR\005cavlc'
+  _globals['_LEVEL'].fields_by_name['keyframe_interval']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['keyframe_interval']._serialized_options = b'\342A\001\001\272H\007\032\005\030\350\007(\001'
+  _globals['_LEVEL'].fields_by_name['tagged']._loaded_options = None
+  _globals['_LEVEL'].fields_by_name['tagged']._serialized_options = b'\342A\001\001'
+  _globals['_COMPRESSIONOPTIONS'].fields_by_name['name']._loaded_options = None
+  _globals['_COMPRESSIONOPTIONS'].fields_by_name['name']._serialized_options = b'\342A\001\001\272H\006r\004\250\364\030\001'
+  _globals['_COMPRESSIONOPTIONS'].fields_by_name['levels']._loaded_options = None
+  _globals['_COMPRESSIONOPTIONS'].fields_by_name['levels']._serialized_options = b'\342A\001\001\272H\005\222\001\002\020\010'
+  _globals['_RECIPE']._serialized_start=138
+  _globals['_RECIPE']._serialized_end=593
+  _globals['_EXTRACTIONOPTIONS']._serialized_start=596
+  _globals['_EXTRACTIONOPTIONS']._serialized_end=928
+  _globals['_TRAININGOPTIONS']._serialized_start=931
+  _globals['_TRAININGOPTIONS']._serialized_end=2071
+  _globals['_FRAMERANGE']._serialized_start=2073
+  _globals['_FRAMERANGE']._serialized_end=2169
+  _globals['_CONVERSIONOPTIONS']._serialized_start=2172
+  _globals['_CONVERSIONOPTIONS']._serialized_end=2692
+  _globals['_LEVEL']._serialized_start=2695
+  _globals['_LEVEL']._serialized_end=3226
+  _globals['_COMPRESSIONOPTIONS']._serialized_start=3228
+  _globals['_COMPRESSIONOPTIONS']._serialized_end=3344
 # @@protoc_insertion_point(module_scope)

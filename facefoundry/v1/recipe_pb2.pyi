@@ -56,7 +56,7 @@ class Recipe(_message.Message):
     def __init__(
         self,
         *,
-        name: _builtins.str | None = ...,
+        name: _builtins.str = ...,
         version: _builtins.str | None = ...,
         description: _builtins.str | None = ...,
         extraction: Global___ExtractionOptions | None = ...,
@@ -64,20 +64,16 @@ class Recipe(_message.Message):
         conversion: Global___ConversionOptions | None = ...,
         compression: Global___CompressionOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "training", b"training", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_version", b"_version", "compression", b"compression", "conversion", b"conversion", "description", b"description", "extraction", b"extraction", "name", b"name", "training", b"training", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
-    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
-    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 

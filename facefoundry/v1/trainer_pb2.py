@@ -22,14 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from facefoundry.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from facefoundry.v1 import common_pb2 as facefoundry_dot_v1_dot_common__pb2
 from facefoundry.v1 import files_pb2 as facefoundry_dot_v1_dot_files__pb2
 from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
+from facefoundry.v1 import rules_pb2 as facefoundry_dot_v1_dot_rules__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61\x63\x65\x66oundry/v1/trainer.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x05\n\x08Training\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.facefoundry.v1.Training.State\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\titeration\x18\x06 \x01(\x05\x12\x12\n\niterations\x18\x07 \x01(\x05\x12\x1d\n\x15iterations_per_second\x18\x08 \x01(\x01\x12&\n\x03\x65ta\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06loss_a\x18\n \x01(\x01\x12\x0e\n\x06loss_b\x18\x0b \x01(\x01\x12\x1c\n\x14\x63heckpoint_iteration\x18\x0c \x01(\x05\x12*\n\tdiagnosis\x18\r \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12(\n\x07\x66\x61ilure\x18\x0e \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12\x11\n\tmodel_uri\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x11\n\rSTATE_STALLED\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\x94\x01\n\x14StartTrainingRequest\x12\x18\n\x10\x65xtraction_a_uri\x18\x01 \x01(\t\x12\x18\n\x10\x65xtraction_b_uri\x18\x02 \x01(\t\x12\x0f\n\x07pair_id\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12&\n\x06recipe\x18\x05 \x01(\x0b\x32\x16.facefoundry.v1.Recipe\"C\n\x15StartTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"*\n\x12GetTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"A\n\x13GetTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"N\n\x14ListTrainingsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x15ListTrainingsResponse\x12+\n\ttrainings\x18\x01 \x03(\x0b\x32\x18.facefoundry.v1.Training\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x14WatchTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"C\n\x15WatchTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"-\n\x15\x43\x61ncelTrainingRequest\x12\x14\n\x0ctraining_uri\x18\x01 \x01(\t\"D\n\x16\x43\x61ncelTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\":\n\x12ImportModelRequest\x12\x13\n\x0bobject_uris\x18\x01 \x03(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\"t\n\x13ImportModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.facefoundry.v1.ModelH\x00\x42\x07\n\x05\x65vent\"c\n\x05Model\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x12\n\niterations\x18\x03 \x01(\x05\x12\x11\n\tface_size\x18\x04 \x01(\x05\x12\x0e\n\x06reused\x18\x05 \x01(\x08\x32\xec\x05\n\x0eTrainerService\x12\\\n\rStartTraining\x12$.facefoundry.v1.StartTrainingRequest\x1a%.facefoundry.v1.StartTrainingResponse\x12V\n\x0bGetTraining\x12\".facefoundry.v1.GetTrainingRequest\x1a#.facefoundry.v1.GetTrainingResponse\x12\\\n\rListTrainings\x12$.facefoundry.v1.ListTrainingsRequest\x1a%.facefoundry.v1.ListTrainingsResponse\x12^\n\rWatchTraining\x12$.facefoundry.v1.WatchTrainingRequest\x1a%.facefoundry.v1.WatchTrainingResponse0\x01\x12_\n\x0e\x43\x61ncelTraining\x12%.facefoundry.v1.CancelTrainingRequest\x1a&.facefoundry.v1.CancelTrainingResponse\x12Y\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\x12X\n\x0bImportModel\x12\".facefoundry.v1.ImportModelRequest\x1a#.facefoundry.v1.ImportModelResponse0\x01\x12P\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponseBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61\x63\x65\x66oundry/v1/trainer.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x05\n\x08Training\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0f\n\x07pair_id\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.facefoundry.v1.Training.State\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\titeration\x18\x06 \x01(\x05\x12\x12\n\niterations\x18\x07 \x01(\x05\x12\x1d\n\x15iterations_per_second\x18\x08 \x01(\x01\x12&\n\x03\x65ta\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06loss_a\x18\n \x01(\x01\x12\x0e\n\x06loss_b\x18\x0b \x01(\x01\x12\x1c\n\x14\x63heckpoint_iteration\x18\x0c \x01(\x05\x12*\n\tdiagnosis\x18\r \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12(\n\x07\x66\x61ilure\x18\x0e \x01(\x0b\x32\x17.facefoundry.v1.Failure\x12\x11\n\tmodel_uri\x18\x0f \x01(\t\x12/\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x11\n\rSTATE_STALLED\x10\x03\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\"\xdc\x01\n\x14StartTrainingRequest\x12\'\n\x10\x65xtraction_a_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xd8\xf3\x18\x01\x12\'\n\x10\x65xtraction_b_uri\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xd8\xf3\x18\x01\x12\x1e\n\x07pair_id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x90\xf4\x18\x01\x12\x1e\n\x07\x64\x61taset\x18\x04 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\x98\xf4\x18\x01\x12\x32\n\x06recipe\x18\x05 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"C\n\x15StartTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"9\n\x12GetTrainingRequest\x12#\n\x0ctraining_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xe0\xf3\x18\x01\"A\n\x13GetTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"x\n\x14ListTrainingsRequest\x12\x1e\n\x07\x64\x61taset\x18\x01 \x01(\tB\r\xe2\x41\x01\x01\xbaH\x06r\x04\x98\xf4\x18\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00\x12 \n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\xe8\x07\"]\n\x15ListTrainingsResponse\x12+\n\ttrainings\x18\x01 \x03(\x0b\x32\x18.facefoundry.v1.Training\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14WatchTrainingRequest\x12#\n\x0ctraining_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xe0\xf3\x18\x01\"C\n\x15WatchTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"<\n\x15\x43\x61ncelTrainingRequest\x12#\n\x0ctraining_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xe0\xf3\x18\x01\"D\n\x16\x43\x61ncelTrainingResponse\x12*\n\x08training\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.Training\"d\n\x12ImportModelRequest\x12+\n\x0bobject_uris\x18\x01 \x03(\tB\x16\xe2\x41\x01\x02\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x03\"\x06r\x04\xf8\xf3\x18\x01\x12!\n\x07pair_id\x18\x02 \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\x90\xf4\x18\x01\xd8\x01\x01\"t\n\x13ImportModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.facefoundry.v1.ModelH\x00\x42\x07\n\x05\x65vent\"c\n\x05Model\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x12\n\niterations\x18\x03 \x01(\x05\x12\x11\n\tface_size\x18\x04 \x01(\x05\x12\x0e\n\x06reused\x18\x05 \x01(\x08\x32\xd1\x07\n\x0eTrainerService\x12{\n\rStartTraining\x12$.facefoundry.v1.StartTrainingRequest\x1a%.facefoundry.v1.StartTrainingResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/training:start:\x01*\x12l\n\x0bGetTraining\x12\".facefoundry.v1.GetTrainingRequest\x1a#.facefoundry.v1.GetTrainingResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/training\x12s\n\rListTrainings\x12$.facefoundry.v1.ListTrainingsRequest\x1a%.facefoundry.v1.ListTrainingsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/trainings\x12z\n\rWatchTraining\x12$.facefoundry.v1.WatchTrainingRequest\x1a%.facefoundry.v1.WatchTrainingResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/training:watch0\x01\x12\x7f\n\x0e\x43\x61ncelTraining\x12%.facefoundry.v1.CancelTrainingRequest\x1a&.facefoundry.v1.CancelTrainingResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/training:cancel:\x01*\x12|\n\x0c\x43reateUpload\x12#.facefoundry.v1.CreateUploadRequest\x1a$.facefoundry.v1.CreateUploadResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/model:createUpload:\x01*\x12u\n\x0bImportModel\x12\".facefoundry.v1.ImportModelRequest\x1a#.facefoundry.v1.ImportModelResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/model:import:\x01*0\x01\x12m\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/model:listFilesBA\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,36 +41,78 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facefoundry.v1.trainer_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016facefoundry.v1P\001Z\034facefoundry/v1;facefoundryv1\252\002\016FaceFoundry.V1'
-  _globals['_TRAINING']._serialized_start=200
-  _globals['_TRAINING']._serialized_end=845
-  _globals['_TRAINING_STATE']._serialized_start=699
-  _globals['_TRAINING_STATE']._serialized_end=845
-  _globals['_STARTTRAININGREQUEST']._serialized_start=848
-  _globals['_STARTTRAININGREQUEST']._serialized_end=996
-  _globals['_STARTTRAININGRESPONSE']._serialized_start=998
-  _globals['_STARTTRAININGRESPONSE']._serialized_end=1065
-  _globals['_GETTRAININGREQUEST']._serialized_start=1067
-  _globals['_GETTRAININGREQUEST']._serialized_end=1109
-  _globals['_GETTRAININGRESPONSE']._serialized_start=1111
-  _globals['_GETTRAININGRESPONSE']._serialized_end=1176
-  _globals['_LISTTRAININGSREQUEST']._serialized_start=1178
-  _globals['_LISTTRAININGSREQUEST']._serialized_end=1256
-  _globals['_LISTTRAININGSRESPONSE']._serialized_start=1258
-  _globals['_LISTTRAININGSRESPONSE']._serialized_end=1351
-  _globals['_WATCHTRAININGREQUEST']._serialized_start=1353
-  _globals['_WATCHTRAININGREQUEST']._serialized_end=1397
-  _globals['_WATCHTRAININGRESPONSE']._serialized_start=1399
-  _globals['_WATCHTRAININGRESPONSE']._serialized_end=1466
-  _globals['_CANCELTRAININGREQUEST']._serialized_start=1468
-  _globals['_CANCELTRAININGREQUEST']._serialized_end=1513
-  _globals['_CANCELTRAININGRESPONSE']._serialized_start=1515
-  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1583
-  _globals['_IMPORTMODELREQUEST']._serialized_start=1585
-  _globals['_IMPORTMODELREQUEST']._serialized_end=1643
-  _globals['_IMPORTMODELRESPONSE']._serialized_start=1645
-  _globals['_IMPORTMODELRESPONSE']._serialized_end=1761
-  _globals['_MODEL']._serialized_start=1763
-  _globals['_MODEL']._serialized_end=1862
-  _globals['_TRAINERSERVICE']._serialized_start=1865
-  _globals['_TRAINERSERVICE']._serialized_end=2613
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['extraction_a_uri']._loaded_options = None
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['extraction_a_uri']._serialized_options = b'\342A\001\002\272H\006r\004\330\363\030\001'
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['extraction_b_uri']._loaded_options = None
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['extraction_b_uri']._serialized_options = b'\342A\001\002\272H\006r\004\330\363\030\001'
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['pair_id']._loaded_options = None
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['pair_id']._serialized_options = b'\342A\001\002\272H\006r\004\220\364\030\001'
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['dataset']._loaded_options = None
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['dataset']._serialized_options = b'\342A\001\001\272H\006r\004\230\364\030\001'
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['recipe']._loaded_options = None
+  _globals['_STARTTRAININGREQUEST'].fields_by_name['recipe']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_GETTRAININGREQUEST'].fields_by_name['training_uri']._loaded_options = None
+  _globals['_GETTRAININGREQUEST'].fields_by_name['training_uri']._serialized_options = b'\342A\001\002\272H\006r\004\340\363\030\001'
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['dataset']._loaded_options = None
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['dataset']._serialized_options = b'\342A\001\001\272H\006r\004\230\364\030\001'
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTRAININGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\350\007'
+  _globals['_WATCHTRAININGREQUEST'].fields_by_name['training_uri']._loaded_options = None
+  _globals['_WATCHTRAININGREQUEST'].fields_by_name['training_uri']._serialized_options = b'\342A\001\002\272H\006r\004\340\363\030\001'
+  _globals['_CANCELTRAININGREQUEST'].fields_by_name['training_uri']._loaded_options = None
+  _globals['_CANCELTRAININGREQUEST'].fields_by_name['training_uri']._serialized_options = b'\342A\001\002\272H\006r\004\340\363\030\001'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['object_uris']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['object_uris']._serialized_options = b'\342A\001\002\272H\017\222\001\014\010\001\020\003\"\006r\004\370\363\030\001'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['pair_id']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['pair_id']._serialized_options = b'\342A\001\001\272H\tr\004\220\364\030\001\330\001\001'
+  _globals['_TRAINERSERVICE'].methods_by_name['StartTraining']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['StartTraining']._serialized_options = b'\202\323\344\223\002\027\"\022/v1/training:start:\001*'
+  _globals['_TRAINERSERVICE'].methods_by_name['GetTraining']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['GetTraining']._serialized_options = b'\202\323\344\223\002\016\022\014/v1/training'
+  _globals['_TRAINERSERVICE'].methods_by_name['ListTrainings']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['ListTrainings']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/trainings'
+  _globals['_TRAINERSERVICE'].methods_by_name['WatchTraining']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['WatchTraining']._serialized_options = b'\202\323\344\223\002\024\022\022/v1/training:watch'
+  _globals['_TRAINERSERVICE'].methods_by_name['CancelTraining']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['CancelTraining']._serialized_options = b'\202\323\344\223\002\030\"\023/v1/training:cancel:\001*'
+  _globals['_TRAINERSERVICE'].methods_by_name['CreateUpload']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['CreateUpload']._serialized_options = b'\202\323\344\223\002\033\"\026/v1/model:createUpload:\001*'
+  _globals['_TRAINERSERVICE'].methods_by_name['ImportModel']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['ImportModel']._serialized_options = b'\202\323\344\223\002\025\"\020/v1/model:import:\001*'
+  _globals['_TRAINERSERVICE'].methods_by_name['ListFiles']._loaded_options = None
+  _globals['_TRAINERSERVICE'].methods_by_name['ListFiles']._serialized_options = b'\202\323\344\223\002\025\022\023/v1/model:listFiles'
+  _globals['_TRAINING']._serialized_start=320
+  _globals['_TRAINING']._serialized_end=965
+  _globals['_TRAINING_STATE']._serialized_start=819
+  _globals['_TRAINING_STATE']._serialized_end=965
+  _globals['_STARTTRAININGREQUEST']._serialized_start=968
+  _globals['_STARTTRAININGREQUEST']._serialized_end=1188
+  _globals['_STARTTRAININGRESPONSE']._serialized_start=1190
+  _globals['_STARTTRAININGRESPONSE']._serialized_end=1257
+  _globals['_GETTRAININGREQUEST']._serialized_start=1259
+  _globals['_GETTRAININGREQUEST']._serialized_end=1316
+  _globals['_GETTRAININGRESPONSE']._serialized_start=1318
+  _globals['_GETTRAININGRESPONSE']._serialized_end=1383
+  _globals['_LISTTRAININGSREQUEST']._serialized_start=1385
+  _globals['_LISTTRAININGSREQUEST']._serialized_end=1505
+  _globals['_LISTTRAININGSRESPONSE']._serialized_start=1507
+  _globals['_LISTTRAININGSRESPONSE']._serialized_end=1600
+  _globals['_WATCHTRAININGREQUEST']._serialized_start=1602
+  _globals['_WATCHTRAININGREQUEST']._serialized_end=1661
+  _globals['_WATCHTRAININGRESPONSE']._serialized_start=1663
+  _globals['_WATCHTRAININGRESPONSE']._serialized_end=1730
+  _globals['_CANCELTRAININGREQUEST']._serialized_start=1732
+  _globals['_CANCELTRAININGREQUEST']._serialized_end=1792
+  _globals['_CANCELTRAININGRESPONSE']._serialized_start=1794
+  _globals['_CANCELTRAININGRESPONSE']._serialized_end=1862
+  _globals['_IMPORTMODELREQUEST']._serialized_start=1864
+  _globals['_IMPORTMODELREQUEST']._serialized_end=1964
+  _globals['_IMPORTMODELRESPONSE']._serialized_start=1966
+  _globals['_IMPORTMODELRESPONSE']._serialized_end=2082
+  _globals['_MODEL']._serialized_start=2084
+  _globals['_MODEL']._serialized_end=2183
+  _globals['_TRAINERSERVICE']._serialized_start=2186
+  _globals['_TRAINERSERVICE']._serialized_end=3163
 # @@protoc_insertion_point(module_scope)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-_GENERATED = ("facefoundry/v1/", "locks/", "k8s/facefoundry.yaml")
+_NOT_WRITTEN = ("facefoundry/v1/", "locks/", "k8s/facefoundry.yaml", "protos/third_party/")
 GENERATED_PAGES = ("docs/recipes.md", "docs/settings.md")
 _TEXT = {".py", ".md", ".proto", ".yaml", ".yml", ".tpl", ".txt", ".html", ".css", ".toml", ".sh", ".svg", ".json", ""}
 
 
 def tracked(*suffixes: str, below: Sequence[str] = ("",)) -> Iterator[Path]:
-    """Yield the files with one of the suffixes below one of the folders, generated ones left out."""
+    """Yield the files with one of the suffixes below one of the folders, generated and third-party ones left out."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in sorted(set(listed.split("\0")) - {""}):
         path = ROOT / name
-        if name.startswith(_GENERATED) or path.suffix not in suffixes or not path.is_file():
+        if name.startswith(_NOT_WRITTEN) or path.suffix not in suffixes or not path.is_file():
             continue
         if any(name.startswith(folder) for folder in below):
             yield path

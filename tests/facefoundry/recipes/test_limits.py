@@ -9,7 +9,6 @@ import pytest
 
 from facefoundry import recipes
 from facefoundry.errors import InvalidInput
-from facefoundry.recipes.limits import RULES
 from facefoundry.v1 import recipe_pb2
 
 # Field, the lowest and the highest value that are taken, and values beyond.
@@ -97,9 +96,10 @@ def test_a_value_at_its_limit_is_taken(field, value):
 @pytest.mark.parametrize(("field", "value"), REFUSED)
 def test_a_value_beyond_its_limit_is_refused_by_the_fields_name(field, value):
     refused = _refusals(_with(field, value))
-    description = refused["recipe." + field.replace("levels.", "levels[1].")]
-    shown = repr(value)
-    assert description.startswith("must be ") and f"got {shown}" in description
+    path = "recipe." + field.replace("levels.", "levels[1].")
+    wrong = next((found for found in refused if found in (path, f"{path}[0]", f"{path}[3]")), "")
+    shown = repr(value) if wrong == path or not isinstance(value, list) else str(value[int(wrong[-2])])
+    assert refused[wrong].startswith(("must be ", "must have ")) and f"got {shown}" in refused[wrong]
 
 
 def _scalars(descriptor, prefix=""):
@@ -110,11 +110,10 @@ def _scalars(descriptor, prefix=""):
             yield prefix + field.name
 
 
-def test_no_field_is_without_limits_and_none_without_a_row_here():
+def test_no_field_is_without_a_row_here():
     # The name and version of a recipe select it; ranges are judged together.
     apart = {"name", "version", "description", "conversion.frame_ranges.first", "conversion.frame_ranges.last"}
     fields = set(_scalars(recipe_pb2.Recipe.DESCRIPTOR)) - apart
-    assert set(RULES) == fields
     assert {field for field, *_ in [*NUMBERS, *WORDS, *LISTS]} == fields
 
 
@@ -178,3 +177,11 @@ def test_levels_that_do_not_fit_together_are_refused(levels, field, words):
     else:
         # No level in a request means the shipped ones.
         assert len(recipes.resolve(request).compression.levels) == 3
+
+
+@pytest.mark.parametrize("field", ["name", "codec", "crf", "pixel_format", "preset"])
+def test_a_level_without_a_field_that_it_must_have_is_refused(field):
+    recipe = recipes.load()
+    recipe.compression.levels[1].ClearField(field)
+    refused = _refusals(recipe)[f"recipe.compression.levels[1].{field}"]
+    assert refused.startswith("must be ") and refused.endswith("; got nothing")

@@ -48,7 +48,7 @@ def test_what_is_no_range_is_refused(text):
         ("8-9,1-2", "[1]", "after the end of the previous range, 8-9; got 1-2"),
         ("1-2,3-max,9-10", "[2]", "after the end of the previous range, 3-max; got 9-10"),
         ("1-2,min-4", "[1]", "after the end of the previous range, 1-2; got min-4"),
-        (",".join(f"{2 * n}-{2 * n}" for n in range(1001)), "", "at most 1000 ranges; got 1001"),
+        (",".join(f"{2 * n}-{2 * n}" for n in range(1001)), "", "at most 1000 values; got 1001"),
     ],
 )
 def test_reversed_overlapping_and_unordered_ranges_are_refused_by_field(text, field, words):

@@ -13,7 +13,7 @@ def _fields(message, prefix=""):
         if field.message_type is not None and not field.is_repeated:
             yield from _fields(value, f"{prefix}{field.name}.")
         else:
-            yield prefix + field.name, len(value) > 0 if field.is_repeated else message.HasField(field.name)
+            yield prefix + field.name, message.HasField(field.name) if field.has_presence else bool(value)
 
 
 @pytest.mark.parametrize("name", recipes.names())

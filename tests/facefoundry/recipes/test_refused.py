@@ -76,18 +76,3 @@ def test_a_command_refuses_no_spelling_twice():
     for command in ("generate-models", "create-from-models", "extract-faces", "train", "convert"):
         spellings = [spelling for row in for_command(command) for spelling in row.spellings]
         assert len(set(spellings)) == len(spellings)
-
-
-def test_a_field_of_a_newer_client_is_refused_instead_of_ignored():
-    newer = recipe_pb2.Recipe.FromString(recipe_pb2.Recipe(name="ffpp").SerializeToString() + bytes([0xF8, 0x07, 1]))
-    nested = recipe_pb2.Recipe()
-    nested.conversion.MergeFromString(bytes([0xF8, 0x07, 1]))
-    nested.compression.levels.add().MergeFromString(bytes([0xF8, 0x07, 1]))
-    for request, fields in (
-        (newer, ["recipe.127"]),
-        (nested, ["recipe.conversion.127", "recipe.compression.levels.127"]),
-    ):
-        with pytest.raises(InvalidInput, match="unknown to this service") as caught:
-            recipes.resolve(request)
-        assert caught.value.reason == "RECIPE_FIELD"
-        assert [violation.field for violation in caught.value.violations] == fields

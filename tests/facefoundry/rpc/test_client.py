@@ -10,7 +10,10 @@ import pytest
 from facefoundry.client import Client
 from facefoundry.errors import Busy, Cancelled, InvalidInput, Unavailable
 from facefoundry.settings import ChannelSettings, read
-from facefoundry.v1 import extractor_pb2
+from facefoundry.v1 import extractor_pb2, recipe_pb2
+from tests.tiny import SOURCE_URI
+
+RECIPE = recipe_pb2.Recipe(name="preview")
 
 
 def _client(address, retry_seconds=20.0):
@@ -19,13 +22,13 @@ def _client(address, retry_seconds=20.0):
 
 
 def _extract(client):
-    return client.extract("s3://facefoundry/sources/x", "033")
+    return client.extract(SOURCE_URI, "033", RECIPE)
 
 
 def test_a_refused_request_raises_the_services_error_at_once(running):
     running.servicer.error = InvalidInput("wrong", reason="WRONG")
     with _client(running.address) as client, pytest.raises(InvalidInput, match="wrong") as caught:
-        client.inspect("s3://facefoundry/sources/x")
+        client.inspect(SOURCE_URI)
     assert caught.value.reason == "WRONG"
 
 
@@ -34,13 +37,13 @@ def test_an_unavailable_service_is_asked_again_until_it_answers(running):
     running.servicer.answer = extractor_pb2.InspectResponse(frame_count=7)
     running.servicer.errors = answers
     with _client(running.address) as client:
-        assert client.inspect("s3://facefoundry/sources/x").frame_count == 7
+        assert client.inspect(SOURCE_URI).frame_count == 7
     assert next(answers, None) is None
 
 
 def test_a_service_that_does_not_answer_is_named():
     with _client("127.0.0.1:1", retry_seconds=0.5) as client, pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
-        client.inspect("s3://facefoundry/sources/x")
+        client.inspect(SOURCE_URI)
 
 
 def test_a_full_replica_is_asked_again_until_the_client_is_stopped(running):
@@ -89,20 +92,20 @@ def test_a_call_that_gave_its_answer_is_read_to_its_end_and_not_cancelled(runnin
 def test_an_address_may_be_a_list_whose_first_entry_is_dead(running):
     running.servicer.answer = extractor_pb2.InspectResponse(frame_count=7)
     with _client(f"127.0.0.1:1,{running.address}") as client:
-        assert client.inspect("s3://facefoundry/sources/x").frame_count == 7
+        assert client.inspect(SOURCE_URI).frame_count == 7
 
 
 def test_stop_ends_running_streams_and_refuses_later_calls(running):
     streaming = threading.Event()
     with _client(running.address) as client, ThreadPoolExecutor(1) as pool:
-        working = pool.submit(client.extract, "s3://x", "033", None, lambda progress: streaming.set())
+        working = pool.submit(client.extract, SOURCE_URI, "033", RECIPE, lambda progress: streaming.set())
         assert streaming.wait(30)
         client.stop()
         with pytest.raises(Cancelled):
             working.result(30)
         assert running.servicer.ended.wait(30)
         with pytest.raises(Cancelled):
-            client.inspect("s3://facefoundry/sources/x")
+            client.inspect(SOURCE_URI)
         with pytest.raises(Cancelled):
             _extract(client)
 
@@ -111,4 +114,4 @@ def test_addresses_come_from_the_environment(running, monkeypatch):
     monkeypatch.setenv("FACEFOUNDRY_EXTRACTOR_ADDRESS", running.address)
     running.servicer.answer = extractor_pb2.InspectResponse(frame_count=7)
     with Client() as client:
-        assert client.inspect("s3://facefoundry/sources/x").frame_count == 7
+        assert client.inspect(SOURCE_URI).frame_count == 7

@@ -19,6 +19,7 @@ from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage.store import Store
 from facefoundry.v1 import extractor_pb2, info_pb2, info_pb2_grpc
 from tests.health import health_of
+from tests.tiny import extract_request, inspect_request
 from tests.waiting import wait_until
 
 FULL_NAME = "facefoundry.v1.ExtractorService"
@@ -122,7 +123,7 @@ def test_the_metrics_page_counts_calls_by_code_and_reason(serve):
     running = serve(metrics_listen=f"127.0.0.1:{port}")
     running.servicer.error = InvalidInput("No.", reason="COUNTED_HERE")
     with grpc.insecure_channel(running.address) as channel, pytest.raises(grpc.RpcError):
-        running.stub(channel).Inspect(extractor_pb2.InspectRequest())
+        running.stub(channel).Inspect(inspect_request())
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         page = answer.read().decode()
     (line,) = [
@@ -140,7 +141,8 @@ def test_the_metrics_page_counts_calls_by_code_and_reason(serve):
 def test_a_request_over_the_limit_is_refused_with_the_limit(serve, compression):
     running = serve(max_message_bytes=2048)
     running.servicer.go_on.set()
-    largest, larger = (extractor_pb2.InspectRequest(source_uri="x" * size) for size in (2045, 2046))
+    uris = (f"s3://{'b' * (size - 54)}/sources/{0:040x}" for size in (2045, 2046))
+    largest, larger = (extractor_pb2.InspectRequest(source_uri=uri) for uri in uris)
     with grpc.insecure_channel(running.address) as channel:
         stub = running.stub(channel)
         assert largest.ByteSize() == 2048
@@ -182,7 +184,7 @@ def test_the_retries_of_a_channel_wait_as_long_as_the_full_replica_says(running)
     options = [("grpc.service_config", json.dumps({"methodConfig": [policy]}))]
     with grpc.insecure_channel(running.address, options) as channel:
         start = time.monotonic()
-        assert running.stub(channel).Inspect(extractor_pb2.InspectRequest(), timeout=30) == running.servicer.answer
+        assert running.stub(channel).Inspect(inspect_request(), timeout=30) == running.servicer.answer
     assert 0.3 <= time.monotonic() - start < 30
 
 
@@ -209,13 +211,13 @@ def test_calls_beyond_the_slots_are_refused_with_a_time_to_come_back_and_the_ser
     running = serve(slots=2)
     with grpc.insecure_channel(running.address) as channel:
         stub = running.stub(channel)
-        streams = [stub.Extract(extractor_pb2.ExtractRequest()) for _ in range(2)]
+        streams = [stub.Extract(extract_request()) for _ in range(2)]
         for stream in streams:
             next(stream)
         refused = []
         for _ in range(5):
             with pytest.raises(grpc.RpcError) as caught:
-                next(stub.Extract(extractor_pb2.ExtractRequest()))
+                next(stub.Extract(extract_request()))
             refused.append(from_rpc_error(caught.value, running.address))
         assert {type(error) for error in refused} == {Busy}
         waits = [error.retry_after_seconds or 0 for error in refused]
@@ -228,38 +230,38 @@ def test_calls_beyond_the_slots_are_refused_with_a_time_to_come_back_and_the_ser
         for stream in streams:
             list(stream)
         wait_until(lambda: running.server.slots.in_use == 0)
-        assert len(list(stub.Extract(extractor_pb2.ExtractRequest()))) == 1
+        assert len(list(stub.Extract(extract_request()))) == 1
 
 
 def test_when_every_call_is_taken_health_answers_and_further_calls_are_refused_at_once(serve):
     running = serve(threads=4, slots=100)
     with grpc.insecure_channel(running.address) as channel:
         stub = running.stub(channel)
-        streams = [stub.Extract(extractor_pb2.ExtractRequest()) for _ in range(4)]
+        streams = [stub.Extract(extract_request()) for _ in range(4)]
         for stream in streams:
             next(stream)
         for _ in range(30):
             assert health_of(channel) == SERVING
             with pytest.raises(grpc.RpcError) as caught:
-                stub.Inspect(extractor_pb2.InspectRequest(), timeout=30)
+                stub.Inspect(inspect_request(), timeout=30)
             refused = from_rpc_error(caught.value, running.address)
             assert (type(refused), refused.reason) == (Busy, "TOO_MANY_CALLS")
             assert 1 <= (refused.retry_after_seconds or 0) <= 10
         running.servicer.go_on.set()
         for stream in streams:
             list(stream)
-        assert stub.Inspect(extractor_pb2.InspectRequest(), timeout=30) == running.servicer.answer
+        assert stub.Inspect(inspect_request(), timeout=30) == running.servicer.answer
 
 
 def test_a_slot_is_free_again_after_an_error_and_after_the_client_hung_up(running, stub):
     running.servicer.error = InvalidInput("No.")
     running.servicer.go_on.set()
     with pytest.raises(grpc.RpcError):
-        list(stub.Extract(extractor_pb2.ExtractRequest()))
+        list(stub.Extract(extract_request()))
     wait_until(lambda: running.server.slots.in_use == 0)
     running.servicer.go_on.clear()
     running.servicer.ended.clear()
-    stream = stub.Extract(extractor_pb2.ExtractRequest())
+    stream = stub.Extract(extract_request())
     next(stream)
     assert running.server.slots.in_use == 1
     stream.cancel()

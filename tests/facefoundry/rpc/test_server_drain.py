@@ -15,6 +15,7 @@ from facefoundry.errors import Interrupted
 from facefoundry.local.process import free_ports
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc
+from tests.tiny import extract_request
 from tests.waiting import wait_until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -78,8 +79,8 @@ def test_connections_are_renewed_and_calls_on_them_go_on(serve):
     running.servicer.extract = extract
     with grpc.insecure_channel(running.address) as channel:
         stub = running.stub(channel)
-        long = stub.Extract(extractor_pb2.ExtractRequest(sequence_id="long"))
-        wait_until(lambda: list(stub.Extract(extractor_pb2.ExtractRequest())) and len(peers) >= 3, every=0.05)
+        long = stub.Extract(extract_request("long"))
+        wait_until(lambda: list(stub.Extract(extract_request())) and len(peers) >= 3, every=0.05)
         over.set()
         assert [message.progress.stage for message in long][-1] == "end"
 
@@ -91,7 +92,7 @@ def test_sigterm_turns_health_off_lets_the_running_part_end_and_exits_cleanly(se
         stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == SERVING
-        stream = stub.Extract(extractor_pb2.ExtractRequest())
+        stream = stub.Extract(extract_request())
         assert next(stream).progress.stage == "running"
         process.send_signal(signal.SIGTERM)
         assert next(watch).status == NOT_SERVING
@@ -102,7 +103,7 @@ def test_sigterm_turns_health_off_lets_the_running_part_end_and_exits_cleanly(se
         assert stages[-1] == "last part"
         assert type(from_rpc_error(caught.value, address)) is Interrupted
         with pytest.raises(grpc.RpcError) as caught:
-            next(stub.Extract(extractor_pb2.ExtractRequest()))
+            next(stub.Extract(extract_request()))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert process.wait(60) == 0, "it ends with the last call, long before the drain time is over"
 
@@ -111,9 +112,7 @@ def test_a_call_that_does_not_end_is_cut_when_the_drain_time_is_over(service_pro
     process, address = service_process(1)
     with grpc.insecure_channel(address) as channel:
         grpc.channel_ready_future(channel).result(timeout=20)
-        stream = extractor_pb2_grpc.ExtractorServiceStub(channel).Extract(
-            extractor_pb2.ExtractRequest(sequence_id="stubborn")
-        )
+        stream = extractor_pb2_grpc.ExtractorServiceStub(channel).Extract(extract_request("stubborn"))
         next(stream)
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)

@@ -19,6 +19,7 @@ from facefoundry.rpc.channel import open_channel
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
 from tests.health import health_of
+from tests.tiny import inspect_request
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -26,7 +27,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 def inspect(address: str, **settings: Path) -> extractor_pb2.InspectResponse:
     with open_channel(address, read(ChannelSettings, **settings)) as channel:
         stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
-        return stub.Inspect(extractor_pb2.InspectRequest(), timeout=5)
+        return stub.Inspect(inspect_request(), timeout=5)
 
 
 def test_over_tls_a_client_with_the_authority_is_served_and_others_are_not(serve, authority):
@@ -51,7 +52,8 @@ def test_a_generated_client_in_another_process_is_served_over_tls(serve, authori
         from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
         credentials = grpc.ssl_channel_credentials(open(sys.argv[2], "rb").read())
         stub = extractor_pb2_grpc.ExtractorServiceStub(grpc.secure_channel(sys.argv[1], credentials))
-        print(stub.Inspect(extractor_pb2.InspectRequest(), timeout=20).codec)
+        request = extractor_pb2.InspectRequest(source_uri="s3://facefoundry/sources/" + "0" * 40)
+        print(stub.Inspect(request, timeout=20).codec)
         """
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path, str(Path.cwd())]))}
@@ -83,7 +85,7 @@ def test_with_a_client_authority_only_its_clients_are_served_and_health_alone_is
     with grpc.insecure_channel(f"127.0.0.1:{probes}") as channel:
         assert health_of(channel) == SERVING
         with pytest.raises(grpc.RpcError) as caught:
-            running.stub(channel).Inspect(extractor_pb2.InspectRequest())
+            running.stub(channel).Inspect(inspect_request())
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

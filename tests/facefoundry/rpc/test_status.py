@@ -13,6 +13,7 @@ from facefoundry.rpc.channel import open_channel
 from facefoundry.rpc.status import CODES, DOMAIN, code_of, from_rpc_error, to_status
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, trainer_pb2, trainer_pb2_grpc
+from tests.tiny import extract_request, inspect_request
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, FaceFoundryError)]
 FULL: dict[str, Any] = {
@@ -35,8 +36,8 @@ def test_every_exception_arrives_as_itself_from_unary_and_streaming_calls(kind, 
     running.servicer.error = sent = kind("Über 3 frames.\nDo this.", **FULL)
     running.servicer.go_on.set()
     for call in (
-        lambda: stub.Inspect(extractor_pb2.InspectRequest()),
-        lambda: list(stub.Extract(extractor_pb2.ExtractRequest())),
+        lambda: stub.Inspect(inspect_request()),
+        lambda: list(stub.Extract(extract_request())),
     ):
         received = raised(call)
         assert type(received) is kind
@@ -46,7 +47,7 @@ def test_every_exception_arrives_as_itself_from_unary_and_streaming_calls(kind, 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_an_exception_with_a_message_only_arrives_with_its_default_reason(kind, running, stub):
     running.servicer.error = kind("A sentence.")
-    received = raised(lambda: stub.Inspect(extractor_pb2.InspectRequest()))
+    received = raised(lambda: stub.Inspect(inspect_request()))
     assert errors.to_record(received) == errors.to_record(kind("A sentence."))
 
 
@@ -71,7 +72,7 @@ def test_every_class_but_the_base_stands_in_the_table_and_the_codes_are_those_of
 def test_the_details_are_the_standard_ones(running, stub):
     running.servicer.error = InvalidInput("No.", **FULL)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.Inspect(extractor_pb2.InspectRequest())
+        stub.Inspect(inspect_request())
     trailers: Any = caught.value.trailing_metadata()
     trailer = dict(trailers)["grpc-status-details-bin"]
     for name in (b"ErrorInfo", b"BadRequest", b"ResourceInfo", b"RetryInfo", DOMAIN.encode()):
@@ -88,15 +89,15 @@ def test_a_class_of_a_newer_server_arrives_as_internal_with_its_message(running,
     assert status.code is grpc.StatusCode.INVALID_ARGUMENT
     record = errors.ErrorRecord(type="NoSuchClass", message="A newer message.", reason="NEWER")
     assert type(errors.from_record(record)) is Internal
-    assert raised(lambda: stub.Inspect(extractor_pb2.InspectRequest())).message == "A newer message."
+    assert raised(lambda: stub.Inspect(inspect_request())).message == "A newer message."
 
 
 def test_a_defect_becomes_internal_and_tells_the_caller_no_internals(running, stub):
     running.servicer.error = RuntimeError("/etc/passwd and other internals")
     running.servicer.go_on.set()
     for call in (
-        lambda: stub.Inspect(extractor_pb2.InspectRequest()),
-        lambda: list(stub.Extract(extractor_pb2.ExtractRequest())),
+        lambda: stub.Inspect(inspect_request()),
+        lambda: list(stub.Extract(extract_request())),
     ):
         received = raised(call)
         assert type(received) is Internal
@@ -109,7 +110,7 @@ def test_a_very_long_message_arrives_shortened_rather_than_not_at_all(running, s
     running.servicer.error = InvalidInput(
         "beginning words " + "\u6587 \u5b57 " * 5000, reason="LONG", violations=violations
     )
-    received = raised(lambda: stub.Inspect(extractor_pb2.InspectRequest()))
+    received = raised(lambda: stub.Inspect(inspect_request()))
     assert type(received) is InvalidInput
     assert received.reason == "LONG"
     assert received.message.startswith("beginning words")
@@ -121,7 +122,7 @@ def test_a_service_that_does_not_answer_is_unavailable_and_named():
     with open_channel("127.0.0.1:1", read(ChannelSettings)) as channel:
         stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.Inspect(extractor_pb2.InspectRequest())
+            stub.Inspect(inspect_request())
     received = from_rpc_error(caught.value, "127.0.0.1:1")
     assert type(received) is Unavailable
     assert "127.0.0.1:1" in received.message
@@ -146,7 +147,7 @@ def test_what_a_proxy_says_of_a_cut_call_is_unavailable(code, details, cut):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as caught:
-        extractor_pb2_grpc.ExtractorServiceStub(channel).Inspect(extractor_pb2.InspectRequest(), timeout=20)
+        extractor_pb2_grpc.ExtractorServiceStub(channel).Inspect(inspect_request(), timeout=20)
     server.stop(None)
     error = from_rpc_error(caught.value, "here")
     assert type(error) is (Unavailable if cut else Internal)
@@ -154,7 +155,7 @@ def test_what_a_proxy_says_of_a_cut_call_is_unavailable(code, details, cut):
 
 
 def test_a_deadline_is_unavailable_and_an_unknown_method_is_internal(running, stub):
-    late = raised(lambda: list(stub.Extract(extractor_pb2.ExtractRequest(), timeout=0.2)))
+    late = raised(lambda: list(stub.Extract(extract_request(), timeout=0.2)))
     assert type(late) is Unavailable
     with grpc.insecure_channel(running.address) as channel:
         trainer = trainer_pb2_grpc.TrainerServiceStub(channel)
@@ -168,7 +169,7 @@ def test_a_message_over_the_cap_is_the_callers_error_and_not_a_full_replica(runn
     assert not isinstance(received, Busy)
     assert (type(received), received.reason) == (InvalidInput, "MESSAGE_TOO_LARGE")
     running.servicer.answer = extractor_pb2.InspectResponse(codec=big)
-    assert raised(lambda: stub.Inspect(extractor_pb2.InspectRequest())).reason == "MESSAGE_TOO_LARGE"
+    assert raised(lambda: stub.Inspect(inspect_request())).reason == "MESSAGE_TOO_LARGE"
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_loopback(running, monkeypatch):
@@ -177,4 +178,4 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(running, monkeypat
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
     with open_channel(running.address, read(ChannelSettings)) as channel:
-        assert running.stub(channel).Inspect(extractor_pb2.InspectRequest(), timeout=5) == running.servicer.answer
+        assert running.stub(channel).Inspect(inspect_request(), timeout=5) == running.servicer.answer
