@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.rpc import paging
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.manifest import Part
+from facefoundry.storage.info import ModelInfo
+from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.store import Store
 from facefoundry.v1 import files_pb2
@@ -36,7 +39,7 @@ class StoredFiles:
         self._signer = UrlSigner(store.settings)
 
     def list(self, request: files_pb2.ListFilesRequest) -> files_pb2.ListFilesResponse:
-        """Return a page of the files of a result: its parts and `manifest.json`, by name.
+        """Return a page of the files of a result, by name: its parts and `manifest.json`; of a model, its previews too.
 
         Raises:
             InvalidInput: another service lists this kind of result (OTHER_SERVICE), or the URI or the page token is
@@ -46,11 +49,9 @@ class StoredFiles:
         """
         after = paging.read_token(request.uri, request.page_token)
         size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
-        files = [
-            part
-            for part in manifest.list_files(self._store, self._prefix(request.uri))
-            if after is None or part.name > after
-        ]
+        committed, own = manifest.load_with_file(self._store, self._prefix(request.uri))
+        found = sorted([*committed.parts, own, *_previews(self._store, committed)], key=lambda part: part.name)
+        files = [part for part in found if after is None or part.name > after]
         token = paging.make_token(request.uri, files[size - 1].name) if len(files) > size else ""
         return files_pb2.ListFilesResponse(files=map(self._file, files[:size]), next_page_token=token)
 
@@ -79,3 +80,14 @@ class StoredFiles:
         )
         file.expire_time.FromDatetime(expires.replace(tzinfo=None))
         return file
+
+
+def _previews(store: Store, committed: Manifest) -> list[Part]:
+    """Return the preview pictures of a model's training, which are parts of no result. Some may be deleted by now."""
+    if committed.kind != "model":
+        return []
+    previews = committed.info_as(ModelInfo).previews
+    named = {preview.key for preview in previews if preview.key.startswith("trainings/")}
+    folders = sorted({key.rpartition("/")[0] for key in named})
+    stored = {key: size for folder in folders for key, size in store.sizes(f"{folder}/")}
+    return [replace(manifest.part_of_key(key), size=stored[key]) for key in named & stored.keys()]

@@ -23,7 +23,7 @@ from facefoundry.storage.store import Store
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["encode", "get", "put"]
+__all__ = ["encode", "get", "parse", "put", "read"]
 
 _DIGEST = "sha256"
 _MAX_INTEGER = 2**53 - 1
@@ -49,21 +49,46 @@ def put(store: Store, key: str, data: bytes) -> None:
 
 
 def get(store: Store, key: str, kind: type[T]) -> T:
-    """Read a document, check its digest, and return it as a dataclass. If the digest is wrong, read it once more.
+    """Read a document, check its digest, and return it as a dataclass.
 
     Raises:
         NotFound: there is no such object.
         DataLoss: the bytes have changed, have no digest, or are not the JSON of the dataclass; the message names the
             key (BAD_DOCUMENT).
     """
+    return parse(kind, read(store, key), key)
+
+
+def read(store: Store, key: str) -> bytes:
+    """Read the bytes of a document and check their digest. If it is wrong, read them once more.
+
+    Raises:
+        NotFound: there is no such object.
+        DataLoss: the bytes have changed, or have no digest; the message names the key (BAD_DOCUMENT).
+    """
     try:
         try:
-            data = _read(store, key)
+            return _read(store, key)
         except DataLoss:
-            data = _read(store, key)
+            return _read(store, key)
+    except DataLoss as error:
+        raise _damaged(key, error) from error
+
+
+def parse(kind: type[T], data: bytes, key: str) -> T:
+    """Return the bytes of a document as a dataclass.
+
+    Raises:
+        DataLoss: they are not the JSON of the dataclass; the message names the key (BAD_DOCUMENT).
+    """
+    try:
         return codec.from_json(kind, data)
     except DataLoss as error:
-        raise DataLoss(f"{key} is damaged. {error.message}", reason="BAD_DOCUMENT", resource=key) from error
+        raise _damaged(key, error) from error
+
+
+def _damaged(key: str, error: DataLoss) -> DataLoss:
+    return DataLoss(f"{key} is damaged. {error.message}", reason="BAD_DOCUMENT", resource=key)
 
 
 def _read(store: Store, key: str) -> bytes:

@@ -33,9 +33,9 @@ __all__ = [
     "content_type",
     "fetch_part",
     "find_parts",
-    "list_files",
     "load",
     "load_if_committed",
+    "load_with_file",
     "part_of_key",
     "put_part",
     "read_part",
@@ -188,9 +188,15 @@ def load(store: Store, prefix: str) -> Manifest:
         NotFound: the prefix has no manifest (NOT_COMMITTED).
         DataLoss: the manifest is damaged (BAD_MANIFEST).
     """
+    return load_with_file(store, prefix)[0]
+
+
+def load_with_file(store: Store, prefix: str) -> tuple[Manifest, Part]:
+    """Read the manifest of a prefix, and return it with the record of its own file. It raises the errors of `load`."""
     key = f"{prefix}/{_NAME}"
     try:
-        found = document.get(store, key, Manifest)
+        data = document.read(store, key)
+        found = document.parse(Manifest, data, key)
         for part in found.parts:
             if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
                 raise DataLoss(f"Expected parts of {key} below {prefix}/. Received part {part.name!r} at {part.key!r}.")
@@ -204,7 +210,7 @@ def load(store: Store, prefix: str) -> Manifest:
         ) from error
     except DataLoss as error:
         raise DataLoss(error.message, reason="BAD_MANIFEST", resource=key) from error
-    return found
+    return found, Part(_NAME, key, len(data), hashlib.sha256(data).hexdigest())
 
 
 def load_if_committed(store: Store, prefix: str) -> Manifest | None:
@@ -215,14 +221,6 @@ def load_if_committed(store: Store, prefix: str) -> Manifest | None:
         if error.reason != "NOT_COMMITTED":
             raise
         return None
-
-
-def list_files(store: Store, prefix: str) -> list[Part]:
-    """Return the files of a committed prefix, by name: its parts and `manifest.json`. It raises errors as `load`."""
-    committed, key = load(store, prefix), f"{prefix}/{_NAME}"
-    data = store.get_bytes(key)
-    own = Part(_NAME, key, len(data), hashlib.sha256(data).hexdigest())
-    return sorted([*committed.parts, own], key=lambda part: part.name)
 
 
 def read_part(store: Store, part: Part) -> bytes:

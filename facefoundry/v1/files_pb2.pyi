@@ -161,7 +161,9 @@ class ListFilesResponse(_message.Message):
     """Token of the next page; empty on the last page."""
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredFile]:
-        """The files, by name. `manifest.json`, which describes the others, is one of them."""
+        """The files, by name. `manifest.json`, which describes the others, is one of them. The files of a model include the
+        preview pictures of its training.
+        """
 
     def __init__(
         self,

@@ -53,6 +53,12 @@ def test_an_account_has_exactly_the_permissions_of_its_component(account):
     assert not any(_allows(account, action, f"{BUCKET}/elsewhere/x") for action in ("s3:GetObject", "s3:PutObject"))
 
 
+def test_urls_give_the_previews_of_a_training_and_nothing_else_of_it():
+    training = f"{BUCKET}/trainings/abc"
+    assert _allows("signer", "s3:GetObject", f"{training}/previews/0000300-abc.jpg")
+    assert not _allows("signer", "s3:GetObject", f"{training}/checkpoints/300/weights.safetensors")
+
+
 def test_each_account_has_a_policy():
     assert {path.stem for path in FOLDER.glob("*.json")} == {*ACCOUNTS, "lifecycle"}
 

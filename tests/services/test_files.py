@@ -10,9 +10,11 @@ import grpc
 import pytest
 import urllib3
 
+from facefoundry import codec
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ModelInfo, PreviewInfo
 from facefoundry.storage.manifest import Manifest
 from tests.services.running import Services
 
@@ -24,6 +26,7 @@ KINDS = {
     keys.imported(DIGEST): "trainer",
     keys.conversion(DIGEST): "converter",
 }
+PREVIEWS = ("0000000.jpg", "0000001.jpg", "0000002.jpg")
 PARTS = {"raw.mp4": b"pixels", "labels.json": b"{}", "faces-00000.tar": b"faces"}
 http = urllib3.PoolManager(retries=False)
 
@@ -50,6 +53,22 @@ def test_the_files_of_every_kind_of_result_are_fetched_by_url(services: Services
         assert timedelta(minutes=59) < expires - datetime.now(timezone.utc) < timedelta(minutes=61)
     types = {file.name: file.content_type for file in listed.files}
     assert types["raw.mp4"] == "video/mp4" and types["manifest.json"] == "application/json"
+
+
+def test_the_files_of_a_model_include_the_previews_of_its_training_that_are_left(services: Services) -> None:
+    folder = f"{keys.training(DIGEST)}/previews"
+    left, deleted, other = (manifest.put_part(services.store, folder, name, name.encode()) for name in PREVIEWS)
+    services.store.delete([deleted.key])
+    alien = manifest.put_part(services.store, "runs/demo", "0000003.jpg", b"of another result")
+    named = [PreviewInfo(number, part.key) for number, part in enumerate((left, deleted, alien))]
+    info = codec.to_values(ModelInfo(iterations=300, previews=named))
+    prefix = keys.model("6" * 40, 300)
+    manifest.commit(services.store, prefix, Manifest("model", {}, {}, (), info, "content"))
+    listed = services.list("trainer", services.store.uri(prefix)).files
+    assert [file.name for file in listed] == [left.name, "manifest.json"]
+    assert http.request("GET", listed[0].url).data == left.name.encode()
+    assert (listed[0].size_bytes, listed[0].content_type) == (len(left.name), "image/jpeg")
+    assert other.name not in {file.name for file in listed}
 
 
 @pytest.mark.parametrize(("prefix", "service"), KINDS.items())

@@ -85,12 +85,13 @@ class Service:
 
 
 @contextmanager
-def importing(store: Store, scratch: Path) -> Iterator[Service]:
+def importing(store: Store, scratch: Path, **settings: str) -> Iterator[Service]:
     """Run a trainer for the time of the block."""
-    common: Any = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0}
+    common: Any = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0, **settings}
+    common["trainer_max_model_bytes"] = MAX_BYTES
     backend = LocalBackend(read(LocalSettings), command=("false",))
     pool = SandboxPool(Limits(seconds=120, memory_bytes=1 << 30))
-    server, runner = build(read(TrainerSettings, trainer_max_model_bytes=MAX_BYTES, **common), store, backend, pool)
+    server, runner = build(read(TrainerSettings, **common), store, backend, pool)
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
         yield Service(trainer_pb2_grpc.TrainerServiceStub(channel), store, server, scratch)
     server.stop()

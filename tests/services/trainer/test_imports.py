@@ -37,8 +37,17 @@ WEIGHTS = "weights.safetensors"
 
 
 @pytest.fixture(scope="module")
-def service(new_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with importing(new_store(), tmp_path_factory.mktemp("scratch")) as running:
+def weights_bucket(new_store: Callable[[], Store]) -> Store:
+    """A bucket from which the trainer imports."""
+    return new_store()
+
+
+@pytest.fixture(scope="module")
+def service(
+    new_store: Callable[[], Store], weights_bucket: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    scratch = tmp_path_factory.mktemp("scratch")
+    with importing(new_store(), scratch, import_buckets=weights_bucket.bucket) as running:
         yield running
 
 
@@ -136,11 +145,12 @@ def test_a_caller_that_goes_away_leaves_nothing(service: Service, imports: Impor
     assert not any(service.scratch.iterdir())
 
 
-def test_objects_that_other_programs_stored_are_imported_and_stay(service: Service) -> None:
-    service.store.put_bytes("team/weights.safetensors", TINY.pack(tensors_of(TINY, seed=5)))
-    _, model = service.run([service.store.uri("team/weights.safetensors")])
-    assert not model.reused
-    assert service.store.exists("team/weights.safetensors")
+def test_objects_that_other_programs_stored_are_imported_and_stay(service: Service, weights_bucket: Store) -> None:
+    for seed, bucket in enumerate((service.store, weights_bucket), 50):
+        bucket.put_bytes("team/weights.safetensors", TINY.pack(tensors_of(TINY, seed)))
+        _, model = service.run([bucket.uri("team/weights.safetensors")])
+        assert model.uri.startswith(service.store.uri("imports/")) and not model.reused
+        assert bucket.exists("team/weights.safetensors")
 
 
 def _half_precision() -> bytes:
