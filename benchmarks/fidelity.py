@@ -65,7 +65,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the product's conversions of a clip are from those of OpenCV 3.4.1.
+    """How far the product's conversions of a clip differ from OpenCV 3.4.1's conversions.
 
     Attributes:
         clip: Name of the clip.
@@ -134,7 +134,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _old_python(python: str, environment: Path) -> str:
-    """Return an interpreter with OpenCV 3.4.1: the given one, or that of an environment made with it."""
+    """Return an interpreter with OpenCV 3.4.1: the given one, or the interpreter of an environment made for this."""
     inside = str(environment / "bin" / "python")
     for candidate in (python, inside):
         if shutil.which(candidate) and _cv2_version(candidate).startswith("3.4.1"):

@@ -25,7 +25,7 @@ class Portrait:
     """One subject, scaled so that all subjects have the same size.
 
     Attributes:
-        name: Sequence id of the clip made of it.
+        name: Id of the sequence: the name of the clip that is made of the portrait.
         canvas: The scaled picture, uint8 BGR [h, w, 3].
         landmarks: float64 [68, 2], (x, y) in canvas pixels.
         crown: y of the highest point of the hair or hat, canvas pixels.

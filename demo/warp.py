@@ -118,7 +118,7 @@ class Puppet:
     def _look_up(self, motion: Motion, frame: int) -> tuple[Array, Array]:
         """Return (x, y) of the canvas point that each pixel of a frame shows, two arrays [size, size].
 
-        The motion of the whole picture (lean, shift, scale) is undone first, then that of head and brows.
+        The motion of the whole picture (lean, shift, scale) is undone first, then the motion of head and brows.
         """
         coarse = np.arange(0, self._size + _COARSE, _COARSE, dtype=np.float32)
         x, y = np.meshgrid(coarse, coarse)

@@ -166,7 +166,7 @@ def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -
 
 
 def run_name(name: str | None, layout: Layout) -> str:
-    """Return the name of a run: the given one, or that of the earlier run in the folder, or a new unique name.
+    """Return the name of a run: the given name, or the name of the earlier run in the folder, or a new unique name.
 
     Args:
         name: The given name, if any.

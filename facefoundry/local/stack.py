@@ -105,7 +105,8 @@ def local_stack(
     Args:
         folder: Folder of the stack; by default `default_folder()`.
         start: Whether to start the stack if it does not run.
-        clone: Folder that contains the package `services`; by default that of `facefoundry`, or the working directory.
+        clone: Folder that contains the package `services`; by default the folder that contains `facefoundry`, or the
+            working directory.
         environment: Additional environment variables for the services.
         on_progress: Called with a line for the user when something starts, is ready or stops.
         on_wait: Called with the other users while the owner waits for them to end, and again when they change.

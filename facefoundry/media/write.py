@@ -84,7 +84,7 @@ class VideoWriter:
             frame_rate: Frames per second as (numerator, denominator), kept exactly.
             width: Pixels.
             height: Pixels.
-            search: Encoder options that replace those of the preset.
+            search: Options of the encoder's searches that replace the preset's.
 
         Raises:
             InvalidInput: the codec cannot write this size or format (COMPRESSION_LEVEL).
@@ -169,7 +169,7 @@ class VideoWriter:
         return self._path
 
     def abandon(self) -> None:
-        """Close the file without finishing it; a finished file stays."""
+        """Close the file without finishing it. After `close` this does nothing."""
         if self._open:
             with suppress(av.FFmpegError):
                 self._container.close()
@@ -255,7 +255,9 @@ class LevelsWriter:
         self._frames += 1
 
     def rest(self) -> Iterator[tuple[int, int]]:
-        """Finish the levels written so far; call this after the last frame.
+        """Finish the levels written so far. Then encode the other levels of large frames, one after the other.
+
+        Call this after the last frame.
 
         Yields:
             (frames encoded so far in all passes, frames of all passes).
@@ -310,5 +312,5 @@ class MaskWriter:
         return self._writer.close()
 
     def abandon(self) -> None:
-        """Close the file without finishing it; a finished file stays."""
+        """Close the file without finishing it. After `close` this does nothing."""
         self._writer.abandon()

@@ -122,7 +122,7 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
 def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path]) -> None:
     """Write the three networks of a model in the format of Keras 2's `save_weights`.
 
-    The files get their names once all of them are written completely.
+    The files get their final names only after all three are written completely.
 
     Args:
         architecture: The architecture.

@@ -36,7 +36,7 @@ class Swapper:
 
     Args:
         architecture: Sizes of the networks.
-        tensors: The weights by name; those of the encoder and of one decoder are read.
+        tensors: The weights by name; only the weights of the encoder and of one decoder are read.
         decoder: Side of the decoder: `b` puts B's face on A.
         batch_size: Number of faces to compute at once; more than 16 are split into equal batches of at most 16.
 

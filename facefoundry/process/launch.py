@@ -41,7 +41,7 @@ def launch(
         environment: All environment variables of the program.
         output: File for the program's stdout and stderr.
         death_signal: The signal that the program gets when this process ends (Linux only).
-        folder: Working directory of the program; by default that of this process.
+        folder: Working directory of the program; by default this process's.
         pass_fds: File descriptors that the program inherits under the same numbers.
     """
 

@@ -156,7 +156,7 @@ def identity_verdict(identity: IdentityDistances | None) -> Verdict:
 
 
 def mouth_sentence(correlation: float | None) -> str:
-    """Describe how well the mouth of a fake follows that of its target."""
+    """Describe how well the mouth opening of a fake follows the target's mouth opening."""
     if correlation is None:
         return "Not measured: too few frames show both mouths, or a mouth does not move."
     return (

@@ -64,7 +64,7 @@ class _Status(grpc.Status):
 
 
 def code_of(error: FaceFoundryError) -> grpc.StatusCode:
-    """Return the gRPC status code of an exception: that of its class in `CODES`, or else of its nearest base class."""
+    """Return the gRPC status code of an exception: the code of its class, or of its nearest base class, in `CODES`."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 

@@ -62,7 +62,7 @@ def seamless(
     box: Box,
     clone: str,
 ) -> Blended | None:
-    """Clone a face into its frame: faster than cv2.seamlessClone on whole frames, and within a grey level of it.
+    """Clone a face into its frame, within one grey level of cv2.seamlessClone on the whole frame, but in less time.
 
     The gradients of the face, weighted by the eroded mask, are combined with those of the frame. Then the picture with
     these gradients is computed on a rectangle whose outermost pixels are fixed. Fractions of a grey level are

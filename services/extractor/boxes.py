@@ -21,7 +21,7 @@ def largest(boxes: NDArray[np.float64]) -> Box:
 
 
 def nearest(boxes: NDArray[np.float64], previous: ArrayLike) -> Box:
-    """Return the box whose centre is nearest to that of the box `previous`, among boxes [k, 4], k >= 1.
+    """Return the box whose centre is nearest to the centre of `previous`, among boxes [k, 4], k >= 1.
 
     If several are equally near, the first one is returned.
     """

@@ -70,7 +70,7 @@ class Attempt:
         extraction_a: Bucket prefix of A's extraction.
         extraction_b: Bucket prefix of B's extraction.
         options: Training options of the recipe as JSON values, iterations included.
-        iterations: Number of iterations after which the training is done, those of earlier attempts included.
+        iterations: Number of iterations after which the training is done, counted over all attempts.
         created: UTC time at which the attempt was made, ISO 8601.
     """
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the attempt whose URI is the only argument.
 
     Args:
-        arguments: Arguments of the command line; by default those of the process.
+        arguments: Arguments of the command line; by default this process's.
 
     Returns:
         The process's exit code.

@@ -199,8 +199,8 @@ def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tup
     """Compute the points at which a batch reads the similarity's result; arguments as in `apply`.
 
     Returns:
-        x and y, each int32 [n, 2 * s * s] in 32nds of a pixel: the points of the warped inputs, then those of the
-        unwarped targets.
+        (x, y), each int32 [n, 2 * s * s] in 32nds of a pixel: first the points of the warped inputs, then the points of
+        the unwarped targets.
     """
     grid = _grid(margin)
     warped = _warped(grid, draws.jitter, face_size)

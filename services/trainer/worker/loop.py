@@ -142,12 +142,12 @@ class Training:
         return {name: np.array(ops.convert_to_numpy(variable.value)) for name, variable in self._state().items()}
 
     def restore(self, iteration: int, weights: Tensors, moments: Tensors) -> None:
-        """Set the state to that of an earlier training with the same options.
+        """Restore the state of an earlier training with the same options.
 
         Args:
             iteration: Iterations done in that training.
-            weights: Its weights, as `network.tensors()` returns them.
-            moments: Its Adam moments, as `moments()` returns them.
+            weights: Weights of that training, as `network.tensors()` returns them.
+            moments: Adam moments of that training, as `moments()` returns them.
 
         Raises:
             Unusable: the tensors belong to another network.

@@ -70,7 +70,7 @@ class ObjectCache(Generic[T]):
         parse: Converts an object from its JSON form.
         job_of: Returns the name of the Job that an object belongs to.
         drop: Fields that are removed to save memory, as pairs such as ("spec", "template").
-        times: Times; by default those of `CacheTimes`.
+        times: Times of the cache; by default the default values of `CacheTimes`.
         selectors: Keyword arguments of `call`, such as the namespace, that restrict the list.
     """
 
