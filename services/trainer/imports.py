@@ -159,7 +159,7 @@ def _local_names(uris: Sequence[str]) -> dict[str, str]:
     missing = [name for name in NETWORKS if name not in by_name]
     gap = f"; {' and '.join(missing)} is missing" if missing and len(missing) < len(NETWORKS) else ""
     raise InvalidInput(
-        f"Expected {_FIELD} to be {expected}. Received {', '.join(uris) or 'none'}{gap}.",
+        f"Expected {_FIELD} to be {expected}. Received {', '.join(uris)}{gap}.",
         reason="MODEL_FILES",
         violations=[FieldViolation(_FIELD, f"must be {expected}")],
     )

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from facefoundry import codec
+from facefoundry.client import Client
 from facefoundry.dataset import models
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.record import PairRecord
+from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
+from facefoundry.v1 import recipe_pb2
 
 OPTIMIZER = b"moments"
 
@@ -69,6 +73,19 @@ def test_a_record_that_is_none_is_refused(folder, text):
     (folder / models.RECORD).write_text(text)
     with pytest.raises(InvalidInput, match="is not the record of a model"):
         models.load_verified(folder)
+
+
+def test_the_record_of_a_given_model_has_the_facts_of_its_training(store, folder, tmp_path, make_recorder):
+    """An import knows nothing of the training; the folder does."""
+    prefix = keys.imported("b" * 40)
+    part = manifest.put_part(store, prefix, "weights.safetensors", _weights(1.0))
+    info = codec.to_values(ModelInfo(iterations=0))
+    manifest.commit(store, prefix, manifest.Manifest("model", {}, {}, (part,), info, "content"))
+    layout, pair = FfppLayout(tmp_path / "out"), PairRecord("a_b", "a", "b")
+    stages = ServiceStages(Client(), store, recipe_pb2.Recipe(), layout, make_recorder(), lambda _: None)
+    stages.fetch_model(pair, store.uri(prefix), folder)
+    assert pair.training.iterations == 300
+    assert pair.training.model_uri == store.uri(prefix)
 
 
 def _place(root, *places, name=models.RECORD):

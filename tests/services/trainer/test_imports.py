@@ -210,11 +210,9 @@ def test_files_of_two_architectures_are_refused(service: Service, tmp_path: Path
 
 
 FILES = {
-    "none": ([], "Received none."),
     "a missing file": (["encoder.h5", "decoder_A.h5"], "decoder_B.h5 is missing."),
     "one file twice": (["encoder.h5", "decoder_A.h5", "decoder_A.h5"], "decoder_B.h5 is missing."),
     "another program's file": (["original.h5"], "original.h5."),
-    "two forms": ([*NETWORKS, WEIGHTS], "weights.safetensors."),
     "two models": ([WEIGHTS, WEIGHTS], "weights.safetensors."),
 }
 
@@ -224,6 +222,13 @@ def test_what_is_not_one_model_is_refused(service: Service, names: list[str], wo
     code, error = service.refused([service.store.uri(f"team/{name}") for name in names])
     assert (code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MODEL_FILES")
     assert error.message.endswith(words)
+    assert [violation.field for violation in error.violations] == ["object_uris"]
+
+
+@pytest.mark.parametrize("names", [[], [*NETWORKS, WEIGHTS]])
+def test_no_file_and_more_than_three_are_refused(service: Service, names: list[str]) -> None:
+    code, error = service.refused([service.store.uri(f"team/{name}") for name in names])
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert [violation.field for violation in error.violations] == ["object_uris"]
 
 
