@@ -51,7 +51,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
         InvalidInput: a field of the request is wrong.
         NotFound: the model, the extraction or its source does not exist.
     """
-    side = _side(request.target_side)
+    side = _LETTERS[request.target_side]
     decoder = side if request.control else _OTHER[side]
     recipe = recipes.resolve(request.recipe)
     conversion = _conversion(recipe)
@@ -62,8 +62,6 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     extraction_prefix = keys.prefix_of(
         store.bucket, request.target_extraction_uri, "extractions", "target_extraction_uri"
     )
-    target_id = keys.sequence_id(request.target_id, "target_id")
-    source_id = keys.sequence_id(request.source_id, "source_id")
     model, extraction = manifest.load(store, model_prefix), manifest.load(store, extraction_prefix)
     trained_as = _trained_as(model, extraction)
     if trained_as == _OTHER[side]:
@@ -75,7 +73,8 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             violations=[FieldViolation("target_side", f"must be SIDE_{trained_as.upper()} for this extraction")],
         )
     _check_ranges(options, extraction)
-    source = find_source(store, str(extraction.inputs.get("source", "")), target_id, "source of the extraction")
+    uri = str(extraction.inputs.get("source", ""))
+    source = find_source(store, uri, request.target_id, "source of the extraction")
     digest = keys.digest_of(
         {
             "model": model.content_digest,
@@ -118,8 +117,8 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
         options={**used, "conversion": recipes.options(conversion)},
         info={
             "synthetic": True,
-            "target_id": target_id,
-            "source_id": source_id,
+            "target_id": request.target_id,
+            "source_id": request.source_id,
             "target_side": side,
             "decoder_side": decoder,
             "control": request.control,
@@ -136,9 +135,8 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
         InvalidInput: a field of the request is wrong.
         NotFound: the source does not exist.
     """
-    sequence_id = keys.sequence_id(request.sequence_id)
     recipe = recipes.resolve(request.recipe)
-    source = find_source(store, request.source_uri, sequence_id)
+    source = find_source(store, request.source_uri, request.sequence_id)
     levels = _levels(recipe)
     digest = keys.digest_of(
         {
@@ -163,17 +161,8 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
         resumable=[],
         inputs={"source": source.uri, "source_digest": source.content_digest},
         options=_options(recipe, levels),
-        info={"synthetic": False, "sequence_id": sequence_id, "rights": source.rights},
+        info={"synthetic": False, "sequence_id": request.sequence_id, "rights": source.rights},
     )
-
-
-def _side(value: common_pb2.Side.ValueType) -> Letter:
-    if value not in _LETTERS:
-        name = common_pb2.Side.Name(value) if value in common_pb2.Side.values() else value
-        message = f"Expected target_side SIDE_A or SIDE_B. Received {name}."
-        violation = FieldViolation("target_side", "must be SIDE_A or SIDE_B")
-        raise InvalidInput(message, reason="SIDE", violations=[violation])
-    return _LETTERS[value]
 
 
 def _trained_as(model: Manifest, extraction: Manifest) -> Letter | None:

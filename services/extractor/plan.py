@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facefoundry import codec, recipes
-from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys
 from facefoundry.storage.info import ExtractionInfo
@@ -33,8 +32,6 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
 5: crops have the pixels of OpenCV 3.4.1.
 """
 
-_MAX_SAMPLES = 64
-
 WeightsFolder = Callable[[str], Path | None]
 """Returns the folder with the weights of the engine of a given name; None if the engine's package contains them."""
 
@@ -54,10 +51,9 @@ def plan_extraction(
         InvalidInput: a field of the request is wrong.
         NotFound: the source does not exist.
     """
-    name = _name(request.sequence_id)
     recipe = recipes.resolve(request.recipe)
     options = codec.from_values(ExtractionOptions, recipes.options(recipe.extraction))
-    source = find_source(store, request.source_uri, name)
+    source = find_source(store, request.source_uri, request.sequence_id)
     digest = keys.digest_of(
         {
             "source": source.digest,
@@ -73,7 +69,7 @@ def plan_extraction(
             clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
             weights_dir=weights_folder(recipe.extraction.engine),
-            name=name,
+            name=request.sequence_id,
             options=options,
             part_frames=part_frames,
         )
@@ -103,10 +99,6 @@ def plan_inspection(
         InvalidInput: a field of the request is wrong.
         NotFound: the source does not exist.
     """
-    if request.sample_frames > _MAX_SAMPLES:
-        message = f"Expected sample_frames from 0 to {_MAX_SAMPLES}. Received {request.sample_frames}."
-        violation = FieldViolation("sample_frames", f"must be from 0 to {_MAX_SAMPLES}")
-        raise InvalidInput(message, reason="SAMPLE_FRAMES", violations=[violation])
     engine = request.engine or recipes.load().extraction.engine
     engines.find(engine)
     source = find_source(store, request.source_uri)
@@ -122,13 +114,3 @@ def plan_inspection(
             sample_frames=request.sample_frames,
         ),
     )
-
-
-def _name(sequence_id: str) -> str:
-    """Return the checked id of the sequence to extract; the id of a fake is `<target>_<source>`."""
-    names = sequence_id.split("_")
-    if len(names) > 2:
-        message = f"Expected a sequence id, or <target>_<source> for a fake. Received sequence_id={sequence_id!r}."
-        violation = FieldViolation("sequence_id", "must have at most one '_'")
-        raise InvalidInput(message, reason="SEQUENCE_ID", violations=[violation])
-    return "_".join(keys.sequence_id(name) for name in names)

@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, FieldViolation, InvalidInput
+from facefoundry.errors import Conflict
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
@@ -50,7 +50,6 @@ _STATES: dict[str, trainer_pb2.Training.State.ValueType] = {
     "CANCELLED": trainer_pb2.Training.STATE_CANCELLED,
 }
 _LOST = "JOB_LOST"
-_DATASET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _log = logger(__name__)
 
 
@@ -97,7 +96,6 @@ class Trainings:
             NotFound: an extraction is not committed.
             Conflict: the training is running for another number of iterations (TRAINING_RUNS).
         """
-        _check_labels(request)
         new_attempt = self._first_attempt(request)
         with self._lock:
             self._recent.pop(new_attempt.prefix, None)
@@ -359,26 +357,6 @@ class Trainings:
     def _save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         self._documents.save_outcome(attempt, outcome)
         _log.event("training_ended", job=job_name(attempt), state=outcome.state, reason=outcome.reason)
-
-
-def _check_labels(request: trainer_pb2.StartTrainingRequest) -> None:
-    ids = request.pair_id.split("_")
-    if len(ids) != 2:
-        raise InvalidInput(
-            "Expected pair_id to be the ids of two sequences in the form <A>_<B>. "
-            f"Received pair_id={request.pair_id!r}.",
-            reason="PAIR_ID",
-            violations=[FieldViolation("pair_id", "must have the form <A>_<B>")],
-        )
-    for sequence_id in ids:
-        keys.sequence_id(sequence_id, "pair_id")
-    if not set(request.dataset) <= _DATASET or len(request.dataset) > 63:
-        raise InvalidInput(
-            "Expected dataset to have at most 63 letters, digits, '.', '_' and '-'. "
-            f"Received dataset={request.dataset!r}.",
-            reason="DATASET",
-            violations=[FieldViolation("dataset", "must have at most 63 letters, digits, '.', '_' and '-'")],
-        )
 
 
 def _timestamp(moment: str) -> Timestamp:
