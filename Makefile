@@ -9,7 +9,7 @@ STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check \
-    lint counts format generate lock release images objectstore-image base-image helm clean
+    lint counts format generate lock descriptors release images objectstore-image base-image helm clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,7 @@ lint: $(SET_UP)  ## Check style, types, import rules, protos, house rules and ge
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
 	$(BIN)/buf format protos --path protos/facefoundry --diff --exit-code
+	.ci/breaking
 	@$(BIN)/python -m tests.house
 	@rm -rf build/generated
 	@$(MAKE) --no-print-directory --old-file=$(SET_UP) generate OUT=build/generated
@@ -93,6 +94,7 @@ counts: $(SET_UP)  ## Count retired words, explicit Any, bare ignores, long modu
 format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
+	$(BIN)/buf format protos --path protos/facefoundry --write
 
 # The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
@@ -137,7 +139,11 @@ lock:  ## Resolve the versions in locks/ again (needs uv)
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
 
-release: $(SET_UP) helm  ## Check the release, build wheel, sdist and chart in dist/, and tag it; DRY_RUN=1 only builds
+descriptors: $(SET_UP)  ## Write the descriptor set of the contract with its imports, build/facefoundry.binpb
+	@mkdir -p build
+	$(BIN)/buf build protos --path protos/facefoundry --output build/facefoundry.binpb
+
+release: $(SET_UP) helm  ## Check the release, build wheel, sdist, chart and descriptors, and tag it; DRY_RUN=1 only builds
 	@.ci/release $(if $(DRY_RUN),--dry-run)
 
 # Builder of images: the first of these that works. BUILD_FLAGS are for your network, such as --build-arg PIP_CERT=...

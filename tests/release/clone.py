@@ -64,6 +64,10 @@ class Clone:
         """Run the release script."""
         return self._run(".ci/release", *arguments, check=False)
 
+    def check_contract(self) -> subprocess.CompletedProcess[str]:
+        """Run the script that compares the contract with that of the previous release."""
+        return self._run(".ci/breaking", check=False)
+
     def _run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **_IDENTITY, "HELM": self._helm, "GIT_CONFIG_GLOBAL": os.devnull}
         return subprocess.run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 import facefoundry
 from tests.helm.chart import CHART, ROOT, find_helm
@@ -29,10 +30,16 @@ def test_a_release_is_built_and_tagged_once(repository: Clone):
     assert {name for _, name in sums} == {
         f"facefoundry-{VERSION}-py3-none-any.whl",
         f"facefoundry-{VERSION}.tar.gz",
+        f"facefoundry-{VERSION}.binpb",
         f"chart/facefoundry-{VERSION}.tgz",
     }
     assert all(hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest for digest, name in sums)
-    assert repository.git("tag", "--points-at", "HEAD").split() == [f"v{VERSION}"]
+    assert repository.git("tag", "--points-at", "HEAD~").split() == [f"v{VERSION}"]
+    assert repository.git("show", "HEAD:tests/previous-release") == repository.git("rev-parse", "HEAD~")
+    files = FileDescriptorSet.FromString((dist / f"facefoundry-{VERSION}.binpb").read_bytes()).file
+    assert {"facefoundry/v1/trainer.proto", "buf/validate/validate.proto", "google/api/http.proto"} <= {
+        file.name for file in files
+    }
     again = repository.release()
     assert again.returncode == 1
     assert "exists" in again.stderr
@@ -70,6 +77,19 @@ def test_a_dry_run_warns_and_makes_no_tag(repository: Clone):
     assert (ended.returncode, "uncommitted" in ended.stderr) == (0, True), ended.stderr
     assert list((repository.folder / "dist").glob("*.whl"))
     assert not repository.git("tag")
+
+
+def test_a_contract_is_compared_with_that_of_the_previous_release(repository: Clone):
+    previous = repository.folder / "tests/previous-release"
+    previous.write_text(repository.git("rev-parse", "HEAD"))
+    assert repository.check_contract().returncode == 0
+    proto = repository.folder / "protos/facefoundry/v1/info.proto"
+    proto.write_text(proto.read_text().replace("int32 slots = 5", "int64 slots = 5"))
+    broken = repository.check_contract()
+    assert broken.returncode != 0 and 'changed type from "int32" to "int64"' in broken.stdout
+    previous.write_text("0" * 40)
+    missing = repository.check_contract()
+    assert missing.returncode != 0 and "which this clone does not have. Fetch the whole history" in missing.stderr
 
 
 def test_the_copies_of_the_version_agree():
