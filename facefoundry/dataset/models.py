@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ __all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
-_UPLOADS = 2  # once more if the store dropped a part in between
+_ATTEMPTS = 2  # a file that is part of two models is deleted when the first of them is imported
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 _EXPECTED_FILES = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
 
@@ -199,15 +199,17 @@ def upload(client: Client, folder: Path, ca_file: Path | None = None) -> str:
         paths = [folder / WEIGHTS]
     else:
         paths = h5_models.find(folder)
-    uploaded: dict[str, Path] = {}
-    for attempt in range(_UPLOADS):
-        uploaded = {transfer.upload(client, "trainer", path, ca_file): path for path in paths}
-        try:
-            return client.import_model(trainer_pb2.ImportModelRequest(object_uris=uploaded)).uri
-        except FaceFoundryError as error:
-            if error.reason != "UPLOAD_INCOMPLETE" or attempt + 1 == _UPLOADS:
-                raise _with_paths(error, uploaded) from error
-    raise AssertionError("unreachable")
+    return _import(client, paths, ca_file, _ATTEMPTS)
+
+
+def _import(client: Client, paths: Sequence[Path], ca_file: Path | None, attempts: int) -> str:
+    uploaded = {transfer.upload(client, "trainer", path, ca_file): path for path in paths}
+    try:
+        return client.import_model(trainer_pb2.ImportModelRequest(object_uris=uploaded)).uri
+    except FaceFoundryError as error:
+        if error.reason == "UPLOAD_INCOMPLETE" and attempts > 1:
+            return _import(client, paths, ca_file, attempts - 1)
+        raise _with_paths(error, uploaded) from error
 
 
 def _with_paths(error: FaceFoundryError, uploaded: Mapping[str, Path]) -> FaceFoundryError:
