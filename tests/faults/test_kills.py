@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.faults.kills import Tally, run_matrix, sample
-from tests.faults.victims import Converter, Extractor, Orchestrator, StoreItself, Worker, put_training
+from tests.faults.victims import Converter, Extractor, Importer, Orchestrator, StoreItself, Worker, put_training
 
 LANES = 2
 
@@ -56,6 +56,16 @@ def test_an_extractor_killed_at_any_write_goes_on(matrix, new_proxied_store, pre
     if chain and not whole:
         pytest.skip("part of make crash-test")
     matrix(lambda: Extractor(new_proxied_store(), prepared.inputs["source_c"]), few=2, chain=chain)
+
+
+@pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])
+def test_an_extractor_killed_at_any_write_of_an_import_leaves_nothing_half_made(
+    matrix, new_proxied_store, prepared, whole, chain
+):
+    if not whole:
+        pytest.skip("part of make crash-test")
+    clip = (prepared.clips / "a.mp4").read_bytes()
+    matrix(lambda: Importer(new_proxied_store(empty=True), clip), few=1, chain=chain)
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["once", "again and again"])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
+import urllib3
 
 from facefoundry import recipes
 from facefoundry.storage import keys, manifest
@@ -18,6 +19,7 @@ from facefoundry.v1 import (
     converter_pb2_grpc,
     extractor_pb2,
     extractor_pb2_grpc,
+    files_pb2,
 )
 from services.trainer import worker_protocol
 from services.trainer.training_store import TrainingStore
@@ -78,6 +80,32 @@ class Extractor(_ServiceVictim):
 
     def call(self, channel: grpc.Channel):
         return extractor_pb2_grpc.ExtractorServiceStub(channel).Extract(self.request, timeout=900)
+
+
+class Importer(_ServiceVictim):
+    """CreateUpload, the PUT of what is not stored, and ImportSource, as a client repeats them until they succeed."""
+
+    name = "importer"
+    part = re.compile(r"/(source)-")
+
+    def __init__(self, proxied: ProxiedStore, clip: bytes) -> None:
+        super().__init__(proxied)
+        self.service = service_of(proxied, "extractor")
+        self._clip, self._http = clip, urllib3.PoolManager(retries=False)
+
+    def call(self, channel: grpc.Channel):
+        stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
+        sha256 = hashlib.sha256(self._clip).hexdigest()
+        made = stub.CreateUpload(
+            files_pb2.CreateUploadRequest(file_name="clip.mp4", size_bytes=len(self._clip), sha256=sha256), timeout=900
+        )
+        for part in made.parts:
+            if not part.stored:
+                assert self._http.request("PUT", part.url, body=self._clip).status == 200
+        return stub.ImportSource(extractor_pb2.ImportSourceRequest(object_uri=made.object_uri), timeout=900)
+
+    def owns(self, request: Request) -> bool:
+        return not request.key.endswith("clip.mp4") or request.kind != "PUT"  # the client's own, by URL
 
 
 class Converter(_ServiceVictim):
