@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from facefoundry.errors import FieldViolation, InvalidInput, NotFound, Unusable
+from facefoundry.errors import NotFound, Unusable
 from facefoundry.storage import document, keys
 from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.store import Store, StoredObject
@@ -23,9 +23,6 @@ __all__ = ["PART_BYTES", "Upload", "UploadRecord", "Uploads"]
 PART_BYTES = 64 << 20
 """Size of each part of an upload but the last."""
 
-_FILE_NAME = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+")
-_FILE_NAME_BYTES = 200
-_SHA256 = re.compile(r"([0-9a-f]{64})?")
 _KEY = re.compile(r"uploads/([0-9a-f]{40})/([^/]+)")
 
 
@@ -97,7 +94,6 @@ class Uploads:
         """Make an upload, or find the one with the same name, size and SHA-256; return URLs for what is not stored.
 
         Raises:
-            InvalidInput: a field is wrong (FILE_NAME, SIZE, SHA256).
             Unusable: the file is too large (TOO_LARGE).
         """
         upload = self._upload(request)
@@ -160,7 +156,9 @@ class Uploads:
 
     def _upload(self, request: files_pb2.CreateUploadRequest) -> Upload:
         name, size, sha256 = request.file_name, request.size_bytes, request.sha256
-        self._check(name, size, sha256)
+        if size > self._max_bytes:
+            message = f"{name} has {size} bytes; at most {self._max_bytes} are accepted."
+            raise Unusable(message, reason="TOO_LARGE", resource=name)
         new = UploadRecord(file_name=name, size_bytes=size, sha256=sha256, part_bytes=self._part_bytes)
         inputs = {"file_name": name, "size_bytes": size, "sha256": sha256}
         upload = Upload(keys.digest_of(inputs) if sha256 else secrets.token_hex(20), new)
@@ -182,20 +180,3 @@ class Uploads:
     def _exists(self, result: str) -> bool:
         prefix = result.removeprefix(self._store.uri(""))
         return self._store.exists(f"{prefix}/manifest.json")
-
-    def _check(self, name: str, size: int, sha256: str) -> None:
-        if not _FILE_NAME.fullmatch(name) or len(name.encode()) > _FILE_NAME_BYTES:
-            rule = f"must be a name without folders or control characters, of 1 to {_FILE_NAME_BYTES} bytes"
-            raise _wrong("file_name", rule, name, "FILE_NAME")
-        if size < 1:
-            raise _wrong("size_bytes", "must be at least 1", size, "SIZE")
-        if not _SHA256.fullmatch(sha256):
-            raise _wrong("sha256", "must have 64 lower-case hex digits", sha256, "SHA256")
-        if size > self._max_bytes:
-            message = f"{name} has {size} bytes; at most {self._max_bytes} are accepted."
-            raise Unusable(message, reason="TOO_LARGE", resource=name)
-
-
-def _wrong(field: str, rule: str, received: object, reason: str) -> InvalidInput:
-    message = f"{field} {rule}. Received {field}={received!r}."
-    return InvalidInput(message, reason=reason, violations=[FieldViolation(field, rule)])

@@ -32,8 +32,8 @@ class ImportSourceRequest(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     object_uri: _builtins.str
     """`object_uri` of an upload, or the URI of any object of a bucket that the service imports from: a clip, or a `.tar`
-    of frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of the numbers
-    at the end of their names.
+    of frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of the numbers at the
+    end of their names.
     """
     rights: _builtins.str
     """Licence of the clip or consent of its subject, as your records have it; kept with the source. Not part of its

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,8 +18,6 @@ from facefoundry.v1 import extractor_pb2
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["ImportedClip", "Wanted", "frames_of", "prefix_of_video", "video_of", "video_part"]
-
-_SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Wanted:
 
     @classmethod
     def of(cls, request: extractor_pb2.ImportSourceRequest) -> Wanted:
-        """Check a request.
+        """Check what the annotations of the request's fields cannot express.
 
         Raises:
             InvalidInput: a field is wrong (FRAME_RATE, SHA256).
@@ -50,18 +47,16 @@ class Wanted:
         given = request.HasField("frame_rate")
         wanted = cls(
             uri=request.object_uri,
-            frame_rate=Fraction(rate.numerator, max(1, rate.denominator)),
+            frame_rate=Fraction(rate.numerator, rate.denominator) if given else Fraction(0),
             rights=request.rights or "unstated",
             sha256=request.sha256,
         )
         low, high = FRAME_RATES
-        if given and not (rate.denominator > 0 and low <= wanted.frame_rate <= high):
+        if given and not low <= wanted.frame_rate <= high:
             raise _wrong("frame_rate", f"must be from {low} to {high} frames per second", "FRAME_RATE", wanted.uri)
         if given != (wanted.is_folder or wanted.is_tar):
             rule = "must not be set: a video states its own" if given else "must be set for frames"
             raise _wrong("frame_rate", rule, "FRAME_RATE", wanted.uri)
-        if not _SHA256.fullmatch(wanted.sha256):
-            raise _wrong("sha256", "must have 64 lower-case hex digits", "SHA256", wanted.uri)
         if wanted.sha256 and wanted.is_folder:
             raise _wrong("sha256", "must not be set for a folder of frames", "SHA256", wanted.uri)
         return wanted

@@ -17,7 +17,7 @@ from facefoundry import codec
 from facefoundry.errors import Conflict, NotFound, Unusable
 from facefoundry.media.frames import in_order
 from facefoundry.process.sandbox import Sandbox
-from facefoundry.storage import manifest
+from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
@@ -130,12 +130,14 @@ class SourceImports:
             message = f"Expected {wanted.uri} to have SHA-256 {sha256}. It was announced with {file.sha256}."
             raise Unusable(message, reason="SHA256_MISMATCH", resource=wanted.uri)
         if file.result:
-            uri = file.result
+            uri = file.result  # of another kind if it was imported as a model
         elif sha256 and not wanted.is_tar:
             uri = self._store.uri(prefix_of_video(sha256))
         else:
             return None
-        stored = manifest.load_if_committed(self._store, uri.removeprefix(self._store.uri("")))
+        stored = None
+        if keys.kind_of(uri) == "sources":
+            stored = manifest.load_if_committed(self._store, keys.prefix_of(self._store.bucket, uri, "sources"))
         same_bytes = stored is not None and wanted.sha256 in ("", file.sha256, stored.content_digest)
         same_rate = stored is not None and (not wanted.is_tar or stored.info_as(SourceInfo).rate == wanted.rate)
         if stored is not None and same_bytes and same_rate:
