@@ -98,7 +98,7 @@ def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Train
         left = f"{training.eta.seconds / 60:.0f} min" if training.HasField("eta") else ""
         table.add_row(
             training.pair_id,
-            training.dataset,
+            ", ".join(training.datasets),
             state,
             f"{training.iteration}/{training.iterations}",
             f"{training.iterations_per_second:.1f}",

@@ -70,7 +70,7 @@ class Training(_message.Message):
 
     URI_FIELD_NUMBER: _builtins.int
     PAIR_ID_FIELD_NUMBER: _builtins.int
-    DATASET_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     ITERATION_FIELD_NUMBER: _builtins.int
@@ -89,8 +89,6 @@ class Training(_message.Message):
     """URI of the training, `s3://<bucket>/trainings/<digest>`."""
     pair_id: _builtins.str
     """Ids of the pair's sequences, `<A>_<B>`. For display; not part of the digest."""
-    dataset: _builtins.str
-    """Label of the dataset run that started the training; may be empty."""
     state: Global___Training.State.ValueType
     """State of the training."""
     attempt: _builtins.int
@@ -109,6 +107,10 @@ class Training(_message.Message):
     """Iteration of the newest committed checkpoint; 0 if there is none."""
     model_uri: _builtins.str
     """URI of the model, `s3://<bucket>/models/<digest>/<iterations>`; set only in STATE_SUCCEEDED."""
+    @_builtins.property
+    def datasets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the StartTraining calls that started or found the training, sorted."""
+
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
         """Time left at that speed; not set while unknown."""
@@ -134,7 +136,7 @@ class Training(_message.Message):
         *,
         uri: _builtins.str = ...,
         pair_id: _builtins.str = ...,
-        dataset: _builtins.str = ...,
+        datasets: _abc.Iterable[_builtins.str] | None = ...,
         state: Global___Training.State.ValueType = ...,
         attempt: _builtins.int = ...,
         iteration: _builtins.int = ...,
@@ -152,7 +154,7 @@ class Training(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "dataset", b"dataset", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "datasets", b"datasets", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,7 +178,7 @@ class StartTrainingRequest(_message.Message):
     pair_id: _builtins.str
     """Ids of the pair's sequences, `<A>_<B>`."""
     dataset: _builtins.str
-    """Label to filter lists by, `[A-Za-z0-9._-]*`, at most 63 characters."""
+    """Label to filter lists by, `[A-Za-z0-9._-]*`, at most 63 characters. It is kept beside the labels of earlier calls."""
     @_builtins.property
     def recipe(self) -> _recipe_pb2.Recipe:
         """Recipe name and overrides; only its training options are used."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,6 +15,8 @@ from services.trainer.worker_protocol import Attempt, Outcome, Status
 
 __all__ = ["TrainingStore"]
 
+_ATTEMPT, _LABELS = "/attempt.json", "/labels/"
+_LABEL = ".txt"  # the label ".." alone would be no valid end of a key
 _log = logger(__name__)
 
 T = TypeVar("T", Attempt, Status, Outcome)
@@ -54,14 +56,33 @@ class TrainingStore:
             raise NotFound(message, reason="NO_SUCH_TRAINING", resource=uri)
         return attempt
 
-    def load_all(self, pool: ThreadPoolExecutor) -> Iterator[Attempt]:
+    def find_all(self) -> dict[str, list[str]]:
+        """Return the prefixes of all trainings with their labels, sorted."""
+        found = sorted(self._store.list("trainings/"))
+        trainings: dict[str, list[str]] = {key.removesuffix(_ATTEMPT): [] for key in found if key.endswith(_ATTEMPT)}
+        for key in found:
+            prefix, labels, label = key.partition(_LABELS)
+            if labels and prefix in trainings:
+                trainings[prefix].append(label.removesuffix(_LABEL))
+        return trainings
+
+    def load_all(self, prefixes: Iterable[str], pool: ThreadPoolExecutor) -> Iterator[Attempt]:
         """Return the newest attempt at each training; damaged documents are logged and skipped.
 
         Args:
+            prefixes: The trainings.
             pool: Threads that read the documents.
         """
-        keys = [key for key in self._store.list("trainings/") if key.endswith("/attempt.json")]
-        return (attempt for attempt in pool.map(self._find_undamaged, keys) if attempt is not None)
+        return (attempt for attempt in pool.map(self._find_undamaged, prefixes) if attempt is not None)
+
+    def labels(self, prefix: str) -> list[str]:
+        """Return the labels of a training, sorted."""
+        keys = self._store.list(prefix + _LABELS)
+        return sorted(key.removeprefix(prefix + _LABELS).removesuffix(_LABEL) for key in keys)
+
+    def save_label(self, prefix: str, label: str) -> None:
+        """Save a label of a training. Each is an object of its own, so replicas lose none of each other's."""
+        self._store.put_bytes(f"{prefix}{_LABELS}{label}{_LABEL}", label.encode(), "text/plain")
 
     def find_status(self, attempt: Attempt) -> Status | None:
         """Return the newest status report of an attempt's worker, or None if there is none or it is damaged.
@@ -108,9 +129,9 @@ class TrainingStore:
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
         document.put(self._store, key, document.encode(outcome))
 
-    def _find_undamaged(self, key: str) -> Attempt | None:
+    def _find_undamaged(self, prefix: str) -> Attempt | None:
         try:
-            return self._read(Attempt, key)
+            return self.find(prefix)
         except DataLoss as error:
             _log.warning("attempt_damaged", key=error.resource, detail=error.message)
             return None

@@ -97,6 +97,12 @@ class Trainings:
             Conflict: the training is running for another number of iterations (TRAINING_RUNS).
         """
         new_attempt = self._first_attempt(request)
+        training = self._start(new_attempt)
+        if request.dataset:
+            self._documents.save_label(new_attempt.prefix, request.dataset)
+        return self._labelled(training, new_attempt.prefix)
+
+    def _start(self, new_attempt: Attempt) -> trainer_pb2.Training:
         with self._lock:
             self._recent.pop(new_attempt.prefix, None)
             current = self._documents.find(new_attempt.prefix)
@@ -132,7 +138,7 @@ class Trainings:
             NotFound: there is no such training.
         """
         prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
-        return self._describe(self._documents.load(prefix))
+        return self._labelled(self._describe(self._documents.load(prefix)), prefix)
 
     def follow(self, uri: str, max_age_seconds: float) -> trainer_pb2.Training:
         """Return the state of a training for a caller that waits for its end; a lost job is restarted.
@@ -151,7 +157,7 @@ class Trainings:
         recent = self._recent.get(prefix)
         if recent and time.monotonic() - recent[0] < max_age_seconds:
             return recent[1]
-        training = self._describe(self._documents.load(prefix), restart_if_lost=True)
+        training = self._labelled(self._describe(self._documents.load(prefix), restart_if_lost=True), prefix)
         if training.state in ENDED:
             self._recent.pop(prefix, None)
         else:
@@ -171,16 +177,16 @@ class Trainings:
             attempt = self._documents.load(prefix)
             training = self._describe(attempt)
             if training.state in ENDED and training.failure.reason != _LOST:
-                return training
+                return self._labelled(training, prefix)
             self._save_outcome(attempt, Outcome(attempt.number, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(attempt))
-            return self._describe(self._documents.load(prefix))
+            return self._labelled(self._describe(self._documents.load(prefix)), prefix)
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
         """Return a page of trainings, newest first, and the token of the next page.
 
         Args:
-            dataset: Name of the dataset whose trainings are listed; empty for all trainings.
+            dataset: Label of the trainings that are listed; empty for all trainings.
             page_size: Trainings on the page; 0 means 100, the maximum is 1000.
             page_token: Token of this page; empty for the first page.
 
@@ -190,10 +196,15 @@ class Trainings:
         Raises:
             InvalidInput: the token is not from an earlier page.
         """
+        labels = self._documents.find_all()
+        chosen = [prefix for prefix, found in labels.items() if not dataset or dataset in found]
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            attempts = [found for found in self._documents.load_all(pool) if not dataset or found.dataset == dataset]
+            attempts = list(self._documents.load_all(chosen, pool))
             page, next_token = cut_page(attempts, page_size, page_token, dataset)
-            return list(pool.map(self._describe, page)), next_token
+            trainings = list(pool.map(self._describe, page))
+        for attempt, training in zip(page, trainings, strict=True):
+            training.datasets.extend(labels[attempt.prefix])
+        return trainings, next_token
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
         """Make the attempt that a request describes, with number 1."""
@@ -205,7 +216,6 @@ class Trainings:
             training=worker_protocol.training_digest(content_a, content_b, recipe.training, recipe.version),
             number=1,
             pair_id=request.pair_id,
-            dataset=request.dataset,
             extraction_a=prefix_a,
             extraction_b=prefix_b,
             options=recipes.options(recipe.training),
@@ -273,6 +283,10 @@ class Trainings:
                 training.eta.FromMilliseconds(round(1000 * status.eta_seconds))
         return training
 
+    def _labelled(self, training: trainer_pb2.Training, prefix: str) -> trainer_pb2.Training:
+        training.datasets.extend(self._documents.labels(prefix))
+        return training
+
     def _age(self, moment: str) -> float:
         return (self._clock() - datetime.fromisoformat(moment)).total_seconds()
 
@@ -338,7 +352,6 @@ class Trainings:
         training = trainer_pb2.Training(
             uri=self._store.uri(attempt.prefix),
             pair_id=attempt.pair_id,
-            dataset=attempt.dataset,
             attempt=attempt.number,
             iterations=attempt.iterations,
             create_time=_timestamp(attempt.created),

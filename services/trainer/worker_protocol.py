@@ -66,7 +66,6 @@ class Attempt:
         training: Digest of the training.
         number: Number of the attempt, from 1.
         pair_id: Id of the pair, `<A>_<B>`.
-        dataset: Name of the dataset, by which lists of trainings can be filtered; may be empty.
         extraction_a: Bucket prefix of A's extraction.
         extraction_b: Bucket prefix of B's extraction.
         options: Training options of the recipe as JSON values, iterations included.
@@ -77,7 +76,6 @@ class Attempt:
     training: str
     number: int
     pair_id: str
-    dataset: str
     extraction_a: str
     extraction_b: str
     options: JsonObject

@@ -202,7 +202,6 @@ def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
         worker_protocol.training_digest(contents[0], contents[1], recipe.training, recipe.version),
         1,
         "a_b",
-        "faults",
         first,
         second,
         recipes.options(recipe.training),

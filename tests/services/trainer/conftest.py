@@ -85,7 +85,7 @@ def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., s
         first, second = (put_extraction(seed, faces) for seed in (1, 2))
         digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", training, "1")
         options = recipes.options(training)
-        return Attempt(digest, number, "A_B", "test", first, second, options, iterations, worker_protocol.now())
+        return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now())
 
     return make
 

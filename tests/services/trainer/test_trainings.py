@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import grpc
@@ -33,7 +34,7 @@ def test_a_training_has_one_name_and_starting_it_again_finds_it(
     replica = make_replica()
     started = replica.trainings.start(ask())
     assert started.uri.startswith(store.uri("trainings/"))
-    assert (started.pair_id, started.dataset, started.attempt, started.iterations) == ("A_B", "set", 1, 6)
+    assert (started.pair_id, list(started.datasets), started.attempt, started.iterations) == ("A_B", ["set"], 1, 6)
     running = replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
     again = replica.trainings.start(ask(pair="X_Y"))
     assert (again.uri, again.attempt, again.create_time) == (started.uri, 1, running.create_time)
@@ -215,6 +216,40 @@ def test_pages_list_every_training_once_newest_first(make_replica: MakeReplica, 
     assert replica.trainings.list("none", 0, "") == ([], "")
     with pytest.raises(InvalidInput, match="with the other fields as in that request"):
         replica.trainings.list("odd", 2, replica.trainings.list("even", 2, "")[1])
+
+
+def test_every_label_of_a_training_is_kept_whether_it_starts_runs_or_is_done(
+    store: Store, make_replica: MakeReplica, ask: Ask
+) -> None:
+    replica, other = make_replica("done"), make_replica("done")
+    started = replica.trainings.start(ask(dataset=""))
+    assert list(started.datasets) == []
+    commit_model(store, attempt_of(store, started))
+    done = replica.wait_for(started.uri, trainer_pb2.Training.STATE_SUCCEEDED)
+    assert list(replica.trainings.start(ask(dataset="mine")).datasets) == ["mine"]
+    assert list(other.trainings.start(ask(dataset="..")).datasets) == ["..", "mine"]
+    assert list(replica.trainings.start(ask(dataset="mine")).datasets) == ["..", "mine"]
+    done.datasets.extend(["..", "mine"])
+    assert replica.trainings.get(done.uri) == replica.trainings.cancel(done.uri) == done
+    assert replica.trainings.follow(done.uri, 0.0) == done
+    for label in ("", "..", "mine"):
+        assert other.trainings.list(label, 0, "") == ([done], "")
+    assert other.trainings.list("min", 0, "") == ([], "")
+
+
+def test_labels_that_replicas_save_at_the_same_time_are_all_kept(make_replica: MakeReplica, ask: Ask) -> None:
+    replicas = [make_replica() for _ in range(4)]
+    labels = [f"run-{number}" for number in range(12)]
+    with ThreadPoolExecutor(len(labels)) as pool:
+        for started in [
+            pool.submit(replicas[number % 4].trainings.start, ask(dataset=label)) for number, label in enumerate(labels)
+        ]:
+            started.result()
+    (training,), _ = replicas[0].trainings.list("run-7", 0, "")
+    assert list(training.datasets) == sorted(labels)
+    again = replicas[1].trainings
+    assert again.cancel(training.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert list(again.start(ask(dataset="next")).datasets) == sorted([*labels, "next"])
 
 
 @pytest.mark.parametrize("token", ["x", "bm90IGpzb24=", "WzFd"])

@@ -16,7 +16,7 @@ from services.trainer.worker_protocol import Attempt, Outcome, Preview, Status
 
 TRAINING = "0" * 40
 CREATED = "2026-01-01T00:00:00+00:00"
-ATTEMPT = Attempt(TRAINING, 2, "A_B", "set", "extractions/a", "extractions/b", {"batch_size": 4}, 6, CREATED)
+ATTEMPT = Attempt(TRAINING, 2, "A_B", "extractions/a", "extractions/b", {"batch_size": 4}, 6, CREATED)
 STATUS = Status(2, "worker", 3, 6, 0.5, 6.0, ((1, 0.5, 0.25), (2, 0.25, 0.125)), 2, (Preview(1, "previews/1.jpg"),))
 OUTCOME = Outcome(2, "FAILED", "NO_FACES", "There is no face.", 3)
 
@@ -69,7 +69,7 @@ def test_a_damaged_document_is_named_by_its_key(store: Store) -> None:
 
 def test_options_of_another_recipe_are_refused() -> None:
     assert ATTEMPT.training_options().batch_size == 4
-    foreign = Attempt(TRAINING, 1, "A_B", "", "a", "b", {"colour": "red"}, 6, CREATED)
+    foreign = Attempt(TRAINING, 1, "A_B", "a", "b", {"colour": "red"}, 6, CREATED)
     with pytest.raises(InvalidInput, match="colour") as caught:
         foreign.training_options()
     assert caught.value.reason == "ATTEMPT"
