@@ -9,7 +9,7 @@ STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check \
-    lint counts format generate lock descriptors release images objectstore-image base-image helm clean
+    lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,10 +99,11 @@ format: $(SET_UP)  ## Format the code
 # The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
+GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
     helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos/third_party -I protos
+OPENAPI_OPTIONS := allow_merge=true,merge_file_name=openapi,output_format=yaml,openapi_naming_strategy=simple,openapi_configuration=protos/openapi.yaml
 # A package `buf` at the top level would be in the way of other packages, so the stubs have their own.
 generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, schemas, k8s/facefoundry.yaml
 	@mkdir -p $(addprefix $(OUT)/,$(sort $(dir $(GENERATED))))
@@ -110,6 +111,10 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, 
 	    protos/facefoundry/v1/*.proto
 	@$(PROTOC) --python_out=$(OUT)/$(STUBS) --mypy_out=quiet:$(OUT)/$(STUBS) protos/third_party/buf/validate/validate.proto
 	@find $(OUT)/$(STUBS) -name '*_pb2.py' -or -name '*_pb2.pyi' | xargs sed -i 's/\(from\|import\) buf\.validate/\1 $(subst /,.,$(STUBS)).buf.validate/'
+	@if [ -x "$(OPENAPI)" ]; then $(PROTOC) --plugin=$(OPENAPI) --openapiv2_out=$(OUT)/docs \
+	    --openapiv2_opt=$(OPENAPI_OPTIONS) protos/facefoundry/v1/*.proto \
+	    && mv $(OUT)/docs/openapi.swagger.yaml $(OUT)/docs/openapi.yaml; \
+	else echo "The generator of docs/openapi.yaml was not found: run 'make openapi'." >&2; fi
 	@$(BIN)/python -m docs.settings > $(OUT)/docs/settings.md
 	@$(BIN)/python -m docs.recipes > $(OUT)/docs/recipes.md
 	@$(BIN)/python -m docs.schemas $(OUT)/docs/schemas
@@ -184,6 +189,7 @@ base-image:  ## Build localhost/python:3.11 from Debian packages, for use withou
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/facefoundry/bin
 HELM ?= $(or $(shell command -v helm 2>/dev/null),$(TOOLS)/helm)
 export HELM
+OPENAPI := $(TOOLS)/grpc-gateway-2.33.0/protoc-gen-openapiv2
 
 helm: $(HELM)  ## Build helm unless it is installed (needs Go; without helm the chart's tests are skipped)
 
@@ -193,6 +199,16 @@ $(TOOLS)/helm:
 	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' helm.sh/helm/v4/cmd/helm@v4.3.1 \
 	    || echo "helm could not be built: the chart's tests are skipped." >&2; \
 	else echo "Neither helm nor Go was found: the chart's tests are skipped." >&2; fi
+
+openapi: $(OPENAPI)  ## Build the generator of docs/openapi.yaml unless it is there (needs Go)
+
+$(TOOLS)/grpc-gateway-%/protoc-gen-openapiv2:
+	@if command -v go >/dev/null; then \
+	    echo "==> Building protoc-gen-openapiv2: a few seconds, once"; mkdir -p $(@D) && \
+	    GOBIN=$(@D) CGO_ENABLED=0 go install -ldflags='-s -w' \
+	        github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@v$* \
+	    || echo "protoc-gen-openapiv2 could not be built: docs/openapi.yaml is not checked." >&2; \
+	else echo "Go was not found: docs/openapi.yaml is not checked." >&2; fi
 
 clean:  ## Remove .venv and everything else that these commands made
 	rm -rf $(VENV) out .facefoundry build dist helm/objectstore-dev/build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache

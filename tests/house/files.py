@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-_NOT_WRITTEN = ("facefoundry/v1/", "locks/", "k8s/facefoundry.yaml", "protos/third_party/")
+_NOT_WRITTEN = ("facefoundry/v1/", "locks/", "k8s/facefoundry.yaml", "protos/third_party/", "docs/openapi.yaml")
 GENERATED_PAGES = ("docs/recipes.md", "docs/settings.md")
 _TEXT = {".py", ".md", ".proto", ".yaml", ".yml", ".tpl", ".txt", ".html", ".css", ".toml", ".sh", ".svg", ".json", ""}
 
