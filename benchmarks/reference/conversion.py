@@ -41,8 +41,8 @@ class Blend:
     """A converted frame.
 
     Attributes:
-        output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because its rectangle has no inner pixel (OpenCV
-            3.4.1) or would leave the frame (OpenCV 5).
+        output: uint8 [h, w, 3] BGR; None if seamlessClone fails, because the rectangle that it writes has no inner
+            pixel (OpenCV 3.4.1) or would leave the frame (OpenCV 5).
         soft: The blending mask, float64 [h, w, 3].
         box: FF++'s mask, uint8 [h, w] of 0 and 255.
         destination: Rectangle outside which seamlessClone changes no pixel.
@@ -134,13 +134,19 @@ def soft_mask(
 def put(
     frame: Frame, face: NDArray[Any], matrix: NDArray[np.float64], soft: NDArray[np.float64], *, installed: bool = False
 ) -> Blend | None:
-    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask; all else as in `patch`."""
+    """Warp a face [64, 64, 3] in [0, 1] onto its frame and clone it by a soft mask.
+
+    Other arguments and the result are as in `patch`.
+    """
     warped = paste(np.clip(face * 255, 0, 255).astype(np.uint8), frame, matrix, installed=installed)
     return blend(frame, warped, soft, installed=installed)
 
 
 def blend(frame: Frame, warped: Frame, soft: NDArray[np.float64], *, installed: bool = False) -> Blend | None:
-    """Clone a face, which `paste` has put on its frame, by a soft mask; all else as in `patch`."""
+    """Clone a face, which `paste` has put on its frame, by a soft mask.
+
+    Other arguments and the result are as in `patch`.
+    """
     unit = mask_levels(soft)
     found = box_of(unit)
     if found is None:

@@ -66,7 +66,7 @@ def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
 
 
 def on_users(emit: Emit) -> Callable[[list[User]], None]:
-    """Return a callback that tells the user which processes still use the local stack."""
+    """Return a callback that prints which processes still use the local stack, for the person who waits."""
     return lambda users: _emit_users(emit, users)
 
 

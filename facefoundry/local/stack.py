@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables with which other programs reach the store and the services; one is the secret key."""
+        """Environment variables by which other programs reach store and services, including the store's secret key."""
         return {
             "FACEFOUNDRY_STORE_ENDPOINT": self.store.endpoint,
             "FACEFOUNDRY_STORE_ACCESS_KEY": self.store.access_key.get_secret_value(),

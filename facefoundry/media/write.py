@@ -195,7 +195,7 @@ class VideoWriter:
 
 
 def _picture(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> av.VideoFrame:
-    """Wrap a frame as a picture that shares its memory.
+    """Return a picture for the encoder that shares the memory of a frame, uint8 [h, w, 3] BGR.
 
     Raises:
         Internal: the frame has another shape (FRAME_SHAPE).

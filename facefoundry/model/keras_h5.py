@@ -76,7 +76,7 @@ def export_model(*, weights: str, files: Mapping[str, str]) -> Iterator[JsonObje
         files: Path of each network's .h5 file to write; the keys are `encoder`, `decoder_a` and `decoder_b`.
 
     Yields:
-        Once `{"architecture": fields}`, with the fields of the model's `Architecture`.
+        One message, `{"architecture": fields}`, with the fields of the model's `Architecture`.
 
     Raises:
         Unusable: the safetensors file does not contain a model.

@@ -33,7 +33,8 @@ class Pictures:
             file: Path of the picture, relative to the folder.
 
         Returns:
-            None if the file is missing, outside the folder or not a JPEG, or if the total size would be exceeded.
+            The data URI; None if the file is missing, outside the folder or not a JPEG, or if the total size would
+            exceed `budget_bytes`.
         """
         if not file:
             return None

@@ -80,7 +80,7 @@ def seamless(
         clone: `opencv-3.4.1` or `opencv-5`.
 
     Returns:
-        The destination rectangle with its pixels, or None when it is too small to solve in.
+        The destination rectangle with its pixels; None if the rectangle is too small to contain a changeable pixel.
     """
     seam = {"opencv-3.4.1": _seam_3, "opencv-5": _seam_5}[clone](frame.shape, mask_levels, region, box)
     if seam is None:

@@ -318,8 +318,8 @@ def _inverse_similarity(draws: Draws) -> tuple[tuple[Tensor, Tensor, Tensor], tu
 def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     """Return where the warped input reads: x and y, each [n, s * s].
 
-    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. A GPU may
-    compute products of matrices in TensorFloat-32, so only the jitter, a few pixels, goes through one.
+    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. Only the
+    jitter, a few pixels, is multiplied with a matrix, because a GPU may compute such products in TensorFloat-32.
     """
     points = face_size * face_size
     resize = _resize(face_size)

@@ -21,7 +21,8 @@ def threefry(key: tuple[int, int], counter: Tensor, count: int) -> Tensor:
 
     Args:
         key: Two numbers below 2**32.
-        counter: Scalar uint32 tensor, the first half of the block's number; the second counts up from 0.
+        counter: Scalar uint32 tensor, the first half of the number of every block; the second half counts the blocks
+            from 0.
         count: Number of words.
 
     Returns:
