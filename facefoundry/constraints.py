@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from facefoundry.errors import FieldViolation
@@ -55,12 +56,15 @@ class Violation(NamedTuple):
 def broken_rules(message: Message, path: str = "") -> list[Violation]:
     """Return every broken rule of a message; of a large message only the first.
 
+    A required message that is not set breaks the rules that it would break if it were empty.
+
     Args:
         message: The message.
         path: Path of the message itself, which the paths of its fields begin with.
     """
     large = message.ByteSize() > _SMALL_BYTES
-    return [_violation(found, message, path) for found in _validator().collect_violations(message, fail_fast=large)]
+    found = _validator().collect_violations(message, fail_fast=large)
+    return [violation for each in found for violation in _violations(each, message, path)]
 
 
 def unknown_fields(message: Message, path: str = "") -> Iterator[str]:
@@ -87,7 +91,7 @@ def _validator() -> protovalidate.Validator:
     return protovalidate.Validator()
 
 
-def _violation(found: protovalidate.Violation, message: Message, path: str) -> Violation:
+def _violations(found: protovalidate.Violation, message: Message, path: str) -> list[Violation]:
     fields = message.DESCRIPTOR.fields_by_name
     field: FieldDescriptor | None = None
     indexed = False
@@ -99,11 +103,15 @@ def _violation(found: protovalidate.Violation, message: Message, path: str) -> V
         path = f"{path}.{segment}" if path else segment
     rule, required = found.proto.rule_id, found.proto.message
     if field is None:
-        return Violation(path, rule, required, "a message without")
+        return [Violation(path, rule, required, "a message without")]
+    if rule == "required" and field.message_type is not None and not field.is_repeated:
+        inside = broken_rules(GetMessageClass(field.message_type)(), path)
+        if inside:
+            return inside
     if rule == "required" or "." in rule:
         rules = _rules(field)
         required = _requirement(rules.repeated.items if indexed else rules)
-    return Violation(path, rule, required, "nothing" if rule == "required" else _shown(found.field_value, field))
+    return [Violation(path, rule, required, "nothing" if rule == "required" else _shown(found.field_value, field))]
 
 
 def _segment(name: str, index: object) -> str:

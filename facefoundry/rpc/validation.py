@@ -47,7 +47,7 @@ def check(request: object) -> None:
 
 
 def _reason(violation: Violation) -> str:
-    if violation.field in ("recipe", "recipe.name"):
+    if violation.field == "recipe.name":
         return "RECIPE_MISSING"
     if violation.field.startswith(_RECIPE):
         return "RECIPE_RANGE"

@@ -103,9 +103,12 @@ def test_a_wrong_field_is_named_with_what_was_expected_and_received(valid, chang
 def test_a_request_without_a_recipe_is_refused():
     request = extract_request()
     request.ClearField("recipe")
-    with pytest.raises(InvalidInput, match=r"Expected recipe to be set\. Received nothing\.") as caught:
+    with pytest.raises(
+        InvalidInput, match=r"Expected recipe\.name to be the name of a shipped recipe, such as"
+    ) as caught:
         check(request)
     assert caught.value.reason == "RECIPE_MISSING"
+    assert [violation.field for violation in caught.value.violations] == ["recipe.name"]
 
 
 def test_values_of_a_recipe_are_checked_with_the_reason_of_recipes():
