@@ -23,6 +23,8 @@ __all__ = ["PART_BYTES", "Upload", "UploadRecord", "Uploads"]
 PART_BYTES = 64 << 20
 """Size of each part of an upload but the last."""
 
+# The URLs of all parts must fit in one gRPC message.
+_MAX_PARTS = 500
 _KEY = re.compile(r"uploads/([0-9a-f]{40})/([^/]+)")
 
 
@@ -83,7 +85,7 @@ class Uploads:
     Args:
         store: The object store.
         max_bytes: Size of the largest file that is accepted.
-        part_bytes: Size of each part but the last.
+        part_bytes: Size of each part but the last; larger for files that would have more than 500 parts.
     """
 
     def __init__(self, store: Store, max_bytes: int, part_bytes: int = PART_BYTES) -> None:
@@ -159,7 +161,8 @@ class Uploads:
         if size > self._max_bytes:
             message = f"{name} has {size} bytes; at most {self._max_bytes} are accepted."
             raise Unusable(message, reason="TOO_LARGE", resource=name)
-        new = UploadRecord(file_name=name, size_bytes=size, sha256=sha256, part_bytes=self._part_bytes)
+        part_bytes = max(self._part_bytes, -(-size // _MAX_PARTS))
+        new = UploadRecord(file_name=name, size_bytes=size, sha256=sha256, part_bytes=part_bytes)
         inputs = {"file_name": name, "size_bytes": size, "sha256": sha256}
         upload = Upload(keys.digest_of(inputs) if sha256 else secrets.token_hex(20), new)
         found = self._load(upload.id) if sha256 else None

@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unusable
+from facefoundry.settings import ServerSettings
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.uploads import Uploads
@@ -202,6 +203,13 @@ def test_objects_of_named_buckets_are_read(store, new_store, uploads, tmp_path):
     assert read(files, file, tmp_path / "a")[1] == SHA256
     files.finish(file, "s3://x")
     assert other.exists("clips/a.mp4")
+
+
+def test_the_urls_of_a_very_large_file_fit_in_a_message(store):
+    size = 671_088_640_000
+    made = announce(Uploads(store, max_bytes=size), name="ü" * 100, size=size)
+    assert len(made.parts) == 500 and made.ByteSize() < ServerSettings().max_message_bytes
+    assert sum(part.size_bytes for part in made.parts) == size and made.parts[0].size_bytes < 5 << 30
 
 
 def test_a_file_that_is_too_large_is_refused_by_its_announced_size(store, uploads):
