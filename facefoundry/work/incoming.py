@@ -126,7 +126,8 @@ class IncomingFiles:
         bucket, key = keys.object_of(uri, self._buckets, field)
         objects = self._list(uri, bucket, key, limit + 1)
         if len(objects) > limit:
-            raise Unusable(f"{uri} has more than {limit} objects.", reason="TOO_LARGE", resource=uri)
+            message = f"{uri} has more than {limit} objects, the most that are accepted. Import a video instead."
+            raise Unusable(message, reason="TOO_LARGE", resource=uri)
         return Folder(uri, objects, bucket, key)
 
     def fetch(

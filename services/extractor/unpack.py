@@ -49,7 +49,8 @@ def unpack(arguments: UnpackArgs, workspace: Workspace) -> Iterator[Message[Unpa
                 if not member.isreg() or member.issparse() or not is_frame(member.name):
                     continue
                 if len(members) == arguments.max_frames:
-                    message = f"{path.name} has more than {arguments.max_frames} frames."
+                    limit = f"{arguments.max_frames} frames, the most that are accepted"
+                    message = f"{path.name} has more than {limit}. Import a video instead."
                     raise Unusable(message, reason="TOO_LARGE", resource=path.name)
                 members[member.name] = member
             if not _ends(path, tar.offset):
