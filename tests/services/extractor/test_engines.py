@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 
 from facefoundry.dataset.sources import upload
@@ -163,6 +164,17 @@ def test_a_broken_engine_is_named_when_it_is_asked_for(other_package, name, what
 
 def test_another_package_cannot_replace_an_engine_of_this_project(other_package):
     assert engines.find("dlib").packages == ("dlib",)
+
+
+def test_an_engine_is_used_without_a_service(other_package, weights):
+    frame = np.full((120, 160, 3), 7, np.uint8)
+    before = frame.copy()
+    engine = engines.load("middle", weights_dir=weights)
+    (box,) = engine.detect(frame)
+    points = engine.landmarks(frame, box)
+    assert points.shape == (68, 2) and points.dtype == np.float32
+    assert engine.tracker(frame, box).update(frame) is not None
+    assert np.array_equal(frame, before)
 
 
 def test_weights_that_the_operator_has_to_provide_are_named(other_package, tmp_path):
