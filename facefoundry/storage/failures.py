@@ -11,7 +11,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 
 from facefoundry.errors import Denied, FaceFoundryError, NotFound, Unavailable
 
-__all__ = ["CorruptedResponse", "converted", "no_bucket"]
+__all__ = ["CorruptedResponse", "converted", "error_of", "no_bucket"]
 
 _MISSING = {"NoSuchKey", "NoSuchObject"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
@@ -40,7 +40,9 @@ def converted(endpoint: str, bucket: str, key: str) -> Iterator[None]:
         # An unknown 404: the end of a multipart upload was sent twice, or the error code was corrupted.
         if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
             raise CorruptedResponse(_down(endpoint, f"{error.code} for {key!r}").message) from error
-        raise _from_s3(error, endpoint, bucket, key) from error
+        full = error.response.status == _INSUFFICIENT_STORAGE
+        code = "InsufficientStorage" if full else error.code or ""
+        raise error_of(code, error.message or "", endpoint, bucket, key) from error
     except (ParseError, ValueError) as error:
         detail = f"its response about {key!r} cannot be parsed: {error}"
         raise CorruptedResponse(_down(endpoint, detail).message) from error
@@ -60,28 +62,37 @@ def no_bucket(endpoint: str, bucket: str) -> NotFound:
     )
 
 
-def _from_s3(error: S3Error, endpoint: str, bucket: str, key: str) -> FaceFoundryError:
-    if error.code == "NoSuchBucket":
+def error_of(code: str, message: str, endpoint: str, bucket: str, key: str) -> FaceFoundryError:
+    """Return the error for a code of S3.
+
+    Args:
+        code: The code.
+        message: The message of the server.
+        endpoint: Address of the server.
+        bucket: Name of the bucket.
+        key: Key of the object.
+    """
+    if code == "NoSuchBucket":
         return no_bucket(endpoint, bucket)
-    if error.code in _MISSING:
+    if code in _MISSING:
         return NotFound(f"The store has no object {key!r}.", reason="NO_SUCH_OBJECT", resource=key)
-    if error.code in _DENIED:
+    if code in _DENIED:
         return Denied(
-            f"The store at {endpoint} denied access to {key!r} ({error.code}). "
+            f"The store at {endpoint} denied access to {key!r} ({code}). "
             "Check FACEFOUNDRY_STORE_ACCESS_KEY, FACEFOUNDRY_STORE_SECRET_KEY and the bucket's policy.",
             reason="STORE_ACCESS_DENIED",
             resource=key,
         )
-    if error.code in _FULL or error.response.status == _INSUFFICIENT_STORAGE:
+    if code in _FULL:
         return Unavailable(
-            f"The store at {endpoint} has no space for {key!r} ({error.code}). Free some space and "
+            f"The store at {endpoint} has no space for {key!r} ({code}). Free some space and "
             "retry; finished parts are kept.",
             reason="STORE_FULL",
             resource=key,
             retry_after_seconds=5.0,
         )
     return Unavailable(
-        f"The store at {endpoint} failed at {key!r}: {error.code}: {error.message}",
+        f"The store at {endpoint} failed at {key!r}: {code}: {message}",
         reason="STORE_ERROR",
         resource=key,
         retry_after_seconds=5.0,

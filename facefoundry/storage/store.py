@@ -26,7 +26,7 @@ from minio.error import S3Error
 
 from facefoundry.errors import DataLoss, NotFound, Unavailable
 from facefoundry.settings import StoreSettings
-from facefoundry.storage.failures import CorruptedResponse, converted, no_bucket
+from facefoundry.storage.failures import CorruptedResponse, converted, error_of, no_bucket
 from facefoundry.storage.keys import uri
 
 __all__ = ["Store", "StoredObject"]
@@ -308,7 +308,8 @@ class Store:
             for problem in self._client.remove_objects(
                 bucket_name=self.bucket, delete_object_list=[DeleteObject(key) for key in wanted]
             ):
-                raise Unavailable(f"The store did not delete {problem.name!r}: {problem.message}", reason="STORE_ERROR")
+                key, message = problem.name or "", problem.message or ""
+                raise error_of(problem.code, message, self.settings.endpoint, self.bucket, key)
 
         self._do("delete", remove)
 

@@ -6,8 +6,14 @@ import fnmatch
 import json
 
 import pytest
+import urllib3
+from pydantic import SecretStr
 
+from facefoundry.errors import Denied
+from facefoundry.local.store import Account, ObjectStore
 from facefoundry.storage import keys
+from facefoundry.storage.presign import UrlSigner
+from facefoundry.storage.store import Store
 from tests.helm.chart import CHART
 
 BUCKET = "arn:aws:s3:::facefoundry"
@@ -57,6 +63,52 @@ def test_urls_give_the_previews_of_a_training_and_nothing_else_of_it():
     training = f"{BUCKET}/trainings/abc"
     assert _allows("signer", "s3:GetObject", f"{training}/previews/0000300-abc.jpg")
     assert not _allows("signer", "s3:GetObject", f"{training}/checkpoints/300/weights.safetensors")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """The settings of each account, and of the owner, of a store that enforces the policies."""
+    accounts = [Account(name, f"secret of {name}", (FOLDER / f"{name}.json").read_text()) for name in ACCOUNTS]
+    with ObjectStore(tmp_path_factory.mktemp("guarded"), accounts=accounts) as owner:
+        keys_of = {
+            account.access_key: owner.model_copy(
+                update={"access_key": SecretStr(account.access_key), "secret_key": SecretStr(account.secret_key)}
+            )
+            for account in accounts
+        }
+        yield {"owner": owner, **keys_of}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_a_store_enforces_the_permissions(guarded, account):
+    owner, store = Store(guarded["owner"]), Store(guarded[account].model_copy(update={"attempts": 1}))
+    for kind in keys.CLASSES:
+        owner.put_bytes(f"{kind}/abc/part", b"content")
+    reads, writes, deletes = RIGHTS[account]
+    for use, allowed in (
+        (lambda kind: store.get_bytes(f"{kind}/abc/part"), reads),
+        (lambda kind: store.put_bytes(f"{kind}/abc/part", b"content"), writes),
+        (lambda kind: store.delete([f"{kind}/abc/part"]), deletes),
+    ):
+        for kind in keys.CLASSES:
+            if kind in allowed:
+                use(kind)
+            else:
+                with pytest.raises(Denied):
+                    use(kind)
+
+
+@pytest.mark.full
+def test_urls_of_the_signer_read_results_and_write_uploads_and_do_no_more(guarded):
+    owner, signer, http = Store(guarded["owner"]), UrlSigner(guarded["signer"]), urllib3.PoolManager(retries=False)
+    for kind in keys.CLASSES:
+        owner.put_bytes(f"{kind}/abc/part", b"content")
+    reads, writes, _ = RIGHTS["signer"]
+    for kind in keys.CLASSES:
+        read = http.request("GET", signer.get(f"{kind}/abc/part").url).status
+        written = http.request("PUT", signer.put(f"{kind}/abc/part").url, body=b"new").status
+        assert (read == 200, written == 200) == (kind in reads, kind in writes), kind
 
 
 def test_each_account_has_a_policy():
