@@ -8,8 +8,8 @@ TORCH := $(VENV)/.face-alignment
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test bench bench-check \
-    lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test clients bench \
+    bench-check lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
 
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CA
 
 crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 45 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
+
+clients: $(SET_UP)  ## Build the clients in other languages and make a pair with each; CLIENTS="go shell" for some
+	@$(BIN)/python -m tests.clients $(CLIENTS)
 
 bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR to keep figures
 	$(BIN)/python -m benchmarks $(ROWS) $(if $(JSON),--json $(JSON))
