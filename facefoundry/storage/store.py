@@ -287,13 +287,13 @@ class Store:
 
         Args:
             prefix: Start of the keys.
-            folder: Whether to leave out keys with a `/` after the prefix.
-            limit: Maximum number of objects; None for all.
+            folder: Whether to return each folder below the prefix, a key that ends with `/`, instead of its objects.
+            limit: Maximum number of objects and folders; None for all.
         """
 
         def found() -> tuple[StoredObject, ...]:
             items = self._client.list_objects(bucket_name=self.bucket, prefix=prefix, recursive=not folder)
-            objects = (item for item in items if item.object_name and not item.is_dir)
+            objects = (item for item in items if item.object_name and (folder or not item.is_dir))
             return tuple(
                 StoredObject(item.object_name or "", item.size or 0, item.etag or "") for item in islice(objects, limit)
             )

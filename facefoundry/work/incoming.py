@@ -58,7 +58,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class Folder:
-    """The objects directly below a prefix, in alphabetical order; `uri` and `key`, the prefix, end with `/`."""
+    """The objects and folders below a prefix, in alphabetical order; `uri` and `key`, the prefix, end with `/`."""
 
     uri: str
     objects: tuple[StoredObject, ...]
@@ -71,8 +71,8 @@ class Folder:
         return PurePosixPath(self.uri).name
 
     def by_name(self) -> dict[str, StoredObject]:
-        """Return the objects by the names of their files."""
-        return {item.key.removeprefix(self.key): item for item in self.objects}
+        """Return the objects by the names of their files, without folders."""
+        return {item.key.removeprefix(self.key): item for item in self.objects if not item.key.endswith("/")}
 
 
 class IncomingFiles:
@@ -111,22 +111,24 @@ class IncomingFiles:
         return Incoming(uri, () if upload.record.result else self._uploads.stored(upload), bucket, upload)
 
     def find_folder(self, uri: str, limit: int, field: str = "object_uri") -> Folder:
-        """Find the objects directly below a prefix.
+        """Find the objects and folders directly below a prefix.
 
         Args:
             uri: URI of the prefix, which ends with `/`.
-            limit: Maximum number of objects.
+            limit: Maximum number of objects and folders.
             field: Name of the request field with the URI, for messages.
 
         Raises:
             InvalidInput: the URI is malformed (URI), or names another bucket (BUCKET_NOT_ALLOWED).
             NotFound: there is no such bucket (NO_SUCH_BUCKET).
-            Unusable: there are more objects (TOO_LARGE).
+            Unusable: there are more (TOO_LARGE).
         """
         bucket, key = keys.object_of(uri, self._buckets, field)
         objects = self._list(uri, bucket, key, limit + 1)
         if len(objects) > limit:
-            message = f"{uri} has more than {limit} objects, the most that are accepted. Import a video instead."
+            message = (
+                f"{uri} has more than {limit} objects and folders, the most that are accepted. Import a video instead."
+            )
             raise Unusable(message, reason="TOO_LARGE", resource=uri)
         return Folder(uri, objects, bucket, key)
 

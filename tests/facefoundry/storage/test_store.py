@@ -239,11 +239,11 @@ def test_an_object_has_another_entity_tag_after_its_content_changes(store):
         store.stat("runs/a/c")
 
 
-def test_a_folder_is_listed_without_its_folders_and_up_to_a_limit(store):
+def test_a_folder_is_listed_without_what_is_in_its_folders_and_up_to_a_limit(store):
     for name in ("a/1", "a/2", "a/3", "a/deep/4", "ab"):
         store.put_bytes(name, b"x")
-    assert [found.key for found in store.objects("a/", folder=True)] == ["a/1", "a/2", "a/3"]
-    assert len(store.objects("a/", limit=2)) == 2
+    assert [found.key for found in store.objects("a/", folder=True)] == ["a/1", "a/2", "a/3", "a/deep/"]
+    assert [len(store.objects("a/", folder=folder, limit=2)) for folder in (True, False)] == [2, 2]
 
 
 def test_another_bucket_of_the_server_is_read_with_the_same_account(store, new_store):

@@ -208,7 +208,7 @@ def test_a_folder_of_frames_and_a_tar_of_them_are_the_same_source(extractor, sto
     for number, data in enumerate(frames):
         store.put_bytes(f"incoming/frames/{number + 7}.PNG", data)
         (folder / f"{number + 7}.png").write_bytes(data)
-    for name in ("notes.txt", "._7.png", "deep/7.png"):
+    for name in ("notes.txt", "._7.png", "deep/7.png", "6.png/7.png"):
         store.put_bytes(f"incoming/frames/{name}", b"not a frame")
     progress, source = extractor.take(store.uri("incoming/frames/"), frame_rate=RATE)
     assert [row.stage for row in progress] == ["download"] * 6 + ["store"] * 2
