@@ -142,8 +142,12 @@ def _requirement(rules: validate_pb2.FieldRules) -> str:
         return f"{_MUST_HAVE}{_between(limits.get('min_items'), limits.get('max_items'))} values{items}"
     if isinstance(values, validate_pb2.StringRules):
         return f"{_MUST_HAVE}{_between(limits.get('min_len'), limits.get('max_len'))} characters"
-    low, high = limits.get("gte"), limits.get("lte")
-    return f"{_MUST_BE}from {low:.10g} to {high:.10g}" if high is not None else f"{_MUST_BE}at least {low:.10g}"
+    low, high = _number(limits.get("gte")), _number(limits.get("lte"))
+    return f"{_MUST_BE}from {low} to {high}" if high else f"{_MUST_BE}at least {low}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _between(low: int | None, high: int | None) -> str:

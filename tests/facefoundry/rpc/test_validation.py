@@ -73,7 +73,7 @@ def test_a_valid_request_passes(request_):
         (5, {"file_name": "a/b.mp4"}, "FILE_NAME", "file_name", "without folders"),
         (5, {"file_name": ".."}, "FILE_NAME", "file_name", "without folders"),
         (5, {"file_name": "a\x00.mp4"}, "FILE_NAME", "file_name", "without folders"),
-        (5, {"size_bytes": 0}, "FIELD", "size_bytes", "to be from 1 to"),
+        (5, {"size_bytes": 0}, "FIELD", "size_bytes", "to be from 1 to 671088640000. Received 0."),
         (6, {"page_size": -1}, "FIELD", "page_size", "to be at least 0. Received -1."),
         (6, {"uri": TRAINING}, "URI", "uri", "the URI of a source, extraction, model or conversion"),
         (7, {"pair_id": "033"}, "PAIR_ID", "pair_id", "<A>_<B>"),
