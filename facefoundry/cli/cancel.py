@@ -47,7 +47,10 @@ def cancel(
         chosen = list(dict.fromkeys([*uris, *_find(client, pair, dataset)]))
         if not chosen:
             requested = " and ".join(filter(None, [pair and f"pair {pair}", dataset and f"run {dataset}"]))
-            raise NotFound(f"There is no unfinished training of {requested}.", reason="NO_SUCH_TRAINING")
+            raise NotFound(
+                f"There is no unfinished training of {requested}. `facefoundry status` lists all trainings.",
+                reason="NO_SUCH_TRAINING",
+            )
         for uri in chosen:
             training = client.cancel_training(uri)
             click.echo(

@@ -81,7 +81,10 @@ def find_models(layout: Layout) -> FoundModels:
         try:
             entries = sorted(root.iterdir())
         except OSError as error:
-            raise InvalidInput(f"Cannot read the folder {root}: {error.strerror}.", reason="INPUT_FOLDER") from error
+            raise InvalidInput(
+                f"Cannot read the folder {root}: {error.strerror}. Check its path and permissions.",
+                reason="INPUT_FOLDER",
+            ) from error
         found = _sort_folders(entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     if not found.models:
         raise InvalidInput(
@@ -237,7 +240,9 @@ def export(folder: Path, out: Path) -> None:
     try:
         files.make_folder(out)
     except OSError as error:
-        raise InvalidInput(f"Cannot make the folder {out}: {error.strerror}.", reason="OUTPUT") from error
+        raise InvalidInput(
+            f"Cannot make the folder {out}: {error.strerror}. Choose another folder.", reason="OUTPUT"
+        ) from error
     h5_models.write(folder / WEIGHTS, out)
 
 
@@ -257,7 +262,10 @@ def load_verified(folder: Path) -> Manifest:
         if WEIGHTS not in {part.name for part in parts}:
             raise ValueError(f"it does not name {WEIGHTS}")
     except (OSError, ValueError, DataLoss) as error:
-        raise InvalidInput(f"{path} is not the record of a model: {error}.", reason="BAD_MODEL") from error
+        raise InvalidInput(
+            f"{path} is not the record of a model: {error}. Copy the whole folder of the model again.",
+            reason="BAD_MODEL",
+        ) from error
     for part in parts:
         if not fetch.matches_part(folder / part.name, part):
             raise InvalidInput(

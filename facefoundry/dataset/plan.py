@@ -77,7 +77,9 @@ def find_clips(folder: Path) -> dict[str, Clip]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise InvalidInput(f"Cannot read the folder {folder}: {error.strerror}.", reason="INPUT_FOLDER") from error
+        raise InvalidInput(
+            f"Cannot read the folder {folder}: {error.strerror}. Check its path and permissions.", reason="INPUT_FOLDER"
+        ) from error
     clips: dict[str, Clip] = {}
     for entry in entries:
         if entry.name.startswith("."):
@@ -113,9 +115,11 @@ def read_filelist(path: Path) -> list[Pair]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InvalidInput(f"Cannot read the filelist {path}: {error.strerror}.", reason="FILELIST") from error
+        raise InvalidInput(
+            f"Cannot read the filelist {path}: {error.strerror}. Check its path and permissions.", reason="FILELIST"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The filelist {path} is not JSON: {error}.", reason="FILELIST") from error
+        raise InvalidInput(f"The filelist {path} is not JSON: {error}. Correct the file.", reason="FILELIST") from error
     is_pairs = isinstance(record, list) and all(
         isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row) for row in record
     )

@@ -134,4 +134,7 @@ def _read(kind: type[T], data: bytes, path: Path) -> T:
     try:
         return codec.from_json(kind, data)
     except DataLoss as error:
-        raise InvalidInput(f"{path} is not a run record: {error.message}", reason="NOT_A_RUN_RECORD") from error
+        raise InvalidInput(
+            f"{path} is not a run record: {error.message} Run the dataset's command again to write a new one.",
+            reason="NOT_A_RUN_RECORD",
+        ) from error

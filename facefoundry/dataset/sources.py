@@ -51,7 +51,10 @@ def upload(
             return _upload_frames(store, path, Fraction(frame_rate), on_bytes, tar_limits or TarLimits())
         return _upload_video(store, path, on_bytes)
     except OSError as error:
-        raise InvalidInput(f"Cannot read {error.filename or path}: {error.strerror}.", reason="INPUT_FILE") from error
+        raise InvalidInput(
+            f"Cannot read {error.filename or path}: {error.strerror}. Check its path and permissions.",
+            reason="INPUT_FILE",
+        ) from error
 
 
 def _size(path: Path) -> int:

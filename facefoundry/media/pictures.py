@@ -86,7 +86,11 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], b
         file = archive.extractfile(member)
         data = b"" if file is None else file.read()
         if len(data) != member.size:
-            raise Unusable(f"The tar ends within {member.name}", reason="TRUNCATED", resource=member.name)
+            raise Unusable(
+                f"The tar ends within {member.name}. Store the whole tar again.",
+                reason="TRUNCATED",
+                resource=member.name,
+            )
         return data
 
     return read
@@ -96,7 +100,10 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Entry]:
     """Sort pictures by the number at the end of their names, and leave out other files."""
     names = in_order(name for name, _ in entries)
     if len(names) > max_frames:
-        raise Unusable(f"The clip has {len(names)} frames; at most {max_frames} are accepted", reason="TOO_LARGE")
+        raise Unusable(
+            f"The clip has {len(names)} frames; at most {max_frames} are accepted. Shorten the clip.",
+            reason="TOO_LARGE",
+        )
     readers = dict(entries)
     return [(name, readers[name]) for name in names]
 

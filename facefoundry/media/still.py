@@ -60,14 +60,24 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
     """
     size = size_of(data)
     if size is None or min(size) < 1:
-        raise Unusable(f"Frame {name} is not a PNG, JPEG or BMP picture", reason="NOT_AN_IMAGE", resource=name)
+        raise Unusable(
+            f"Expected a PNG, JPEG or BMP picture as the frame {name}. Received something else. Convert the frame.",
+            reason="NOT_AN_IMAGE",
+            resource=name,
+        )
     if size[0] * size[1] > max_pixels:
-        message = f"Frame {name} is {size[0]}x{size[1]}; at most {max_pixels} pixels are accepted"
+        message = (
+            f"Frame {name} is {size[0]}x{size[1]}; at most {max_pixels} pixels are accepted. Scale the frames down."
+        )
         raise Unusable(message, reason="TOO_LARGE", resource=name)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise Unusable(f"Frame {name} cannot be decoded", reason="NOT_AN_IMAGE", resource=name) from error
+        raise Unusable(
+            f"Frame {name} is damaged and cannot be decoded. Replace it.", reason="NOT_AN_IMAGE", resource=name
+        ) from error
     if image is None:
-        raise Unusable(f"Frame {name} cannot be decoded", reason="NOT_AN_IMAGE", resource=name)
+        raise Unusable(
+            f"Frame {name} is damaged and cannot be decoded. Replace it.", reason="NOT_AN_IMAGE", resource=name
+        )
     return np.ascontiguousarray(image, np.uint8)

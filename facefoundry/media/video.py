@@ -42,6 +42,18 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,f
 # time, and several sequences are decoded at the same time.
 _DECODING_THREADS = 1
 
+_ADVICE = {
+    "NOT_A_VIDEO": "Use a file with a video stream.",
+    "CODEC": "Convert the clip, for example to H.264.",
+    "PIXEL_FORMAT": "Convert the clip, for example to yuv420p.",
+    "TRUNCATED": "Copy the whole file again.",
+    "FRAME_RATE": "Encode the clip with another frame rate.",
+    "NO_FRAMES": "Use another clip.",
+    "TOO_LARGE": "Scale or shorten the clip.",
+    "SIZE_CHANGES": "Cut the clip where the size changes.",
+}
+"""What to do about an error, by its reason."""
+
 
 class Video(Source):
     """The first video stream of a file, as a source of frames. Each iteration opens the file again.
@@ -138,7 +150,7 @@ class Video(Source):
             raise self._unusable("TRUNCATED", f"cannot be decoded after frame {frames}: {_reason(error)}") from error
 
     def _unusable(self, reason: str, what: str) -> Unusable:
-        return Unusable(f"{self._path.name} {what}", reason=reason, resource=self._path.name)
+        return Unusable(f"{self._path.name} {what}. {_ADVICE[reason]}", reason=reason, resource=self._path.name)
 
     def _check_pixels(self, width: int, height: int) -> None:
         if width * height > self._limits.max_pixels:

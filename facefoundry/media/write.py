@@ -155,7 +155,10 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except av.FFmpegError as error:
-            message = f"Level {self._level.name} cannot be encoded: {error.strerror}"
+            message = (
+                f"Level {self._level.name} cannot be encoded: {error.strerror}. "
+                "Choose another codec, preset or pixel format for it."
+            )
             raise disk_full(error) or InvalidInput(message, reason="COMPRESSION_LEVEL") from error
 
     def close(self) -> Path:

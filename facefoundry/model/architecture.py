@@ -143,12 +143,17 @@ def unpack(path: Path) -> tuple[Architecture, Tensors]:
     tensors, metadata = weights.from_file(path, NETWORK_FORMAT)
     if "architecture" not in metadata:
         raise Unusable(
-            "Expected metadata with the entry 'architecture' in the weights, but it is missing.", reason="NOT_A_MODEL"
+            "Expected metadata with the entry 'architecture' in the weights, but it is missing. "
+            "Use the file of a model that FaceFoundry wrote.",
+            reason="NOT_A_MODEL",
         )
     try:
         architecture = from_json(Architecture, json.dumps(metadata["architecture"]))
     except DataLoss as error:
-        raise Unusable(f"The weights do not state a valid architecture ({error}).", reason="NOT_A_MODEL") from error
+        raise Unusable(
+            f"The weights do not state a valid architecture ({error}). Use the file of a model that FaceFoundry wrote.",
+            reason="NOT_A_MODEL",
+        ) from error
     architecture.check(tensors)
     return architecture, tensors
 

@@ -58,4 +58,6 @@ def _read(path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"Cannot read the TLS file {path}: {error.strerror}", reason="TLS") from error
+        raise InvalidInput(
+            f"Cannot read the TLS file {path}: {error.strerror}. Check its path and permissions.", reason="TLS"
+        ) from error

@@ -173,7 +173,9 @@ class Server:
             else:
                 port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            raise InvalidInput(f"Cannot listen on {address!r}: {error}", reason="LISTEN") from error
+            raise InvalidInput(
+                f"Cannot listen on {address!r}: {error}. Choose another address.", reason="LISTEN"
+            ) from error
         if port == 0:
             raise InvalidInput(f"Cannot listen on {address!r}. Is the port in use?", reason="LISTEN")
         return port
@@ -184,12 +186,15 @@ class Server:
         if settings.tls_cert_file is None and settings.tls_key_file is None:
             if settings.tls_client_ca_file is not None:
                 raise InvalidInput(
-                    "FACEFOUNDRY_TLS_CLIENT_CA_FILE also needs FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE.",
+                    "FACEFOUNDRY_TLS_CLIENT_CA_FILE also needs FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE. "
+                    "Set all three.",
                     reason="TLS",
                 )
             return None
         if settings.tls_cert_file is None or settings.tls_key_file is None:
-            raise InvalidInput("TLS needs both FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE.", reason="TLS")
+            raise InvalidInput(
+                "TLS needs both FACEFOUNDRY_TLS_CERT_FILE and FACEFOUNDRY_TLS_KEY_FILE. Set both or none.", reason="TLS"
+            )
         cert_file, key_file, ca_file = settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
 
         def configuration() -> grpc.ServerCertificateConfiguration:
@@ -213,4 +218,6 @@ def _read_pem(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"Cannot read the TLS file {path}: {error.strerror}", reason="TLS") from error
+        raise InvalidInput(
+            f"Cannot read the TLS file {path}: {error.strerror}. Check its path and permissions.", reason="TLS"
+        ) from error

@@ -79,7 +79,7 @@ def misbehaved(how: str) -> Unusable:
     Args:
         how: What the sandbox did, a predicate such as "ended without a result".
     """
-    message = f"The process that worked on the media {how}."
+    message = f"The process that worked on the media {how}. Repeat the call; if it fails again, use another input."
     return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
 
 

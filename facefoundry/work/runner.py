@@ -152,7 +152,10 @@ class Runner:
         drain = Drain(self._service, self._stopping, self._drain_seconds)
         drain.refuse()
         if size > self._max_source_bytes:
-            message = f"{name} has {size} bytes; this {self._service} accepts at most {self._max_source_bytes}."
+            message = (
+                f"{name} has {size} bytes; this {self._service} accepts at most {self._max_source_bytes}. "
+                "Use a smaller one, or raise the limit in the settings of the service."
+            )
             raise Unusable(message, reason="TOO_LARGE", resource=name)
         with self._slots.take(), self._pool.acquire(context, name) as sandbox, self.scratch.folder() as folder:
             yield sandbox, Workspace(folder).create(), drain

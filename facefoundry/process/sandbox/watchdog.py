@@ -67,12 +67,14 @@ class Watchdog:
             if resident > self._limits.memory_bytes:
                 self._verdict = Unusable(
                     f"Working on the media took {resident >> 20} MiB of memory, over the limit of "
-                    f"{self._limits.memory_bytes >> 20} MiB, and was stopped.",
+                    f"{self._limits.memory_bytes >> 20} MiB, and was stopped. "
+                    "Use a smaller input, or raise FACEFOUNDRY_SANDBOX_MEMORY_BYTES of the service.",
                     reason="MEDIA_MEMORY",
                 )
             elif waited > self._limits.seconds:
                 self._verdict = Unusable(
-                    f"Working on the media showed no progress for {self._limits.seconds:g} s and was stopped.",
+                    f"Working on the media showed no progress for {self._limits.seconds:g} s and was stopped. "
+                    "Use a smaller input, or raise FACEFOUNDRY_SANDBOX_SECONDS of the service.",
                     reason="MEDIA_TIMEOUT",
                 )
             if self._verdict is not None:

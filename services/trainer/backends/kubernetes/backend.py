@@ -234,10 +234,13 @@ def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundry
             )
         return _NotFound(f"Kubernetes found no such object while {action}: {detail}", reason="GONE")
     if error.status == 409:
-        return Conflict(f"Kubernetes reported a conflict while {action}: {detail}", reason="JOB_EXISTS")
+        return Conflict(
+            f"Kubernetes reported a conflict while {action}: {detail}. Start the training again.", reason="JOB_EXISTS"
+        )
     if error.status == 403 and "exceeded quota" in detail:
         return Busy(
-            f"The quota of the namespace {namespace} has no room for another Job: {detail}",
+            f"The quota of the namespace {namespace} has no room for another Job: {detail}. "
+            "Wait until a Job has ended, or raise the quota.",
             reason="QUOTA",
             retry_after_seconds=_QUOTA_SECONDS,
         )
