@@ -67,6 +67,7 @@ fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CA
 crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 45 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
 
+# About a minute and a half for each client, and as long for the pages. The first time Go loads and builds its modules.
 clients: $(SET_UP)  ## Build the clients in other languages and make a pair with each; CLIENTS="go shell" for some
 	@$(BIN)/python -m tests.clients $(CLIENTS)
 

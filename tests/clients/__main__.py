@@ -1,4 +1,8 @@
-"""`python -m tests.clients [NAME ...]`: every client of examples/clients makes a pair; a table shows how they did."""
+"""`python -m tests.clients [NAME ...]`: the clients in other languages make a pair each; a table shows how they did.
+
+The names are folders of examples/clients, `page` for the commands of docs/clients.md, and `gateway` for those of
+examples/gateway.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +11,43 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.clients.examples import MAX_LINES, Example, copy, examples
-from tests.clients.journey import Outcome, run
+from tests.clients import journey, pages, shell
+from tests.clients.examples import FOLDER, MAX_LINES, copy, examples
 from tests.house import files
 
 BUILD = files.ROOT / "build" / "clients"
 
 
 def main() -> None:
-    """Run the clients, print a line each, and end with 1 if one is too long or made other content."""
+    """Run what is asked for, print a line each, and end with 1 if a client is too long or made other content."""
+    clients = {example.name: example for example in examples()}
     parser = argparse.ArgumentParser(prog="python -m tests.clients", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="folders of examples/clients; default: all")
-    names = parser.parse_args().names
-    chosen = [example for example in examples() if not names or example.name in names]
-    folder = copy(BUILD)
-    outcomes: dict[str, Outcome] = {}
-    print(f"{'client':<12} lines  build   pair  content")
-    for example in chosen:
-        print(f"{example.name:<12} {example.lines:>5}", end="  ", flush=True)
-        if example.missing:
-            print(f"skipped: {', '.join(example.missing)} not found")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    names = parser.parse_args().names or [*clients, *pages.PAGES]
+    if unknown := set(names) - {*clients, *pages.PAGES}:
+        parser.error(f"expected names of {', '.join([*clients, *pages.PAGES])}; received {', '.join(unknown)}")
+    copy(BUILD)
+    made: dict[str, tuple[str, ...]] = {}
+    print("client       lines  build   pair  content")
+    for name in names:
+        print(f"{name:<12}", end=" ", flush=True)
+        needs = clients[name].needs if name in clients else pages.NEEDS
+        if missing := shell.missing(needs):
+            print(f"skipped: {', '.join(missing)} not found")
             continue
-        outcomes[example.name] = outcome = _run(example, folder / example.name)
-        content = "as the first" if outcome.digests == next(iter(outcomes.values())).digests else "differs"
-        print(f"{outcome.build_seconds:>3.0f} s  {outcome.pair_seconds:>3.0f} s  {content}", flush=True)
-    different = {outcome.digests for outcome in outcomes.values()}
+        with TemporaryDirectory() as local_dir:
+            if name in pages.PAGES:
+                print(f"its commands ran in {pages.run(pages.PAGES[name], BUILD, Path(local_dir)):.0f} s")
+                continue
+            example = clients[name]
+            outcome = journey.run(example, BUILD / FOLDER.relative_to(files.ROOT) / name, Path(local_dir))
+        made[name] = outcome.digests
+        content = "as the first" if outcome.digests == next(iter(made.values())) else "differs"
+        print(f"{example.lines:>5}  {outcome.build_seconds:>3.0f} s  {outcome.pair_seconds:>3.0f} s  {content}")
+    different = set(made.values())
     for digests in different:
         print(*digests, sep="\n")
-    sys.exit(len(different) > 1 or any(example.lines > MAX_LINES for example in chosen))
-
-
-def _run(example: Example, folder: Path) -> Outcome:
-    with TemporaryDirectory() as local_dir:
-        return run(example, folder, Path(local_dir))
+    sys.exit(len(different) > 1 or any(clients[name].lines > MAX_LINES for name in made))
 
 
 if __name__ == "__main__":

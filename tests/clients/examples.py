@@ -36,11 +36,6 @@ class Example:
     run: str
 
     @property
-    def missing(self) -> list[str]:
-        """The programs that it needs and that are not installed."""
-        return [program for program in self.needs if not shutil.which(program)]
-
-    @property
     def lines(self) -> int:
         """Its length without generated code, blank lines and comments."""
         sources = files.tracked(*_SOURCES, below=[f"{files.name_of(FOLDER)}/{self.name}/"])

@@ -8,9 +8,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from demo import clip
 from facefoundry.client import Client
 from facefoundry.local import Stack, local_stack
 from facefoundry.media.read import open_source
+from tests.clients import shell
 from tests.clients.examples import Example
 from tests.clips import drifting_face, encode
 from tests.processes import logged_events
@@ -43,43 +43,31 @@ class Outcome:
     digests: tuple[str, ...]
 
 
+@dataclass(frozen=True)
 class Program:
-    """A client, built in its folder.
+    """A client in its folder, where its clips are and its fakes go.
 
-    Args:
+    Attributes:
         example: The client.
-        folder: Its folder, where its clips are and its fakes go.
+        folder: Its folder.
         addresses: Addresses of the services, by name. The program gets no other setting.
     """
 
-    def __init__(self, example: Example, folder: Path, addresses: dict[str, str]) -> None:
-        self.example, self.folder = example, folder
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACEFOUNDRY_")}
-        services = {f"FACEFOUNDRY_{name.upper()}_ADDRESS": address for name, address in addresses.items()}
-        self._environment = {**inherited, **services, "PATH": f"{Path(sys.executable).parent}:{inherited['PATH']}"}
+    example: Example
+    folder: Path
+    addresses: Mapping[str, str]
 
     def build(self) -> float:
         """Build it, and return the seconds that this took."""
         begin = time.monotonic()
-        process = self._start(self.example.build)
+        process = shell.start(self.example.build, self.folder, self.addresses)
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
         return time.monotonic() - begin
 
     def start(self, first: str = f"{CLIPS[0]}.mp4") -> subprocess.Popen[str]:
         """Start it, with another first clip if one is given."""
-        return self._start(self.example.run.replace(f"{CLIPS[0]}.mp4", first))
-
-    def _start(self, script: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return shell.start(self.example.run.replace(f"{CLIPS[0]}.mp4", first), self.folder, self.addresses)
 
 
 def write_clips(folder: Path, frames: int = 40) -> None:

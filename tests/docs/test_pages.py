@@ -28,7 +28,7 @@ def page(request) -> Path:
 
 @cache
 def text_below(folder: str) -> str:
-    kinds = {".py", ".sh", ".proto", ".yaml", ".tpl", ".json"}
+    kinds = {".py", ".sh", ".proto", ".yaml", ".tpl", ".json", ".go", ".ts", ".java", ".rs"}
     return "\n".join(path.read_text() for path in sorted((ROOT / folder).rglob("*")) if path.suffix in kinds)
 
 

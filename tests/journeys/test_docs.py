@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from facefoundry.local import local_stack
+from tests.clients import shell
 from tests.clients.examples import copy, examples
 from tests.clients.journey import Program, check_fakes, write_clips
 from tests.processes import environment_of
@@ -37,8 +38,8 @@ def test_the_python_of_the_api_page_extracts_a_clip(stack, clips, tmp_path):
 
 def test_the_go_client_makes_a_pair_without_keys_of_the_store(stack, tmp_path):
     (example,) = (example for example in examples() if example.name == "go")
-    if example.missing:
-        pytest.skip(f"{', '.join(example.missing)} not found")
+    if absent := shell.missing(example.needs):
+        pytest.skip(f"{', '.join(absent)} not found")
     folder = copy(tmp_path) / example.name
     write_clips(folder, frames=12)
     program = Program(example, folder, stack.addresses)
