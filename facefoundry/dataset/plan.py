@@ -24,7 +24,14 @@ __all__ = [
     "require_clips",
 ]
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv"})
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg",
+    ".vob", ".m1v", ".m2v", ".flv", ".ogv", ".ogg", ".wmv", ".asf", ".h264", ".264", ".hevc", ".265", ".ivf", ".nut",
+    ".gif", ".apng",
+})
+# fmt: on
+"""Suffixes of video files, in lower case; one for each way in which the containers that are read are named."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def missing_bytes(path: Path) -> int:
         if head.startswith(_EBML):
             end = _segment_end(file)
         elif head.startswith(b"RIFF") and head[8:] == b"AVI ":
-            end = 8 + int.from_bytes(head[4:8], "little")
+            end = _riff_end(file, int.from_bytes(head[4:8], "little"), size)
         elif head[4:8] in _FIRST_BOXES:
             end = max((end for kind, end in _boxes(file, size) if kind in _BOXES), default=0)
         else:
@@ -60,6 +60,21 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         start += length
         if start >= size:
             return
+
+
+def _riff_end(file: BinaryIO, stated: int, size: int) -> int:
+    """Return the end of an AVI file's first RIFF chunk. Some programs state the length of the whole file as its length.
+
+    Such a file is whole if its inner chunks end where it does.
+    """
+    if stated != size:
+        return 8 + stated
+    start = 12
+    while start + 8 <= size:
+        file.seek(start + 4)
+        length = int.from_bytes(file.read(4), "little")
+        start += 8 + length + length % 2
+    return size if start == size else 8 + stated
 
 
 def _segment_end(file: BinaryIO) -> int:

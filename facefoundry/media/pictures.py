@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -20,36 +21,43 @@ __all__ = ["open_folder", "open_tars"]
 _Entry: TypeAlias = tuple[str, Callable[[], bytes]]
 
 
-def open_folder(folder: Path, frame_rate: tuple[int, int], limits: ReadLimits) -> Source:
+def open_folder(
+    folder: Path, frame_rate: tuple[int, int], limits: ReadLimits, *, tolerate_damage: bool = False
+) -> Source:
     """Open a folder of numbered pictures as one source.
 
     Args:
         folder: The folder. Files that are not pictures are ignored.
         frame_rate: Frames per second, as numerator and denominator.
         limits: Largest media that is accepted.
+        tolerate_damage: Whether damaged pictures are read as far as possible. One without pixels repeats the picture
+            before it.
 
     Raises:
         Unusable: the pictures cannot be read as frames (NOT_AN_IMAGE, NO_FRAMES, FRAME_GAP, FRAME_NAME, FRAME_TWICE,
             TOO_LARGE).
     """
     entries = [(item.name, item.read_bytes) for item in sorted(folder.iterdir()) if item.is_file()]
-    return _Pictures(entries, frame_rate, limits, lambda: None)
+    return _Pictures(entries, frame_rate, limits, lambda: None, tolerate_damage)
 
 
-def open_tars(paths: Sequence[Path], frame_rate: tuple[int, int], limits: ReadLimits) -> Source:
+def open_tars(
+    paths: Sequence[Path], frame_rate: tuple[int, int], limits: ReadLimits, *, tolerate_damage: bool = False
+) -> Source:
     """Open uncompressed tars of numbered pictures as one source. Nothing is unpacked to disk.
 
     Args:
         paths: The tars, in any order.
         frame_rate: Frames per second, as numerator and denominator.
         limits: Largest media that is accepted.
+        tolerate_damage: As in `open_folder`.
 
     Raises:
         Unusable: as in `open_folder`; also NOT_A_VIDEO for a file that is not a tar, TRUNCATED for a tar that is cut
             off.
     """
     tars = _Tars(paths)
-    return _Pictures(tars.entries, frame_rate, limits, tars.close)
+    return _Pictures(tars.entries, frame_rate, limits, tars.close, tolerate_damage)
 
 
 class _Tars:
@@ -112,32 +120,69 @@ class _Pictures(Source):
     """A source whose frames are numbered pictures of one size."""
 
     def __init__(
-        self, entries: Sequence[_Entry], frame_rate: tuple[int, int], limits: ReadLimits, close: Callable[[], None]
+        self,
+        entries: Sequence[_Entry],
+        frame_rate: tuple[int, int],
+        limits: ReadLimits,
+        close: Callable[[], None],
+        tolerant: bool,
     ) -> None:
-        self._close = close
-        self._limits = limits
+        self._close, self._limits, self._tolerant = close, limits, tolerant
+        self._rate = Fraction(*frame_rate)
+        self.damaged = set()
         try:
             self._entries = _in_order(entries, limits.max_frames)
-            height, width = self._decode(self._entries[0]).shape[:2]
+            height, width = self._first().shape[:2]
         except Unusable:
             close()
             raise
         kind = PurePosixPath(self._entries[0][0]).suffix.lower().lstrip(".").replace("jpeg", "jpg")
-        self.info = MediaInfo(len(self._entries), frame_rate, width, height, 0, kind, "bgr24")
+        self.info = MediaInfo(len(self._entries), frame_rate, width, height, kind, "bgr24")
 
-    def _decode(self, entry: _Entry) -> NDArray[np.uint8]:
-        name, read = entry
-        return still.decode(read(), name, self._limits.max_pixels)
+    def _first(self) -> NDArray[np.uint8]:
+        """Return the first picture that has pixels."""
+        for number in range(len(self._entries)):
+            picture = self._decode(number)
+            if picture is not None:
+                return picture
+        message = f"None of the {len(self._entries)} pictures can be decoded"
+        raise Unusable(message, reason="NOT_AN_IMAGE", resource=self._entries[0][0])
+
+    def _decode(self, number: int) -> NDArray[np.uint8] | None:
+        """Decode a picture; None if it is damaged so that it has no pixels, and damage is tolerated."""
+        name, read = self._entries[number]
+        try:
+            picture, damage = still.decode(read(), name, self._limits.max_pixels)
+        except Unusable as error:
+            if not self._tolerant or error.reason != "NOT_AN_IMAGE":
+                raise
+            self.damaged.add(number)
+            return None
+        if damage and not self._tolerant:
+            message = (
+                f"Frame {name} ({float(number / self._rate):.2f} s) is damaged: {damage}. Repair the picture, or "
+                "tolerate damage, which labels such frames"
+            )
+            raise Unusable(message, reason="NOT_AN_IMAGE", resource=name)
+        if damage:
+            self.damaged.add(number)
+        return picture
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
-        for entry in self._entries[start:]:
-            frame = self._decode(entry)
-            if frame.shape[:2] != (self.info.height, self.info.width):
+        before = np.zeros((self.info.height, self.info.width, 3), np.uint8)
+        for number in range(start, len(self._entries)):
+            frame = self._decode(number)
+            if frame is None:
+                yield before.copy()
+                continue
+            if frame.shape != before.shape:
+                name = self._entries[number][0]
                 message = (
                     f"Expected frames of {self.info.width}x{self.info.height}, the size of the first. "
-                    f"{entry[0]} is {frame.shape[1]}x{frame.shape[0]}"
+                    f"{name} is {frame.shape[1]}x{frame.shape[0]}"
                 )
-                raise Unusable(message, reason="SIZE_CHANGES", resource=entry[0])
+                raise Unusable(message, reason="SIZE_CHANGES", resource=name)
+            before = frame
             yield frame
 
     def counting(self) -> Iterator[int]:

@@ -7,18 +7,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_FRAME_RATE", "FRAME_RATES", "MediaInfo", "ReadLimits", "Source", "frame_digest"]
+from facefoundry.media.orientation import AS_STORED, Orientation
+
+__all__ = [
+    "DEFAULT_FRAME_RATE",
+    "FRAME_RATES",
+    "Basis",
+    "MediaInfo",
+    "ReadLimits",
+    "Source",
+    "frame_digest",
+    "rate_text",
+]
 
 DEFAULT_FRAME_RATE: Final = (25, 1)
 """Frames per second of media that declare no frame rate."""
 
 FRAME_RATES: Final = (1, 1000)
 """The lowest and the highest accepted number of frames per second."""
+
+Basis: TypeAlias = Literal["stated", "measured", "variable", "given", "assumed"]
+"""How a frame rate was found: `stated` by the container, `measured` from time stamps that differ from the stated rate,
+`variable` if it is the average of uneven time stamps, `given` by the caller, `assumed` if the clip tells none."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +56,60 @@ class MediaInfo:
     Attributes:
         frame_count: Number of frames; None for a video, whose frames only decoding can count (`Source.count`).
         frame_rate: Frames per second as (numerator, denominator).
-        width: Width of a frame after rotation, pixels.
-        height: Height of a frame after rotation, pixels.
-        rotation: Clockwise rotation that the container declares and the reader applies, degrees: 0, 90, 180 or 270.
+        width: Width of an upright frame, pixels.
+        height: Height of an upright frame, pixels.
         codec: Name of the video codec, such as `h264`, or of the picture format, such as `png`.
         pixel_format: FFmpeg's name of the pixel format, such as `yuv420p`; `bgr24` for pictures.
+        orientation: The rotation and mirroring that the clip declares and the reader applies.
+        rate_basis: How the frame rate was found.
+        stated_rate: Frames per second that the container states, as (numerator, denominator); None if it states none.
+        other_streams: The video streams that are not read, such as `1 (h264, 640x480)`.
     """
 
     frame_count: int | None
     frame_rate: tuple[int, int]
     width: int
     height: int
-    rotation: int
     codec: str
     pixel_format: str
+    orientation: Orientation = AS_STORED
+    rate_basis: Basis = "given"
+    stated_rate: tuple[int, int] | None = None
+    other_streams: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """Return sentences on what is doubtful about the clip, for people."""
+        rate, sentences = rate_text(self.frame_rate), []
+        if self.rate_basis == "measured":
+            stated = f"states {rate_text(self.stated_rate)} frames per second" if self.stated_rate else "states no rate"
+            sentences.append(f"It {stated}, but its time stamps show {rate}, which is used.")
+        elif self.rate_basis == "variable":
+            sentences.append(f"Its frames are not evenly spaced in time. The average of {rate} per second is used.")
+        elif self.rate_basis == "assumed":
+            sentences.append(f"It has no frame rate and no time stamps. {rate} frames per second are assumed.")
+        if self.other_streams:
+            streams = ", ".join(self.other_streams)
+            sentences.append(
+                f"It has {len(self.other_streams) + 1} video streams. The first is used, and not {streams}."
+            )
+        return sentences
+
+
+def rate_text(rate: tuple[int, int]) -> str:
+    """Return a frame rate for people, such as 25 or 29.97."""
+    return f"{rate[0] / rate[1]:.6g}" if rate[0] / rate[1] >= 100 else f"{rate[0] / rate[1]:.4g}"
 
 
 class Source(ABC):
-    """A video file or numbered pictures, read as frames. It is a context manager and may be iterated more than once."""
+    """A video file or numbered pictures, read as frames. It is a context manager and may be iterated more than once.
+
+    Attributes:
+        info: Facts about the source.
+        damaged: Numbers of the frames that are damaged, of those read so far; always empty unless damage is tolerated.
+    """
 
     info: MediaInfo
+    damaged: set[int]
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +130,8 @@ class Source(ABC):
             start: Number of the first frame to yield; the first frame of the source is 0.
 
         Raises:
-            Unusable: the media ends early or cannot be decoded.
+            Unusable: the media cannot be decoded, or is damaged (DAMAGED, TRUNCATED, NOT_AN_IMAGE) and damage is not
+                tolerated.
         """
 
     @abstractmethod

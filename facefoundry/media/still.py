@@ -1,6 +1,12 @@
-"""Decodes single pictures. The size in the header is checked before the pixels are decoded."""
+"""Decodes single pictures, and tells which are damaged. The size in the header is checked before pixels are decoded."""
 
 from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -14,6 +20,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _BMP = b"BM"
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# What libjpeg says about damaged data, once for each picture; its other messages concern no pixels.
+_JPEG_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression sequence")
+_STDERR = 2
+_stderr_lock = threading.Lock()
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
@@ -44,7 +54,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def decode(data: bytes, name: str, max_pixels: int) -> tuple[NDArray[np.uint8], str]:
     """Decode a picture.
 
     Args:
@@ -53,7 +63,8 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
         max_pixels: Largest accepted width times height.
 
     Returns:
-        uint8 [h, w, 3] BGR. The orientation in a JPEG's metadata is applied, transparency is dropped.
+        The picture, uint8 [h, w, 3] BGR, and what is damaged in it; empty if nothing is. The orientation in the
+        metadata is applied, transparency is dropped.
 
     Raises:
         Unusable: the data is not such a picture (NOT_AN_IMAGE), or the picture is too large (TOO_LARGE).
@@ -71,7 +82,12 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
         )
         raise Unusable(message, reason="TOO_LARGE", resource=name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if data.startswith(_JPEG):
+            with _jpeg_damage() as found:
+                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        else:
+            found = _png_damage(data) if data.startswith(_PNG) else []
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise Unusable(
             f"Frame {name} is damaged and cannot be decoded. Replace it.", reason="NOT_AN_IMAGE", resource=name
@@ -80,4 +96,40 @@ def decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
         raise Unusable(
             f"Frame {name} is damaged and cannot be decoded. Replace it.", reason="NOT_AN_IMAGE", resource=name
         )
-    return np.ascontiguousarray(image, np.uint8)
+    return np.ascontiguousarray(image, np.uint8), "; ".join(found)
+
+
+@contextmanager
+def _jpeg_damage() -> Iterator[list[str]]:
+    """Collect what libjpeg says about damaged data. It says so on the standard error alone; other text stays there."""
+    found: list[str] = []
+    with _stderr_lock:
+        stderr, collected = os.dup(_STDERR), os.memfd_create("libjpeg")
+        os.dup2(collected, _STDERR)
+        try:
+            yield found
+        finally:
+            os.dup2(stderr, _STDERR)
+            text = os.pread(collected, os.fstat(collected).st_size, 0)
+            for line in text.splitlines(keepends=True):
+                said = line.decode(errors="replace").strip()
+                if said.startswith(_JPEG_DAMAGE):
+                    found.append(said)
+                else:
+                    os.write(stderr, line)
+            os.close(collected)
+            os.close(stderr)
+
+
+def _png_damage(data: bytes) -> list[str]:
+    """Return the first chunk of a PNG file whose checksum is wrong, or that its end is missing."""
+    position = len(_PNG)
+    while position + 12 <= len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        if end > len(data) or zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            return [f"the checksum of its chunk {kind.decode('ascii', 'replace')} is wrong"]
+        if kind == b"IEND":
+            return []
+        position = end
+    return ["its end is missing"]

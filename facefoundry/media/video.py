@@ -6,22 +6,29 @@ pixels are those that `cv2.VideoCapture` and `ffmpeg` give by default. `DECODER`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 import cv2
 import numpy as np
+from av.buffer import Buffer
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
+from facefoundry.media.damage import Fault, Spans, Spread, reason_of, steps
 from facefoundry.media.extent import missing_bytes
-from facefoundry.media.source import DEFAULT_FRAME_RATE, FRAME_RATES, MediaInfo, ReadLimits, Source
+from facefoundry.media.orientation import AS_STORED, Orientation
+from facefoundry.media.rate import Rate, rate_of
+from facefoundry.media.source import FRAME_RATES, MediaInfo, ReadLimits, Source
 
 __all__ = ["DECODER", "Video"]
 
@@ -38,11 +45,38 @@ DECODER: Final = (
 
 # Formats that contain all their media and refer to no other file: no playlists, no concat scripts, no devices.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,ivf,nut,gif,apng"
+# These have no time stamps. libavformat invents some, for 25 frames per second.
+_WITHOUT_TIMES = frozenset({"h264", "hevc", "mpegvideo"})
 # With several threads, the pixels of a damaged picture differ between runs. One thread also takes a tenth less CPU
 # time, and several sequences are decoded at the same time.
 _DECODING_THREADS = 1
+# A decoder that finds damage returns an error instead of a picture. Decoders of these codecs mark damaged pictures, and
+# would also refuse remarks in the stream that do not concern pictures.
+_STRICTLY = {"err_detect": "crccheck+explode"}
+_MARKING = frozenset({"h264", "hevc"})
+
+
+@dataclass
+class _Times:
+    """When the frames of a stream are shown: time stamps in the order of the file, in units of `base` seconds."""
+
+    stamps: list[int]
+    base: Fraction
+
+    def place(self, stamp: int | None, read: int) -> str:
+        """Name the frame with a time stamp; `read` is the number of frames before it, if it has none."""
+        if stamp is None or not self.stamps:
+            return f"frame {read}"
+        seconds = float((stamp - min(self.stamps)) * self.base)
+        return f"frame {sum(other < stamp for other in self.stamps)} ({max(0.0, seconds):.2f} s)"
+
+    def ends_at(self, stamp: int | None) -> bool:
+        """Return whether the frame with a time stamp is the last one of the file."""
+        return bool(self.stamps) and stamp in (None, self.stamps[-1])
+
 
 _ADVICE = {
+    "DAMAGED": "Repair or replace the clip, or tolerate damage: its frames are labelled then.",
     "NOT_A_VIDEO": "Use a file with a video stream.",
     "CODEC": "Convert the clip, for example to H.264.",
     "PIXEL_FORMAT": "Convert the clip, for example to yuv420p.",
@@ -61,38 +95,58 @@ class Video(Source):
     Args:
         path: The file.
         limits: Largest media that is accepted.
+        frame_rate: Frames per second as (numerator, denominator); None for the rate that the file shows.
+        tolerate_damage: Whether damaged frames are read as the decoder makes them, and listed in `damaged`. One
+            without a picture repeats the frame before it.
 
     Raises:
-        Unusable: the file cannot be decoded as a video (NOT_A_VIDEO, CODEC, TRUNCATED, FRAME_RATE, NO_FRAMES,
+        Unusable: the file cannot be decoded as a video (NOT_A_VIDEO, CODEC, TRUNCATED, DAMAGED, FRAME_RATE, NO_FRAMES,
             TOO_LARGE, SIZE_CHANGES, PIXEL_FORMAT).
     """
 
-    def __init__(self, path: Path, limits: ReadLimits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: ReadLimits,
+        frame_rate: tuple[int, int] | None = None,
+        *,
+        tolerate_damage: bool = False,
+    ) -> None:
         self._path = path
         self._limits = limits
+        self._tolerant = tolerate_damage
         self._size: tuple[int, int] | None = None
+        self._spans = Spans()
+        self.damaged = set()
         lacking = missing_bytes(path)
-        if lacking:
+        if lacking and not tolerate_damage:
             raise self._unusable("TRUNCATED", f"is cut off: at least {lacking} bytes are missing at its end")
         with self._open() as container:
-            stream = self._stream(container)
+            stream, *others = self._streams(container)
             self._check_pixels(stream.codec_context.width, stream.codec_context.height)
-            first = next(self._decoded(container, stream), None)
-            if first is None:
-                raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
-            self._turns = round(first.rotation / 90) % 4
-            self._size = (first.width, first.height)
-            rate = self._frame_rate(stream)
-            width, height = (first.width, first.height) if self._turns % 2 == 0 else (first.height, first.width)
-            self.info = MediaInfo(
-                frame_count=None,
-                frame_rate=(rate.numerator, rate.denominator),
-                width=width,
-                height=height,
-                rotation=-self._turns * 90 % 360,
-                codec=stream.codec_context.name,
-                pixel_format=stream.codec_context.pix_fmt or "",
-            )
+            declared = _declared(container, stream)
+            self._times = _Times(_stamps(container, stream), Fraction(stream.time_base or 1))
+            codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt
+            other_streams = tuple(map(_described, others))
+        first, orientation = next(self._decoded(), (None, AS_STORED))
+        if first is None:
+            raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
+        self._size = orientation.size(first.width, first.height)
+        if tolerate_damage:
+            self._spans = Spans.of(self._steps(strictly=True))
+        rate = self._rate(declared, frame_rate)
+        self.info = MediaInfo(
+            frame_count=None,
+            frame_rate=(rate.value.numerator, rate.value.denominator),
+            width=self._size[0],
+            height=self._size[1],
+            codec=codec,
+            pixel_format=pixel_format or "",
+            orientation=orientation,
+            rate_basis=rate.basis,
+            stated_rate=(rate.stated.numerator, rate.stated.denominator) if rate.stated else None,
+            other_streams=other_streams,
+        )
 
     def _open(self) -> InputContainer:
         try:
@@ -102,12 +156,12 @@ class Video(Source):
                 metadata_errors="replace",
             )
         except (av.FFmpegError, ValueError) as error:
-            message = f"{self._path.name} is not a readable video file: {_reason(error)}"
+            message = f"{self._path.name} is not a readable video file: {reason_of(error)}"
             raise Unusable(message, reason="NOT_A_VIDEO", resource=self._path.name) from error
         return container
 
-    def _stream(self, container: InputContainer) -> VideoStream:
-        """Return the first video stream that is not a cover picture."""
+    def _streams(self, container: InputContainer) -> list[VideoStream]:
+        """Return the video streams that are not cover pictures. The first can be decoded."""
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise self._unusable("NOT_A_VIDEO", "holds no video stream")
@@ -116,38 +170,63 @@ class Video(Source):
             raise self._unusable("CODEC", "holds video of a codec that cannot be decoded here")
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _DECODING_THREADS
-        return stream
+        return streams
 
-    def _frame_rate(self, stream: VideoStream) -> Fraction:
-        """Return the first frame rate within `FRAME_RATES` that the stream declares."""
-        declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-        if not declared:
-            return Fraction(*DEFAULT_FRAME_RATE)
+    def _rate(self, declared: list[Fraction], given: tuple[int, int] | None) -> Rate:
+        """Return the frame rate: the given one, or that of the time stamps of packets or, in doubt, of frames."""
+        stated = declared[0] if declared else None
+        if given:
+            return Rate(Fraction(*given), "given", stated)
+        rate = rate_of(self._times.stamps, self._times.base, declared)
+        if rate.basis in ("measured", "variable"):
+            # A packet may hold a field, or a picture that is not shown.
+            self._times.stamps = [frame.pts for frame, _ in self._decoded() if frame.pts is not None]
+            rate = rate_of(self._times.stamps, self._times.base, declared)
         low, high = FRAME_RATES
-        rate = next((rate for rate in declared if low <= rate <= high), None)
-        if rate is None:
-            what = f"declares {float(declared[0]):g} frames per second; {low} to {high} are accepted"
+        if not low <= rate.value <= high:
+            what = f"has {float(rate.value):g} frames per second; {low} to {high} are accepted"
             raise self._unusable("FRAME_RATE", what)
         return rate
 
-    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Yield the decoded frames. A file that is cut off raises an error instead of ending early."""
-        frames = 0
-        try:
-            for packet in container.demux(stream):
-                if packet.is_corrupt:
-                    raise self._unusable("TRUNCATED", f"ends within frame {frames}")
-                for frame in packet.decode():
-                    self._check_pixels(frame.width, frame.height)
-                    if self._size not in (None, (frame.width, frame.height)):
-                        what = f"changes its size to {frame.width}x{frame.height} at frame {frames}"
-                        raise self._unusable("SIZE_CHANGES", what)
-                    if frames == self._limits.max_frames:
-                        raise self._unusable("TOO_LARGE", f"has more than {frames} frames")
-                    frames += 1
-                    yield frame
-        except av.FFmpegError as error:
-            raise self._unusable("TRUNCATED", f"cannot be decoded after frame {frames}: {_reason(error)}") from error
+    def _steps(self, *, strictly: bool) -> Iterator[av.VideoFrame | Fault]:
+        with self._open() as container:
+            stream = self._streams(container)[0]
+            if strictly and stream.codec_context.name not in _MARKING:
+                stream.codec_context.options = _STRICTLY
+            yield from steps(container, stream)
+
+    def _decoded(self) -> Iterator[tuple[av.VideoFrame, Orientation]]:
+        """Yield the decoded frames, and list damaged ones. Damage that is not tolerated raises an error."""
+        number, spread, orientation, before = 0, Spread(), AS_STORED, None
+        for item in self._steps(strictly=not self._tolerant):
+            if isinstance(item, Fault):
+                if not self._tolerant:
+                    raise self._fault(item, number)
+                spread.fault(item)
+                if item.is_lost and before is not None:
+                    self.damaged.add(number)
+                    number += 1
+                    yield before, orientation
+                continue
+            self._check_pixels(item.width, item.height)
+            matrix = _display_matrix(item)
+            if matrix:  # H.264 states an orientation once, and it holds until there is another
+                orientation = Orientation.of(matrix)
+            width, height = orientation.size(item.width, item.height)
+            if self._size not in (None, (width, height)):
+                raise self._unusable("SIZE_CHANGES", f"changes its size to {width}x{height} at frame {number}")
+            if number == self._limits.max_frames:
+                raise self._unusable("TOO_LARGE", f"has more than {number} frames")
+            if spread.spoils(item) or item.pts in self._spans:
+                self.damaged.add(number)
+            number, before = number + 1, item
+            yield item, orientation
+
+    def _fault(self, fault: Fault, read: int) -> Unusable:
+        place, is_last = self._times.place(fault.stamp, read), self._times.ends_at(fault.stamp)
+        if is_last:
+            return self._unusable("TRUNCATED", f"is damaged at its end, in {place}: {fault.what}")
+        return self._unusable("DAMAGED", f"is damaged in {place}: {fault.what}")
 
     def _unusable(self, reason: str, what: str) -> Unusable:
         return Unusable(f"{self._path.name} {what}. {_ADVICE[reason]}", reason=reason, resource=self._path.name)
@@ -159,28 +238,53 @@ class Video(Source):
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         """Decode and yield the frames; see `Source.frames`."""
-        with self._open() as container:
-            for number, frame in enumerate(self._decoded(container, self._stream(container))):
-                if number >= start:
-                    yield np.ascontiguousarray(np.rot90(self.to_bgr(frame), self._turns), np.uint8)
+        for number, (frame, orientation) in enumerate(self._decoded()):
+            if number >= start:
+                yield orientation.upright(self.to_bgr(frame))
 
     def to_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """Convert a decoded frame to uint8 [h, w, 3] BGR, without applying the rotation."""
+        """Convert a decoded frame to uint8 [h, w, 3] BGR, as it is stored: neither rotated nor mirrored."""
         try:
             return np.asarray(frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray(), np.uint8)
         except (av.FFmpegError, ValueError) as error:
-            what = f"has the pixel format {frame.format.name}, which cannot be converted: {_reason(error)}"
+            what = f"has the pixel format {frame.format.name}, which cannot be converted: {reason_of(error)}"
             raise self._unusable("PIXEL_FORMAT", what) from error
 
     def counting(self) -> Iterator[int]:
         """Decode the frames and count them; see `Source.counting`."""
-        with self._open() as container:
-            for number, _ in enumerate(self._decoded(container, self._stream(container)), 1):
-                yield number
+        for number, _ in enumerate(self._decoded(), 1):
+            yield number
 
     def close(self) -> None:
         """Do nothing, because a video is open only while it is decoded."""
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+def _display_matrix(frame: av.VideoFrame) -> bytes:
+    kinds = cast(Mapping[Type, Buffer], frame.side_data)
+    return bytes(kinds[Type.DISPLAYMATRIX]) if Type.DISPLAYMATRIX in kinds else b""
+
+
+def _declared(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """Return the frame rates that container and codec state, the most trusted first."""
+    rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if container.format.name in _WITHOUT_TIMES:
+        rates = [stream.codec_context.framerate]
+    return [Fraction(rate) for rate in rates if rate]
+
+
+def _stamps(container: InputContainer, stream: VideoStream) -> list[int]:
+    """Return the time stamps of all packets that are shown, in the order of the file."""
+    stamps: list[int] = []
+    if container.format.name not in _WITHOUT_TIMES:
+        with suppress(av.FFmpegError):  # decoding reports it with its place
+            for packet in container.demux(stream):
+                if packet.pts is not None and not packet.is_discard:
+                    stamps.append(packet.pts)
+    return stamps
+
+
+def _described(stream: VideoStream) -> str:
+    """Return number, codec and size of a video stream."""
+    context = stream.codec_context
+    what = f"{context.name}, {context.width}x{context.height}" if context else "a codec that cannot be decoded here"
+    return f"{stream.index} ({what})"

@@ -25,7 +25,7 @@ from services.converter.functions import CONVERT, TRANSCODE, ConversionOptions, 
 
 __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 
-ALGORITHM_VERSION = 7
+ALGORITHM_VERSION = 8
 """Version of what conversions and transcodings compute.
 
 Increment it when equal inputs give other pixels, chunks or video streams: results of another version are not reused.
@@ -38,6 +38,7 @@ Transcodings have the same version, because real videos go through the same enco
 6: mask videos have no colour, raw videos are coded in CAVLC, and Winograd's filtering skips channels whose kernel is 0.
 7: faces are read, pasted and cloned with the pixels of OpenCV 3.4.1, labels count the pixels that changed outside the
 mask or on its edge, and containers are those of FF++'s files.
+8: frames are mirrored where a display matrix says so, and frame rates are those of time stamps.
 """
 
 _LETTERS: dict[common_pb2.Side.ValueType, Letter] = {common_pb2.SIDE_A: "a", common_pb2.SIDE_B: "b"}

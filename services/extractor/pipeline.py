@@ -120,7 +120,7 @@ def inspect(
                 frame_rate=FrameRate(*info.frame_rate),
                 width=info.width,
                 height=info.height,
-                rotation=info.rotation,
+                rotation=info.orientation.rotation,
                 codec=info.codec,
                 samples=samples,
             )

@@ -22,7 +22,7 @@ from services.extractor.functions import EXTRACT, INSPECT, ExtractArgs, Extracti
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
-ALGORITHM_VERSION = 5
+ALGORITHM_VERSION = 6
 """Version of what extractions compute.
 
 Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused.
@@ -30,6 +30,7 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
 2: the tracker returns only boxes that the detector could also return for the whole frame.
 3 and 4: other such boxes are tried.
 5: crops have the pixels of OpenCV 3.4.1.
+6: frames are mirrored where a display matrix says so, and frame rates are those of time stamps.
 """
 
 WeightsFolder = Callable[[str], Path | None]

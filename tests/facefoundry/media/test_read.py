@@ -83,7 +83,7 @@ def test_the_rotation_a_container_asks_for_is_applied(tmp_path: Path, counter_cl
     write_h264(tmp_path / "plain.mp4", frames)
     write_h264(tmp_path / "turned.mp4", frames, rotation=counter_clockwise)
     with open_source(tmp_path / "plain.mp4") as plain, open_source(tmp_path / "turned.mp4") as turned:
-        assert turned.info.rotation == clockwise and plain.info.rotation == 0
+        assert turned.info.orientation.rotation == clockwise and plain.info.orientation.rotation == 0
         for upright, frame in zip(plain, turned, strict=True):
             np.testing.assert_array_equal(frame, np.rot90(upright, counter_clockwise // 90))
             assert frame.shape == (turned.info.height, turned.info.width, 3)
