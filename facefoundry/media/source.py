@@ -77,7 +77,7 @@ class MediaInfo:
     stated_rate: tuple[int, int] | None = None
     other_streams: tuple[str, ...] = ()
 
-    def notes(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Return sentences on what is doubtful about the clip, for people."""
         rate, sentences = rate_text(self.frame_rate), []
         if self.rate_basis == "measured":

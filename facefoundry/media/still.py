@@ -112,9 +112,9 @@ def _jpeg_damage() -> Iterator[list[str]]:
             os.dup2(stderr, _STDERR)
             text = os.pread(collected, os.fstat(collected).st_size, 0)
             for line in text.splitlines(keepends=True):
-                said = line.decode(errors="replace").strip()
-                if said.startswith(_JPEG_DAMAGE):
-                    found.append(said)
+                words = line.decode(errors="replace").strip()
+                if words.startswith(_JPEG_DAMAGE):
+                    found.append(words)
                 else:
                     os.write(stderr, line)
             os.close(collected)

@@ -68,8 +68,8 @@ def spoil(path, number):
 def test_an_undamaged_video_has_no_damage(tmp_path, name):
     path = video(tmp_path, name)
     with open_source(path) as strict, open_source(path, tolerate_damage=True) as tolerant:
-        for one, other in zip(strict, tolerant, strict=True):
-            np.testing.assert_array_equal(one, other)
+        for expected, frame in zip(strict, tolerant, strict=True):
+            np.testing.assert_array_equal(frame, expected)
         assert strict.damaged == tolerant.damaged == set()
 
 
@@ -189,8 +189,8 @@ def test_a_second_video_stream_is_named(tmp_path):
     path = write_video(tmp_path / "clip.mkv", moving(5), streams=3)
     with open_source(path) as source:
         assert source.info.other_streams == ("1 (h264, 96x64)", "2 (h264, 96x64)")
-        (note,) = source.info.notes()
-        assert "3 video streams" in note and "1 (h264, 96x64)" in note
+        (remark,) = source.info.remarks()
+        assert "3 video streams" in remark and "1 (h264, 96x64)" in remark
         assert source.count() == 5
 
 

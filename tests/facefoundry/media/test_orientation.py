@@ -105,8 +105,8 @@ def by_ffmpeg(frames, filters):
         name, _, options = text.partition("=")
         chain.append(graph.add(name, f"dir={options}" if options else ""))
     chain.append(graph.add("buffersink"))
-    for one, other in itertools.pairwise(chain):
-        one.link_to(other)
+    for before, after in itertools.pairwise(chain):
+        before.link_to(after)
     graph.configure()
     for number, frame in enumerate(frames):
         picture = av.VideoFrame.from_ndarray(frame, format="bgr24")

@@ -108,7 +108,7 @@ CONTAINERS = [
 def test_an_ordinary_file_of_every_container_states_its_rate(tmp_path, name, codec, pixels, rate):
     with open_source(write_video(tmp_path / name, moving(30), codec, pixels, rate=rate)) as source:
         assert (Fraction(*source.info.frame_rate), source.info.rate_basis) == (rate, "stated")
-        assert source.info.notes() == []
+        assert source.info.remarks() == []
         assert source.count() == 30
 
 
@@ -132,8 +132,8 @@ def test_a_live_recording_has_the_rate_of_its_time_stamps(tmp_path, name, codec)
     with open_source(recorded(tmp_path, name, codec)) as source:
         assert (source.info.frame_rate, source.info.rate_basis) == ((30, 1), "measured")
         assert source.info.stated_rate == (1000, 1)
-        (note,) = source.info.notes()
-        assert "1000" in note and "30" in note
+        (remark,) = source.info.remarks()
+        assert "1000" in remark and "30" in remark
         assert source.count() == 60
 
 
@@ -151,7 +151,7 @@ def test_a_phone_that_slows_down_has_an_average_rate_and_says_so(tmp_path):
     with open_source(write_video(tmp_path / "clip.mp4", moving(41), "libx264", "yuv420p", times=times)) as source:
         assert source.info.rate_basis == "variable"
         assert Fraction(*source.info.frame_rate) == pytest.approx(20.2, rel=0.02)
-        assert "not evenly spaced" in source.info.notes()[0]
+        assert "not evenly spaced" in source.info.remarks()[0]
 
 
 def test_fields_are_no_frames(tmp_path):
@@ -170,7 +170,7 @@ def test_a_given_rate_overrides_that_of_the_file(tmp_path):
             "given",
             (1000, 1),
         )
-        assert source.info.notes() == []
+        assert source.info.remarks() == []
     too_slow = write_video(tmp_path / "slow.mkv", moving(3), "ffv1", "bgr0", times=[0, 4000, 8000])
     with pytest.raises(Unusable, match=r"0\.25 frames per second") as caught:
         open_source(too_slow)
