@@ -1,6 +1,6 @@
 """Uncompressed tar archives ("tars"). Equal names and contents in equal order give equal bytes.
 
-Tars are packed and unpacked in memory; nothing is extracted to disk.
+Tars are packed and unpacked in memory, or sent as they are read; nothing is extracted to disk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facefoundry.errors import DataLoss
 
-__all__ = ["ArchiveWriter", "pack", "unpack"]
+__all__ = ["ArchiveWriter", "header", "pack", "unpack"]
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -51,6 +51,16 @@ def unpack(data: bytes) -> dict[str, bytes]:
     return files
 
 
+def header(name: str, size: int) -> bytes:
+    """Return the block of 512 bytes before a file in a tar. Zeros follow the file, up to a multiple of 512 bytes.
+
+    Args:
+        name: Name of the file, at most 100 bytes.
+        size: Size of the file in bytes.
+    """
+    return _member(name, size).tobuf(tarfile.USTAR_FORMAT)
+
+
 class ArchiveWriter:
     """Writes a tar to a temporary file and renames it when it is complete."""
 
@@ -71,7 +81,11 @@ class ArchiveWriter:
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Append a member without dates, owners or permissions."""
+    tar.addfile(_member(name, len(data)), io.BytesIO(data))
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    """Return a member without dates, owners or permissions."""
     member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
+    member.size = size
+    return member

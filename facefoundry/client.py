@@ -18,6 +18,7 @@ from facefoundry.rpc.channel import open_channel
 from facefoundry.rpc.retries import Retries
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import ChannelSettings, read
+from facefoundry.storage import keys
 from facefoundry.v1 import (
     common_pb2,
     converter_pb2,
@@ -58,6 +59,7 @@ Event = TypeVar("Event", bound=_Event)
 Result = TypeVar("Result")
 
 _UNARY_SECONDS = 60.0
+_PAGE_FILES = 500
 _INSPECT_SECONDS = 600.0
 _ENDED_EARLY = (
     "Expected a stream that ends with a result. It ended without one. Repeat the call: the service resumes its work."
@@ -118,6 +120,10 @@ class Client:
             streams = list(self._streams)
         for stream in streams:
             stream.cancel()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but no longer than until `stop` is called. Return whether it was called."""
+        return self._stopped.wait(seconds)
 
     def raise_if_stopped(self) -> None:
         """Raise Cancelled if `stop` was called."""
@@ -211,6 +217,18 @@ class Client:
         method = self._extractor.CreateUpload if service == "extractor" else self._trainer.CreateUpload
         return self._unary(service, method, request)
 
+    def import_source(
+        self, request: extractor_pb2.ImportSourceRequest, on_progress: OnProgress = _ignore
+    ) -> extractor_pb2.Source:
+        """Make a source of an uploaded clip or of another object, or return the source if it was imported before."""
+        return self._run(
+            "extractor",
+            self._extractor.ImportSource,
+            request,
+            lambda event: event.source if event.HasField("source") else None,
+            on_progress,
+        )
+
     def import_model(
         self, request: trainer_pb2.ImportModelRequest, on_progress: OnProgress = _ignore
     ) -> trainer_pb2.Model:
@@ -222,6 +240,19 @@ class Client:
             lambda event: event.model if event.HasField("model") else None,
             on_progress,
         )
+
+    def list_files(self, uri: str) -> Iterator[files_pb2.StoredFile]:
+        """Yield the files of a source, extraction, model or conversion, by name, with URLs to get them from."""
+        kind = keys.kind_of(uri)
+        service = next((name for name, kinds in keys.LISTED.items() if kind in kinds), "extractor")
+        lists = {"trainer": self._trainer.ListFiles, "converter": self._converter.ListFiles}
+        request = files_pb2.ListFilesRequest(uri=uri, page_size=_PAGE_FILES)
+        while True:
+            page = self._unary(service, lists.get(service, self._extractor.ListFiles), request)
+            yield from page.files
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
         """Start the training of a pair and return its state; one that is running or finished is not started again."""
@@ -323,4 +354,4 @@ class Client:
                 retries.wait_after(from_rpc_error(error, self._addresses[service]))
 
     def _retries(self) -> Retries:
-        return Retries(self._retry_seconds, self._stopped.wait)
+        return Retries(self._retry_seconds, self.wait)

@@ -15,7 +15,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facefoundry.errors import FieldViolation, InvalidInput
 
-__all__ = ["ChannelSettings", "ImportSettings", "Settings", "ServerSettings", "StoreSettings", "read"]
+__all__ = [
+    "ChannelSettings",
+    "ImportSettings",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "TransferSettings",
+    "read",
+]
 
 _BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 
@@ -28,28 +36,33 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_", frozen=True, extra="ignore")
 
 
-class StoreSettings(Settings):
-    """Address, credentials and limits of the object store."""
+class TransferSettings(Settings):
+    """What a client needs to send and fetch files by URLs of the object store. It needs no keys."""
 
     model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_STORE_", frozen=True, extra="ignore")
+
+    ca_file: Path | None = Field(None, description="CA certificates for the store, PEM; the system's by default.")
+    timeout_seconds: float = Field(60.0, gt=0, description="How long to wait for a response, or for its next block.")
+    retry_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="How long clients and training workers repeat a request while the store does not answer.",
+    )
+    max_source_bytes: int = Field(
+        8 << 30, ge=1, description="Largest clip that a client uploads; services have their own limits."
+    )
+
+
+class StoreSettings(TransferSettings):
+    """Address, credentials and limits of the object store."""
 
     endpoint: str = Field("127.0.0.1:9000", description="Host and port of the S3 server, without a scheme.")
     access_key: SecretStr = Field(SecretStr(""), description="S3 access key.")
     secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
     secure: bool = Field(False, description="Use TLS to the store.")
-    ca_file: Path | None = Field(None, description="CA certificates for the store, PEM; the system's by default.")
     region: str = Field("us-east-1", description="S3 region.")
     bucket: str = Field("facefoundry", description="Bucket for all objects.")
-    timeout_seconds: float = Field(60.0, gt=0, description="How long to wait for a response, or for its next block.")
     attempts: int = Field(5, ge=1, description="How often a request is sent before the store counts as unavailable.")
-    max_source_bytes: int = Field(
-        8 << 30, ge=1, description="Largest clip that a client uploads; services have their own limits."
-    )
-    retry_seconds: float = Field(
-        300.0,
-        ge=0,
-        description="How long dataset runs and training workers retry a request while the store does not answer.",
-    )
     public_endpoint: str = Field(
         "",
         pattern=r"^(https?://(\[[0-9a-fA-F:]+\]|[^/:@?#\s\[\]]+)(:[0-9]{1,5})?)?$",
@@ -62,6 +75,11 @@ class StoreSettings(Settings):
     )
     signer_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key of the account that signs URLs.")
     url_seconds: int = Field(3600, ge=1, le=604_800, description="How long URLs for clients are valid.")
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether keys of the store are set."""
+        return bool(self.access_key.get_secret_value())
 
     @field_validator("signer_secret_key")
     @classmethod

@@ -1,4 +1,4 @@
-"""Connects a command to the services and the object store, on this machine or elsewhere."""
+"""Connects a command to the services, on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from facefoundry.cli.options import ConnectionOptions
 from facefoundry.client import Client
 from facefoundry.dataset.run import Limits
+from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput
 from facefoundry.local import User, local_stack
 from facefoundry.settings import ChannelSettings, StoreSettings, read
@@ -22,10 +23,16 @@ Emit = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Connection:
-    """An open connection: the client of the services, the object store, and how much work a run starts at once."""
+    """An open connection.
 
-    client: Client
-    store: Store
+    Attributes:
+        transfers: The client of the services, and the connections by which files come and go.
+        store: The object store, for the record of a run; None without keys of it.
+        limits: How much work a run starts at once.
+    """
+
+    transfers: Transfers
+    store: Store | None
     limits: Limits
 
 
@@ -33,13 +40,15 @@ class Connection:
 def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
     """Connect to the services. With `--local`, join the local stack, or start it here and stop it afterwards.
 
+    Clips and results need no keys of the object store. Keys in the environment are used for the record of a run alone.
+
     Args:
         options: Where the services are.
         emit: Called with a sentence for the user when something starts or waits.
     """
     if not options.use_local:
         with Client(read(ChannelSettings, **options.addresses)) as client:
-            yield Connection(client, _store(read(StoreSettings), emit), Limits())
+            yield _connection(client, read(StoreSettings), emit, Limits())
         return
     if any(options.addresses.values()):
         raise InvalidInput(
@@ -52,7 +61,7 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
         local_stack(options.local_dir, environment=slots, on_progress=emit, on_wait=on_users(emit)) as stack,
         Client(stack.channels) as client,
     ):
-        yield Connection(client, _store(stack.store, emit), limits)
+        yield _connection(client, stack.store, emit, limits)
 
 
 @contextmanager
@@ -74,5 +83,6 @@ def _emit_users(emit: Emit, users: list[User]) -> None:
     emit(f"Waiting for processes that use the services: {', '.join(str(user.pid) for user in users)}. Ctrl-C stops.")
 
 
-def _store(settings: StoreSettings, emit: Emit) -> Store:
-    return Store(settings).with_retries_for(settings.retry_seconds, on_wait=emit)
+def _connection(client: Client, settings: StoreSettings, emit: Emit, limits: Limits) -> Connection:
+    store = Store(settings) if settings.has_keys else None
+    return Connection(Transfers(client, settings, on_wait=emit), store, limits)

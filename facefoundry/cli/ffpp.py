@@ -33,7 +33,8 @@ _keep_faces_option = click.option(
 _filelist_option = click.option("--filelist", type=_ANY, help='JSON file with pairs, [["033", "097"], ...].')
 _name_option = click.option(
     "--name",
-    help="Name of the run, for its record in the bucket and its trainings.  "
+    help="Name of the run, for its trainings, and for a copy of its record in the bucket. The copy is made with "
+    "--local, and if FACEFOUNDRY_STORE_ACCESS_KEY is set.  "
     "[default: the output folder's name and a random word, which the folder keeps]",
 )
 

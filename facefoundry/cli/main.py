@@ -58,6 +58,7 @@ def cli() -> None:
       facefoundry generate-models --local -i CLIPS -o OUT --recipe preview --convert_images
     With services that run elsewhere:
       facefoundry generate-models -i CLIPS -o OUT --extractor HOST:50051 --trainer HOST:50052 --converter HOST:50053
+    Clips and results go by URLs of these services, so no keys of the object store are needed.
 
     \b
     Exit codes:

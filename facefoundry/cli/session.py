@@ -80,8 +80,7 @@ def open_session(
         with make_view(output.as_json) as view, connect(connection, view.message) as connected:
             recorder = _recorder(record, layout, view, connected)
             stages = ServiceStages(
-                connected.client,
-                connected.store,
+                connected.transfers,
                 resolved,
                 layout,
                 recorder,
@@ -181,14 +180,14 @@ def run_name(name: str | None, layout: Layout) -> str:
 
 
 def _recorder(record: RunRecord, layout: Layout, view: View, connected: Connection) -> RunRecorder:
-    """Make the recorder of a run. At each save it also uploads the record and writes the report."""
+    """Make the recorder of a run. At each save it writes the report, and copies the record to a store with keys."""
     from facefoundry import report
 
-    prefix = keys.run(record.name)
-    bucket = connected.store.with_retries_for(0)  # the next save repeats a failed upload
+    prefix, store = keys.run(record.name), connected.store
 
     def upload(name: str, data: bytes) -> None:
-        document.put(bucket, f"{prefix}/{name}", data)
+        if store is not None:
+            document.put(store, f"{prefix}/{name}", data)  # if this fails, the next save repeats it
 
     folder = RunFolder(layout.run_folder())
     return RunRecorder(record, folder, view.event, upload=upload, on_save=lambda: report.write(layout))

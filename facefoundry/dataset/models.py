@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from facefoundry import codec
-from facefoundry.client import Client
-from facefoundry.dataset import fetch, files, h5_models, transfer
+from facefoundry.client import OnProgress
+from facefoundry.dataset import files, h5_models
+from facefoundry.dataset.contents import FileContent
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, check_pairs
-from facefoundry.errors import (
-    DataLoss,
-    FaceFoundryError,
-    FieldViolation,
-    InvalidInput,
-    from_record,
-    to_record,
-)
-from facefoundry.storage import keys, manifest
+from facefoundry.dataset.results import StoredResult, matches
+from facefoundry.dataset.transfer import Transfers
+from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
-from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 
 __all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_native", "upload"]
@@ -37,7 +31,6 @@ __all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
 _FORMAT = "facefoundry.model/1"
-_ATTEMPTS = 2  # a file that is part of two models is deleted when the first of them is imported
 _NAME = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 _EXPECTED_FILES = f"{RECORD}, as `facefoundry generate-models` writes, or {', '.join(h5_models.FILES.values())}"
 
@@ -167,31 +160,30 @@ def _pair_of_name(name: str) -> Pair:
     return check_pairs([(a, b)], where=name)[0]
 
 
-def download(store: Store, model_uri: str, folder: Path) -> ModelInfo:
+def download(model: StoredResult, folder: Path) -> ModelInfo:
     """Download a model to a folder, and return the facts about it. Complete files are not downloaded again.
 
     Args:
-        store: The object store.
-        model_uri: URI of the model.
+        model: The model.
         folder: Folder for the files of the model.
     """
-    prefix = keys.prefix_of(store.bucket, model_uri, ("models", "imports"), "model_uri")
-    committed = manifest.load(store, prefix)
+    committed = model.manifest()
     info = committed.info_as(ModelInfo)
     for part in committed.parts:
-        fetch.fetch_file(store, part, folder / part.name)
+        model.fetch(part.name, folder / part.name)
+    prefix = model.uri.partition("://")[2].partition("/")[2]
     text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(committed)}, indent=1, sort_keys=True)
     files.write(folder / RECORD, text.encode())
     return info
 
 
-def upload(client: Client, folder: Path, ca_file: Path | None = None) -> str:
+def upload(transfers: Transfers, folder: Path, on_progress: OnProgress = lambda _: None) -> str:
     """Upload a model from disk and return the URI of the imported model. What is stored already is not uploaded again.
 
     Args:
-        client: The client of the services.
+        transfers: The connections.
         folder: Folder of the model.
-        ca_file: CA certificates for the store, PEM; by default the system's.
+        on_progress: Called with each progress message.
 
     Raises:
         InvalidInput: a file of the model is missing or wrong.
@@ -202,27 +194,12 @@ def upload(client: Client, folder: Path, ca_file: Path | None = None) -> str:
         paths = [folder / WEIGHTS]
     else:
         paths = h5_models.find(folder)
-    return _import(client, paths, ca_file, _ATTEMPTS)
 
+    def import_model(uris: list[str]) -> trainer_pb2.Model:
+        return transfers.client.import_model(trainer_pb2.ImportModelRequest(object_uris=uris), on_progress)
 
-def _import(client: Client, paths: Sequence[Path], ca_file: Path | None, attempts: int) -> str:
-    uploaded = {transfer.upload(client, "trainer", path, ca_file): path for path in paths}
-    try:
-        return client.import_model(trainer_pb2.ImportModelRequest(object_uris=uploaded)).uri
-    except FaceFoundryError as error:
-        if error.reason == "UPLOAD_INCOMPLETE" and attempts > 1:
-            return _import(client, paths, ca_file, attempts - 1)
-        raise _with_paths(error, uploaded) from error
-
-
-def _with_paths(error: FaceFoundryError, uploaded: Mapping[str, Path]) -> FaceFoundryError:
-    """Return an error about uploaded files as one about the files on disk."""
-    record = to_record(error)
-    message = record.message
-    for uri, path in uploaded.items():
-        message = message.replace(uri, str(path))
-    named = uploaded.get(record.resource)
-    return from_record(replace(record, message=message, resource=str(named) if named else record.resource))
+    contents = [FileContent(path, path.stat().st_size) for path in paths]
+    return transfers.import_files("trainer", contents, import_model, on_progress).uri
 
 
 def export(folder: Path, out: Path) -> None:
@@ -267,7 +244,7 @@ def load_verified(folder: Path) -> Manifest:
             reason="BAD_MODEL",
         ) from error
     for part in parts:
-        if not fetch.matches_part(folder / part.name, part):
+        if not matches(folder / part.name, part.size, part.sha256):
             raise InvalidInput(
                 f"{folder / part.name} is missing or has changed: its size or digest differs from that in {RECORD}. "
                 "Copy the whole folder of the model again.",

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from facefoundry.client import Client, OnProgress
+from facefoundry.client import OnProgress
 from facefoundry.dataset import comparison, fetch, models, sources
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, Sample, SequenceRecord
 from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.stages import ExtractedSequence, Stages
-from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, Unusable
+from facefoundry.dataset.transfer import Transfers
+from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
-from facefoundry.storage import keys, manifest
+from facefoundry.storage import manifest
 from facefoundry.storage.info import ConversionInfo, ModelInfo, ReasonCount
-from facefoundry.storage.manifest import Manifest
-from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
 __all__ = ["ServiceStages"]
@@ -42,8 +42,7 @@ class ServiceStages(Stages):
     """Does the stages with the services and the object store. Many threads may use it at once.
 
     Args:
-        client: The client of the services.
-        store: The object store that the services use.
+        transfers: The client of the services, and the connections by which files come and go.
         recipe: The complete recipe.
         layout: Names the paths of the files.
         recorder: Keeps the run record.
@@ -54,8 +53,7 @@ class ServiceStages(Stages):
 
     def __init__(
         self,
-        client: Client,
-        store: Store,
+        transfers: Transfers,
         recipe: recipe_pb2.Recipe,
         layout: Layout,
         recorder: RunRecorder,
@@ -64,7 +62,7 @@ class ServiceStages(Stages):
         keep_faces: bool = False,
         frame_rate: Fraction = Fraction(25),
     ) -> None:
-        self._client, self._store, self._recipe = client, store, recipe
+        self._transfers, self._client, self._recipe = transfers, transfers.client, recipe
         self._layout, self._recorder, self._on_event = layout, recorder, on_event
         self._keep_faces, self._frame_rate = keep_faces, frame_rate
 
@@ -73,26 +71,25 @@ class ServiceStages(Stages):
         self._client.raise_if_stopped()
 
     def stop(self) -> None:
-        """End all running calls to services, and all waits for the store."""
+        """End all running calls to services, and all transfers."""
         self._client.stop()
-        self._store.abort_waits()
 
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
-        with self._stage(clip.id, "upload", "bytes") as (on_count, _):
-            source_uri = sources.upload(clip.path, self._frame_rate, store=self._store, on_bytes=on_count)
+        with self._stage(clip.id, "upload", "bytes") as (_, on_progress):
+            source = sources.import_clip(self._transfers, clip.path, self._frame_rate, "", on_progress)
         with self._stage(clip.id, "extract", "frames") as (_, on_progress):
-            extraction = self._client.extract(source_uri, clip.id, self._recipe, on_progress)
-            committed = self._manifest(extraction.uri, "extractions")
-            pictures = fetch.fetch_samples(self._store, committed, self._layout, clip.id)
+            extraction = self._client.extract(source.uri, clip.id, self._recipe, on_progress)
+            result = StoredResult(self._transfers, extraction.uri)
+            pictures = fetch.fetch_samples(result, self._layout, clip.id)
             samples = tuple(views[""] for views in pictures.values())
             if self._keep_faces:
-                fetch.fetch_faces(self._store, committed, self._layout, clip.id)
+                fetch.fetch_faces(result, self._layout, clip.id)
         rate = extraction.frame_rate
         self._recorder.add_sequence(
             clip.id,
             SequenceRecord(
-                source_uri=source_uri,
+                source_uri=source.uri,
                 frames=extraction.frame_count,
                 fps=f"{rate.numerator}/{rate.denominator}",
                 width=extraction.width,
@@ -104,7 +101,7 @@ class ServiceStages(Stages):
                 samples=list(samples),
             ),
         )
-        return ExtractedSequence(clip.id, source_uri, extraction, samples)
+        return ExtractedSequence(clip.id, source.uri, extraction, samples)
 
     def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         """Train a pair and return the URI of its model."""
@@ -145,29 +142,34 @@ class ServiceStages(Stages):
 
     def upload_model(self, folder: Path) -> str:
         """Upload a model from disk and return its URI."""
-        return models.upload(self._client, folder, self._store.settings.ca_file)
+        return models.upload(self._transfers, folder)
 
     def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
         """Download a pair's model, and its losses and previews for the record."""
         with self._stage(pair.id, "fetch", ""):
-            info = models.download(self._store, model_uri, self._layout.models() / pair.id)
+            result = StoredResult(self._transfers, model_uri)
+            info = models.download(result, self._layout.models() / pair.id)
             if given is not None and models.is_native(given):
                 info = models.load_verified(given).info_as(ModelInfo)  # an import knows nothing of the training
-            previews = []
-            for preview in info.previews:
-                relative = f"{pair.id}/preview-{preview.iteration:07d}.jpg"
-                try:
-                    part = manifest.part_of_key(preview.key)
-                    fetch.fetch_file(self._store, part, self._layout.run_folder() / relative)
-                except DataLoss:
-                    continue  # only a picture is lost, the model is complete
-                previews.append(Preview(preview.iteration, relative))
+            previews = self._fetch_previews(pair, result, info)
         with self._recorder.lock:
             pair.training.model_uri = model_uri
             pair.training.iteration = pair.training.iterations = info.iterations
             pair.training.losses = [*info.losses]
             pair.training.seconds = info.seconds
             pair.training.previews = previews
+
+    def _fetch_previews(self, pair: PairRecord, model: StoredResult, info: ModelInfo) -> list[Preview]:
+        """Download the previews of a training that are among the files of its model."""
+        previews = []
+        for preview in info.previews:
+            relative = f"{pair.id}/preview-{preview.iteration:07d}.jpg"
+            try:
+                model.fetch(manifest.part_of_key(preview.key).name, self._layout.run_folder() / relative)
+            except (DataLoss, NotFound):
+                continue  # only a picture is lost, the model is complete
+            previews.append(Preview(preview.iteration, relative))
+        return previews
 
     def convert(
         self,
@@ -179,10 +181,11 @@ class ServiceStages(Stages):
     ) -> None:
         """Make a fake and download it; see `Stages.convert`."""
         conversion = self._convert(fake.id, "convert", model_uri, side, target, source, control=False)
-        committed = self._manifest(conversion.uri, "conversions")
         with self._stage(fake.id, "fetch", ""):
-            labels = fetch.fetch_fake(self._store, committed, self._layout, fake.id)
-            pictures = fetch.fetch_samples(self._store, committed, self._layout, fake.id)
+            result = StoredResult(self._transfers, conversion.uri)
+            info = result.manifest().info_as(ConversionInfo)
+            labels = fetch.fetch_fake(result, self._layout, fake.id)
+            pictures = fetch.fetch_samples(result, self._layout, fake.id)
         faces = source.samples
         with self._recorder.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
@@ -190,7 +193,7 @@ class ServiceStages(Stages):
             fake.frames, fake.swapped = conversion.frame_count, conversion.swapped_count
             fake.reasons = _reasons(conversion.unswapped)
             fake.labels = labels
-            fake.quality = dict(committed.info_as(ConversionInfo).quality)
+            fake.quality = dict(info.quality)
             fake.samples = [
                 Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
                 for index, (frame, views) in enumerate(pictures.items())
@@ -234,8 +237,7 @@ class ServiceStages(Stages):
         """Encode a real video at every compression level and download it."""
         with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
             transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
-            committed = self._manifest(transcoding.uri, "conversions")
-            fetch.fetch_real(self._store, committed, self._layout, sequence.id)
+            fetch.fetch_real(StoredResult(self._transfers, transcoding.uri), self._layout, sequence.id)
 
     def _convert(
         self,
@@ -267,11 +269,8 @@ class ServiceStages(Stages):
             record.iteration, record.iterations = training.iteration, training.iterations
             record.iterations_per_second = round(training.iterations_per_second, 3) or record.iterations_per_second
 
-    def _manifest(self, uri: str, kind: str) -> Manifest:
-        return manifest.load(self._store, keys.prefix_of(self._store.bucket, uri, kind))
-
     def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
-        return fetch.read_alignments(self._store, self._manifest(extraction.uri, "extractions"))
+        return fetch.read_alignments(StoredResult(self._transfers, extraction.uri))
 
     @contextmanager
     def _stage(self, item: str, stage: str, unit: str) -> Iterator[tuple[OnCount, OnProgress]]:

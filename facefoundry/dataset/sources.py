@@ -1,60 +1,93 @@
-"""Uploads clips to the store: a video file unchanged, a folder of frames as tar archives."""
+"""Uploads clips: a video file as it is, a folder of frames as a tar. The extractor makes a source of what arrives."""
 
 from __future__ import annotations
 
-import hashlib
 import stat
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-from facefoundry import codec
+from facefoundry.client import Client, OnProgress
+from facefoundry.dataset.contents import Content, FileContent, FrameTar
+from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.frames import in_order
-from facefoundry.settings import StoreSettings, read
-from facefoundry.storage import keys, manifest
-from facefoundry.storage.frames import FramePacker, TarLimits
-from facefoundry.storage.info import SourceInfo
-from facefoundry.storage.parts import SOURCE
-from facefoundry.storage.store import Store
+from facefoundry.v1 import common_pb2, extractor_pb2
 
-__all__ = ["TarLimits", "upload"]
+__all__ = ["import_clip", "upload"]
+
+_TAR = ".tar"
 
 
 def upload(
     path: str | Path,
     frame_rate: Fraction | int = 25,
     *,
-    store: Store | None = None,
-    on_bytes: Callable[[int, int], None] = lambda done, total: None,
-    tar_limits: TarLimits | None = None,
+    client: Client | None = None,
+    rights: str = "",
+    on_progress: OnProgress = lambda _: None,
 ) -> str:
     """Upload a clip and return its URI. A clip that is stored already is not uploaded again.
 
     Args:
-        path: The video file, or the folder of numbered frames.
-        frame_rate: Frames per second of a folder of frames; a video states its own.
-        store: The object store; by default that of the environment variables `FACEFOUNDRY_STORE_...`.
-        on_bytes: Called with the number of uploaded bytes and the total number of bytes.
-        tar_limits: The most frames and bytes in one tar.
+        path: The video file, the folder of numbered frames, or a tar of them, which ends with `.tar`.
+        frame_rate: Frames per second of frames; a video states its own.
+        client: The client of the services; by default one with the addresses of the environment.
+        rights: Licence of the clip or consent of its subject; kept with the clip.
+        on_progress: Called with each progress message: of the stages `hash` and `upload`, and then of the extractor's.
 
     Raises:
         InvalidInput: the clip cannot be read (INPUT_FILE).
         Unusable: the clip is not a regular file, is empty, too large or changes during the upload, or its frames are
             not numbered without gaps (NOT_A_FILE, NOT_A_VIDEO, TOO_LARGE, INPUT_CHANGES, NO_FRAMES, FRAME_NAME,
-            FRAME_TWICE, FRAME_GAP).
+            FRAME_TWICE, FRAME_GAP); or the extractor cannot use it.
+        Denied: the store refused URLs that the extractor had just signed (URL_REFUSED).
+        Unavailable: the extractor or the store does not answer.
     """
-    path = Path(path)
-    store = store or Store(read(StoreSettings))
+    if client is not None:
+        return import_clip(Transfers(client), Path(path), Fraction(frame_rate), rights, on_progress).uri
+    with Client() as own:
+        return import_clip(Transfers(own), Path(path), Fraction(frame_rate), rights, on_progress).uri
+
+
+def import_clip(
+    transfers: Transfers, path: Path, frame_rate: Fraction, rights: str, on_progress: OnProgress
+) -> extractor_pb2.Source:
+    """Upload a clip and return its source; arguments and errors as in `upload`."""
+    max_bytes = transfers.settings.max_source_bytes
     try:
-        if path.is_dir():
-            return _upload_frames(store, path, Fraction(frame_rate), on_bytes, tar_limits or TarLimits())
-        return _upload_video(store, path, on_bytes)
+        content = _frames(path, max_bytes) if path.is_dir() else _file(path, max_bytes)
     except OSError as error:
         raise InvalidInput(
             f"Cannot read {error.filename or path}: {error.strerror}. Check its path and permissions.",
             reason="INPUT_FILE",
         ) from error
+    request = extractor_pb2.ImportSourceRequest(rights=rights)
+    if content.name.lower().endswith(_TAR):
+        rate = common_pb2.FrameRate(numerator=frame_rate.numerator, denominator=frame_rate.denominator)
+        request.frame_rate.CopyFrom(rate)
+
+    def import_source(uris: list[str]) -> extractor_pb2.Source:
+        (request.object_uri,) = uris
+        return transfers.client.import_source(request, on_progress)
+
+    return transfers.import_files("extractor", [content], import_source, on_progress)
+
+
+def _file(path: Path, max_bytes: int) -> Content:
+    size = _size(path)
+    _check_size(path, size, max_bytes)
+    if size == 0:
+        raise Unusable(
+            f"Expected a video. Received {path}, which is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(path)
+        )
+    return FileContent(path, size)
+
+
+def _frames(folder: Path, max_bytes: int) -> Content:
+    frames = [folder / name for name in in_order((path.name for path in folder.iterdir()), str(folder))]
+    tar = FrameTar(folder, frames, [_size(frame) for frame in frames])
+    _check_size(folder, tar.size, max_bytes)
+    return tar
 
 
 def _size(path: Path) -> int:
@@ -69,9 +102,8 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _check_size(store: Store, path: Path, size: int) -> None:
+def _check_size(path: Path, size: int, max_bytes: int) -> None:
     """Refuse a clip that is too large, before it is read: reading 60 GB takes minutes."""
-    max_bytes = store.settings.max_source_bytes
     if size > max_bytes:
         raise Unusable(
             f"{path} has {size} bytes; at most {max_bytes} are accepted. Shorten the clip, or raise "
@@ -79,52 +111,3 @@ def _check_size(store: Store, path: Path, size: int) -> None:
             reason="TOO_LARGE",
             resource=str(path),
         )
-
-
-def _upload_video(store: Store, path: Path, on_bytes: Callable[[int, int], None]) -> str:
-    size = _size(path)
-    _check_size(store, path, size)
-    if size == 0:
-        raise Unusable(
-            f"Expected a video. Received {path}, which is empty (0 bytes).", reason="NOT_A_VIDEO", resource=str(path)
-        )
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    prefix = keys.source(keys.digest_of({"video": sha256}))
-    if manifest.load_if_committed(store, prefix) is None:
-        part = manifest.put_part(store, prefix, SOURCE + path.suffix.lower(), path)
-        if part.sha256 != sha256:
-            raise Unusable(
-                f"{path} changed while it was read. Run the command again when the file is complete.",
-                reason="INPUT_CHANGES",
-                resource=str(path),
-            )
-        info = codec.to_values(SourceInfo(kind="video", file_name=path.name))
-        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, (part,), info, sha256))
-    on_bytes(size, size)
-    return store.uri(prefix)
-
-
-def _upload_frames(
-    store: Store, folder: Path, frame_rate: Fraction, on_bytes: Callable[[int, int], None], tar_limits: TarLimits
-) -> str:
-    frames = [folder / name for name in in_order((path.name for path in folder.iterdir()), str(folder))]
-    total = sum(map(_size, frames))
-    _check_size(store, folder, total)
-    packer = FramePacker(tar_limits)
-    for _ in packer.pack(frames):
-        pass
-    rate = f"{frame_rate.numerator}/{frame_rate.denominator}"
-    prefix = keys.source(keys.digest_of({"frames": packer.content_digest, "frame_rate": rate}))
-    if manifest.load_if_committed(store, prefix) is None:
-        parts, done = [], 0
-        for name, tar in FramePacker(tar_limits).pack(frames):
-            parts.append(manifest.put_part(store, prefix, name, tar))
-            done += len(tar)
-            on_bytes(min(done, total), total)
-        info = codec.to_values(
-            SourceInfo(kind="frames", file_name=folder.name, frame_rate=rate, frame_count=len(frames))
-        )
-        manifest.commit(store, prefix, manifest.Manifest("source", {}, {}, tuple(parts), info, packer.content_digest))
-    on_bytes(total, total)
-    return store.uri(prefix)

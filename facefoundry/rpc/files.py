@@ -13,14 +13,7 @@ from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.store import Store
 from facefoundry.v1 import files_pb2
 
-__all__ = ["KINDS", "StoredFiles"]
-
-KINDS = {
-    "extractor": ("sources", "extractions"),
-    "trainer": ("models", "imports"),
-    "converter": ("conversions",),
-}
-"""The kinds of results whose files each service lists: those that it makes."""
+__all__ = ["StoredFiles"]
 
 _DEFAULT_SIZE = 100
 _MAX_SIZE = 500
@@ -57,17 +50,18 @@ class StoredFiles:
 
     def _prefix(self, uri: str) -> str:
         kind = keys.kind_of(uri)
-        for service, kinds in KINDS.items():
+        for service, kinds in keys.LISTED.items():
             if kind in kinds and service != self._service:
-                expected = " or ".join(f"s3://<bucket>/{own}/..." for own in KINDS[self._service])
+                own = keys.LISTED[self._service]
+                expected = " or ".join(f"s3://<bucket>/{each}/..." for each in own)
                 raise InvalidInput(
                     f"The {service} lists the files of {kind}, and this {self._service} those of "
-                    f"{' and '.join(KINDS[self._service])}. Received uri={uri!r}. Call ListFiles of the {service}.",
+                    f"{' and '.join(own)}. Received uri={uri!r}. Call ListFiles of the {service}.",
                     reason="OTHER_SERVICE",
                     violations=[FieldViolation("uri", f"must have the form {expected} in calls of this service")],
                     metadata={"service": service},
                 )
-        return keys.prefix_of(self._store.bucket, uri, KINDS[self._service])
+        return keys.prefix_of(self._store.bucket, uri, keys.LISTED[self._service])
 
     def _file(self, part: Part) -> files_pb2.StoredFile:
         url, expires = self._signer.get(part.key)

@@ -15,6 +15,7 @@ from facefoundry.errors import FieldViolation, InvalidInput
 
 __all__ = [
     "CLASSES",
+    "LISTED",
     "conversion",
     "digest_of",
     "extraction",
@@ -32,6 +33,13 @@ __all__ = [
 ]
 
 CLASSES = ("sources", "extractions", "trainings", "models", "imports", "conversions", "runs", "uploads")
+
+LISTED = {
+    "extractor": ("sources", "extractions"),
+    "trainer": ("models", "imports"),
+    "converter": ("conversions",),
+}
+"""The kinds of results whose files each service lists: those that it makes."""
 
 _DIGEST = re.compile(r"[0-9a-f]{40}")
 _ITERATIONS = re.compile(r"[1-9][0-9]{0,9}")

@@ -1,4 +1,4 @@
-"""Finds and downloads stored sources (clips). `dataset.sources` uploads them."""
+"""Finds and downloads stored sources (clips). The extractor stores them."""
 
 from __future__ import annotations
 

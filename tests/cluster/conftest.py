@@ -47,7 +47,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     need_cluster()
     made = Release(tmp_path_factory.mktemp("release"))
     try:
-        made.install()
+        made.install(store={"publicEndpoint": f"http://{made.store_here}"})
         made.wait()
         yield made
     finally:
@@ -63,9 +63,13 @@ def environment(release: Release) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One pair through the services: extracted, trained as a Job, converted both ways, fetched."""
+    """One pair through the services without keys of the store: extracted, trained as a Job, converted, fetched.
+
+    Afterwards URLs name the store as pods reach it.
+    """
     out = tmp_path_factory.mktemp("out")
-    with release.reached() as variables, ThreadPoolExecutor(1) as pool:
+    with release.reached(release.store_port) as known, ThreadPoolExecutor(1) as pool:
+        variables = {name: value for name, value in known.items() if not name.startswith("FACEFOUNDRY_STORE")}
         arguments = ["-i", clips, "-o", out, "--recipe", "preview", "-it", ITERATIONS, "--convert_images", "--json"]
         run = pool.submit(command, variables, "generate-models", *arguments)
         wait_until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
@@ -74,6 +78,7 @@ def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFact
             assert limits["nvidia.com/gpu"] == "1"
         ended = run.result()
     assert ended.returncode == 0, ended.stderr + ended.stdout[-3000:]
+    release.upgrade(store={"publicEndpoint": ""})
     return out
 
 

@@ -18,6 +18,7 @@ import yaml
 from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
+from facefoundry.local.process import free_ports
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from tests.helm.chart import CHART, ROOT, find_helm
@@ -62,6 +63,7 @@ class Release:
         self.helm = find_helm()
         self.core, self.batch, self.apps = client.CoreV1Api(), client.BatchV1Api(), client.AppsV1Api()
         self.folder = folder
+        (self.store_port,) = free_ports(1)
         self._values: dict[str, Any] = {**SMALL, "jobs": {"namespace": self.jobs}}
 
     def install(self, **values: Any) -> None:
@@ -153,27 +155,37 @@ class Release:
         assert ended.returncode == 0, ended.stderr + ended.stdout
         return ended.stdout
 
+    @property
+    def store_here(self) -> str:
+        """Host and port of a port-forward to the store that is named in URLs, `store_port`."""
+        return f"127.0.0.1:{self.store_port}"
+
     @contextmanager
-    def reached(self) -> Iterator[dict[str, str]]:
-        """Port-forwards as NOTES.txt has them; yields the variables that `facefoundry` needs."""
+    def reached(self, store_port: int | None = None) -> Iterator[dict[str, str]]:
+        """Port-forwards as NOTES.txt has them; yields the addresses, and the keys with which tests look into the store.
+
+        Clips and results pass only if `store_port` is that of the value `store.publicEndpoint`.
+        """
         with ExitStack() as stack:
             ports = {name: stack.enter_context(self.forward(name, 50051)) for name in SERVICES}
             addresses = {f"FACEFOUNDRY_{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in ports.items()}
             if not self._values["minio"]["enabled"]:
                 yield addresses
                 return
+            port = stack.enter_context(self.forward("minio", 9000, store_port))
             yield {
                 **addresses,
-                "FACEFOUNDRY_STORE_ENDPOINT": f"127.0.0.1:{stack.enter_context(self.forward('minio', 9000))}",
+                "FACEFOUNDRY_STORE_ENDPOINT": f"127.0.0.1:{port}",
                 "FACEFOUNDRY_STORE_BUCKET": "facefoundry",
                 "FACEFOUNDRY_STORE_ACCESS_KEY": "facefoundry",
                 "FACEFOUNDRY_STORE_SECRET_KEY": "development-only",
             }
 
     @contextmanager
-    def forward(self, service: str, port: int) -> Iterator[int]:
-        """A port-forward to a service of the release's name and namespace; yields the port here."""
-        command = [_kubectl(), "--namespace", self.namespace, "port-forward", f"service/{self.of(service)}", f":{port}"]
+    def forward(self, service: str, port: int, here: int | None = None) -> Iterator[int]:
+        """A port-forward to a service of the release's name and namespace; yields the port here, `here` if given."""
+        ports = f"{here or ''}:{port}"
+        command = [_kubectl(), "--namespace", self.namespace, "port-forward", f"service/{self.of(service)}", ports]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
                 assert process.stdout is not None

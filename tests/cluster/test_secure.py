@@ -28,7 +28,12 @@ def secured(tmp_path: Path, authority: Authority) -> Iterator[Release]:
         endpoint = f"{release.of('s3')}.{release.namespace}.svc"
         release.install(
             minio={"enabled": False},
-            store={"endpoint": f"{endpoint}:9000", "existingSecret": "store", "caConfigMap": "store-ca"},
+            store={
+                "endpoint": f"{endpoint}:9000",
+                "publicEndpoint": f"https://{release.store_here}",
+                "existingSecret": "store",
+                "caConfigMap": "store-ca",
+            },
             tls={"existingSecret": "services", "mutual": True},
         )
         core, here = release.core, release.namespace
@@ -106,12 +111,12 @@ def store_variables(authority: Authority, port: int) -> dict[str, str]:
 
 @contextmanager
 def reached(release: Release, authority: Authority) -> Iterator[dict[str, str]]:
-    """As `Release.reached`, with a certificate of the caller's own."""
+    """As `Release.reached`, with a certificate of the caller's own, and without keys of the store."""
     certificate, key = authority.issue("caller")
-    with release.reached() as addresses, release.forward("s3", 9000) as port:
+    with release.reached() as addresses, release.forward("s3", 9000, release.store_port):
         yield {
             **addresses,
-            **store_variables(authority, port),
+            "FACEFOUNDRY_STORE_CA_FILE": str(authority.file),
             "FACEFOUNDRY_CA_FILE": str(authority.file),
             "FACEFOUNDRY_CLIENT_CERT_FILE": str(certificate),
             "FACEFOUNDRY_CLIENT_KEY_FILE": str(key),

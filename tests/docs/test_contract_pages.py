@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from facefoundry.dataset.sources import TarLimits
 from facefoundry.storage import keys, parts
+from facefoundry.storage.frames import TarLimits
 from facefoundry.v1 import converter_pb2, extractor_pb2, trainer_pb2
 from services.converter.labels import Labels
 from services.converter.servicer import ConverterServicer

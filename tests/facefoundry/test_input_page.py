@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 REFUSING = (
     "facefoundry/media/*.py",
     "facefoundry/dataset/sources.py",
+    "facefoundry/dataset/contents.py",
     "facefoundry/dataset/plan.py",
     "facefoundry/process/sandbox/*.py",
 )
@@ -56,6 +57,8 @@ BEFORE = (
 )
 DURING = (
     "facefoundry/dataset/sources.py",
+    "facefoundry/dataset/contents.py",
+    "facefoundry/dataset/urls.py",
     "facefoundry/dataset/run.py",
     "facefoundry/media/*.py",
     "facefoundry/process/**/*.py",

@@ -52,13 +52,16 @@ CLIENT = {
     "extract": "source_uri sequence_id recipe on_progress",
     "get_training": "training_uri",
     "import_model": "request on_progress",
+    "import_source": "request on_progress",
     "info": "service timeout_seconds",
     "inspect": "source_uri sample_frames engine",
+    "list_files": "uri",
     "list_trainings": "dataset",
     "raise_if_stopped": "",
     "start_training": "request",
     "stop": "",
     "transcode": "source_uri sequence_id recipe on_progress",
+    "wait": "seconds",
     "watch_training": "training_uri",
 }
 
@@ -91,7 +94,7 @@ def test_the_client_has_these_methods_and_arguments():
 def test_calls_return_their_final_message_and_progress_is_optional():
     methods = {name: getattr(facefoundry.Client, name) for name in CLIENT}
     generators = {name for name, method in methods.items() if inspect.isgeneratorfunction(method)}
-    assert generators == {"list_trainings", "watch_training"}
+    assert generators == {"list_files", "list_trainings", "watch_training"}
     for name in (name for name, arguments in CLIENT.items() if "on_progress" in arguments):
         signature = inspect.signature(methods[name])
         assert signature.parameters["on_progress"].default is not inspect.Parameter.empty, name

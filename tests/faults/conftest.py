@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from facefoundry.dataset import sources
 from tests.faults.processes import FRAMES, client_of, extractor_of, tiny_recipe, write_clip
 from tests.faults.proxied_store import ProxiedStore, content
 from tests.faults.proxy import Request
 from tests.faults.victims import Worker, put_training
+from tests.sources import put_source
 
 WHOLE = bool(os.environ.get("FACEFOUNDRY_CRASH_TEST"))
 """Everything (`make crash-test`), or a sample."""
@@ -57,7 +57,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     try:
         inputs = {}
         for path in paths:
-            inputs[f"source_{path.stem}"] = sources.upload(path, store=proxied.store)
+            inputs[f"source_{path.stem}"] = put_source(proxied.store, path)
         extractor.ready().close()
         with client_of(extractor=extractor) as client:
             for name in "ab":

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -33,11 +33,15 @@ class Request:
         kind: GET, HEAD, PUT, DELETE or LIST of an object or prefix; CREATE, PART, COMPLETE and ABORT of an upload in
             parts; BUCKET for requests about buckets.
         key: The object's key, or the prefix that is listed; empty for buckets.
+        offset: The first byte that is asked for.
+        size: Bytes of the request's body.
     """
 
     number: int
     kind: str
     key: str
+    offset: int = 0
+    size: int = 0
 
     @property
     def writes(self) -> bool:
@@ -169,9 +173,12 @@ class Proxy:
         if head is None:
             return False
         method, path = head.split(b" ", 2)[:2]
-        body = stream.body(_headers(head))
+        headers = _headers(head)
+        body = stream.body(headers)
+        offset = int(headers.get(b"range", b"bytes=0-").removeprefix(b"bytes=").partition(b"-")[0])
         with self._lock:
             request = _request(self._count, method.decode(), path.decode())
+            request = replace(request, offset=offset, size=len(body))
             self._count += 1
         fault = (self.rule and self.rule(request)) or Fault()
         if fault != Fault():

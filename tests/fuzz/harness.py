@@ -22,7 +22,6 @@ from tempfile import TemporaryDirectory
 import grpc
 import psutil
 
-from facefoundry.dataset import sources
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import StoreSettings
@@ -31,6 +30,7 @@ from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
 from tests.fuzz import clips
 from tests.fuzz.mutations import mutate, mutate_picture
 from tests.processes import environment_of, serving_port
+from tests.sources import put_source
 from tests.waiting import wait_until
 
 __all__ = ["SANDBOX_BYTES", "SERVICE_BYTES", "Outcome", "run"]
@@ -146,7 +146,7 @@ def run(seed: int, cases: int, store_settings: StoreSettings, folder: Path) -> O
 def _calls(stub: extractor_pb2_grpc.ExtractorServiceStub, store: Store, path: Path) -> Iterator[tuple[str, str]]:
     """Upload a clip, then Inspect and Extract it; yield how each call ended, and its message."""
     try:
-        uri = sources.upload(path, store=store)
+        uri = put_source(store, path)
     except FaceFoundryError as error:
         yield f"upload {type(error).__name__}/{error.reason}", error.message
         return

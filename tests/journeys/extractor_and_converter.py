@@ -6,7 +6,6 @@ import contextlib
 
 import grpc
 
-from facefoundry.dataset import sources
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.v1 import (
@@ -21,6 +20,7 @@ from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
 from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
+from tests.sources import put_source
 from tests.waiting import wait_until
 
 QUICK = recipe_pb2.CompressionOptions(
@@ -55,7 +55,7 @@ class Services:
         self._open.close()
 
     def upload(self, path):
-        return sources.upload(path, store=self.store)
+        return put_source(self.store, path)
 
     def inspect(self, uri):
         request = extractor_pb2.InspectRequest(source_uri=uri, sample_frames=2)

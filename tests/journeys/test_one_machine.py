@@ -15,13 +15,14 @@ import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
-from facefoundry.dataset import fetch
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.local import ObjectStore
+from facefoundry.faces.alignments import Alignments
+from facefoundry.local import ObjectStore, local_stack
 from facefoundry.media.read import open_source
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.parts import ALIGNMENTS
 from facefoundry.storage.store import Store
 from tests import tiny
 from tests.clips import FRAMES, RATES
@@ -31,8 +32,6 @@ from tests.processes import environment_of
 ITERATIONS = 600
 VERIFIERS = Path(__file__).parents[2] / "examples" / "verify"
 FAKES = {"astronaut_hopper": ("astronaut", "hopper"), "hopper_astronaut": ("hopper", "astronaut")}
-
-
 TINY = tiny.flags(training__batch_size=2)
 
 
@@ -61,12 +60,14 @@ def committed(finished):
             for fake in pair.fakes
         }
         clips = {
-            name: fetch.read_alignments(
-                store, manifest.load(store, keys.prefix_of(store.bucket, sequence.extraction_uri, "extractions"))
-            )
+            name: _alignments(store, keys.prefix_of(store.bucket, sequence.extraction_uri, "extractions"))
             for name, sequence in folder.load_run().sequences.items()
         }
     return fakes | clips
+
+
+def _alignments(store, prefix):
+    return Alignments.from_bytes(manifest.read_part(store, manifest.load(store, prefix).part(ALIGNMENTS)))
 
 
 def _deepfakes(out):
@@ -294,7 +295,7 @@ def test_convert_with_ranges_and_discard_gives_those_frames_of_the_whole_fake(fi
 def remade(finished, new_command, clips, tmp_path_factory):
     """The finished models in published form, with a damaged one and a folder without one, made into fakes elsewhere.
 
-    Returns its command and arguments, output folder, events and exit code.
+    It has addresses and no keys of the store. Returns its command and arguments, output folder, events and exit code.
     """
     _, made, _ = finished
     folder, pair = tmp_path_factory.mktemp("remade"), _models(made)[0].name
@@ -310,9 +311,14 @@ def remade(finished, new_command, clips, tmp_path_factory):
     command = new_command()
     # Identity changes no content, so it can be left out here.
     arguments = ["-i2", given, "-o", out, "--set=extraction.identity=false"]
-    with command.start("create-from-models", "-i", published, *arguments) as process:
-        events = [json.loads(line) for line in process.communicate(timeout=800)[0].splitlines()]
-    return command, arguments, out, events, process.returncode
+    with local_stack(command.local_dir, environment={"FACEFOUNDRY_SLOTS": str(os.cpu_count())}) as stack:
+        places = [word for name, address in stack.addresses.items() for word in (f"--{name}", address)]
+        words = [sys.executable, "-m", "facefoundry", "create-from-models", "-i", published, *arguments, *places]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FACEFOUNDRY_STORE")}
+        done = subprocess.run([*map(str, words), "--json"], env=environment, capture_output=True, timeout=800)
+        assert not list(Store(stack.store).list("runs/"))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return command, arguments, out, events, done.returncode
 
 
 def test_published_models_make_the_same_fakes_in_another_store(finished, remade):

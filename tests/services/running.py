@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import grpc
 
-from facefoundry.settings import read
+from facefoundry.settings import ChannelSettings, read
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
+from facefoundry.storage.uploads import PART_BYTES
 from facefoundry.v1 import converter_pb2_grpc, extractor_pb2_grpc, files_pb2, trainer_pb2_grpc
 from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
@@ -34,10 +35,16 @@ class Lister(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """Stubs of the three running services, and their store."""
+    """Stubs and addresses of the three running services, and their store."""
 
     store: Store
     stubs: dict[str, Any]
+    addresses: dict[str, str]
+
+    @property
+    def channels(self) -> ChannelSettings:
+        """Settings with which a client reaches the services."""
+        return read(ChannelSettings, **{f"{name}_address": address for name, address in self.addresses.items()})
 
     def list(self, service: str, uri: str, **fields: Any) -> files_pb2.ListFilesResponse:
         lister: Lister = self.stubs[service]
@@ -51,12 +58,12 @@ class Services:
 
 
 @contextmanager
-def serving(store: Store, scratch: Path) -> Iterator[Services]:
-    """Serve all three for the time of the block."""
+def serving(store: Store, scratch: Path, upload_part_bytes: int = PART_BYTES) -> Iterator[Services]:
+    """Serve all three for the time of the block; clips are uploaded in parts of that size."""
     common = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0}
     backend = LocalBackend(read(LocalSettings), command=("false",))
     servers = {
-        "extractor": build_extractor(read(ExtractorSettings, **common), store)[0],
+        "extractor": build_extractor(read(ExtractorSettings, **common), store, upload_part_bytes=upload_part_bytes)[0],
         "trainer": build_trainer(read(TrainerSettings, **common), store, backend)[0],
         "converter": build_converter(read(ConverterSettings, **common), store)[0],
     }
@@ -67,9 +74,9 @@ def serving(store: Store, scratch: Path) -> Iterator[Services]:
     }
     with ExitStack() as running:
         running.callback(backend.close)
-        made = {}
+        made, addresses = {}, {}
         for name, server in servers.items():
             running.callback(server.stop)
-            channel = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{server.start()}"))
-            made[name] = stubs[name](channel)
-        yield Services(store, made)
+            addresses[name] = f"127.0.0.1:{server.start()}"
+            made[name] = stubs[name](running.enter_context(grpc.insecure_channel(addresses[name])))
+        yield Services(store, made, addresses)

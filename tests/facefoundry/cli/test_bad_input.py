@@ -8,10 +8,13 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import SecretStr
 
 from facefoundry.cli.main import main
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.storage.store import Store
+from tests.services.running import serving
 
 
 def refused(capsys, *arguments):
@@ -163,28 +166,22 @@ def test_a_folder_that_may_not_be_read_is_a_clip_that_fails_and_no_crash(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "reason"),
+    ("field", "value", "reason"),
     [
-        ("SECRET_KEY", "wrong", "STORE_ACCESS_DENIED"),
-        ("ACCESS_KEY", "nobody", "STORE_ACCESS_DENIED"),
-        ("BUCKET", "there-is-none", "NO_SUCH_BUCKET"),
+        ("secret_key", SecretStr("wrong"), "STORE_ACCESS_DENIED"),
+        ("access_key", SecretStr("nobody"), "STORE_ACCESS_DENIED"),
+        ("bucket", "there-is-none", "NO_SUCH_BUCKET"),
     ],
 )
-def test_a_wrong_key_or_bucket_is_named_for_each_pair_and_an_odd_clip_is_left_over(
-    capfd, monkeypatch, tmp_path, folder, store, variable, value, reason
+def test_a_wrong_key_or_bucket_of_the_services_is_named_for_each_pair_and_an_odd_clip_is_left_over(
+    capfd, monkeypatch, tmp_path, folder, store, field, value, reason
 ):
     settings = store.settings
-    for name, right in {
-        "ENDPOINT": settings.endpoint,
-        "ACCESS_KEY": settings.access_key.get_secret_value(),
-        "SECRET_KEY": settings.secret_key.get_secret_value(),
-        "BUCKET": settings.bucket,
-        variable: value,
-    }.items():
-        monkeypatch.setenv(f"FACEFOUNDRY_STORE_{name}", right)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
-    with pytest.raises(SystemExit) as caught:
-        main(["generate-models", "-i", str(folder), "-o", str(tmp_path / "out")])
+    with serving(Store(settings.model_copy(update={field: value})), tmp_path / "scratch") as services:
+        places = [word for name, address in services.addresses.items() for word in (f"--{name}", address)]
+        with pytest.raises(SystemExit) as caught:
+            main(["generate-models", "-i", str(folder), "-o", str(tmp_path / "out"), *places])
     printed = capfd.readouterr().err
     (pair,) = RunFolder(FfppLayout(tmp_path / "out").run_folder()).load_pairs()
     (left_over,) = {"033", "097", "100"} - {pair.a, pair.b}

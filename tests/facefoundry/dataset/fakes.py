@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from facefoundry import archive
-from facefoundry.client import OnProgress
+from facefoundry.client import Client, OnProgress
 from facefoundry.codec import to_values
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.record import FakeRecord, PairRecord
 from facefoundry.dataset.stages import ExtractedSequence, Stages
+from facefoundry.dataset.transfer import Transfers
 from facefoundry.faces.alignments import Alignments
+from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage import keys, manifest, parts
 from facefoundry.storage.info import ConversionInfo
 from facefoundry.storage.store import Store
-from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
+from facefoundry.storage.uploads import Uploads
+from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2
 
 FRAMES = 3
 JPEG = b"\xff\xd8\xff a picture"
@@ -70,11 +74,27 @@ def extracted(name: str, content: str | None = None) -> ExtractedSequence:
 class FakeServices:
     """A client of services that commit tiny results to a real store, without looking at their input."""
 
-    def __init__(self, store: Store, levels: Sequence[str]) -> None:
+    def __init__(self, store: Store, levels: Sequence[str] = ()) -> None:
         self._store, self._levels = store, levels
+        self._uploads = Uploads(store, max_bytes=1 << 20)
 
     def raise_if_stopped(self) -> None:
         pass
+
+    def wait(self, seconds: float) -> bool:
+        return False
+
+    def create_upload(self, service: str, request: files_pb2.CreateUploadRequest) -> files_pb2.CreateUploadResponse:
+        return self._uploads.create(request)
+
+    def import_source(
+        self, request: extractor_pb2.ImportSourceRequest, on_progress: OnProgress
+    ) -> extractor_pb2.Source:
+        return extractor_pb2.Source(uri=self._store.uri(keys.source(_digest(request.object_uri))))
+
+    def list_files(self, uri: str) -> Iterator[files_pb2.StoredFile]:
+        service = next(name for name, kinds in keys.LISTED.items() if keys.kind_of(uri) in kinds)
+        yield from StoredFiles(service, self._store).list(files_pb2.ListFilesRequest(uri=uri)).files
 
     def stop(self) -> None:
         pass
@@ -142,6 +162,11 @@ class FakeServices:
         put = tuple(manifest.put_part(self._store, prefix, name, data) for name, data in files.items())
         manifest.commit(self._store, prefix, manifest.Manifest(kind, {}, {}, put, info, "digest"))
         return self._store.uri(prefix)
+
+
+def transfers_of(store: Store, levels: Sequence[str] = ()) -> Transfers:
+    """Transfers with such a client; files come and go by real URLs of the store."""
+    return Transfers(cast(Client, FakeServices(store, levels)), store.settings)
 
 
 def _conversion_info(request: converter_pb2.ConvertRequest) -> ConversionInfo:

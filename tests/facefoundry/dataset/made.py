@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 from facefoundry import recipes, report
-from facefoundry.client import Client
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
@@ -16,7 +14,7 @@ from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.storage.store import Store
-from tests.facefoundry.dataset.fakes import FakeServices
+from tests.facefoundry.dataset.fakes import transfers_of
 
 
 def make_dataset(layout: Layout, store: Store, folder: Path) -> RunFolder:
@@ -38,8 +36,7 @@ def make_dataset(layout: Layout, store: Store, folder: Path) -> RunFolder:
     run = RunRecord("test", "", recipes.options(recipe), layout=layout.name)
     recorder = RunRecorder(run, record, lambda event: None, on_save=lambda: report.write(layout))
     stages = ServiceStages(
-        cast(Client, FakeServices(store, [level.name for level in recipe.compression.levels])),
-        store,
+        transfers_of(store, [level.name for level in recipe.compression.levels]),
         recipe,
         layout,
         recorder,

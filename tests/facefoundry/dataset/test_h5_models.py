@@ -8,11 +8,13 @@ import pytest
 
 from facefoundry.dataset import h5_models, models
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.results import StoredResult
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
 from facefoundry.model.architecture import Architecture
 from facefoundry.process.sandbox import Limits
 from facefoundry.storage import keys, manifest
+from tests.facefoundry.dataset.fakes import transfers_of
 
 WIDTHS = Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4))
 
@@ -31,7 +33,7 @@ def ours(store, tensors, tmp_path):
     parts = (manifest.put_part(store, prefix, "weights.safetensors", data),)
     digest = weights.content_digest(tensors)
     manifest.commit(store, prefix, manifest.Manifest("model", {}, {}, parts, {"iterations": 300}, digest))
-    models.download(store, store.uri(prefix), tmp_path / "a_b")
+    models.download(StoredResult(transfers_of(store), store.uri(prefix)), tmp_path / "a_b")
     return tmp_path / "a_b"
 
 

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from facefoundry import codec
-from facefoundry.client import Client
 from facefoundry.dataset import models
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import PairRecord
+from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
 from facefoundry.v1 import recipe_pb2
+from tests.facefoundry.dataset.fakes import transfers_of
 
 OPTIMIZER = b"moments"
 
@@ -43,7 +44,7 @@ def _trained(store, value=1.0):
 def folder(store, tmp_path):
     """A model on disk."""
     uri, _ = _trained(store)
-    models.download(store, uri, tmp_path / "a_b")
+    models.download(StoredResult(transfers_of(store), uri), tmp_path / "a_b")
     return tmp_path / "a_b"
 
 
@@ -82,7 +83,7 @@ def test_the_record_of_a_given_model_has_the_facts_of_its_training(store, folder
     info = codec.to_values(ModelInfo(iterations=0))
     manifest.commit(store, prefix, manifest.Manifest("model", {}, {}, (part,), info, "content"))
     layout, pair = FfppLayout(tmp_path / "out"), PairRecord("a_b", "a", "b")
-    stages = ServiceStages(Client(), store, recipe_pb2.Recipe(), layout, make_recorder(), lambda _: None)
+    stages = ServiceStages(transfers_of(store), recipe_pb2.Recipe(), layout, make_recorder(), lambda _: None)
     stages.fetch_model(pair, store.uri(prefix), folder)
     assert pair.training.iterations == 300
     assert pair.training.model_uri == store.uri(prefix)

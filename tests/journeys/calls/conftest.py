@@ -15,7 +15,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from facefoundry.client import Client
-from facefoundry.dataset.sources import upload
 from facefoundry.faces import face_tar
 from facefoundry.model import network
 from facefoundry.settings import ChannelSettings, read
@@ -26,6 +25,7 @@ from facefoundry.v1 import trainer_pb2
 from tests import tiny
 from tests.clips import drifting_face
 from tests.processes import Service, environment_of
+from tests.sources import put_source
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 _BLOCK = 1 << 16
@@ -196,7 +196,7 @@ def upload_face(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Calla
         folder.mkdir()
         for number, picture in enumerate(drifting_face(frames)):
             cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
-        return upload(folder, store=store)
+        return put_source(store, folder)
 
     return put
 

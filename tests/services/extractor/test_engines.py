@@ -9,7 +9,6 @@ import grpc
 import numpy as np
 import pytest
 
-from facefoundry.dataset.sources import upload
 from facefoundry.errors import InvalidInput
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
@@ -18,6 +17,7 @@ from services.extractor import __main__ as extractor
 from services.extractor import engines
 from services.extractor.engines.base import Engine, EngineDeclaration, WeightFile
 from services.extractor.settings import ExtractorSettings
+from tests.sources import put_source
 
 ROOT = Path(__file__).parents[3]
 MODULE = '''
@@ -116,7 +116,7 @@ def channel(store, tmp_path, weights):
 def extract(store, channel, folder_of, moving_face):
     """Extracts four frames with an engine."""
     path = folder_of(moving_face(4))
-    source_uri = upload(path, 24, store=store)
+    source_uri = put_source(store, path, 24)
 
     def run(engine):
         recipe = recipe_pb2.Recipe(name="ffpp", extraction=recipe_pb2.ExtractionOptions(engine=engine))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import urllib3
 
-from facefoundry.dataset.sources import upload
 from facefoundry.errors import Busy, Conflict, InvalidInput, NotFound, Unusable
 from facefoundry.process.sandbox import Limits
 from facefoundry.rpc.status import from_rpc_error
@@ -26,6 +25,7 @@ from services.extractor.__main__ import build
 from services.extractor.settings import ExtractorSettings
 from tests.clips import drifting_face, encode
 from tests.faults.proxy import Fault, Proxy
+from tests.sources import put_source
 from tests.waiting import wait_until
 
 http = urllib3.PoolManager(retries=False)
@@ -154,7 +154,7 @@ def test_an_uploaded_clip_becomes_the_source_that_it_always_was(extractor, store
     assert manifest.read_part(store, part) == video
     path = tmp_path / "other.mp4"
     path.write_bytes(video)
-    assert upload(path, store=store) == source.uri
+    assert put_source(store, path) == source.uri
     extractor.expect_rest()
 
 
@@ -215,7 +215,7 @@ def test_a_folder_of_frames_and_a_tar_of_them_are_the_same_source(extractor, sto
     assert [row.done for row in progress[:6]] == sorted(row.done for row in progress[:6])
     assert (source.frame_count, source.width, source.height, source.codec) == (5, 24, 16, "png")
     assert (source.file_name, source.frame_rate, source.reused) == ("frames", RATE, False)
-    assert upload(folder, 24, store=store) == source.uri
+    assert put_source(store, folder, 24) == source.uri
     tar = tar_of({"clip/notes.txt": b"x", **{f"clip/{number:03d}.png": data for number, data in enumerate(frames)}})
     uri = extractor.upload(tar, name="frames.tar")
     progress, again = extractor.take(uri, frame_rate=RATE)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from facefoundry import archive, recipes
-from facefoundry.dataset.sources import upload
 from facefoundry.errors import Busy, DataLoss, InvalidInput, NotFound, Unusable
 from facefoundry.faces import face_tar
 from facefoundry.faces.alignments import Alignments
@@ -18,6 +17,7 @@ from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
 from services.extractor.__main__ import build
 from services.extractor.plan import ALGORITHM_VERSION
 from services.extractor.settings import ExtractorSettings
+from tests.sources import put_source
 from tests.waiting import wait_until
 
 PART = 10
@@ -70,7 +70,7 @@ def extractor(store, tmp_path):
 @pytest.fixture
 def source_of(store):
     def put(path):
-        return upload(path, 24, store=store)
+        return put_source(store, path, 24)
 
     return put
 

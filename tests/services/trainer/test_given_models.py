@@ -13,6 +13,8 @@ import pytest
 from facefoundry import codec
 from facefoundry.client import Client
 from facefoundry.dataset import models
+from facefoundry.dataset.results import StoredResult
+from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Unusable
 from facefoundry.model import weights
 from facefoundry.settings import ChannelSettings
@@ -33,13 +35,13 @@ def service(new_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[Client]:
-    with Client(ChannelSettings(trainer_address=f"127.0.0.1:{service.server.port}")) as made:
-        yield made
+def transfers(service: Service) -> Iterator[Transfers]:
+    with Client(ChannelSettings(trainer_address=f"127.0.0.1:{service.server.port}")) as client:
+        yield Transfers(client)
 
 
 @pytest.fixture
-def ours(service: Service, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def ours(service: Service, transfers: Transfers, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A model as generate-models leaves it on disk; each test has another."""
     seed = int(hashlib.sha256(request.node.name.encode()).hexdigest()[:6], 16)
     prefix, tensors = keys.model(f"{seed:040x}", 300), tensors_of(TINY, seed)
@@ -47,7 +49,7 @@ def ours(service: Service, tmp_path: Path, request: pytest.FixtureRequest) -> Pa
     info, inputs = codec.to_values(ModelInfo(iterations=300)), {"content_a": "x"}
     made = Manifest("model", inputs, {}, parts, info, weights.content_digest(tensors))
     manifest.commit(service.store, prefix, made)
-    models.download(service.store, service.store.uri(prefix), tmp_path / "a_b")
+    models.download(StoredResult(transfers, service.store.uri(prefix)), tmp_path / "a_b")
     return tmp_path / "a_b"
 
 
@@ -63,29 +65,29 @@ def loaded(service: Service, uri: str) -> Manifest:
 
 
 def test_a_model_goes_to_disk_and_back_as_the_same_bytes_in_either_form(
-    service: Service, client: Client, ours: Path, theirs: Path, tmp_path: Path
+    service: Service, transfers: Transfers, ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
-    uri = models.upload(client, theirs)
-    assert models.upload(client, ours) == uri
+    uri = models.upload(transfers, theirs)
+    assert models.upload(transfers, ours) == uri
     back = loaded(service, uri)
     assert manifest.read_part(service.store, back.part(WEIGHTS)) == (ours / WEIGHTS).read_bytes()
     assert back.content_digest == models.load_verified(ours).content_digest
     objects = [*service.store.list("")]
-    assert models.upload(client, theirs) == uri
+    assert models.upload(transfers, theirs) == uri
     assert [*service.store.list("")] == objects
-    models.download(service.store, uri, tmp_path / "again" / "a_b")
-    assert models.upload(client, tmp_path / "again" / "a_b") == uri
+    models.download(StoredResult(transfers, uri), tmp_path / "again" / "a_b")
+    assert models.upload(transfers, tmp_path / "again" / "a_b") == uri
 
 
-def test_where_both_forms_lie_in_one_folder_ours_counts(client: Client, ours: Path, theirs: Path) -> None:
-    uri = models.upload(client, ours)
+def test_where_both_forms_lie_in_one_folder_ours_counts(transfers: Transfers, ours: Path, theirs: Path) -> None:
+    uri = models.upload(transfers, ours)
     for path in theirs.iterdir():
         (ours / path.name).write_bytes(b"damaged")
-    assert models.upload(client, ours) == uri
+    assert models.upload(transfers, ours) == uri
 
 
 def test_a_record_that_claims_another_models_digest_is_not_believed(
-    service: Service, client: Client, ours: Path
+    service: Service, transfers: Transfers, ours: Path
 ) -> None:
     trained = models.load_verified(ours).content_digest
     other = {name: values + np.float32(1) for name, values in tensors_of(TINY, seed=0).items()}
@@ -94,14 +96,14 @@ def test_a_record_that_claims_another_models_digest_is_not_believed(
     record = json.loads((ours / models.RECORD).read_text())
     record["manifest"]["parts"][0] |= {"sha256": hashlib.sha256(stranger).hexdigest(), "size": len(stranger)}
     (ours / models.RECORD).write_text(json.dumps(record))
-    assert loaded(service, models.upload(client, ours)).content_digest == weights.content_digest(other) != trained
+    assert loaded(service, models.upload(transfers, ours)).content_digest == weights.content_digest(other) != trained
 
 
-def test_a_damaged_file_is_named_as_it_is_on_disk(service: Service, client: Client, theirs: Path) -> None:
+def test_a_damaged_file_is_named_as_it_is_on_disk(service: Service, transfers: Transfers, theirs: Path) -> None:
     before = [*service.store.list("imports/")]
     (theirs / "decoder_A.h5").write_bytes(b"not HDF5")
     with pytest.raises(Unusable) as caught:
-        models.upload(client, theirs)
+        models.upload(transfers, theirs)
     path = theirs / "decoder_A.h5"
     assert caught.value.message.startswith(f"{path}, /: expected a weight file")
     assert (caught.value.reason, caught.value.resource) == ("NOT_A_MODEL", str(path))
@@ -109,14 +111,14 @@ def test_a_damaged_file_is_named_as_it_is_on_disk(service: Service, client: Clie
 
 
 def test_an_upload_that_belongs_to_another_model_too_is_sent_again(
-    service: Service, client: Client, ours: Path, theirs: Path, tmp_path: Path
+    service: Service, transfers: Transfers, ours: Path, theirs: Path, tmp_path: Path
 ) -> None:
-    first = models.upload(client, theirs)
+    first = models.upload(transfers, theirs)
     with_other_decoder = tmp_path / "c_d"
     with_other_decoder.mkdir()
     for name in NETWORKS:
         source = theirs / name.replace("decoder_A", "decoder_B")
         (with_other_decoder / name).write_bytes(source.read_bytes())
-    second = models.upload(client, with_other_decoder)
+    second = models.upload(transfers, with_other_decoder)
     assert second != first
-    assert models.upload(client, theirs) == first
+    assert models.upload(transfers, theirs) == first
