@@ -150,7 +150,7 @@ lock:  ## Resolve the versions in locks/ again (needs uv)
 
 descriptors: $(SET_UP)  ## Write the descriptor set of the contract with its imports, build/facefoundry.binpb
 	@mkdir -p build
-	$(BIN)/buf build protos --path protos/facefoundry --output build/facefoundry.binpb
+	$(BIN)/buf build protos --output build/facefoundry.binpb
 
 release: $(SET_UP) helm  ## Check the release, build wheel, sdist, chart and descriptors, and tag it; DRY_RUN=1 only builds
 	@.ci/release $(if $(DRY_RUN),--dry-run)
