@@ -46,7 +46,8 @@ class TransferSettings(Settings):
     retry_seconds: float = Field(
         300.0,
         ge=0,
-        description="How long clients and training workers repeat a request while the store does not answer.",
+        description="How long commands, transfers and training workers repeat a request while the store, or a service, "
+        "does not answer.",
     )
     max_source_bytes: int = Field(
         8 << 30, ge=1, description="Largest clip that a client uploads; services have their own limits."

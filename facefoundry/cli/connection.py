@@ -47,8 +47,10 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
         emit: Called with a sentence for the user when something starts or waits.
     """
     if not options.use_local:
-        with Client(read(ChannelSettings, **options.addresses)) as client:
-            yield _connection(client, read(StoreSettings), emit, Limits())
+        store = read(StoreSettings)
+        channels = read(ChannelSettings, **options.addresses)
+        with Client(channels, retry_seconds=store.retry_seconds) as client:
+            yield _connection(client, store, emit, Limits())
         return
     if any(options.addresses.values()):
         raise InvalidInput(
@@ -59,7 +61,7 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
     slots = {"FACEFOUNDRY_SLOTS": str(cores)}
     with (
         local_stack(options.local_dir, environment=slots, on_progress=emit, on_wait=on_users(emit)) as stack,
-        Client(stack.channels) as client,
+        Client(stack.channels, retry_seconds=stack.store.retry_seconds) as client,
     ):
         yield _connection(client, stack.store, emit, limits)
 

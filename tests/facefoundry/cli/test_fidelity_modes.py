@@ -1,4 +1,4 @@
-"""Mistakes of the FF++ script that the modes must not repeat. The command runs as a user runs it, without a store.
+"""Mistakes of the FF++ script that the modes must not repeat. The command runs as a user runs it, without services.
 
 Every pair fails then, but the record holds what was requested and why it failed.
 """
@@ -14,11 +14,7 @@ from facefoundry import __version__
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
 
-NO_STORE = {
-    "FACEFOUNDRY_STORE_ENDPOINT": "127.0.0.1:1",
-    "FACEFOUNDRY_STORE_ATTEMPTS": "1",
-    "FACEFOUNDRY_STORE_RETRY_SECONDS": "0",
-}
+AT_ONCE = {"FACEFOUNDRY_STORE_RETRY_SECONDS": "0"}
 NO_SERVICES = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
 SHELL = 'clips; touch owned $(touch owned) & \'two "words"'
 
@@ -26,7 +22,7 @@ SHELL = 'clips; touch owned $(touch owned) & \'two "words"'
 def run(*words, folder=None):
     command = [sys.executable, "-m", "facefoundry", *map(str, words), *NO_SERVICES, "--json"]
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, **NO_STORE}, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env={**os.environ, **AT_ONCE}, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -98,6 +94,6 @@ def test_b08_a_failure_has_a_reason_and_an_exit_code_and_no_path_reaches_a_shell
     assert len(pairs) == 2
     for pair in pairs:
         assert pair.state == "failed"
-        assert pair.failure.reason == "STORE_UNAVAILABLE"
-        assert failed[pair.id].startswith("STORE_UNAVAILABLE: ")
+        assert pair.failure.reason == "UNAVAILABLE"
+        assert failed[pair.id].startswith("UNAVAILABLE: ")
     assert not (tmp_path / "owned").exists()
