@@ -14,7 +14,7 @@ PAGE = FOLDER / "README.md"
 MAX_LINES = 80
 
 _SECTION = re.compile(r"^## (\w+)\n\nNeeds (.*?)\n\n```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_SOURCES = (".go", ".sh", ".ts", ".java", ".rs")
+_SOURCES = (".py", ".go", ".sh", ".ts", ".java", ".rs")
 _NO_CODE = re.compile(r"\s*(?:$|//|#|/?\*)")
 _MADE = shutil.ignore_patterns("bin", "gen", "node_modules", "target")
 
