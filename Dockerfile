@@ -79,11 +79,9 @@ EXPOSE 50051
 ENTRYPOINT ["python3", "-m", "services.extractor"]
 
 FROM runtime AS tensorflow-cpu
-ENV KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=1
 COPY --from=tensorflow-cpu-packages /opt/facefoundry /opt/facefoundry
 
 FROM runtime AS tensorflow-cuda
-ENV KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=1
 COPY --from=tensorflow-cuda-packages /opt/facefoundry /opt/facefoundry
 
 FROM tensorflow-${DEVICE} AS worker

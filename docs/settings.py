@@ -35,6 +35,12 @@ def _shown(default: object) -> object:
 def main() -> None:
     """Print the page."""
     print("# Settings\n\nEvery setting is an environment variable; flags win over variables, variables over defaults.")
+    print(
+        "An empty variable counts as not set. A process that finds a wrong value names variable and form, and ends with"
+    )
+    print("exit code 2 ([test](../tests/facefoundry/test_settings.py)).")
+    print("\nWhat is set for Keras and TensorFlow, in variables or in `~/.keras/keras.json`, does not reach a worker.")
+    print("`CUDA_VISIBLE_DEVICES` does ([test](../tests/services/trainer/worker/test_environment.py)).")
     sections: list[tuple[str, type[Settings], type[Settings] | None]] = [
         ("The object store (services and client)", StoreSettings, None),
         ("Where the services are (client)", ChannelSettings, None),

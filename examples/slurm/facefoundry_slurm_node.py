@@ -25,7 +25,7 @@ from typing import TypeVar
 from facefoundry import codec
 from facefoundry.errors import Busy, DataLoss, FaceFoundryError, Internal, Unavailable
 from facefoundry.process.signals import stop_event
-from services.trainer.worker_protocol import ExitCode, ExitReport
+from services.trainer.worker_protocol import FINAL, ExitReport
 
 __all__ = ["Folder", "Run", "Submission", "run", "slurm"]
 
@@ -123,7 +123,7 @@ def run(folder: Folder, name: str, restarts: int, command: Sequence[str]) -> int
         report = codec.from_json(ExitReport, exit_file.read_bytes())
     except (OSError, DataLoss):
         report = None
-    ended = code in (ExitCode.DONE, ExitCode.BAD_INPUT) or done >= restarts
+    ended = code in FINAL or done >= restarts
     if _own(folder, name, job):  # not cancelled
         folder.write(folder.run(name), Run(job, done if ended else done + 1, code, report, ended))
         if not ended:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from facefoundry.errors import Unavailable
+from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.local.state import ProcessId
 from facefoundry.process.launch import launch
 
 __all__ = ["LocalProcess", "free_ports"]
 
 LOOPBACK = "127.0.0.1"
+_BAD_SETTINGS = 2  # exit code of a service whose settings are wrong
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16 << 10
 # Below the kernel's range for outgoing connections, so no connection takes a port between the check and its use.
@@ -51,11 +52,15 @@ class LocalProcess:
         """Check that the process still runs.
 
         Raises:
-            Unavailable: the process has ended; the message contains the last lines of its log.
+            InvalidInput: the process has refused its settings; the message is its own (SETTINGS).
+            Unavailable: the process has ended otherwise; the message contains the last lines of its log.
         """
         code = self._process.poll()
         if code is None:
             return
+        if code == _BAD_SETTINGS:
+            message = (self._last_lines() or [""])[-1]
+            raise InvalidInput(f"The {self.name} did not start. {message}", reason="SETTINGS", resource=self.name)
         end = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         raise Unavailable(
             f"The {self.name} ended with {end}. The end of {self.log}:\n{self.log_tail()}",
@@ -65,11 +70,15 @@ class LocalProcess:
 
     def log_tail(self) -> str:
         """Return the last lines of the log, indented."""
+        lines = self._last_lines()
+        return "    (gone)" if lines is None else "\n".join(f"    {line}" for line in lines) or "    (empty)"
+
+    def _last_lines(self) -> list[str] | None:
+        """Return the last lines of the log; None if it is gone."""
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-            return "\n".join(f"    {line}" for line in lines) or "    (empty)"
-        return "    (gone)"
+            return file.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return None
 
     def terminate(self) -> None:
         """Send SIGTERM to the process if it runs; do not wait."""

@@ -17,7 +17,7 @@ import grpc
 import prometheus_client
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.process.signals import stop_event
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.interceptor import CallInterceptor
@@ -28,7 +28,7 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import info_pb2, info_pb2_grpc
 
-__all__ = ["Server"]
+__all__ = ["Server", "exit_code"]
 
 # Health checks and refusals need threads too, while all other threads serve calls.
 _SPARE_THREADS = 16
@@ -212,6 +212,12 @@ class Server:
             return newest
 
         return grpc.dynamic_ssl_server_credentials(newest, renewed, require_client_authentication=ca_file is not None)
+
+
+def exit_code(error: FaceFoundryError) -> int:
+    """Print why a service ends, and return its exit code: 2 for wrong settings, 1 for other errors."""
+    print(error.message, file=sys.stderr)
+    return 2 if isinstance(error, InvalidInput) else 1
 
 
 def _read_pem(path: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from facefoundry.errors import FaceFoundryError
-from facefoundry.rpc.server import Server
+from facefoundry.rpc.server import Server, exit_code
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging
@@ -24,7 +24,7 @@ def main() -> None:
         server, runner = build(settings, Store(read(StoreSettings)))
         server.run(runner.close)
     except FaceFoundryError as error:
-        sys.exit(error.message)
+        sys.exit(exit_code(error))
 
 
 def build(settings: ConverterSettings, store: Store, pool: SandboxPool | None = None) -> tuple[Server, Runner]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from facefoundry.settings import ImportSettings
+from facefoundry.settings import Folder, ImportSettings, matching
 
 __all__ = ["ExtractorSettings"]
 
@@ -14,15 +14,19 @@ __all__ = ["ExtractorSettings"]
 class ExtractorSettings(ImportSettings):
     """Settings of the extractor, in addition to those of every service."""
 
-    extractor_max_source_bytes: int = Field(8 << 30, ge=1, description="Largest clip, in bytes, that is accepted.")
-    extractor_max_frames: int = Field(
-        50_000, ge=1, description="Largest number of frames that ImportSource accepts in a folder or a tar."
+    extractor_max_source_bytes: int = Field(
+        8 << 30, ge=1, le=1 << 62, description="Largest clip, in bytes, that is accepted."
     )
-    extractor_weights_dir: Path | None = Field(
+    extractor_max_frames: int = Field(
+        50_000, ge=1, le=1 << 31, description="Largest number of frames that ImportSource accepts in a folder or a tar."
+    )
+    extractor_weights_dir: Folder | None = Field(
         None,
         description="Folder with the weights of engines such as face_alignment; it takes precedence over "
         "FACEFOUNDRY_EXTRACTOR_WEIGHTS_PREFIX.",
     )
-    extractor_weights_prefix: str = Field(
+    extractor_weights_prefix: Annotated[
+        str, matching("[A-Za-z0-9._/-]*", "of a prefix: A-Z, a-z, 0-9, ., _, / and -")
+    ] = Field(
         "", description="Bucket prefix with these weights. `python -m services.extractor.weights` stores them there."
     )

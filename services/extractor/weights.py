@@ -100,4 +100,5 @@ if __name__ == "__main__":
     try:
         put(Store(read(StoreSettings)), Path(sys.argv[1]), sys.argv[2])
     except FaceFoundryError as error:
-        sys.exit(error.message)
+        print(error.message, file=sys.stderr)
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)

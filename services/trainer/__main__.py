@@ -6,7 +6,7 @@ import sys
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.files import StoredFiles
-from facefoundry.rpc.server import Server
+from facefoundry.rpc.server import Server, exit_code
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.storage.uploads import Uploads
@@ -43,8 +43,7 @@ def main() -> int:
         finally:
             backend.close()
     except FaceFoundryError as error:
-        print(error.message, file=sys.stderr)
-        return 1
+        return exit_code(error)
     return 0
 
 

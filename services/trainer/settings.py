@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from facefoundry.settings import ImportSettings, Settings
+from facefoundry.settings import MAX_SECONDS, Folder, ImportSettings, LogLevel, Settings, matching
 
 __all__ = ["TrainerSettings", "WorkerSettings"]
 
@@ -20,49 +21,57 @@ class TrainerSettings(ImportSettings):
         description="Where workers run: `local` (processes on the trainer's machine), `kubernetes` (one Job for each "
         "attempt at a training), or the name of a backend that another package adds.",
     )
-    poll_seconds: float = Field(1.0, gt=0, description="Time between two looks of WatchTraining for a change.")
+    poll_seconds: float = Field(1.0, gt=0, le=3600, description="Time between two looks of WatchTraining for a change.")
     heartbeat_seconds: float = Field(
         15.0, gt=0, le=15, description="Longest time between two messages of WatchTraining."
     )
     stalled_seconds: float = Field(
         60.0,
         gt=0,
+        le=MAX_SECONDS,
         description="Time without a status report of its worker after which a training counts as stalled. If its job "
         "no longer exists then, the job is restarted.",
     )
     trainer_max_model_bytes: int = Field(
-        1 << 30, ge=1, description="Largest total size, in bytes, of the files of an imported model."
+        1 << 30, ge=1, le=1 << 62, description="Largest total size, in bytes, of the files of an imported model."
     )
 
 
 class WorkerSettings(Settings):
     """Settings of the worker."""
 
-    model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_WORKER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_WORKER_")
 
-    id: str = Field("", description="Unique id of the worker, such as the pod's uid; by default a random one.")
-    status_seconds: float = Field(15.0, gt=0, description="Time between two status reports.")
-    checkpoint_seconds: float = Field(300.0, gt=0, description="Time between two checkpoints.")
+    id: Annotated[str, matching("[A-Za-z0-9._-]{0,128}", "of an id: up to 128 of A-Z, a-z, 0-9, ., _ and -")] = Field(
+        "", description="Unique id of the worker, such as the pod's uid; by default a random one."
+    )
+    status_seconds: float = Field(15.0, gt=0, le=MAX_SECONDS, description="Time between two status reports.")
+    checkpoint_seconds: float = Field(300.0, gt=0, le=MAX_SECONDS, description="Time between two checkpoints.")
     call_seconds: float = Field(
         5.0,
         gt=0,
+        le=3600,
         description="Desired duration of one call of the compiled training loop, which runs many iterations. A worker "
         "that is stopped finishes its call first.",
     )
     idle_seconds: float = Field(
         900.0,
         gt=0,
+        le=MAX_SECONDS,
         description="The worker exits, so that it is restarted, if for this long no iteration has finished and the "
         "store has not responded.",
     )
-    threads: int = Field(0, ge=0, description="CPU threads; 0 uses all cores.")
+    threads: int = Field(0, ge=0, le=1 << 16, description="CPU threads; 0 uses all cores.")
     require_gpu: bool = Field(False, description="Fail if TensorFlow finds no GPU, instead of training on the CPU.")
     termination_log: Path = Field(
         Path("/dev/termination-log"),
         description="File for the worker's exit report, one line of JSON; skipped if it cannot be written.",
     )
     parent: int = Field(
-        0, ge=0, description="Process id of the parent. The worker is killed when the parent ends; 0 for none."
+        0,
+        ge=0,
+        le=(1 << 31) - 1,
+        description="Process id of the parent. The worker is killed when the parent ends; 0 for none.",
     )
-    scratch_dir: Path | None = Field(None, description="Folder for temporary files; by default the system's.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    scratch_dir: Folder | None = Field(None, description="Folder for temporary files; by default the system's.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

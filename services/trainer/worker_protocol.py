@@ -24,6 +24,7 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
     "ALGORITHM_VERSION",
+    "FINAL",
     "Attempt",
     "ExitCode",
     "ExitReport",
@@ -52,10 +53,16 @@ class ExitCode(IntEnum):
 
     # The model is committed.
     DONE = 0
+    # A setting of the worker is wrong: another run would fail in the same way.
+    BAD_SETTINGS = 2
     # The input or the recipe is wrong: another run would fail in the same way.
     BAD_INPUT = 65
     # Interrupted; the next run resumes from the newest checkpoint.
     INTERRUPTED = 75
+
+
+FINAL = frozenset({ExitCode.DONE, ExitCode.BAD_SETTINGS, ExitCode.BAD_INPUT})
+"""Exit codes after which a worker is not restarted."""
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,8 @@ def _other(facts: dict[str, Any]) -> Any:
     if facts["type"] == "boolean":
         return not facts["default"]
     if facts["type"] == "string":
-        return "DEBUG" if facts["default"] == "INFO" else "some/prefix"
-    return facts["default"] - 1 if "maximum" in facts else facts["default"] + 1
+        return next((other for other in facts.get("enum", ()) if other != facts["default"]), "some/prefix")
+    return facts["default"] + (-1 if facts["default"] == facts.get("maximum") else 1)
 
 
 def test_settings_that_the_chart_sets_exist():

@@ -313,7 +313,10 @@ def test_the_job_is_the_file_with_the_values_of_the_installation(helm: Helm):
     assert {key: value for key, value in job["spec"].items() if key != "template"} == {
         key: value for key, value in shipped["spec"].items() if key != "template"
     }
-    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [int(ExitCode.BAD_INPUT)]
+    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [
+        ExitCode.BAD_SETTINGS,
+        ExitCode.BAD_INPUT,
+    ]
     pod = job["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "ff-facefoundry-worker"
     assert pod["automountServiceAccountToken"] is False

@@ -61,9 +61,9 @@ class Job:
 class TrainingBackend(ABC):
     """Runs workers until they are done.
 
-    A worker that exits with `ExitCode.DONE` has succeeded. One that exits with `ExitCode.BAD_INPUT` has failed and is
-    not restarted. After any other exit code, such as `ExitCode.INTERRUPTED`, the backend restarts the worker. It counts
-    the restarts and has a limit for them.
+    A worker that exits with `ExitCode.DONE` has succeeded. One that exits with another code of
+    `worker_protocol.FINAL` has failed and is not restarted. After any other exit code, such as `ExitCode.INTERRUPTED`,
+    the backend restarts the worker. It counts the restarts and has a limit for them.
 
     Jobs outlive the trainer's process, unless the backend runs them in it. A job that ended must stay known until a
     trainer has read its state, which may be days later. A job that the backend does not know counts as lost: if its

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from facefoundry.telemetry import configure_logging, logger
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker.exit_reporter import ExitReporter
+from services.trainer.worker_environment import worker_variables
 from services.trainer.worker_protocol import ExitCode, ExitReport
 
 if TYPE_CHECKING:
@@ -64,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m services.trainer.worker", description="Train one pair.")
     parser.add_argument("attempt_uri", help="s3://<bucket>/trainings/<digest>/attempt.json")
     uri: str = parser.parse_args(arguments).attempt_uri
-    settings = read(WorkerSettings)
+    try:
+        settings, store_settings = read(WorkerSettings), read(StoreSettings)
+    except InvalidInput as error:
+        print(error.message, file=sys.stderr)
+        ExitReporter(_termination_log()).write(ExitReport.of(error, 0))
+        return ExitCode.BAD_SETTINGS
     if not settings.id:
         settings = settings.model_copy(update={"id": f"worker-{secrets.token_hex(8)}"})
     configure_logging("worker", settings.log_level)
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.excepthook = report_crash
     stop = stop_event()
     try:
-        runner = _prepare(uri, settings, stop)
+        runner = _prepare(uri, settings, Store(store_settings), stop)
         watch = (runner, settings.idle_seconds, reporter)
         threading.Thread(target=_exit_when_idle, args=watch, name="watchdog", daemon=True).start()
         runner.run()
@@ -94,8 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
-def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> AttemptRunner:
-    store = Store(read(StoreSettings))
+def _termination_log() -> Path:
+    """Return the file for the exit report when other settings are wrong."""
+    default: Path = WorkerSettings.model_fields["termination_log"].default
+    return Path(os.environ.get("FACEFOUNDRY_WORKER_TERMINATION_LOG") or default)
+
+
+def _prepare(uri: str, settings: WorkerSettings, store: Store, stop: threading.Event) -> AttemptRunner:
     prefix = keys.prefix_of(store.bucket, uri.removesuffix("/attempt.json"), "trainings", "attempt_uri")
     attempt = TrainingStore(store).load(prefix)
     if attempt.prefix != prefix:
@@ -106,8 +118,9 @@ def _prepare(uri: str, settings: WorkerSettings, stop: threading.Event) -> Attem
         )
     for extraction in (attempt.extraction_a, attempt.extraction_b):
         manifest.load(store, extraction)
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    variables = worker_variables(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
     # Imported here because TensorFlow takes seconds to load, and a wrong attempt should fail before that.
     from services.trainer.worker.attempt_runner import AttemptRunner
 

@@ -114,12 +114,13 @@ def test_a_renewed_certificate_is_used_by_the_next_connection_and_a_broken_one_i
         (["tls_cert_file"], "FACEFOUNDRY_TLS_KEY_FILE"),
         (["tls_key_file"], "FACEFOUNDRY_TLS_CERT_FILE"),
         (["tls_client_ca_file"], "FACEFOUNDRY_TLS_CLIENT_CA_FILE"),
-        (["tls_cert_file", "tls_key_file"], "not-there"),
     ],
 )
 def test_tls_settings_that_cannot_work_stop_the_start_and_name_what_is_wrong(serve, tmp_path, given, named):
+    file = tmp_path / "file.pem"
+    file.write_text("")
     with pytest.raises(InvalidInput, match=named) as caught:
-        serve(**dict.fromkeys(given, tmp_path / "not-there.pem"))
+        serve(**dict.fromkeys(given, file))
     assert caught.value.reason == "TLS"
 
 

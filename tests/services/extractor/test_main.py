@@ -44,5 +44,5 @@ def test_it_starts_without_its_store_says_so_and_ends_at_sigterm(environment):
 def test_wrong_settings_are_named_and_end_it(environment):
     environment["FACEFOUNDRY_EXTRACTOR_MAX_SOURCE_BYTES"] = "many"
     ended = subprocess.run(COMMAND, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "FACEFOUNDRY_EXTRACTOR_MAX_SOURCE_BYTES" in ended.stderr and "Traceback" not in ended.stderr

@@ -19,7 +19,8 @@ from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.backends.local.settings import LocalSettings
-from services.trainer.worker_protocol import ExitCode, ExitReport
+from services.trainer.worker_environment import worker_variables
+from services.trainer.worker_protocol import FINAL, ExitCode, ExitReport
 
 __all__ = ["WORKER", "LocalBackend"]
 
@@ -155,7 +156,7 @@ class LocalBackend(TrainingBackend):
     def _worker_ended(self, entry: _Entry, code: int) -> None:
         entry.exit_code = code
         entry.exit_report = self._read_report(entry)
-        restart = code not in (ExitCode.DONE, ExitCode.BAD_INPUT) and entry.restarts < self._settings.restarts
+        restart = code not in FINAL and entry.restarts < self._settings.restarts
         if code == ExitCode.DONE:
             entry.state = JobState.SUCCEEDED
         elif restart and not entry.cancelled:
@@ -184,7 +185,7 @@ class LocalBackend(TrainingBackend):
         environment = {
             "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
             "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": str(settings.local_checkpoint_seconds),
-            **os.environ,
+            **worker_variables(os.environ),
             "FACEFOUNDRY_WORKER_ID": f"{entry.name}-{secrets.token_hex(4)}",
             "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
             "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._report_file(entry)),

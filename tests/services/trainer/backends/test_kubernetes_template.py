@@ -64,7 +64,7 @@ def test_the_shipped_job_ends_on_bad_input_forgives_disruptions_and_counts_the_r
     spec = shipped()["spec"]
     bad, disrupted = spec["podFailurePolicy"]["rules"]
     assert (bad["action"], bad["onExitCodes"]["containerName"]) == ("FailJob", template.CONTAINER)
-    assert bad["onExitCodes"]["values"] == [ExitCode.BAD_INPUT]
+    assert bad["onExitCodes"]["values"] == [ExitCode.BAD_SETTINGS, ExitCode.BAD_INPUT]
     assert disrupted == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (6, 7 * 24 * 3600)
     assert "activeDeadlineSeconds" not in spec
