@@ -24,7 +24,7 @@ from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
 
-__all__ = ["BAD_LANDMARKS", "FOUND", "NO_FACE", "REASONS", "Alignments", "concatenate", "from_faceswap"]
+__all__ = ["BAD_LANDMARKS", "DAMAGED", "FOUND", "NO_FACE", "REASONS", "Alignments", "concatenate", "from_faceswap"]
 
 FOUND: Final = 0
 """The subject's face was found."""
@@ -32,7 +32,9 @@ NO_FACE: Final = 1
 """The detector found no face in the frame."""
 BAD_LANDMARKS: Final = 2
 """A face was found, but no crop can be cut, because its landmarks coincide or are not finite."""
-REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS")
+DAMAGED: Final = 3
+"""The frame is damaged, and was not searched for a face."""
+REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS", "DAMAGED")
 """The name of each value of `Alignments.reasons`: `REASONS[value]`."""
 
 _FORMAT: Final = "facefoundry.alignments/1"

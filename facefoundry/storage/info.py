@@ -51,6 +51,11 @@ class SourceInfo:
         rotation: Clockwise rotation in the container, degrees.
         codec: Name of the codec, such as `h264`, or of the picture format.
         rights: The basis on which the source may be used; `unstated` if unknown.
+        mirrored: Whether frames are mirrored before they are rotated.
+        rate_basis: How the frame rate was found, such as `stated`; `given` if it is part of the source's digest.
+        stated_frame_rate: Frames per second that the container states; None if it states none.
+        remarks: Sentences on what is doubtful about the clip.
+        tolerate_damage: Whether damaged frames are labelled and not refused.
     """
 
     kind: Literal["video", "frames"] = "video"
@@ -62,6 +67,11 @@ class SourceInfo:
     rotation: int = 0
     codec: str = ""
     rights: str = "unstated"
+    mirrored: bool = False
+    rate_basis: str = ""
+    stated_frame_rate: FrameRate | None = None
+    remarks: list[str] = field(default_factory=list)
+    tolerate_damage: bool = False
 
     @property
     def rate(self) -> tuple[int, int] | None:
@@ -85,6 +95,9 @@ class ExtractionInfo:
         width: Width after rotation, pixels.
         height: Height after rotation, pixels.
         engine: Name of the engine.
+        rate_basis: How the frame rate was found, such as `stated`.
+        stated_frame_rate: Frames per second that the container states; None if it states none.
+        remarks: Sentences on what is doubtful about the clip.
     """
 
     content_digest: str
@@ -95,6 +108,9 @@ class ExtractionInfo:
     width: int
     height: int
     engine: str
+    rate_basis: str = ""
+    stated_frame_rate: FrameRate | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from facefoundry.errors import DataLoss, Unusable, from_record, to_record
@@ -14,9 +15,25 @@ from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
-__all__ = ["SourceFiles", "fetch", "find_source"]
+__all__ = ["SourceFiles", "fetch", "find_source", "prefix_of_source"]
 
 _NO_ID = "source"
+
+
+def prefix_of_source(content: Mapping[str, str], frame_rate: Fraction | None, *, tolerate_damage: bool) -> str:
+    """Return the prefix of a source. How a clip is read is part of its digest where it was chosen.
+
+    Args:
+        content: The digest of the content, by its kind: `video` or `frames`.
+        frame_rate: Frames per second that were given; None for a video that is read at its own.
+        tolerate_damage: Whether damaged frames are labelled and not refused.
+    """
+    inputs: dict[str, object] = dict(content)
+    if frame_rate is not None:
+        inputs["frame_rate"] = f"{frame_rate.numerator}/{frame_rate.denominator}"
+    if tolerate_damage:
+        inputs["tolerate_damage"] = True
+    return keys.source(keys.digest_of(inputs))
 
 
 @dataclass(frozen=True)
@@ -30,8 +47,9 @@ class SourceFiles:
         digest: The digest in the URI.
         content_digest: SHA-256 of the content.
         files: The parts by local file name, in order.
-        frame_rate: Frames per second of tars of frames, as numerator and denominator; None for a video, which states
+        frame_rate: Frames per second that were given, as numerator and denominator; None for a video that is read at
             its own.
+        tolerate_damage: Whether damaged frames are labelled and not refused.
         rights: The basis on which the source may be used.
     """
 
@@ -42,6 +60,7 @@ class SourceFiles:
     content_digest: str
     files: dict[str, Part]
     frame_rate: tuple[int, int] | None
+    tolerate_damage: bool
     rights: str
 
     @property
@@ -112,7 +131,8 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
         digest=prefix.removeprefix(f"{kind}/"),
         content_digest=committed.content_digest,
         files=files,
-        frame_rate=info.rate if info.kind == "frames" else None,
+        frame_rate=info.rate if info.kind == "frames" or info.rate_basis == "given" else None,
+        tolerate_damage=info.tolerate_damage,
         rights=info.rights,
     )
 

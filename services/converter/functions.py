@@ -39,14 +39,16 @@ class TranscodeArgs:
 
     Attributes:
         clip_files: Files of the clip to encode: one video, or tars of frames.
-        frame_rate: Frames per second as numerator and denominator, for tars of frames; None for a video, which
-            stores its own.
+        frame_rate: Frames per second that were given, as numerator and denominator; None for a video that is read at
+            its own.
+        tolerate_damage: Whether damaged frames are read and not refused.
         levels: Compression levels to encode.
     """
 
     clip_files: tuple[str, ...]
     frame_rate: tuple[int, int] | None
     levels: tuple[Level, ...]
+    tolerate_damage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

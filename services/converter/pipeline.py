@@ -244,7 +244,7 @@ class _Converter:
 
 def _open(arguments: TranscodeArgs, workspace: Workspace) -> Source:
     paths = [workspace.input(name) for name in arguments.clip_files]
-    return open_source(paths, frame_rate=arguments.frame_rate)
+    return open_source(paths, frame_rate=arguments.frame_rate, tolerate_damage=arguments.tolerate_damage)
 
 
 def _chunk_ranges(count: int, chunk_frames: int) -> dict[str, range]:

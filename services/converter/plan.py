@@ -98,6 +98,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             arguments=lambda: ConvertArgs(
                 clip_files=tuple(source.files),
                 frame_rate=source.frame_rate,
+                tolerate_damage=source.tolerate_damage,
                 levels=specs,
                 alignments=ALIGNMENTS,
                 weights=WEIGHTS,
@@ -143,6 +144,7 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
         {
             "source": source.content_digest,
             "frame_rate": source.frame_rate,
+            **({"tolerate_damage": True} if source.tolerate_damage else {}),
             "compression": [digest_values(level) for level in levels],
             "version": recipe.version,
             "method": ALGORITHM_VERSION,
@@ -156,7 +158,10 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
             files=source.files,
             function=TRANSCODE,
             arguments=lambda: TranscodeArgs(
-                clip_files=tuple(source.files), frame_rate=source.frame_rate, levels=_specs(levels)
+                clip_files=tuple(source.files),
+                frame_rate=source.frame_rate,
+                tolerate_damage=source.tolerate_damage,
+                levels=_specs(levels),
             ),
         ),
         resumable=[],

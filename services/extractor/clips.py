@@ -11,13 +11,13 @@ from typing import Literal
 
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.source import FRAME_RATES
-from facefoundry.storage import keys
 from facefoundry.storage.frames import FramePacker
 from facefoundry.storage.parts import SOURCE
+from facefoundry.storage.sources import prefix_of_source
 from facefoundry.v1 import extractor_pb2
 from facefoundry.work.workspace import Workspace
 
-__all__ = ["ImportedClip", "Wanted", "frames_of", "prefix_of_video", "video_of", "video_part"]
+__all__ = ["ImportedClip", "Wanted", "frames_of", "video_of", "video_part"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class Wanted:
 
     Attributes:
         uri: URI of the object; that of a folder of frames ends with `/`.
-        frame_rate: Frames per second of frames; 0 for a video, which states its own.
+        frame_rate: Frames per second that are given; None for a video that is read at its own.
+        tolerate_damage: Whether damaged frames are labelled and not refused.
         rights: The basis on which the clip may be used; `unstated` if unknown.
         sha256: SHA-256 that the object must have; empty for any.
     """
 
     uri: str
-    frame_rate: Fraction
+    frame_rate: Fraction | None
+    tolerate_damage: bool
     rights: str
     sha256: str
 
@@ -47,16 +49,16 @@ class Wanted:
         given = request.HasField("frame_rate")
         wanted = cls(
             uri=request.object_uri,
-            frame_rate=Fraction(rate.numerator, rate.denominator) if given else Fraction(0),
+            frame_rate=Fraction(rate.numerator, rate.denominator) if given else None,
+            tolerate_damage=request.tolerate_damage,
             rights=request.rights or "unstated",
             sha256=request.sha256,
         )
         low, high = FRAME_RATES
-        if given and not low <= wanted.frame_rate <= high:
+        if wanted.frame_rate is not None and not low <= wanted.frame_rate <= high:
             raise _wrong("frame_rate", f"must be from {low} to {high} frames per second", "FRAME_RATE", wanted.uri)
-        if given != (wanted.is_folder or wanted.is_tar):
-            rule = "must not be set: a video states its own" if given else "must be set for frames"
-            raise _wrong("frame_rate", rule, "FRAME_RATE", wanted.uri)
+        if not given and (wanted.is_folder or wanted.is_tar):
+            raise _wrong("frame_rate", "must be set for frames", "FRAME_RATE", wanted.uri)
         if wanted.sha256 and wanted.is_folder:
             raise _wrong("sha256", "must not be set for a folder of frames", "SHA256", wanted.uri)
         return wanted
@@ -72,9 +74,13 @@ class Wanted:
         return self.uri.lower().endswith(".tar")
 
     @property
-    def rate(self) -> tuple[int, int]:
-        """The frame rate as numerator and denominator."""
-        return self.frame_rate.numerator, self.frame_rate.denominator
+    def rate(self) -> tuple[int, int] | None:
+        """The given frame rate as numerator and denominator."""
+        return (self.frame_rate.numerator, self.frame_rate.denominator) if self.frame_rate else None
+
+    def prefix_of(self, kind: Literal["video", "frames"], content_digest: str) -> str:
+        """Return the prefix of the source that content becomes when it is imported as wanted."""
+        return prefix_of_source({kind: content_digest}, self.frame_rate, tolerate_damage=self.tolerate_damage)
 
     @property
     def file_name(self) -> str:
@@ -97,37 +103,31 @@ class ImportedClip:
         prefix: Prefix of the source. It contains a digest of the bytes that were read.
         content_digest: SHA-256 of the video, or over those of the frames.
         parts: SHA-256 of each part, by its name, which is that of its file in the workspace.
-        frame_rate: Frames per second of frames, as numerator and denominator; None for a video, which states its own.
     """
 
     kind: Literal["video", "frames"]
     prefix: str
     content_digest: str
     parts: dict[str, str]
-    frame_rate: tuple[int, int] | None = None
 
 
-def prefix_of_video(sha256: str) -> str:
-    """Return the prefix of a video with this SHA-256."""
-    return keys.source(keys.digest_of({"video": sha256}))
-
-
-def video_of(part: str, sha256: str) -> ImportedClip:
+def video_of(part: str, sha256: str, wanted: Wanted) -> ImportedClip:
     """Return the clip that is one video file.
 
     Args:
         part: Name of the part and file.
         sha256: SHA-256 of its bytes.
+        wanted: The request.
     """
-    return ImportedClip("video", prefix_of_video(sha256), sha256, {part: sha256})
+    return ImportedClip("video", wanted.prefix_of("video", sha256), sha256, {part: sha256})
 
 
-def frames_of(frames: Sequence[Path], rate: Fraction, workspace: Workspace) -> ImportedClip:
+def frames_of(frames: Sequence[Path], wanted: Wanted, workspace: Workspace) -> ImportedClip:
     """Pack frames into tars in the workspace's folder `inputs`, and delete their files.
 
     Args:
         frames: The files of the frames, in order.
-        rate: Frames per second.
+        wanted: The request.
         workspace: The folders of the call.
     """
     packer, parts = FramePacker(), {}
@@ -136,9 +136,9 @@ def frames_of(frames: Sequence[Path], rate: Fraction, workspace: Workspace) -> I
         parts[name] = hashlib.sha256(tar).hexdigest()
     for frame in frames:
         frame.unlink()
-    written = f"{rate.numerator}/{rate.denominator}"
-    prefix = keys.source(keys.digest_of({"frames": packer.content_digest, "frame_rate": written}))
-    return ImportedClip("frames", prefix, packer.content_digest, parts, (rate.numerator, rate.denominator))
+    return ImportedClip(
+        "frames", wanted.prefix_of("frames", packer.content_digest), packer.content_digest, parts
+    )
 
 
 def video_part(file_name: str) -> str:

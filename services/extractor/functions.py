@@ -48,13 +48,15 @@ class ClipArgs:
 
     Attributes:
         clip_files: Files of the clip, by their names in the sandbox's workspace: one video, or tars of frames.
-        frame_rate: Frames per second as numerator and denominator, for tars of frames; None for a video, which
-            stores its own.
+        frame_rate: Frames per second that were given, as numerator and denominator; None for a video that is read at
+            its own.
+        tolerate_damage: Whether damaged frames are labelled and not refused.
         weights_dir: Folder of the engine's weights; None for an engine whose package contains them.
     """
 
     clip_files: tuple[str, ...]
     frame_rate: tuple[int, int] | None = None
+    tolerate_damage: bool = False
     weights_dir: Path | None = None
 
 
@@ -110,6 +112,11 @@ class Inspection:
     rotation: int
     codec: str
     samples: list[FaceSample]
+    mirrored: bool
+    rate_basis: str
+    stated_frame_rate: FrameRate | None
+    remarks: list[str]
+    damaged_count: int
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from facefoundry.work.incoming import Incoming, IncomingFiles
 from facefoundry.work.messages import Progress, Result
 from facefoundry.work.runner import Committed, Runner
 from facefoundry.work.workspace import Workspace
-from services.extractor.clips import ImportedClip, Wanted, frames_of, prefix_of_video, video_of, video_part
+from services.extractor.clips import ImportedClip, Wanted, frames_of, video_of, video_part
 from services.extractor.functions import INSPECT, UNPACK, InspectArgs, Inspection, UnpackArgs
 
 __all__ = ["SourceImports"]
@@ -132,7 +132,7 @@ class SourceImports:
         if file.result:
             uri = file.result  # of another kind if it was imported as a model
         elif sha256 and not wanted.is_tar:
-            uri = self._store.uri(prefix_of_video(sha256))
+            uri = self._store.uri(wanted.prefix_of("video", sha256))
         else:
             return None
         stored = None
@@ -157,14 +157,14 @@ class SourceImports:
             numbered = (f"{number:06d}{PurePosixPath(name).suffix.lower()}" for number, name in enumerate(names))
             paths = {name: call.workspace.made_part(file) for name, file in zip(names, numbered, strict=True)}
             yield from self._files.fetch_folder(folder, paths)
-            return frames_of(list(paths.values()), wanted.frame_rate, call.workspace)
+            return frames_of(list(paths.values()), wanted, call.workspace)
 
         yield from self._import(fetch, sum(objects[name].size for name in names), wanted, context)
 
     def _video_fetcher(self, file: Incoming, wanted: Wanted) -> Fetch:
         def fetch(call: _Call) -> Steps[ImportedClip]:
             part = video_part(file.name)
-            return video_of(part, (yield from self._files.fetch(file, call.workspace.input(part), wanted.sha256)))
+            return video_of(part, (yield from self._files.fetch(file, call.workspace.input(part), wanted.sha256)), wanted)
 
         return fetch
 
@@ -179,7 +179,7 @@ class SourceImports:
             if len(names) != unpacked.frame_count:
                 raise misbehaved(f"made {len(names)} frames of {unpacked.frame_count}")
             frames = [file_of(call.workspace, name) for name in names]
-            return frames_of(frames, wanted.frame_rate, call.workspace)
+            return frames_of(frames, wanted, call.workspace)
 
         return fetch
 
@@ -198,7 +198,11 @@ class SourceImports:
         reused = stored is not None
         if stored is None:
             arguments = InspectArgs(
-                clip_files=tuple(clip.parts), frame_rate=clip.frame_rate, engine="", sample_frames=0
+                clip_files=tuple(clip.parts),
+                frame_rate=wanted.rate,
+                tolerate_damage=wanted.tolerate_damage,
+                engine="",
+                sample_frames=0,
             )
             found = yield from call.ask(INSPECT, arguments)
             stored = yield from self._put(clip, found, call.workspace, wanted)
@@ -227,6 +231,11 @@ class SourceImports:
             rotation=found.rotation,
             codec=found.codec,
             rights=wanted.rights,
+            mirrored=found.mirrored,
+            rate_basis=found.rate_basis,
+            stated_frame_rate=found.stated_frame_rate,
+            remarks=found.remarks,
+            tolerate_damage=wanted.tolerate_damage,
         )
         made = Manifest("source", {}, {}, tuple(parts), codec.to_values(info), clip.content_digest)
         manifest.commit(self._store, clip.prefix, made)

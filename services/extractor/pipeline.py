@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces import alignments, crop, face_tar
-from facefoundry.faces.alignments import BAD_LANDMARKS, FOUND, NO_FACE, Alignments
+from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, FOUND, NO_FACE, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
 from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
 from facefoundry.storage.parts import ALIGNMENTS, ALIGNMENTS_OF_FACES, FACES, SAMPLES
@@ -81,7 +81,7 @@ def extract(
         extraction = _Extraction(engine, arguments, workspace, source.info, finished)
         total = source.info.frame_count or 0
         for index, frame in enumerate(source):
-            yield from extraction.add(index, frame)
+            yield from extraction.add(index, frame, damaged=index in source.damaged)
             if index % _PROGRESS_FRAMES == 0:
                 yield Progress("extract", index + 1, total)
         yield from extraction.finish()
@@ -123,12 +123,22 @@ def inspect(
                 rotation=info.orientation.rotation,
                 codec=info.codec,
                 samples=samples,
+                mirrored=info.orientation.mirrored,
+                rate_basis=info.rate_basis,
+                stated_frame_rate=_stated(info),
+                remarks=info.remarks(),
+                damaged_count=len(source.damaged),
             )
         )
 
 
 def _open(arguments: ClipArgs, workspace: Workspace) -> Source:
-    return open_source([workspace.input(name) for name in arguments.clip_files], frame_rate=arguments.frame_rate)
+    paths = [workspace.input(name) for name in arguments.clip_files]
+    return open_source(paths, frame_rate=arguments.frame_rate, tolerate_damage=arguments.tolerate_damage)
+
+
+def _stated(info: MediaInfo) -> FrameRate | None:
+    return FrameRate(*info.stated_rate) if info.stated_rate else None
 
 
 def _names(number: int) -> tuple[str, str]:
@@ -167,12 +177,13 @@ class _Extraction:
         self._embedder = _load_embedder() if self._options.identity else None
         self._samples = Samples()
 
-    def add(self, index: int, frame: NDArray[np.uint8]) -> Iterator[PartsReady]:
+    def add(self, index: int, frame: NDArray[np.uint8], *, damaged: bool = False) -> Iterator[PartsReady]:
         """Work on the next frame. If the frame completes a part, yield the names of the part's files.
 
         Args:
             index: Number of the frame, from 0.
             frame: uint8 [h, w, 3], BGR.
+            damaged: Whether the frame is damaged, so that it is not searched for a face.
 
         Raises:
             DataLoss: the frame differs from the one that a finished part was made of.
@@ -190,7 +201,7 @@ class _Extraction:
         else:
             if row == 0:
                 self._subject.restart(last_box(self._parts))
-            reason, face = self._search(frame)
+            reason, face = (DAMAGED, None) if damaged else self._search(frame)
             self._rows.add(digest, reason, face)
             if face is not None:
                 self._crops[index] = face.crop
@@ -230,6 +241,9 @@ class _Extraction:
                 width=whole.width,
                 height=whole.height,
                 engine=self._options.engine,
+                rate_basis=self._info.rate_basis,
+                stated_frame_rate=_stated(self._info),
+                remarks=self._info.remarks(),
             ),
             content_digest=content_digest,
             versions={"decoder": DECODER, "engine": self._engine.build},

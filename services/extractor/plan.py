@@ -69,6 +69,7 @@ def plan_extraction(
         return ExtractArgs(
             clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
+            tolerate_damage=source.tolerate_damage,
             weights_dir=weights_folder(recipe.extraction.engine),
             name=request.sequence_id,
             options=options,
@@ -110,6 +111,7 @@ def plan_inspection(
         arguments=lambda: InspectArgs(
             clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
+            tolerate_damage=source.tolerate_damage,
             weights_dir=weights_folder(engine),
             engine=engine,
             sample_frames=request.sample_frames,

@@ -116,6 +116,9 @@ def _extraction(done: Committed) -> extractor_pb2.Extraction:
         height=info.height,
         engine=info.engine,
         reused=done.reused,
+        rate_basis=_basis(info.rate_basis),
+        stated_frame_rate=_stated(info.stated_frame_rate),
+        remarks=info.remarks,
     )
 
 
@@ -134,6 +137,11 @@ def _source(done: Committed) -> extractor_pb2.Source:
         rotation=info.rotation,
         codec=info.codec,
         reused=done.reused,
+        mirrored=info.mirrored,
+        rate_basis=_basis(info.rate_basis),
+        stated_frame_rate=_stated(info.stated_frame_rate),
+        remarks=info.remarks,
+        tolerate_damage=info.tolerate_damage,
     )
 
 
@@ -146,8 +154,21 @@ def _inspection(found: Inspection) -> extractor_pb2.InspectResponse:
         rotation=found.rotation,
         codec=found.codec,
         samples=[extractor_pb2.FaceSample(frame=sample.frame, faces=sample.faces) for sample in found.samples],
+        mirrored=found.mirrored,
+        rate_basis=_basis(found.rate_basis),
+        stated_frame_rate=_stated(found.stated_frame_rate),
+        remarks=found.remarks,
+        damaged_count=found.damaged_count,
     )
 
 
 def _frame_rate(rate: FrameRate) -> common_pb2.FrameRate:
     return common_pb2.FrameRate(numerator=rate.numerator, denominator=rate.denominator)
+
+
+def _stated(rate: FrameRate | None) -> common_pb2.FrameRate | None:
+    return _frame_rate(rate) if rate else None
+
+
+def _basis(name: str) -> common_pb2.RateBasis.ValueType:
+    return common_pb2.RateBasis.Value(f"RATE_BASIS_{name.upper() or 'UNSPECIFIED'}")
