@@ -185,6 +185,7 @@ def extract_faces(
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
     clips = _clips_at(clips_path)
+    output.reading.check(clips)
     with open_session(RunPlan(convert=False, keep_faces=True), recipe, connection, output) as session:
         failed = session.run.extract(clips)
     if failed:
@@ -258,6 +259,7 @@ def convert(
         message = f"Expected --model_path to be the folder of one model. {model_path} holds {len(found)} models."
         raise InvalidInput(message, reason="MODEL")
     pair, folder = next(iter(found.items()))
+    output.reading.check([clip.id])
     with open_session(RunPlan(convert=True), recipe, connection, output) as session:
         fake = session.run.convert_clip(clip, folder, pair, swap_model=swap_model)
         video = session.layout.fake_video("raw", fake.id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import click
 
 from facefoundry import recipes
+from facefoundry.dataset.reading import Reading
 from facefoundry.errors import InvalidInput
 from facefoundry.v1 import recipe_pb2
 
@@ -79,28 +80,37 @@ class RecipeOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go and in which layout, how progress is printed, and the frame rate of folders of frames."""
+    """Where results go and in which layout, how progress is printed, and how clips are read."""
 
     out: Path
     as_json: bool
-    fps: str
+    fps: tuple[str, ...]
+    tolerate_damage: bool
     layout: str | None = None
 
     @property
-    def frame_rate(self) -> Fraction:
-        """Frames per second of folders of frames.
+    def reading(self) -> Reading:
+        """How the clips are read.
 
         Raises:
-            InvalidInput: `--fps` is not a number from 1 to 1000.
+            InvalidInput: `--fps` is not a number from 1 to 1000, or such a number for the id of a clip (FPS).
         """
-        try:
-            rate = Fraction(self.fps).limit_denominator(1001)
-        except (ValueError, ZeroDivisionError) as error:
-            message = f"--fps must be a number such as 25 or 30000/1001. Received {self.fps!r}."
-            raise InvalidInput(message, reason="FPS") from error
-        if not 1 <= rate <= 1000:
-            raise InvalidInput(f"--fps must be from 1 to 1000. Received {self.fps!r}.", reason="FPS")
-        return rate
+        rates: dict[str, Fraction] = {}
+        for text in self.fps:
+            clip_id, _, rate = text.rpartition("=")
+            rates[clip_id] = _frame_rate(rate)
+        return Reading(rates.pop("", Fraction(25)), rates, self.tolerate_damage)
+
+
+def _frame_rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError) as error:
+        message = f"--fps must be a number such as 25 or 30000/1001, or CLIP=25 for one clip. Received {text!r}."
+        raise InvalidInput(message, reason="FPS") from error
+    if not 1 <= rate <= 1000:
+        raise InvalidInput(f"--fps must be from 1 to 1000. Received {text!r}.", reason="FPS")
+    return rate
 
 
 def connection_options(function: F) -> F:
@@ -149,15 +159,21 @@ def recipe_options(function: F) -> F:
 
 
 def output_options(function: F) -> F:
-    """Add `--output_path`, `--layout`, `--json` and `--fps`. The command gets them as the argument `output`."""
+    """Add options of the output, and of how clips are read. The command gets them as the argument `output`."""
     function = _gather(OutputOptions, "output", function)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars."),
         click.option(
             "--fps",
-            default="25",
-            show_default=True,
-            help="Frames per second of folders of frames, such as 25 or 30000/1001.",
+            multiple=True,
+            metavar="[CLIP=]RATE",
+            help="Frames per second of folders of frames, such as 25 or 30000/1001, or of one clip, such as 033=30, "
+            "instead of its own. May be repeated.  [default: 25]",
+        ),
+        click.option(
+            "--tolerate-damage",
+            is_flag=True,
+            help="Read damaged clips as far as possible. Damaged frames are labelled and not swapped.",
         ),
         click.option(
             "--layout",

@@ -71,7 +71,7 @@ def open_session(
     plan: RunPlan, recipe: RecipeOptions, connection: ConnectionOptions, output: OutputOptions
 ) -> Iterator[Session]:
     """Open a run. Ctrl-C and SIGTERM stop it, and print the command that continues it."""
-    resolved, frame_rate = recipe.resolve(), output.frame_rate
+    resolved, reading = recipe.resolve(), output.reading
     layout = layout_of(output.out, output.layout)
     command = shlex.join(["facefoundry", *sys.argv[1:]])
     record = RunRecord(run_name(plan.name, layout), command, recipes.options(resolved), plan.seed, layout=layout.name)
@@ -86,7 +86,7 @@ def open_session(
                 recorder,
                 view.event,
                 keep_faces=plan.keep_faces,
-                frame_rate=frame_rate,
+                reading=reading,
             )
             run = DatasetRun(
                 stages,
@@ -125,6 +125,7 @@ def make_dataset(
         given: Folders of existing models, by pair.
         messages: Sentences to print first.
     """
+    output.reading.check(clips)
     with open_session(plan, recipe, connection, output) as session:
         view, layout = session.view, session.layout
         text = json.dumps([list(pair) for pair in pairs], indent=1) + "\n"

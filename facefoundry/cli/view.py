@@ -56,7 +56,9 @@ class View(AbstractContextManager["View"]):
         """Show an event of the run."""
         key = (event.item, event.stage)
         with self._lock:
-            if event.state in ("running", "waiting"):
+            if event.state == "doubt":
+                self.message(f"! {event.item}: {event.message}")
+            elif event.state in ("running", "waiting"):
                 self._advance(key, event)
             else:
                 self._finish(key, event)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from facefoundry.dataset import comparison, fetch, models, sources
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
+from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, Sample, SequenceRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.results import StoredResult
@@ -48,7 +48,7 @@ class ServiceStages(Stages):
         recorder: Keeps the run record.
         on_event: Called with each event, from many threads.
         keep_faces: Whether to write face crops and alignments too.
-        frame_rate: Frames per second of folders of frames.
+        reading: How the clips are read.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class ServiceStages(Stages):
         on_event: OnEvent,
         *,
         keep_faces: bool = False,
-        frame_rate: Fraction = Fraction(25),
+        reading: Reading | None = None,
     ) -> None:
         self._transfers, self._client, self._recipe = transfers, transfers.client, recipe
         self._layout, self._recorder, self._on_event = layout, recorder, on_event
-        self._keep_faces, self._frame_rate = keep_faces, frame_rate
+        self._keep_faces, self._reading = keep_faces, reading or Reading()
 
     def raise_if_stopped(self) -> None:
         """Raise Cancelled if `stop` was called."""
@@ -77,7 +77,9 @@ class ServiceStages(Stages):
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
         with self._stage(clip.id, "upload", "bytes") as (_, on_progress):
-            source = sources.import_clip(self._transfers, clip.path, self._frame_rate, "", on_progress)
+            source = sources.import_clip(self._transfers, clip.path, self._import_request(clip), on_progress)
+        for remark in source.remarks:
+            self._on_event(Event(clip.id, "upload", "doubt", message=remark))
         with self._stage(clip.id, "extract", "frames") as (_, on_progress):
             extraction = self._client.extract(source.uri, clip.id, self._recipe, on_progress)
             result = StoredResult(self._transfers, extraction.uri)
@@ -102,6 +104,13 @@ class ServiceStages(Stages):
             ),
         )
         return ExtractedSequence(clip.id, source.uri, extraction, samples)
+
+    def _import_request(self, clip: Clip) -> extractor_pb2.ImportSourceRequest:
+        request = extractor_pb2.ImportSourceRequest(tolerate_damage=self._reading.tolerate_damage)
+        rate = self._reading.rate_of(clip.id, clip.path)
+        if rate is not None:
+            sources.set_rate(request, rate)
+        return request
 
     def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         """Train a pair and return the URI of its model."""

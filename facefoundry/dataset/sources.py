@@ -11,17 +11,19 @@ from facefoundry.dataset.contents import Content, FileContent, FrameTar
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.frames import in_order
-from facefoundry.v1 import common_pb2, extractor_pb2
+from facefoundry.media.source import DEFAULT_FRAME_RATE
+from facefoundry.v1 import extractor_pb2
 
-__all__ = ["import_clip", "upload"]
+__all__ = ["import_clip", "set_rate", "upload"]
 
 _TAR = ".tar"
 
 
 def upload(
     path: str | Path,
-    frame_rate: Fraction | int = 25,
+    frame_rate: Fraction | int | None = None,
     *,
+    tolerate_damage: bool = False,
     client: Client | None = None,
     rights: str = "",
     on_progress: OnProgress = lambda _: None,
@@ -30,7 +32,8 @@ def upload(
 
     Args:
         path: The video file, the folder of numbered frames, or a tar of them, which ends with `.tar`.
-        frame_rate: Frames per second of frames; a video states its own.
+        frame_rate: Frames per second; None for the rate that a video shows, or for 25 of frames.
+        tolerate_damage: Whether damaged frames are read as far as possible and labelled, and not refused.
         client: The client of the services; by default one with the addresses of the environment.
         rights: Licence of the clip or consent of its subject; kept with the clip.
         on_progress: Called with each progress message: of the stages `hash` and `upload`, and then of the extractor's.
@@ -43,16 +46,27 @@ def upload(
         Denied: the store refused URLs that the extractor had just signed (URL_REFUSED).
         Unavailable: the extractor or the store does not answer.
     """
+    path = Path(path)
+    if frame_rate is None and (path.is_dir() or path.suffix.lower() == _TAR):
+        frame_rate = Fraction(*DEFAULT_FRAME_RATE)
+    request = extractor_pb2.ImportSourceRequest(rights=rights, tolerate_damage=tolerate_damage)
+    if frame_rate is not None:
+        set_rate(request, Fraction(frame_rate))
     if client is not None:
-        return import_clip(Transfers(client), Path(path), Fraction(frame_rate), rights, on_progress).uri
+        return import_clip(Transfers(client), path, request, on_progress).uri
     with Client() as own:
-        return import_clip(Transfers(own), Path(path), Fraction(frame_rate), rights, on_progress).uri
+        return import_clip(Transfers(own), path, request, on_progress).uri
+
+
+def set_rate(request: extractor_pb2.ImportSourceRequest, rate: Fraction) -> None:
+    """Write a frame rate into a request."""
+    request.frame_rate.numerator, request.frame_rate.denominator = rate.numerator, rate.denominator
 
 
 def import_clip(
-    transfers: Transfers, path: Path, frame_rate: Fraction, rights: str, on_progress: OnProgress
+    transfers: Transfers, path: Path, request: extractor_pb2.ImportSourceRequest, on_progress: OnProgress
 ) -> extractor_pb2.Source:
-    """Upload a clip and return its source; arguments and errors as in `upload`."""
+    """Upload a clip and return its source; the request says how it is read. Errors are as in `upload`."""
     max_bytes = transfers.settings.max_source_bytes
     try:
         content = _frames(path, max_bytes) if path.is_dir() else _file(path, max_bytes)
@@ -61,10 +75,6 @@ def import_clip(
             f"Cannot read {error.filename or path}: {error.strerror}. Check its path and permissions.",
             reason="INPUT_FILE",
         ) from error
-    request = extractor_pb2.ImportSourceRequest(rights=rights)
-    if content.name.lower().endswith(_TAR):
-        rate = common_pb2.FrameRate(numerator=frame_rate.numerator, denominator=frame_rate.denominator)
-        request.frame_rate.CopyFrom(rate)
 
     def import_source(uris: list[str]) -> extractor_pb2.Source:
         (request.object_uri,) = uris

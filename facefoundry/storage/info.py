@@ -81,6 +81,11 @@ class SourceInfo:
             return None
         return int(numerator), int(denominator)
 
+    @property
+    def given_rate(self) -> tuple[int, int] | None:
+        """The frame rate if it was given; None for a video that is read at its own."""
+        return self.rate if self.kind == "frames" or self.rate_basis == "given" else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionInfo:

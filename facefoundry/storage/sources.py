@@ -131,7 +131,7 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
         digest=prefix.removeprefix(f"{kind}/"),
         content_digest=committed.content_digest,
         files=files,
-        frame_rate=info.rate if info.kind == "frames" or info.rate_basis == "given" else None,
+        frame_rate=info.given_rate,
         tolerate_damage=info.tolerate_damage,
         rights=info.rights,
     )

@@ -41,6 +41,42 @@ SIDE_B: Side.ValueType  # 2
 """The second sequence of the pair."""
 Global___Side: _TypeAlias = Side  # noqa: Y015
 
+class _RateBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_BASIS_UNSPECIFIED: _RateBasis.ValueType  # 0
+    """Unknown, as for results of earlier versions."""
+    RATE_BASIS_STATED: _RateBasis.ValueType  # 1
+    """The container states it, and its time stamps agree."""
+    RATE_BASIS_MEASURED: _RateBasis.ValueType  # 2
+    """Measured from time stamps that differ from the stated rate, or that come without one."""
+    RATE_BASIS_VARIABLE: _RateBasis.ValueType  # 3
+    """The average of uneven time stamps."""
+    RATE_BASIS_GIVEN: _RateBasis.ValueType  # 4
+    """Given by the request that made the source."""
+    RATE_BASIS_ASSUMED: _RateBasis.ValueType  # 5
+    """A default: the clip has neither a rate nor time stamps."""
+
+class RateBasis(_RateBasis, metaclass=_RateBasisEnumTypeWrapper):
+    """How a frame rate was found."""
+
+RATE_BASIS_UNSPECIFIED: RateBasis.ValueType  # 0
+"""Unknown, as for results of earlier versions."""
+RATE_BASIS_STATED: RateBasis.ValueType  # 1
+"""The container states it, and its time stamps agree."""
+RATE_BASIS_MEASURED: RateBasis.ValueType  # 2
+"""Measured from time stamps that differ from the stated rate, or that come without one."""
+RATE_BASIS_VARIABLE: RateBasis.ValueType  # 3
+"""The average of uneven time stamps."""
+RATE_BASIS_GIVEN: RateBasis.ValueType  # 4
+"""Given by the request that made the source."""
+RATE_BASIS_ASSUMED: RateBasis.ValueType  # 5
+"""A default: the clip has neither a rate nor time stamps."""
+Global___RateBasis: _TypeAlias = RateBasis  # noqa: Y015
+
 @_typing.final
 class Progress(_message.Message):
     """Progress of a call. Within a stage, `done` only grows."""

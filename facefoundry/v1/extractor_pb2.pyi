@@ -30,6 +30,7 @@ class ImportSourceRequest(_message.Message):
     FRAME_RATE_FIELD_NUMBER: _builtins.int
     RIGHTS_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    TOLERATE_DAMAGE_FIELD_NUMBER: _builtins.int
     object_uri: _builtins.str
     """`object_uri` of an upload, or the URI of any object of a bucket that the service imports from: a clip, or a `.tar`
     of frames. A URI that ends with `/` is a prefix whose objects are the frames, in the order of the numbers at the
@@ -41,9 +42,13 @@ class ImportSourceRequest(_message.Message):
     """
     sha256: _builtins.str
     """SHA-256 that the object must have, 64 hexadecimal digits; empty takes any."""
+    tolerate_damage: _builtins.bool
+    """Read damaged frames as far as possible, and label them DAMAGED, instead of refusing the clip. Part of the source's
+    digest if true.
+    """
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:
-        """Frame rate of frames; required for them, and invalid for a clip, which has its own."""
+        """Frame rate. It is required for frames, and overrides that of a clip. Part of the source's digest."""
 
     def __init__(
         self,
@@ -52,10 +57,11 @@ class ImportSourceRequest(_message.Message):
         frame_rate: _common_pb2.FrameRate | None = ...,
         rights: _builtins.str = ...,
         sha256: _builtins.str = ...,
+        tolerate_damage: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "object_uri", b"object_uri", "rights", b"rights", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "object_uri", b"object_uri", "rights", b"rights", "sha256", b"sha256", "tolerate_damage", b"tolerate_damage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,6 +116,11 @@ class Source(_message.Message):
     ROTATION_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
+    MIRRORED_FIELD_NUMBER: _builtins.int
+    RATE_BASIS_FIELD_NUMBER: _builtins.int
+    STATED_FRAME_RATE_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    TOLERATE_DAMAGE_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Its URI, `s3://<bucket>/sources/<digest>`."""
     content_digest: _builtins.str
@@ -130,9 +141,23 @@ class Source(_message.Message):
     """Name of the codec, such as `h264`, or `png` for frames."""
     reused: _builtins.bool
     """True if the source was stored before."""
+    mirrored: _builtins.bool
+    """True if frames are mirrored left to right, before they are rotated."""
+    rate_basis: _common_pb2.RateBasis.ValueType
+    """How the frame rate was found."""
+    tolerate_damage: _builtins.bool
+    """True if damaged frames are labelled and not refused."""
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:
         """Frame rate."""
+
+    @_builtins.property
+    def stated_frame_rate(self) -> _common_pb2.FrameRate:
+        """Frame rate that the container states, which `frame_rate` may differ from; unset if it states none."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
 
     def __init__(
         self,
@@ -148,10 +173,15 @@ class Source(_message.Message):
         rotation: _builtins.int = ...,
         codec: _builtins.str = ...,
         reused: _builtins.bool = ...,
+        mirrored: _builtins.bool = ...,
+        rate_basis: _common_pb2.RateBasis.ValueType = ...,
+        stated_frame_rate: _common_pb2.FrameRate | None = ...,
+        remarks: _abc.Iterable[_builtins.str] | None = ...,
+        tolerate_damage: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_digest", b"content_digest", "file_name", b"file_name", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "reused", b"reused", "rotation", b"rotation", "size_bytes", b"size_bytes", "uri", b"uri", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "content_digest", b"content_digest", "file_name", b"file_name", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "reused", b"reused", "rotation", b"rotation", "size_bytes", b"size_bytes", "stated_frame_rate", b"stated_frame_rate", "tolerate_damage", b"tolerate_damage", "uri", b"uri", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,6 +230,11 @@ class InspectResponse(_message.Message):
     ROTATION_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
+    MIRRORED_FIELD_NUMBER: _builtins.int
+    RATE_BASIS_FIELD_NUMBER: _builtins.int
+    STATED_FRAME_RATE_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    DAMAGED_COUNT_FIELD_NUMBER: _builtins.int
     frame_count: _builtins.int
     """Number of decoded frames."""
     width: _builtins.int
@@ -210,6 +245,12 @@ class InspectResponse(_message.Message):
     """Clockwise rotation in the container, degrees: 0, 90, 180 or 270."""
     codec: _builtins.str
     """Name of the codec, such as `h264`, or `png` for a folder of frames."""
+    mirrored: _builtins.bool
+    """True if frames are mirrored left to right, before they are rotated."""
+    rate_basis: _common_pb2.RateBasis.ValueType
+    """How the frame rate was found."""
+    damaged_count: _builtins.int
+    """Number of damaged frames; 0 unless the source tolerates damage."""
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:
         """Frame rate that its outputs would have."""
@@ -217,6 +258,14 @@ class InspectResponse(_message.Message):
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceSample]:
         """The frames that were searched for faces."""
+
+    @_builtins.property
+    def stated_frame_rate(self) -> _common_pb2.FrameRate:
+        """Frame rate that the container states, which `frame_rate` may differ from; unset if it states none."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
 
     def __init__(
         self,
@@ -228,10 +277,15 @@ class InspectResponse(_message.Message):
         rotation: _builtins.int = ...,
         codec: _builtins.str = ...,
         samples: _abc.Iterable[Global___FaceSample] | None = ...,
+        mirrored: _builtins.bool = ...,
+        rate_basis: _common_pb2.RateBasis.ValueType = ...,
+        stated_frame_rate: _common_pb2.FrameRate | None = ...,
+        remarks: _abc.Iterable[_builtins.str] | None = ...,
+        damaged_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "rotation", b"rotation", "samples", b"samples", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "damaged_count", b"damaged_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "rotation", b"rotation", "samples", b"samples", "stated_frame_rate", b"stated_frame_rate", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -345,6 +399,9 @@ class Extraction(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
+    RATE_BASIS_FIELD_NUMBER: _builtins.int
+    STATED_FRAME_RATE_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Its URI, `s3://<bucket>/extractions/<digest>`."""
     content_digest: _builtins.str
@@ -361,6 +418,8 @@ class Extraction(_message.Message):
     """Name of the engine."""
     reused: _builtins.bool
     """True if a stored extraction was returned."""
+    rate_basis: _common_pb2.RateBasis.ValueType
+    """How the frame rate was found."""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ReasonCount]:
         """Number of frames without it, by reason."""
@@ -368,6 +427,14 @@ class Extraction(_message.Message):
     @_builtins.property
     def frame_rate(self) -> _common_pb2.FrameRate:
         """Frame rate."""
+
+    @_builtins.property
+    def stated_frame_rate(self) -> _common_pb2.FrameRate:
+        """Frame rate that the container states, which `frame_rate` may differ from; unset if it states none."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
 
     def __init__(
         self,
@@ -382,10 +449,13 @@ class Extraction(_message.Message):
         height: _builtins.int = ...,
         engine: _builtins.str = ...,
         reused: _builtins.bool = ...,
+        rate_basis: _common_pb2.RateBasis.ValueType = ...,
+        stated_frame_rate: _common_pb2.FrameRate | None = ...,
+        remarks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "engine", b"engine", "face_count", b"face_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "missing", b"missing", "reused", b"reused", "uri", b"uri", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "engine", b"engine", "face_count", b"face_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "missing", b"missing", "rate_basis", b"rate_basis", "remarks", b"remarks", "reused", b"reused", "stated_frame_rate", b"stated_frame_rate", "uri", b"uri", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from typing import Literal
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.source import FRAME_RATES
 from facefoundry.storage.frames import FramePacker
+from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.parts import SOURCE
 from facefoundry.storage.sources import prefix_of_source
 from facefoundry.v1 import extractor_pb2
@@ -78,6 +79,10 @@ class Wanted:
         """The given frame rate as numerator and denominator."""
         return (self.frame_rate.numerator, self.frame_rate.denominator) if self.frame_rate else None
 
+    def reads_like(self, info: SourceInfo) -> bool:
+        """Return whether a stored source is read as is wanted."""
+        return (info.given_rate, info.tolerate_damage) == (self.rate, self.tolerate_damage)
+
     def prefix_of(self, kind: Literal["video", "frames"], content_digest: str) -> str:
         """Return the prefix of the source that content becomes when it is imported as wanted."""
         return prefix_of_source({kind: content_digest}, self.frame_rate, tolerate_damage=self.tolerate_damage)
@@ -136,9 +141,7 @@ def frames_of(frames: Sequence[Path], wanted: Wanted, workspace: Workspace) -> I
         parts[name] = hashlib.sha256(tar).hexdigest()
     for frame in frames:
         frame.unlink()
-    return ImportedClip(
-        "frames", wanted.prefix_of("frames", packer.content_digest), packer.content_digest, parts
-    )
+    return ImportedClip("frames", wanted.prefix_of("frames", packer.content_digest), packer.content_digest, parts)
 
 
 def video_part(file_name: str) -> str:

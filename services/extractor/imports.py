@@ -139,8 +139,7 @@ class SourceImports:
         if keys.kind_of(uri) == "sources":
             stored = manifest.load_if_committed(self._store, keys.prefix_of(self._store.bucket, uri, "sources"))
         same_bytes = stored is not None and wanted.sha256 in ("", file.sha256, stored.content_digest)
-        same_rate = stored is not None and (not wanted.is_tar or stored.info_as(SourceInfo).rate == wanted.rate)
-        if stored is not None and same_bytes and same_rate:
+        if stored is not None and same_bytes and wanted.reads_like(stored.info_as(SourceInfo)):
             return Committed(uri, stored, reused=True)
         if file.result:
             self._files.forget(file)  # otherwise CreateUpload would say that nothing need be put again
@@ -164,7 +163,9 @@ class SourceImports:
     def _video_fetcher(self, file: Incoming, wanted: Wanted) -> Fetch:
         def fetch(call: _Call) -> Steps[ImportedClip]:
             part = video_part(file.name)
-            return video_of(part, (yield from self._files.fetch(file, call.workspace.input(part), wanted.sha256)), wanted)
+            return video_of(
+                part, (yield from self._files.fetch(file, call.workspace.input(part), wanted.sha256)), wanted
+            )
 
         return fetch
 

@@ -54,8 +54,8 @@ class Services:
     def __exit__(self, *_):
         self._open.close()
 
-    def upload(self, path):
-        return put_source(self.store, path)
+    def upload(self, path, **reading):
+        return put_source(self.store, path, **reading)
 
     def inspect(self, uri):
         request = extractor_pb2.InspectRequest(source_uri=uri, sample_frames=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 from facefoundry import recipes, report
@@ -42,7 +41,6 @@ def make_dataset(layout: Layout, store: Store, folder: Path) -> RunFolder:
         recorder,
         lambda event: None,
         keep_faces=True,
-        frame_rate=Fraction(25),
     )
     (pair,) = DatasetRun(stages, recorder, lambda event: None).run([Pair("a", "b")], clips)
     assert pair.state == "done", pair.failure

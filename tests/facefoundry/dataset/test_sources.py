@@ -16,7 +16,7 @@ import pytest
 import facefoundry
 from facefoundry import archive
 from facefoundry.dataset.contents import FrameTar
-from facefoundry.dataset.sources import import_clip
+from facefoundry.dataset.sources import import_clip, set_rate
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Denied, InvalidInput, Unavailable, Unusable
 from facefoundry.settings import TransferSettings
@@ -57,6 +57,14 @@ def parts_of(path: Path) -> int:
     return -(-path.stat().st_size // PART)
 
 
+def request_of(path: Path, rate: Fraction | int = 25) -> extractor_pb2.ImportSourceRequest:
+    """A request for a clip, with a frame rate if it has none."""
+    request = extractor_pb2.ImportSourceRequest()
+    if path.is_dir() or path.suffix == ".tar":
+        set_rate(request, Fraction(rate))
+    return request
+
+
 def import_(place: Place, path: Path, rate: Fraction | int = 25) -> tuple[extractor_pb2.Source, dict[str, list[int]]]:
     """The source of a clip, and the counts that were reported, by stage."""
     seen: dict[str, list[int]] = {}
@@ -64,7 +72,7 @@ def import_(place: Place, path: Path, rate: Fraction | int = 25) -> tuple[extrac
     def on_progress(progress: common_pb2.Progress) -> None:
         seen.setdefault(progress.stage, []).append(progress.done)
 
-    return import_clip(place.transfers, path, Fraction(rate), "", on_progress), seen
+    return import_clip(place.transfers, path, request_of(path, rate), on_progress), seen
 
 
 def stored_bytes(place: Place, uri: str, folder: Path) -> list[bytes]:
@@ -142,7 +150,7 @@ def test_what_can_be_told_here_is_refused_before_anything_is_sent(place: Place, 
         (folder_of_frames(tmp_path / "large", range(9)), Unusable, "TOO_LARGE"),
     ]:
         with pytest.raises(kind) as caught:
-            import_clip(small, path, Fraction(25), "", lambda _: None)
+            import_clip(small, path, extractor_pb2.ImportSourceRequest(), lambda _: None)
         assert caught.value.reason == reason and str(path) in caught.value.message
     assert place.store.objects("uploads/") == ()
 
@@ -216,7 +224,7 @@ def test_a_store_that_takes_nothing_is_an_error_in_the_end(
     place.proxy.rule = lambda request: fault
     at_once = Transfers(place.client, TransferSettings(retry_seconds=0))
     with pytest.raises(kind) as caught:
-        import_clip(at_once, video, Fraction(25), "", lambda _: None)
+        import_clip(at_once, video, extractor_pb2.ImportSourceRequest(), lambda _: None)
     assert isinstance(caught.value, facefoundry.errors.FaceFoundryError)
     assert caught.value.reason == reason and "Signature" not in caught.value.message
 

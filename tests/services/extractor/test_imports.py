@@ -8,25 +8,21 @@ import tarfile
 import threading
 
 import cv2
-import grpc
 import numpy as np
 import pytest
 import urllib3
 
 from facefoundry.errors import Busy, Conflict, InvalidInput, NotFound, Unusable
 from facefoundry.process.sandbox import Limits
-from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import manifest
 from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
-from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2
+from facefoundry.v1 import common_pb2, extractor_pb2
 from facefoundry.work.pool import SandboxPool
-from services.extractor.__main__ import build
-from services.extractor.settings import ExtractorSettings
 from tests.clips import drifting_face, encode
 from tests.faults.proxy import Fault, Proxy
+from tests.services.extractor.importing import Extractor
 from tests.sources import put_source
-from tests.waiting import wait_until
 
 http = urllib3.PoolManager(retries=False)
 RATE = common_pb2.FrameRate(numerator=24, denominator=1)
@@ -42,67 +38,6 @@ def pool():
 @pytest.fixture(scope="module")
 def video(tmp_path_factory) -> bytes:
     return encode(tmp_path_factory.mktemp("video") / "clip.mp4", drifting_face(12), 30).read_bytes()
-
-
-class Extractor:
-    """A running extractor, and calls to it."""
-
-    def __init__(self, store, scratch, pool, part_bytes=64 << 20, **settings):
-        self.store, self.scratch = store, scratch
-        values = ExtractorSettings(listen="127.0.0.1:0", scratch_dir=scratch, **settings)
-        self.server, self._runner = build(values, store, pool, upload_part_bytes=part_bytes)
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{self.server.start()}")
-        self.stub = extractor_pb2_grpc.ExtractorServiceStub(self._channel)
-
-    def close(self):
-        self._channel.close()
-        self.server.stop()
-
-    def create(self, content, name="033.mp4", sha256=None):
-        sha256 = hashlib.sha256(content).hexdigest() if sha256 is None else sha256
-        request = files_pb2.CreateUploadRequest(file_name=name, size_bytes=len(content), sha256=sha256)
-        return self._raising(lambda: self.stub.CreateUpload(request, timeout=60))
-
-    def put(self, made, content, numbers=None):
-        for number, part in enumerate(made.parts):
-            if numbers is None or number in numbers:
-                body = content[part.offset_bytes : part.offset_bytes + part.size_bytes]
-                assert http.request("PUT", part.url, body=body).status == 200
-
-    def upload(self, content, **fields):
-        """Upload a file, and return its URI."""
-        made = self.create(content, **fields)
-        self.put(made, content)
-        return made.object_uri
-
-    def take(self, uri, **fields):
-        """Progress messages and the source."""
-        request = extractor_pb2.ImportSourceRequest(object_uri=uri, **fields)
-        messages = self._raising(lambda: list(self.stub.ImportSource(request, timeout=60)))
-        assert [message.WhichOneof("event") for message in messages[:-1]] == ["progress"] * (len(messages) - 1)
-        return [message.progress for message in messages[:-1]], messages[-1].source
-
-    def refusal(self, uri, kind=Unusable, **fields):
-        """The error of an import, which names the URI and leaves nothing."""
-        before = list(self.store.objects("sources/"))
-        with pytest.raises(kind) as caught:
-            self.take(uri, **fields)
-        error = caught.value
-        assert uri in error.message and "\n" not in error.message and error.message.endswith("."), error.message
-        assert list(self.store.objects("sources/")) == before
-        self.expect_rest()
-        return error
-
-    def expect_rest(self):
-        """No call holds a slot or a file."""
-        wait_until(lambda: self.server.slots.in_use == 0)
-        assert list(self.scratch.glob("extractor-[0-9]*")) == []
-
-    def _raising(self, call):
-        try:
-            return call()
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, "extractor") from error
 
 
 @pytest.fixture
@@ -296,7 +231,6 @@ def test_frames_that_are_no_clip_are_refused(start, store):
     [
         ("frames/", {}, "frame_rate"),
         ("a.tar", {}, "frame_rate"),
-        ("a.mp4", {"frame_rate": RATE}, "frame_rate"),
         ("frames/", {"frame_rate": common_pb2.FrameRate(numerator=1001, denominator=1)}, "frame_rate"),
         ("frames/", {"frame_rate": RATE, "sha256": "0" * 64}, "sha256"),
     ],
@@ -304,6 +238,33 @@ def test_frames_that_are_no_clip_are_refused(start, store):
 def test_a_wrong_field_is_named(extractor, store, name, fields, field):
     error = extractor.refusal(store.uri(f"incoming/{name}"), InvalidInput, **fields)
     assert [violation.field for violation in error.violations] == [field]
+
+
+def test_how_a_clip_is_read_is_part_of_its_source(extractor, store, video):
+    store.put_bytes("incoming/a.mp4", video)
+    uri = store.uri("incoming/a.mp4")
+    _, own = extractor.take(uri)
+    assert (own.frame_rate.numerator, own.rate_basis) == (30, common_pb2.RATE_BASIS_STATED)
+    assert own.stated_frame_rate == own.frame_rate and not own.remarks and not own.mirrored
+    _, given = extractor.take(uri, frame_rate=RATE)
+    assert (given.frame_rate, given.rate_basis) == (RATE, common_pb2.RATE_BASIS_GIVEN)
+    assert given.stated_frame_rate == own.frame_rate and given.content_digest == own.content_digest
+    _, tolerant = extractor.take(uri, tolerate_damage=True)
+    assert tolerant.tolerate_damage and not own.tolerate_damage
+    assert len({own.uri, given.uri, tolerant.uri}) == 3
+    for source in (own, given, tolerant):
+        seen = extractor.stub.Inspect(extractor_pb2.InspectRequest(source_uri=source.uri), timeout=60)
+        assert (seen.frame_rate, seen.rate_basis) == (source.frame_rate, source.rate_basis)
+    assert extractor.take(uri, frame_rate=RATE)[1].reused
+
+
+def test_an_upload_is_read_otherwise_when_it_is_put_again(extractor, video):
+    uri = extractor.upload(video)
+    own = extractor.take(uri)[1]
+    with pytest.raises(NotFound, match="Upload it again"):
+        extractor.take(uri, frame_rate=RATE)
+    given = extractor.take(extractor.upload(video), frame_rate=RATE)[1]
+    assert given.frame_rate == RATE and given.uri != own.uri
 
 
 @pytest.fixture

@@ -106,6 +106,8 @@ def test_the_result_says_what_the_extraction_is(tmp_path, moving_face, video_of)
         width=192,
         height=192,
         engine="dlib",
+        rate_basis="stated",
+        stated_frame_rate=FrameRate(30, 1),
     )
     assert run.done.result.content_digest == digest
     assert run.done.result.frames == {"FOUND": 12}
@@ -290,6 +292,11 @@ def test_inspect_reads_the_container_and_counts_faces_in_even_spaced_frames(movi
         rotation=0,
         codec="h264",
         samples=[FaceSample(0, 1), FaceSample(4, 1), FaceSample(8, 0)],
+        mirrored=False,
+        rate_basis="stated",
+        stated_frame_rate=FrameRate(30, 1),
+        remarks=[],
+        damaged_count=0,
     )
 
 
