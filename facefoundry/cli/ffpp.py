@@ -91,7 +91,7 @@ def generate_models(
     Run the same command again to continue a run that was stopped.
     """
     clips = plan.find_clips(clips_path)
-    messages, pairing_seed = [], None
+    messages, pairing_seed = plan.left_out(clips_path, clips), None
     if filelist is not None:
         pairs = plan.read_filelist(filelist)
     else:
@@ -152,7 +152,7 @@ def create_from_models(
     """
     found = models.find_models(layout_of(models_path))
     clips = plan.find_clips(clips_path)
-    messages = list(found.others)
+    messages = [*found.others, *plan.left_out(clips_path, clips)]
     if filelist is not None:
         pairs = models.choose(found, plan.read_filelist(filelist), models_path)
     else:
@@ -187,6 +187,8 @@ def extract_faces(
     clips = _clips_at(clips_path)
     output.reading.check(clips)
     with open_session(RunPlan(convert=False, keep_faces=True), recipe, connection, output) as session:
+        for message in [] if _is_one_clip(clips_path) else plan.left_out(clips_path, clips):
+            session.view.message(message)
         failed = session.run.extract(clips)
     if failed:
         had_outage = any(isinstance(error, Unavailable) for error in failed.values())
@@ -267,7 +269,7 @@ def convert(
 
 
 def _clips_at(path: Path) -> dict[str, Clip]:
-    if path.is_file() or plan.is_frame_folder(path):
+    if _is_one_clip(path):
         clip = _clip_at(path)
         return {clip.id: clip}
     clips = plan.find_clips(path)
@@ -276,10 +278,20 @@ def _clips_at(path: Path) -> dict[str, Clip]:
     return clips
 
 
+def _is_one_clip(path: Path) -> bool:
+    return path.is_file() or plan.is_frame_folder(path)
+
+
 def _clip_at(path: Path) -> Clip:
     if not path.is_file() and not plan.is_frame_folder(path):
         raise InvalidInput(
             f"Expected a video file or a folder of frames. Received {path}, which is neither or does not exist.",
+            reason="INPUT_FILE",
+        )
+    if path.is_file() and path.suffix.lower() not in plan.CLIP_SUFFIXES:
+        raise InvalidInput(
+            f"Expected a clip with one of the suffixes {', '.join(sorted(plan.CLIP_SUFFIXES))}. Received {path}. "
+            "Rename it.",
             reason="INPUT_FILE",
         )
     return Clip(keys.sequence_id(path.stem if path.is_file() else path.name, field=str(path)), path)

@@ -14,24 +14,28 @@ from facefoundry.media.frames import FRAME_SUFFIXES, is_frame
 from facefoundry.storage import keys
 
 __all__ = [
+    "CLIP_SUFFIXES",
     "Clip",
     "Pair",
     "check_pairs",
     "find_clips",
     "is_frame_folder",
+    "left_out",
     "pair_up",
     "read_filelist",
     "require_clips",
 ]
 
 # fmt: off
-VIDEO_SUFFIXES = frozenset({
+CLIP_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg",
     ".vob", ".m1v", ".m2v", ".flv", ".ogv", ".ogg", ".wmv", ".asf", ".h264", ".264", ".hevc", ".265", ".ivf", ".nut",
-    ".gif", ".apng",
+    ".gif", ".apng", ".tar",
 })
 # fmt: on
-"""Suffixes of video files, in lower case; one for each way in which the containers that are read are named."""
+"""Suffixes of clips that are files, in lower case: those of the containers that are read, and tars of frames."""
+
+_MANY = 20
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def find_clips(folder: Path) -> dict[str, Clip]:
             continue
         if is_frame_folder(entry):
             name = entry.name
-        elif entry.suffix.lower() in VIDEO_SUFFIXES and not entry.is_dir():
+        elif entry.suffix.lower() in CLIP_SUFFIXES and not entry.is_dir():
             name = entry.stem  # also a broken link or a pipe: its upload reports what is wrong
         else:
             continue
@@ -106,11 +110,29 @@ def find_clips(folder: Path) -> dict[str, Clip]:
         clips[name] = Clip(name, entry)
     if not clips:
         raise InvalidInput(
-            f"{folder} holds no clips: expected video files ({', '.join(sorted(VIDEO_SUFFIXES))}) "
+            f"{folder} holds no clips: expected video files ({', '.join(sorted(CLIP_SUFFIXES))}) "
             f"or folders of frames ({', '.join(sorted(FRAME_SUFFIXES))}) directly in it.",
             reason="NO_SEQUENCES",
         )
     return clips
+
+
+def left_out(folder: Path, clips: Mapping[str, Clip]) -> list[str]:
+    """Return a sentence that names what a folder holds beside its clips; empty if there is nothing else.
+
+    Hidden files are not named.
+
+    Raises:
+        InvalidInput: the folder cannot be read.
+    """
+    taken = {clip.path.name for clip in clips.values()}
+    try:
+        others = sorted(path.name for path in folder.iterdir() if path.name not in taken)
+    except OSError as error:
+        raise InvalidInput(f"Cannot read the folder {folder}: {error.strerror}.", reason="INPUT_FOLDER") from error
+    named = [name for name in others if not name.startswith(".")]
+    listed = ", ".join(named[:_MANY]) + (f" and {len(named) - _MANY} more" if len(named) > _MANY else "")
+    return [f"Left out of {folder}, because they have no suffix of a clip: {listed}."] if named else []
 
 
 def read_filelist(path: Path) -> list[Pair]:

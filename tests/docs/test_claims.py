@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("fidelity", "api", "objects")
+PAGES = ("fidelity", "api", "objects", "input")
 SHOWN_BY = "shown by"
 TEST = re.compile(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+/test_\w+\.py)\)")
 COMMAND = re.compile(r"`(?:python -m (?P<module>[\w.]+)|make (?P<target>[a-z-]+))\b[^`]*`")

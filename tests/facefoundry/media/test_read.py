@@ -225,3 +225,16 @@ def test_a_cut_tar_is_refused(tmp_path: Path) -> None:
 
 def test_the_digest_of_a_frame_is_the_start_of_its_sha256() -> None:
     assert frame_digest(np.zeros((2, 2, 3), np.uint8)) == 0x15EC7BF0B50732B4
+
+
+def test_pixels_that_are_not_square_are_not_stretched(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.sample_aspect_ratio = Fraction(2)
+        for frame in moving_frames(2, 64, 48):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        container.mux(stream.encode())
+    assert av.open(str(tmp_path / "clip.mp4")).streams.video[0].sample_aspect_ratio == 2
+    with open_source(tmp_path / "clip.mp4") as source:
+        assert (source.info.width, source.info.height) == (64, 48) == next(iter(source)).shape[1::-1]
