@@ -106,6 +106,6 @@ def test_the_good_pair_is_whole_and_nothing_of_a_bad_one_is_left(ended):
     assert names == {"astronaut", "hopper", "astronaut_hopper", "hopper_astronaut"}
     assert [path.name for path in (fakes / "models").iterdir()] == ["astronaut_hopper"]
     committed = [key.split("/")[0] for key in command.objects() if key.endswith("manifest.json")]
-    # Astronaut, hopper, faceless, notes and the cut one are sources; the copy of astronaut is the same one.
+    # Astronaut, hopper and faceless are sources; the copy of astronaut is the same one.
     counts = {kind: committed.count(kind) for kind in ("sources", "extractions", "models")}
-    assert counts == {"sources": 5, "extractions": 2, "models": 1}
+    assert counts == {"sources": 3, "extractions": 2, "models": 1}

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from facefoundry.dataset.sources import upload
 from facefoundry.errors import FaceFoundryError
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import keys, manifest
@@ -31,7 +32,7 @@ def test_a_bad_clip_is_refused(services, tmp_path, row):
     if row.at_upload:
         read_before = psutil.Process().io_counters().read_chars
         with pytest.raises(FaceFoundryError) as caught:
-            services.upload(path)
+            upload(path)  # to no service: none is asked
         assert caught.value.reason == row.reason and row.names in caught.value.message
         assert str(path) in caught.value.message
         assert psutil.Process().io_counters().read_chars - read_before < 1 << 20, "refused before it is read"
