@@ -21,6 +21,7 @@ from facefoundry.telemetry import logger
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker import checkpoint, faces, loop
+from services.trainer.worker.collapse import CollapseCheck
 from services.trainer.worker.history import History
 from services.trainer.worker.preview import Previewer, schedule
 from services.trainer.worker_protocol import Attempt, Preview, Status
@@ -118,7 +119,8 @@ class AttemptRunner:
         preview_faces = {side: faces.unwarped(found[side], _PREVIEW_FACES, size) for side in SIDES}
         digests = {side: found[side].content_digest for side in SIDES}
         del found  # frees memory: the training has a packed copy of the crops
-        if not self._iterate(training, Previewer(training.network, preview_faces)) and not self._committed():
+        check = CollapseCheck(training.network, options.precision, preview_faces)
+        if not self._iterate(training, Previewer(training.network, preview_faces), check) and not self._committed():
             self._commit(training, digests)
         self._clean_up()
 
@@ -170,7 +172,7 @@ class AttemptRunner:
             _log.event("resumed", iteration=state.iteration)
         self.progress.update(training.iteration)
 
-    def _iterate(self, training: loop.Training, previewer: Previewer) -> bool:
+    def _iterate(self, training: loop.Training, previewer: Previewer, check: CollapseCheck) -> bool:
         """Run the remaining iterations, unless another worker commits the model in the meantime.
 
         Returns:
@@ -178,7 +180,7 @@ class AttemptRunner:
 
         Raises:
             Interrupted: `stop` was set.
-            Unusable: the training has diverged or collapsed.
+            Unusable: the training has collapsed (COLLAPSED).
         """
         total = self._attempt.iterations
         due = [iteration for iteration in schedule(total) if iteration > training.iteration]
@@ -192,12 +194,14 @@ class AttemptRunner:
             ended = time.monotonic()
             steps_per_call.measured(steps, ended - began)
             self._seconds += ended - began
-            self._add_losses(training.iteration, losses)
+            self._history.add(training.iteration, losses)
+            self._require_sound(training.iteration, check.losses(self._history))
             self.progress.update(training.iteration)
             if due and training.iteration >= due[0]:
                 due.pop(0)
                 self._save_preview(training.iteration, previewer)
             if training.iteration == total:
+                self._require_sound(total, check.losses(self._history, ended=True) or check.network())
                 break
             if self._stop.is_set():
                 if self._committed():
@@ -206,23 +210,26 @@ class AttemptRunner:
             if ended - checkpoint_at >= self._settings.checkpoint_seconds and not self._checkpoints.busy:
                 if self._committed():
                     return True
+                self._require_sound(training.iteration, check.network())
                 self._checkpoints.begin(self._state(training))
                 checkpoint_at = time.monotonic()
             if ended - reported_at >= self._settings.status_seconds:
                 if self._committed():
                     return True
+                self._require_sound(training.iteration, check.network())
                 speed = (training.iteration - reported_iteration) / (ended - reported_at)
                 self._report(training, speed)
                 reported_at, reported_iteration = ended, training.iteration
         return False
 
-    def _add_losses(self, iteration: int, losses: loop.Losses) -> None:
-        self._history.add(iteration, losses)
-        if self._history.collapsed():
+    def _require_sound(self, iteration: int, sign: str) -> None:
+        """Raise `Unusable` if there is a sign of a collapse."""
+        if sign:
+            rate = self._attempt.training_options().learning_rate
             raise Unusable(
-                f"Expected the losses to fall. Before iteration {iteration} they rose far above the values that they "
-                f"had reached, so the training has collapsed. Use a learning_rate below "
-                f"{self._attempt.training_options().learning_rate:g}.",
+                f"Expected the losses to fall. At iteration {iteration} they {sign}. The training has collapsed, which "
+                f"happens at a learning_rate that is too high. Set training.learning_rate below {rate:g}, such as "
+                f"{rate / 10:g}.",
                 reason="COLLAPSED",
             )
 

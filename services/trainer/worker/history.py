@@ -49,11 +49,7 @@ class History:
                     self._merge()
 
     def collapsed(self) -> bool:
-        """Return whether the newest losses of A or B are far above their lowest, so that more training is useless.
-
-        If the learning rate is too high, a decoder may come to draw the same picture for every face. It does not
-        recover from this.
-        """
+        """Return whether the newest losses of A or B are far above their lowest, so that more training is useless."""
         if len(self.points) < _MIN_POINTS:
             return False
         losses = np.array(self.points)[:, 1:]

@@ -110,16 +110,16 @@ class Training:
             [0, 1].
 
         Raises:
-            Unusable: the training has diverged (DIVERGED).
+            Unusable: the training has collapsed: a loss is not finite (COLLAPSED).
         """
         losses: Losses = self._many(tf.constant(self.iteration), tf.constant(steps)).numpy()[:steps]
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
             raise Unusable(
-                "Expected finite losses. Received a loss that is not finite: the training diverged at iteration "
-                f"{self.iteration + int(np.argmin(finite)) + 1} with learning_rate={self.options.learning_rate}. "
-                "Use a lower learning_rate.",
-                reason="DIVERGED",
+                "Expected finite losses. Received a loss that is not finite: the training collapsed at iteration "
+                f"{self.iteration + int(np.argmin(finite)) + 1} with learning_rate={self.options.learning_rate:g}. "
+                f"Set training.learning_rate below that, such as {self.options.learning_rate / 10:g}.",
+                reason="COLLAPSED",
             )
         self.iteration += steps
         return losses

@@ -24,8 +24,8 @@ def test_a_stage_is_a_line_when_it_ends_and_one_now_and_then_while_it_goes_on(ca
 
 def test_a_failed_pair_is_a_line_with_its_reason(capsys):
     with View() as view:
-        view.event(Event("033_097", "pair", "failed", message="DIVERGED: The losses are not numbers."))
-    assert capsys.readouterr().err == "✗ pair 033_097 failed: DIVERGED: The losses are not numbers.\n"
+        view.event(Event("033_097", "pair", "failed", message="COLLAPSED: The losses are not numbers."))
+    assert capsys.readouterr().err == "✗ pair 033_097 failed: COLLAPSED: The losses are not numbers.\n"
 
 
 def test_text_in_brackets_is_printed_as_it_is(capsys):

@@ -26,7 +26,7 @@ PAIR = PairRecord(
     "A",
     "B",
     state="failed",
-    failure=Failure("train", "DIVERGED", 'a "word"'),
+    failure=Failure("train", "COLLAPSED", 'a "word"'),
     training=TrainingRecord("t", "m", 9, 3, 1.5, 2.0, 1, [(1, 0.25, None)], [Preview(1, "A_B/1.jpg")]),
     fakes=[
         FakeRecord(

@@ -33,12 +33,12 @@ def test_pairs_that_ended_keep_losses_and_labels_in_their_files_alone(make_recor
     for pair in records:
         fill(pair)
     recorder.end(records[0], None)
-    recorder.end(records[1], Failure("train", "DIVERGED", 'a "word"'))
+    recorder.end(records[1], Failure("train", "COLLAPSED", 'a "word"'))
     recorder.save(always=True)
     saved = list(run_folder.load_pairs())
     assert [pair.state for pair in saved] == ["done", "failed", "running"]
     assert all(pair.training.losses == [(1, 0.25, 0.5)] and pair.fakes[0].labels == [1, 0] for pair in saved)
-    assert saved[1].failure == Failure("train", "DIVERGED", 'a "word"')
+    assert saved[1].failure == Failure("train", "COLLAPSED", 'a "word"')
     assert not any(pair.training.losses or pair.fakes[0].labels for pair in records[:2])
     assert records[2].training.losses
 

@@ -56,15 +56,15 @@ def test_fakes_are_compared_only_on_request(run):
 def test_a_failed_pair_is_recorded_with_its_stage_and_the_others_are_done(run, run_folder, events):
     def train(pair, *_):
         if pair.id == "a_b":
-            raise Unusable("The losses are not numbers.", reason="DIVERGED")
+            raise Unusable("The losses are not numbers.", reason="COLLAPSED")
         return "s3://bucket/models/x"
 
     run([Pair("a", "b"), Pair("c", "d")], FakeStages(train=train))
     failed, done = run_folder.load_pairs()
-    assert (failed.failure.stage, failed.failure.reason) == ("train", "DIVERGED")
+    assert (failed.failure.stage, failed.failure.reason) == ("train", "COLLAPSED")
     assert done.state == "done"
     ends = {event.item: (event.state, event.message) for event in events if event.stage == "pair"}
-    assert ends == {"a_b": ("failed", "DIVERGED: The losses are not numbers."), "c_d": ("done", "")}
+    assert ends == {"a_b": ("failed", "COLLAPSED: The losses are not numbers."), "c_d": ("done", "")}
 
 
 def test_the_same_clip_under_two_names_is_no_pair(run):

@@ -212,7 +212,7 @@ def test_a_training_that_diverges_is_reported(fresh: Training) -> None:
     fresh.restore(5, weights, fresh.moments())
     with pytest.raises(Unusable, match="iteration 6") as caught:
         fresh.run(3)
-    assert caught.value.reason == "DIVERGED"
+    assert caught.value.reason == "COLLAPSED"
 
 
 def test_calls_grow_to_the_desired_duration() -> None:
