@@ -166,7 +166,7 @@ def _scenes(clip: Path, count: int) -> Scenes:
     def found() -> Iterator[tuple[Frames, NDArray[np.float32]]]:
         with open_source(clip) as source:
             for frame in source:
-                box = subject.follow(frame)
+                box = subject.follow(frame).box
                 if box is not None:
                     yield frame, np.trunc(engine.landmarks(frame, truncate_box(box)))
 

@@ -160,6 +160,7 @@ class Client:
         sequence_id: str,
         recipe: recipe_pb2.Recipe,
         on_progress: OnProgress = _ignore,
+        subject: extractor_pb2.Subject | None = None,
     ) -> extractor_pb2.Extraction:
         """Extract the faces of a sequence, or return the stored result.
 
@@ -168,8 +169,11 @@ class Client:
             sequence_id: Id of the sequence.
             recipe: Name of a recipe of the service, and overrides.
             on_progress: Called with each progress message.
+            subject: Who the subject is; None for the recipe's rule.
         """
-        request = extractor_pb2.ExtractRequest(source_uri=source_uri, sequence_id=sequence_id, recipe=recipe)
+        request = extractor_pb2.ExtractRequest(
+            source_uri=source_uri, sequence_id=sequence_id, recipe=recipe, subject=subject
+        )
         return self._run(
             "extractor",
             self._extractor.Extract,

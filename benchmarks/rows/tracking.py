@@ -32,7 +32,7 @@ def run() -> list[Row]:
 
     def follow(detect_every: int) -> list[Box | None]:
         subject = Subject(engine, detect_every)
-        return [subject.follow(frame) for frame in clip]
+        return [subject.follow(frame).box for frame in clip]
 
     timing = interleaved(lambda: follow(1), lambda: follow(every), rounds=5)
     expected, found = follow(1), follow(every)

@@ -16,10 +16,11 @@ from facefoundry.cli.options import (
     output_options,
     recipe_options,
 )
-from facefoundry.cli.session import RunPlan, make_dataset, open_session
+from facefoundry.cli.session import RunPlan, face_shares, make_dataset, open_session
 from facefoundry.dataset import models, plan
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.subjects import with_subjects
 from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.storage import keys
 
@@ -184,12 +185,14 @@ def extract_faces(
     Example:
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
-    clips = _clips_at(clips_path)
+    clips = with_subjects(_clips_at(clips_path), recipe.subjects)
     output.reading.check(clips)
     with open_session(RunPlan(convert=False, keep_faces=True), recipe, connection, output) as session:
         for message in [] if _is_one_clip(clips_path) else plan.left_out(clips_path, clips):
             session.view.message(message)
         failed = session.run.extract(clips)
+        done = f"{len(clips) - len(failed)} of {len(clips)} clips done in {session.layout.root}. "
+        session.view.message((done + face_shares(session.record)).rstrip())
     if failed:
         had_outage = any(isinstance(error, Unavailable) for error in failed.values())
         raise click.exceptions.Exit(1 if had_outage else SOME_FAILED)
@@ -256,6 +259,7 @@ def convert(
       facefoundry convert --local -i 033.mp4 --model_path OUT/manipulated_sequences/Deepfakes/models/033_097 -o OUT2
     """
     clip = _clip_at(clip_path)
+    clip = with_subjects({clip.id: clip}, recipe.subjects)[clip.id]
     found = models.find_models(layout_of(model_path)).models
     if len(found) != 1:
         message = f"Expected --model_path to be the folder of one model. {model_path} holds {len(found)} models."

@@ -58,11 +58,12 @@ class ConnectionOptions:
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """The options that choose a recipe and override its fields."""
+    """The options that choose a recipe, override its fields, and choose the subjects of clips."""
 
     recipe_name: str
     iterations: int | None
     assignments: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
 
     def resolve(self) -> recipe_pb2.Recipe:
         """Return the complete recipe: the one that `--recipe` names, with all overrides.
@@ -133,7 +134,7 @@ def connection_options(function: F) -> F:
 
 
 def recipe_options(function: F) -> F:
-    """Add `--recipe`, `--set` and `-it` to a command, which gets them as the argument `recipe`."""
+    """Add `--recipe`, `--set`, `--subject` and `-it` to a command, which gets them as the argument `recipe`."""
     function = _gather(RecipeOptions, "recipe", function)
     for option in (
         click.option(
@@ -142,6 +143,14 @@ def recipe_options(function: F) -> F:
             multiple=True,
             metavar="FIELD=VALUE",
             help="Override a field of the recipe, such as training.batch_size=32. May be repeated.",
+        ),
+        click.option(
+            "--subject",
+            "subjects",
+            multiple=True,
+            metavar="ID=WHO",
+            help="The subject of a clip: largest, moving, centre, a point X,Y or X,Y@FRAME in the face, or a "
+            "picture of the person. Other people are left alone. May be repeated.  [default: as extraction.subject]",
         ),
         click.option(
             "-it", "--iterations", type=click.IntRange(1), help="Training iterations.  [default: the recipe's]"

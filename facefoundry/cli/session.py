@@ -30,10 +30,11 @@ from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.dataset.subjects import with_subjects
 from facefoundry.storage import document, keys
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["RunPlan", "Session", "make_dataset", "open_session", "run_name", "slow_training_warning"]
+__all__ = ["RunPlan", "Session", "face_shares", "make_dataset", "open_session", "run_name", "slow_training_warning"]
 
 # A training on a CPU takes months if the network and the number of iterations have at least these sizes.
 _LARGE_BOTTLENECK, _MANY_ITERATIONS = 1024, 100_000
@@ -58,12 +59,13 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Session:
-    """An open run: its progress display, its files, its recipe, and the run itself."""
+    """An open run: its progress display, its files, its recipe, the run itself and its record."""
 
     view: View
     layout: Layout
     recipe: recipe_pb2.Recipe
     run: DatasetRun
+    record: RunRecord
 
 
 @contextmanager
@@ -96,7 +98,7 @@ def open_session(
                 compare=resolved.extraction.identity,
                 limits=connected.limits,
             )
-            yield Session(view, layout, resolved, run)
+            yield Session(view, layout, resolved, run, record)
     except KeyboardInterrupt:
         click.echo(f"\nStopped. Finished work is kept. This command continues the run:\n  {command}", err=True)
         raise click.exceptions.Exit(130) from None
@@ -126,6 +128,7 @@ def make_dataset(
         messages: Sentences to print first.
     """
     output.reading.check(clips)
+    clips = with_subjects(clips, recipe.subjects)
     with open_session(plan, recipe, connection, output) as session:
         view, layout = session.view, session.layout
         text = json.dumps([list(pair) for pair in pairs], indent=1) + "\n"
@@ -147,10 +150,24 @@ def make_dataset(
         counted = f" ({reused} reused from the store)" if reused else ""
         view.message(
             f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {layout.root}{counted}. "
-            f"Report: {layout.report_page()}"
+            f"{face_shares(session.record)}Report: {layout.report_page()}"
         )
     if failed:
         raise click.exceptions.Exit(1 if session.run.had_outage else SOME_FAILED)
+
+
+def face_shares(record: RunRecord) -> str:
+    """Return a sentence with the share of frames that show the subject, and with the clip that has the smallest one.
+
+    The sentence ends with a space. It is empty if no clip was extracted.
+    """
+    sequences = {name: sequence for name, sequence in record.sequences.items() if sequence.frames}
+    if not sequences:
+        return ""
+    fewest = min(sequences, key=lambda name: sequences[name].faces / sequences[name].frames)
+    faces, frames = (sum(getattr(row, field) for row in sequences.values()) for field in ("faces", "frames"))
+    least = sequences[fewest].faces / sequences[fewest].frames
+    return f"{faces / frames:.1%} of the frames have the face, the fewest in {fewest} ({least:.1%}). "
 
 
 def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -> str | None:

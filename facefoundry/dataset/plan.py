@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.frames import FRAME_SUFFIXES, is_frame
 from facefoundry.storage import keys
+from facefoundry.v1 import extractor_pb2
 
 __all__ = [
     "CLIP_SUFFIXES",
@@ -45,10 +46,12 @@ class Clip:
     Attributes:
         id: Id of the sequence, the name of the clip without the suffix.
         path: The file or folder.
+        subject: Who the subject is; None for the recipe's rule.
     """
 
     id: str
     path: Path
+    subject: extractor_pb2.Subject | None = field(default=None, compare=False)
 
 
 class Pair(NamedTuple):

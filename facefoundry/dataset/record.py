@@ -13,7 +13,7 @@ from typing import Literal
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.storage.info import ReasonCount
+from facefoundry.storage.info import ExtractionWarning, ReasonCount
 
 __all__ = [
     "FORMAT",
@@ -53,6 +53,7 @@ class SequenceRecord:
         extraction_uri: URI of the stored extraction.
         content_digest: Content digest of the extraction.
         samples: Paths of the sample pictures, relative to the run's folder.
+        warnings: What is in doubt about the subject and the faces.
     """
 
     source_uri: str = ""
@@ -65,6 +66,7 @@ class SequenceRecord:
     extraction_uri: str = ""
     content_digest: str = ""
     samples: list[str] = field(default_factory=list)
+    warnings: list[ExtractionWarning] = field(default_factory=list)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
 from facefoundry.storage import manifest
-from facefoundry.storage.info import ConversionInfo, ModelInfo, ReasonCount
+from facefoundry.storage.info import ConversionInfo, ExtractionWarning, ModelInfo, ReasonCount
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
 __all__ = ["ServiceStages"]
@@ -81,12 +81,14 @@ class ServiceStages(Stages):
         for remark in source.remarks:
             self._on_event(Event(clip.id, "upload", "doubt", message=remark))
         with self._stage(clip.id, "extract", "frames") as (_, on_progress):
-            extraction = self._client.extract(source.uri, clip.id, self._recipe, on_progress)
+            extraction = self._client.extract(source.uri, clip.id, self._recipe, on_progress, clip.subject)
             result = StoredResult(self._transfers, extraction.uri)
             pictures = fetch.fetch_samples(result, self._layout, clip.id)
             samples = tuple(views[""] for views in pictures.values())
             if self._keep_faces:
                 fetch.fetch_faces(result, self._layout, clip.id)
+        for warning in extraction.warnings:
+            self._on_event(Event(clip.id, "extract", "doubt", message=f"{warning.message} [{warning.reason}]"))
         rate = extraction.frame_rate
         self._recorder.add_sequence(
             clip.id,
@@ -101,6 +103,7 @@ class ServiceStages(Stages):
                 extraction_uri=extraction.uri,
                 content_digest=extraction.content_digest,
                 samples=list(samples),
+                warnings=[ExtractionWarning(warning.reason, warning.message) for warning in extraction.warnings],
             ),
         )
         return ExtractedSequence(clip.id, source.uri, extraction, samples)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import safetensors
@@ -24,7 +24,20 @@ from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
 
-__all__ = ["BAD_LANDMARKS", "DAMAGED", "FOUND", "NO_FACE", "REASONS", "Alignments", "concatenate", "from_faceswap"]
+__all__ = [
+    "BAD_LANDMARKS",
+    "DAMAGED",
+    "FOUND",
+    "NOT_SEARCHED",
+    "NO_FACE",
+    "OTHER_PERSON",
+    "REASONS",
+    "Alignments",
+    "concatenate",
+    "from_faceswap",
+]
+
+T = TypeVar("T", np.uint8, np.float32)
 
 FOUND: Final = 0
 """The subject's face was found."""
@@ -34,8 +47,13 @@ BAD_LANDMARKS: Final = 2
 """A face was found, but no crop can be cut, because its landmarks coincide or are not finite."""
 DAMAGED: Final = 3
 """The frame is damaged, and was not searched for a face."""
-REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS", "DAMAGED")
+OTHER_PERSON: Final = 4
+"""The frame has faces, but by their embeddings none of them is the subject's."""
+REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS", "DAMAGED", "OTHER_PERSON")
 """The name of each value of `Alignments.reasons`: `REASONS[value]`."""
+
+NOT_SEARCHED: Final = 255
+"""Value of `Alignments.seen` for a frame in which only the place of the last face was searched."""
 
 _FORMAT: Final = "facefoundry.alignments/1"
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -46,7 +64,12 @@ _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "frame_digests": ("uint64", ()),
     "crop_digests": ("uint64", ()),
     "embeddings": ("float32", (128,)),
+    "seen": ("uint8", ()),
+    "tracked": ("uint8", ()),
+    "spreads": ("float32", ()),
+    "motions": ("float32", (2,)),
 }
+_OPTIONAL: Final = ("embeddings", "seen", "tracked", "spreads", "motions")
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,14 @@ class Alignments:
         engine: Name and version of the engine that found the faces.
         embeddings: float32 [n, 128]: a vector per face that is similar for faces of one person; None if the recipe does
             not request it.
+        seen: uint8 [n]: number of faces of anybody that the detector found in the whole frame; `NOT_SEARCHED` if it did
+            not run. None if the alignments were not made by an extraction, as for the arrays below.
+        tracked: uint8 [n]: 1 if the face was found at the place of the last one and not by a search of the whole frame.
+        spreads: float32 [n]: how unsure the landmarks are, the mean distance between two predictions of them, in
+            distances between the eyes. NaN if the engine predicts them once.
+        motions: float32 [n, 2]: how much the pictures in the subject's box and in the box of the face that moves most
+            of all others differ from the last frame that was searched, in mean grey levels. NaN unless there are
+            several faces.
     """
 
     boxes: NDArray[np.int32]
@@ -83,12 +114,16 @@ class Alignments:
     decoder: str
     engine: str
     embeddings: NDArray[np.float32] | None = None
+    seen: NDArray[np.uint8] | None = None
+    tracked: NDArray[np.uint8] | None = None
+    spreads: NDArray[np.float32] | None = None
+    motions: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check the types and shapes of the arrays."""
         for name, (dtype, shape) in _ARRAYS.items():
             array = getattr(self, name)
-            if array is None and name == "embeddings":
+            if array is None and name in _OPTIONAL:
                 continue
             expected = (len(self.reasons), *shape)
             if array.dtype != np.dtype(dtype) or array.shape != expected:
@@ -122,6 +157,10 @@ class Alignments:
             frame_digests=self.frame_digests[rows],
             crop_digests=self.crop_digests[rows],
             embeddings=None if self.embeddings is None else self.embeddings[rows],
+            seen=None if self.seen is None else self.seen[rows],
+            tracked=None if self.tracked is None else self.tracked[rows],
+            spreads=None if self.spreads is None else self.spreads[rows],
+            motions=None if self.motions is None else self.motions[rows],
         )
 
     def content_digest(self) -> str:
@@ -172,6 +211,10 @@ class Alignments:
                 decoder=facts["decoder"],
                 engine=facts["engine"],
                 embeddings=tensors.get("embeddings"),
+                seen=tensors.get("seen"),
+                tracked=tensors.get("tracked"),
+                spreads=tensors.get("spreads"),
+                motions=tensors.get("motions"),
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, safetensors.SafetensorError) as error:
             message = f"Expected alignments as safetensors. Received {len(data)} bytes of something else: {error}"
@@ -201,8 +244,8 @@ def concatenate(parts: Sequence[Alignments]) -> Alignments:
     """Join the alignments of consecutive parts of one sequence.
 
     Raises:
-        ValueError: there is no part, only some parts have embeddings, or the parts differ in frame size, frame rate,
-            decoder or engine.
+        ValueError: there is no part, only some parts have an optional array, or the parts differ in frame size, frame
+            rate, decoder or engine.
     """
     if not parts:
         raise ValueError("Expected the alignments of at least one part. Received none.")
@@ -210,9 +253,6 @@ def concatenate(parts: Sequence[Alignments]) -> Alignments:
     facts = {tuple(getattr(part, name) for name in names) for part in parts}
     if len(facts) > 1:
         raise ValueError(f"Expected parts of one sequence. Received {sorted(facts)}.")
-    embeddings = [part.embeddings for part in parts if part.embeddings is not None]
-    if embeddings and len(embeddings) != len(parts):
-        raise ValueError(f"Expected embeddings in every part or in none. Received {len(embeddings)} of {len(parts)}.")
     return replace(
         parts[0],
         boxes=np.concatenate([part.boxes for part in parts]),
@@ -221,8 +261,20 @@ def concatenate(parts: Sequence[Alignments]) -> Alignments:
         reasons=np.concatenate([part.reasons for part in parts]),
         frame_digests=np.concatenate([part.frame_digests for part in parts]),
         crop_digests=np.concatenate([part.crop_digests for part in parts]),
-        embeddings=np.concatenate(embeddings) if embeddings else None,
+        embeddings=_joined("embeddings", [part.embeddings for part in parts]),
+        seen=_joined("seen", [part.seen for part in parts]),
+        tracked=_joined("tracked", [part.tracked for part in parts]),
+        spreads=_joined("spreads", [part.spreads for part in parts]),
+        motions=_joined("motions", [part.motions for part in parts]),
     )
+
+
+def _joined(name: str, arrays: Sequence[NDArray[T] | None]) -> NDArray[T] | None:
+    """Join the arrays of all parts; None if no part has one."""
+    given = [array for array in arrays if array is not None]
+    if given and len(given) != len(arrays):
+        raise ValueError(f"Expected {name} in every part or in none. Received {len(given)} of {len(arrays)}.")
+    return np.concatenate(given) if given else None
 
 
 @dataclass(frozen=True)

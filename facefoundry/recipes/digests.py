@@ -26,7 +26,7 @@ def _unchanged(names: str) -> dict[str, str]:
 
 
 DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
-    "ExtractionOptions": _unchanged("engine crop_size padding integer_landmarks detect_every identity"),
+    "ExtractionOptions": _unchanged("engine crop_size padding integer_landmarks detect_every identity subject"),
     "TrainingOptions": {
         **_unchanged("face_size encoder_filters bottleneck upscale_filters decoder_filters iterations batch_size"),
         **_unchanged("learning_rate"),
@@ -62,6 +62,8 @@ def digest_values(message: Message) -> JsonObject:
 
 def implied(message: Message) -> JsonObject:
     """Return the implied values of a recipe message, by field."""
+    if isinstance(message, recipe_pb2.ExtractionOptions):
+        return {"subject": "largest"}
     if isinstance(message, recipe_pb2.TrainingOptions):
         return {"face_size": 64}
     if isinstance(message, recipe_pb2.Level):

@@ -106,8 +106,8 @@ REFUSED = (
         ("-l", "--ref_threshold", "-n", "--nfilter", "-f", "--filter"),
         _EXTRACT + _CONVERT,
         "kept or dropped faces by their similarity to reference images",
-        "a sequence has one subject, who is tracked from frame to frame",
-        "use a clip of that person alone; --set extraction.identity=true measures the similarity",
+        "a sequence has one subject, whom face embeddings tell from other people",
+        "use --subject ID=PICTURE, with a picture of the person",
     ),
     Refused(
         ("-r", "--rotate-images"),

@@ -11,6 +11,7 @@ __all__ = [
     "ConversionFacts",
     "ConversionInfo",
     "ExtractionInfo",
+    "ExtractionWarning",
     "FrameRate",
     "ModelInfo",
     "PreviewInfo",
@@ -87,6 +88,14 @@ class SourceInfo:
         return self.rate if self.kind == "frames" or self.rate_basis == "given" else None
 
 
+@dataclass(frozen=True)
+class ExtractionWarning:
+    """Something about an extraction that a person should look at: a reason such as `FEW_FACES`, and a sentence."""
+
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractionInfo:
     """Facts about an extraction.
@@ -103,6 +112,7 @@ class ExtractionInfo:
         rate_basis: How the frame rate was found, such as `stated`.
         stated_frame_rate: Frames per second that the container states; None if it states none.
         remarks: Sentences on what is doubtful about the clip.
+        warnings: What is in doubt about the subject and the faces.
     """
 
     content_digest: str
@@ -116,6 +126,7 @@ class ExtractionInfo:
     rate_basis: str = ""
     stated_frame_rate: FrameRate | None = None
     remarks: list[str] = field(default_factory=list)
+    warnings: list[ExtractionWarning] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

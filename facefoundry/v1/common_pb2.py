@@ -26,7 +26,7 @@ from facefoundry.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_val
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"D\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\"M\n\tFrameRate\x12\x1e\n\tnumerator\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12 \n\x0b\x64\x65nominator\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\"-\n\x0bReasonCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x05\"*\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*4\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\n\n\x06SIDE_A\x10\x01\x12\n\n\x06SIDE_B\x10\x02*\x9e\x01\n\tRateBasis\x12\x1a\n\x16RATE_BASIS_UNSPECIFIED\x10\x00\x12\x15\n\x11RATE_BASIS_STATED\x10\x01\x12\x17\n\x13RATE_BASIS_MEASURED\x10\x02\x12\x17\n\x13RATE_BASIS_VARIABLE\x10\x03\x12\x14\n\x10RATE_BASIS_GIVEN\x10\x04\x12\x16\n\x12RATE_BASIS_ASSUMED\x10\x05\x42\x41\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"D\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0c\n\x04unit\x18\x04 \x01(\t\"M\n\tFrameRate\x12\x1e\n\tnumerator\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\x12 \n\x0b\x64\x65nominator\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x02\xbaH\x04\x1a\x02(\x01\"-\n\x0bReasonCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x05\"*\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"*\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*4\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\n\n\x06SIDE_A\x10\x01\x12\n\n\x06SIDE_B\x10\x02*\x9e\x01\n\tRateBasis\x12\x1a\n\x16RATE_BASIS_UNSPECIFIED\x10\x00\x12\x15\n\x11RATE_BASIS_STATED\x10\x01\x12\x17\n\x13RATE_BASIS_MEASURED\x10\x02\x12\x17\n\x13RATE_BASIS_VARIABLE\x10\x03\x12\x14\n\x10RATE_BASIS_GIVEN\x10\x04\x12\x16\n\x12RATE_BASIS_ASSUMED\x10\x05\x42\x41\n\x0e\x66\x61\x63\x65\x66oundry.v1P\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,16 +38,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAMERATE'].fields_by_name['numerator']._serialized_options = b'\342A\001\002\272H\004\032\002(\001'
   _globals['_FRAMERATE'].fields_by_name['denominator']._loaded_options = None
   _globals['_FRAMERATE'].fields_by_name['denominator']._serialized_options = b'\342A\001\002\272H\004\032\002(\001'
-  _globals['_SIDE']._serialized_start=349
-  _globals['_SIDE']._serialized_end=401
-  _globals['_RATEBASIS']._serialized_start=404
-  _globals['_RATEBASIS']._serialized_end=562
+  _globals['_SIDE']._serialized_start=393
+  _globals['_SIDE']._serialized_end=445
+  _globals['_RATEBASIS']._serialized_start=448
+  _globals['_RATEBASIS']._serialized_end=606
   _globals['_PROGRESS']._serialized_start=109
   _globals['_PROGRESS']._serialized_end=177
   _globals['_FRAMERATE']._serialized_start=179
   _globals['_FRAMERATE']._serialized_end=256
   _globals['_REASONCOUNT']._serialized_start=258
   _globals['_REASONCOUNT']._serialized_end=303
-  _globals['_FAILURE']._serialized_start=305
-  _globals['_FAILURE']._serialized_end=347
+  _globals['_WARNING']._serialized_start=305
+  _globals['_WARNING']._serialized_end=347
+  _globals['_FAILURE']._serialized_start=349
+  _globals['_FAILURE']._serialized_end=391
 # @@protoc_insertion_point(module_scope)

@@ -164,6 +164,32 @@ class ReasonCount(_message.Message):
 Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
 
 @_typing.final
+class Warning(_message.Message):
+    """Something about a result that a person should look at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Machine-readable reason in UPPER_SNAKE_CASE; its meaning never changes."""
+    message: _builtins.str
+    """A sentence for a person; may change."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
+@_typing.final
 class Failure(_message.Message):
     """Why something failed; reason and message are those of the equivalent gRPC error."""
 

@@ -235,6 +235,7 @@ class InspectResponse(_message.Message):
     STATED_FRAME_RATE_FIELD_NUMBER: _builtins.int
     REMARKS_FIELD_NUMBER: _builtins.int
     DAMAGED_COUNT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     frame_count: _builtins.int
     """Number of decoded frames."""
     width: _builtins.int
@@ -267,6 +268,10 @@ class InspectResponse(_message.Message):
     def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:
+        """What is in doubt about the subject, as far as these frames show it."""
+
     def __init__(
         self,
         *,
@@ -282,10 +287,11 @@ class InspectResponse(_message.Message):
         stated_frame_rate: _common_pb2.FrameRate | None = ...,
         remarks: _abc.Iterable[_builtins.str] | None = ...,
         damaged_count: _builtins.int = ...,
+        warnings: _abc.Iterable[_common_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "damaged_count", b"damaged_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "rotation", b"rotation", "samples", b"samples", "stated_frame_rate", b"stated_frame_rate", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "damaged_count", b"damaged_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "rotation", b"rotation", "samples", b"samples", "stated_frame_rate", b"stated_frame_rate", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,6 +332,7 @@ class ExtractRequest(_message.Message):
     SOURCE_URI_FIELD_NUMBER: _builtins.int
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
     """URI of the source, `s3://<bucket>/sources/<digest>`, or of a fake, `s3://<bucket>/conversions/<digest>`."""
     sequence_id: _builtins.str
@@ -336,20 +343,89 @@ class ExtractRequest(_message.Message):
     def recipe(self) -> _recipe_pb2.Recipe:
         """Recipe name and overrides; only its extraction options are used."""
 
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """Who the subject is. If it is set, face embeddings decide in every frame, as with `recipe.extraction.identity`."""
+
     def __init__(
         self,
         *,
         source_uri: _builtins.str = ...,
         sequence_id: _builtins.str = ...,
         recipe: _recipe_pb2.Recipe | None = ...,
+        subject: Global___Subject | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "sequence_id", b"sequence_id", "source_uri", b"source_uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "sequence_id", b"sequence_id", "source_uri", b"source_uri", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtractRequest: _TypeAlias = ExtractRequest  # noqa: Y015
+
+@_typing.final
+class Subject(_message.Message):
+    """Who the subject of a clip is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """A rule: `largest`, `moving` or `centre`, as in `recipe.extraction.subject`."""
+    picture: _builtins.bytes
+    """A picture of the subject, png, jpg or bmp, at most 768 KiB."""
+    @_builtins.property
+    def point(self) -> Global___FramePoint:
+        """A point in the subject's face."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        point: Global___FramePoint | None = ...,
+        picture: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "picture", b"picture", "point", b"point", "rule", b"rule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "picture", b"picture", "point", b"point", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_chosen: _TypeAlias = _typing.Literal["rule", "point", "picture"]  # noqa: Y015
+    _WhichOneofArgType_chosen: _TypeAlias = _typing.Literal["chosen", b"chosen"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_chosen) -> _WhichOneofReturnType_chosen | None: ...
+
+Global___Subject: _TypeAlias = Subject  # noqa: Y015
+
+@_typing.final
+class FramePoint(_message.Message):
+    """A point in a frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    frame: _builtins.int
+    """Number of the frame, from 0."""
+    x: _builtins.float
+    """Pixels from the left edge."""
+    y: _builtins.float
+    """Pixels from the upper edge."""
+    def __init__(
+        self,
+        *,
+        frame: _builtins.int = ...,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FramePoint: _TypeAlias = FramePoint  # noqa: Y015
 
 @_typing.final
 class ExtractResponse(_message.Message):
@@ -402,6 +478,7 @@ class Extraction(_message.Message):
     RATE_BASIS_FIELD_NUMBER: _builtins.int
     STATED_FRAME_RATE_FIELD_NUMBER: _builtins.int
     REMARKS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Its URI, `s3://<bucket>/extractions/<digest>`."""
     content_digest: _builtins.str
@@ -436,6 +513,10 @@ class Extraction(_message.Message):
     def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:
+        """What is in doubt about the subject and the faces."""
+
     def __init__(
         self,
         *,
@@ -452,10 +533,11 @@ class Extraction(_message.Message):
         rate_basis: _common_pb2.RateBasis.ValueType = ...,
         stated_frame_rate: _common_pb2.FrameRate | None = ...,
         remarks: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_common_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "engine", b"engine", "face_count", b"face_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "missing", b"missing", "rate_basis", b"rate_basis", "remarks", b"remarks", "reused", b"reused", "stated_frame_rate", b"stated_frame_rate", "uri", b"uri", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "engine", b"engine", "face_count", b"face_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "missing", b"missing", "rate_basis", b"rate_basis", "remarks", b"remarks", "reused", b"reused", "stated_frame_rate", b"stated_frame_rate", "uri", b"uri", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

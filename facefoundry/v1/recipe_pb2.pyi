@@ -91,6 +91,7 @@ class ExtractionOptions(_message.Message):
     INTEGER_LANDMARKS_FIELD_NUMBER: _builtins.int
     DETECT_EVERY_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """Engine that finds faces and landmarks: `dlib`, `face_alignment` or one that another package adds to the extractor."""
     crop_size: _builtins.int
@@ -102,7 +103,14 @@ class ExtractionOptions(_message.Message):
     detect_every: _builtins.int
     """Number of frames from one detection to the next, at most; 1 detects in every frame, larger values track in between."""
     identity: _builtins.bool
-    """Also store an identity embedding of 128 numbers for every face."""
+    """Decide in every frame by face embeddings whether it shows the subject, and store the embedding of every face, 128
+    numbers. Without it the nearest face is taken, as in FF++, and a warning says where that is another person.
+    """
+    subject: _builtins.str
+    """Who the subject is: `largest`, the largest face of the first frame that has one, as in FF++; `centre`, the face
+    nearest to the centre of that frame; `moving`, the face that moves most. The last two turn `identity` on. Not part
+    of a digest when it is `largest`.
+    """
     def __init__(
         self,
         *,
@@ -112,10 +120,11 @@ class ExtractionOptions(_message.Message):
         integer_landmarks: _builtins.bool | None = ...,
         detect_every: _builtins.int | None = ...,
         identity: _builtins.bool | None = ...,
+        subject: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_crop_size", b"_crop_size", "_detect_every", b"_detect_every", "_engine", b"_engine", "_identity", b"_identity", "_integer_landmarks", b"_integer_landmarks", "_padding", b"_padding", "crop_size", b"crop_size", "detect_every", b"detect_every", "engine", b"engine", "identity", b"identity", "integer_landmarks", b"integer_landmarks", "padding", b"padding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_crop_size", b"_crop_size", "_detect_every", b"_detect_every", "_engine", b"_engine", "_identity", b"_identity", "_integer_landmarks", b"_integer_landmarks", "_padding", b"_padding", "_subject", b"_subject", "crop_size", b"crop_size", "detect_every", b"detect_every", "engine", b"engine", "identity", b"identity", "integer_landmarks", b"integer_landmarks", "padding", b"padding", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crop_size", b"_crop_size", "_detect_every", b"_detect_every", "_engine", b"_engine", "_identity", b"_identity", "_integer_landmarks", b"_integer_landmarks", "_padding", b"_padding", "crop_size", b"crop_size", "detect_every", b"detect_every", "engine", b"engine", "identity", b"identity", "integer_landmarks", b"integer_landmarks", "padding", b"padding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crop_size", b"_crop_size", "_detect_every", b"_detect_every", "_engine", b"_engine", "_identity", b"_identity", "_integer_landmarks", b"_integer_landmarks", "_padding", b"_padding", "_subject", b"_subject", "crop_size", b"crop_size", "detect_every", b"detect_every", "engine", b"engine", "identity", b"identity", "integer_landmarks", b"integer_landmarks", "padding", b"padding", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__crop_size: _TypeAlias = _typing.Literal["crop_size"]  # noqa: Y015
     _WhichOneofArgType__crop_size: _TypeAlias = _typing.Literal["_crop_size", b"_crop_size"]  # noqa: Y015
@@ -129,6 +138,8 @@ class ExtractionOptions(_message.Message):
     _WhichOneofArgType__integer_landmarks: _TypeAlias = _typing.Literal["_integer_landmarks", b"_integer_landmarks"]  # noqa: Y015
     _WhichOneofReturnType__padding: _TypeAlias = _typing.Literal["padding"]  # noqa: Y015
     _WhichOneofArgType__padding: _TypeAlias = _typing.Literal["_padding", b"_padding"]  # noqa: Y015
+    _WhichOneofReturnType__subject: _TypeAlias = _typing.Literal["subject"]  # noqa: Y015
+    _WhichOneofArgType__subject: _TypeAlias = _typing.Literal["_subject", b"_subject"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__crop_size) -> _WhichOneofReturnType__crop_size | None: ...
     @_typing.overload
@@ -141,6 +152,8 @@ class ExtractionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__integer_landmarks) -> _WhichOneofReturnType__integer_landmarks | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__padding) -> _WhichOneofReturnType__padding | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subject) -> _WhichOneofReturnType__subject | None: ...
 
 Global___ExtractionOptions: _TypeAlias = ExtractionOptions  # noqa: Y015
 

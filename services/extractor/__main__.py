@@ -14,7 +14,7 @@ from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
 from facefoundry.work.incoming import IncomingFiles
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.runner import Runner
-from services.extractor.functions import PART_FRAMES
+from services.extractor.functions import PART_FRAMES, FaceShares
 from services.extractor.imports import SourceImports
 from services.extractor.servicer import ExtractorServicer
 from services.extractor.settings import ExtractorSettings
@@ -68,7 +68,8 @@ def build(
     uploads = Uploads(store, settings.extractor_max_source_bytes, upload_part_bytes)
     files = IncomingFiles(store, uploads, settings.further_buckets)
     imports = SourceImports(store, runner, files, settings.extractor_max_frames)
-    servicer = ExtractorServicer(store, runner, weights, uploads, imports, part_frames)
+    shares = FaceShares(settings.extractor_warn_share, settings.extractor_min_share)
+    servicer = ExtractorServicer(store, runner, weights, uploads, imports, part_frames, shares)
     server.add(lambda grpc: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc))
     return server, runner
 

@@ -5,20 +5,23 @@ The server process imports this module, so it imports no media or machine-learni
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from facefoundry.storage.info import ExtractionInfo, FrameRate
+from facefoundry.storage.info import ExtractionInfo, ExtractionWarning, FrameRate
 from facefoundry.work.function import SandboxFunction
 
 __all__ = [
     "EXTRACT",
     "INSPECT",
     "PART_FRAMES",
+    "Chosen",
     "ClipArgs",
     "ExtractArgs",
     "ExtractionOptions",
     "FaceSample",
+    "FaceShares",
     "InspectArgs",
     "Inspection",
     "UNPACK",
@@ -40,6 +43,34 @@ class ExtractionOptions:
     integer_landmarks: bool
     detect_every: int
     identity: bool
+    subject: Literal["largest", "moving", "centre"] = "largest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Who the subject of a clip is.
+
+    Attributes:
+        kind: A rule of the recipe, or `point` or `picture`.
+        frame: Number of the frame with the point.
+        x: Pixels from the left edge to the point.
+        y: Pixels from the upper edge to the point.
+        picture: The picture's file in base64.
+    """
+
+    kind: Literal["largest", "moving", "centre", "point", "picture"]
+    frame: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class FaceShares:
+    """Shares of frames with the subject's face: below `warn` there is a warning, below `refuse` the clip is refused."""
+
+    warn: float = 0.5
+    refuse: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +99,17 @@ class ExtractArgs(ClipArgs):
         name: Id of the sequence, for messages.
         options: Extraction options of the recipe.
         part_frames: Number of frames in each part but the last.
+        chosen: Whom the extraction follows by face embeddings; None to follow as FF++ does.
+        shares: Shares of frames with a face that are in doubt or too small.
+        is_fake: Whether the clip is a fake, which shows two people by design and may show no face.
     """
 
     name: str
     options: ExtractionOptions
     part_frames: int = PART_FRAMES
+    chosen: Chosen | None = None
+    shares: FaceShares = FaceShares()
+    is_fake: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +154,7 @@ class Inspection:
     stated_frame_rate: FrameRate | None
     remarks: list[str]
     damaged_count: int
+    warnings: list[ExtractionWarning] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

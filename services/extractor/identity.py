@@ -31,6 +31,11 @@ class FaceEmbedder:
         self._dlib = dlib
         self._model = dlib.face_recognition_model_v1(str(path))
 
+    @staticmethod
+    def installed() -> bool:
+        """Return whether dlib and the weights are installed."""
+        return EMBEDDER.find() is not None and not ENGINE.missing_package()
+
     def embed(self, frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute the embedding of one face.
 

@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces import alignments, crop, face_tar
-from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, FOUND, NO_FACE, Alignments
+from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, FOUND, NOT_SEARCHED, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
 from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
 from facefoundry.storage.parts import ALIGNMENTS, ALIGNMENTS_OF_FACES, FACES, SAMPLES
 from facefoundry.work.messages import Message, PartsReady, Progress, Result, Resumed
 from facefoundry.work.workspace import Workspace
-from services.extractor import engines
-from services.extractor.boxes import truncate_box
+from services.extractor import doubts, engines, scan
+from services.extractor.boxes import Box, truncate_box
 from services.extractor.engines import Engine
 from services.extractor.functions import ClipArgs, ExtractArgs, FaceSample, InspectArgs, Inspection
 from services.extractor.identity import FaceEmbedder
+from services.extractor.inspection import SeenFaces
+from services.extractor.person import FaceViews, Person, pick_centre
 from services.extractor.rows import Face, Rows, last_box, read_finished
 from services.extractor.samples import Samples
-from services.extractor.tracking import Subject
+from services.extractor.tracking import Frame, Sighting, Subject
 
 __all__ = ["extract", "inspect", "load_engine"]
 
@@ -69,9 +71,11 @@ def extract(
         `Result`.
 
     Raises:
-        Unusable: the clip cannot be read, or no frame of it has a face (`NO_FACE_FOUND`).
+        Unusable: the clip cannot be read, or no frame of it has a face (`NO_FACE_FOUND`), or too few have one
+            (`FEW_FACES`).
         InvalidInput: the engine is not installed here, or does not predict the landmarks of extractions.
         DataLoss: frames of the clip differ from the frames that finished parts were made of.
+        InvalidInput: the subject is not where the request names it (SUBJECT_NOT_FOUND).
     """
     engines.require_landmarks(arguments.options.engine)
     engine = load(arguments.options.engine, arguments.weights_dir)
@@ -79,6 +83,7 @@ def extract(
         finished = read_finished(workspace, source.info, engine.build, arguments.part_frames)
         yield Resumed(tuple(name for number in range(len(finished)) for name in _names(number)))
         extraction = _Extraction(engine, arguments, workspace, source.info, finished)
+        extraction.find_person()
         total = source.info.frame_count or 0
         for index, frame in enumerate(source):
             yield from extraction.add(index, frame, damaged=index in source.damaged)
@@ -106,14 +111,16 @@ def inspect(
             for frame_count in source.counting():
                 if frame_count % _INSPECT_FRAMES == 0:
                     yield Progress("inspect", frame_count, 0)
-        samples = []
+        samples, warnings = [], []
         if arguments.sample_frames:
             engine = load(arguments.engine, arguments.weights_dir)
             count = min(arguments.sample_frames, frame_count)
             chosen = set(np.linspace(0, frame_count - 1, count).round().astype(int).tolist())
+            seen = SeenFaces()
             for index, frame in enumerate(source):
                 if index in chosen:
-                    samples.append(FaceSample(index, len(engine.detect(frame))))
+                    samples.append(FaceSample(index, seen.add(frame, engine.detect(frame))))
+            warnings = seen.warnings()
         yield Result(
             Inspection(
                 frame_count=frame_count,
@@ -128,6 +135,7 @@ def inspect(
                 stated_frame_rate=_stated(info),
                 remarks=info.remarks(),
                 damaged_count=len(source.damaged),
+                warnings=warnings,
             )
         )
 
@@ -173,9 +181,32 @@ class _Extraction:
         self._parts = finished
         self._rows = Rows(info, engine.build)
         self._crops: dict[int, NDArray[np.uint8]] = {}
-        self._subject = Subject(engine, self._options.detect_every)
         self._embedder = _load_embedder() if self._options.identity else None
+        self._views = FaceViews(self._landmarks, _load_embedder)
+        self._person: Person | None = None
+        self._people: doubts.PeopleSeen | None = None
+        if arguments.chosen is None and not arguments.is_fake and FaceEmbedder.installed():
+            self._people = doubts.PeopleSeen(
+                lambda frame, landmarks: _load_embedder().embed(frame, landmarks), self._options.detect_every
+            )
+        self._subject = Subject(engine, self._options.detect_every)
         self._samples = Samples()
+
+    def find_person(self) -> None:
+        """Find out whom to follow, if face embeddings decide it; call it first.
+
+        Raises:
+            InvalidInput: there is no face where the request names one (SUBJECT_NOT_FOUND).
+        """
+        chosen = self._arguments.chosen
+        if chosen is None:
+            return
+        known = None
+        if chosen.kind not in ("largest", "centre"):
+            with _open(self._arguments, self._workspace) as source:
+                known = scan.find_person(chosen, source, self._engine, self._views)
+        self._person = Person(self._views, pick_centre if chosen.kind == "centre" else None, known)
+        self._subject = Subject(self._engine, self._options.detect_every, self._person)
 
     def add(self, index: int, frame: NDArray[np.uint8], *, damaged: bool = False) -> Iterator[PartsReady]:
         """Work on the next frame. If the frame completes a part, yield the names of the part's files.
@@ -197,19 +228,29 @@ class _Extraction:
                     "Delete the extraction's prefix, and extract the sequence again."
                 )
                 raise DataLoss(message, reason="FRAME_DIGEST_MISMATCH")
-            found = bool(self._parts[part].found[row])
-        else:
-            if row == 0:
-                self._subject.restart(last_box(self._parts))
-            reason, face = (DAMAGED, None) if damaged else self._search(frame)
-            self._rows.add(digest, reason, face)
-            if face is not None:
-                self._crops[index] = face.crop
-            found = face is not None
+            self._remember(index, frame, self._parts[part], row)
+            return
+        if row == 0:
+            self._subject.restart(last_box(self._parts))
+        sighting = Sighting(None, DAMAGED, NOT_SEARCHED) if damaged else self._subject.follow(frame)
+        reason, face = self._face(frame, sighting)
+        self._rows.add(digest, reason, face, sighting)
+        if face is not None:
+            self._crops[index] = face.crop
+        self._remember(index, frame, self._rows.alignments(row, identity=self._embedder is not None), 0)
+        if row == self._arguments.part_frames - 1:
+            yield self._end_part()
+
+    def _remember(self, index: int, frame: Frame, rows: Alignments, row: int) -> None:
+        """Take from a frame, whose row was made now or in an earlier call, what is needed for later ones."""
+        found = bool(rows.found[row])
         if found:
             self._samples.offer(index, frame)
-        if part >= self._finished and row == self._arguments.part_frames - 1:
-            yield self._end_part()
+            if self._person is not None and rows.embeddings is not None:
+                self._person.learn(rows.embeddings[row])
+        if self._people is not None and rows.seen is not None:
+            face = (rows.landmarks[row], rows.matrices[row]) if found else None
+            self._people.see(index, frame, face, int(rows.seen[row]))
 
     def finish(self) -> Iterator[Message[ExtractionInfo]]:
         """Complete the last part, and yield the names of the last files and the result.
@@ -219,14 +260,21 @@ class _Extraction:
         """
         if self._rows.reasons:
             yield self._end_part()
-        whole = alignments.concatenate(self._parts)
+        whole, name = alignments.concatenate(self._parts), self._arguments.name
         if not whole.found.any():
-            name = self._arguments.name
             message = (
                 f"Expected a face in at least one frame of {name}. None was found in {len(whole)} frames. "
                 "Use a clip that shows a face."
             )
             raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))}, resource=name)
+        shares, share = self._arguments.shares, float(whole.found.mean())
+        if share < shares.refuse and not self._arguments.is_fake:
+            message = (
+                f"Expected a face in at least {shares.refuse:.0%} of the frames of {name}. It was found in "
+                f"{int(whole.found.sum())} of {len(whole)} frames. Use a clip that shows the face more often, or lower "
+                "FACEFOUNDRY_EXTRACTOR_MIN_SHARE of the extractor."
+            )
+            raise Unusable(message, reason="FEW_FACES", metadata={"frames": str(len(whole))}, resource=name)
         yield self._write({SAMPLES: self._samples.archive(), ALIGNMENTS: whole.to_bytes()})
         yield Progress("extract", len(whole), len(whole))
         missing, face_count = whole.missing(), int(whole.found.sum())
@@ -244,32 +292,42 @@ class _Extraction:
                 rate_basis=self._info.rate_basis,
                 stated_frame_rate=_stated(self._info),
                 remarks=self._info.remarks(),
+                warnings=doubts.warnings(
+                    whole,
+                    warn_share=shares.warn,
+                    by_identity=self._person is not None,
+                    swapped=self._people.others(whole.found) if self._people else np.zeros(len(whole), dtype=bool),
+                ),
             ),
             content_digest=content_digest,
             versions={"decoder": DECODER, "engine": self._engine.build},
             frames={"FOUND": face_count, **missing},
         )
 
-    def _search(self, frame: NDArray[np.uint8]) -> tuple[int, Face | None]:
-        """Find the subject's face in a frame.
+    def _face(self, frame: Frame, sighting: Sighting) -> tuple[int, Face | None]:
+        """Align and crop the face of a sighting.
 
         Returns:
             A value of `alignments.REASONS`, and the face if that value is `FOUND`.
         """
-        found = self._subject.follow(frame)
-        if found is None:
-            return NO_FACE, None
-        # FF++ truncates the box before the landmarks and the landmarks before the matrix.
-        whole_pixels = self._options.integer_landmarks
-        box = truncate_box(found) if whole_pixels else found
-        landmarks = self._engine.landmarks(frame, box)
-        landmarks = np.trunc(landmarks) if whole_pixels else landmarks
+        if sighting.box is None:
+            return sighting.reason, None
+        box, landmarks = self._whole(sighting.box), self._landmarks(frame, sighting.box)
         matrix = crop.face_matrix(landmarks)
         if not (np.isfinite(matrix).all() and np.linalg.det(matrix[:, :2]) > 0):
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options.crop_size, self._options.padding)
-        embedding = self._embedder.embed(frame, landmarks) if self._embedder else np.zeros(128, np.float32)
-        return FOUND, Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding)
+        embedding = self._views.embedding(frame, sighting.box) if self._embedder else np.zeros(128, np.float32)
+        spread = _spread(landmarks, self._engine.second_landmarks(frame, box))
+        return FOUND, Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding, spread)
+
+    def _landmarks(self, frame: Frame, box: Box) -> NDArray[np.float32]:
+        """Predict landmarks. FF++ truncates the box before the landmarks and the landmarks before the matrix."""
+        landmarks = self._engine.landmarks(frame, self._whole(box))
+        return np.trunc(landmarks) if self._options.integer_landmarks else landmarks
+
+    def _whole(self, box: Box) -> Box:
+        return truncate_box(box) if self._options.integer_landmarks else box
 
     def _end_part(self) -> PartsReady:
         part = self._rows.alignments(identity=self._embedder is not None)
@@ -284,3 +342,11 @@ class _Extraction:
         for name, data in parts.items():
             self._workspace.made_part(name).write_bytes(data)
         return PartsReady(tuple(parts))
+
+
+def _spread(landmarks: NDArray[np.float32], second: NDArray[np.float32] | None) -> float:
+    """Return the mean distance between two predictions of landmarks, in distances between the eyes."""
+    eyes = float(np.linalg.norm(landmarks[36:42].mean(axis=0) - landmarks[42:48].mean(axis=0)))
+    return (
+        float("nan") if second is None or not eyes else float(np.linalg.norm(landmarks - second, axis=1).mean() / eyes)
+    )

@@ -5,10 +5,12 @@ A plan is made from the request and from manifests alone; no media is read.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 
 from facefoundry import codec, recipes
+from facefoundry.codec import JsonObject
 from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys
 from facefoundry.storage.info import ExtractionInfo
@@ -18,11 +20,20 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import extractor_pb2
 from facefoundry.work.plan import Job, Plan
 from services.extractor import engines
-from services.extractor.functions import EXTRACT, INSPECT, ExtractArgs, ExtractionOptions, InspectArgs, Inspection
+from services.extractor.functions import (
+    EXTRACT,
+    INSPECT,
+    Chosen,
+    ExtractArgs,
+    ExtractionOptions,
+    FaceShares,
+    InspectArgs,
+    Inspection,
+)
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
-ALGORITHM_VERSION = 6
+ALGORITHM_VERSION = 7
 """Version of what extractions compute.
 
 Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused.
@@ -31,6 +42,8 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
 3 and 4: other such boxes are tried.
 5: crops have the pixels of OpenCV 3.4.1.
 6: frames are mirrored where a display matrix says so, and frame rates are those of time stamps.
+7: faces that the detector is not sure of are found where a face was a moment ago, or once they are turned upright;
+   landmarks of tilted faces are predicted upright; with `identity`, embeddings decide which face is the subject's.
 """
 
 WeightsFolder = Callable[[str], Path | None]
@@ -38,7 +51,11 @@ WeightsFolder = Callable[[str], Path | None]
 
 
 def plan_extraction(
-    store: Store, request: extractor_pb2.ExtractRequest, weights_folder: WeightsFolder, part_frames: int
+    store: Store,
+    request: extractor_pb2.ExtractRequest,
+    weights_folder: WeightsFolder,
+    part_frames: int,
+    shares: FaceShares,
 ) -> Plan[ExtractArgs, ExtractionInfo]:
     """Plan an extraction.
 
@@ -47,13 +64,27 @@ def plan_extraction(
         request: The request.
         weights_folder: Returns the folder with an engine's weights.
         part_frames: Number of frames in each part.
+        shares: Shares of frames with a face that are in doubt or too small.
 
     Raises:
         InvalidInput: a field of the request is wrong.
         NotFound: the source does not exist.
     """
     recipe = recipes.resolve(request.recipe)
+    which, subject = request.subject.WhichOneof("chosen"), request.subject
+    if which == "rule":
+        recipe.extraction.subject = subject.rule
+    recipe.extraction.identity = recipe.extraction.identity or bool(which) or recipe.extraction.subject != "largest"
+    person: JsonObject = {}
+    if which == "point":
+        person = {"kind": which, "frame": subject.point.frame, "x": subject.point.x, "y": subject.point.y}
+    elif which == "picture":
+        person = {"kind": which, "picture": base64.b64encode(subject.picture).decode()}
     options = codec.from_values(ExtractionOptions, recipes.options(recipe.extraction))
+    # The faces of a fake change from one person to another by design, so it is followed as FF++ does.
+    is_fake = "/conversions/" in request.source_uri
+    follows = options.identity and not is_fake
+    chosen = codec.from_values(Chosen, {"kind": options.subject, **person}) if follows else None
     source = find_source(store, request.source_uri, request.sequence_id)
     digest = keys.digest_of(
         {
@@ -61,6 +92,7 @@ def plan_extraction(
             "options": digest_values(recipe.extraction),
             "version": recipe.version,
             "method": ALGORITHM_VERSION,
+            **({"subject": person} if person else {}),
         }
     )
 
@@ -74,6 +106,9 @@ def plan_extraction(
             name=request.sequence_id,
             options=options,
             part_frames=part_frames,
+            chosen=chosen,
+            shares=shares,
+            is_fake=is_fake,
         )
 
     return Plan(

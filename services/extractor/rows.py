@@ -16,6 +16,7 @@ from facefoundry.faces.alignments import Alignments
 from facefoundry.media.read import DECODER, MediaInfo, frame_digest
 from facefoundry.storage.parts import ALIGNMENTS_OF_FACES, FACES
 from facefoundry.work.workspace import Workspace
+from services.extractor.tracking import Sighting
 
 __all__ = ["Face", "Rows", "last_box", "read_finished"]
 
@@ -30,6 +31,7 @@ class Face:
         matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
         crop: Aligned face, uint8 [size, size, 3] BGR.
         embedding: float32 [128], see `identity`; zeros if embeddings were not requested.
+        spread: How unsure the landmarks are, see `Alignments.spreads`.
     """
 
     box: NDArray[np.int32]
@@ -37,6 +39,7 @@ class Face:
     matrix: NDArray[np.float64]
     crop: NDArray[np.uint8]
     embedding: NDArray[np.float32]
+    spread: float
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Rows:
         frame_digests: `frame_digest` of each frame.
         crop_digests: `frame_digest` of each crop; 0 for a frame without a face.
         embeddings: `Face.embedding` of each frame; zeros for a frame without a face.
+        sightings: What was seen in each frame.
+        spreads: `Face.spread` of each frame; 0 for a frame without a face.
     """
 
     info: MediaInfo
@@ -64,14 +69,17 @@ class Rows:
     frame_digests: list[int] = field(default_factory=list)
     crop_digests: list[int] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    spreads: list[float] = field(default_factory=list)
 
-    def add(self, digest: int, reason: int, face: Face | None) -> None:
+    def add(self, digest: int, reason: int, face: Face | None, sighting: Sighting) -> None:
         """Append the row of the next frame.
 
         Args:
             digest: `frame_digest` of the frame.
             reason: Index in `alignments.REASONS` of why the frame has no face; 0 if it has one.
             face: The face; None if the frame has none, in which case zeros are appended.
+            sighting: What was seen in the frame.
         """
         self.frame_digests.append(digest)
         self.reasons.append(reason)
@@ -80,26 +88,33 @@ class Rows:
         self.matrices.append(face.matrix if face else np.zeros((2, 3)))
         self.crop_digests.append(frame_digest(face.crop) if face else 0)
         self.embeddings.append(face.embedding if face else np.zeros(128, np.float32))
+        self.sightings.append(sighting)
+        self.spreads.append(face.spread if face else 0.0)
 
-    def alignments(self, identity: bool) -> Alignments:
+    def alignments(self, first: int = 0, *, identity: bool) -> Alignments:
         """Return the rows as arrays.
 
         Args:
+            first: Index of the first row.
             identity: Whether to include the embeddings.
         """
         return Alignments(
-            boxes=np.array(self.boxes, np.int32).reshape(-1, 4),
-            landmarks=np.array(self.landmarks, np.float32).reshape(-1, 68, 2),
-            matrices=np.array(self.matrices, np.float64).reshape(-1, 2, 3),
-            reasons=np.array(self.reasons, np.uint8),
-            frame_digests=np.array(self.frame_digests, np.uint64),
-            crop_digests=np.array(self.crop_digests, np.uint64),
+            boxes=np.array(self.boxes[first:], np.int32).reshape(-1, 4),
+            landmarks=np.array(self.landmarks[first:], np.float32).reshape(-1, 68, 2),
+            matrices=np.array(self.matrices[first:], np.float64).reshape(-1, 2, 3),
+            reasons=np.array(self.reasons[first:], np.uint8),
+            frame_digests=np.array(self.frame_digests[first:], np.uint64),
+            crop_digests=np.array(self.crop_digests[first:], np.uint64),
             frame_rate=self.info.frame_rate,
             width=self.info.width,
             height=self.info.height,
             decoder=DECODER,
             engine=self.engine,
-            embeddings=np.array(self.embeddings, np.float32).reshape(-1, 128) if identity else None,
+            embeddings=np.array(self.embeddings[first:], np.float32).reshape(-1, 128) if identity else None,
+            seen=np.array([sighting.seen for sighting in self.sightings[first:]], np.uint8),
+            tracked=np.array([sighting.tracked for sighting in self.sightings[first:]], np.uint8),
+            spreads=np.array(self.spreads[first:], np.float32),
+            motions=np.array([sighting.motions for sighting in self.sightings[first:]], np.float32).reshape(-1, 2),
         )
 
 

@@ -11,13 +11,13 @@ import grpc
 
 from facefoundry.errors import FieldViolation, InvalidInput, from_record, to_record
 from facefoundry.rpc.files import StoredFiles
-from facefoundry.storage.info import ExtractionInfo, FrameRate, SourceInfo
+from facefoundry.storage.info import ExtractionInfo, ExtractionWarning, FrameRate, SourceInfo
 from facefoundry.storage.store import Store
 from facefoundry.storage.uploads import Uploads
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
-from services.extractor.functions import PART_FRAMES, Inspection
+from services.extractor.functions import PART_FRAMES, FaceShares, Inspection
 from services.extractor.imports import SourceImports
 from services.extractor.plan import plan_extraction, plan_inspection
 from services.extractor.weights import Weights
@@ -36,6 +36,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         imports: Imports clips.
         part_frames: Number of frames in each part. The faces' boxes depend on it, because the detector runs on the
             first frame of each part and a tracker on most others.
+        shares: Shares of frames with a face that are in doubt or too small.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         uploads: Uploads,
         imports: SourceImports,
         part_frames: int = PART_FRAMES,
+        shares: FaceShares | None = None,
     ) -> None:
         self._store, self._runner, self._weights, self._part_frames = store, runner, weights, part_frames
-        self._uploads, self._imports = uploads, imports
+        self._uploads, self._imports, self._shares = uploads, imports, shares or FaceShares()
         self._files = StoredFiles("extractor", store)
 
     def CreateUpload(
@@ -78,7 +80,7 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
         self, request: extractor_pb2.ExtractRequest, context: grpc.ServicerContext
     ) -> Iterator[extractor_pb2.ExtractResponse]:
         """Extract a sequence, or return its stored extraction."""
-        plan = plan_extraction(self._store, request, self._weights.folder, self._part_frames)
+        plan = plan_extraction(self._store, request, self._weights.folder, self._part_frames, self._shares)
         for event in self._runner.run(plan, context):
             if isinstance(event, Progress):
                 yield extractor_pb2.ExtractResponse(progress=event.to_proto())
@@ -119,7 +121,12 @@ def _extraction(done: Committed) -> extractor_pb2.Extraction:
         rate_basis=_basis(info.rate_basis),
         stated_frame_rate=_stated(info.stated_frame_rate),
         remarks=info.remarks,
+        warnings=_warnings(info.warnings),
     )
+
+
+def _warnings(found: list[ExtractionWarning]) -> list[common_pb2.Warning]:
+    return [common_pb2.Warning(reason=warning.reason, message=warning.message) for warning in found]
 
 
 def _source(done: Committed) -> extractor_pb2.Source:
@@ -159,6 +166,7 @@ def _inspection(found: Inspection) -> extractor_pb2.InspectResponse:
         stated_frame_rate=_stated(found.stated_frame_rate),
         remarks=found.remarks,
         damaged_count=found.damaged_count,
+        warnings=_warnings(found.warnings),
     )
 
 

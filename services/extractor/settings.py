@@ -20,6 +20,12 @@ class ExtractorSettings(ImportSettings):
     extractor_max_frames: int = Field(
         50_000, ge=1, le=1 << 31, description="Largest number of frames that ImportSource accepts in a folder or a tar."
     )
+    extractor_warn_share: float = Field(
+        0.5, ge=0, le=1, description="An extraction with the subject's face in a smaller share of frames has a warning."
+    )
+    extractor_min_share: float = Field(
+        0.1, ge=0, le=1, description="A clip with the subject's face in a smaller share of frames is refused."
+    )
     extractor_weights_dir: Folder | None = Field(
         None,
         description="Folder with the weights of engines such as face_alignment; it takes precedence over "

@@ -5,21 +5,29 @@ The subject is the person whose face an extraction follows; a frame may show oth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from services.extractor.boxes import Box, largest, nearest
+from facefoundry.faces.alignments import FOUND, NO_FACE, NOT_SEARCHED, OTHER_PERSON
+from services.extractor.boxes import Box, iou, largest, nearest
 
 if TYPE_CHECKING:
     from services.extractor.engines.base import Engine, Tracker
 
-__all__ = ["Subject", "is_cut", "thumbnail"]
+__all__ = ["Choice", "NearestFace", "Sighting", "Subject", "is_cut", "motion", "thumbnail"]
 
 Frame = NDArray[np.uint8]
 
+# Boxes with a larger intersection over union belong to the same face.
+_SAME_FACE: Final = 0.3
+# For so many frames after the face was seen last, its place is searched more closely than the rest of the frame.
+_MEMORY: Final = 48
+# Side of the picture of a face, pixels, by whose grey levels its motion is measured.
+_PATCH: Final = 32
 # Mean difference of two thumbnails, in grey levels from 0 to 255. Talking heads and hand-held shots stay below 10.
 _MIN_CUT_DIFFERENCE: Final = 25.0
 _THUMBNAIL: Final = (32, 18)
@@ -43,25 +51,78 @@ def is_cut(before: Frame, after: Frame) -> bool:
     return float(np.abs(before.astype(np.int16) - after.astype(np.int16)).mean()) > _MIN_CUT_DIFFERENCE
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What is known about the subject in one frame.
+
+    Attributes:
+        box: The subject's box, float64 [4]; None if the frame does not show the subject.
+        reason: A value of `alignments.REASONS`.
+        seen: Number of faces of anybody that the detector found; `alignments.NOT_SEARCHED` if it did not run.
+        tracked: Whether the box was found at the place of the last one, and not by the detector.
+        motions: How much the pictures in the subject's box and in the box of the other face that moves most differ from
+            the last frame in which the detector ran, mean grey levels; NaN unless there are several faces.
+    """
+
+    box: Box | None
+    reason: int
+    seen: int
+    tracked: bool = False
+    motions: tuple[float, float] = (float("nan"), float("nan"))
+
+
+class Choice(Protocol):
+    """Decides which of several faces is the subject's."""
+
+    def pick(self, frame: Frame, boxes: NDArray[np.float64], last: Box | None) -> Box | None:
+        """Return the subject's box.
+
+        Args:
+            frame: uint8 [h, w, 3], BGR.
+            boxes: Boxes of all faces in the frame, float64 [k, 4], k >= 1.
+            last: The last known box of the subject, [4]; None if the subject has not been seen.
+
+        Returns:
+            The box; None if none of the faces is the subject's.
+        """
+
+    def keeps(self, frame: Frame, box: Box) -> bool:
+        """Return whether a box that was tracked from frame to frame still shows the subject."""
+
+
+class NearestFace:
+    """Chooses as FF++ does: the largest face first, then the face nearest to the last box, whoever it is."""
+
+    def pick(self, frame: Frame, boxes: NDArray[np.float64], last: Box | None) -> Box | None:
+        """Return the box; see `Choice.pick`."""
+        return largest(boxes) if last is None else nearest(boxes, last)
+
+    def keeps(self, frame: Frame, box: Box) -> bool:
+        """Return True; see `Choice.keeps`."""
+        return True
+
+
 class Subject:
     """Follows one subject through consecutive frames.
 
-    The subject is the largest face of the first frame that has a face. Afterwards it is the face nearest to the last
-    known box. The detector runs at least every `detect_every` frames. It also runs when the tracker loses the face, at
-    a cut, on every frame while no face is found, and on the first frame after `restart`. In between the engine's
-    tracker follows the face. With `detect_every` 1 every box is the detector's.
+    The detector runs at least every `detect_every` frames. It also runs when the tracker loses the face, at a cut, on
+    every frame while no face is found, and on the first frame after `restart`. In between the engine's tracker follows
+    the face. Where the detector does not find the face that was followed, its last place is searched more closely. With
+    `detect_every` 1 every box is the detector's.
 
     Args:
         engine: Detects faces and starts trackers.
         detect_every: Largest number of frames from one detection to the next, at least 1.
+        choice: Decides which face is the subject's; as FF++ by default.
 
     Attributes:
         detections: Number of frames the detector ran on.
     """
 
-    def __init__(self, engine: Engine, detect_every: int) -> None:
+    def __init__(self, engine: Engine, detect_every: int, choice: Choice | None = None) -> None:
         self._engine = engine
         self._detect_every = detect_every
+        self._choice = choice or NearestFace()
         self.detections = 0
         self.restart(None)
 
@@ -74,29 +135,63 @@ class Subject:
         self._last = None if box is None else np.asarray(box, dtype=np.float64)
         self._tracker: Tracker | None = None
         self._thumbnail: Frame | None = None
-        self._age = 0
+        self._searched: Frame | None = None
+        self._age = self._lost = 0
 
-    def follow(self, frame: Frame) -> Box | None:
-        """Return the subject's box in the next frame, uint8 [h, w, 3] BGR; None if the frame has no face."""
-        box = None
+    def follow(self, frame: Frame) -> Sighting:
+        """Find the subject in the next frame, uint8 [h, w, 3] BGR."""
+        box, cut = None, False
         if self._detect_every > 1:
             before, self._thumbnail = self._thumbnail, thumbnail(frame)
             cut = before is not None and is_cut(before, self._thumbnail)
             if self._tracker is not None and self._age < self._detect_every and not cut:
                 box = self._tracker.update(frame)
-        if box is None:
-            box = self._find(frame)
+        if box is not None and self._choice.keeps(frame, box):
+            sighting = Sighting(box, FOUND, NOT_SEARCHED, tracked=True)
+        else:
+            sighting = self._find(frame, cut)
         self._age += 1
-        self._last = self._last if box is None else box
-        return box
+        self._lost = 0 if sighting.box is not None else self._lost + 1
+        self._last = self._last if sighting.box is None else sighting.box
+        return sighting
 
-    def _find(self, frame: Frame) -> Box | None:
+    def _find(self, frame: Frame, cut: bool) -> Sighting:
         self.detections += 1
         self._tracker, self._age = None, 0
-        boxes = self._engine.detect(frame)
+        boxes = detected = self._engine.detect(frame)
+        is_recent = self._detect_every > 1 and not cut and self._lost < _MEMORY
+        last = self._last if is_recent else None
+        if last is not None and not any(iou(box, last) > _SAME_FACE for box in detected):
+            boxes = np.concatenate([detected, self._engine.near(frame, last)])
+        seen = min(len(detected), NOT_SEARCHED - 1)
+        before, self._searched = self._searched, frame
         if not len(boxes):
-            return None
-        box = largest(boxes) if self._last is None else nearest(boxes, self._last)
+            return Sighting(None, NO_FACE, seen)
+        box = self._choice.pick(frame, boxes, self._last)
+        if box is None:
+            return Sighting(None, OTHER_PERSON, seen)
         if self._detect_every > 1:
             self._tracker = self._engine.tracker(frame, box)
-        return box
+        is_detected = any(np.array_equal(box, other) for other in detected)
+        return Sighting(box, FOUND, seen, not is_detected, _motions(before, frame, box, boxes))
+
+
+def _motions(before: Frame | None, frame: Frame, box: Box, boxes: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the motions of the face in `box` and of the one that moves most of all others; see `Sighting.motions`."""
+    others = [other for other in boxes if iou(other, box) <= _SAME_FACE]
+    if before is None or not others:
+        return float("nan"), float("nan")
+    return motion(before, frame, box), max(motion(before, frame, other) for other in others)
+
+
+def motion(before: Frame, frame: Frame, box: Box) -> float:
+    """Return how much the picture in a box differs between two frames, mean grey levels."""
+    return float(np.abs(_patch(before, box) - _patch(frame, box)).mean())
+
+
+def _patch(frame: Frame, box: Box) -> NDArray[np.float32]:
+    """Return the picture in a box in grey levels, float32 [32, 32]; what lies outside the frame is 0."""
+    matrix = np.array([[_PATCH / box[2], 0, 0], [0, _PATCH / box[3], 0]])
+    matrix[:, 2] = -matrix[:, :2] @ box[:2]
+    patch = cv2.warpAffine(frame, matrix, (_PATCH, _PATCH), flags=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), dtype=np.float32)

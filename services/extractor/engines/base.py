@@ -81,6 +81,20 @@ class Engine(ABC):
             box: The face's box, float64 [4].
         """
 
+    def near(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Find faces where a face was a moment ago, also such as `detect` is not sure enough of; by default none.
+
+        Args:
+            frame: uint8 [h, w, 3], BGR; not changed.
+            box: The last box of the face, float64 [4].
+
+        Returns:
+            Boxes float64 [k, 4].
+        """
+        import numpy as np
+
+        return np.zeros((0, 4))
+
     @abstractmethod
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:
         """Find the landmarks of a face.
@@ -92,6 +106,18 @@ class Engine(ABC):
         Returns:
             Points float32 [68, 2], (x, y) in frame pixels with pixel centres at integers.
         """
+
+    def second_landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32] | None:
+        """Find the landmarks of a face in another way; how far the two are apart says how sure they are.
+
+        Args:
+            frame: uint8 [h, w, 3], BGR; not changed.
+            box: The face's box, float64 [4].
+
+        Returns:
+            Points as those of `landmarks`; None, by default, if the engine has no second way that is quick.
+        """
+        return None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ NUMBERS = [
 ]
 WORDS = [
     ("extraction.engine", "an-engine_2", ("", "two words", "_first", "../x", "x" * 65)),
+    ("extraction.subject", "moving", ("smallest", "")),
     ("training.precision", "bfloat16", ("int8", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),

@@ -30,6 +30,23 @@ def test_its_landmarks_are_a_face(engine, portrait):
     assert 25 < np.linalg.norm(left_eye - right_eye) < 60
 
 
+def turned(frame, degrees):
+    """A frame turned about its centre, and the matrix that turns its points."""
+    middle = frame.shape[1] / 2, frame.shape[0] / 2
+    matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+    return cv2.warpAffine(frame, matrix, frame.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), matrix
+
+
+@pytest.mark.parametrize("degrees", [-35, 30, 42])
+def test_a_tilted_face_is_found_and_its_landmarks_are_those_of_the_upright_one(engine, portrait, degrees):
+    upright = engine.landmarks(portrait, engine.detect(portrait)[0])
+    frame, matrix = turned(portrait, degrees)
+    (box,) = engine.detect(frame)
+    apart = np.linalg.norm(engine.landmarks(frame, box) - cv2.transform(upright[None], matrix)[0], axis=1)
+    eyes = np.linalg.norm(upright[36:42].mean(axis=0) - upright[42:48].mean(axis=0))
+    assert apart.mean() / eyes < 0.1
+
+
 def test_the_crop_holds_the_eyes_at_the_mean_faces_place(engine, portrait):
     points = engine.landmarks(portrait, engine.detect(portrait)[0])
     crop = cut(portrait, face_matrix(points), 256, 48)

@@ -139,7 +139,7 @@ def test_where_faces_are_never_in_doubt_the_subject_is_that_of_ffpp():
         script.append([stranger, Corners(at[0] - 50, at[1] - 60, at[0] + 50, at[1] + 60)])
     tracker, subject = ffpp.Tracker(), Subject(Told(script), 1)
     for faces in script:
-        found = subject.follow(np.zeros((8, 8, 3), np.uint8))
+        found = subject.follow(np.zeros((8, 8, 3), np.uint8)).box
         assert found is not None
         assert tuple(found) == pytest.approx(box_of(tracker.follow(faces)))
 
@@ -148,7 +148,7 @@ def test_b15_the_subject_is_kept_by_true_centres_over_misses_and_between_clips()
     def both(script):
         tracker, subject = ffpp.Tracker(), Subject(Told(script), 1)
         theirs = [tracker.follow(faces) for faces in script]
-        ours = [subject.follow(np.zeros((8, 8, 3), np.uint8)) for _ in script]
+        ours = [subject.follow(np.zeros((8, 8, 3), np.uint8)).box for _ in script]
         return theirs, [None if box is None else tuple(box) for box in ours]
 
     subject, stranger = Corners(100, 100, 200, 200), Corners(400, 100, 520, 230)

@@ -194,7 +194,8 @@ def test_finished_parts_after_a_gap_are_made_again(tmp_path, moving_face, folder
 def test_finished_parts_of_another_engine_build_are_made_again(tmp_path, moving_face, folder_of, engine):
     class Newer:
         build = "dlib 99"
-        detect, landmarks, tracker = engine.detect, engine.landmarks, engine.tracker
+        detect, near, tracker = engine.detect, engine.near, engine.tracker
+        landmarks, second_landmarks = engine.landmarks, engine.second_landmarks
 
     folder = folder_of(moving_face(12))
     first = Run(folder, tmp_path / "first")

@@ -127,6 +127,24 @@ def test_other_options_are_other_work_but_equal_ones_said_aloud_are_not(extracto
     assert not other.reused and other.uri != first.uri
 
 
+def test_who_is_chosen_is_part_of_the_digest_and_the_default_rule_is_not(extractor, source_of, moving_face, video_of):
+    source_uri = source_of(video_of(moving_face(3)))
+    _, first = extractor.extract(source_uri)
+    assert extractor.extract(source_uri, subject="largest")[1].uri == first.uri
+
+    def chosen(**subject):
+        request = extractor.request(source_uri)
+        request.subject.CopyFrom(extractor_pb2.Subject(**subject))
+        return list(extractor.stub.Extract(request, timeout=120))[-1].extraction
+
+    by_rule, by_recipe = chosen(rule="centre"), extractor.extract(source_uri, subject="centre")[1]
+    assert by_recipe.reused and by_recipe.uri == by_rule.uri
+    assert chosen(rule="largest").uri == extractor.extract(source_uri, identity=True)[1].uri
+    by_point = chosen(point=extractor_pb2.FramePoint(x=90, y=90))
+    assert len({first.uri, by_rule.uri, by_point.uri, chosen(point=extractor_pb2.FramePoint(x=91, y=90)).uri}) == 4
+    assert by_point.face_count == 3
+
+
 def test_a_folder_of_frames_keeps_its_frame_rate(extractor, source_of, moving_face, folder_of):
     _, extraction = extractor.extract(source_of(folder_of(moving_face(5))))
     assert (extraction.frame_rate.numerator, extraction.frame_rate.denominator) == (24, 1)
@@ -328,7 +346,7 @@ def digest_of(source_uri):
     source = source_uri.rpartition("/")[2]
     made_of = {
         "source": source,
-        "options": recipes.options(recipe.extraction),
+        "options": {name: value for name, value in recipes.options(recipe.extraction).items() if name != "subject"},
         "version": recipe.version,
         "method": ALGORITHM_VERSION,
     }

@@ -51,7 +51,7 @@ def followed(engine, detect_every, frames=None):
     found = []
     for number in range(len(engine.script)):
         engine.frame = number
-        box = subject.follow(shot() if frames is None else frames[number])
+        box = subject.follow(shot() if frames is None else frames[number]).box
         found.append(None if box is None else tuple(box))
     return found
 
@@ -112,7 +112,7 @@ def test_a_shot_cut_brings_the_detector_at_once():
 
 
 def box_of(subject):
-    found = subject.follow(shot())
+    found = subject.follow(shot()).box
     return found if found is None else tuple(found)
 
 
@@ -151,3 +151,35 @@ def test_noise_and_small_motion_are_no_cut_but_another_picture_is():
     assert not is_cut(thumbnail(picture), thumbnail(noisy))
     assert not is_cut(thumbnail(picture), thumbnail(np.roll(picture, 4, axis=1)))
     assert is_cut(thumbnail(shot(30)), thumbnail(shot(90)))
+
+
+def test_a_face_that_the_detector_is_not_sure_of_is_found_where_it_was():
+    faint = (101, 41, 40, 40)
+
+    class Unsure(Scripted):
+        def near(self, frame, box):
+            assert tuple(box) == LARGE_RIGHT
+            return boxes(faint)
+
+    engine = Unsure([[LARGE_RIGHT], [], [SMALL_LEFT]], lost_at=[1])
+    subject = Subject(engine, 10)
+    engine.frame = 0
+    first = subject.follow(shot())
+    engine.frame = 1
+    second = subject.follow(shot())
+    assert (first.tracked, second.tracked) == (False, True)
+    np.testing.assert_array_equal(second.box, faint)
+
+
+def test_after_a_cut_or_a_while_the_place_of_the_last_face_is_not_searched():
+    class Strict(Scripted):
+        def near(self, frame, box):
+            self.searched = self.frame
+            return boxes()
+
+    engine = Strict([[LARGE_RIGHT], *[[]] * 80], lost_at=[1])
+    followed(engine, 10)
+    assert engine.searched == 48
+    engine = Strict([[LARGE_RIGHT], []])
+    followed(engine, 10, frames=[shot(60), shot(160)])
+    assert not hasattr(engine, "searched")
