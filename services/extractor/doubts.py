@@ -212,7 +212,7 @@ def still_face(motions: NDArray[np.float32]) -> bool:
 def spans(which: NDArray[np.bool_]) -> str:
     """Name the frames, bool [n], as "30 frames (60 to 89)"; of many spans the first five."""
     numbers = np.flatnonzero(which)
-    pieces = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
-    named = [f"{piece[0]} to {piece[-1]}" if len(piece) > 1 else str(piece[0]) for piece in pieces if len(piece)]
+    slices = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    named = [f"{span[0]} to {span[-1]}" if len(span) > 1 else str(span[0]) for span in slices if len(span)]
     more = ", …" if len(named) > _MAX_SPANS else ""
     return f"{len(numbers)} {'frame' if len(numbers) == 1 else 'frames'} ({', '.join(named[:_MAX_SPANS])}{more})"

@@ -24,7 +24,7 @@ Frame = NDArray[np.uint8]
 
 # Boxes with a larger intersection over union belong to the same face.
 _SAME_FACE: Final = 0.3
-# For so many frames after the face was seen last, its place is searched more closely than the rest of the frame.
+# Frames for which the place of the face is searched more closely, after it was seen last.
 _MEMORY: Final = 48
 # Side of the picture of a face, pixels, by whose grey levels its motion is measured.
 _PATCH: Final = 32

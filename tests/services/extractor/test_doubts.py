@@ -50,10 +50,10 @@ def test_faces_far_from_the_persons_own_are_told():
     assert warned(faces(embeddings=embeddings)) == []
 
 
-@pytest.mark.parametrize(("subject", "other", "told"), [(0.5, 9, True), (6, 9, False), (0.5, 1, False)])
-def test_a_still_face_is_told_only_beside_one_that_moves(subject, other, told):
+@pytest.mark.parametrize(("subject", "other", "reported"), [(0.5, 9, True), (6, 9, False), (0.5, 1, False)])
+def test_a_still_face_is_told_only_beside_one_that_moves(subject, other, reported):
     motions = np.array([(np.nan, np.nan), (subject, other), (subject, other)], np.float32)
-    assert doubts.still_face(motions) is told
+    assert doubts.still_face(motions) is reported
 
 
 def test_of_many_spans_the_first_five_are_named():
