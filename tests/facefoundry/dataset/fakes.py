@@ -100,7 +100,12 @@ class FakeServices:
         pass
 
     def extract(
-        self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
+        self,
+        source_uri: str,
+        sequence_id: str,
+        recipe: recipe_pb2.Recipe,
+        on_progress: OnProgress,
+        subject: extractor_pb2.Subject | None = None,
     ) -> extractor_pb2.Extraction:
         on_progress(common_pb2.Progress(stage="extract", done=FRAMES, total=FRAMES, unit="frames"))
         faces = archive.pack({f"{frame:06d}.png": b"a crop" for frame in range(FRAMES)})
