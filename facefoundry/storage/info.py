@@ -147,6 +147,7 @@ class ModelInfo:
         losses: Iteration, loss of side A, loss of side B.
         previews: Preview pictures of the training.
         seconds: Duration of the training; 0 if unknown.
+        threads: Numbers of CPU threads of the workers that trained it, ascending; 0 for a GPU.
         architecture: Sizes of the networks of an imported model; None for other models.
     """
 
@@ -155,6 +156,7 @@ class ModelInfo:
     losses: list[tuple[int, float, float]] = field(default_factory=list)
     previews: list[PreviewInfo] = field(default_factory=list)
     seconds: float = 0.0
+    threads: list[int] = field(default_factory=list)
     architecture: JsonObject | None = None
 
 

@@ -61,7 +61,12 @@ class WorkerSettings(Settings):
         description="The worker exits, so that it is restarted, if for this long no iteration has finished and the "
         "store has not responded.",
     )
-    threads: int = Field(0, ge=0, le=1 << 16, description="CPU threads; 0 uses all cores.")
+    threads: int = Field(
+        0,
+        ge=0,
+        le=1 << 16,
+        description="CPU threads; 0 uses all cores. Another number gives weights with other last bits.",
+    )
     require_gpu: bool = Field(False, description="Fail if TensorFlow finds no GPU, instead of training on the CPU.")
     termination_log: Path = Field(
         Path("/dev/termination-log"),

@@ -6,6 +6,7 @@ in `loop`; checkpoints and models are in `checkpoint`.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ class AttemptRunner:
         self._history = History()
         self._previews: tuple[Preview, ...] = ()
         self._seconds = 0.0
+        self._threads: tuple[int, ...] = ()
 
     @property
     def last_activity(self) -> float:
@@ -111,6 +113,8 @@ class AttemptRunner:
             {side: found[side].margin for side in SIDES},
         )
         self._resume(training)
+        used = 0 if device == "GPU" else self._settings.threads or len(os.sched_getaffinity(0))
+        self._threads = tuple(sorted({*self._threads, used}))
         self._check_stop()
         counts = {f"faces_{side}": len(found[side].crops) for side in SIDES}
         _log.event("training", device=device, first=training.iteration, iterations=attempt.iterations, **counts)
@@ -168,6 +172,7 @@ class AttemptRunner:
         if state is not None:
             training.restore(state.iteration, state.weights, state.moments)
             self._history, self._previews, self._seconds = state.history, state.previews, state.seconds
+            self._threads = state.threads
             self._checkpoints.iteration = state.iteration
             _log.event("resumed", iteration=state.iteration)
         self.progress.update(training.iteration)
@@ -250,6 +255,7 @@ class AttemptRunner:
             deepcopy(self._history),
             self._previews,
             self._seconds,
+            self._threads,
         )
 
     def _save_preview(self, iteration: int, previewer: Previewer) -> None:

@@ -55,6 +55,7 @@ class _Metadata:
     history: History
     previews: tuple[Preview, ...]
     seconds: float
+    threads: tuple[int, ...] = ()
 
 
 @dataclass
@@ -68,6 +69,8 @@ class State:
         history: Losses so far.
         previews: Preview pictures so far.
         seconds: Time spent on iterations so far, in all attempts together.
+        threads: Numbers of CPU threads of the workers so far, ascending; 0 for a GPU. Other numbers give other last
+            bits.
     """
 
     iteration: int
@@ -76,10 +79,13 @@ class State:
     history: History = field(default_factory=History)
     previews: tuple[Preview, ...] = ()
     seconds: float = 0.0
+    threads: tuple[int, ...] = ()
 
     def metadata(self) -> JsonObject:
         """Return everything but the tensors, as JSON values."""
-        return codec.to_values(_Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3)))
+        return codec.to_values(
+            _Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3), self.threads)
+        )
 
     def to_bytes(self) -> bytes:
         """Encode the state as a checkpoint."""
@@ -106,6 +112,7 @@ class State:
             found.history,
             found.previews,
             found.seconds,
+            found.threads,
         )
 
 
@@ -287,6 +294,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         "losses": [list(point) for point in state.history.points],
         "previews": metadata["previews"],
         "seconds": metadata["seconds"],
+        "threads": metadata["threads"],
     }
     model = manifest.Manifest(
         kind="model",

@@ -85,7 +85,7 @@ class Training:
         self._margins = margins or dict.fromkeys(SIDES, augmentation.MARGIN)
         self._samplers = {side: augmentation.Sampler(options, side, len(faces[side])) for side in SIDES}
         self._tables = {side: tf.constant(augmentation.pack(faces[side])) for side in SIDES}
-        # On a CPU, XLA makes the convolutions 6 times slower but the augmentation 4 times faster. The steps of the
+        # On a CPU, XLA makes convolutions of few filters slower but the augmentation 4 times faster. The steps of the
         # augmentation are compiled separately: XLA would fuse them and read each pixel once per channel.
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._draw = {side: _compiled(self._samplers[side].draw) for side in SIDES}

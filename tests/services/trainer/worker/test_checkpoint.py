@@ -33,6 +33,7 @@ def state(iteration: int) -> State:
         history,
         (Preview(1, "previews/1.jpg"),),
         1.5,
+        (1, 4),
     )
 
 

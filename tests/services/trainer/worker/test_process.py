@@ -61,6 +61,7 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
     model = manifest.load(store, attempt.model_prefix)
     assert model.info["pair_id"] == "A_B"
     assert model.info["iterations"] == 120
+    assert model.info_as(ModelInfo).threads == [len(os.sched_getaffinity(0))]
     assert [point[0] for point in model.info_as(ModelInfo).losses] == list(range(1, 121))
     trained = manifest.read_part(store, model.part("weights.safetensors"))
     tensors, _ = weights.from_bytes(trained, weights.NETWORK_FORMAT)
