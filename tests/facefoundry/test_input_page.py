@@ -54,6 +54,7 @@ BEFORE = (
     "facefoundry/dataset/plan.py",
     "facefoundry/dataset/subjects.py",
     "facefoundry/recipes/*.py",
+    "facefoundry/settings.py",
     "facefoundry/storage/keys.py",
 )
 DURING = (
