@@ -39,6 +39,8 @@ _SURE: Final = 0.4
 _STEADY: Final = 0.042
 # The predictor was trained on upright faces: faces tilted by more, degrees, are turned upright before it.
 _MAX_TILT: Final = 20.0
+# A face with this score is upright, and not searched for at other tilts.
+_UPRIGHT: Final = 0.9
 # Width of a face, pixels, at which the tilt is searched for.
 _WIDTH: Final = 110.0
 _MORE_TILTS: Final = (0.0, -25.0, 25.0, -45.0, 45.0)
@@ -228,9 +230,12 @@ class DlibEngine(Engine):
         tilts = [center + more for more in _MORE_TILTS]
         shrink = min(1.0, _WIDTH / float(box[2]))
         small = cv2.resize(gray, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        turned = [_upright(np.asarray(small, dtype=np.uint8), box * shrink, tilt) for tilt in tilts]
-        found = [self._best(upright, inside) for upright, inside, _ in turned]
-        best = max(range(len(turned)), key=lambda place: found[place][0])
+        found: list[tuple[float, NDArray[np.float64]]] = []
+        for tilt in tilts:
+            found.append(self._best(*_upright(np.asarray(small, dtype=np.uint8), box * shrink, tilt)[:2]))
+            if found[0][0] >= _UPRIGHT:
+                break
+        best = max(range(len(found)), key=lambda place: found[place][0])
         if not is_tilted and (best == 0 or math.isinf(found[best][0])):
             return points, second
         upright, _, back = _upright(gray, box, tilts[best])
@@ -257,10 +262,7 @@ class DlibEngine(Engine):
         if _apart(points, self._points(picture, _grown(box))) <= _STEADY:
             return True
         tilt = _tilt(points)
-        if abs(tilt) <= _MAX_TILT:
-            return False
-        upright, inside, _ = _upright(picture, box, tilt)
-        return self._best(upright, inside)[0] >= _SURE
+        return abs(tilt) > _MAX_TILT and self._best(*_upright(picture, box, tilt)[:2])[0] >= _SURE
 
 
 class _NearTracker(Tracker):
@@ -387,8 +389,7 @@ def _scale(gray: NDArray[np.uint8]) -> float:
 def _zooms(gray: NDArray[np.uint8]) -> tuple[float, float, float]:
     """Return the enlargements at which a picture is searched, one after the other; the last is its own size if near."""
     own = min(gray.shape) / _SIDE
-    first, second, third = _ENLARGEMENTS
-    return first, second, own if 1.1 < own < 1.9 else third
+    return *_ENLARGEMENTS[:2], own if 1.1 < own < 1.9 else _ENLARGEMENTS[2]
 
 
 def _reduced(gray: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
