@@ -155,7 +155,7 @@ def _between(low: int | None, high: int | None) -> str:
 
 
 def _shown(value: object, field: FieldDescriptor) -> str:
-    """Return a value as text, shortened if it is long: an enum value by its name, messages by their number."""
+    """Return a value as text, shortened if it is long: an enum value by its name, a list of messages by its length."""
     if field.enum_type is not None and isinstance(value, int) and value in field.enum_type.values_by_number:
         return str(field.enum_type.values_by_number[value].name)
     if field.message_type is not None and isinstance(value, Sequence):

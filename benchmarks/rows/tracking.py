@@ -50,7 +50,7 @@ def run() -> list[Row]:
     how = f"{FRAMES} frames of three shots, faces {FACES[0]:.0f}, {FACES[1]:.0f} and {FACES[2]:.0f} wide"
     rows = [
         Row(
-            f"{stage}: same detector on every frame",
+            f"{stage}, against the same detector on every frame",
             "s/frame",
             timing.reference / FRAMES,
             ours,
@@ -62,7 +62,7 @@ def run() -> list[Row]:
         )
     ]
     mtcnn = _mtcnn()
-    stage = f"{stage}: MTCNN on every frame"
+    stage = f"{stage}, against MTCNN on every frame"
     if mtcnn is None:
         return [*rows, Row(stage, "s/frame", None, None, 10, "", True, INSTALL_MTCNN)]
     few = clip[:: FRAMES // 5]

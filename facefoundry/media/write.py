@@ -198,10 +198,10 @@ class VideoWriter:
 
 
 def _picture(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> av.VideoFrame:
-    """Return a picture for the encoder that shares the memory of a frame, uint8 [h, w, 3] BGR.
+    """Return a picture for the encoder that shares the memory of a frame, uint8 [h, w, 3] BGR or [h, w] grey.
 
     Raises:
-        Internal: the frame has another shape (FRAME_SHAPE).
+        Internal: the frame's shape is not `shape`, or it is not uint8 (FRAME_SHAPE).
     """
     if frame.shape != shape or frame.dtype != np.uint8:
         raise Internal(f"Expected frames uint8 {shape}. Received {frame.dtype} {frame.shape}", reason="FRAME_SHAPE")

@@ -200,7 +200,14 @@ class IncomingFiles:
             raise _changed(folder.uri)
 
     def finish(self, file: Incoming, result: str) -> None:
-        """Record what an upload became, and delete its parts. Other objects stay as they are."""
+        """Record the URI of the result made from an upload, and delete the upload's parts.
+
+        For a file that was not uploaded, do nothing.
+
+        Args:
+            file: The file.
+            result: URI of what was made from it.
+        """
         if file.upload:
             self._uploads.finish(file.upload, result)
 

@@ -100,7 +100,7 @@ class ExtractArgs(ClipArgs):
         options: Extraction options of the recipe.
         part_frames: Number of frames in each part but the last.
         chosen: Whom the extraction follows by face embeddings; None to follow as FF++ does.
-        shares: Shares of frames with a face that are in doubt or too small.
+        shares: Shares of frames with the subject's face below which there is a warning, or the clip is refused.
         is_fake: Whether the clip is a fake, which shows two people by design and may show no face.
     """
 

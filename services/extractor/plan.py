@@ -64,7 +64,7 @@ def plan_extraction(
         request: The request.
         weights_folder: Returns the folder with an engine's weights.
         part_frames: Number of frames in each part.
-        shares: Shares of frames with a face that are in doubt or too small.
+        shares: Shares of frames with the subject's face below which there is a warning, or the clip is refused.
 
     Raises:
         InvalidInput: a field of the request is wrong.

@@ -42,9 +42,9 @@ class WorkerSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="FACEFOUNDRY_WORKER_")
 
-    id: Annotated[str, matching("[A-Za-z0-9._-]{0,128}", "of an id: up to 128 of A-Z, a-z, 0-9, ., _ and -")] = Field(
-        "", description="Unique id of the worker, such as the pod's uid; by default a random one."
-    )
+    id: Annotated[
+        str, matching("[A-Za-z0-9._-]{0,128}", "of an id: at most 128 characters, each A-Z, a-z, 0-9, ., _ or -")
+    ] = Field("", description="Unique id of the worker, such as the pod's uid; by default a random one.")
     status_seconds: float = Field(15.0, gt=0, le=MAX_SECONDS, description="Time between two status reports.")
     checkpoint_seconds: float = Field(300.0, gt=0, le=MAX_SECONDS, description="Time between two checkpoints.")
     call_seconds: float = Field(

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _termination_log() -> Path:
-    """Return the file for the exit report when other settings are wrong."""
+    """Return the path of the exit report from the environment alone, for when the settings cannot be read."""
     default: Path = WorkerSettings.model_fields["termination_log"].default
     return Path(os.environ.get("FACEFOUNDRY_WORKER_TERMINATION_LOG") or default)
 

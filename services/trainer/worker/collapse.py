@@ -42,7 +42,9 @@ class CollapseCheck:
         self._worst = _WORSE_THAN_GREY * np.array(grey)
 
     def losses(self, history: History, *, ended: bool = False) -> str:
-        """Return what the losses say of a collapse, a clause about them; empty if they say nothing.
+        """Return how the losses show a collapse; empty if they show none.
+
+        The text is the end of a sentence that begins with "they".
 
         Args:
             history: All losses so far.
@@ -57,7 +59,7 @@ class CollapseCheck:
         return ""
 
     def network(self) -> str:
-        """Return what the network says of a collapse, as `losses` does."""
+        """Return how the network shows a collapse, as `losses` does."""
         for side in SIDES:
             drawn = np.asarray(ops.convert_to_numpy(self._network.reconstruct(self._faces, side)), np.float32)
             same = self._differ and not np.ptp(drawn, axis=0).any()

@@ -208,7 +208,7 @@ class DlibEngine(Engine):
         """Find the 68 landmarks; see `Engine.landmarks`. A tilted face is turned upright first."""
         return self._landmarks(frame, box)[0]
 
-    def second_landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:
+    def second_landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32] | None:
         """Find the landmarks again, in a box that is a tenth larger; see `Engine.second_landmarks`."""
         return self._landmarks(frame, box)[1]
 

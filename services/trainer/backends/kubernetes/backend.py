@@ -168,7 +168,7 @@ class KubernetesBackend(TrainingBackend):
         """Check that an existing Job, which another replica may have created, is the Job of an attempt.
 
         Raises:
-            Unavailable: the Job is being deleted.
+            Unavailable: the Job is being deleted, or no longer exists.
             Conflict: the Job is not for this attempt.
         """
         job = self._read(name)
