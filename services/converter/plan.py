@@ -74,8 +74,6 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             violations=[FieldViolation("target_side", f"must be SIDE_{trained_as.upper()} for this extraction")],
         )
     _check_ranges(options, extraction)
-    uri = str(extraction.inputs.get("source", ""))
-    source = find_source(store, uri, request.target_id, "source of the extraction")
     digest = keys.digest_of(
         {
             "model": model.content_digest,
@@ -88,6 +86,8 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             "method": ALGORITHM_VERSION,
         }
     )
+    uri = str(extraction.inputs.get("source", ""))
+    source = find_source(store, uri, request.target_id, "source of the extraction")
     return Plan(
         kind="conversion",
         prefix=keys.conversion(digest),
