@@ -49,7 +49,7 @@ _BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?)"
 _PORT = r":(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4})"
 _GRPC_TARGET = r"(dns|ipv4|ipv6|unix|unix-abstract|xds|vsock):\S+"
-_SHOWN_CHARACTERS = 80
+_SHOWN_CHARACTERS = 200
 
 MAX_SECONDS = 366 * 24 * 3600
 """Upper limit of durations, seconds: much longer ones overflow in timers."""
@@ -111,14 +111,22 @@ _Address: TypeAlias = Annotated[
         "host:port, several IPv4:port separated by commas, http(s)://host[:port], or of a gRPC target",
     ),
 ]
-_Key: TypeAlias = Annotated[
-    SecretStr, AfterValidator(lambda key: _without_spaces(key))  # a key is sent in a header of one line
+_AccessKey: TypeAlias = Annotated[
+    SecretStr, AfterValidator(lambda key: _without_spaces(key))  # it is sent in a header of one line
 ]
+_SecretKey: TypeAlias = Annotated[SecretStr, AfterValidator(lambda key: _of_one_line(key))]
 
 
 def _without_spaces(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]*", key.get_secret_value()):
         raise ValueError("must be printable ASCII characters without spaces")
+    return key
+
+
+def _of_one_line(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if text != text.strip() or not all(character.isprintable() for character in text):
+        raise ValueError("must be printable characters, with no space at the beginning or the end")
     return key
 
 
@@ -159,8 +167,8 @@ class StoreSettings(TransferSettings):
         description="Address of the S3 server, `host[:port]`. With `http://` or `https://` before it, the scheme also "
         "determines FACEFOUNDRY_STORE_SECURE.",
     )
-    access_key: _Key = Field(SecretStr(""), description="S3 access key.")
-    secret_key: _Key = Field(SecretStr(""), description="S3 secret key.")
+    access_key: _AccessKey = Field(SecretStr(""), description="S3 access key.")
+    secret_key: _SecretKey = Field(SecretStr(""), description="S3 secret key.")
     secure: bool = Field(False, description="Use TLS to the store.")
     region: Annotated[str, matching("[A-Za-z0-9_-]{1,64}", "of a region's name: a-z, 0-9, - and _")] = Field(
         "us-east-1", description="S3 region."
@@ -174,11 +182,11 @@ class StoreSettings(TransferSettings):
         description="Address of the S3 server in URLs for clients, `http(s)://host[:port]`; FACEFOUNDRY_STORE_ENDPOINT "
         "by default.",
     )
-    signer_access_key: _Key = Field(
+    signer_access_key: _AccessKey = Field(
         SecretStr(""),
         description="S3 access key of the account that signs these URLs; FACEFOUNDRY_STORE_ACCESS_KEY by default.",
     )
-    signer_secret_key: _Key = Field(SecretStr(""), description="S3 secret key of the account that signs URLs.")
+    signer_secret_key: _SecretKey = Field(SecretStr(""), description="S3 secret key of the account that signs URLs.")
     url_seconds: int = Field(3600, ge=1, le=604_800, description="How long URLs for clients are valid.")
 
     @property

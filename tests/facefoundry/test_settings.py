@@ -44,7 +44,7 @@ def wrong_values(default: object, annotation: object) -> Sequence[str]:
     if isinstance(default, float):
         return NUMBERS
     if isinstance(default, SecretStr):
-        return ("a b", "a\nb", "\u00e9")
+        return ("a\nb", " a", "a\t")
     if "Folder" in str(annotation):
         return ("/dev/null", "/dev/null/folder")
     return ("/no/such/file", "/") if "File" in str(annotation) else TEXTS
@@ -74,7 +74,7 @@ def test_a_wrong_value_is_refused_by_name_and_form(
 
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEFOUNDRY_STORE_SECRET_KEY", "much too secret")
+    monkeypatch.setenv("FACEFOUNDRY_STORE_SECRET_KEY", "much too secret\n")
     with pytest.raises(InvalidInput, match="FACEFOUNDRY_STORE_SECRET_KEY") as caught:
         read(StoreSettings)
     assert "secret" not in caught.value.message.replace("FACEFOUNDRY_STORE_SECRET_KEY", "")

@@ -173,7 +173,8 @@ def _other(facts: dict[str, Any]) -> Any:
         return not facts["default"]
     if facts["type"] == "string":
         return next((other for other in facts.get("enum", ()) if other != facts["default"]), "some/prefix")
-    return facts["default"] + (-1 if facts["default"] == facts.get("maximum") else 1)
+    default, maximum = facts["default"], facts.get("maximum", float("inf"))
+    return default + 1 if default + 1 <= maximum else default / 2 if facts["type"] == "number" else default - 1
 
 
 def test_settings_that_the_chart_sets_exist():

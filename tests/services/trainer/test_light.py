@@ -26,5 +26,5 @@ def test_a_wrong_setting_is_named() -> None:
         timeout=60,
         check=False,
     )
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert "LOCAL_WORKERS" in run.stderr
