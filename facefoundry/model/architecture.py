@@ -76,13 +76,13 @@ class Architecture:
 
     @classmethod
     def of(cls, options: _Sizes) -> Architecture:
-        """Return the architecture for training options. A face_size of 0 (not set) becomes the default."""
+        """Return the architecture for training options."""
         return cls(
             tuple(options.encoder_filters),
             options.bottleneck,
             options.upscale_filters,
             tuple(options.decoder_filters),
-            options.face_size or cls.face_size,
+            options.face_size,
         )
 
     @property

@@ -4,8 +4,8 @@ If a field of the proto is renamed, only its name in `DIGEST_NAMES` changes, and
 stands for `old_name` as `{**_unchanged("first"), "new_name": "old_name", **_unchanged("last")}`.
 
 A field that was added later has an implied value: what was computed before the field existed. Digests leave implied
-values out, so stored results are found. Levels of a request may leave these fields out, so lists of levels that were
-written before stay valid.
+values out, so stored results are found. `complete` sets them where a message was written before the field existed: in
+lists of levels, and in the stored options of an attempt.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def implied(message: Message) -> JsonObject:
     return {}
 
 
-def complete(level: recipe_pb2.Level) -> None:
-    """Set the fields of a level that are not set and have an implied value."""
-    whole = json_format.ParseDict(implied(level), recipe_pb2.Level())
-    whole.MergeFrom(level)
-    level.CopyFrom(whole)
+def complete(message: Message) -> None:
+    """Set the fields of a recipe message that are not set and have an implied value."""
+    whole = json_format.ParseDict(implied(message), type(message)())
+    whole.MergeFrom(message)
+    message.CopyFrom(whole)

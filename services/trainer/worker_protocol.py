@@ -18,7 +18,7 @@ from google.protobuf import json_format
 
 from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
-from facefoundry.recipes.digests import digest_values
+from facefoundry.recipes.digests import complete, digest_values
 from facefoundry.storage import keys
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
@@ -102,17 +102,21 @@ class Attempt:
     def training_options(self) -> TrainingOptions:
         """Return the options as the message `TrainingOptions` of a recipe.
 
+        A field that did not exist when the attempt was stored gets its implied value.
+
         Raises:
             InvalidInput: an option is unknown or has a wrong type (ATTEMPT).
         """
         try:
-            return json_format.ParseDict(self.options, TrainingOptions())
+            options = json_format.ParseDict(self.options, TrainingOptions())
         except json_format.ParseError as error:
             message = (
                 f"Expected the options of attempt {self.number} at {self.prefix} to be training options of this "
                 f"version. Received others: {error}. Start the training again with this version."
             )
             raise InvalidInput(message, reason="ATTEMPT") from error
+        complete(options)
+        return options
 
 
 @dataclass(frozen=True)

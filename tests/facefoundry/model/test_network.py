@@ -99,7 +99,7 @@ def test_fresh_weights_are_glorot_uniform_and_a_function_of_the_seed() -> None:
 
 def test_options_of_a_recipe_give_the_widths() -> None:
     options = TrainingOptions(
-        encoder_filters=[4, 4, 8, 8], bottleneck=8, upscale_filters=8, decoder_filters=[8, 4, 4], batch_size=4
+        face_size=64, encoder_filters=[4, 4, 8, 8], bottleneck=8, upscale_filters=8, decoder_filters=[8, 4, 4]
     )
     assert Architecture.of(options) == TINY
 

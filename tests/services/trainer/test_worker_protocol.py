@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_a_damaged_document_is_named_by_its_key(store: Store) -> None:
     with pytest.raises(DataLoss, match=r"trainings/0+/attempt\.json is damaged") as caught:
         documents.load(ATTEMPT.prefix)
     assert caught.value.resource == key
+
+
+def test_options_that_were_stored_before_a_field_existed_have_its_implied_value() -> None:
+    assert "face_size" not in ATTEMPT.options
+    assert ATTEMPT.training_options().face_size == 64
+    large = replace(ATTEMPT, options={"face_size": 128})
+    assert large.training_options().face_size == 128
 
 
 def test_options_of_another_recipe_are_refused() -> None:
