@@ -25,26 +25,31 @@ def export(layout: Layout, pair: PairRecord, levels: Sequence[str], out: Path) -
     """Write the fakes of one pair.
 
     Raises:
-        InvalidInput: a video is missing.
+        InvalidInput: a video or the labels are missing.
     """
     for fake in pair.fakes:
-        for level in levels:
-            video = layout.fake_video(level, fake.id)
-            if not video.is_file():
-                raise InvalidInput(
-                    f"Expected the video {video}. It is missing. Make the dataset again.", reason="VIDEO"
-                )
+        videos = {level: layout.fake_video(level, fake.id) for level in levels}
+        labels = layout.labels(fake.id)
+        for path in (*videos.values(), labels):
+            if not path.is_file():
+                raise InvalidInput(f"Expected the file {path}. It is missing. Make the dataset again.", reason="FILE")
+        for level, video in videos.items():
             shutil.copyfile(video, files.in_new_folder(out / level / f"{fake.id}.mp4"))
-        index = {"id": fake.id, "source": fake.source, "labels": json.loads(layout.labels(fake.id).read_bytes())}
+        index = {"id": fake.id, "source": fake.source, "labels": json.loads(labels.read_bytes())}
         files.write(out / f"{fake.id}.json", json.dumps(index).encode())
 
 
-@click.command(name="export-index")
+@click.command(name="export-index", short_help="Write fakes and an index of their labels.")
 @click.argument("dataset", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per pair.")
 def export_index(dataset: Path, out: Path, as_json: bool) -> None:
-    """Write the fakes of DATASET and an index of their labels to OUT."""
+    """Write the fakes of DATASET and an index of their labels to OUT.
+
+    \b
+    Example:
+      facefoundry export-index DATASET EXPORTED
+    """
     layout = layout_of(dataset)
     run = RunFolder(layout.run_folder())
     try:

@@ -39,14 +39,16 @@ def test_an_export_reads_a_dataset_in_any_layout(layout: Layout, store: Store, t
     assert (index["source"], len(index["labels"]["frames"])) == ("b", 3)
 
 
-def test_a_pair_with_a_missing_video_is_named_and_the_command_ends_with_3(
-    layout: Layout, store: Store, tmp_path: Path
+@pytest.mark.parametrize("missing", ["video", "labels"])
+def test_a_pair_with_a_missing_file_is_named_and_the_command_ends_with_3(
+    layout: Layout, store: Store, tmp_path: Path, missing: str
 ) -> None:
     make_dataset(layout, store, tmp_path)
-    layout.fake_video("c40", "b_a").unlink()
+    path = layout.fake_video("c40", "b_a") if missing == "video" else layout.labels("b_a")
+    path.unlink()
     done = CliRunner().invoke(export_index, [str(layout.root), str(tmp_path / "exported"), "--json"])
     assert done.exit_code == 3
-    assert json.loads(done.output)["message"].startswith("a_b failed: Expected the video ")
+    assert json.loads(done.output)["message"].startswith(f"a_b failed: Expected the file {path}.")
 
 
 def test_a_folder_without_a_run_record_is_refused(tmp_path: Path) -> None:
