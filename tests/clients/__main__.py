@@ -7,6 +7,7 @@ examples/gateway.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,8 @@ BUILD = files.ROOT / "build" / "clients"
 
 def main() -> None:
     """Run what is asked for, print a line each, and end with 1 if a client is too long or made other content."""
+    # A shell ignores Ctrl-C in what it runs in the background, and all children would.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     clients = {example.name: example for example in examples()}
     parser = argparse.ArgumentParser(prog="python -m tests.clients", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
