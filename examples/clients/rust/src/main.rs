@@ -26,7 +26,7 @@ async fn make(arguments: &[String]) -> Result<()> {
     let pair = StartTrainingRequest { pair_id, recipe: recipe.clone(), ..Default::default() };
     let request = StartTrainingRequest { extraction_a_uri: a.1.clone(), extraction_b_uri: b.1.clone(), ..pair };
     let started = trainer.start_training(request).await?.into_inner().training.context("no training")?;
-    let request = WatchTrainingRequest { training_uri: started.uri };
+    let request = WatchTrainingRequest { training_uri: started.uri, ..Default::default() };
     let ended = last(async || trainer.watch_training(request.clone()).await).await?.training.context("no training")?;
     ensure!(ended.state() == training::State::Succeeded, "{:?}", ended.failure);
     let mut converter = converter_service_client::ConverterServiceClient::connect(url("CONVERTER")?).await?;
@@ -60,8 +60,8 @@ async fn extract(path: &Path, recipe: &Option<Recipe>) -> Result<(String, String
     }
     let request = ImportSourceRequest { object_uri: upload.object_uri, ..Default::default() };
     let event = last(async || extractor.import_source(request.clone()).await).await?.event;
-    let Some(import_source_response::Event::Source(source)) = event else { bail!("no source") };
-    let request = ExtractRequest { source_uri: source.uri, sequence_id: id, recipe: recipe.clone() };
+    let Some(import_source_response::Event::Source(Source { uri: source_uri, .. })) = event else { bail!("no source") };
+    let request = ExtractRequest { source_uri, sequence_id: id, recipe: recipe.clone(), ..Default::default() };
     let event = last(async || extractor.extract(request.clone()).await).await?.event;
     let Some(extract_response::Event::Extraction(faces)) = event else { bail!("no extraction") };
     Ok((request.sequence_id, faces.uri))
