@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
@@ -61,7 +60,6 @@ class Store:
         self.bucket = settings.bucket
         self._retry_seconds = 0.0
         self._on_wait: Callable[[str], object] = lambda _: None
-        self._aborted = threading.Event()
         # All requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
         retries = urllib3.Retry(
             total=settings.attempts - 1,
@@ -104,10 +102,6 @@ class Store:
         other._retry_seconds = seconds
         other._on_wait = on_wait
         return other
-
-    def abort_waits(self) -> None:
-        """Make waiting requests of this store and of its copies fail now, and later requests at their first error."""
-        self._aborted.set()
 
     def uri(self, prefix: str) -> str:
         """Return the URI of a prefix in the bucket."""
@@ -356,11 +350,11 @@ class Store:
                 if corrupted >= self.settings.attempts:
                     raise
             except Unavailable as error:
-                if self._aborted.is_set() or time.monotonic() + wait > deadline:
+                if time.monotonic() + wait > deadline:
                     raise
                 if wait == _MIN_WAIT_SECONDS:
                     self._on_wait(f"{error.message} Retrying for up to {self._retry_seconds:g} s.")
-                self._aborted.wait(wait)
+                time.sleep(wait)
                 wait = min(2 * wait, _MAX_WAIT_SECONDS)
 
 

@@ -56,15 +56,6 @@ def test_a_wait_is_reported_and_ends(store, proxy):
     assert "runs/a" in report and "up to 1 s" in report
 
 
-def test_aborting_the_waits_ends_them_at_once(store, proxy):
-    whole = through(store, proxy)
-    ours = whole.with_retries_for(600.0, on_wait=lambda _: whole.abort_waits())
-    proxy.down()
-    with pytest.raises(Unavailable):
-        ours.get_bytes("runs/a")
-    proxy.up()
-
-
 def test_a_failed_delete_is_tried_again(store, proxy):
     ours = through(store, proxy, attempts=3)
     faults = iter([Fault(status=503), Fault(reset="after")])

@@ -280,7 +280,9 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         network_bytes: `Network.to_bytes()` of the state's weights.
         inputs: URIs and content digests of the extractions.
     """
-    store = store.with_retries_for(store.settings.retry_seconds)  # the result of days of work
+    store = store.with_retries_for(  # the result of days of work
+        store.settings.retry_seconds, on_wait=lambda sentence: _log.warning("model_waits", detail=sentence)
+    )
     prefix = attempt.model_prefix
     metadata = state.metadata()
     moments = weights.to_bytes(state.moments, {"format": OPTIMIZER_FORMAT, **metadata})
