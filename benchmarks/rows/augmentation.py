@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-from benchmarks.faces import faces
+from benchmarks.crops import face_crops
 from benchmarks.reference import augmentation as ffpp
 from benchmarks.row import Row, command, interleaved
 from facefoundry.recipes import load
@@ -32,7 +32,7 @@ def run() -> list[Row]:
     loop.configure(threads=1)
     options = load("preview").training
     options.batch_size = FACES
-    crops = faces(FACES)
+    crops = face_crops(FACES)
     training = loop.Training(options, {"a": crops, "b": crops})
     drawn = augmentation.Sampler(options, "a", FACES).draw(0)
     record = augmentation.Draws(*(np.asarray(ops.convert_to_numpy(values)) for values in drawn))

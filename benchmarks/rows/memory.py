@@ -155,13 +155,13 @@ def train(count: str) -> None:
     """Train on `count` faces of each side for two iterations, and make a checkpoint."""
     import numpy as np
 
-    from benchmarks.faces import faces
+    from benchmarks.crops import face_crops
     from facefoundry.model.network import SIDES
     from services.trainer.worker import loop
     from services.trainer.worker.checkpoint import State
 
     loop.configure(threads=1)
-    few = faces(64)
+    few = face_crops(64)
     found = {side: np.ascontiguousarray(few[np.arange(int(count)) % len(few)]) for side in SIDES}
     training = loop.Training(recipes.load("preview").training, found)
     del found

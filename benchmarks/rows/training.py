@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.faces import faces
+from benchmarks.crops import face_crops
 from benchmarks.reference import training as ffpp
 from benchmarks.row import Row, command, interleaved
 from benchmarks.widths import divided
@@ -25,7 +25,7 @@ OVERHEAD_SECONDS = 0.3e-3
 def run() -> list[Row]:
     """Return three rows: the step, the overhead of the loop, and bfloat16."""
     loop.configure(threads=1)
-    crops = faces(FACES)
+    crops = face_crops(FACES)
     return [_step(crops), _overhead(crops), _bfloat16(crops)]
 
 

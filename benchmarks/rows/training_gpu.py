@@ -33,10 +33,10 @@ def run() -> list[Row]:
     fidelity, faithful = _parity()
     if device == "CPU":
         return [Row(STAGE, "s/iteration", None, None, 1, fidelity, faithful, "no GPU here")]
-    from benchmarks.faces import faces
+    from benchmarks.crops import face_crops
     from benchmarks.reference import training as ffpp
 
-    options, crops = load("ffpp").training, faces(64)
+    options, crops = load("ffpp").training, face_crops(64)
     options.precision = "tensorfloat32"
     training = loop.Training(options, dict.fromkeys(SIDES, crops))
     pair = ffpp.Pair()

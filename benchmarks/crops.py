@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from benchmarks.material import shot
 from facefoundry.faces.crop import cut
 
-__all__ = ["faces"]
+__all__ = ["face_crops"]
 
 
-def faces(count: int) -> NDArray[np.uint8]:
+def face_crops(count: int) -> NDArray[np.uint8]:
     """Return crops as the extractor cuts them from 720p frames, uint8 [count, 256, 256, 3] BGR.
 
     At most 64 of them differ; more are repetitions.
