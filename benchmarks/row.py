@@ -22,7 +22,7 @@ from typing import Any
 
 from facefoundry.process.sandbox import library_variables
 
-__all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "table"]
+__all__ = ["CHECK_SHARE", "Row", "Timing", "command", "cpu_seconds", "interleaved", "pin", "restart_pinned", "table"]
 
 CHECK_SHARE = 2 / 3
 """Share of its bar that a row must reach in a check, because the machine may be doing other work."""
@@ -164,6 +164,12 @@ def pin(cores: int) -> dict[str, str]:
     }
 
 
+def restart_pinned(cores: int = 1) -> None:
+    """Start this command again, with the same arguments, on a limited number of cores and threads, unless it is so."""
+    if os.environ.get(_PINNED) != str(cores):
+        os.execve(sys.executable, sys.orig_argv, pin(cores))
+
+
 def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
     """Run a module of `benchmarks.rows` as a command: measure, print the table, and exit 1 if a row does not hold.
 
@@ -176,8 +182,7 @@ def command(run: Callable[[], Sequence[Row]], cores: int = 1) -> None:
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
-    if os.environ.get(_PINNED) != str(cores):
-        os.execve(sys.executable, sys.orig_argv, pin(cores))
+    restart_pinned(cores)
     start = time.perf_counter()
     rows = run()
     if arguments.json:
