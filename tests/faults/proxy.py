@@ -126,6 +126,26 @@ class Proxy:
             _reset(client)
 
     @contextmanager
+    def hold(self, kind: str, text: str) -> Iterator[threading.Event]:
+        """Pass on no request of this kind with this text in its key until the block ends.
+
+        The event is set when such a request has arrived.
+        """
+        arrived, released = threading.Event(), threading.Event()
+
+        def wait() -> bool:
+            arrived.set()
+            return not released.wait(60)
+
+        before = self.rule
+        self.rule = lambda request: Fault(before=wait) if (request.kind == kind and text in request.key) else None
+        try:
+            yield arrived
+        finally:
+            self.rule = before
+            released.set()
+
+    @contextmanager
     def outage(self) -> Iterator[None]:
         """Be down for the time of the block."""
         self.down()

@@ -36,6 +36,7 @@ from facefoundry.work.pool import SandboxPool
 from services.converter import plan
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
+from tests.faults.proxy import Proxy
 from tests.waiting import wait_until
 
 Convert = converter_pb2.ConvertRequest
@@ -48,6 +49,7 @@ class Service:
     stub: Any
     store: Store
     server: Any
+    proxy: Proxy
     scratch: Path
     model_uri: str
     extraction_uri: str
@@ -66,6 +68,15 @@ class Service:
 
     def convert(self, **changes: Any) -> tuple[list[common_pb2.Progress], converter_pb2.Conversion]:
         return last(self.stub.Convert(self.request(**changes), timeout=120), "conversion")
+
+    @contextlib.contextmanager
+    def held_at_its_first_part(self) -> Iterator[Any]:
+        """Start a conversion, whose stream is yielded; during the block the store does not take its first part."""
+        with self.proxy.hold("PUT", "/chunk-00000") as arrived:
+            stream = self.stub.Convert(self.request(), timeout=120)
+            next(stream)
+            assert arrived.wait(60)
+            yield stream
 
     def transcode(self) -> tuple[list[common_pb2.Progress], converter_pb2.Transcoding]:
         request = converter_pb2.TranscodeRequest(source_uri=self.source_uri, sequence_id="033", recipe=quick_recipe())
@@ -136,12 +147,13 @@ def pool() -> Iterator[SandboxPool]:
 def service(store: Store, clip: Any, weights: Path, tmp_path: Path, pool: SandboxPool) -> Iterator[Service]:
     scratch = tmp_path / "scratch"
     settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1, drain_seconds=30.0)
-    server, _ = build(settings, store, pool)
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stub = converter_pb2_grpc.ConverterServiceStub(channel)
-        yield Service(stub, store, server, scratch, *put_inputs(store, clip, weights))
-    server.stop()
+    with Proxy(store.settings.endpoint) as proxy:
+        server, _ = build(settings, Store(store.settings.model_copy(update={"endpoint": proxy.endpoint})), pool)
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = converter_pb2_grpc.ConverterServiceStub(channel)
+            yield Service(stub, store, server, proxy, scratch, *put_inputs(store, clip, weights))
+        server.stop()
 
 
 def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service, clip: Any, tmp_path: Path) -> None:
@@ -338,13 +350,11 @@ def children() -> set[int]:
 
 
 def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service) -> None:
-    stream = service.stub.Convert(service.request(), timeout=60)
-    next(stream)
-    wait_until(lambda: list(service.scratch.glob("*/made/*")))  # long before the end of the work
-    at_work = children()
-    assert at_work
-    stream.cancel()
-    wait_until(lambda: not children() & at_work and service.server.slots.in_use == 0)
+    with service.held_at_its_first_part() as stream:
+        before = children()
+        stream.cancel()
+        wait_until(lambda: before - children())
+    wait_until(lambda: service.server.slots.in_use == 0)
     assert not list(service.scratch.iterdir())
     _, conversion = service.convert()
     assert conversion.swapped_count == 16 and not conversion.reused
@@ -353,10 +363,10 @@ def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service
 def test_a_draining_converter_ends_after_a_chunk_and_the_work_goes_on_elsewhere(
     service: Service, tmp_path: Path, pool: SandboxPool
 ) -> None:
-    stream = service.stub.Convert(service.request(), timeout=60)
-    next(stream)
-    stopping = threading.Thread(target=service.server.stop)
-    stopping.start()
+    with service.held_at_its_first_part() as stream:
+        stopping = threading.Thread(target=service.server.stop)
+        stopping.start()
+        assert service.server.draining.wait(60)
     code, error = refused(lambda: list(stream))
     stopping.join()
     assert (code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "INTERRUPTED")
