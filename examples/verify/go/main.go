@@ -20,43 +20,36 @@ var digested = regexp.MustCompile(`(?:-([0-9a-f]{64})(?:\.[A-Za-z0-9.]+)?|\.json
 var given = regexp.MustCompile(`^(uploads/[^/]+/|runs/[^/]+/input/)`) // objects of callers have no digest
 
 func main() {
-	ctx, bucket, verified, unverified := context.Background(), setting("BUCKET"), map[string]int{}, 0
+	ctx, bucket, count := context.Background(), setting("BUCKET"), map[string]int{}
 	keys := credentials.NewStaticV4(setting("ACCESS_KEY"), setting("SECRET_KEY"), "")
-	options := &minio.Options{Creds: keys, Secure: setting("SECURE") == "true"}
-	store, err := minio.NewCore(setting("ENDPOINT"), options)
-	exitOn(err)
-	for object := range store.Client.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
-		exitOn(object.Err)
-		match := digested.FindStringSubmatch(object.Key)
+	store := must(minio.New(setting("ENDPOINT"), &minio.Options{Creds: keys, Secure: setting("SECURE") == "true"}))
+	for object := range store.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+		match := digested.FindStringSubmatch(must(object.Key, object.Err))
 		if match == nil || given.MatchString(object.Key) {
 			continue
 		}
-		body, _, header, err := store.GetObject(ctx, bucket, object.Key, minio.GetObjectOptions{})
-		exitOn(err)
+		body := must(store.GetObject(ctx, bucket, object.Key, minio.GetObjectOptions{}))
 		kind, expected, hash := "parts", match[1], sha256.New()
 		if expected == "" {
-			kind, expected = "documents", header.Get("x-amz-meta-sha256")
+			kind, expected = "documents", must(body.Stat()).UserMetadata["Sha256"]
 		}
-		_, err = io.Copy(hash, body)
-		exitOn(err)
-		body.Close()
-		if received := hex.EncodeToString(hash.Sum(nil)); received == expected {
-			verified[kind]++
-		} else {
-			unverified++
+		must(io.Copy(hash, body))
+		if received := hex.EncodeToString(hash.Sum(nil)); received != expected {
+			kind = "unverified"
 			fmt.Printf("%s: expected SHA-256 %s, received %s\n", object.Key, expected, received)
 		}
+		count[kind]++
+		body.Close()
 	}
-	fmt.Printf("%d documents and %d parts verified, %d unverified\n", verified["documents"], verified["parts"], unverified)
-	if unverified > 0 {
-		os.Exit(1)
-	}
+	fmt.Printf("%d documents and %d parts verified, %d unverified\n", count["documents"], count["parts"], count["unverified"])
+	os.Exit(min(count["unverified"], 1))
 }
 
 func setting(name string) string { return os.Getenv("FACEFOUNDRY_STORE_" + name) }
 
-func exitOn(err error) {
+func must[T any](value T, err error) T {
 	if err != nil {
 		log.Fatal(err)
 	}
+	return value
 }
