@@ -19,7 +19,6 @@ from typing import Any
 import cv2
 import grpc
 import numpy as np
-import psutil
 import pytest
 
 from facefoundry.errors import FaceFoundryError
@@ -37,6 +36,7 @@ from services.converter import plan
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
 from tests.faults.proxy import Proxy
+from tests.processes import sandboxes
 from tests.waiting import wait_until
 
 Convert = converter_pb2.ConvertRequest
@@ -340,20 +340,11 @@ def test_a_full_converter_refuses_with_a_time_to_come_back(service: Service) -> 
     assert service.convert()[1].swapped_count == 16
 
 
-def children() -> set[int]:
-    found = set()
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "facefoundry.process.sandbox" in child.cmdline():
-                found.add(child.pid)
-    return found
-
-
 def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service) -> None:
     with service.held_at_its_first_part() as stream:
-        before = children()
+        before = sandboxes()
         stream.cancel()
-        wait_until(lambda: before - children())
+        wait_until(lambda: before - sandboxes())
     wait_until(lambda: service.server.slots.in_use == 0)
     assert not list(service.scratch.iterdir())
     _, conversion = service.convert()
