@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,34 +13,34 @@ from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["converted_frames", "identity", "mouth_correlation", "mouth_opening"]
+__all__ = ["SAMPLED_FRAMES", "identity", "mouth_correlation", "mouth_opening", "sample_recipe", "sampled_frames"]
+
+SAMPLED_FRAMES = 32
+"""Number of frames of a fake that are measured."""
 
 _INNER_UPPER_LIP, _INNER_LOWER_LIP = 62, 66
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 _MIN_FRAMES = 10
 
 
-def identity(
-    swap: Alignments, control: Alignments, source: Alignments, target: Alignments, swapped: NDArray[np.bool_]
-) -> IdentityDistances:
+def identity(swap: Alignments, control: Alignments, source: Alignments, target: Alignments) -> IdentityDistances:
     """Measure how near the faces of a fake and of its control are to the source and to the target.
 
     A face embedding is a vector; the vectors of one person's faces are near each other. Each measurement is the median,
-    over the swapped frames, of the distance to the mean embedding of the source or of the target. The control is the
+    over the sampled frames, of the distance to the mean embedding of the source or of the target. The control is the
     target's face converted with the target's own decoder. Network and blending of control and fake are the same, so
     they differ only in whose face they show.
 
     Args:
-        swap: Alignments of the fake.
-        control: Alignments of the control.
+        swap: Alignments of sampled frames of the fake.
+        control: Alignments of the same frames of the control.
         source: Alignments of the sequence that gives the face.
         target: Alignments of the sequence whose frames the fake keeps.
-        swapped: bool [n], whether each frame of the fake is swapped.
 
     Raises:
         InvalidInput: the extractions have no embeddings.
     """
-    frames = swapped & swap.found & control.found
+    frames = swap.found & control.found
 
     def distance(faces: Alignments, reference: Alignments) -> float | None:
         distances = np.linalg.norm(_embeddings(faces)[frames] - _mean_embedding(reference), axis=1)
@@ -53,14 +55,35 @@ def identity(
     )
 
 
-def converted_frames(target: Alignments, conversion: recipe_pb2.ConversionOptions) -> Alignments:
-    """Return the alignments of the target's frames that a fake contains.
+def sampled_frames(
+    swapped: NDArray[np.bool_], conversion: recipe_pb2.ConversionOptions, frame_count: int, count: int = SAMPLED_FRAMES
+) -> list[int]:
+    """Return the numbers of up to `count` swapped frames that are evenly spread over all swapped frames.
 
-    These are all frames, or with the option `discard` only those in the frame ranges.
+    Args:
+        swapped: bool [n], whether each frame of the fake is swapped.
+        conversion: Conversion options of the fake. With `discard` it contains only the frames in the ranges.
+        frame_count: Number of frames of the target.
+        count: Largest number of frames.
+
+    Returns:
+        Numbers of frames of the target, in ascending order.
     """
-    if not conversion.discard:
-        return target
-    return target.take(ranges.frame_numbers(ranges.of(conversion), len(target)))
+    places = np.flatnonzero(swapped)
+    chosen = places[np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(np.int64)].tolist()
+    kept = ranges.frame_numbers(ranges.of(conversion) if conversion.discard else [], frame_count)
+    return [kept[place] for place in chosen]
+
+
+def sample_recipe(recipe: recipe_pb2.Recipe, frames: Sequence[int]) -> recipe_pb2.Recipe:
+    """Return the recipe of a conversion of the given frames alone, without loss. Their pixels are those of the fake."""
+    sample = recipe_pb2.Recipe()
+    sample.CopyFrom(recipe)
+    del sample.conversion.frame_ranges[:], sample.compression.levels[:]
+    sample.conversion.discard = True
+    sample.conversion.frame_ranges.extend(recipe_pb2.FrameRange(first=frame, last=frame) for frame in frames)
+    sample.compression.levels.extend(level for level in recipe.compression.levels if level.name == "raw")
+    return sample
 
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -78,18 +101,17 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(gap / np.maximum(eyes, 1e-6))
 
 
-def mouth_correlation(swap: Alignments, target: Alignments, swapped: NDArray[np.bool_]) -> float | None:
+def mouth_correlation(swap: Alignments, target: Alignments) -> float | None:
     """Compute the Pearson correlation of the mouth openings of a fake and its target.
 
     Args:
-        swap: Alignments of the fake.
-        target: Alignments of the same frames of the target.
-        swapped: bool [n], whether each frame is swapped. Only swapped frames with both faces are compared.
+        swap: Alignments of sampled frames of the fake.
+        target: Alignments of the same frames of the target. Only frames with both faces are compared.
 
     Returns:
         The correlation, -1 to 1; None if there are fewer than 10 such frames, or a mouth does not move.
     """
-    frames = swapped & swap.found & target.found
+    frames = swap.found & target.found
     if frames.sum() < _MIN_FRAMES:
         return None
     in_swap, in_target = mouth_opening(swap.landmarks[frames]), mouth_opening(target.landmarks[frames])

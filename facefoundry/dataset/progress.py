@@ -14,8 +14,8 @@ class Event:
 
     Attributes:
         item: Id of the pair, sequence or fake that the stage works on.
-        stage: `upload`, `extract`, `train`, `fetch`, `convert`, `transcode`, `control`, `compare swap` or
-            `compare control`; `pair` for a whole pair, `record` for saving the run record.
+        stage: `upload`, `extract`, `train`, `fetch`, `convert`, `transcode`, `compare swap` or `compare control`;
+            `pair` for a whole pair, `record` for saving the run record.
         state: `waiting`, `running`, `done` or `failed`; `doubt` for a sentence on what is doubtful about a clip.
         done: Number of finished units.
         total: Total number of units; 0 while unknown.

@@ -151,6 +151,7 @@ class FakeRecord:
         quality: Measurements of the converter, by name.
         identity: Whose face the fake shows; None if it was not measured.
         mouth_correlation: Correlation of the fake's mouth opening with the target's, -1 to 1; None if not measured.
+        sampled: Number of swapped frames, evenly spread, on which identity and mouth were measured.
     """
 
     id: str
@@ -167,6 +168,7 @@ class FakeRecord:
     quality: dict[str, float | None] = field(default_factory=dict)
     identity: IdentityDistances | None = None
     mouth_correlation: float | None = None
+    sampled: int = 0
 
 
 @dataclass

@@ -192,7 +192,9 @@ class ServiceStages(Stages):
         source: ExtractedSequence,
     ) -> None:
         """Make a fake and download it; see `Stages.convert`."""
-        conversion = self._convert(fake.id, "convert", model_uri, side, target, source, control=False)
+        request = _conversion_of(model_uri, side, target, source, self._recipe)
+        with self._stage(fake.id, "convert", "frames") as (_, on_progress):
+            conversion = self._client.convert(request, on_progress)
         with self._stage(fake.id, "fetch", ""):
             result = StoredResult(self._transfers, conversion.uri)
             info = result.manifest().info_as(ConversionInfo)
@@ -219,27 +221,31 @@ class ServiceStages(Stages):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Measure whose face a fake shows.
+        """Measure whose face a fake shows, on sampled frames, which are converted once more into a short clip.
 
         The fake is compared with a control: the target's face, converted with the target's own decoder.
         """
-        control = self._convert(fake.id, "control", model_uri, side, target, source, control=True)
-        swap_faces = self._extract_converted(fake, "swap", fake.uri)
-        control_faces = self._extract_converted(fake, "control", control.uri)
+        swapped = np.asarray(fake.labels, dtype=bool)
+        frames = comparison.sampled_frames(swapped, self._recipe.conversion, target.extraction.frame_count)
+        sample = comparison.sample_recipe(self._recipe, frames)
+        request = _conversion_of(model_uri, side, target, source, sample)
+        swap_faces = self._sampled_faces(fake, "swap", request)
+        request.control = True
+        control_faces = self._sampled_faces(fake, "control", request)
         if swap_faces is None or control_faces is None:
             return
         source_faces, target_faces = self._alignments(source.extraction), self._alignments(target.extraction)
-        converted_faces = comparison.converted_frames(target_faces, self._recipe.conversion)
-        swapped = np.asarray(fake.labels, dtype=bool)
         with self._recorder.lock:
-            fake.identity = comparison.identity(swap_faces, control_faces, source_faces, target_faces, swapped)
-            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, converted_faces, swapped)
+            fake.identity = comparison.identity(swap_faces, control_faces, source_faces, target_faces)
+            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, target_faces.take(frames))
+            fake.sampled = len(frames)
 
-    def _extract_converted(self, fake: FakeRecord, name: str, uri: str) -> Alignments | None:
-        """Extract the faces of a conversion; None if no face is found, as after a very short training."""
+    def _sampled_faces(self, fake: FakeRecord, name: str, request: converter_pb2.ConvertRequest) -> Alignments | None:
+        """Convert sampled frames, and extract their faces; None if no face is found, as after a very short training."""
         with self._stage(fake.id, f"compare {name}", "frames") as (_, on_progress):
+            conversion = self._client.convert(request, on_progress)
             try:
-                return self._alignments(self._client.extract(uri, fake.id, self._recipe, on_progress))
+                return self._alignments(self._client.extract(conversion.uri, fake.id, self._recipe, on_progress))
             except Unusable as error:
                 if error.reason != "NO_FACE_FOUND":
                     raise
@@ -250,29 +256,6 @@ class ServiceStages(Stages):
         with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
             transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
             fetch.fetch_real(StoredResult(self._transfers, transcoding.uri), self._layout, sequence.id)
-
-    def _convert(
-        self,
-        item: str,
-        stage: str,
-        model_uri: str,
-        side: common_pb2.Side.ValueType,
-        target: ExtractedSequence,
-        source: ExtractedSequence,
-        *,
-        control: bool,
-    ) -> converter_pb2.Conversion:
-        request = converter_pb2.ConvertRequest(
-            model_uri=model_uri,
-            target_extraction_uri=target.extraction.uri,
-            target_side=side,
-            target_id=target.id,
-            source_id=source.id,
-            recipe=self._recipe,
-            control=control,
-        )
-        with self._stage(item, stage, "frames") as (_, on_progress):
-            return self._client.convert(request, on_progress)
 
     def _record_training(self, pair: PairRecord, training: trainer_pb2.Training) -> None:
         with self._recorder.lock:
@@ -309,6 +292,23 @@ class ServiceStages(Stages):
             raise
         self._recorder.add_time(item, stage, time.monotonic() - start)
         self._on_event(Event(item, stage, "done", unit=unit))
+
+
+def _conversion_of(
+    model_uri: str,
+    side: common_pb2.Side.ValueType,
+    target: ExtractedSequence,
+    source: ExtractedSequence,
+    recipe: recipe_pb2.Recipe,
+) -> converter_pb2.ConvertRequest:
+    return converter_pb2.ConvertRequest(
+        model_uri=model_uri,
+        target_extraction_uri=target.extraction.uri,
+        target_side=side,
+        target_id=target.id,
+        source_id=source.id,
+        recipe=recipe,
+    )
 
 
 def _reasons(counts: Iterable[common_pb2.ReasonCount]) -> list[ReasonCount]:

@@ -167,7 +167,7 @@ def _view_fake(fake: FakeRecord, pictures: Pictures | None) -> FakeView:
         not_swapped=fake.frames - fake.swapped,
         verdict=wording.identity_verdict(fake.identity),
         distances=charts.bars(distances, longest=max([1.0, *(value for _, value in distances)])),
-        mouth=wording.mouth_sentence(fake.mouth_correlation),
+        mouth=wording.mouth_sentence(fake.mouth_correlation, fake.sampled),
         quality=list(wording.quality(fake.quality)),
         samples=_samples(fake.samples, pictures) if pictures else [],
     )

@@ -13,6 +13,7 @@ from facefoundry.storage.info import ReasonCount
 __all__ = [
     "MARGIN",
     "Verdict",
+    "correlation_interval",
     "duration",
     "flatten",
     "frame_rate",
@@ -155,14 +156,29 @@ def identity_verdict(identity: IdentityDistances | None) -> Verdict:
     return Verdict(nearer and enough, short, sentence)
 
 
-def mouth_sentence(correlation: float | None) -> str:
-    """Describe how well the mouth opening of a fake follows the target's mouth opening."""
+def mouth_sentence(correlation: float | None, frames: int) -> str:
+    """Describe how well the mouth opening of a fake follows the target's.
+
+    Args:
+        correlation: Correlation of the two openings; None if it was not measured.
+        frames: Number of sampled frames.
+    """
     if correlation is None:
         return "Not measured: too few frames show both mouths, or a mouth does not move."
+    low, high = correlation_interval(correlation, frames)
     return (
-        f"The mouth opens and closes with the target's at a correlation of {correlation:.2f} "
-        "(1: the same movement, 0: unrelated). The number means little if the target's mouth hardly moves."
+        f"The mouth opens and closes with the target's at a correlation of {correlation:.2f} (1: the same movement, "
+        f"0: unrelated). It was measured on {frames} sampled frames; that of all frames is likely within {low:.2f} to "
+        f"{high:.2f}. The number means little if the target's mouth hardly moves."
     )
+
+
+def correlation_interval(correlation: float, frames: int) -> tuple[float, float]:
+    """Return the 95 % interval of a correlation that was measured on at least 4 frames, by Fisher's transformation."""
+    if abs(correlation) >= 1 or frames < 4 or math.isnan(correlation):
+        return correlation, correlation
+    middle, reach = math.atanh(correlation), 1.96 / math.sqrt(frames - 3)
+    return math.tanh(middle - reach), math.tanh(middle + reach)
 
 
 def run_state(pairs: Sequence[State]) -> tuple[State, str]:

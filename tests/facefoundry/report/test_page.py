@@ -36,6 +36,7 @@ def test_the_page_tells_what_was_done(save, make_pair):
         "108 of 115",
         "0.10 nearer to the source than the control",
         "correlation of 0.93",
+        "over 31 sampled frames of 108",
         "6 frames: no face",
         "1,900 of 1,900 iterations in 1 min 44 s",
         "Not faithful to FaceForensics++.",

@@ -26,6 +26,21 @@ def test_a_swap_passes_when_it_is_nearer_to_the_source_and_the_control_is_farthe
     )
 
 
+def test_the_mouth_is_described_with_its_sample_and_its_uncertainty():
+    sentence = wording.mouth_sentence(0.6, 32)
+    assert "correlation of 0.60" in sentence
+    assert "32 sampled frames" in sentence
+    assert "0.32 to 0.78" in sentence
+    assert "Not measured" in wording.mouth_sentence(None, 0)
+
+
+def test_the_interval_of_a_correlation_narrows_with_the_frames_and_stays_within_its_range():
+    low, high = wording.correlation_interval(0.9, 32)
+    closer, farther = wording.correlation_interval(0.9, 300)
+    assert -1 < low < closer < 0.9 < farther < high < 1
+    assert wording.correlation_interval(1.0, 32) == (1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("identity", "words"),
     [
