@@ -32,14 +32,15 @@ def unpack(data: bytes) -> dict[str, bytes]:
     """Return the content of each file in a tar, by name, in the order of the tar.
 
     Raises:
-        DataLoss: the bytes are not a tar, or the tar contains something other than plain files (BAD_ARCHIVE).
+        DataLoss: the bytes are not a tar, or the tar contains something other than plain files, such as a link or a
+            sparse file (BAD_ARCHIVE).
     """
     files: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for entry in tar:
-                content = tar.extractfile(entry)
-                if content is None:
+                content = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
+                if content is None or entry.size > len(data):
                     raise DataLoss(
                         f"Expected only plain files in a tar. Received {entry.name!r}.", reason="BAD_ARCHIVE"
                     )

@@ -4,6 +4,8 @@ The SHA-256 of a document's bytes is in the user metadata `sha256` of its object
 request writes both, so readers see a document with its digest or the one before. The digest detects a byte that changed
 in transit or in the store, such as a digit that became another. It covers bytes, so no reader needs this encoder.
 
+A document has at most `MAX_BYTES`; a larger object is refused before it is read.
+
 Every number survives in a reader that has only 64-bit floats. Larger integers, such as the seed of a recipe, are
 strings.
 """
@@ -23,7 +25,10 @@ from facefoundry.storage.store import Store
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["encode", "get", "parse", "put", "read"]
+__all__ = ["MAX_BYTES", "encode", "get", "parse", "put", "read"]
+
+MAX_BYTES = 4 << 20
+"""Largest size of a document, bytes. The manifest of 10,000 parts has 3 MB."""
 
 _DIGEST = "sha256"
 _MAX_INTEGER = 2**53 - 1
@@ -36,11 +41,17 @@ def encode(record: DataclassInstance) -> bytes:
 
     Raises:
         Internal: a number is not finite, or is an integer that a 64-bit float cannot hold; the message names its field
-            (NUMBER).
+            (NUMBER); or the document is larger than `MAX_BYTES` (DOCUMENT_SIZE).
     """
     values = codec.to_values(record)
     _check_numbers(values, type(record).__name__)
-    return json.dumps(values, indent=1, sort_keys=True).encode()
+    data = json.dumps(values, indent=1, sort_keys=True).encode()
+    if len(data) > MAX_BYTES:
+        raise Internal(
+            f"Expected a {type(record).__name__} of at most {MAX_BYTES} bytes. It has {len(data)}.",
+            reason="DOCUMENT_SIZE",
+        )
+    return data
 
 
 def put(store: Store, key: str, data: bytes) -> None:
@@ -92,7 +103,7 @@ def _damaged(key: str, error: DataLoss) -> DataLoss:
 
 
 def _read(store: Store, key: str) -> bytes:
-    data, metadata = store.get_with_metadata(key)
+    data, metadata = store.get_with_metadata(key, MAX_BYTES)
     written, received = metadata.get(_DIGEST), hashlib.sha256(data).hexdigest()
     if written is None:
         raise DataLoss(

@@ -67,7 +67,7 @@ class Part:
 
     name: str
     key: str
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, lt=2**53)]
     sha256: str
 
     @property
@@ -84,7 +84,7 @@ class Manifest:
         kind: `source`, `extraction`, `model`, `conversion`, `transcoding`, `checkpoint` or `weights`.
         inputs: URIs and digests of what the result was made from.
         options: The recipe fields that were used.
-        parts: The parts of the result.
+        parts: The parts of the result, at most 10,000.
         info: Facts about the result; `info_as` reads them as one of the classes of `storage.info`.
         content_digest: SHA-256 of the decoded content (frames, masks, labels, tensors), which depends neither on times
             nor on encodings; of a source that of its files, of weights that of their parts, of a checkpoint empty.
@@ -96,7 +96,7 @@ class Manifest:
     kind: str
     inputs: Mapping[str, JsonValue]
     options: Mapping[str, JsonValue]
-    parts: tuple[Part, ...]
+    parts: Annotated[tuple[Part, ...], Field(max_length=10_000)]
     info: Mapping[str, JsonValue]
     content_digest: str
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -176,7 +176,7 @@ def commit(store: Store, prefix: str, manifest: Manifest) -> None:
     """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before.
 
     Raises:
-        Internal: a number cannot be stored (NUMBER).
+        Internal: a number cannot be stored (NUMBER), or the manifest is too large (DOCUMENT_SIZE).
     """
     document.put(store, f"{prefix}/{_NAME}", document.encode(manifest))
 

@@ -157,10 +157,15 @@ class Store:
         self._do(key, lambda: self._read(key, buffer, size))
         return buffer.getvalue()
 
-    def get_with_metadata(self, key: str) -> tuple[bytes, dict[str, str]]:
-        """Read an object with its user metadata, by lower-case name. It raises the same errors as `get_bytes`."""
+    def get_with_metadata(self, key: str, max_size: int | None = None) -> tuple[bytes, dict[str, str]]:
+        """Read an object with its user metadata, by lower-case name. It raises the same errors as `get_bytes`.
+
+        Args:
+            key: Key of the object.
+            max_size: Largest size in bytes; a larger object is refused before its bytes are read (WRONG_SIZE).
+        """
         buffer = io.BytesIO()
-        headers = self._do(key, lambda: self._read(key, buffer, None))[1]
+        headers = self._do(key, lambda: self._read(key, buffer, None, max_size))[1]
         names = {name: name.lower().removeprefix(_USER_METADATA) for name in headers}
         return buffer.getvalue(), {short: headers[name] for name, short in names.items() if short != name.lower()}
 
@@ -172,7 +177,9 @@ class Store:
         with path.open("wb") as file:
             return self._do(key, lambda: self._read(key, file, size))[0]
 
-    def _read(self, key: str, sink: io.BufferedIOBase, size: int | None) -> tuple[str, Mapping[str, str]]:
+    def _read(
+        self, key: str, sink: io.BufferedIOBase, size: int | None, max_size: int | None = None
+    ) -> tuple[str, Mapping[str, str]]:
         """Stream an object into a file; return its SHA-256 and headers. Restart an interrupted transfer."""
         for attempt in range(self.settings.attempts):
             sink.seek(0)
@@ -187,6 +194,13 @@ class Store:
                     raise DataLoss(
                         f"Expected {expected} bytes of the object {key!r}. The store has {announced}. Delete its "
                         "prefix and repeat the request.",
+                        reason="WRONG_SIZE",
+                        resource=key,
+                    )
+                if max_size is not None and not 0 <= expected <= max_size:
+                    raise DataLoss(
+                        f"Expected at most {max_size} bytes of the object {key!r}. The store has "
+                        f"{expected if expected >= 0 else 'an unknown number of'} bytes.",
                         reason="WRONG_SIZE",
                         resource=key,
                     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,6 +47,24 @@ def test_a_missing_or_wrong_digest_is_data_loss_that_names_the_key(store, metada
     with pytest.raises(DataLoss, match=f"{KEY} is damaged.*SHA-256") as caught:
         document.get(store, KEY, Record)
     assert (caught.value.reason, caught.value.resource) == ("BAD_DOCUMENT", KEY)
+
+
+def test_an_object_too_large_for_a_document_is_refused_before_it_is_read(store):
+    data = b" " * (document.MAX_BYTES + 1)
+    store.put_bytes(KEY, data, metadata={"sha256": hashlib.sha256(data).hexdigest()})
+    tracemalloc.start()
+    with pytest.raises(DataLoss, match=f"{KEY} is damaged.*at most {document.MAX_BYTES} bytes"):
+        document.get(store, KEY, Record)
+    assert tracemalloc.get_traced_memory()[1] < document.MAX_BYTES
+    tracemalloc.stop()
+    document.put(store, KEY, document.encode(Record()).ljust(document.MAX_BYTES))
+    assert document.get(store, KEY, Record) == Record()
+
+
+def test_no_document_is_written_that_could_not_be_read():
+    with pytest.raises(Internal) as caught:
+        document.encode(Record(name="a" * document.MAX_BYTES))
+    assert caught.value.reason == "DOCUMENT_SIZE"
 
 
 @pytest.mark.parametrize("place", range(0, 200, 40))

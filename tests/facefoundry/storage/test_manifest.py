@@ -54,6 +54,27 @@ def test_the_key_of_a_part_holds_its_sha256_between_stem_and_suffix(store, tmp_p
     assert len(list(store.list(PREFIX))) == 1
 
 
+def test_a_manifest_has_at_most_ten_thousand_parts(store):
+    made = committed(store, faces__tar=b"faces")
+    with_parts = codec.to_values(replace(made, parts=made.parts * 10_000))
+    assert len(codec.from_values(Manifest, with_parts).parts) == 10_000
+    with_parts["parts"] += with_parts["parts"][:1]
+    document.put(store, f"{PREFIX}/manifest.json", json.dumps(with_parts).encode())
+    with pytest.raises(DataLoss, match="at most 10000 items") as caught:
+        manifest.load(store, PREFIX)
+    assert caught.value.reason == "BAD_MANIFEST"
+
+
+@pytest.mark.parametrize("size", [-1, 2**53, 1.0, True, "5"])
+def test_a_size_is_a_count_of_bytes(store, size):
+    values = codec.to_values(committed(store, faces__tar=b"faces"))
+    values["parts"][0]["size"] = size
+    document.put(store, f"{PREFIX}/manifest.json", json.dumps(values).encode())
+    with pytest.raises(DataLoss, match="parts.0.size") as caught:
+        manifest.load(store, PREFIX)
+    assert caught.value.reason == "BAD_MANIFEST"
+
+
 def test_without_a_manifest_a_prefix_does_not_exist(store):
     put_part(store, PREFIX, "faces.tar", b"faces")
     assert manifest.load_if_committed(store, PREFIX) is None
