@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 
 from facefoundry.cli.connection import running_services
 from facefoundry.cli.options import ConnectionOptions, connection_options
+from facefoundry.cli.plain import plain
 from facefoundry.client import ENDED, Client
 from facefoundry.errors import NotFound
 from facefoundry.v1 import trainer_pb2
@@ -56,7 +57,7 @@ def cancel(
             click.echo(
                 json.dumps(MessageToDict(training, preserving_proto_field_name=True))
                 if as_json
-                else _as_sentence(training)
+                else plain(_as_sentence(training))
             )
 
 
@@ -66,7 +67,7 @@ def _find(client: Client, pair: str | None, dataset: str | None) -> list[str]:
     return [
         training.uri
         for training in client.list_trainings(dataset or "")
-        if training.state not in ENDED and pair in (None, training.pair_id)
+        if training.state not in {*ENDED, trainer_pb2.Training.STATE_DAMAGED} and pair in (None, training.pair_id)
     ]
 
 

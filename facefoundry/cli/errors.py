@@ -6,6 +6,7 @@ import json
 import sys
 
 from facefoundry import errors
+from facefoundry.cli.plain import plain
 from facefoundry.codec import to_values
 from facefoundry.errors import FaceFoundryError, to_record
 
@@ -27,4 +28,4 @@ def show(error: FaceFoundryError, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"event": "error", **to_values(to_record(error))}), flush=True)
     else:
-        print(f"Error: {error.message} [{error.reason}]", file=sys.stderr)
+        print(f"Error: {plain(error.message)} [{plain(error.reason)}]", file=sys.stderr)

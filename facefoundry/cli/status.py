@@ -9,9 +9,12 @@ import click
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from facefoundry.cli.connection import running_services
+from facefoundry.cli.errors import show
 from facefoundry.cli.options import ConnectionOptions, connection_options
+from facefoundry.cli.plain import plain
 from facefoundry.client import SERVICES, Client
 from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError
@@ -58,21 +61,33 @@ def status(dataset: str, as_json: bool, connection: ConnectionOptions) -> None:
     Examples:
       facefoundry status --local          (while another command runs with --local)
       facefoundry status --trainer HOST:50052 --dataset faces1
+
+    The exit code is 1 if a service or the store does not answer, the trainings cannot be listed, or one is damaged.
     """
     with running_services(connection) as channels, Client(channels, retry_seconds=2.0) as client:
         services = {name: _status_of(client, name) for name in SERVICES}
-        try:
-            trainings = list(client.list_trainings(dataset))
-        except FaceFoundryError:
-            trainings = []  # the trainer's row has the reason
+        trainings, failure = _trainings(client, dataset)
     if as_json:
         rows = [MessageToDict(training, preserving_proto_field_name=True) for training in trainings]
         values = {name: service.to_values() for name, service in services.items()}
         click.echo(json.dumps({"services": values, "trainings": rows}))
     else:
         _print(services, trainings)
-    if not all(service.healthy for service in services.values()):
+    damaged = any(training.state == trainer_pb2.Training.STATE_DAMAGED for training in trainings)
+    if failure is not None and services["trainer"].healthy:  # otherwise the trainer's row has the reason
+        show(failure, as_json=False)
+    if failure is not None or damaged or not all(service.healthy for service in services.values()):
         raise click.exceptions.Exit(1)
+
+
+def _trainings(client: Client, dataset: str) -> tuple[list[trainer_pb2.Training], FaceFoundryError | None]:
+    """Return the trainings of a run, and the error that ended the list, if any."""
+    found: list[trainer_pb2.Training] = []
+    try:
+        found.extend(client.list_trainings(dataset))
+    except FaceFoundryError as error:
+        return found, error
+    return found, None
 
 
 def _status_of(client: Client, service: str) -> ServiceStatus:
@@ -88,7 +103,7 @@ def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Train
     table = Table("service", "version", "slots", "engines", "state", box=None)
     for name, service in services.items():
         version, engines = (service.info.version, service.info.engines) if service.info else ("-", ())
-        table.add_row(name, version, service.slots, ", ".join(engines), service.detail)
+        table.add_row(*_cells(name, version, service.slots, ", ".join(engines), service.detail))
     console.print(table)
     if not trainings:
         return
@@ -97,13 +112,20 @@ def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Train
         state = trainer_pb2.Training.State.Name(training.state).removeprefix("STATE_")
         left = f"{training.eta.seconds / 60:.0f} min" if training.HasField("eta") else ""
         table.add_row(
-            training.pair_id,
-            ", ".join(training.datasets),
-            state,
-            f"{training.iteration}/{training.iterations}",
-            f"{training.iterations_per_second:.1f}",
-            left,
-            f"{training.loss_a:.4f} / {training.loss_b:.4f}",
-            training.failure.message or training.diagnosis.message,
+            *_cells(
+                training.pair_id,
+                ", ".join(training.datasets),
+                state,
+                f"{training.iteration}/{training.iterations}",
+                f"{training.iterations_per_second:.1f}",
+                left,
+                f"{training.loss_a:.4f} / {training.loss_b:.4f}",
+                training.failure.message or training.diagnosis.message,
+            )
         )
     console.print(table)
+
+
+def _cells(*texts: str) -> list[Text]:
+    """Return texts from outside as cells of a table, which print them as they are: `[red]` is no markup."""
+    return [Text(plain(text)) for text in texts]

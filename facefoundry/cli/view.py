@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from facefoundry.cli.plain import plain
 from facefoundry.dataset.progress import Event
 
 __all__ = ["JsonView", "View", "make_view"]
@@ -27,9 +28,9 @@ class View(AbstractContextManager["View"]):
         self._clock = clock
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
-            TextColumn("{task.description}", style="bold"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[counts]}"),
+            TextColumn("{task.fields[counts]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=self._console,
@@ -50,7 +51,7 @@ class View(AbstractContextManager["View"]):
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, soft_wrap=True)
 
     def event(self, event: Event) -> None:
         """Show an event of the run."""
@@ -73,7 +74,7 @@ class View(AbstractContextManager["View"]):
             counts = f"{event.done}/{event.total or '?'} {event.unit}"
         if event.state == "waiting":
             counts += f" ({event.message})"
-        self._progress.update(self._tasks[key], completed=event.done, total=event.total or None, counts=counts)
+        self._progress.update(self._tasks[key], completed=event.done, total=event.total or None, counts=plain(counts))
         if not self._console.is_terminal and now - self._last_line.setdefault(key, now) > _SECONDS_BETWEEN_LINES:
             self._last_line[key] = now
             self.message(f"  {event.item} {event.stage}: {counts}")

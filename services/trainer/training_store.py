@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from facefoundry.errors import DataLoss, NotFound
@@ -13,13 +14,26 @@ from facefoundry.telemetry import logger
 from services.trainer import worker_protocol
 from services.trainer.worker_protocol import Attempt, Outcome, Status
 
-__all__ = ["TrainingStore"]
+__all__ = ["DamagedTraining", "TrainingStore"]
 
 _ATTEMPT, _LABELS = "/attempt.json", "/labels/"
 _LABEL = ".txt"  # the label ".." alone would be no valid end of a key
 _log = logger(__name__)
 
 T = TypeVar("T", Attempt, Status, Outcome)
+
+
+@dataclass(frozen=True)
+class DamagedTraining:
+    """A training whose newest attempt cannot be read.
+
+    Attributes:
+        prefix: Prefix of the training.
+        error: Says which document is damaged, and how.
+    """
+
+    prefix: str
+    error: DataLoss
 
 
 class TrainingStore:
@@ -38,7 +52,12 @@ class TrainingStore:
         Raises:
             DataLoss: the document is damaged.
         """
-        return self._read(Attempt, worker_protocol.attempt_key(prefix))
+        key = worker_protocol.attempt_key(prefix)
+        attempt = self._read(Attempt, key)
+        if attempt is not None and attempt.prefix != prefix:
+            message = f"{key} is damaged. Expected an attempt at {prefix}. Received one at {attempt.prefix}."
+            raise DataLoss(message, reason="BAD_DOCUMENT", resource=key)
+        return attempt
 
     def load(self, prefix: str) -> Attempt:
         """Return the newest attempt at a training.
@@ -66,14 +85,14 @@ class TrainingStore:
                 trainings[prefix].append(label.removesuffix(_LABEL))
         return trainings
 
-    def load_all(self, prefixes: Iterable[str], pool: ThreadPoolExecutor) -> Iterator[Attempt]:
-        """Return the newest attempt at each training; damaged documents are logged and skipped.
+    def load_all(self, prefixes: Iterable[str], pool: ThreadPoolExecutor) -> Iterator[Attempt | DamagedTraining]:
+        """Return the newest attempt at each training, or the error of a damaged one.
 
         Args:
             prefixes: The trainings.
             pool: Threads that read the documents.
         """
-        return (attempt for attempt in pool.map(self._find_undamaged, prefixes) if attempt is not None)
+        return (attempt for attempt in pool.map(self._find_or_error, prefixes) if attempt is not None)
 
     def labels(self, prefix: str) -> list[str]:
         """Return the labels of a training, sorted."""
@@ -129,12 +148,12 @@ class TrainingStore:
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
         document.put(self._store, key, document.encode(outcome))
 
-    def _find_undamaged(self, prefix: str) -> Attempt | None:
+    def _find_or_error(self, prefix: str) -> Attempt | DamagedTraining | None:
         try:
             return self.find(prefix)
         except DataLoss as error:
             _log.warning("attempt_damaged", key=error.resource, detail=error.message)
-            return None
+            return DamagedTraining(prefix, error)
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:

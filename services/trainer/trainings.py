@@ -22,16 +22,16 @@ from datetime import datetime, timezone
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict
+from facefoundry.errors import Conflict, DataLoss
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
-from services.trainer.paging import cut_page
+from services.trainer.paging import Listed, cut_page
 from services.trainer.settings import TrainerSettings
-from services.trainer.training_store import TrainingStore
+from services.trainer.training_store import DamagedTraining, TrainingStore
 from services.trainer.worker_protocol import Attempt, Outcome, Status
 
 __all__ = ["ENDED", "Trainings", "job_name"]
@@ -167,6 +167,8 @@ class Trainings:
     def cancel(self, uri: str) -> trainer_pb2.Training:
         """Stop a training, and return its state. A training that has ended is returned without a change.
 
+        The job of a cancelled training is stopped again, because the call that cancelled it may have failed.
+
         Raises:
             InvalidInput: the URI does not name a training.
             NotFound: there is no such training.
@@ -176,14 +178,18 @@ class Trainings:
             self._recent.pop(prefix, None)
             attempt = self._documents.load(prefix)
             training = self._describe(attempt)
-            if training.state in ENDED and training.failure.reason != _LOST:
+            cancelled = training.state == trainer_pb2.Training.STATE_CANCELLED
+            if training.state in ENDED and not cancelled and training.failure.reason != _LOST:
                 return self._labelled(training, prefix)
-            self._save_outcome(attempt, Outcome(attempt.number, "CANCELLED", iteration=training.iteration))
+            if not cancelled:
+                self._save_outcome(attempt, Outcome(attempt.number, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(attempt))
             return self._labelled(self._describe(self._documents.load(prefix)), prefix)
 
     def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
-        """Return a page of trainings, newest first, and the token of the next page.
+        """Return a page of trainings, damaged ones first, then newest first, and the token of the next page.
+
+        A training of which a document is damaged is in STATE_DAMAGED; its failure names the document.
 
         Args:
             dataset: Label of the trainings that are listed; empty for all trainings.
@@ -199,11 +205,11 @@ class Trainings:
         labels = self._documents.find_all()
         chosen = [prefix for prefix, found in labels.items() if not dataset or dataset in found]
         with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            attempts = list(self._documents.load_all(chosen, pool))
-            page, next_token = cut_page(attempts, page_size, page_token, dataset)
-            trainings = list(pool.map(self._describe, page))
-        for attempt, training in zip(page, trainings, strict=True):
-            training.datasets.extend(labels[attempt.prefix])
+            found = list(self._documents.load_all(chosen, pool))
+            page, next_token = cut_page(found, page_size, page_token, dataset)
+            trainings = list(pool.map(self._describe_listed, page))
+        for listed, training in zip(page, trainings, strict=True):
+            training.datasets.extend(labels[listed.prefix])
         return trainings, next_token
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
@@ -282,6 +288,18 @@ class Trainings:
             if status.eta_seconds:
                 training.eta.FromMilliseconds(round(1000 * status.eta_seconds))
         return training
+
+    def _describe_listed(self, listed: Listed) -> trainer_pb2.Training:
+        try:
+            if isinstance(listed, DamagedTraining):
+                raise listed.error
+            return self._describe(listed)
+        except DataLoss as error:
+            training = trainer_pb2.Training(uri=self._store.uri(listed.prefix), state=trainer_pb2.Training.STATE_DAMAGED)
+            if isinstance(listed, Attempt):
+                training.pair_id = listed.pair_id
+            training.failure.reason, training.failure.message = error.reason, error.message
+            return training
 
     def _labelled(self, training: trainer_pb2.Training, prefix: str) -> trainer_pb2.Training:
         training.datasets.extend(self._documents.labels(prefix))

@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from google.protobuf import json_format
+from pydantic import AfterValidator, Field
 
 from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
@@ -39,6 +40,19 @@ __all__ = [
     "status_key",
     "training_digest",
 ]
+
+
+
+def _checked_moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""A number that a message of the API can hold."""
+
+Moment = Annotated[str, AfterValidator(_checked_moment)]
+"""A UTC time, ISO 8601."""
 
 ALGORITHM_VERSION = 2
 """Version of what trainings compute.
@@ -80,14 +94,14 @@ class Attempt:
         created: UTC time at which the attempt was made, ISO 8601.
     """
 
-    training: str
-    number: int
+    training: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    number: Count
     pair_id: str
     extraction_a: str
     extraction_b: str
     options: JsonObject
-    iterations: int
-    created: str
+    iterations: Annotated[int, Field(ge=1, lt=2**31)]
+    created: Moment
 
     @property
     def prefix(self) -> str:
@@ -128,7 +142,7 @@ class Preview:
         key: Key of the JPEG in the bucket.
     """
 
-    iteration: int
+    iteration: Count
     key: str
 
 
@@ -149,16 +163,16 @@ class Status:
         updated: UTC time of this report, ISO 8601.
     """
 
-    attempt: int
+    attempt: Count
     worker: str
-    iteration: int
-    iterations: int
+    iteration: Count
+    iterations: Count
     iterations_per_second: float = 0.0
     eta_seconds: float = 0.0
-    losses: tuple[tuple[int, float, float], ...] = ()
-    checkpoint_iteration: int = 0
+    losses: tuple[tuple[Count, float, float], ...] = ()
+    checkpoint_iteration: Count = 0
     previews: tuple[Preview, ...] = ()
-    updated: str = field(default_factory=lambda: now())
+    updated: Moment = field(default_factory=lambda: now())
 
 
 @dataclass(frozen=True)
@@ -174,12 +188,12 @@ class Outcome:
         ended: UTC time at which the end was recorded, ISO 8601.
     """
 
-    attempt: int
+    attempt: Count
     state: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
     reason: str = ""
     message: str = ""
-    iteration: int = 0
-    ended: str = field(default_factory=lambda: now())
+    iteration: Count = 0
+    ended: Moment = field(default_factory=lambda: now())
 
 
 @dataclass(frozen=True)

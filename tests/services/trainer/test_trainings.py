@@ -11,12 +11,13 @@ import grpc
 import pytest
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, InvalidInput, NotFound
+from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer import worker_protocol
+from services.trainer.backends.base import JobState
 from services.trainer.trainings import ENDED, job_name
 from services.trainer.worker_protocol import training_digest
 from tests.services.trainer.documents import LONG_AGO, attempt_of, commit_model, make_old, put_status
@@ -137,6 +138,25 @@ def test_a_cancelled_training_stays_cancelled_until_it_is_started_again(make_rep
     assert again.attempt == 2
     assert again.state not in ENDED
     replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
+
+
+def test_a_cancel_whose_stop_failed_can_be_repeated(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
+    replica = make_replica("hang")
+    started = replica.trainings.start(ask())
+    job = job_name(attempt_of(store, started))
+    replica.wait_for(started.uri, trainer_pb2.Training.STATE_RUNNING)
+
+    def refuse() -> None:
+        raise Unavailable("The backend does not answer.")
+
+    replica.backend.before("cancel", refuse)
+    with pytest.raises(Unavailable):
+        replica.trainings.cancel(started.uri)
+    assert replica.trainings.get(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    found = replica.backend.get(job)
+    assert found is not None and found.state is JobState.RUNNING
+    assert replica.trainings.cancel(started.uri).state == trainer_pb2.Training.STATE_CANCELLED
+    assert replica.backend.get(job) is None
 
 
 def test_another_replica_continues_a_training_whose_trainer_died(make_replica: MakeReplica, ask: Ask) -> None:
