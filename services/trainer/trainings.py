@@ -295,9 +295,9 @@ class Trainings:
                 raise listed.error
             return self._describe(listed)
         except DataLoss as error:
-            training = trainer_pb2.Training(uri=self._store.uri(listed.prefix), state=trainer_pb2.Training.STATE_DAMAGED)
-            if isinstance(listed, Attempt):
-                training.pair_id = listed.pair_id
+            training = trainer_pb2.Training(uri=self._store.uri(listed.prefix))
+            training.state = trainer_pb2.Training.STATE_DAMAGED
+            training.pair_id = listed.pair_id if isinstance(listed, Attempt) else ""
             training.failure.reason, training.failure.message = error.reason, error.message
             return training
 

@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 
-
 def _checked_moment(text: str) -> str:
     datetime.fromisoformat(text)
     return text

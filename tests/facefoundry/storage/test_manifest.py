@@ -70,7 +70,7 @@ def test_a_size_is_a_count_of_bytes(store, size):
     values = codec.to_values(committed(store, faces__tar=b"faces"))
     values["parts"][0]["size"] = size
     document.put(store, f"{PREFIX}/manifest.json", json.dumps(values).encode())
-    with pytest.raises(DataLoss, match="parts.0.size") as caught:
+    with pytest.raises(DataLoss, match=r"parts\.0\.size") as caught:
         manifest.load(store, PREFIX)
     assert caught.value.reason == "BAD_MANIFEST"
 
