@@ -55,7 +55,8 @@ def test_a_damaged_training_is_listed_as_damaged_beside_the_others(
         values = {**codec.to_values(attempt_of(store, second)), **changes}
         document.put(store, key, json.dumps(values).encode())
 
-    listed, token = {}, ""
+    listed: dict[str, trainer_pb2.Training] = {}
+    token = ""
     for _ in range(3):
         page, token = trainings.list("d", 1, token)
         listed |= {training.uri: training for training in page}
