@@ -21,7 +21,7 @@ from facefoundry.cli.connection import Connection, connect
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
 from facefoundry.cli.view import View, make_view
-from facefoundry.dataset import files
+from facefoundry.dataset import files, verdict
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip, Pair
@@ -150,7 +150,7 @@ def make_dataset(
         counted = f" ({reused} reused from the store)" if reused else ""
         view.message(
             f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {layout.root}{counted}. "
-            f"{face_shares(session.record)}Report: {layout.report_page()}"
+            f"{face_shares(session.record)}{verdict.summary(records)}Report: {layout.report_page()}"
         )
     if failed:
         raise click.exceptions.Exit(1 if session.run.had_outage else SOME_FAILED)

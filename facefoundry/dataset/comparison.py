@@ -13,13 +13,22 @@ from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["SAMPLED_FRAMES", "identity", "mouth_correlation", "mouth_opening", "sample_recipe", "sampled_frames"]
+__all__ = [
+    "SAMPLED_FRAMES",
+    "identity",
+    "mouth_correlation",
+    "mouth_motion",
+    "mouth_opening",
+    "sample_recipe",
+    "sampled_frames",
+]
 
 SAMPLED_FRAMES = 32
 """Number of frames of a fake that are measured."""
 
 _INNER_UPPER_LIP, _INNER_LOWER_LIP = 62, 66
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
+_CHIN, _BROWS = 8, slice(17, 27)
 _MIN_FRAMES = 10
 
 
@@ -118,6 +127,24 @@ def mouth_correlation(swap: Alignments, target: Alignments) -> float | None:
     if in_swap.std() == 0 or in_target.std() == 0:
         return None
     return round(float(np.corrcoef(in_swap, in_target)[0, 1]), 4)
+
+
+def mouth_motion(target: Alignments) -> float | None:
+    """Compute how much the mouth of a target moves.
+
+    Args:
+        target: Alignments of sampled frames of the target.
+
+    Returns:
+        Standard deviation of the gap between the inner lips, in heights of the face from chin to brows; None if there
+        are fewer than 10 frames with the face.
+    """
+    if target.found.sum() < _MIN_FRAMES:
+        return None
+    points = target.landmarks[target.found].astype(np.float64)
+    gap = np.linalg.norm(points[:, _INNER_LOWER_LIP] - points[:, _INNER_UPPER_LIP], axis=1)
+    height = np.linalg.norm(points[:, _CHIN] - points[:, _BROWS].mean(axis=1), axis=1)
+    return round(float((gap / np.maximum(height, 1e-6)).std()), 4)
 
 
 def _embeddings(alignments: Alignments) -> NDArray[np.float32]:

@@ -151,7 +151,9 @@ class FakeRecord:
         quality: Measurements of the converter, by name.
         identity: Whose face the fake shows; None if it was not measured.
         mouth_correlation: Correlation of the fake's mouth opening with the target's, -1 to 1; None if not measured.
+        mouth_motion: Standard deviation of the target's mouth opening, in heights of the face; None if not measured.
         sampled: Number of swapped frames, evenly spread, on which identity and mouth were measured.
+        faults: What keeps the fake from being good enough to judge by, in words.
     """
 
     id: str
@@ -168,7 +170,9 @@ class FakeRecord:
     quality: dict[str, float | None] = field(default_factory=dict)
     identity: IdentityDistances | None = None
     mouth_correlation: float | None = None
+    mouth_motion: float | None = None
     sampled: int = 0
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from facefoundry.client import OnProgress
-from facefoundry.dataset import comparison, fetch, models, sources
+from facefoundry.dataset import comparison, fetch, models, sources, verdict
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
@@ -208,6 +208,7 @@ class ServiceStages(Stages):
             fake.reasons = _reasons(conversion.unswapped)
             fake.labels = labels
             fake.quality = dict(info.quality)
+            fake.faults = verdict.faults(fake)
             fake.samples = [
                 Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
                 for index, (frame, views) in enumerate(pictures.items())
@@ -235,10 +236,13 @@ class ServiceStages(Stages):
         if swap_faces is None or control_faces is None:
             return
         source_faces, target_faces = self._alignments(source.extraction), self._alignments(target.extraction)
+        target_sample = target_faces.take(frames)
         with self._recorder.lock:
             fake.identity = comparison.identity(swap_faces, control_faces, source_faces, target_faces)
-            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, target_faces.take(frames))
+            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, target_sample)
+            fake.mouth_motion = comparison.mouth_motion(target_sample)
             fake.sampled = len(frames)
+            fake.faults = verdict.faults(fake)
 
     def _sampled_faces(self, fake: FakeRecord, name: str, request: converter_pb2.ConvertRequest) -> Alignments | None:
         """Convert sampled frames, and extract their faces; None if no face is found, as after a very short training."""

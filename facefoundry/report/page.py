@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from facefoundry.dataset import verdict
 from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import RunRecord
@@ -70,7 +71,7 @@ def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folde
         pairs=pairs,
         pictured=MAX_PICTURED_PAIRS,
         pictures=pictures,
-        margin=wording.MARGIN,
+        margin=verdict.MARGIN,
         columns=COLUMNS,
         style=Markup(files("facefoundry.report").joinpath("style.css").read_text(encoding="utf-8")),
     )

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from facefoundry.dataset.record import IdentityDistances, State, TrainingRecord
+from facefoundry.dataset.verdict import MARGIN
 from facefoundry.storage.info import ReasonCount
 
 __all__ = [
-    "MARGIN",
     "Verdict",
     "correlation_interval",
     "duration",
@@ -28,15 +28,14 @@ __all__ = [
     "time_left",
 ]
 
-MARGIN = 0.05
-"""How much nearer to the source, at least, a good swap is than the control: a difference of embedding distances."""
-
 _QUALITY = {
     "swapped_share": "Share of frames that are swapped",
     "mean_change": "Mean change of a pixel that is blended, 0 to 255",
     "mean_flicker": "Mean change between frames that the target does not have, 0 to 255",
     "changed_share": "Share of a frame's pixels that are changed",
     "box_share": "Share of a frame's pixels in the box",
+    "sharpness": "Sharpness of the swapped face, as a share of the target's",
+    "seam": "Gradient at the mask's border, divided by the target's there",
     "changed_outside": "Pixels changed outside the box or on its edge, 0 as in FF++",
 }
 

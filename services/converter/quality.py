@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.converter.appearance import Appearance
 from services.converter.composite import Patch
 from services.converter.warp import Region
 
@@ -22,6 +23,7 @@ class Quality:
         self._changed_share: list[float] = []
         self._box_share: list[float] = []
         self._flicker: list[float] = []
+        self._appearance = Appearance()
         self._before: tuple[NDArray[np.uint8], NDArray[np.uint8], Patch] | None = None
 
     def add(
@@ -52,6 +54,7 @@ class Quality:
         self._box_share.append(patch.box.width * patch.box.height / area)
         difference = cv2.absdiff(output[patch.region.slices], target[patch.region.slices])
         self._change.append(_mean(difference, patch.blend))
+        self._appearance.add(target, output, patch)
         if self._before is not None:
             self._flicker.append(_flicker(self._before, target, output, patch))
         self._before = (target, output, patch)
@@ -72,6 +75,7 @@ class Quality:
             box_share: Mean share of a swapped frame that the box covers.
             changed_outside: Number of pixels, over all frames, that differ from the target and do not lie strictly
                 inside the box. It is 0 if every frame was cloned as `opencv-3.4.1`.
+            sharpness, seam: As `Appearance.figures` returns them.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),
@@ -80,6 +84,7 @@ class Quality:
             "changed_share": _average(self._changed_share),
             "box_share": _average(self._box_share),
             "changed_outside": float(self._outside),
+            **self._appearance.figures(),
         }
 
 

@@ -83,6 +83,13 @@ def test_too_few_frames_and_a_still_mouth_give_no_correlation():
     assert comparison.mouth_correlation(_alignments(openings=moves), _alignments()) is None
 
 
+def test_the_motion_of_a_mouth_is_measured_in_heights_of_the_face():
+    target = _alignments(openings=np.where(np.arange(20) % 2, 20.0, 0.0))
+    target.landmarks[:, 8], target.landmarks[:, 17:27] = (50, 160), (50, -40)
+    assert comparison.mouth_motion(target) == pytest.approx(0.05)
+    assert comparison.mouth_motion(_alignments(found=np.arange(20) < 9)) is None
+
+
 def test_the_sampled_frames_are_spread_evenly_over_the_swapped_ones():
     swapped = np.ones(300, bool)
     swapped[100:200] = False

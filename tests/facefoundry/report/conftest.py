@@ -61,7 +61,7 @@ def fake(folder: Path, target: str, source: str, frames: int, samples: int) -> F
         content_digest="89abcdef" * 8,
         samples=rows,
         quality={"mean_change": 2.41, "changed_share": 0.12},
-        identity=IdentityDistances(31, 0.53, 0.72, 0.63, 0.57),
+        identity=IdentityDistances(31, 0.53, 0.72, 0.66, 0.57),
         mouth_correlation=0.93,
         sampled=32,
     )

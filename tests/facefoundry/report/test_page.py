@@ -34,7 +34,7 @@ def test_the_page_tells_what_was_done(save, make_pair):
         "033_097",
         "097_033",
         "108 of 115",
-        "0.10 nearer to the source than the control",
+        "0.13 nearer to the source than the control",
         "correlation of 0.93",
         "over 31 sampled frames of 108",
         "6 frames: no face",
@@ -49,6 +49,15 @@ def test_the_page_tells_what_was_done(save, make_pair):
         "side B, 097",
     ):
         assert words in page
+
+
+def test_a_fake_that_is_not_good_enough_is_told_in_words(save, make_pair):
+    pair = make_pair(samples=0)
+    assert "Not good enough to judge" not in text_of(save(pair))
+    pair.fakes[1].faults = ["is blurred (9% of the target's sharpness, not 50%)", "has a seam"]
+    page = text_of(save(pair))
+    assert page.count("Not good enough to judge clips or recipe by.") == 1
+    assert "This fake is blurred (9% of the target&#39;s sharpness, not 50%), has a seam." in page
 
 
 def test_what_users_named_is_escaped(save, make_pair):
