@@ -23,6 +23,7 @@ from facefoundry.codec import JsonObject, JsonValue, from_json
 from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
+from facefoundry.formats import refuse_newer
 
 __all__ = [
     "BAD_LANDMARKS",
@@ -191,10 +192,12 @@ class Alignments:
 
         Raises:
             DataLoss: the bytes are not alignments (BAD_ALIGNMENTS).
+            Unusable: a newer version of FaceFoundry wrote them (NEWER_FORMAT).
         """
         try:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             facts = json.loads(header["__metadata__"]["facefoundry"])
+            refuse_newer(facts["format"], _FORMAT)
             if facts["format"] != _FORMAT:
                 raise ValueError(f"Expected format {_FORMAT}. Received {facts['format']!r}.")
             tensors = safetensors.numpy.load(data)

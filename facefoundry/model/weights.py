@@ -20,6 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from facefoundry.codec import JsonObject
 from facefoundry.errors import Unusable
+from facefoundry.formats import refuse_newer
 
 __all__ = ["NETWORK_FORMAT", "Tensor", "Tensors", "content_digest", "from_bytes", "from_file", "shapes", "to_bytes"]
 
@@ -157,6 +158,7 @@ def _check(metadata: JsonObject, types: Collection[str], expected_format: str) -
         raise Unusable(
             f"Expected tensors of type float32 ({_FLOAT32}). Received {', '.join(others)}.", reason="NOT_A_MODEL"
         )
+    refuse_newer(metadata.get("format"), expected_format)
     if metadata.get("format") != expected_format:
         raise Unusable(
             f"Expected tensors of format {expected_format!r}. Received format={metadata.get('format')!r}.",

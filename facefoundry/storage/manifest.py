@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 from pydantic import Field
 
 from facefoundry import __version__, codec
 from facefoundry.codec import JsonValue
 from facefoundry.errors import DataLoss, NotFound
+from facefoundry.formats import refuse_newer
 from facefoundry.storage import document
 from facefoundry.storage.store import Store
 
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _NAME = "manifest.json"
+_FORMAT: Final = "facefoundry.manifest/3"
 _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[A-Za-z0-9.]+)?")
 _UNKNOWN_SIZE = -1
 _PART_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -101,7 +103,7 @@ class Manifest:
     content_digest: str
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
-    format: Literal["facefoundry.manifest/3"] = "facefoundry.manifest/3"
+    format: Literal["facefoundry.manifest/3"] = _FORMAT
 
     def part(self, name: str) -> Part:
         """Return the part of that name.
@@ -129,6 +131,14 @@ class Manifest:
         except DataLoss as error:
             message = f"The manifest of this {self.kind} is damaged: {error.message}"
             raise DataLoss(message, reason="BAD_MANIFEST") from error
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The fields that the manifest of every version has."""
+
+    format: str
+    versions: dict[str, str]
 
 
 def content_type(name: str) -> str:
@@ -187,6 +197,7 @@ def load(store: Store, prefix: str) -> Manifest:
     Raises:
         NotFound: the prefix has no manifest (NOT_COMMITTED).
         DataLoss: the manifest is damaged (BAD_MANIFEST).
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     return load_with_file(store, prefix)[0]
 
@@ -196,6 +207,8 @@ def load_with_file(store: Store, prefix: str) -> tuple[Manifest, Part]:
     key = f"{prefix}/{_NAME}"
     try:
         data = document.read(store, key)
+        written = document.parse(_Written, data, key)
+        refuse_newer(written.format, _FORMAT, key, written.versions.get("facefoundry"))
         found = document.parse(Manifest, data, key)
         for part in found.parts:
             if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):

@@ -50,7 +50,9 @@ class Training(_message.Message):
         STATE_CANCELLED: Training._State.ValueType  # 6
         """The training was cancelled."""
         STATE_DAMAGED: Training._State.ValueType  # 7
-        """A document of the training is damaged; `failure` names its key. Sent only in lists; GetTraining answers DATA_LOSS."""
+        """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists;
+        GetTraining fails instead.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """The state of a training."""
@@ -70,7 +72,9 @@ class Training(_message.Message):
     STATE_CANCELLED: Training.State.ValueType  # 6
     """The training was cancelled."""
     STATE_DAMAGED: Training.State.ValueType  # 7
-    """A document of the training is damaged; `failure` names its key. Sent only in lists; GetTraining answers DATA_LOSS."""
+    """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists;
+    GetTraining fails instead.
+    """
 
     URI_FIELD_NUMBER: _builtins.int
     PAIR_ID_FIELD_NUMBER: _builtins.int
@@ -125,7 +129,7 @@ class Training(_message.Message):
 
     @_builtins.property
     def failure(self) -> _common_pb2.Failure:
-        """Why the training failed, or which document is damaged; set only in STATE_FAILED and STATE_DAMAGED."""
+        """Why the training failed, or which document cannot be read; set only in STATE_FAILED and STATE_DAMAGED."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, DataLoss
+from facefoundry.errors import Conflict, DataLoss, Unusable
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
@@ -294,7 +294,7 @@ class Trainings:
             if isinstance(listed, DamagedTraining):
                 raise listed.error
             return self._describe(listed)
-        except DataLoss as error:
+        except (DataLoss, Unusable) as error:
             training = trainer_pb2.Training(uri=self._store.uri(listed.prefix))
             training.state = trainer_pb2.Training.STATE_DAMAGED
             training.pair_id = listed.pair_id if isinstance(listed, Attempt) else ""

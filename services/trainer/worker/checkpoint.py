@@ -220,12 +220,17 @@ def find_newest(store: Store, attempt: Attempt) -> State | None:
 
     States with more iterations than the attempt needs are ignored. Damaged checkpoints and models are logged and
     skipped.
+
+    Raises:
+        Unusable: a newer version of FaceFoundry wrote a checkpoint or model (NEWER_FORMAT).
     """
     newest_first = sorted(_candidates(store, attempt), key=lambda found: (found.iteration, found.key), reverse=True)
     for candidate in newest_first:
         try:
             state = candidate.read()
         except (DataLoss, NotFound, Unusable) as error:
+            if error.reason == "NEWER_FORMAT":  # it would be lost by starting again before it
+                raise
             _log.warning("checkpoint_skipped", key=candidate.key, detail=error.message)
             continue
         if state.iteration == candidate.iteration:

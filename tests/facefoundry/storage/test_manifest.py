@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from facefoundry import codec
-from facefoundry.errors import DataLoss, NotFound
+from facefoundry import __version__, codec
+from facefoundry.errors import DataLoss, NotFound, Unusable
 from facefoundry.storage import document, keys, manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo, SourceInfo
 from facefoundry.storage.manifest import Manifest, put_part
@@ -74,6 +74,28 @@ def test_a_size_is_a_count_of_bytes(store, size):
     with pytest.raises(DataLoss, match=r"parts\.0\.size") as caught:
         manifest.load(store, PREFIX)
     assert caught.value.reason == "BAD_MANIFEST"
+
+
+def test_a_manifest_of_a_newer_version_is_told_with_both_versions(store):
+    values = {
+        **codec.to_values(committed(store)),
+        "format": "facefoundry.manifest/4",
+        "versions": {"facefoundry": "9.1"},
+    }
+    key = f"{PREFIX}/manifest.json"
+    document.put(store, key, json.dumps({**values, "parts": "in another form"}).encode())
+    for load in (manifest.load, manifest.load_if_committed):
+        with pytest.raises(Unusable, match=r"version 9\.1 of FaceFoundry wrote") as caught:
+            load(store, PREFIX)
+        assert (caught.value.reason, caught.value.resource) == ("NEWER_FORMAT", key)
+        assert __version__ in caught.value.message and "facefoundry.manifest/3" in caught.value.message
+
+
+def test_fields_that_a_later_version_added_are_ignored(store):
+    made = committed(store, faces__tar=b"faces")
+    values = {**codec.to_values(made), "later": {"field": 1}}
+    document.put(store, f"{PREFIX}/manifest.json", json.dumps(values).encode())
+    assert manifest.load(store, PREFIX) == made
 
 
 def test_without_a_manifest_a_prefix_does_not_exist(store):

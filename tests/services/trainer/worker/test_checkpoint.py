@@ -105,6 +105,20 @@ def test_a_damaged_checkpoint_is_passed_over(store: Store, make_attempt: MakeAtt
     assert_same(checkpoint.find_newest(store, attempt), state(10))
 
 
+def test_a_checkpoint_of_a_newer_version_is_told_and_not_passed_over(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt()
+    write(store, attempt, "worker", 1, 2)
+    (prefix,) = {key.rpartition("/")[0] for key in store.list(f"{checkpoints_prefix(attempt.prefix)}/")}
+    found = manifest.load(store, prefix)
+    newest = max(found.parts, key=lambda part: part.name)
+    data = weights.to_bytes(state(2).weights, {"format": "facefoundry.checkpoint/2"})
+    newer = manifest.put_part(store, prefix, newest.name, data)
+    manifest.commit(store, prefix, replace(found, parts=(found.parts[0], newer)))
+    with pytest.raises(Unusable, match=r"format facefoundry\.checkpoint/2") as caught:
+        checkpoint.find_newest(store, attempt)
+    assert caught.value.reason == "NEWER_FORMAT"
+
+
 def test_a_checkpoint_without_its_manifest_does_not_exist(store: Store, make_attempt: MakeAttempt) -> None:
     attempt = make_attempt()
     write(store, attempt, "one", 3)
