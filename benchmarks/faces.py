@@ -5,6 +5,10 @@ detector on every frame, with one upsampling) and the engine does not. *Jitter* 
 landmarks from frame to frame, *apart* their distance from those of plain dlib, both in distances between the eyes. The
 command fails if a frame is lost, if frames without a face are not told by a warning, or if the landmarks jitter by a
 quarter more than those of plain dlib.
+
+`--hard DIR SUBJECT OTHER` makes hard cases of two clips of two people in DIR, and prints whom each engine takes, with
+FF++'s choice of the subject and with a choice that face embeddings decide. It fails if a chosen subject is mixed up
+with the other person, if FF++'s choice is and no warning says so, or if a face that plain dlib finds is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import hard_cases
 from benchmarks.extraction import Extracted, Plain, extract, plain, untold
+from benchmarks.hard_bars import HEAD, judge
 from benchmarks.landmarks import distances, is_found, jitter
 from benchmarks.row import restart_pinned
 from services.extractor import engines
@@ -37,18 +43,22 @@ def main() -> int:
     arguments = _arguments()
     restart_pinned()
     names = arguments.engines or engines.installed(arguments.weights)
-    failed = list(_clips(arguments, names))
+    failed = list(_hard(arguments, names) if arguments.hard else _clips(arguments, names))
     print(*(f"FAILED: {sentence}" for sentence in failed), sep="\n", end="\n" if failed else "")
     return int(bool(failed))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faces", description=__doc__)
-    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
+    parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP")
+    parser.add_argument("--hard", type=Path, metavar="DIR", help="make hard cases in DIR of two clips; measure them")
     parser.add_argument("--engines", type=lambda names: names.split(","), help="names; all that are installed if unset")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="weights of engines whose packages contain none")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep what plain dlib finds, to run again")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if len(arguments.clips) not in (0, 2) if arguments.hard else not arguments.clips:
+        parser.error("expected clips; with --hard the subject's and the other person's, or none to use those in DIR")
+    return arguments
 
 
 def _clips(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
@@ -61,6 +71,22 @@ def _clips(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]
             found = extract(clip, name, weights=arguments.weights)
             print(clip_row(clip.name, name, found, expected), flush=True)
             yield from (f"{clip.name}, {name}: {sentence}" for sentence in failures(found, expected))
+
+
+def _hard(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
+    """Print two rows for each hard case and engine; yield a sentence for each bar that is not reached."""
+    if arguments.clips:
+        hard_cases.write(arguments.hard, hard_cases.make(*map(hard_cases.footage, arguments.clips)))
+    print(HEAD, flush=True)
+    for clip, (chosen, people) in hard_cases.read(arguments.hard).items():
+        expected = plain(clip, arguments.keep)
+        for name in names:
+            for subject in (None, chosen):
+                found = extract(clip, name, subject, arguments.weights)
+                judged = judge(found, expected, people, by_identity=subject is not None)
+                print(judged.row(clip.stem, name), flush=True)
+                choice = "chosen" if subject else "as FF++"
+                yield from (f"{clip.stem}, {name}, subject {choice}: {sentence}" for sentence in judged.failures())
 
 
 def clip_row(clip: str, engine: str, found: Extracted, expected: Plain) -> str:
