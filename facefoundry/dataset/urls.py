@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from facefoundry.connections import Connections
 from facefoundry.errors import DataLoss, Denied, FaceFoundryError, NotFound, Unavailable
 from facefoundry.settings import TransferSettings
 
 __all__ = ["BLOCK_BYTES", "Urls"]
 
 BLOCK_BYTES: Final = 1 << 20
-_CONNECT_SECONDS = 5.0
-_CONNECTIONS = 32
 _RETRY_SECONDS = 5.0
 _OK, _PARTIAL = 200, 206
 _NOT_FOUND, _TIMEOUT, _TOO_MANY, _INSUFFICIENT_STORAGE = 404, 408, 429, 507
@@ -30,13 +29,7 @@ class Urls:
     """
 
     def __init__(self, settings: TransferSettings) -> None:
-        seconds = settings.timeout_seconds
-        self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), read=seconds),
-            maxsize=_CONNECTIONS,
-            retries=False,
-            ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        )
+        self._pool = Connections(settings.timeout_seconds, ca_file=settings.ca_file)
 
     def put(self, url: str, body: Iterable[bytes], size: int) -> None:
         """Write an object.

@@ -40,6 +40,7 @@ CODES: dict[type[FaceFoundryError], grpc.StatusCode] = {
 }
 
 # Words in the status of a call that a proxy or the network interrupted; the services always send an ErrorInfo.
+_CERTIFICATE_WORDS = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 _CUT_WORDS = ("RST_STREAM", "Stream removed", "GOAWAY")
 
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[FaceFoundryError]] = {
@@ -146,6 +147,13 @@ def _record(details: Iterable[AnyMessage], message: str) -> ErrorRecord | None:
 
 def _foreign(code: grpc.StatusCode, message: str, peer: str) -> FaceFoundryError:
     """Return the exception for a status without details, which a proxy or gRPC itself made."""
+    if any(words in message for words in _CERTIFICATE_WORDS):
+        return errors.Denied(
+            f"The service at {peer} has no certificate that can be trusted: {message} Set FACEFOUNDRY_CA_FILE to the "
+            "certificate of its authority, and call it by a name in its certificate.",
+            reason="SERVICE_CERTIFICATE",
+            resource=peer,
+        )
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         message = f"The service at {peer} does not answer: {message}"
     cut = any(word in message for word in _CUT_WORDS)

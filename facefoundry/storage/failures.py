@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -17,6 +19,40 @@ _MISSING = {"NoSuchKey", "NoSuchObject"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
 _INSUFFICIENT_STORAGE = 507
+_CLOCK_SECONDS = 900.0  # servers accept a signature of this age
+_CLOCK = ("STORE_CLOCK", "Set the clocks of this machine and of the store.")
+_REGION = (
+    "STORE_REGION",
+    "Set FACEFOUNDRY_STORE_REGION to the bucket's region, and FACEFOUNDRY_STORE_ENDPOINT to its address.",
+)
+_KEYS = (
+    "STORE_ACCESS_DENIED",
+    "Set FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY to keys that do not expire.",
+)
+_UNSUPPORTED = ("STORE_UNSUPPORTED", "The server does not have this request of S3; use another server.")
+_REFUSED: dict[str, tuple[str, str]] = {
+    "RequestTimeTooSkewed": _CLOCK,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "TemporaryRedirect": _REGION,
+    "Redirect": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "ExpiredToken": _KEYS,
+    "InvalidToken": _KEYS,
+    "TokenRefreshRequired": _KEYS,
+    "MethodNotAllowed": _UNSUPPORTED,
+    "NotImplemented": _UNSUPPORTED,
+}
+"""Reason and advice of refusals that a repetition would not change, by the code of S3."""
+
+_ANY_REFUSAL = (
+    "STORE_REFUSED",
+    "Check FACEFOUNDRY_STORE_REGION and FACEFOUNDRY_STORE_ENDPOINT, and look into the log of the server.",
+)
+_PASSING = {"RequestTimeout", "IncompleteBody", "BadDigest", "OperationAborted", "XAmzContentSHA256Mismatch"}
+"""Codes of refusals that a repetition can change, although their HTTP status is one of the caller's errors."""
+
+_PASSING_STATUS = {404, 408, 409, 425, 429}
 
 
 class CorruptedResponse(Unavailable):
@@ -40,16 +76,20 @@ def converted(endpoint: str, bucket: str, key: str) -> Iterator[None]:
         # An unknown 404: the end of a multipart upload was sent twice, or the error code was corrupted.
         if error.response.status == 404 and error.code not in {*_MISSING, "NoSuchBucket"}:
             raise CorruptedResponse(_down(endpoint, f"{error.code} for {key!r}").message) from error
-        full = error.response.status == _INSUFFICIENT_STORAGE
-        code = "InsufficientStorage" if full else error.code or ""
-        raise error_of(code, error.message or "", endpoint, bucket, key) from error
+        status = error.response.status
+        code = "InsufficientStorage" if status == _INSUFFICIENT_STORAGE else error.code or ""
+        if code == "AccessDenied" and (seconds := _clock_difference(error.response.headers.get("Date", ""))):
+            # The response to HEAD has no body, so its code is that of every response 403.
+            message = f"its clock differs by {seconds:.0f} s from that of this machine"
+            raise error_of("RequestTimeTooSkewed", message, endpoint, bucket, key) from error
+        raise error_of(code, error.message or "", endpoint, bucket, key, status=status) from error
     except (ParseError, ValueError) as error:
         detail = f"its response about {key!r} cannot be parsed: {error}"
         raise CorruptedResponse(_down(endpoint, detail).message) from error
     except (InvalidResponseError, ServerError, MinioException) as error:
         raise _down(endpoint, str(error)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise _down(endpoint, str(error)) from error
+        raise _untrusted(endpoint, error) or _down(endpoint, str(error)) from error
 
 
 def no_bucket(endpoint: str, bucket: str) -> NotFound:
@@ -62,8 +102,8 @@ def no_bucket(endpoint: str, bucket: str) -> NotFound:
     )
 
 
-def error_of(code: str, message: str, endpoint: str, bucket: str, key: str) -> FaceFoundryError:
-    """Return the error for a code of S3.
+def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, status: int = 500) -> FaceFoundryError:
+    """Return the error for a code of S3: `Unavailable` if the same request can succeed later, else another class.
 
     Args:
         code: The code.
@@ -71,6 +111,7 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str) -> F
         endpoint: Address of the server.
         bucket: Name of the bucket.
         key: Key of the object.
+        status: HTTP status, which decides for codes that are not listed here.
     """
     if code == "NoSuchBucket":
         return no_bucket(endpoint, bucket)
@@ -91,11 +132,38 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str) -> F
             resource=key,
             retry_after_seconds=5.0,
         )
+    refused = status == 501 or (300 <= status < 500 and status not in _PASSING_STATUS and code not in _PASSING)
+    if code in _REFUSED or refused:
+        reason, advice = _REFUSED.get(code, _ANY_REFUSAL)
+        sentence = f"The store at {endpoint} refused the request for {key!r} ({code}): {message.rstrip('.')}. {advice}"
+        return Denied(sentence, reason=reason, resource=key)
     return Unavailable(
         f"The store at {endpoint} failed at {key!r}: {code}: {message}",
         reason="STORE_ERROR",
         resource=key,
         retry_after_seconds=5.0,
+    )
+
+
+def _clock_difference(date: str) -> float:
+    """Return by how many seconds the clock of a server differs from ours; 0 if that is less than servers accept."""
+    try:
+        seconds = (parsedate_to_datetime(date) - datetime.now(timezone.utc)).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
+    return abs(seconds) if abs(seconds) > _CLOCK_SECONDS else 0.0
+
+
+def _untrusted(endpoint: str, error: urllib3.exceptions.HTTPError) -> Denied | None:
+    """Return the error about the certificate of a server; None if something else failed."""
+    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    if not isinstance(cause, urllib3.exceptions.SSLError):
+        return None
+    return Denied(
+        f"The store at {endpoint} has no certificate that can be trusted: {cause}. Set FACEFOUNDRY_STORE_CA_FILE to "
+        "the certificate of its authority, and FACEFOUNDRY_STORE_ENDPOINT to a name in its certificate.",
+        reason="STORE_CERTIFICATE",
+        resource=endpoint,
     )
 
 

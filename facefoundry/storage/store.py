@@ -23,7 +23,8 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from facefoundry.errors import DataLoss, NotFound, Unavailable
+from facefoundry.connections import Connections
+from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.failures import CorruptedResponse, converted, error_of, no_bucket
 from facefoundry.storage.keys import uri
@@ -66,16 +67,11 @@ class Store:
             backoff_factor=0.2,
             backoff_jitter=0.2,
             allowed_methods=None,
+            other=0,  # such as a certificate that is not trusted
             raise_on_status=False,  # so that the last response arrives with its error code
             status_forcelist=(429, 500, 502, 503, 504),
         )
-        self._connections = _Connections(
-            timeout=urllib3.Timeout(connect=min(5.0, settings.timeout_seconds), read=settings.timeout_seconds),
-            maxsize=32,
-            retries=retries,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        )
+        self._connections = _Connections(settings.timeout_seconds, ca_file=settings.ca_file, retries=retries)
         self._connections.last_activity = time.monotonic()
         self._client = Minio(
             endpoint=settings.endpoint,
@@ -339,10 +335,14 @@ class Store:
 
         Raises:
             NotFound: the bucket is missing.
-            Denied: the credentials are wrong.
+            Denied: the store refuses the request, for example because the credentials or the region are wrong.
             Unavailable: the store does not answer.
         """
-        found = self._do(self.bucket, lambda: self._client.bucket_exists(bucket_name=self.bucket))
+        try:
+            found = self._do(self.bucket, lambda: self._client.bucket_exists(bucket_name=self.bucket))
+        except Denied:
+            self.objects("uploads/", limit=1)  # its response has a body, which says why
+            raise
         if not found:
             raise no_bucket(self.settings.endpoint, self.bucket)
 
@@ -372,7 +372,7 @@ class Store:
                 wait = min(2 * wait, _MAX_WAIT_SECONDS)
 
 
-class _Connections(urllib3.PoolManager):
+class _Connections(Connections):
     """HTTP connections that record when the store last responded."""
 
     last_activity = 0.0

@@ -56,6 +56,7 @@ class Fault:
     Attributes:
         status: Answered instead of asking the store.
         code: S3's error code.
+        date: The header Date of this answer.
         reset: Cut the connection before the request is passed on, or after the store has answered.
         keep: Share of the answer's body that is passed on before the connection is cut.
         flip: Change one byte of the answer's body; the length stays right.
@@ -66,6 +67,7 @@ class Fault:
 
     status: int = 0
     code: str = "SlowDown"
+    date: str = ""
     reset: Literal["", "before", "after"] = ""
     keep: float = 1.0
     flip: bool = False
@@ -345,7 +347,9 @@ def _refusal(fault: Fault, method: bytes) -> bytes:
         "<Resource>/</Resource><RequestId>0</RequestId><HostId>0</HostId></Error>"
     ).encode()
     head = (
-        f"HTTP/1.1 {fault.status} By Rule\r\nContent-Type: application/xml\r\nContent-Length: {len(text)}\r\n\r\n"
+        f"HTTP/1.1 {fault.status} By Rule\r\nContent-Type: application/xml\r\nContent-Length: {len(text)}\r\n"
+        + (f"Date: {fault.date}\r\n" if fault.date else "")
+        + "\r\n"
     ).encode()
     return head if method == b"HEAD" else head + text
 

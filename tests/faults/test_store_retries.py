@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import threading
+
 import pytest
 
-from facefoundry.errors import DataLoss, NotFound, Unavailable
+from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable
 from facefoundry.storage import document
 from facefoundry.storage.manifest import Part
 from facefoundry.storage.store import Store
@@ -70,6 +75,85 @@ def test_a_refusal_names_the_code_of_the_store(store, proxy):
     with pytest.raises(Unavailable, match="SlowDown") as caught:
         through(store, proxy, attempts=2).put_bytes("runs/a", b"content")
     assert (caught.value.reason, caught.value.resource) == ("STORE_ERROR", "runs/a")
+
+
+REFUSALS = [
+    (403, "RequestTimeTooSkewed", "STORE_CLOCK", "clocks"),
+    (400, "AuthorizationHeaderMalformed", "STORE_REGION", "FACEFOUNDRY_STORE_REGION"),
+    (301, "PermanentRedirect", "STORE_REGION", "FACEFOUNDRY_STORE_REGION"),
+    (400, "ExpiredToken", "STORE_ACCESS_DENIED", "FACEFOUNDRY_STORE_ACCESS_KEY"),
+    (400, "InvalidToken", "STORE_ACCESS_DENIED", "FACEFOUNDRY_STORE_ACCESS_KEY"),
+    (405, "MethodNotAllowed", "STORE_UNSUPPORTED", "another server"),
+    (501, "NotImplemented", "STORE_UNSUPPORTED", "another server"),
+    (400, "EntityTooLarge", "STORE_REFUSED", "EntityTooLarge"),
+    (501, "Unheard", "STORE_REFUSED", "Unheard"),
+    (418, "Unheard", "STORE_REFUSED", "Unheard"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "reason", "word"), REFUSALS)
+def test_a_refusal_that_stays_is_told_at_once(store, proxy, status, code, reason, word):
+    requests: list[Request] = []
+
+    def refuse(request: Request) -> Fault:
+        requests.append(request)
+        return Fault(status=status, code=code)
+
+    proxy.rule = refuse
+    with pytest.raises(Denied, match=word) as caught:
+        through(store, proxy, attempts=5).with_retries_for(60.0).put_bytes("runs/a", b"content")
+    assert (caught.value.reason, caught.value.resource) == (reason, "runs/a")
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "RequestTimeout"), (400, "IncompleteBody"), (409, "OperationAborted"), (429, "SlowDown"), (503, "Unheard")],
+)
+def test_a_refusal_that_passes_is_waited_for(store, proxy, status, code):
+    faults = iter([Fault(status=status, code=code)])
+    proxy.rule = lambda request: next(faults, None)
+    through(store, proxy).with_retries_for(60.0).put_bytes("runs/a", b"content")
+    assert store.get_bytes("runs/a") == b"content"
+
+
+def test_another_clock_is_told_where_a_response_has_no_code(store, proxy):
+    proxy.rule = lambda request: Fault(status=403, date="Mon, 06 Jul 2020 10:00:00 GMT")
+    with pytest.raises(Denied, match=r"its clock differs by [0-9]+ s") as caught:
+        through(store, proxy).exists("runs/a")
+    assert caught.value.reason == "STORE_CLOCK"
+
+
+def test_a_wrong_region_is_told_by_the_check(store, proxy):
+    proxy.rule = lambda request: Fault(status=400, code="AuthorizationHeaderMalformed")
+    with pytest.raises(Denied, match="FACEFOUNDRY_STORE_REGION") as caught:
+        through(store, proxy).check()
+    assert (caught.value.reason, "AuthorizationHeaderMalformed" in caught.value.message) == ("STORE_REGION", True)
+
+
+@pytest.mark.parametrize(("trusted", "host"), [(False, "127.0.0.1"), (True, "localhost")], ids=["authority", "name"])
+def test_a_certificate_that_is_not_trusted_is_told_at_once(store, authority, tmp_path, trusted, host):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*(authority if trusted else type(authority)(tmp_path, "other")).issue("store"))
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                taken, _ = listening.accept()
+                accepted.append(taken)
+                with contextlib.suppress(OSError), context.wrap_socket(taken, server_side=True):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        endpoint = f"{host}:{listening.getsockname()[1]}"
+        change = {"endpoint": endpoint, "secure": True, "ca_file": authority.file}
+        with pytest.raises(Denied, match="FACEFOUNDRY_STORE_CA_FILE") as caught:
+            Store(store.settings.model_copy(update=change)).with_retries_for(60.0).check()
+    assert (caught.value.reason, caught.value.resource) == ("STORE_CERTIFICATE", endpoint)
+    assert "certificate verify failed" in caught.value.message
+    assert len(accepted) <= 2, "the check and the request that says why it failed"
 
 
 def test_a_full_store_is_an_error_of_its_own(store, proxy):

@@ -13,7 +13,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from facefoundry.errors import InvalidInput
+from facefoundry.client import Client
+from facefoundry.errors import Denied, InvalidInput
 from facefoundry.local.process import free_ports
 from facefoundry.rpc.channel import open_channel
 from facefoundry.settings import ChannelSettings, read
@@ -40,6 +41,28 @@ def test_over_tls_a_client_with_the_authority_is_served_and_others_are_not(serve
         with pytest.raises(grpc.RpcError) as caught:
             inspect(running.address, **settings)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("trusted", "host"), [(False, "127.0.0.1"), (True, "localhost")], ids=["authority", "name"])
+def test_a_client_says_at_once_that_a_certificate_is_not_trusted(serve, authority, tmp_path, trusted, host):
+    cert_file, key_file = (authority if trusted else type(authority)(tmp_path, "other")).issue("server")
+    running = serve(tls_cert_file=cert_file, tls_key_file=key_file)
+    address = f"{host}:{running.address.rpartition(':')[2]}"
+    waits: list[float] = []  # with 0.0 it looks whether it was stopped
+
+    class Noting(Client):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            return super().wait(0.0)
+
+    settings = read(ChannelSettings, extractor_address=address, ca_file=authority.file)
+    request = inspect_request()
+    with (
+        Noting(settings, retry_seconds=60.0) as client,
+        pytest.raises(Denied, match="FACEFOUNDRY_CA_FILE") as caught,
+    ):
+        client.inspect(request.source_uri)
+    assert (caught.value.reason, caught.value.resource, waits) == ("SERVICE_CERTIFICATE", address, [0.0])
 
 
 def test_a_generated_client_in_another_process_is_served_over_tls(serve, authority):
