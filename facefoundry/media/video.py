@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import av
 import cv2
@@ -89,8 +90,11 @@ _ADVICE = {
 """What to do about an error, by its reason."""
 
 
+_Shown: TypeAlias = tuple[av.VideoFrame, Orientation]
+
+
 class Video(Source):
-    """The first video stream of a file, as a source of frames. Each iteration opens the file again.
+    """The first video stream of a file, as a source of frames. Each iteration but the first opens the file again.
 
     Args:
         path: The file.
@@ -128,12 +132,15 @@ class Video(Source):
             self._times = _Times(_stamps(container, stream), Fraction(stream.time_base or 1))
             codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt
             other_streams = tuple(map(_described, others))
-        first, orientation = next(self._decoded(), (None, AS_STORED))
-        if first is None:
-            raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
-        self._size = orientation.size(first.width, first.height)
         if tolerate_damage:
             self._spans = Spans.of(self._steps(strictly=True))
+        shown = self._decoded()
+        first = next(shown, None)
+        if first is None:
+            raise self._unusable("NO_FRAMES", "holds no frame that can be decoded")
+        frame, orientation = first
+        self._size = orientation.size(frame.width, frame.height)
+        self._begun: Iterator[_Shown] | None = chain([first], shown)
         rate = self._rate(declared, frame_rate)
         self.info = MediaInfo(
             frame_count=None,
@@ -195,7 +202,7 @@ class Video(Source):
                 stream.codec_context.options = _STRICTLY
             yield from steps(container, stream)
 
-    def _decoded(self) -> Iterator[tuple[av.VideoFrame, Orientation]]:
+    def _decoded(self) -> Iterator[_Shown]:
         """Yield the decoded frames, and list damaged ones. Damage that is not tolerated raises an error."""
         number, spread, orientation, before = 0, Spread(), AS_STORED, None
         for item in self._steps(strictly=not self._tolerant):
@@ -222,6 +229,11 @@ class Video(Source):
             number, before = number + 1, item
             yield item, orientation
 
+    def _iterate(self) -> Iterator[_Shown]:
+        """Return the decoded frames; the first time, go on after the first frame, which the constructor decoded."""
+        begun, self._begun = self._begun, None
+        return begun or self._decoded()
+
     def _fault(self, fault: Fault, read: int) -> Unusable:
         place, is_last = self._times.place(fault.stamp, read), self._times.ends_at(fault.stamp)
         if is_last:
@@ -238,7 +250,7 @@ class Video(Source):
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         """Decode and yield the frames; see `Source.frames`."""
-        for number, (frame, orientation) in enumerate(self._decoded()):
+        for number, (frame, orientation) in enumerate(self._iterate()):
             if number >= start:
                 yield orientation.upright(self.to_bgr(frame))
 
@@ -252,11 +264,12 @@ class Video(Source):
 
     def counting(self) -> Iterator[int]:
         """Decode the frames and count them; see `Source.counting`."""
-        for number, _ in enumerate(self._decoded(), 1):
+        for number, _ in enumerate(self._iterate(), 1):
             yield number
 
     def close(self) -> None:
-        """Do nothing, because a video is open only while it is decoded."""
+        """Close the file, which is open while an iteration runs, and before the first one."""
+        self._begun = None
 
 
 def _display_matrix(frame: av.VideoFrame) -> bytes:

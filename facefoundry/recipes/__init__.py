@@ -97,7 +97,7 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
     _merge(request, recipe)
     for level in recipe.compression.levels:
         complete(level)
-    wrong = list(violations(recipe))
+    wrong = [] if recipe == _shipped(recipe.name) else list(violations(recipe))  # the check takes 0.1 s at first
     if wrong:
         raise _invalid("RECIPE_RANGE", wrong)
     return recipe

@@ -98,9 +98,9 @@ class Uploads:
         Raises:
             Unusable: the file is too large (TOO_LARGE).
         """
-        upload = self._upload(request)
+        upload, is_new = self._upload(request)
         imported = bool(upload.record.result)
-        stored = {item.key: item.size for item in self._store.objects(upload.prefix + "/")} if request.sha256 else {}
+        stored = {} if is_new else {item.key: item.size for item in self._store.objects(upload.prefix + "/")}
         response = files_pb2.CreateUploadResponse(
             object_uri=self._store.uri(f"{upload.prefix}/{upload.record.file_name}")
         )
@@ -150,13 +150,14 @@ class Uploads:
         if upload.record.result != result:
             done = replace(upload.record, result=result)
             document.put(self._store, upload.document, document.encode(done))
-        self._store.delete(self._store.list(upload.prefix + "/"))
+        self._store.delete(key for key, _, _ in upload.parts())
 
     def forget(self, upload: Upload) -> None:
         """Delete an upload: its parts, and the record of what it became."""
         self._store.delete([upload.document, *self._store.list(upload.prefix + "/")])
 
-    def _upload(self, request: files_pb2.CreateUploadRequest) -> Upload:
+    def _upload(self, request: files_pb2.CreateUploadRequest) -> tuple[Upload, bool]:
+        """Return the upload of a request, and whether it is a new one."""
         name, size, sha256 = request.file_name, request.size_bytes, request.sha256
         if size > self._max_bytes:
             message = f"{name} has {size} bytes; at most {self._max_bytes} are accepted."
@@ -167,9 +168,9 @@ class Uploads:
         upload = Upload(keys.digest_of(inputs) if sha256 else secrets.token_hex(20), new)
         found = self._load(upload.id) if sha256 else None
         if found is not None and (not found.record.result or self._exists(found.record.result)):
-            return found
+            return found, False
         document.put(self._store, upload.document, document.encode(new))
-        return upload
+        return upload, found is None
 
     def _load(self, upload_id: str) -> Upload | None:
         try:

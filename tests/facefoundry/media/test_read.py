@@ -77,6 +77,18 @@ def test_a_source_can_be_read_again_and_from_the_middle(tmp_path: Path) -> None:
     assert len(set(every)) == 10
 
 
+def test_the_first_reading_goes_on_where_opening_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_h264(path, moving_frames(10, 64, 48))
+    with open_source(path) as source:
+        every = [frame_digest(frame) for frame in source]
+    with open_source(path) as source:
+        path.unlink()
+        assert [frame_digest(frame) for frame in source] == every
+        with pytest.raises(Unusable):
+            source.count()
+
+
 @pytest.mark.parametrize(("counter_clockwise", "clockwise"), [(90, 270), (180, 180), (-90, 90)])
 def test_the_rotation_a_container_asks_for_is_applied(tmp_path: Path, counter_clockwise: int, clockwise: int) -> None:
     frames = moving_frames(3, 96, 64)

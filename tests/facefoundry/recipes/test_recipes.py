@@ -1,9 +1,13 @@
 """Recipes: shipped values, overrides, ranges."""
 
+import subprocess
+import sys
+
 import pytest
 
 from facefoundry import recipes
 from facefoundry.errors import InvalidInput
+from facefoundry.recipes import limits
 from facefoundry.v1 import recipe_pb2
 
 
@@ -20,6 +24,22 @@ def _fields(message, prefix=""):
 def test_a_shipped_recipe_sets_every_field(name):
     unset = [field for field, is_set in _fields(recipes.load(name)) if not is_set]
     assert unset == ["conversion.frame_ranges"], "no range is all frames"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_shipped_recipe_keeps_to_the_limits(name):
+    assert list(limits.violations(recipes.load(name))) == []
+
+
+def test_a_recipe_without_overrides_is_resolved_without_the_library_that_checks():
+    code = (
+        "import sys\nfrom facefoundry import recipes\nfrom facefoundry.v1 import recipe_pb2\n"
+        "request = recipe_pb2.Recipe(name='ffpp')\nrecipes.resolve(request)\nprint('protovalidate' in sys.modules)\n"
+        "recipes.override(request, 'training.iterations=10')\nrecipes.resolve(request)\n"
+        "print('protovalidate' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_ffpp_has_the_numbers_of_ffpp():

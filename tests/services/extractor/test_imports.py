@@ -291,6 +291,27 @@ def test_a_clip_that_changes_while_it_is_read_is_refused_and_then_imported(start
     assert extractor.take(uri)[1].content_digest == hashlib.sha256(video).hexdigest()
 
 
+def test_an_upload_is_listed_once_and_read_once(start, store, proxied, video):
+    passed, proxy = proxied
+    extractor = start(store=passed)
+    made = extractor.create(video)
+    folder = made.object_uri.removeprefix(store.uri("")).rpartition("/")[0]
+    assert [(request.kind, request.key) for request, _ in proxy.log] == [
+        ("GET", f"{folder}.json"),
+        ("PUT", f"{folder}.json"),
+    ]
+    extractor.put(made, video)
+    proxy.log.clear()
+    extractor.take(made.object_uri)
+    requests = [(request.kind, request.key.split("/")[0]) for request, _ in proxy.log if "manifest" not in request.key]
+    assert requests.count(("LIST", "uploads")) == 1
+    assert requests.count(("GET", "uploads")) == 2, "the document and the file"
+    assert requests.count(("PUT", "sources")) == 1
+    assert requests.count(("PUT", "uploads")) == 1, "the document"
+    assert len(requests) == 6, "the last one deletes the file"
+    assert list(store.list(f"{folder}/")) == []
+
+
 def test_frames_that_change_while_they_are_read_are_refused(start, store, proxied):
     passed, proxy = proxied
     for number, data in enumerate(pictures(3)):
