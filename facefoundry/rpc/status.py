@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -119,7 +119,10 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> FaceFoundryError:
     """
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
-    status = rpc_status.from_call(error)
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):  # a proxy changed the code or message, or the deadline passed after the answer
+        status = None
     record = _record(status.details, message) if status else None
     return errors.from_record(record) if record else _foreign(code, message, peer)
 

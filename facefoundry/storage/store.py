@@ -279,15 +279,15 @@ class Store:
         return True
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys that start with a prefix, in alphabetical order."""
+        """Yield the keys that start with a prefix, in the order of the server; servers differ in it."""
         return (key for key, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield the keys that start with a prefix, in alphabetical order, with the sizes of their objects in bytes."""
+        """Yield the keys that start with a prefix with the sizes of their objects in bytes, in the server's order."""
         return ((found.key, found.size) for found in self.objects(prefix))
 
     def objects(self, prefix: str, *, folder: bool = False, limit: int | None = None) -> tuple[StoredObject, ...]:
-        """Return the objects whose keys start with a prefix, in alphabetical order.
+        """Return the objects whose keys start with a prefix, in the order of the server; servers differ in it.
 
         Args:
             prefix: Start of the keys.

@@ -58,7 +58,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class Folder:
-    """The objects and folders below a prefix, in alphabetical order; `uri` and `key`, the prefix, end with `/`."""
+    """The objects and folders below a prefix, in any order; `uri` and `key`, the prefix, end with `/`."""
 
     uri: str
     objects: tuple[StoredObject, ...]

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import status_pb2
 
 from facefoundry import errors
 from facefoundry.errors import Busy, FaceFoundryError, FieldViolation, Internal, InvalidInput, Unavailable
@@ -179,3 +180,32 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(running, monkeypat
         monkeypatch.delenv(name, raising=False)
     with open_channel(running.address, read(ChannelSettings)) as channel:
         assert running.stub(channel).Inspect(inspect_request(), timeout=5) == running.servicer.answer
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        status_pb2.Status(code=5, message="busy").SerializeToString(),
+        status_pb2.Status(code=14, message="cut").SerializeToString(),
+        b"\xff\xff",
+    ],
+    ids=["another code", "another message", "no status"],
+)
+def test_details_that_do_not_belong_to_the_status_are_left(data):
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, handler_call_details):
+            def refuse(request, context):
+                context.set_trailing_metadata((("grpc-status-details-bin", data),))
+                context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = extractor_pb2_grpc.ExtractorServiceStub(channel)
+        received = raised(lambda: stub.Inspect(inspect_request(), timeout=10))
+    server.stop(None)
+    assert (type(received), received.reason) == (Unavailable, "UNAVAILABLE")
+    assert received.message == "The service at peer:1 does not answer: busy"
