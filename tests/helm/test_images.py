@@ -38,7 +38,7 @@ def test_the_worker_has_cuda_by_default_and_only_it_has_tensorflow():
 
 
 def test_every_lock_has_hashes_and_installs_require_them():
-    for name in (*TARGETS, "worker-cuda", "dlib-models"):
+    for name in (*TARGETS, "worker-cuda", "dlib-models", "demo", "uv"):
         lock = (ROOT / f"locks/{name}.txt").read_text()
         pinned = re.findall(r"^\S+==\S+", lock, re.MULTILINE)
         assert pinned
@@ -47,10 +47,19 @@ def test_every_lock_has_hashes_and_installs_require_them():
     assert "install --require-hashes --no-deps" in DOCKERFILE
 
 
-def test_the_locks_of_both_workers_differ_only_in_the_cuda_libraries():
-    def packages(name: str) -> dict[str, str]:
-        return dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE))
+def packages(name: str) -> dict[str, str]:
+    """The versions of a lock, by package."""
+    return dict(re.findall(r"^(\S+?)==(\S+)", (ROOT / f"locks/{name}.txt").read_text(), re.MULTILINE))
 
+
+def test_the_demo_has_the_versions_of_development_and_none_of_its_tools():
+    demo, dev = packages("demo"), packages("dev")
+    assert demo.items() <= dev.items()
+    assert packages("uv")["setuptools"] == dev["setuptools"]
+    assert not {"pytest", "mypy", "ruff", "tf-keras", "kubernetes", "grpcio-tools", "selenium", "torch"} & set(demo)
+
+
+def test_the_locks_of_both_workers_differ_only_in_the_cuda_libraries():
     cpu, cuda = packages("worker"), packages("worker-cuda")
     assert cpu.pop("tensorflow-cpu") == cuda.pop("tensorflow")
     assert all(name.startswith("nvidia-") for name in set(cuda) - set(cpu))
