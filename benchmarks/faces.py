@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks import hard_cases
 from benchmarks.extraction import Extracted, Plain, extract, plain, untold
 from benchmarks.hard_bars import HEAD, judge
+from benchmarks.heads import pictures
 from benchmarks.landmarks import distances, is_found, jitter
 from benchmarks.row import restart_pinned
 from services.extractor import engines
@@ -43,7 +44,8 @@ def main() -> int:
     arguments = _arguments()
     restart_pinned()
     names = arguments.engines or engines.installed(arguments.weights)
-    failed = list(_hard(arguments, names) if arguments.hard else _clips(arguments, names))
+    measure = _heads if arguments.heads else _hard if arguments.hard else _clips
+    failed = list(measure(arguments, names))
     print(*(f"FAILED: {sentence}" for sentence in failed), sep="\n", end="\n" if failed else "")
     return int(bool(failed))
 
@@ -52,12 +54,17 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faces", description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP")
     parser.add_argument("--hard", type=Path, metavar="DIR", help="make hard cases in DIR of two clips; measure them")
+    parser.add_argument("--heads", type=Path, metavar="DIR", help="measure on the heads in DIR")
     parser.add_argument("--engines", type=lambda names: names.split(","), help="names; all that are installed if unset")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="weights of engines whose packages contain none")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep what plain dlib finds, to run again")
     arguments = parser.parse_args()
-    if len(arguments.clips) not in (0, 2) if arguments.hard else not arguments.clips:
-        parser.error("expected clips; with --hard the subject's and the other person's, or none to use those in DIR")
+    counts = {0} if arguments.heads else {0, 2} if arguments.hard else set(range(1, len(arguments.clips) + 1))
+    if len(arguments.clips) not in counts:
+        parser.error(
+            "expected clips; with --hard those of the subject and of the other person, or none to use the cases in "
+            "DIR; with --heads none"
+        )
     return arguments
 
 
@@ -87,6 +94,17 @@ def _hard(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
                 print(judged.row(clip.stem, name), flush=True)
                 choice = "chosen" if subject else "as FF++"
                 yield from (f"{clip.stem}, {name}, subject {choice}: {sentence}" for sentence in judged.failures())
+
+
+def _heads(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
+    """Print the errors on the rendered heads; yield a sentence for each bar that is not reached."""
+    finders = pictures.finders(names, arguments.weights)
+    measured = {
+        pose: {name: pictures.errors(of_pose, find) for name, find in finders.items()}
+        for pose, of_pose in pictures.read(arguments.heads).items()
+    }
+    print(pictures.table(measured))
+    yield from pictures.failures(measured)
 
 
 def clip_row(clip: str, engine: str, found: Extracted, expected: Plain) -> str:
