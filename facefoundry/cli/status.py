@@ -120,7 +120,7 @@ def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Train
                 f"{training.iterations_per_second:.1f}",
                 left,
                 f"{training.loss_a:.4f} / {training.loss_b:.4f}",
-                training.failure.message or training.diagnosis.message,
+                training.failure.message or training.diagnosis.message or training.restart.message,
             )
         )
     console.print(table)

@@ -16,7 +16,8 @@ class Event:
         item: Id of the pair, sequence or fake that the stage works on.
         stage: `upload`, `extract`, `train`, `fetch`, `convert`, `transcode`, `compare swap` or `compare control`;
             `pair` for a whole pair, `record` for saving the run record.
-        state: `waiting`, `running`, `done` or `failed`; `doubt` for a sentence on what is doubtful about a clip.
+        state: `waiting`, `running`, `done` or `failed`; `doubt` for a sentence on a clip or a training that
+            a person should look at.
         done: Number of finished units.
         total: Total number of units; 0 while unknown.
         unit: `bytes`, `frames` or `iterations`.

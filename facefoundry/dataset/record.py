@@ -91,6 +91,7 @@ class TrainingRecord:
         attempt: Number of the current attempt, from 1; 0 before the first.
         losses: Losses of both sides during the training.
         previews: Preview pictures.
+        restart: Sentence on the restart of the training after a collapse; empty if there was none.
     """
 
     uri: str = ""
@@ -102,6 +103,7 @@ class TrainingRecord:
     attempt: int = 0
     losses: list[LossRow] = field(default_factory=list)
     previews: list[Preview] = field(default_factory=list)
+    restart: str = ""
 
 
 @dataclass

@@ -169,6 +169,7 @@ class ServiceStages(Stages):
             pair.training.iteration = pair.training.iterations = info.iterations
             pair.training.losses = [*info.losses]
             pair.training.seconds = info.seconds
+            pair.training.restart = info.restart.sentence if info.restart else ""
             pair.training.previews = previews
 
     def _fetch_previews(self, pair: PairRecord, model: StoredResult, info: ModelInfo) -> list[Preview]:
@@ -267,6 +268,10 @@ class ServiceStages(Stages):
             record.uri, record.attempt = training.uri, training.attempt
             record.iteration, record.iterations = training.iteration, training.iterations
             record.iterations_per_second = round(training.iterations_per_second, 3) or record.iterations_per_second
+            is_new = training.restart.message not in ("", record.restart)
+            record.restart = training.restart.message or record.restart
+        if is_new:
+            self._on_event(Event(pair.id, "train", "doubt", message=training.restart.message))
 
     def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
         return fetch.read_alignments(StoredResult(self._transfers, extraction.uri))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from facefoundry.codec import JsonObject
 
@@ -16,6 +18,7 @@ __all__ = [
     "ModelInfo",
     "PreviewInfo",
     "ReasonCount",
+    "Restart",
     "SourceInfo",
     "TranscodingInfo",
     "VideoFacts",
@@ -137,6 +140,27 @@ class PreviewInfo:
     key: str
 
 
+@dataclass(frozen=True)
+class Restart:
+    """The restart of a training that collapsed: once, from iteration 0, at a lower learning rate.
+
+    Attributes:
+        collapsed_at: Iteration after which the collapse was found.
+        learning_rate: Learning rate since the restart.
+    """
+
+    collapsed_at: Annotated[int, Field(ge=0, lt=2**31)]  # as a message of the API can hold
+    learning_rate: float
+
+    @property
+    def sentence(self) -> str:
+        """A sentence for the user."""
+        return (
+            f"The training collapsed by iteration {self.collapsed_at}. It restarted from iteration 0 with "
+            f"learning_rate={self.learning_rate:g}."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """Facts about a model.
@@ -148,6 +172,7 @@ class ModelInfo:
         previews: Preview pictures of the training.
         seconds: Duration of the training; 0 if unknown.
         threads: Numbers of CPU threads of the workers that trained it, ascending; 0 for a GPU.
+        restart: The restart of its training after a collapse; None if there was none.
         architecture: Sizes of the networks of an imported model; None for other models.
     """
 
@@ -157,6 +182,7 @@ class ModelInfo:
     previews: list[PreviewInfo] = field(default_factory=list)
     seconds: float = 0.0
     threads: list[int] = field(default_factory=list)
+    restart: Restart | None = None
     architecture: JsonObject | None = None
 
 

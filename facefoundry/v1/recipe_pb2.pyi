@@ -181,6 +181,7 @@ class TrainingOptions(_message.Message):
     SHIFT_FIELD_NUMBER: _builtins.int
     FLIP_PROBABILITY_FIELD_NUMBER: _builtins.int
     WARP_SIGMA_FIELD_NUMBER: _builtins.int
+    RETRY_LEARNING_RATE_FACTOR_FIELD_NUMBER: _builtins.int
     face_size: _builtins.int
     """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
     it is 64.
@@ -215,6 +216,10 @@ class TrainingOptions(_message.Message):
     """Augmentation: probability that a face is mirrored."""
     warp_sigma: _builtins.float
     """Warp: standard deviation of the jitter of the 5x5 grid, pixels of a crop of 256."""
+    retry_learning_rate_factor: _builtins.float
+    """If the training collapses, it restarts once from iteration 0, with its learning rate multiplied by this factor; 0
+    ends it instead (COLLAPSED). Not part of a digest when it is 0.
+    """
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -244,10 +249,11 @@ class TrainingOptions(_message.Message):
         shift: _builtins.float | None = ...,
         flip_probability: _builtins.float | None = ...,
         warp_sigma: _builtins.float | None = ...,
+        retry_learning_rate_factor: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -269,6 +275,8 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
     _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    _WhichOneofReturnType__retry_learning_rate_factor: _TypeAlias = _typing.Literal["retry_learning_rate_factor"]  # noqa: Y015
+    _WhichOneofArgType__retry_learning_rate_factor: _TypeAlias = _typing.Literal["_retry_learning_rate_factor", b"_retry_learning_rate_factor"]  # noqa: Y015
     _WhichOneofReturnType__rotation_degrees: _TypeAlias = _typing.Literal["rotation_degrees"]  # noqa: Y015
     _WhichOneofArgType__rotation_degrees: _TypeAlias = _typing.Literal["_rotation_degrees", b"_rotation_degrees"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
@@ -301,6 +309,8 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_learning_rate_factor) -> _WhichOneofReturnType__retry_learning_rate_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation_degrees) -> _WhichOneofReturnType__rotation_degrees | None: ...
     @_typing.overload

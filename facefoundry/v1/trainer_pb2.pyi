@@ -76,6 +76,34 @@ class Training(_message.Message):
     GetTraining fails instead.
     """
 
+    @_typing.final
+    class Restart(_message.Message):
+        """The restart of a training that collapsed: once, from iteration 0, at a lower learning rate."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        COLLAPSED_AT_FIELD_NUMBER: _builtins.int
+        LEARNING_RATE_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        collapsed_at: _builtins.int
+        """Iteration after which the collapse was found."""
+        learning_rate: _builtins.float
+        """Learning rate since the restart."""
+        message: _builtins.str
+        """A sentence with both."""
+        def __init__(
+            self,
+            *,
+            collapsed_at: _builtins.int = ...,
+            learning_rate: _builtins.float = ...,
+            message: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["collapsed_at", b"collapsed_at", "learning_rate", b"learning_rate", "message", b"message"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     URI_FIELD_NUMBER: _builtins.int
     PAIR_ID_FIELD_NUMBER: _builtins.int
     DATASETS_FIELD_NUMBER: _builtins.int
@@ -93,6 +121,7 @@ class Training(_message.Message):
     MODEL_URI_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    RESTART_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """URI of the training, `s3://<bucket>/trainings/<digest>`."""
     pair_id: _builtins.str
@@ -139,6 +168,10 @@ class Training(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the worker last reported, or when the attempt ended."""
 
+    @_builtins.property
+    def restart(self) -> Global___Training.Restart:
+        """Set if this attempt restarted after a collapse; `iteration` and losses are those since then."""
+
     def __init__(
         self,
         *,
@@ -159,10 +192,11 @@ class Training(_message.Message):
         model_uri: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        restart: Global___Training.Restart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "restart", b"restart", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "datasets", b"datasets", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "datasets", b"datasets", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "restart", b"restart", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

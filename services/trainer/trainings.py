@@ -380,6 +380,10 @@ class Trainings:
             training.update_time.CopyFrom(_timestamp(status.updated))
             if status.losses:
                 training.loss_a, training.loss_b = status.losses[-1][1:]
+            if status.restart is not None:
+                training.restart.collapsed_at = status.restart.collapsed_at
+                training.restart.learning_rate = status.restart.learning_rate
+                training.restart.message = status.restart.sentence
         return training
 
     def _uri(self, attempt: Attempt) -> str:

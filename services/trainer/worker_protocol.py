@@ -21,6 +21,7 @@ from facefoundry.codec import JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.recipes.digests import complete, digest_values
 from facefoundry.storage import keys
+from facefoundry.storage.info import Restart
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
 __all__ = [
@@ -159,6 +160,7 @@ class Status:
         losses: Points (iteration, loss of A, loss of B), at most 500. Each loss is the mean since the previous point.
         checkpoint_iteration: Iteration of the newest committed checkpoint; 0 if there is none.
         previews: Preview pictures so far.
+        restart: The restart after a collapse, since which iterations and losses count; None if there was none.
         updated: UTC time of this report, ISO 8601.
     """
 
@@ -171,6 +173,7 @@ class Status:
     losses: tuple[tuple[Count, float, float], ...] = ()
     checkpoint_iteration: Count = 0
     previews: tuple[Preview, ...] = ()
+    restart: Restart | None = None
     updated: Moment = field(default_factory=lambda: now())
 
 

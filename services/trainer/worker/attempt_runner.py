@@ -14,15 +14,16 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 
-from facefoundry.errors import FaceFoundryError, Internal, Interrupted, Unavailable, Unusable
+from facefoundry.errors import FaceFoundryError, Internal, Interrupted, Unavailable
 from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
+from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker import checkpoint, faces, loop
-from services.trainer.worker.collapse import CollapseCheck
+from services.trainer.worker.collapse import CollapseCheck, Collapsed, require_sound, restart_after
 from services.trainer.worker.history import History
 from services.trainer.worker.preview import Previewer, schedule
 from services.trainer.worker_protocol import Attempt, Preview, Status
@@ -75,6 +76,7 @@ class AttemptRunner:
         self._previews: tuple[Preview, ...] = ()
         self._seconds = 0.0
         self._threads: tuple[int, ...] = ()
+        self._restart: Restart | None = None
 
     @property
     def last_activity(self) -> float:
@@ -124,7 +126,7 @@ class AttemptRunner:
         digests = {side: found[side].content_digest for side in SIDES}
         del found  # frees memory: the training has a packed copy of the crops
         check = CollapseCheck(training.network, options.precision, preview_faces)
-        if not self._iterate(training, Previewer(training.network, preview_faces), check) and not self._committed():
+        if not self._train(training, Previewer(training.network, preview_faces), check) and not self._committed():
             self._commit(training, digests)
         self._clean_up()
 
@@ -170,12 +172,46 @@ class AttemptRunner:
     def _resume(self, training: loop.Training) -> None:
         state = checkpoint.find_newest(self._store, self._attempt)
         if state is not None:
+            if state.restart is not None:
+                training.restart(state.restart.learning_rate)
             training.restore(state.iteration, state.weights, state.moments)
             self._history, self._previews, self._seconds = state.history, state.previews, state.seconds
-            self._threads = state.threads
+            self._threads, self._restart = state.threads, state.restart
             self._checkpoints.iteration = state.iteration
             _log.event("resumed", iteration=state.iteration)
         self.progress.update(training.iteration)
+
+    def _train(self, training: loop.Training, previewer: Previewer, check: CollapseCheck) -> bool:
+        """Run the remaining iterations, and after a collapse all of them again, once, if the recipe allows it.
+
+        Returns:
+            Whether another worker has committed the model, so that the iterations were ended early.
+
+        Raises:
+            Interrupted: `stop` was set.
+            Unusable: the training has collapsed (COLLAPSED).
+        """
+        while True:
+            try:
+                return self._iterate(training, previewer, check)
+            except Collapsed as collapse:
+                restart = restart_after(collapse, self._attempt.training_options(), self._restart)
+                if self._committed():
+                    return True
+                self._start_over(training, restart)
+                _log.event("restarted", sign=collapse.sign, detail=restart.sentence)
+
+    def _start_over(self, training: loop.Training, restart: Restart) -> None:
+        """Go back to iteration 0 at the restart's learning rate.
+
+        The checkpoint of iteration 0 makes the restart final: no worker resumes from an earlier state any more.
+        """
+        training.restart(restart.learning_rate)
+        self._restart, self._history, self._previews = restart, History(), ()
+        self.progress.update(0)
+        self._checkpoints.begin(self._state(training))
+        self._checkpoints.iteration = 0
+        self._report(training, 0.0)
 
     def _iterate(self, training: loop.Training, previewer: Previewer, check: CollapseCheck) -> bool:
         """Run the remaining iterations, unless another worker commits the model in the meantime.
@@ -185,7 +221,7 @@ class AttemptRunner:
 
         Raises:
             Interrupted: `stop` was set.
-            Unusable: the training has collapsed (COLLAPSED).
+            Collapsed: the training has collapsed.
         """
         total = self._attempt.iterations
         due = [iteration for iteration in schedule(total) if iteration > training.iteration]
@@ -199,14 +235,13 @@ class AttemptRunner:
             ended = time.monotonic()
             steps_per_call.measured(steps, ended - began)
             self._seconds += ended - began
-            self._history.add(training.iteration, losses)
-            self._require_sound(training.iteration, check.losses(self._history))
+            check.add_losses(self._history, training.iteration, losses)
             self.progress.update(training.iteration)
             if due and training.iteration >= due[0]:
                 due.pop(0)
                 self._save_preview(training.iteration, previewer)
             if training.iteration == total:
-                self._require_sound(total, check.losses(self._history, ended=True) or check.network())
+                require_sound(total, check.losses(self._history, ended=True) or check.network())
                 break
             if self._stop.is_set():
                 if self._committed():
@@ -215,28 +250,17 @@ class AttemptRunner:
             if ended - checkpoint_at >= self._settings.checkpoint_seconds and not self._checkpoints.busy:
                 if self._committed():
                     return True
-                self._require_sound(training.iteration, check.network())
+                require_sound(training.iteration, check.network())
                 self._checkpoints.begin(self._state(training))
                 checkpoint_at = time.monotonic()
             if ended - reported_at >= self._settings.status_seconds:
                 if self._committed():
                     return True
-                self._require_sound(training.iteration, check.network())
+                require_sound(training.iteration, check.network())
                 speed = (training.iteration - reported_iteration) / (ended - reported_at)
                 self._report(training, speed)
                 reported_at, reported_iteration = ended, training.iteration
         return False
-
-    def _require_sound(self, iteration: int, sign: str) -> None:
-        """Raise `Unusable` if there is a sign of a collapse."""
-        if sign:
-            rate = self._attempt.training_options().learning_rate
-            raise Unusable(
-                f"Expected the losses to fall. At iteration {iteration} they {sign}. The training has collapsed, which "
-                f"happens at a learning_rate that is too high. Set training.learning_rate below {rate:g}, such as "
-                f"{rate / 10:g}.",
-                reason="COLLAPSED",
-            )
 
     def _interrupt(self, training: loop.Training) -> None:
         self._checkpoints.begin(self._state(training))
@@ -256,6 +280,7 @@ class AttemptRunner:
             self._previews,
             self._seconds,
             self._threads,
+            self._restart,
         )
 
     def _save_preview(self, iteration: int, previewer: Previewer) -> None:
@@ -286,6 +311,7 @@ class AttemptRunner:
             losses=tuple(self._history.points),
             checkpoint_iteration=self._checkpoints.iteration,
             previews=self._previews,
+            restart=self._restart,
         )
         newest = status.losses[-1][1:] if status.losses else (None, None)
         _log.event(

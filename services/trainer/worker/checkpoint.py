@@ -4,6 +4,9 @@ A checkpoint is one safetensors object with all weights, the moments of both sid
 previews and the history of the losses. Data and random numbers depend on the iteration alone, so nothing else is
 needed. Each worker writes below its own prefix, `trainings/<digest>/checkpoints/<worker>/`, whose manifest names its
 two newest checkpoints.
+
+A training that collapsed may have restarted from iteration 0. Its states since then are newer than all from before,
+whatever their iterations, so the name of a checkpoint says on which side of the restart it is.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from facefoundry.model import weights
 from facefoundry.model.network import FORMAT as WEIGHTS_FORMAT
 from facefoundry.model.weights import Tensors
 from facefoundry.storage import manifest
+from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -42,6 +46,7 @@ CHECKPOINT_FORMAT = "facefoundry.checkpoint/1"
 OPTIMIZER_FORMAT = "facefoundry.optimizer/1"
 
 _KEPT = 2
+_RESTARTED = "restarted"
 _OPTIMIZER = "optimizer.safetensors"
 _MOMENTS = "moments/"
 _log = logger(__name__)
@@ -56,6 +61,7 @@ class _Metadata:
     previews: tuple[Preview, ...]
     seconds: float
     threads: tuple[int, ...] = ()
+    restart: Restart | None = None
 
 
 @dataclass
@@ -71,6 +77,7 @@ class State:
         seconds: Time spent on iterations so far, in all attempts together.
         threads: Numbers of CPU threads of the workers so far, ascending; 0 for a GPU. Other numbers give other last
             bits.
+        restart: The restart after a collapse, since which iterations and losses count; None if there was none.
     """
 
     iteration: int
@@ -80,11 +87,12 @@ class State:
     previews: tuple[Preview, ...] = ()
     seconds: float = 0.0
     threads: tuple[int, ...] = ()
+    restart: Restart | None = None
 
     def metadata(self) -> JsonObject:
         """Return everything but the tensors, as JSON values."""
         return codec.to_values(
-            _Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3), self.threads)
+            _Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3), self.threads, self.restart)
         )
 
     def to_bytes(self) -> bytes:
@@ -113,6 +121,7 @@ class State:
             found.previews,
             found.seconds,
             found.threads,
+            found.restart,
         )
 
 
@@ -181,7 +190,7 @@ class Checkpoints:
         with TemporaryDirectory(prefix="facefoundry-", dir=self._scratch_dir) as folder:
             path = Path(folder, "checkpoint")
             path.write_bytes(state.to_bytes())
-            part = manifest.put_part(self._store, self._prefix, f"{state.iteration:07d}.safetensors", path)
+            part = manifest.put_part(self._store, self._prefix, _name(state), path)
         kept, dropped = [*self._kept, part][-_KEPT:], [*self._kept, part][:-_KEPT]
         manifest.commit(self._store, self._prefix, self._manifest(tuple(kept)))
         self._kept = kept
@@ -205,27 +214,34 @@ class _Candidate:
     """A checkpoint or model from which a training could resume.
 
     Attributes:
+        restarted: Whether it is from after a restart, according to its name or manifest.
         iteration: Iterations done, according to the name of the object.
         key: Key of a checkpoint, or prefix of a model.
         read: Reads the checkpoint or model.
     """
 
+    restarted: bool
     iteration: int
     key: str
     read: Callable[[], State]
 
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """What candidates are sorted by, from the oldest to the newest."""
+        return self.restarted, self.iteration, self.key
+
 
 def find_newest(store: Store, attempt: Attempt) -> State | None:
-    """Return the state with the most iterations among the training's checkpoints and models; None if there are none.
+    """Return the newest state among the training's checkpoints and models; None if there are none.
 
-    States with more iterations than the attempt needs are ignored. Damaged checkpoints and models are logged and
-    skipped.
+    It is the one with the most iterations, and any one after a restart is newer than all before. States with more
+    iterations than the attempt needs are ignored, and so is a restart after more. Damaged checkpoints and models are
+    logged and skipped.
 
     Raises:
         Unusable: a newer version of FaceFoundry wrote a checkpoint or model (NEWER_FORMAT).
     """
-    newest_first = sorted(_candidates(store, attempt), key=lambda found: (found.iteration, found.key), reverse=True)
-    for candidate in newest_first:
+    for candidate in sorted(_candidates(store, attempt), key=lambda found: found.order, reverse=True):
         try:
             state = candidate.read()
         except (DataLoss, NotFound, Unusable) as error:
@@ -233,7 +249,9 @@ def find_newest(store: Store, attempt: Attempt) -> State | None:
                 raise
             _log.warning("checkpoint_skipped", key=candidate.key, detail=error.message)
             continue
-        if state.iteration == candidate.iteration:
+        found = state.restart is not None, state.iteration
+        late = state.restart is not None and state.restart.collapsed_at > attempt.iterations
+        if found == (candidate.restarted, candidate.iteration) and not late:
             return state
     return None
 
@@ -242,17 +260,33 @@ def _candidates(store: Store, attempt: Attempt) -> Iterator[_Candidate]:
     for prefix in _committed(store, f"{checkpoints_prefix(attempt.prefix)}/"):
         try:
             found = manifest.load_if_committed(store, prefix)
-            parts = [(int(part.name.partition(".")[0]), part) for part in (found.parts if found else ())]
+            parts = [(*_restart_and_iteration(part.name), part) for part in (found.parts if found else ())]
         except (DataLoss, ValueError) as error:
             _log.warning("checkpoint_skipped", key=prefix, detail=str(error))
             continue
-        for iteration, part in parts:
+        for restarted, iteration, part in parts:
             if iteration <= attempt.iterations:
-                yield _Candidate(iteration, part.key, partial(_read_checkpoint, store, part))
+                yield _Candidate(restarted, iteration, part.key, partial(_read_checkpoint, store, part))
     for prefix in _committed(store, f"models/{attempt.training}/"):
         iteration = int(prefix.rpartition("/")[2])
         if iteration <= attempt.iterations:
-            yield _Candidate(iteration, prefix, partial(_read_model, store, prefix))
+            try:
+                info = manifest.load(store, prefix).info_as(ModelInfo)
+            except (DataLoss, NotFound) as error:
+                _log.warning("checkpoint_skipped", key=prefix, detail=error.message)
+                continue
+            yield _Candidate(info.restart is not None, iteration, prefix, partial(_read_model, store, prefix))
+
+
+def _name(state: State) -> str:
+    """Return the name of a checkpoint, such as `0000100.safetensors` or `0000100-restarted.safetensors`."""
+    return f"{state.iteration:07d}{f'-{_RESTARTED}' if state.restart else ''}.safetensors"
+
+
+def _restart_and_iteration(name: str) -> tuple[bool, int]:
+    """Return whether a checkpoint is from after a restart, and its iteration, from its name."""
+    iteration, _, mark = name.partition(".")[0].partition("-")
+    return mark == _RESTARTED, int(iteration)
 
 
 def _committed(store: Store, prefix: str) -> Iterator[str]:
@@ -302,6 +336,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         "previews": metadata["previews"],
         "seconds": metadata["seconds"],
         "threads": metadata["threads"],
+        "restart": metadata["restart"],
     }
     model = manifest.Manifest(
         kind="model",

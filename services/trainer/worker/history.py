@@ -32,6 +32,11 @@ class History:
     pending: tuple[float, float] = (0.0, 0.0)
     count: int = 0
 
+    @property
+    def missing(self) -> int:
+        """Iterations that the newest interval lacks until it is complete."""
+        return self.stride - self.count
+
     def add(self, iteration: int, losses: NDArray[np.float32]) -> None:
         """Add the losses of A and B of the last n iterations.
 

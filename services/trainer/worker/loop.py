@@ -23,6 +23,7 @@ from facefoundry.model.network import SIDES, Architecture, Network, SideName, bu
 from facefoundry.model.weights import Tensors
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
+from services.trainer.worker.collapse import Collapsed
 
 __all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure"]
 
@@ -32,7 +33,7 @@ Losses: TypeAlias = NDArray[np.float32]
 MAX_STEPS = 1024
 """Largest number of iterations in one call, which is the length of the buffer for their losses."""
 
-Tensor: TypeAlias = Any  # TensorFlow has no types: a tensor, a variable, or a tuple of them
+Tensor: TypeAlias = Any  # TensorFlow has no types: a tensor, a variable, a tuple of them, or a function
 
 
 def configure(precision: str = "float32", threads: int = 0) -> str:
@@ -85,19 +86,15 @@ class Training:
         self._margins = margins or dict.fromkeys(SIDES, augmentation.MARGIN)
         self._samplers = {side: augmentation.Sampler(options, side, len(faces[side])) for side in SIDES}
         self._tables = {side: tf.constant(augmentation.pack(faces[side])) for side in SIDES}
-        # On a CPU, XLA makes convolutions of few filters slower but the augmentation 4 times faster. The steps of the
-        # augmentation are compiled separately: XLA would fuse them and read each pixel once per channel.
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        # XLA makes the augmentation 4 times faster on a CPU. Its steps are compiled separately: XLA would fuse them and
+        # read each pixel once per channel.
         self._draw = {side: _compiled(self._samplers[side].draw) for side in SIDES}
         self._locate = {side: _compiled(self._make_locate(side)) for side in SIDES}
         self._read = _compiled(
             lambda table, x, y, *draws: augmentation.sample_taps(table, augmentation.Draws(*draws), x, y)
         )
         self._unpack = _compiled(lambda packed: augmentation.unpack(packed, self.network.architecture.face_size))
-        scalar = tf.TensorSpec((), tf.int32)
-        self._many = tf.function(
-            self._iterate_many, input_signature=[scalar, scalar], jit_compile=on_gpu, autograph=False
-        )
+        self._many = self._make_loop()
 
     def run(self, steps: int) -> Losses:
         """Run the next iterations. Their result does not depend on how iterations are split into calls.
@@ -110,19 +107,24 @@ class Training:
             [0, 1].
 
         Raises:
-            Unusable: the training has collapsed: a loss is not finite (COLLAPSED).
+            Collapsed: a loss is not finite.
         """
         losses: Losses = self._many(tf.constant(self.iteration), tf.constant(steps)).numpy()[:steps]
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
-            raise Unusable(
-                "Expected finite losses. Received a loss that is not finite: the training collapsed at iteration "
-                f"{self.iteration + int(np.argmin(finite)) + 1} with learning_rate={self.options.learning_rate:g}. "
-                f"Set training.learning_rate below that, such as {self.options.learning_rate / 10:g}.",
-                reason="COLLAPSED",
-            )
+            raise Collapsed(self.iteration + int(np.argmin(finite)) + 1, "are not finite")
         self.iteration += steps
         return losses
+
+    def restart(self, learning_rate: float) -> None:
+        """Go back to the initial weights and to iteration 0, with another learning rate and the same random draws."""
+        options = TrainingOptions()
+        options.CopyFrom(self.options)
+        options.learning_rate = learning_rate
+        initial = build(self.network.architecture, options.seed, options.precision).tensors()
+        self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
+        self.options = options
+        self._many = self._make_loop()  # the learning rate is a constant of the compiled loop
 
     def batch(self, side: SideName, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the batch of one side in one iteration.
@@ -173,6 +175,12 @@ class Training:
             for name, moments in of_side.items()
             for order, variable in zip(moments._fields, moments, strict=True)
         }
+
+    def _make_loop(self) -> Tensor:
+        scalar = tf.TensorSpec((), tf.int32)
+        # On a CPU, XLA makes convolutions of few filters slower.
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        return tf.function(self._iterate_many, input_signature=[scalar, scalar], jit_compile=on_gpu, autograph=False)
 
     def _make_locate(self, side: SideName) -> Callable[..., Tensor]:
         size, margin = self.network.architecture.face_size, self._margins[side]

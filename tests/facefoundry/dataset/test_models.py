@@ -15,7 +15,7 @@ from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.errors import InvalidInput
 from facefoundry.model import weights
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.info import ModelInfo, PreviewInfo
+from facefoundry.storage.info import ModelInfo, PreviewInfo, Restart
 from facefoundry.v1 import recipe_pb2
 from tests.facefoundry.dataset.fakes import transfers_of
 
@@ -34,7 +34,9 @@ def _trained(store, value=1.0):
         for name, data in (("weights.safetensors", _weights(value)), ("optimizer.safetensors", OPTIMIZER))
     )
     digest = weights.content_digest(weights.from_bytes(_weights(value), weights.NETWORK_FORMAT)[0])
-    info = codec.to_values(ModelInfo(iterations=300, previews=[PreviewInfo(1, "trainings/x")]))
+    info = codec.to_values(
+        ModelInfo(iterations=300, previews=[PreviewInfo(1, "trainings/x")], restart=Restart(40, 1e-4))
+    )
     record = manifest.Manifest("model", {"content_a": "x"}, {}, parts, info, digest)
     manifest.commit(store, prefix, record)
     return store.uri(prefix), record
@@ -86,6 +88,7 @@ def test_the_record_of_a_given_model_has_the_facts_of_its_training(store, folder
     stages = ServiceStages(transfers_of(store), recipe_pb2.Recipe(), layout, make_recorder(), lambda _: None)
     stages.fetch_model(pair, store.uri(prefix), folder)
     assert pair.training.iterations == 300
+    assert "collapsed by iteration 40" in pair.training.restart and "learning_rate=0.0001" in pair.training.restart
     assert pair.training.model_uri == store.uri(prefix)
 
 

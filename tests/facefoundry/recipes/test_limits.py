@@ -30,6 +30,7 @@ NUMBERS = [
     ("training.shift", 0.0, 0.5, (-0.01, 0.51, math.nan)),
     ("training.flip_probability", 0.0, 1.0, (-0.01, 1.01, math.nan)),
     ("training.warp_sigma", 0.0, 32.0, (-0.1, 33.0, math.nan)),
+    ("training.retry_learning_rate_factor", 0.0, 0.9, (-0.1, 1.0, math.nan)),
     ("conversion.erosion", -64, 64, (-65, 65)),
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),

@@ -13,6 +13,7 @@ import pytest
 from facefoundry import recipes
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.recipe_pb2 import TrainingOptions
@@ -204,11 +205,21 @@ def test_status_reports_show_and_a_silent_worker_is_stalled(store: Store, make_r
     assert (running.iteration, running.checkpoint_iteration) == (3, 2)
     assert (running.iterations_per_second, running.eta.ToMilliseconds()) == (2.0, 1500)
     assert (running.loss_a, running.loss_b) == (0.25, 0.5)
+    assert not running.HasField("restart")
     put_status(store, attempt, updated=LONG_AGO, iterations_per_second=2.0)
     stalled = replica.trainings.get(started.uri)
     assert stalled.state == trainer_pb2.Training.STATE_STALLED
     assert stalled.iterations_per_second == 0
     assert not stalled.HasField("eta")
+
+
+def test_a_restart_after_a_collapse_shows(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
+    replica = make_replica()
+    started = replica.trainings.start(ask())
+    put_status(store, attempt_of(store, started), restart=Restart(40, 0.003))
+    shown = replica.trainings.get(started.uri).restart
+    assert (shown.collapsed_at, shown.learning_rate) == (40, 0.003)
+    assert "collapsed by iteration 40" in shown.message and "learning_rate=0.003" in shown.message
 
 
 def test_a_status_of_an_earlier_attempt_is_ignored(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
@@ -324,7 +335,7 @@ def test_no_checkpoint_of_another_algorithm_is_resumed(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("recipe", "digest"),
-    [("ffpp", "7af4c90fe2f7007784fe15dd42b1576a5b1ec61e"), ("preview", "898338ec6a9d95ff1748144b6454ed71d6d883dc")],
+    [("ffpp", "7af4c90fe2f7007784fe15dd42b1576a5b1ec61e"), ("preview", "5b29b5dffff090b1d66676a0fec99b739b3c96d1")],
 )
 def test_digests_stay_equal_so_that_stored_trainings_are_found(recipe: str, digest: str) -> None:
     assert training_digest("a", "b", recipes.load(recipe).training, "1") == digest

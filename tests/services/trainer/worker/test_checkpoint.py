@@ -13,6 +13,7 @@ from facefoundry.errors import Unavailable, Unusable
 from facefoundry.model import weights
 from facefoundry.model.network import FORMAT
 from facefoundry.storage import manifest
+from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.store import Store
 from services.trainer.worker import checkpoint
 from services.trainer.worker.checkpoint import Checkpoints, State
@@ -37,18 +38,18 @@ def state(iteration: int) -> State:
     )
 
 
-def write(store: Store, attempt: Attempt, worker: str, *iterations: int) -> Checkpoints:
+def write(store: Store, attempt: Attempt, worker: str, *iterations: int, restart: Restart | None = None) -> Checkpoints:
     made = Checkpoints(store, attempt, worker)
     for iteration in iterations:
-        made.begin(state(iteration))
+        made.begin(replace(state(iteration), restart=restart))
     made.finish()
     return made
 
 
-def commit_model(store: Store, attempt: Attempt, iterations: int) -> None:
+def commit_model(store: Store, attempt: Attempt, iterations: int, restart: Restart | None = None) -> None:
     reached = replace(attempt, iterations=iterations)
     network = weights.to_bytes(state(iterations).weights, {"format": FORMAT})
-    checkpoint.commit_model(store, reached, state(iterations), network, {})
+    checkpoint.commit_model(store, reached, replace(state(iterations), restart=restart), network, {})
 
 
 def assert_same(found: State | None, expected: State) -> None:
@@ -90,6 +91,33 @@ def test_iterations_beyond_the_wanted_are_left_aside(store: Store, make_attempt:
     attempt = make_attempt(iterations=35)
     write(store, attempt, "one", 10, 40)
     write(store, attempt, "two", 30)
+    assert_same(checkpoint.find_newest(store, attempt), state(30))
+
+
+def test_states_from_after_a_restart_come_first_whatever_their_iterations(
+    store: Store, make_attempt: MakeAttempt
+) -> None:
+    attempt = make_attempt(iterations=100)
+    commit_model(store, attempt, 30)
+    write(store, attempt, "a worker that does not know of the restart yet", 60, 80)
+    restart = Restart(50, 1e-4)
+    write(store, attempt, "one", 40)
+    assert_same(checkpoint.find_newest(store, attempt), state(80))
+    write(store, attempt, "one", 0, restart=restart)
+    assert_same(checkpoint.find_newest(store, attempt), replace(state(0), restart=restart))
+    write(store, attempt, "two", 10, 20, restart=restart)
+    assert_same(checkpoint.find_newest(store, attempt), replace(state(20), restart=restart))
+    commit_model(store, attempt, 70, restart)
+    assert_same(checkpoint.find_newest(store, attempt), replace(state(70), restart=restart))
+    model = manifest.load(store, replace(attempt, iterations=70).model_prefix)
+    assert model.info_as(ModelInfo).restart == restart
+    assert manifest.load(store, replace(attempt, iterations=30).model_prefix).info_as(ModelInfo).restart is None
+
+
+def test_a_restart_after_more_iterations_than_wanted_is_left_aside(store: Store, make_attempt: MakeAttempt) -> None:
+    attempt = make_attempt(iterations=35)
+    write(store, attempt, "one", 30)
+    write(store, attempt, "two", 10, 20, restart=Restart(40, 1e-4))
     assert_same(checkpoint.find_newest(store, attempt), state(30))
 
 

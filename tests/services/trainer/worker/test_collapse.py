@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,19 @@ from numpy.typing import NDArray
 
 from facefoundry import recipes
 from facefoundry.errors import Unusable
+from facefoundry.model import weights
 from facefoundry.model.network import SIDES, Architecture, Network, SideName, build
+from facefoundry.storage import manifest
+from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.store import Store
 from facefoundry.v1.recipe_pb2 import Recipe, TrainingOptions
 from services.trainer.settings import WorkerSettings
-from services.trainer.worker import loop
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker import checkpoint, loop
 from services.trainer.worker.attempt_runner import AttemptRunner
-from services.trainer.worker.collapse import CollapseCheck
+from services.trainer.worker.collapse import CollapseCheck, Collapsed, restart_after
 from services.trainer.worker.history import History
-from services.trainer.worker_protocol import Attempt
+from services.trainer.worker_protocol import Attempt, checkpoints_prefix
 
 Faces = Mapping[SideName, NDArray[np.uint8]]
 
@@ -120,12 +125,110 @@ def test_losses_worse_than_those_of_a_grey_picture_are_a_sign(
     assert check.losses(recovered) == ""
 
 
+@pytest.mark.parametrize("calls", [1, 7, 40])
+def test_a_collapse_is_found_after_the_same_iteration_however_calls_are_split(
+    crops: Faces, options: TrainingOptions, calls: int
+) -> None:
+    check, history = CollapseCheck(network(options, 0), "float32", small(crops)), History()
+    passing = np.full((40, 2), 0.05, np.float32)
+    passing[5:25] = 0.9
+    with pytest.raises(Collapsed, match="after iteration 25") as caught:
+        for start in range(0, 40, calls):
+            losses = passing[start : start + calls]
+            check.add_losses(history, start + len(losses), losses)
+    assert (caught.value.iteration, history.points[-1][0]) == (25, 25)
+
+
+RATES = TrainingOptions(learning_rate=0.02, retry_learning_rate_factor=0.5)
+FAILS = Collapsed(7, "are not finite")
+
+
+def test_a_collapse_leads_to_one_restart_at_the_recipes_share_of_the_learning_rate() -> None:
+    assert restart_after(FAILS, RATES, None) == Restart(7, 0.01)
+
+
+def test_a_recipe_without_a_restart_fails_at_the_first_collapse() -> None:
+    with pytest.raises(Unusable, match=r"After iteration 7 they are not finite.*here 0\.02.*such as 0\.002") as caught:
+        restart_after(FAILS, TrainingOptions(learning_rate=0.02), None)
+    assert caught.value.reason == "COLLAPSED"
+
+
+def test_a_second_collapse_fails_and_both_are_reported() -> None:
+    reported = r"After iteration 7 .* as it had by iteration 3 with 0\.02.*here 0\.01\. .* below that, such as 0\.001\."
+    with pytest.raises(Unusable, match=reported) as caught:
+        restart_after(FAILS, RATES, Restart(3, 0.01))
+    assert caught.value.reason == "COLLAPSED"
+
+
+def run(store: Store, attempt: Attempt) -> None:
+    settings = WorkerSettings(id="mine", status_seconds=1000, checkpoint_seconds=1000)
+    AttemptRunner(store, attempt, settings, threading.Event()).run()
+
+
 def test_a_short_training_that_collapses_fails_and_commits_no_model(
     store: Store, put_attempt: Callable[..., Attempt], tiny_recipe: Recipe
 ) -> None:
     tiny_recipe.training.learning_rate = 0.1
+    tiny_recipe.training.retry_learning_rate_factor = 0
     attempt = put_attempt(iterations=12)
-    with pytest.raises(Unusable, match=r"Set training.learning_rate below 0\.1, such as 0\.01") as caught:
-        AttemptRunner(store, attempt, WorkerSettings(id="mine"), threading.Event()).run()
+    with pytest.raises(Unusable, match=r"here 0\.1\. Set training.learning_rate below that, such as 0\.01") as caught:
+        run(store, attempt)
     assert caught.value.reason == "COLLAPSED"
     assert list(store.list(attempt.model_prefix)) == []
+
+
+def put_checkpoint(
+    store: Store, attempt: Attempt, worker: str, training: loop.Training, restart: Restart | None = None
+) -> None:
+    history = History()
+    history.add(training.iteration, np.full((training.iteration, 2), 0.3, np.float32))
+    state = checkpoint.State(training.iteration, training.network.tensors(), training.moments(), history)
+    checkpoints = checkpoint.Checkpoints(store, attempt, worker)
+    checkpoints.begin(replace(state, restart=restart))
+    checkpoints.finish()
+
+
+@pytest.mark.parametrize("restarted", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_a_worker_killed_before_or_after_the_restart_is_followed_by_one_that_makes_the_model_of_the_lower_rate(
+    store: Store, put_attempt: Callable[..., Attempt], tiny_recipe: Recipe, crops: Faces, restarted: bool
+) -> None:
+    tiny_recipe.training.learning_rate = 0.1
+    attempt, restart = put_attempt(iterations=12), Restart(9, 0.1 * 0.1)
+    options = attempt.training_options()
+    first = loop.Training(options, crops)
+    first.iteration = 5
+    put_checkpoint(store, attempt, "killed", first)
+    options.learning_rate = restart.learning_rate
+    expected = loop.Training(options, crops)
+    expected.run(2)
+    if restarted:
+        put_checkpoint(store, attempt, "killed", expected, restart)
+        first.iteration = 8
+        put_checkpoint(store, attempt, "slower", first)
+    expected.run(10)
+    run(store, attempt)
+    model = manifest.load(store, attempt.model_prefix)
+    info = model.info_as(ModelInfo)
+    assert info.restart == (restart if restarted else replace(restart, collapsed_at=12))
+    assert model.content_digest == weights.content_digest(expected.network.tensors())
+    assert [point[0] for point in info.losses] == list(range(1, 13))
+    assert [preview.iteration for preview in info.previews][-1] == 12
+    status = TrainingStore(store).find_status(attempt)
+    assert status is not None and status.restart == info.restart
+    assert list(store.list(f"{checkpoints_prefix(attempt.prefix)}/")) == []
+
+
+@pytest.mark.full
+def test_a_training_that_collapses_again_fails_and_is_not_begun_a_third_time(
+    store: Store, put_attempt: Callable[..., Attempt], tiny_recipe: Recipe
+) -> None:
+    tiny_recipe.training.learning_rate = 0.1
+    tiny_recipe.training.retry_learning_rate_factor = 0.9
+    attempt = put_attempt(iterations=12)
+    with pytest.raises(Unusable, match=r"as it had by iteration 12 with 0\.1.*here 0\.09"):
+        run(store, attempt)
+    assert list(store.list(attempt.model_prefix)) == []
+    newest = checkpoint.find_newest(store, attempt)
+    assert newest is not None and (newest.iteration, newest.restart) == (0, Restart(12, 0.1 * 0.9))
+    with pytest.raises(Unusable, match=r"as it had by iteration 12 with 0\.1.*here 0\.09"):
+        run(store, replace(attempt, number=2))

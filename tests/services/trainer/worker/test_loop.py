@@ -16,6 +16,7 @@ from facefoundry.model.weights import Tensors
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import loop
+from services.trainer.worker.collapse import Collapsed
 from services.trainer.worker.loop import StepsPerCall, Training
 
 Snapshot = tuple[int, Tensors, Tensors]
@@ -210,9 +211,18 @@ def test_a_training_that_diverges_is_reported(fresh: Training) -> None:
     weights = fresh.network.tensors()
     weights["encoder/dense_1/kernel"][:] = np.nan
     fresh.restore(5, weights, fresh.moments())
-    with pytest.raises(Unusable, match="iteration 6") as caught:
+    with pytest.raises(Collapsed, match="after iteration 6 the losses are not finite"):
         fresh.run(3)
-    assert caught.value.reason == "COLLAPSED"
+
+
+@pytest.mark.full
+def test_a_restarted_training_is_one_that_began_at_the_lower_rate_bit_for_bit(draw_faces: Any) -> None:
+    restarted, expected = make_training(draw_faces), make_training(draw_faces, learning_rate=1e-4)
+    restarted.run(2)
+    restarted.restart(1e-4)
+    assert_equal(snapshot(restarted), snapshot(expected))
+    assert np.array_equal(restarted.run(3), expected.run(3))
+    assert_equal(snapshot(restarted), snapshot(expected))
 
 
 def test_calls_grow_to_the_desired_duration() -> None:

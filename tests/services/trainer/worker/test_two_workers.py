@@ -15,6 +15,7 @@ from facefoundry.errors import Interrupted
 from facefoundry.model import network, weights
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import document, manifest
+from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
 from services.trainer.settings import WorkerSettings
@@ -123,9 +124,10 @@ def test_checkpoints_beyond_the_committed_model_are_kept_for_more_iterations(
     store: Store, put_attempt: PutAttempt
 ) -> None:
     attempt = put_attempt(iterations=300)
+    restart = Restart(100, 1e-4)
     for worker, iteration in (("short", 200), ("equal", 300), ("beyond", 700)):
         made = checkpoint.Checkpoints(store, attempt, worker)
-        made.begin(checkpoint.State(iteration, {"w": np.ones(1, np.float32)}, {}))
+        made.begin(checkpoint.State(iteration, {"w": np.ones(1, np.float32)}, {}, restart=restart))
         made.finish()
     checkpoint.delete_obsolete(store, attempt)
     left = {key.split("/")[3] for key in store.list(f"{worker_protocol.checkpoints_prefix(attempt.prefix)}/")}
