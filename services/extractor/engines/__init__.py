@@ -16,7 +16,7 @@ from typing import Final
 from facefoundry.entry_points import EntryPointGroup
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.telemetry import logger
-from services.extractor.engines import dlib, face_alignment
+from services.extractor.engines import centerface, dlib, face_alignment
 from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration
 
 __all__ = ["GROUP", "Engine", "EngineDeclaration", "declarations", "find", "installed", "load", "require_landmarks"]
@@ -25,7 +25,7 @@ GROUP: Final = EntryPointGroup[EngineDeclaration](
     name="facefoundry.engines",
     kind="engine",
     field="recipe.extraction.engine",
-    own={engine.name: engine for engine in (dlib.ENGINE, face_alignment.ENGINE)},
+    own={engine.name: engine for engine in (dlib.ENGINE, centerface.ENGINE, face_alignment.ENGINE)},
     expected="an EngineDeclaration with this name",
     accepts=lambda name, found: isinstance(found, EngineDeclaration) and found.name == name,
 )

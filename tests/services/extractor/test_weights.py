@@ -62,8 +62,8 @@ def test_a_prefix_counts_as_weights_where_the_packages_are_installed(store, tmp_
     monkeypatch.setattr(
         util, "find_spec", lambda name: found.get(name) or true_find(name) if found.get(name, 1) else None
     )
-    assert Weights(store, None, PREFIX, tmp_path).engines() == (["dlib", "face_alignment"] if torch else ["dlib"])
-    assert Weights(store, None, "", tmp_path).engines() == engines.installed() == ["dlib"]
+    assert Weights(store, None, PREFIX, tmp_path).engines() == ["dlib", "centerface", *torch * ["face_alignment"]]
+    assert Weights(store, None, "", tmp_path).engines() == engines.installed() == ["dlib", "centerface"]
 
 
 def test_a_prefix_that_lacks_a_file_of_the_engine_is_refused_by_its_name(store, tmp_path):
