@@ -61,7 +61,7 @@ def rate_of(stamps: Sequence[int], time_base: Fraction, declared: Sequence[Fract
     regular = intervals[intervals <= _GAP * np.median(intervals)]
     length = int(regular.sum()) * time_base
     jitter = _jitter(regular) * time_base
-    average = (len(regular) / length).limit_denominator(_MAX_DENOMINATOR)
+    average = _simple(len(regular) / length)
     if regular.size >= _STEADY * intervals.size and jitter * average <= 1:
         slack = 2 * jitter + time_base
         usual_first = sorted(declared, key=lambda rate: rate not in _USUAL)
@@ -72,7 +72,7 @@ def rate_of(stamps: Sequence[int], time_base: Fraction, declared: Sequence[Fract
             return Rate(agreeing[0], "measured", stated)
         return Rate(average, "measured", stated)
     whole = int(intervals.sum()) * time_base
-    average = (intervals.size / whole).limit_denominator(_MAX_DENOMINATOR)
+    average = _simple(intervals.size / whole)
     # The container knows how long the last frame is shown, so its average is the better one.
     last = int(intervals.max()) * time_base
     if stated and abs((intervals.size + 1) / stated - whole - 1 / average) <= last:
@@ -86,6 +86,11 @@ def _intervals(stamps: Sequence[int], time_base: Fraction) -> NDArray[np.int64]:
     restarts = np.flatnonzero(np.diff(times) < -float(_REORDERING / time_base)) + 1
     found = np.concatenate([np.diff(np.sort(run)) for run in np.split(times, restarts)])
     return np.asarray(found[found > 0], np.int64)
+
+
+def _simple(rate: Fraction) -> Fraction:
+    """Return a rate with a small denominator; it is above 0."""
+    return max(rate.limit_denominator(_MAX_DENOMINATOR), Fraction(1, _MAX_DENOMINATOR))
 
 
 def _jitter(intervals: NDArray[np.int64]) -> Fraction:

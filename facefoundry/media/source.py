@@ -64,6 +64,7 @@ class MediaInfo:
         rate_basis: How the frame rate was found.
         stated_rate: Frames per second that the container states, as (numerator, denominator); None if it states none.
         other_streams: The video streams that are not read, such as `1 (h264, 640x480)`.
+        missing: Sentences on frames that seem to be missing, for people.
     """
 
     frame_count: int | None
@@ -76,6 +77,7 @@ class MediaInfo:
     rate_basis: Basis = "given"
     stated_rate: tuple[int, int] | None = None
     other_streams: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def remarks(self) -> list[str]:
         """Return sentences on what is doubtful about the clip, for people."""
@@ -92,7 +94,7 @@ class MediaInfo:
             sentences.append(
                 f"It has {len(self.other_streams) + 1} video streams. The first is used, and not {streams}."
             )
-        return sentences
+        return [*sentences, *self.missing]
 
 
 def rate_text(rate: tuple[int, int]) -> str:

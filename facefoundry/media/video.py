@@ -7,8 +7,6 @@ pixels are those that `cv2.VideoCapture` and `ffmpeg` give by default. `DECODER`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -26,8 +24,9 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 from facefoundry.media.damage import Fault, Spans, Spread, reason_of, steps
-from facefoundry.media.extent import missing_bytes
+from facefoundry.media.extent import broken_at, missing_bytes
 from facefoundry.media.orientation import AS_STORED, Orientation
+from facefoundry.media.packets import WITHOUT_TIMES, read_times
 from facefoundry.media.rate import Rate, rate_of
 from facefoundry.media.source import FRAME_RATES, MediaInfo, ReadLimits, Source
 
@@ -46,8 +45,6 @@ DECODER: Final = (
 
 # Formats that contain all their media and refer to no other file: no playlists, no concat scripts, no devices.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,h264,hevc,ivf,nut,gif,apng"
-# These have no time stamps. libavformat invents some, for 25 frames per second.
-_WITHOUT_TIMES = frozenset({"h264", "hevc", "mpegvideo"})
 # With several threads, the pixels of a damaged picture differ between runs. One thread also takes a tenth less CPU
 # time, and several sequences are decoded at the same time.
 _DECODING_THREADS = 1
@@ -55,25 +52,6 @@ _DECODING_THREADS = 1
 # would also refuse remarks in the stream that do not concern pictures.
 _STRICTLY = {"err_detect": "crccheck+explode"}
 _MARKING = frozenset({"h264", "hevc"})
-
-
-@dataclass
-class _Times:
-    """When the frames of a stream are shown: time stamps in the order of the file, in units of `base` seconds."""
-
-    stamps: list[int]
-    base: Fraction
-
-    def place(self, stamp: int | None, read: int) -> str:
-        """Name the frame with a time stamp; `read` is the number of frames before it, if it has none."""
-        if stamp is None or not self.stamps:
-            return f"frame {read}"
-        seconds = float((stamp - min(self.stamps)) * self.base)
-        return f"frame {sum(other < stamp for other in self.stamps)} ({max(0.0, seconds):.2f} s)"
-
-    def ends_at(self, stamp: int | None) -> bool:
-        """Return whether the frame with a time stamp is the last one of the file."""
-        return bool(self.stamps) and stamp in (None, self.stamps[-1])
 
 
 _ADVICE = {
@@ -125,11 +103,14 @@ class Video(Source):
         lacking = missing_bytes(path)
         if lacking and not tolerate_damage:
             raise self._unusable("TRUNCATED", f"is cut off: at least {lacking} bytes are missing at its end")
+        broken = None if tolerate_damage else broken_at(path)
+        if broken is not None:
+            raise self._unusable("DAMAGED", f"is damaged at byte {broken}: its blocks cannot be followed from there")
         with self._open() as container:
             stream, *others = self._streams(container)
             self._check_pixels(stream.codec_context.width, stream.codec_context.height)
             declared = _declared(container, stream)
-            self._times = _Times(_stamps(container, stream), Fraction(stream.time_base or 1))
+            self._times = read_times(container, stream)
             codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt
             other_streams = tuple(map(_described, others))
         if tolerate_damage:
@@ -141,6 +122,7 @@ class Video(Source):
         frame, orientation = first
         self._size = orientation.size(frame.width, frame.height)
         self._begun: Iterator[_Shown] | None = chain([first], shown)
+        missing = tuple(self._times.missing(frame.pts))
         rate = self._rate(declared, frame_rate)
         self.info = MediaInfo(
             frame_count=None,
@@ -153,6 +135,7 @@ class Video(Source):
             rate_basis=rate.basis,
             stated_rate=(rate.stated.numerator, rate.stated.denominator) if rate.stated else None,
             other_streams=other_streams,
+            missing=missing,
         )
 
     def _open(self) -> InputContainer:
@@ -280,20 +263,9 @@ def _display_matrix(frame: av.VideoFrame) -> bytes:
 def _declared(container: InputContainer, stream: VideoStream) -> list[Fraction]:
     """Return the frame rates that container and codec state, the most trusted first."""
     rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-    if container.format.name in _WITHOUT_TIMES:
+    if container.format.name in WITHOUT_TIMES:
         rates = [stream.codec_context.framerate]
     return [Fraction(rate) for rate in rates if rate]
-
-
-def _stamps(container: InputContainer, stream: VideoStream) -> list[int]:
-    """Return the time stamps of all packets that are shown, in the order of the file."""
-    stamps: list[int] = []
-    if container.format.name not in _WITHOUT_TIMES:
-        with suppress(av.FFmpegError):  # decoding reports it with its place
-            for packet in container.demux(stream):
-                if packet.pts is not None and not packet.is_discard:
-                    stamps.append(packet.pts)
-    return stamps
 
 
 def _described(stream: VideoStream) -> str:

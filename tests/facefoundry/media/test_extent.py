@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from facefoundry.media.extent import missing_bytes
+from facefoundry.errors import Unusable
+from facefoundry.media.extent import broken_at, missing_bytes
+from facefoundry.media.read import open_source
 from tests.fuzz import clips
+from tests.media_clips import moving, write_video
 
 SAYS = [name for name in clips.VIDEOS if not name.endswith((".ts", ".mpg"))]
 
@@ -45,3 +48,38 @@ def test_what_is_appended_to_a_file_is_no_lack(videos, tmp_path):
 def test_fragments_say_nothing(tmp_path, data):
     (tmp_path / "clip").write_bytes(data)
     assert missing_bytes(tmp_path / "clip") == 0
+
+
+MARKED = [("clip.gif", "gif", "rgb8"), ("clip.apng", "apng", "rgb24"), ("clip.wmv", "wmv2", "yuv420p")]
+
+
+@pytest.mark.parametrize(("name", "codec", "pixels"), MARKED)
+def test_a_mark_or_a_size_says_where_a_file_ends(tmp_path, name, codec, pixels):
+    path = write_video(tmp_path / name, moving(5), codec, pixels)
+    data = path.read_bytes()
+    assert (missing_bytes(path), broken_at(path)) == (0, None)
+    for lost in (1, 100, len(data) // 2):
+        path.write_bytes(data[:-lost])
+        assert 1 <= missing_bytes(path) <= max(lost, 12)
+        with pytest.raises(Unusable) as caught:
+            open_source(path)
+        assert caught.value.reason == "TRUNCATED"
+
+
+def test_a_broadcast_states_no_size(tmp_path):
+    path = write_video(tmp_path / "clip.wmv", moving(5), "wmv2", "yuv420p")
+    data = bytearray(path.read_bytes())
+    data[data.index(bytes.fromhex("a1dcab8c47a9cf11")) + 88] |= 1
+    path.write_bytes(data[:-200])
+    assert missing_bytes(path) == 0
+
+
+def test_the_blocks_of_a_gif_are_followed_to_its_end(tmp_path):
+    path = write_video(tmp_path / "clip.gif", moving(8), "gif", "rgb8")
+    data = path.read_bytes()
+    middle = data.index(b"!\xf9\4", len(data) // 2)  # the block before a frame
+    path.write_bytes(data[:middle] + b"notes" + data[middle:])
+    with pytest.raises(Unusable, match=rf"is damaged at byte {middle}: ") as caught:
+        open_source(path)
+    assert caught.value.reason == "DAMAGED"
+    assert open_source(path, tolerate_damage=True).count() == 4
