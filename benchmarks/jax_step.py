@@ -26,6 +26,7 @@ from facefoundry.model.network import load as load_network
 from facefoundry.recipes import load
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, augmentation
+from services.trainer.worker.draws import Draws, Sampler
 
 __all__ = ["crops", "losses", "pace", "small"]
 
@@ -129,26 +130,35 @@ def _compiled(
     variables = {side: network.side_variables(side) for side in SIDES}
     moments = {side: adam.make_moments(variables[side]) for side in SIDES}
     tables = {side: jax.numpy.asarray(augmentation.pack(faces)) for side in SIDES}
-    samplers = {side: augmentation.Sampler(options, side, len(faces)) for side in SIDES}
+    samplers = {side: Sampler(options, side, len(faces)) for side in SIDES}
     every = list({id(v): v for side in SIDES for v in variables[side].values()}.values())
     every += [moment for side in SIDES for of in moments[side].values() for moment in of]
 
-    def iterate(values: list[Any], iteration: Any) -> tuple[list[Any], Any]:
+    def iterate(values: list[Any], drawn: Any) -> tuple[list[Any], Any]:
+        iteration, draws = drawn
         made = []
         with keras.StatelessScope(state_mapping=list(zip(every, values, strict=True))) as scope:
             for order, side in enumerate(SIDES):
-                inputs, targets = augmentation.apply(tables[side], samplers[side].draw(iteration), 64)
+                inputs, targets = augmentation.apply(tables[side], draws[side], 64)
                 loss, gradients = _gradient(network, side, variables[side], inputs, targets)
                 step = keras.ops.cast(2 * iteration + order, "float32")
                 adam.update(options, step, variables[side], moments[side], gradients)
                 made.append(loss)
         return [scope.get_current_value(variable) for variable in every], jax.numpy.stack(made)
 
-    def many(values: list[Any], first: Any) -> Any:
-        return jax.lax.scan(iterate, values, first + jax.numpy.arange(steps, dtype="int32"))
+    def many(values: list[Any], iterations: Any, draws: Any) -> Any:
+        return jax.lax.scan(iterate, values, (iterations, draws))
 
-    call = jax.jit(many, donate_argnums=0)
-    return [variable.value for variable in every], lambda state, first: call(state, jax.numpy.int32(first))
+    compiled = jax.jit(many, donate_argnums=0)
+
+    def call(state: list[Any], first: int) -> tuple[list[Any], Any]:
+        iterations = np.arange(first, first + steps, dtype=np.int32)
+        drawn = {side: [samplers[side].draw(iteration) for iteration in iterations.tolist()] for side in SIDES}
+        stacked = {side: Draws(*map(np.stack, zip(*drawn[side], strict=True))) for side in SIDES}
+        made: tuple[list[Any], Any] = compiled(state, iterations, stacked)
+        return made
+
+    return [variable.value for variable in every], call
 
 
 def _gradient(network: Any, side: Any, variables: dict[str, Any], inputs: Any, targets: Any) -> tuple[Any, list[Any]]:

@@ -34,7 +34,7 @@ def run() -> list[Row]:
     """
     # Imported here, as the measured processes import this module.
     from facefoundry.model.network import Architecture, build
-    from services.trainer.worker.augmentation import CROP_SIZE
+    from services.trainer.worker.warp_grid import CROP_SIZE
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

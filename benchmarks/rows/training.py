@@ -53,13 +53,10 @@ def _step(crops: NDArray[np.uint8]) -> Row:
 
 
 class _Idle(loop.Training):
-    """A training loop whose steps do nothing, so that only the overhead of the loop is left."""
+    """A training loop whose steps do nothing, so that only the overhead of the loop and its draws is left."""
 
-    def _draws(self, iteration: Any) -> list[Any]:
-        return [tf.cast(iteration, tf.float32)]
-
-    def _iterate(self, iteration: Any, draws: Any) -> Any:
-        return tf.stack([draws[0], draws[0]])
+    def _iterate(self, iteration: Any, prepared: Any) -> Any:
+        return tf.cast(tf.stack([iteration, iteration]), tf.float32)
 
 
 def _overhead(crops: NDArray[np.uint8]) -> Row:

@@ -54,11 +54,11 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 Moment = Annotated[str, AfterValidator(_checked_moment)]
 """A UTC time, ISO 8601."""
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Version of what trainings compute.
 
 Increment it when equal inputs give other weights: no checkpoint or model of another version is resumed or found. 1 was
-in no digest. 2: augmentation reads at the points of OpenCV 3.4.1.
+in no digest. 2: augmentation reads at the points of OpenCV 3.4.1. 3: random choices come from NumPy's Philox.
 """
 
 

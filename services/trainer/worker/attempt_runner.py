@@ -124,7 +124,7 @@ class AttemptRunner:
         size = training.network.architecture.face_size
         preview_faces = {side: faces.unwarped(found[side], _PREVIEW_FACES, size) for side in SIDES}
         digests = {side: found[side].content_digest for side in SIDES}
-        del found  # frees memory: the training has a packed copy of the crops
+        del found  # frees memory: the training has its own copy of the crops
         check = CollapseCheck(training.network, options.precision, preview_faces)
         if not self._train(training, Previewer(training.network, preview_faces), check) and not self._committed():
             self._commit(training, digests)

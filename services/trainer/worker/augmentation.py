@@ -4,8 +4,8 @@ FF++ augments in two stages: a random similarity (rotation, zoom, shift) of the 
 central square. Here the first stage is computed only at the pixels that the second one reads. A bilinear sample of a
 bilinear sample reads 4 x 4 = 16 crop pixels, called taps; no 256x256 picture is made in between.
 
-The random choices of a batch are drawn first (`Sampler.draw`); they depend on seed, side and iteration alone. Then they
-are applied (`apply`) in three steps that may be compiled separately: `sampling_points`, `sample_taps` and `unpack`.
+The random choices of a batch are drawn before (`draws`), and are applied here (`apply`) in three steps that may be
+compiled separately: `sampling_points`, `sample_taps` and `unpack`.
 
 Both stages read where OpenCV 3.4.1 reads, at points in whole 32nds of a pixel. Its `cv2.warpAffine` computes a
 coordinate as the sum of a term of the column and a term of the row, each rounded to 1024ths of a pixel. It adds half a
@@ -17,23 +17,19 @@ network.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from services.trainer.worker.threefry import threefry, uniform
+from services.trainer.worker import warp_grid
+from services.trainer.worker.draws import Draws
+from services.trainer.worker.warp_grid import CROP_SIZE, MARGIN
 
 __all__ = [
-    "CROP_SIZE",
-    "MARGIN",
     "MAX_FACES",
-    "Draws",
-    "Sampler",
     "apply",
     "sampling_points",
     "pack",
@@ -43,127 +39,16 @@ __all__ = [
 
 Tensor: TypeAlias = Any  # keras.ops has no types: a tensor of the Keras backend
 
-CROP_SIZE: Final = 256
-"""Side of the crops, pixels."""
-
-MARGIN: Final = 48.0
-"""Distance of the mean-face square from the border of FF++'s crops, pixels."""
-
 MAX_FACES: Final = (1 << 31) // (CROP_SIZE * CROP_SIZE) - 1
 """Largest number of faces of one side, because the pixels of all its crops are numbered in int32."""
 
-_GRID: Final = 5
+_GRID: Final = warp_grid.SIDE**2
 _TERM: Final = 1024.0
 _POINT: Final = 32
 _POINT_BITS: Final = 5
 # A pixel's three channels are summed in one int64, in fields of 21 bits: 8 of the channel and 13 of the weights.
 _FIELD: Final = 21
 _ONE: Final = 1 << (_FIELD - 8)
-
-
-class _Ranges(Protocol):
-    """The options that `Sampler` reads, such as fields of `v1.TrainingOptions`."""
-
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def rotation_degrees(self) -> float: ...
-    @property
-    def zoom(self) -> float: ...
-    @property
-    def shift(self) -> float: ...
-    @property
-    def flip_probability(self) -> float: ...
-    @property
-    def warp_sigma(self) -> float: ...
-
-
-class Draws(NamedTuple):
-    """The random choices for one batch of one side.
-
-    Attributes:
-        faces: int32 [n], numbers of the crops.
-        rotation: float32 [n], degrees, counter-clockwise.
-        scale: float32 [n], zoom factor.
-        shift: float32 [n, 2], pixels (x, y).
-        flip: bool [n], whether to mirror left and right after the similarity.
-        jitter: float32 [n, 5, 5, 2], displacement (x, y) of the warp's grid points by row and column, pixels.
-    """
-
-    faces: Tensor
-    rotation: Tensor
-    scale: Tensor
-    shift: Tensor
-    flip: Tensor
-    jitter: Tensor
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """Draws the batches of one side.
-
-    Attributes:
-        options: Ranges, batch size and seed.
-        side: `a` or `b`.
-        face_count: Faces of this side, at least 1.
-    """
-
-    options: _Ranges
-    side: str
-    face_count: int
-
-    def draw(self, iteration: Tensor) -> Draws:
-        """Draw one iteration's batch; it depends on the seed, the side and the iteration alone.
-
-        Args:
-            iteration: Number of the iteration, from 0; an integer or a scalar tensor.
-        """
-        options, count = self.options, self.options.batch_size
-        words = threefry(self._key("draw"), ops.cast(iteration, "uint32"), count * (5 + 2 * _GRID * _GRID))
-        even = uniform(ops.reshape(words[: 5 * count], (5, count)))
-        signed = 2.0 * even - 1.0
-        first, second = words[5 * count :: 2], words[5 * count + 1 :: 2]
-        radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform(first)))
-        angle = (2.0 * math.pi) * uniform(second)
-        normal = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
-        return Draws(
-            faces=self._faces(iteration),
-            rotation=signed[0] * options.rotation_degrees,
-            scale=1.0 + signed[1] * options.zoom,
-            shift=ops.stack([signed[2], signed[3]], axis=-1) * (options.shift * CROP_SIZE),
-            flip=even[4] < options.flip_probability,
-            jitter=ops.reshape(normal, (count, _GRID, _GRID, 2)) * options.warp_sigma,
-        )
-
-    def _faces(self, iteration: Tensor) -> Tensor:
-        """Draw the numbers of a batch's faces.
-
-        Faces are shuffled for each epoch and drawn without replacement; the last faces of an epoch that fill no whole
-        batch are left out. If there are fewer faces than a batch needs, they are drawn with replacement.
-        """
-        count, batch = self.face_count, self.options.batch_size
-        iteration = ops.cast(iteration, "uint32")
-        if count < batch:
-            drawn = uniform(threefry(self._key("faces"), iteration, batch))
-            return ops.minimum(ops.cast(drawn * count, "int32"), count - 1)
-        batches = count // batch
-        epoch = ops.floor_divide(iteration, ops.cast(batches, "uint32"))
-        position = ops.cast(iteration - epoch * ops.cast(batches, "uint32"), "int32")
-        bits = max(1, (count - 1).bit_length())
-        low = (1 << bits) - 1
-        # The number of a face in the low bits makes every key distinct, so the sorted keys are a permutation.
-        words = threefry(self._key("faces"), epoch, count)
-        high = ops.bitwise_and(
-            ops.cast(ops.right_shift(words, ops.cast(1, "uint32")), "int32"), _integer(0x7FFFFFFF ^ low)
-        )
-        permutation = ops.bitwise_and(ops.sort(ops.bitwise_or(high, ops.arange(count, dtype="int32"))), _integer(low))
-        return ops.take(permutation, position * batch + ops.arange(batch, dtype="int32"))
-
-    def _key(self, purpose: str) -> tuple[int, int]:
-        digest = hashlib.sha256(f"{self.options.seed}/{self.side}/{purpose}".encode()).digest()
-        return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
 
 def pack(faces: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -202,7 +87,7 @@ def sampling_points(draws: Draws, face_size: int, margin: float = MARGIN) -> tup
         (x, y), each int32 [n, 2 * s * s] in 32nds of a pixel: first the points of the warped inputs, then the points of
         the unwarped targets.
     """
-    grid = _grid(margin)
+    grid = warp_grid.over_crop(margin)
     warped = _warped(grid, draws.jitter, face_size)
     unwarped = _unwarped(ops.convert_to_tensor(grid) + draws.jitter, face_size)
     x, y = (ops.concatenate(pair, axis=1) for pair in zip(warped, unwarped, strict=True))
@@ -318,14 +203,14 @@ def _inverse_similarity(draws: Draws) -> tuple[tuple[Tensor, Tensor, Tensor], tu
 def _warped(grid: NDArray[np.float32], jitter: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     """Return where the warped input reads: x and y, each [n, s * s].
 
-    FF++ resizes the grid's maps to 5/4 of the face and cuts out the middle: 80x80 and 8:72 for a face of 64. Only the
-    jitter, a few pixels, is multiplied with a matrix, because a GPU may compute such products in TensorFloat-32.
+    Only the jitter, a few pixels, is multiplied with a matrix, because a GPU may compute such products in
+    TensorFloat-32.
     """
     points = face_size * face_size
-    resize = _resize(face_size)
+    resize = warp_grid.resize(face_size)
     still = np.einsum("ri,ijk,cj->krc", resize, grid, resize).reshape(2, points)
-    weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID * _GRID, points)
-    planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID * _GRID))
+    weights = np.einsum("ri,cj->ijrc", resize, resize).reshape(_GRID, points)
+    planes = ops.reshape(ops.transpose(jitter, (0, 3, 1, 2)), (-1, _GRID))
     moved = ops.reshape(ops.matmul(planes, ops.convert_to_tensor(weights)), (-1, 2, points))
     places = ops.cast(ops.round((moved + ops.convert_to_tensor(still)) * float(_POINT)), "int32")
     return places[:, 0], places[:, 1]
@@ -339,7 +224,7 @@ def _unwarped(grid: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
     """
     mean = ops.mean(grid, axis=(1, 2))
     source = grid - mean[:, None, None]
-    regular = _regular(face_size)
+    regular = warp_grid.over_face(face_size)
     centre = regular.mean(axis=(0, 1))
     target = ops.convert_to_tensor(regular - centre)
     along = ops.sum(source * target, axis=(1, 2, 3))
@@ -353,26 +238,6 @@ def _unwarped(grid: Tensor, face_size: int) -> tuple[Tensor, Tensor]:
         ops.convert_to_tensor(axis) for axis in np.mgrid[0:face_size, 0:face_size].reshape(2, -1).astype(np.float32)
     )
     return _whole(_across(x, columns) + _down(x, lines)), _whole(_across(y, columns) + _down(y, lines))
-
-
-def _grid(margin: float) -> NDArray[np.float32]:
-    """Return the grid over the mean-face square without jitter, [5, 5, 2] (x, y)."""
-    line = np.linspace(margin, CROP_SIZE - margin, _GRID, dtype=np.float32)
-    return np.stack(np.meshgrid(line, line), axis=-1)
-
-
-def _regular(face_size: int) -> NDArray[np.float32]:
-    """Return the regular grid on the target, [5, 5, 2] (x, y)."""
-    line = np.linspace(0, face_size, _GRID, dtype=np.float32)
-    return np.stack(np.meshgrid(line, line), axis=-1)
-
-
-def _resize(face_size: int) -> NDArray[np.float32]:
-    """Return the matrix [s, 5] of a linear resize of 5 values to 5/4 s, without s/8 rows at each end."""
-    whole = face_size * _GRID // 4
-    first = (whole - face_size) // 2
-    position = (np.arange(first, first + face_size) + 0.5) * _GRID / whole - 0.5
-    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(_GRID))).astype(np.float32)
 
 
 def _integer(value: int) -> Tensor:

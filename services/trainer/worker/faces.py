@@ -19,7 +19,8 @@ from facefoundry.faces.fixed_point import affine_points
 from facefoundry.storage import manifest
 from facefoundry.storage.parts import FACES
 from facefoundry.storage.store import Store
-from services.trainer.worker.augmentation import CROP_SIZE, MARGIN, MAX_FACES
+from services.trainer.worker.augmentation import MAX_FACES
+from services.trainer.worker.warp_grid import CROP_SIZE, MARGIN
 
 __all__ = ["Faces", "fetch", "unwarped"]
 

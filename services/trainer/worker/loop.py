@@ -1,7 +1,7 @@
 """The training loop of one pair: runs many iterations in one compiled call, without files, store or clock.
 
-The module `augmentation` makes the batches, `facefoundry.model.network` computes the forward pass, and `adam` updates
-the weights. This module owns the gradients, the order of the two sides and the loop.
+The module `batches` makes the batches, `facefoundry.model.network` computes the forward pass, and `adam` updates the
+weights. This module owns the gradients, the order of the two sides and the loop.
 
 An iteration makes one Adam step for side A, then one for side B, so the shared encoder is updated twice. Both sides
 share one count of steps: in iteration k, counted from 0, A makes step 2k and B step 2k + 1.
@@ -9,7 +9,7 @@ share one count of steps: in iteration k, counted from 0, A makes step 2k and B 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -22,8 +22,10 @@ from facefoundry.errors import Unusable
 from facefoundry.model.network import SIDES, Architecture, Network, SideName, build
 from facefoundry.model.weights import Tensors
 from facefoundry.v1.recipe_pb2 import TrainingOptions
-from services.trainer.worker import adam, augmentation
+from services.trainer.worker import adam, warp_grid
+from services.trainer.worker.batches import Ahead, Array, Batches, Composed, TwoStages
 from services.trainer.worker.collapse import Collapsed
+from services.trainer.worker.draws import Sampler
 
 __all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure"]
 
@@ -31,7 +33,12 @@ Losses: TypeAlias = NDArray[np.float32]
 """Losses of A and B, float32 [n, 2], one row for each iteration."""
 
 MAX_STEPS = 1024
-"""Largest number of iterations in one call, which is the length of the buffer for their losses."""
+"""Largest number of iterations in one call of `Training.run`."""
+
+# Largest number of iterations, and of bytes, that are prepared together for one compiled call. More would need memory,
+# and make the first iteration wait; with fewer, the calls themselves would cost time.
+_BLOCK = 256
+_BLOCK_BYTES = 16 << 20
 
 Tensor: TypeAlias = Any  # TensorFlow has no types: a tensor, a variable, a tuple of them, or a function
 
@@ -83,17 +90,18 @@ class Training:
         self.network: Network = build(Architecture.of(options), options.seed, options.precision)
         self.iteration = 0
         self._moments = {side: adam.make_moments(self.network.side_variables(side)) for side in SIDES}
-        self._margins = margins or dict.fromkeys(SIDES, augmentation.MARGIN)
-        self._samplers = {side: augmentation.Sampler(options, side, len(faces[side])) for side in SIDES}
-        self._tables = {side: tf.constant(augmentation.pack(faces[side])) for side in SIDES}
-        # XLA makes the augmentation 4 times faster on a CPU. Its steps are compiled separately: XLA would fuse them and
-        # read each pixel once per channel.
-        self._draw = {side: _compiled(self._samplers[side].draw) for side in SIDES}
-        self._locate = {side: _compiled(self._make_locate(side)) for side in SIDES}
-        self._read = _compiled(
-            lambda table, x, y, *draws: augmentation.sample_taps(table, augmentation.Draws(*draws), x, y)
-        )
-        self._unpack = _compiled(lambda packed: augmentation.unpack(packed, self.network.architecture.face_size))
+        size = self.network.architecture.face_size
+        margins = margins or dict.fromkeys(SIDES, warp_grid.MARGIN)
+        self._on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        kind = Composed if options.augmentation == "composed" and not self._on_gpu else TwoStages
+        self._batches: dict[SideName, Batches] = {
+            side: kind(faces[side], Sampler(options, side, len(faces[side])), size, margins[side]) for side in SIDES
+        }
+        first = [self._batches[side].prepare(0) for side in SIDES]
+        bytes_each = sum(part.nbytes for parts in first for part in parts)
+        self._block = max(1, min(_BLOCK, _BLOCK_BYTES // bytes_each))
+        self._blocks = Ahead(self._prepare)
+        self._specs = [tuple(tf.TensorSpec((self._block, *part.shape), part.dtype) for part in side) for side in first]
         self._many = self._make_loop()
 
     def run(self, steps: int) -> Losses:
@@ -109,7 +117,13 @@ class Training:
         Raises:
             Collapsed: a loss is not finite.
         """
-        losses: Losses = self._many(tf.constant(self.iteration), tf.constant(steps)).numpy()[:steps]
+        parts, first, end = [], self.iteration, self.iteration + steps
+        while first < end:
+            number = first // self._block
+            count = min(end, (number + 1) * self._block) - first
+            parts.append(self._many(tf.constant(first), tf.constant(count), self._blocks.get(number))[:count])
+            first += count
+        losses: Losses = tf.concat(parts, 0).numpy()
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
             raise Collapsed(self.iteration + int(np.argmin(finite)) + 1, "are not finite")
@@ -137,7 +151,7 @@ class Training:
             (inputs of the network, targets that it should return), each a float32 tensor [n, face_size, face_size, 3]
             in [0, 1].
         """
-        return self._augment(side, self._draw[side](tf.constant(iteration)))
+        return self._batches[side].finish([tf.constant(part) for part in self._batches[side].prepare(iteration)])
 
     def moments(self) -> Tensors:
         """Return copies of all Adam moments, float32, by names such as `moments/a/encoder/conv_1/kernel/first`."""
@@ -178,45 +192,43 @@ class Training:
 
     def _make_loop(self) -> Tensor:
         scalar = tf.TensorSpec((), tf.int32)
+        signature = [scalar, scalar, self._specs]
         # On a CPU, XLA makes convolutions of few filters slower.
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
-        return tf.function(self._iterate_many, input_signature=[scalar, scalar], jit_compile=on_gpu, autograph=False)
+        return tf.function(self._iterate_many, input_signature=signature, jit_compile=self._on_gpu, autograph=False)
 
-    def _make_locate(self, side: SideName) -> Callable[..., Tensor]:
-        size, margin = self.network.architecture.face_size, self._margins[side]
-        return lambda *draws: augmentation.sampling_points(augmentation.Draws(*draws), size, margin)
+    def _prepare(self, number: int) -> list[tuple[Tensor, ...]]:
+        """Prepare the batches of a block of iterations: for each side the parts of its batches, stacked."""
+        iterations = range(number * self._block, (number + 1) * self._block)
 
-    def _augment(self, side: SideName, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Make a batch as `augmentation.apply` does; each of its three steps is compiled separately."""
-        inputs, targets = self._unpack(self._read(self._tables[side], *self._locate[side](*draws), *draws))
-        return inputs, targets
+        def stacked(side: SideName) -> tuple[Tensor, ...]:
+            prepared: list[Sequence[Array]] = [self._batches[side].prepare(iteration) for iteration in iterations]
+            return tuple(tf.constant(np.stack(parts)) for parts in zip(*prepared, strict=True))
 
-    def _iterate_many(self, first: Tensor, steps: Tensor) -> Tensor:
-        """Run iterations in one loop; each iteration draws the random numbers of the next one.
+        return [stacked(side) for side in SIDES]
 
-        If an iteration drew its own random numbers, XLA would compute them again for every pixel that uses them, which
-        takes 6 times longer on a CPU.
+    def _iterate_many(self, first: Tensor, steps: Tensor, block: Sequence[Tensor]) -> Tensor:
+        """Run iterations of one block in one loop.
 
         Args:
             first: Number of the first iteration, from 0.
             steps: Number of iterations.
+            block: What `_prepare` returned.
 
         Returns:
-            The losses of A and B, float32 [MAX_STEPS, 2], of which the first `steps` rows are set.
+            The losses of A and B, float32 [self._block, 2], of which the first `steps` rows are set.
         """
 
-        def iterate(done: Tensor, draws: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            pair = self._iterate(first + done, draws)
-            return done + 1, self._draws(first + done + 1), tf.tensor_scatter_nd_update(losses, [[done]], [pair])
+        def iterate(done: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+            iteration = first + done
+            prepared = tf.nest.map_structure(lambda parts: parts[iteration % self._block], block)
+            pair = self._iterate(iteration, prepared)
+            return done + 1, tf.tensor_scatter_nd_update(losses, [[done]], [pair])
 
-        start = (tf.constant(0), self._draws(first), tf.zeros((MAX_STEPS, 2)))
-        return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[2]
+        start = (tf.constant(0), tf.zeros((self._block, 2)))
+        return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[1]
 
-    def _draws(self, iteration: Tensor) -> list[Tensor]:
-        return [tuple(self._draw[side](iteration)) for side in SIDES]
-
-    def _iterate(self, iteration: Tensor, draws: Sequence[Tensor]) -> Tensor:
-        batches = {side: self._augment(side, drawn) for side, drawn in zip(SIDES, draws, strict=True)}
+    def _iterate(self, iteration: Tensor, prepared: Sequence[Tensor]) -> Tensor:
+        batches = {side: self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)}
         losses = []
         for order, side in enumerate(SIDES):
             variables = self.network.side_variables(side)
@@ -228,11 +240,6 @@ class Training:
             adam.update(self.options, step, variables, self._moments[side], gradients)
             losses.append(loss)
         return tf.stack(losses)
-
-
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    compiled: Callable[..., Tensor] = tf.function(function, jit_compile=True, autograph=False)
-    return compiled
 
 
 @dataclass

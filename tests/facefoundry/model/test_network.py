@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from facefoundry.codec import JsonObject, JsonValue, to_values
 from facefoundry.errors import Unusable
@@ -76,6 +78,27 @@ def test_pixel_shuffle_orders_channels_by_row_column_and_colour() -> None:
         for column in range(6):
             block = maps[0, row // 2, column // 2].reshape(2, 2, 2)
             assert shuffled[0, row, column].tolist() == block[row % 2, column % 2].tolist()
+
+
+def test_the_output_is_the_convolution_of_the_shuffled_pixels_and_so_are_its_gradients(tiny: Network) -> None:
+    decoder = tiny.decoder_a
+    kernel, bias = (variable.value for variable in decoder.get_layer("output").variables)
+    inner = keras.Model(decoder.inputs, decoder.get_layer("output").input)
+    features = tf.constant(np.random.default_rng(2).normal(size=(3, 8, 8, 8)), tf.float32)
+
+    def plain() -> Any:
+        return keras.ops.sigmoid(keras.ops.conv(network.pixel_shuffle(inner(features)), kernel, padding="same") + bias)
+
+    made = []
+    for draw in (lambda: decoder(features), plain):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            picture = draw()
+            loss = tf.reduce_sum(picture * np.random.default_rng(3).normal(size=picture.shape))
+        made.append([picture, *tape.gradient(loss, [features, kernel, bias])])
+    for found, expected in zip(*made, strict=True):
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
 
 
 def test_fresh_weights_are_glorot_uniform_and_a_function_of_the_seed() -> None:

@@ -36,10 +36,15 @@ def test_face_size_is_in_a_digest_unless_it_is_64():
 def test_a_restart_is_in_a_digest_unless_the_recipe_allows_none():
     without = recipes.load("preview").training
     without.retry_learning_rate_factor = 0
-    assert keys.digest_of(digest_values(without)) == "5666345ea7c075561eecc8075699a003bc2d571e"
+    assert keys.digest_of(digest_values(without)) == "63319dc2fb3c317f73d981ca64ca8aa3fc3280c5"
     assert digest_values(recipe_pb2.TrainingOptions(retry_learning_rate_factor=0.1)) == {
         "retry_learning_rate_factor": 0.1
     }
+
+
+def test_the_augmentation_is_in_a_digest_unless_it_has_two_stages():
+    assert digest_values(recipe_pb2.TrainingOptions(augmentation="composed")) == {"augmentation": "composed"}
+    assert digest_values(recipe_pb2.TrainingOptions(augmentation="two_stages")) == {}
 
 
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
@@ -71,7 +76,7 @@ PINNED = {
     ],
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
-        "2b87450789a7455be5b7702db3ba25bc2e1a0980",
+        "d18eb4dcc6a936d6f85121205020f4089d7bd258",
         "330e873c732157b9233af42b5cee7d6a0143f142",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",

@@ -43,6 +43,7 @@ WORDS = [
     ("extraction.engine", "an-engine_2", ("", "two words", "_first", "../x", "x" * 65)),
     ("extraction.subject", "moving", ("smallest", "")),
     ("training.precision", "bfloat16", ("int8", "")),
+    ("training.augmentation", "composed", ("one", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),

@@ -1,4 +1,4 @@
-"""Augmentation against the warps of OpenCV 3.4.1 on the same draws, and the laws of the draws."""
+"""Augmentation in two stages against the warps of OpenCV 3.4.1 on the same draws."""
 
 from __future__ import annotations
 
@@ -11,33 +11,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from benchmarks.reference import augmentation as ffpp
-from facefoundry.recipes import load
-from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import augmentation
-from services.trainer.worker.augmentation import Draws, Sampler
-from services.trainer.worker.threefry import threefry
+from services.trainer.worker.draws import Draws, Sampler
 from tests.opencv341.recorded import recorded
-
-
-def options(batch_size: int, **changes: float) -> TrainingOptions:
-    made = load("ffpp").training
-    made.batch_size = batch_size
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
-
-
-def natural(count: int) -> NDArray[np.uint8]:
-    """Pictures with the spectrum of photographs: blurred noise with a fine grain, full range."""
-    noise = np.random.default_rng(5).normal(size=(count, 256, 256, 3))
-    coarse = np.stack(
-        [cv2.GaussianBlur(picture, (0, 0), 12) * 24 + cv2.GaussianBlur(picture, (0, 0), 2) for picture in noise]
-    )
-    return np.clip(127 + 50 * coarse, 0, 255).astype(np.uint8)
-
-
-def numpy_draws(draws: Draws) -> Draws:
-    return Draws(*(np.asarray(ops.convert_to_numpy(tensor)) for tensor in draws))
+from tests.services.trainer.worker.crops import natural, options
 
 
 def test_samples_are_those_of_opencv_341() -> None:
@@ -64,12 +41,11 @@ def test_batches_equal_opencv_on_the_same_draws(face_size: int) -> None:
     draws = Sampler(options(24), "a", len(crops)).draw(7)
     inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, face_size)
     assert np.array_equal(crops, before)
-    plain = numpy_draws(draws)
-    assert {False, True} == set(plain.flip.tolist())
+    assert {False, True} == set(draws.flip.tolist())
     differences: dict[str, list[NDArray[Any]]] = {"inputs": [], "targets": []}
     for index in range(24):
-        draw = ffpp.Draw(*(drawn[index] for drawn in plain[1:]))
-        warped, unwarped = ffpp.make_pair(crops[plain.faces[index]], draw, face_size)
+        draw = ffpp.Draw(*(drawn[index] for drawn in draws[1:]))
+        warped, unwarped = ffpp.make_pair(crops[draws.faces[index]], draw, face_size)
         differences["inputs"].append(np.abs(np.asarray(inputs[index]) - warped) * 255)
         differences["targets"].append(np.abs(np.asarray(targets[index]) - unwarped) * 255)
     for name, found in differences.items():
@@ -82,10 +58,9 @@ def test_faces_turned_far_over_their_border_equal_opencv_too() -> None:
     crops = natural(2)
     draws = Sampler(options(16, rotation_degrees=60, zoom=0.4, shift=0.4, flip_probability=0.5), "b", 2).draw(3)
     inputs, _ = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64, margin=4.0)
-    plain = numpy_draws(draws)
     for index in range(16):
-        draw = ffpp.Draw(*(drawn[index] for drawn in plain[1:]))
-        moved = ffpp.random_transform(crops[plain.faces[index]] / 255.0, draw)
+        draw = ffpp.Draw(*(drawn[index] for drawn in draws[1:]))
+        moved = ffpp.random_transform(crops[draws.faces[index]] / 255.0, draw)
         grid = np.stack(np.meshgrid(np.linspace(4, 252, 5), np.linspace(4, 252, 5)), axis=-1) + draw.jitter
         maps = [cv2.resize(np.ascontiguousarray(grid[..., axis]), (80, 80))[8:72, 8:72] for axis in (0, 1)]
         warped = cv2.remap(
@@ -104,7 +79,7 @@ def test_white_and_black_faces_stay_white_and_black() -> None:
     draws = Sampler(options(8), "a", 2).draw(0)
     pairs = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64)
     for pictures in map(np.asarray, pairs):
-        expected = numpy_draws(draws).faces[:, None, None, None].astype(np.float32)
+        expected = draws.faces[:, None, None, None].astype(np.float32)
         assert np.abs(pictures - expected).max() <= 1e-6
 
 
@@ -122,7 +97,7 @@ def test_without_any_draw_the_target_is_the_central_square() -> None:
     still = options(2, rotation_degrees=0, zoom=0, shift=0, flip_probability=0, warp_sigma=0)
     draws = Sampler(still, "a", 2).draw(0)
     inputs, targets = augmentation.apply(ops.convert_to_tensor(augmentation.pack(crops)), draws, 64)
-    order = numpy_draws(draws).faces
+    order = draws.faces
     even = crops[order][:, 48:208:5, 48:208:5]
     assert np.allclose(np.asarray(targets)[:, ::2, ::2] * 255, even, atol=0.01)
     # The warp's map is a resize with replicated ends, so its outermost points lie inside the square.
@@ -137,49 +112,6 @@ def test_another_margin_reads_another_square() -> None:
     assert np.allclose(np.asarray(targets)[0] * 255, crops[0, 64:192:2, 64:192:2], atol=0.01)
 
 
-def test_draws_are_a_function_of_seed_side_and_iteration_only() -> None:
-    def drawn(seed: int, side: str, iteration: int) -> list[list[float]]:
-        draws = numpy_draws(Sampler(options(4, seed=seed), side, 9).draw(iteration))
-        return [np.ravel(values).tolist() for values in draws]
-
-    assert drawn(1, "a", 5) == drawn(1, "a", 5)
-    for other in (drawn(2, "a", 5), drawn(1, "b", 5), drawn(1, "a", 6)):
-        assert drawn(1, "a", 5)[5] != other[5]
-        assert drawn(1, "a", 5)[1] != other[1]
-
-
-def test_draws_have_the_recipes_distributions() -> None:
-    sampler = Sampler(options(1000), "a", 2000)
-    draws = [numpy_draws(sampler.draw(iteration)) for iteration in range(8)]
-    rotation, scale, shift, flip, jitter = (
-        np.concatenate([getattr(draw, name) for draw in draws])
-        for name in ("rotation", "scale", "shift", "flip", "jitter")
-    )
-    for values, low, high in ((rotation, -10, 10), (scale, 0.95, 1.05), (shift, -12.8, 12.8)):
-        assert low <= values.min() < low + 0.01 * (high - low)
-        assert high - 0.01 * (high - low) < values.max() <= high
-        assert abs(values.mean() - (low + high) / 2) < 0.02 * (high - low)
-        assert abs(values.std() - (high - low) / np.sqrt(12)) < 0.02 * (high - low)
-    assert abs(flip.mean() - 0.4) < 0.02
-    assert abs(jitter.mean()) < 0.05
-    assert abs(jitter.std() - 5) < 0.05
-    assert abs((np.abs(jitter) < 5).mean() - 0.6827) < 0.005
-    assert np.abs(np.corrcoef(jitter.reshape(len(jitter), -1).T) - np.eye(50)).max() < 0.06
-
-
-@pytest.mark.parametrize(("faces", "batch"), [(11, 4), (12, 4), (7, 7), (65, 64)])
-def test_an_epoch_shows_no_face_twice_and_drops_the_tail(faces: int, batch: int) -> None:
-    sampler = Sampler(options(batch), "b", faces)
-    batches = faces // batch
-    epochs = []
-    for epoch in range(4):
-        seen = np.concatenate([np.asarray(sampler.draw(epoch * batches + index).faces) for index in range(batches)])
-        assert len(set(seen.tolist())) == batches * batch
-        assert 0 <= seen.min() <= seen.max() < faces
-        epochs.append(seen.tolist())
-    assert len({tuple(epoch) for epoch in epochs}) == 4
-
-
 def test_b16_fewer_faces_than_a_batch_of_64_are_drawn_with_replacement() -> None:
     crops = natural(3)
     sampler = Sampler(options(64), "a", len(crops))
@@ -188,13 +120,6 @@ def test_b16_fewer_faces_than_a_batch_of_64_are_drawn_with_replacement() -> None
     seen = np.concatenate([np.asarray(sampler.draw(iteration).faces) for iteration in range(20)])
     assert len(seen) == 20 * 64
     assert np.abs(np.bincount(seen, minlength=3) / len(seen) - 1 / 3).max() < 0.04
-
-
-def test_threefry_is_the_published_cipher() -> None:
-    assert [hex(int(word)) for word in threefry((0, 0), ops.cast(0, "uint32"), 2)] == [
-        "0x6b200159",
-        "0x99ba4efe",
-    ]
 
 
 def test_packed_pixels_hold_blue_green_and_red() -> None:
