@@ -92,6 +92,7 @@ class TrainingRecord:
         losses: Losses of both sides during the training.
         previews: Preview pictures.
         restart: Sentence on the restart of the training after a collapse; empty if there was none.
+        warnings: Sentences on what is in doubt about the training.
     """
 
     uri: str = ""
@@ -104,6 +105,7 @@ class TrainingRecord:
     losses: list[LossRow] = field(default_factory=list)
     previews: list[Preview] = field(default_factory=list)
     restart: str = ""
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -142,9 +142,14 @@ class ServiceStages(Stages):
     ) -> trainer_pb2.Training:
         """Start a training and watch it until it ends."""
         training = self._client.start_training(request)
+        reported = set[str]()
         for training in self._client.watch_training(training.uri):  # noqa: B020 (the stream needs the first one's URI)
             self._record_training(pair, training)
             on_count(training.iteration, training.iterations)
+            for warning in training.warnings:
+                if warning.reason not in reported:
+                    reported.add(warning.reason)
+                    self._on_event(Event(pair.id, "train", "doubt", message=f"{warning.message} [{warning.reason}]"))
             waiting = _WAITING.get(training.state)
             if waiting:
                 counts = (training.iteration, training.iterations, "iterations")
@@ -267,6 +272,7 @@ class ServiceStages(Stages):
             record = pair.training
             record.uri, record.attempt = training.uri, training.attempt
             record.iteration, record.iterations = training.iteration, training.iterations
+            record.warnings = [warning.message for warning in training.warnings]
             record.iterations_per_second = round(training.iterations_per_second, 3) or record.iterations_per_second
             is_new = training.restart.message not in ("", record.restart)
             record.restart = training.restart.message or record.restart

@@ -134,10 +134,18 @@ class ExtractionInfo:
 
 @dataclass(frozen=True)
 class PreviewInfo:
-    """A preview picture of a training: the iteration after which it was made, and the object key of the JPEG."""
+    """A preview picture of a training.
+
+    Attributes:
+        iteration: Iteration after which the picture was made.
+        key: Object key of the JPEG.
+        similarity: Structural similarity of the faces of A and of B to their reconstructions, -1 to 1; empty if it was
+            not measured.
+    """
 
     iteration: int
     key: str
+    similarity: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ class Training(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """URI of the training, `s3://<bucket>/trainings/<digest>`."""
     pair_id: _builtins.str
@@ -172,6 +173,10 @@ class Training(_message.Message):
     def restart(self) -> Global___Training.Restart:
         """Set if this attempt restarted after a collapse; `iteration` and losses are those since then."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:
+        """What is in doubt about the training, such as STAGNATES: its previews get no better."""
+
     def __init__(
         self,
         *,
@@ -193,10 +198,11 @@ class Training(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         restart: Global___Training.Restart | None = ...,
+        warnings: _abc.Iterable[_common_pb2.Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "restart", b"restart", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "datasets", b"datasets", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "restart", b"restart", "state", b"state", "update_time", b"update_time", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_iteration", b"checkpoint_iteration", "create_time", b"create_time", "datasets", b"datasets", "diagnosis", b"diagnosis", "eta", b"eta", "failure", b"failure", "iteration", b"iteration", "iterations", b"iterations", "iterations_per_second", b"iterations_per_second", "loss_a", b"loss_a", "loss_b", b"loss_b", "model_uri", b"model_uri", "pair_id", b"pair_id", "restart", b"restart", "state", b"state", "update_time", b"update_time", "uri", b"uri", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

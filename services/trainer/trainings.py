@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from facefoundry import recipes
 from facefoundry.errors import Conflict, DataLoss, Unusable
 from facefoundry.storage import keys, manifest
@@ -29,6 +27,7 @@ from facefoundry.telemetry import TRAININGS_STARTED, logger
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.messages import describe, timestamp
 from services.trainer.paging import Listed, cut_page
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_store import DamagedTraining, TrainingStore
@@ -279,7 +278,7 @@ class Trainings:
             self._save_outcome(attempt, outcome)
         if outcome is not None:
             return self._ended_message(attempt, outcome, status)
-        training = self._message(attempt, status)
+        training = describe(self._store.uri(attempt.prefix), attempt, status)
         training.state = self._unfinished_state(job, status)
         if job is not None and job.diagnosis is not None:
             training.diagnosis.reason, training.diagnosis.message = job.diagnosis.reason, job.diagnosis.message
@@ -355,7 +354,7 @@ class Trainings:
         return trainer_pb2.Training.STATE_RUNNING
 
     def _ended_message(self, attempt: Attempt, outcome: Outcome, status: Status | None) -> trainer_pb2.Training:
-        training = self._message(attempt, status)
+        training = describe(self._store.uri(attempt.prefix), attempt, status)
         training.state = _STATES[outcome.state]
         training.iteration = max(training.iteration, outcome.iteration)
         if outcome.state == "SUCCEEDED":
@@ -363,27 +362,7 @@ class Trainings:
             training.model_uri = self._store.uri(attempt.model_prefix)
         if outcome.state == "FAILED":
             training.failure.reason, training.failure.message = outcome.reason, outcome.message
-        training.update_time.CopyFrom(_timestamp(outcome.ended))
-        return training
-
-    def _message(self, attempt: Attempt, status: Status | None) -> trainer_pb2.Training:
-        training = trainer_pb2.Training(
-            uri=self._store.uri(attempt.prefix),
-            pair_id=attempt.pair_id,
-            attempt=attempt.number,
-            iterations=attempt.iterations,
-            create_time=_timestamp(attempt.created),
-        )
-        if status is not None:
-            training.iteration = status.iteration
-            training.checkpoint_iteration = status.checkpoint_iteration
-            training.update_time.CopyFrom(_timestamp(status.updated))
-            if status.losses:
-                training.loss_a, training.loss_b = status.losses[-1][1:]
-            if status.restart is not None:
-                training.restart.collapsed_at = status.restart.collapsed_at
-                training.restart.learning_rate = status.restart.learning_rate
-                training.restart.message = status.restart.sentence
+        training.update_time.CopyFrom(timestamp(outcome.ended))
         return training
 
     def _uri(self, attempt: Attempt) -> str:
@@ -392,9 +371,3 @@ class Trainings:
     def _save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         self._documents.save_outcome(attempt, outcome)
         _log.event("training_ended", job=job_name(attempt), state=outcome.state, reason=outcome.reason)
-
-
-def _timestamp(moment: str) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromisoformat(moment).astimezone(timezone.utc).replace(tzinfo=None))
-    return stamp

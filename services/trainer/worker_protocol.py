@@ -140,10 +140,13 @@ class Preview:
     Attributes:
         iteration: Iteration after which the picture was made.
         key: Key of the JPEG in the bucket.
+        similarity: Structural similarity of the faces of A and of B to their reconstructions, -1 to 1; empty if it was
+            not measured.
     """
 
     iteration: Count
     key: str
+    similarity: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -285,13 +285,14 @@ class AttemptRunner:
 
     def _save_preview(self, iteration: int, previewer: Previewer) -> None:
         """Save a preview picture; if the store fails, the training continues without the picture."""
+        drawing = previewer.draw()
         try:
             prefix = f"{self._attempt.prefix}/previews"
-            part = manifest.put_part(self._store, prefix, f"{iteration:07d}.jpg", previewer.draw())
+            part = manifest.put_part(self._store, prefix, f"{iteration:07d}.jpg", drawing.jpeg)
         except FaceFoundryError as error:
             _log.warning("preview_failed", iteration=iteration, detail=error.message)
             return
-        self._previews = (*self._previews, Preview(iteration, part.key))
+        self._previews = (*self._previews, Preview(iteration, part.key, drawing.similarity))
 
     def _report(self, training: loop.Training, speed: float) -> None:
         """Save and log the status; if the store fails, the training continues.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from facefoundry.model.network import SIDES, Network, SideName
+from services.trainer.worker.similarity import ssim
 
-__all__ = ["Previewer", "schedule"]
+__all__ = ["Drawing", "Previewer", "schedule"]
 
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _TILE = 96
@@ -27,6 +29,18 @@ def schedule(iterations: int) -> list[int]:
     return sorted({1, *(max(1, round(share * iterations)) for share in _SHARES)})
 
 
+class Drawing(NamedTuple):
+    """A preview.
+
+    Attributes:
+        jpeg: The picture.
+        similarity: SSIM of the faces of A and of B to their reconstructions, -1 to 1.
+    """
+
+    jpeg: bytes
+    similarity: tuple[float, float]
+
+
 class Previewer:
     """Draws previews of the same faces again and again.
 
@@ -40,21 +54,24 @@ class Previewer:
         self._faces = faces
         self._columns = max(map(len, faces.values()))
 
-    def draw(self) -> bytes:
+    def draw(self) -> Drawing:
         """Draw the faces in six rows: A's faces, A's decoded as A, A's decoded as B; then the same for B.
 
         Returns:
-            A JPEG, in which each face has 96x96 pixels.
+            The picture, in which each face has 96x96 pixels, and how similar each side's faces are to their
+            reconstructions. Unlike the training's, these faces are not warped.
         """
-        rows = []
+        rows, similarity = [], []
         for side, other in (SIDES, SIDES[::-1]):
             faces = self._faces[side]
-            for pictures in (faces, self._decoded(faces, side), self._decoded(faces, other)):
+            reconstructed = self._decoded(faces, side)
+            similarity.append(round(ssim(reconstructed, faces.astype(np.float32) / np.float32(255)), 4))
+            for pictures in (faces, reconstructed, self._decoded(faces, other)):
                 rows.append(_row(pictures, self._columns))
         encoded, data = cv2.imencode(".jpg", np.concatenate(rows), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
         if not encoded:
             raise ValueError("Expected OpenCV to encode the preview as a JPEG. OpenCV reported a failure.")
-        return bytes(data.tobytes())
+        return Drawing(bytes(data.tobytes()), (similarity[0], similarity[1]))
 
     def _decoded(self, faces: NDArray[np.uint8], side: SideName) -> NDArray[np.float32]:
         decoded = self._network.reconstruct(faces.astype(np.float32) / 255, side)

@@ -140,10 +140,18 @@ class FakeServices:
         }
         files = {parts.WEIGHTS: b"weights", "optimizer.safetensors": b"moments"}
         uri = self._commit(keys.model(_digest(pair), 7), "model", files, info)
-        state = trainer_pb2.Training.STATE_SUCCEEDED
-        yield trainer_pb2.Training(
-            uri=training_uri, state=state, iteration=7, iterations=7, attempt=1, model_uri=uri, iterations_per_second=4
+        training = trainer_pb2.Training(
+            uri=training_uri,
+            state=trainer_pb2.Training.STATE_RUNNING,
+            iteration=3,
+            iterations=7,
+            attempt=1,
+            iterations_per_second=4,
+            warnings=[common_pb2.Warning(reason="STAGNATES", message="The training stagnates.")],
         )
+        yield training
+        training.state, training.iteration, training.model_uri = trainer_pb2.Training.STATE_SUCCEEDED, 7, uri
+        yield training
 
     def convert(self, request: converter_pb2.ConvertRequest, on_progress: OnProgress) -> converter_pb2.Conversion:
         name = f"{request.target_id}_{request.source_id}"

@@ -60,6 +60,12 @@ def test_a_fake_that_is_not_good_enough_is_told_in_words(save, make_pair):
     assert "This fake is blurred (9% of the target&#39;s sharpness, not 50%), has a seam." in page
 
 
+def test_what_is_in_doubt_about_a_training_is_told(save, make_pair):
+    pair = make_pair(samples=0)
+    pair.training.warnings = ["The training stagnates."]
+    assert '<p class="notice">The training stagnates.</p>' in text_of(save(pair))
+
+
 def test_what_users_named_is_escaped(save, make_pair):
     pair = make_pair(state="failed")
     pair.a, pair.b, pair.failure = HOSTILE, HOSTILE, Failure(HOSTILE, HOSTILE, HOSTILE)

@@ -222,6 +222,21 @@ def test_a_restart_after_a_collapse_shows(store: Store, make_replica: MakeReplic
     assert "collapsed by iteration 40" in shown.message and "learning_rate=0.003" in shown.message
 
 
+def test_a_training_whose_previews_get_no_better_has_a_warning(
+    store: Store, make_replica: MakeReplica, ask: Ask
+) -> None:
+    replica = make_replica()
+    started = replica.trainings.start(ask())
+    attempt = attempt_of(store, started)
+    previews = tuple(worker_protocol.Preview(iteration, "x", (0.5, 0.5)) for iteration in (1, 3))
+    put_status(store, attempt, previews=previews[:1])
+    assert not replica.trainings.get(started.uri).warnings
+    put_status(store, attempt, previews=previews)
+    (warning,) = replica.trainings.get(started.uri).warnings
+    assert warning.reason == "STAGNATES"
+    assert "no better than after 1 " in warning.message
+
+
 def test_a_status_of_an_earlier_attempt_is_ignored(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())

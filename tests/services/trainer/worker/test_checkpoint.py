@@ -175,7 +175,7 @@ def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoint
     assert model.kind == "model"
     assert {part.name for part in model.parts} == {"weights.safetensors", "optimizer.safetensors"}
     assert model.info["losses"] == [[number, pytest.approx(0.1), pytest.approx(0.1)] for number in range(1, 7)]
-    assert model.info["previews"] == [{"iteration": 1, "key": "previews/1.jpg"}]
+    assert model.info["previews"] == [{"iteration": 1, "key": "previews/1.jpg", "similarity": []}]
     assert model.info["seconds"] == 1.5
     assert model.content_digest == weights.content_digest(state(6).weights)
     kept, _ = weights.from_bytes(manifest.read_part(store, model.part("weights.safetensors")), FORMAT)

@@ -30,7 +30,7 @@ def test_previews_are_few_and_include_the_first_and_the_last(iterations: int) ->
 def test_a_preview_is_a_jpeg_of_six_rows_whose_first_is_the_faces() -> None:
     network = build(Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4)))
     given: dict[Any, Any] = {"a": np.full((3, 64, 64, 3), 200, np.uint8), "b": np.full((2, 64, 64, 3), 40, np.uint8)}
-    data = Previewer(network, given).draw()
+    data, similarity = Previewer(network, given).draw()
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     assert picture.shape == (6 * 96, 3 * 96, 3)
@@ -40,6 +40,7 @@ def test_a_preview_is_a_jpeg_of_six_rows_whose_first_is_the_faces() -> None:
     # A fresh network answers with grey; places without a face stay black.
     assert np.allclose(rows[1], 128, atol=3)
     assert rows[4, 2] < 3
+    assert all(0 < side < 1 for side in similarity)
 
 
 def test_a_preview_shows_each_sides_decoder_with_the_present_weights() -> None:
@@ -47,7 +48,7 @@ def test_a_preview_shows_each_sides_decoder_with_the_present_weights() -> None:
     previewer = Previewer(network, {side: np.zeros((2, 64, 64, 3), np.uint8) for side in SIDES})
 
     def levels() -> list[float]:
-        picture = cv2.imdecode(np.frombuffer(previewer.draw(), np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(previewer.draw().jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert picture is not None
         return [float(row.mean()) for row in np.split(picture, 6)]
 

@@ -1,0 +1,50 @@
+"""Fills the message `v1.Training` from the documents of a training."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from facefoundry.v1 import trainer_pb2
+from services.trainer.stagnation import stagnation
+from services.trainer.worker_protocol import Attempt, Status
+
+__all__ = ["describe", "timestamp"]
+
+
+def describe(uri: str, attempt: Attempt, status: Status | None) -> trainer_pb2.Training:
+    """Return what an attempt and its worker's newest report say of a training, without its state.
+
+    Args:
+        uri: URI of the training.
+        attempt: The newest attempt.
+        status: The worker's report; None before the first.
+    """
+    training = trainer_pb2.Training(
+        uri=uri,
+        pair_id=attempt.pair_id,
+        attempt=attempt.number,
+        iterations=attempt.iterations,
+        create_time=timestamp(attempt.created),
+    )
+    if status is not None:
+        training.iteration = status.iteration
+        training.checkpoint_iteration = status.checkpoint_iteration
+        training.update_time.CopyFrom(timestamp(status.updated))
+        if status.losses:
+            training.loss_a, training.loss_b = status.losses[-1][1:]
+        if status.restart is not None:
+            training.restart.collapsed_at = status.restart.collapsed_at
+            training.restart.learning_rate = status.restart.learning_rate
+            training.restart.message = status.restart.sentence
+        if sentence := stagnation(status.previews, attempt.iterations):
+            training.warnings.add(reason="STAGNATES", message=sentence)
+    return training
+
+
+def timestamp(moment: str) -> Timestamp:
+    """Return an ISO 8601 time as a message."""
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromisoformat(moment).astimezone(timezone.utc).replace(tzinfo=None))
+    return stamp
