@@ -264,7 +264,7 @@ class _Extraction:
         if not whole.found.any():
             message = (
                 f"Expected a face in at least one frame of {name}. None was found in {len(whole)} frames. "
-                "Use a clip that shows a face, or an engine that finds more faces, such as extraction.engine=centerface."
+                "Use a clip that shows a face, or an engine that finds more, such as extraction.engine=centerface."
             )
             raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))}, resource=name)
         shares, share = self._arguments.shares, float(whole.found.mean())

@@ -133,7 +133,7 @@ def test_frames_without_a_face_have_a_reason_and_zero_rows(tmp_path, moving_face
 
 
 def test_a_clip_without_any_face_is_unusable(tmp_path, folder_of, flat):
-    with pytest.raises(Unusable, match="None was found in 10 frames.*extraction.engine=centerface") as caught:
+    with pytest.raises(Unusable, match=r"None was found in 10 frames.*extraction\.engine=centerface") as caught:
         Run(folder_of([flat] * 10), tmp_path / "out")
     assert caught.value.reason == "NO_FACE_FOUND"
 

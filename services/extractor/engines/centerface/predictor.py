@@ -63,6 +63,7 @@ class Predictor:
         """
         picture, back = cut(gray, box, turn, 2 * _FACE)
         smooth = np.asarray(cv2.GaussianBlur(picture, (0, 0), _SIGMA), dtype=np.uint8)
-        shape = self._predict(stretched(smooth), self._rectangle)
+        middle = slice(_FACE // 2, _FACE * 3 // 2)
+        shape = self._predict(stretched(smooth, smooth[middle, middle]), self._rectangle)
         found = np.array([[(point.x, point.y) for point in shape.parts()]], dtype=np.float64)
         return np.asarray(np.rint(cv2.transform(found, back)[0]), dtype=np.float32)

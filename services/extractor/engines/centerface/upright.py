@@ -23,7 +23,7 @@ Points: TypeAlias = NDArray[np.float64]
 # Side of dlib's boxes on 252 frames of 13 people, in lengths of the diagonal of the eyes' distance and the distance
 # from eyes to mouth. Their centre is midway between eyes and mouth.
 _SIDE: Final = 1.71
-# Range of grey levels, between the 2nd and the 98th percentile, below which a face is stretched to it.
+# Range of levels, between the 2nd and the 98th percentile, below which a picture is stretched to it.
 _RANGE: Final = 130.0
 
 
@@ -88,15 +88,18 @@ def cut(frame: Frame, box: Box, turn: float, size: int) -> tuple[Frame, NDArray[
     return picture, np.asarray(back, dtype=np.float64)
 
 
-def stretched(gray: Frame) -> Frame:
-    """Stretch the grey levels of a dark or pale picture, uint8 [n, n], whose middle half is a face.
+def stretched(picture: Frame, seen: Frame) -> Frame:
+    """Stretch the levels of a dark or pale picture.
 
-    The landmark predictor compares differences of pixels with fixed numbers, so it does not see a dark face.
+    The network and the landmark predictor know no dark faces; the latter compares differences with fixed numbers.
+
+    Args:
+        picture: uint8, of any shape; not changed.
+        seen: The part of the picture, [h, w, ..], whose range decides.
     """
-    quarter = len(gray) // 4
-    low, high = np.percentile(gray[quarter:-quarter:4, quarter:-quarter:4], (2, 98))
+    low, high = np.percentile(seen[::4, ::4], (2, 98))
     gain = _RANGE / max(high - low, 1.0)
     if gain <= 1:
-        return gray
+        return picture
     table = (np.arange(256) - low) * gain + min(low, 255 - _RANGE)
-    return np.asarray(np.rint(np.clip(table, 0, 255)).astype(np.uint8)[gray], dtype=np.uint8)
+    return np.asarray(cv2.LUT(picture, np.rint(np.clip(table, 0, 255)).astype(np.uint8)), dtype=np.uint8)
