@@ -85,12 +85,12 @@ def _hard(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
     if arguments.clips:
         hard_cases.write(arguments.hard, hard_cases.make(*map(hard_cases.footage, arguments.clips)))
     print(HEAD, flush=True)
-    for clip, (chosen, people) in hard_cases.read(arguments.hard).items():
+    for clip, case in hard_cases.read(arguments.hard).items():
         expected = plain(clip, arguments.keep)
         for name in names:
-            for subject in (None, chosen):
+            for subject in (None, case.chosen):
                 found = extract(clip, name, subject, arguments.weights)
-                judged = judge(found, expected, people, by_identity=subject is not None)
+                judged = judge(found, expected, case, by_identity=subject is not None)
                 print(judged.row(clip.stem, name), flush=True)
                 choice = "chosen" if subject else "as FF++"
                 yield from (f"{clip.stem}, {name}, subject {choice}: {sentence}" for sentence in judged.failures())
@@ -112,7 +112,6 @@ def clip_row(clip: str, engine: str, found: Extracted, expected: Plain) -> str:
     has_face = is_found(found.points)
     apart = distances(found.points, expected.points)
     apart = apart[np.isfinite(apart)]
-    median, most = np.percentile(apart, (50, 95)) if len(apart) else (np.nan, np.nan)
     counts = Counter(label for label in found.labels if label != "FOUND")
     return _row(
         clip,
@@ -123,7 +122,7 @@ def clip_row(clip: str, engine: str, found: Extracted, expected: Plain) -> str:
         found.tracked,
         ", ".join(found.warned),
         f"{jitter(found.points):.4f}",
-        f"{median:.3f}, {most:.3f}",
+        "{:.3f}, {:.3f}".format(*np.percentile(apart, (50, 95))) if len(apart) else "",
         f"{found.milliseconds:.1f}",
     )
 

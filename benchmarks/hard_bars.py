@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.extraction import Extracted, Plain, untold
-from benchmarks.hard_cases import OTHER, SUBJECT
+from benchmarks.hard_cases import OTHER, SUBJECT, Case
 from benchmarks.landmarks import NOBODY, distances, is_found, whose
 from services.extractor.doubts import spans
 
@@ -54,12 +54,12 @@ class Judged:
     def row(self, case: str, engine: str) -> str:
         """Return the row of `HEAD`'s table."""
         off = self.off[np.isfinite(self.off)]
-        median, most = np.percentile(off, (50, 95)) if len(off) else (np.nan, np.nan)
+        median_and_most = "{:.3f}, {:.3f}".format(*np.percentile(off, (50, 95))) if len(off) else ""
         subject = "chosen" if self.by_identity else "as FF++"
         counts = [
             int(which.sum()) for which in (self.shown, self.plain, self.subject, self.lost, self.other, self.nobody)
         ]
-        cells = (case, engine, subject, *counts, f"{median:.3f}, {most:.3f}", ", ".join(self.found.warned))
+        cells = (case, engine, subject, *counts, median_and_most, ", ".join(self.found.warned))
         return f"| {' | '.join(map(str, cells))} |"
 
     def failures(self) -> Iterator[str]:
@@ -78,20 +78,21 @@ class Judged:
             yield f"no warning tells of the frames with the label {label}."
 
 
-def judge(found: Extracted, expected: Plain, people: Mapping[str, Points], *, by_identity: bool) -> Judged:
+def judge(found: Extracted, expected: Plain, case: Case, *, by_identity: bool) -> Judged:
     """Compare an extraction of a case with its truth.
 
     Args:
         found: The extraction.
         expected: What plain dlib finds in the case's frames.
-        people: The true landmarks of everybody, NaN where a person cannot be seen.
+        case: The case; its frames are not used.
         by_identity: Whether a subject was chosen.
     """
-    taken, plains = np.array(whose(found.points, people)), np.array(whose(expected.points, people))
+    people = case.people
+    taken, plains = _whose(found.points, case), _whose(expected.points, case)
     has_face = is_found(found.points)
     off = np.full(len(taken), np.nan)
     for name, truth in people.items():
-        off = np.where(taken == name, distances(found.points, truth), off)
+        off = np.where((taken == name) & is_found(truth), distances(found.points, truth), off)
     meant = plains == SUBJECT if by_identity else plains != NOBODY
     return Judged(
         shown=is_found(people[SUBJECT]),
@@ -104,3 +105,11 @@ def judge(found: Extracted, expected: Plain, people: Mapping[str, Points], *, by
         by_identity=by_identity,
         found=found,
     )
+
+
+def _whose(points: Points, case: Case) -> NDArray[np.str_]:
+    """Return for each frame whose face was found; a face that is mostly covered counts only if no other is near."""
+    shown = np.array(whose(points, case.people))
+    if not case.covered:
+        return shown
+    return np.where(shown == NOBODY, whose(points, case.covered), shown)

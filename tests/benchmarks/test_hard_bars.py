@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.extraction import Extracted, Plain
 from benchmarks.hard_bars import judge
-from benchmarks.hard_cases import OTHER, SUBJECT
+from benchmarks.hard_cases import OTHER, SUBJECT, Case
 
 FACE = np.random.default_rng(0).uniform(0, 100, (68, 2))
 FACE[36:42], FACE[42:48] = (30, 40), (70, 40)
@@ -17,13 +17,13 @@ def points(taken):
     return np.stack([FACE + np.array([PLACES.get(who, np.nan), 0]) for who in taken])
 
 
-PEOPLE = {SUBJECT: points("ssss--"), OTHER: points("oooooo")}
+CASE = Case([], people={SUBJECT: points("ssss--"), OTHER: points("oooooo")}, covered={SUBJECT: points("----s-")})
 EXPECTED = Plain(points("sssooo"), milliseconds=20)
 
 
 def judged(taken, warned=(), by_identity=True, missing="NO_FACE"):
     labels = [missing if who == "-" else "FOUND" for who in taken]
-    return judge(Extracted(points(taken), labels, 0, warned, 4.0), EXPECTED, PEOPLE, by_identity=by_identity)
+    return judge(Extracted(points(taken), labels, 0, warned, 4.0), EXPECTED, CASE, by_identity=by_identity)
 
 
 def test_a_chosen_subject_in_all_its_frames_reaches_the_bars():
@@ -52,3 +52,9 @@ def test_what_is_wrong_is_named_with_its_frames(taken, warned, by_identity, miss
 def test_as_in_ffpp_another_person_may_be_taken_with_a_warning(taken, warning):
     assert list(judged(taken, (warning,), by_identity=False).failures()) == []
     assert len(list(judged(taken, ("GAPS",), by_identity=False).failures())) == 1
+
+
+def test_a_face_that_is_mostly_covered_is_still_that_of_its_person():
+    covered = judged("sssss-", ("OTHER_PEOPLE",), missing="OTHER_PERSON")
+    assert covered.subject.sum() == 5 and covered.shown.sum() == 4 and not covered.nobody.any()
+    assert list(covered.failures()) == []

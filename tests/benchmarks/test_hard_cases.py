@@ -79,6 +79,9 @@ def test_who_is_hidden_or_away_has_no_truth(cases):
     assert shown["cut-to-another"] == {SUBJECT: thirds, OTHER: [not is_shown for is_shown in thirds]}
     assert all(shown["crossing-in-front"][SUBJECT]) and not all(shown["crossing-in-front"][OTHER])
     assert all(shown["crossing-behind"][OTHER]) and not all(shown["crossing-behind"][SUBJECT])
+    covered = is_found(cases["crossing-behind"].covered[SUBJECT])
+    assert (covered == ~np.array(shown["crossing-behind"][SUBJECT])).all()
+    assert not is_found(cases["exit-and-return"].covered[SUBJECT]).any()
     away = shown["exit-and-return"][SUBJECT]
     assert away[0] and away[-1] and not away[COUNT // 2] and all(shown["exit-and-return"][OTHER])
 
@@ -86,8 +89,10 @@ def test_who_is_hidden_or_away_has_no_truth(cases):
 def test_the_truth_is_read_as_it_was_written(tmp_path, cases):
     few = {name: cases[name] for name in ("exit-and-return", "dark")}
     hard_cases.write(tmp_path, few)
-    for clip, (chosen, people) in hard_cases.read(tmp_path).items():
+    for clip, read in hard_cases.read(tmp_path).items():
         case = few[clip.stem]
-        assert clip.exists() and chosen == case.chosen and people.keys() == case.people.keys()
-        for person, points in people.items():
-            np.testing.assert_allclose(points, case.people[person], atol=0.006)
+        assert clip.exists() and read.chosen == case.chosen
+        for written, again in ((case.people, read.people), (case.covered, read.covered)):
+            assert written.keys() == again.keys()
+            for person, points in again.items():
+                np.testing.assert_allclose(points, written[person], atol=0.006)
