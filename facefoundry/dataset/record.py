@@ -53,6 +53,7 @@ class SequenceRecord:
         extraction_uri: URI of the stored extraction.
         content_digest: Content digest of the extraction.
         samples: Paths of the sample pictures, relative to the run's folder.
+        remarks: What is in doubt about the clip: its frame rate, streams and missing frames.
         warnings: What is in doubt about the subject and the faces.
     """
 
@@ -66,7 +67,13 @@ class SequenceRecord:
     extraction_uri: str = ""
     content_digest: str = ""
     samples: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     warnings: list[ExtractionWarning] = field(default_factory=list)
+
+    @property
+    def doubts(self) -> list[str]:
+        """All sentences on what is in doubt."""
+        return [*self.remarks, *(warning.message for warning in self.warnings)]
 
 
 @dataclass

@@ -103,6 +103,7 @@ class ServiceStages(Stages):
                 extraction_uri=extraction.uri,
                 content_digest=extraction.content_digest,
                 samples=list(samples),
+                remarks=list(extraction.remarks),
                 warnings=[ExtractionWarning(warning.reason, warning.message) for warning in extraction.warnings],
             ),
         )

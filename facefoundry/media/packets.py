@@ -73,7 +73,7 @@ class PacketTimes:
         if not self.stamps:
             return
         times = np.sort(np.asarray(self.stamps, np.int64))
-        early = 0 if first is None else int(np.searchsorted(times, first))
+        early = 0 if first is None else np.searchsorted(times, first)
         if early:
             yield f"Its first {'frame' if early == 1 else f'{early} frames'} cannot be decoded and will be left out."
         intervals = np.diff(times)
@@ -82,12 +82,13 @@ class PacketTimes:
         if 0 < len(gaps) <= max(1, _FEW * len(intervals)):
             room = int((intervals[gaps] / usual).round().sum()) - len(gaps)
             where = self.place(int(times[gaps[0]]), 0)
-            yield f"Its time stamps leave room for more frames, {room} in all, first after {where}."
+            frames = "1 frame" if room == 1 else f"{room} frames"
+            yield f"{frames} may be missing: its time stamps have gaps, the first after {where}."
         length = self._length(int(times[0]), int(times[-1]), Fraction(usual))
         slack = (_SLACK + self.is_delayed) * usual * self.base if usual else _LONGEST
         if self.stated is not None and self.stated - length > slack:
-            lengths = f"{float(self.stated):.2f} s. What can be read takes {float(length):.2f} s"
-            yield f"It states a length of {lengths}."
+            lengths = f"{float(self.stated):.2f} s, but what can be read takes {float(length):.2f} s"
+            yield f"Frames may be missing: it states a length of {lengths}."
 
     def _length(self, first: int, last: int, usual: Fraction) -> Fraction:
         """Return the seconds from the first to the end of the last frame, with the sound that is there."""

@@ -92,7 +92,7 @@ class MediaInfo:
         if self.other_streams:
             streams = ", ".join(self.other_streams)
             sentences.append(
-                f"It has {len(self.other_streams) + 1} video streams. The first is used, and not {streams}."
+                f"It has {len(self.other_streams) + 1} video streams. Only the first is used, not {streams}."
             )
         return [*sentences, *self.missing]
 

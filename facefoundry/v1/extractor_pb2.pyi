@@ -157,7 +157,7 @@ class Source(_message.Message):
 
     @_builtins.property
     def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams, missing frames."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class InspectResponse(_message.Message):
 
     @_builtins.property
     def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams, missing frames."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:
@@ -511,7 +511,7 @@ class Extraction(_message.Message):
 
     @_builtins.property
     def remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams."""
+        """Sentences on what is doubtful about the clip, for people: its frame rate, further video streams, missing frames."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:

@@ -15,6 +15,7 @@ from tests.media_clips import moving, write_video
 
 MILLISECOND = Fraction(1, 1000)
 TIMES = list(range(0, 1200, 40))
+SHORTER = "Frames may be missing: it states a length of {:.2f} s, but what can be read takes {:.2f} s."
 FRAMES = 30
 VIDEOS = {
     "clip.wmv": ("wmv2", "yuv420p"),
@@ -52,7 +53,7 @@ def test_frames_that_cannot_be_decoded_at_the_beginning_are_counted():
 def test_gaps_are_counted_and_the_first_is_named():
     kept = TIMES[:14] + TIMES[15:20] + TIMES[22:]
     (sentence,) = sentences(kept)
-    assert sentence == "Its time stamps leave room for more frames, 3 in all, first after frame 13 (0.52 s)."
+    assert sentence == "3 frames may be missing: its time stamps have gaps, the first after frame 13 (0.52 s)."
 
 
 def test_uneven_frames_have_no_gaps():
@@ -61,9 +62,9 @@ def test_uneven_frames_have_no_gaps():
 
 
 def test_a_length_that_is_stated_is_compared_with_that_of_frames_and_sound():
-    assert sentences(TIMES, stated=Fraction(3)) == ["It states a length of 3.00 s. What can be read takes 1.20 s."]
+    assert sentences(TIMES, stated=Fraction(3)) == [SHORTER.format(3, 1.2)]
     assert sentences(TIMES, stated=Fraction(3), sound=(Fraction(-1), Fraction(2))) == []
-    assert sentences([0], stated=Fraction(6, 5)) == ["It states a length of 1.20 s. What can be read takes 0.00 s."]
+    assert sentences([0], stated=Fraction(6, 5)) == [SHORTER.format(1.2, 0)]
 
 
 def packets(path):

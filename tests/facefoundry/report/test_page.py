@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.record import Failure, IdentityDistances, StageTime
+from facefoundry.dataset.record import Failure, IdentityDistances, SequenceRecord, StageTime
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.report import write
+from facefoundry.storage.info import ExtractionWarning
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 
@@ -64,6 +65,25 @@ def test_what_is_in_doubt_about_a_training_is_told(save, make_pair):
     pair = make_pair(samples=0)
     pair.training.warnings = ["The training stagnates."]
     assert '<p class="notice">The training stagnates.</p>' in text_of(save(pair))
+
+
+def test_what_is_in_doubt_is_listed_clip_by_clip(save, make_pair):
+    assert "Clips in doubt" not in text_of(save(make_pair()))
+    several = ExtractionWarning("SEVERAL_FACES", "7 frames show several faces.")
+    sequences = {
+        "033": SequenceRecord(remarks=["It states 1000 frames per second."], warnings=[several]),
+        "097": SequenceRecord(),
+        "101": SequenceRecord(remarks=["It has 2 <video> streams."]),
+    }
+    page = text_of(save(make_pair(), sequences=sequences))
+    section = page[page.index("Clips in doubt") :]
+    section = section[: section.index("</section>")]
+    assert re.findall(r"<li>([^<]+)</li>", section) == [
+        "It states 1000 frames per second.",
+        "7 frames show several faces.",
+        "It has 2 &lt;video&gt; streams.",
+    ]
+    assert re.findall(r"<strong>(\d+)</strong>", section) == ["033", "101"]
 
 
 def test_what_users_named_is_escaped(save, make_pair):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facefoundry.dataset.record import Failure
+from facefoundry.dataset.record import Failure, SequenceRecord
 from facefoundry.report import write
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -88,7 +88,11 @@ def variety(save, make_pair) -> Path:
         make_pair("007", "008", state="pending", samples=0),
         make_pair(LONG, LONG + "2", samples=1),
     ]
-    return write(save(*pairs, name=LONG, command="facefoundry " + LONG * 3))
+    doubts = {
+        "033": SequenceRecord(remarks=["Its time stamps leave room for more frames. " * 5]),
+        LONG: SequenceRecord(remarks=["It has 2 video streams.", LONG * 3]),
+    }
+    return write(save(*pairs, name=LONG, command="facefoundry " + LONG * 3, sequences=doubts))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
