@@ -9,7 +9,6 @@ face itself. The command fails if a frame exceeds a bound.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.old_python import interpreter
 from facefoundry.faces.crop import cut, face_matrix
 from facefoundry.media.read import open_source
 from facefoundry.model.architecture import Architecture, unpack
@@ -110,7 +110,8 @@ def main() -> int:
     """Compare the clips that the arguments name; return 0 when all bounds hold."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        python = _old_python(arguments.python, arguments.environment or Path(scratch) / "python3.6")
+        environment = arguments.environment or Path(scratch) / "python3.6"
+        python = interpreter(arguments.python, environment, "import cv2; print(cv2.__version__)", "3.4.1", _PACKAGES)
         faces: Mapping[str, MakeFaces] = {"own, blurred": _blurred, "network's": _network(arguments)}
         print(_HEAD, "|---|---|---|---|---|---|---|---|", sep="\n", flush=True)
         rows = []
@@ -131,31 +132,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="networks of a model; without it, a small random network")
     parser.add_argument("--decoder", choices=("a", "b"), default="b", help="side of the model's decoder")
     return parser.parse_args()
-
-
-def _old_python(python: str, environment: Path) -> str:
-    """Return an interpreter with OpenCV 3.4.1: the given one, or the interpreter of an environment made for this."""
-    inside = str(environment / "bin" / "python")
-    for candidate in (python, inside):
-        if shutil.which(candidate) and _cv2_version(candidate).startswith("3.4.1"):
-            return candidate
-    if not shutil.which(python):
-        sys.exit(
-            f"Expected Python 3.6, which OpenCV 3.4.1 needs. Received {python!r}, which is no command: use --python."
-        )
-    for step in ([python, "-m", "venv", str(environment)], [inside, "-m", "pip", "install", "--quiet", *_PACKAGES]):
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(
-                f"Expected OpenCV 3.4.1 to install under {python}, which must be Python 3.6. {' '.join(step)} ended "
-                f"with: {done.stderr.strip()[-500:]} Name an interpreter that has it with --python."
-            )
-    return inside
-
-
-def _cv2_version(python: str) -> str:
-    command = [python, "-c", "import cv2; print(cv2.__version__)"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _scenes(clip: Path, count: int) -> Scenes:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Adam", "Counter", "Pair", "Widths"]
 
-Weights = dict[str, NDArray[np.float32]]
+Weights = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,34 @@ class Adam:
             self.first[name] = self.beta_1 * self.first.get(name, 0.0) + (1 - self.beta_1) * gradient
             self.second[name] = self.beta_2 * self.second.get(name, 0.0) + (1 - self.beta_2) * gradient**2
             change = rate * self.first[name] / (np.sqrt(self.second[name]) + self.epsilon)
-            moved[name] = (weights[name] - change).astype(np.float32)
+            moved[name] = (weights[name] - change).astype(weights[name].dtype)
         self.counter.steps = number
         return moved
 
 
 class Pair:
-    """The two autoencoders of a pair, which share their encoder."""
+    """The two autoencoders of a pair, which share their encoder.
 
-    def __init__(self, widths: Widths | None = None) -> None:
-        widths = widths or Widths()
-        faces = keras.Input((64, 64, 3))
+    Args:
+        widths: Widths of the layers; by default FF++'s.
+        precision: Type of weights and computation, `float32` or `float64`.
+    """
+
+    def __init__(self, widths: Widths | None = None, precision: str = "float32") -> None:
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(precision)
+        try:
+            self._build(widths or Widths(), precision)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def _build(self, widths: Widths, precision: str) -> None:
+        faces = keras.Input((64, 64, 3), dtype=precision)
         self.encoder = keras.Model(faces, _encode(faces, widths))
         self.autoencoders = {}
         self._parts = {"encoder": self.encoder}
         for side in ("a", "b"):
-            code = keras.Input((8, 8, widths.upscale))
+            code = keras.Input((8, 8, widths.upscale), dtype=precision)
             self._parts[f"decoder_{side}"] = keras.Model(code, _decode(code, widths))
             self.autoencoders[side] = keras.Model(faces, self._parts[f"decoder_{side}"](self.encoder(faces)))
 
@@ -98,15 +110,16 @@ class Pair:
         for name, value in weights.items():
             every[name].assign(value)
 
-    def compile(self, **rates: float) -> None:
+    def compile(self, *, xla: bool = False, **rates: float) -> None:
         """Give each side its own Keras Adam optimizer, so that `train_on_batch` can be called.
 
         Args:
+            xla: Whether XLA compiles the step.
             rates: Arguments of `keras.optimizers.Adam`.
         """
         for model in self.autoencoders.values():
             optimizer = keras.optimizers.Adam(**rates)
-            model.compile(optimizer, "mean_absolute_error", jit_compile=False)
+            model.compile(optimizer, "mean_absolute_error", jit_compile=xla)
             optimizer.build(model.trainable_variables)
 
     def train_on_batch(self, iteration: int, batches: Mapping[Any, Sequence[Any]]) -> list[float]:

@@ -193,7 +193,7 @@ class Training:
     def _make_loop(self) -> Tensor:
         scalar = tf.TensorSpec((), tf.int32)
         signature = [scalar, scalar, self._specs]
-        # On a CPU, XLA makes convolutions of few filters slower.
+        # On a CPU, XLA makes the convolutions slower: python -m benchmarks.xla
         return tf.function(self._iterate_many, input_signature=signature, jit_compile=self._on_gpu, autograph=False)
 
     def _prepare(self, number: int) -> list[tuple[Tensor, ...]]:
