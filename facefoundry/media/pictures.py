@@ -74,7 +74,7 @@ class _Tars:
             except tarfile.TarError as error:
                 self.close()
                 raise Unusable(
-                    f"Expected a tar of frames. Received {path.name}, which is not a tar",
+                    f"Expected a tar of frames. Received {path.name}, which is not a tar.",
                     reason="NOT_A_VIDEO",
                     resource=path.name,
                 ) from error

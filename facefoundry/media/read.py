@@ -40,15 +40,15 @@ def open_source(
     paths = [Path(path)] if isinstance(path, Path | str) else [Path(item) for item in path]
     limits = limits or ReadLimits()
     if not paths:
-        raise Unusable("Expected at least one file as the source. Received none", reason="NO_FRAMES")
+        raise Unusable("Expected at least one file as the source. Received none.", reason="NO_FRAMES")
     for item in paths:
         if not item.exists():
-            raise Unusable(f"The file or folder {item.name} does not exist", reason="NOT_A_VIDEO", resource=item.name)
+            raise Unusable(f"The file or folder {item.name} does not exist.", reason="NOT_A_VIDEO", resource=item.name)
     if len(paths) == 1 and paths[0].is_dir():
         return open_folder(paths[0], frame_rate or DEFAULT_FRAME_RATE, limits, tolerate_damage=tolerate_damage)
     if all(item.is_file() and item.suffix == ".tar" for item in paths):
         return open_tars(paths, frame_rate or DEFAULT_FRAME_RATE, limits, tolerate_damage=tolerate_damage)
     if len(paths) == 1:
         return Video(paths[0], limits, frame_rate, tolerate_damage=tolerate_damage)
-    message = "Expected one video, one folder, or tars of frames as the source. Received several files, not all tars"
+    message = "Expected one video, one folder, or tars of frames as the source. Received several files, not all tars."
     raise Unusable(message, reason="NOT_A_VIDEO")

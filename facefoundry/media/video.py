@@ -146,7 +146,7 @@ class Video(Source):
                 metadata_errors="replace",
             )
         except (av.FFmpegError, ValueError) as error:
-            message = f"{self._path.name} is not a readable video file: {reason_of(error)}"
+            message = f"{self._path.name} is not a readable video file: {reason_of(error)}."
             raise Unusable(message, reason="NOT_A_VIDEO", resource=self._path.name) from error
         return container
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
-__all__ = ["SourceFiles", "fetch", "find_source", "prefix_of_source"]
+__all__ = ["SourceFiles", "fetch", "find_source", "naming", "prefix_of_source"]
 
 _NO_ID = "source"
 
@@ -68,24 +68,34 @@ class SourceFiles:
         """Total size in bytes."""
         return sum(part.size for part in self.files.values())
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Name the URI in errors about local files: several sources may have the same local names.
+    def named(self) -> AbstractContextManager[None]:
+        """Name the source's URI in errors of the block about its local files."""
+        return naming(self.uri, [self.name, *self.files], self.sequence_id)
 
-        Raises:
-            Unusable: the block raised it; it names the source's URI.
-        """
-        try:
-            yield
-        except Unusable as error:
-            local = error.resource
-            if not local.startswith(PurePosixPath(self.name).stem):
-                raise
-            frame = local.partition("/")[2]
-            whole = f"frame {frame} of {self.uri}" if frame else self.uri
-            shown = f"{local} ({self.uri})" if self.sequence_id else whole
-            message = error.message.replace(local, shown, 1) if local in error.message else f"{shown}: {error.message}"
-            raise from_record(replace(to_record(error), message=message, resource=self.uri)) from error
+
+@contextmanager
+def naming(uri: str, files: Iterable[str], sequence_id: str = "") -> Iterator[None]:
+    """Name a source's URI in errors of the block about its local files: several sources may have the same local names.
+
+    Args:
+        uri: URI of the source.
+        files: Names of its local files. A frame in a tar is named `<name of the tar without suffix>/<frame>`.
+        sequence_id: Id of the sequence, which its local files are named after; then their names stay in the message.
+
+    Raises:
+        Unusable: the block raised it; it names the URI.
+    """
+    try:
+        yield
+    except Unusable as error:
+        local = error.resource
+        file, _, frame = local.partition("/")
+        if not local or file not in {name for known in files for name in (known, PurePosixPath(known).stem)}:
+            raise
+        whole = f"{frame} of {uri}" if frame else uri
+        shown = f"{local} ({uri})" if sequence_id else whole
+        message = error.message.replace(local, shown, 1) if local in error.message else f"{shown}: {error.message}"
+        raise from_record(replace(to_record(error), message=message, resource=uri)) from error
 
 
 def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "source_uri") -> SourceFiles:

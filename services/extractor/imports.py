@@ -20,6 +20,7 @@ from facefoundry.process.sandbox import Sandbox
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.sources import naming
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import extractor_pb2
@@ -52,19 +53,13 @@ class _Call:
     def ask(self, function: SandboxFunction[Args, Info], arguments: Args) -> Steps[Info]:
         """Run a function in the sandbox, and return the facts of its result. Errors about the clip name its URI."""
         result: Info | None = None
-        try:
+        with naming(self.uri, (path.name for path in self.workspace.inputs.iterdir())):
             for message in function.run(self.sandbox, arguments, self.workspace):
                 match message:
                     case Progress():
                         yield message
                     case Result(info):
                         result = info
-        except Unusable as error:
-            local = error.resource
-            is_file = bool(local) and self.workspace.input(local).is_file()
-            text = error.message.replace(local, self.uri) if is_file else f"{self.uri}: {error.message}"
-            text = text.rstrip(".") + "."
-            raise Unusable(text, reason=error.reason, metadata=error.metadata, resource=self.uri) from error
         if result is None:
             raise misbehaved("ended without a result")
         return result

@@ -55,7 +55,7 @@ def unpack(arguments: UnpackArgs, workspace: Workspace) -> Iterator[Message[Unpa
                 members[member.name] = member
             if not _ends(path, tar.offset):
                 raise Unusable(f"{path.name} is cut off.", reason="TRUNCATED", resource=path.name)
-            names = in_order(members)
+            names = in_order(members, path.name)
             for number, name in enumerate(names):
                 data = tar.extractfile(members[name])
                 content = b"" if data is None else data.read(size)
