@@ -21,7 +21,9 @@ NOT_OF_CLIPS = {"SANDBOX_FUNCTION", "SANDBOX_BUSY", "FRAMES_LOST", "COMPRESSION_
 def reasons(*patterns):
     """Every reason that the files raise."""
     text = "".join(path.read_text() for pattern in patterns for path in ROOT.glob(pattern))
-    return set(re.findall(r'reason="([A-Z_]+)"|_unusable\(\s*"([A-Z_]+)"|_invalid\(\s*"([A-Z_]+)"', text))
+    raised = r'reason="([A-Z_]+)"|_unusable\(\s*"([A-Z_]+)"|_invalid\(\s*"([A-Z_]+)"'
+    with_advice = r'= \(\s*"([A-Z_]+)",\s*"[A-Z][a-z]'
+    return set(re.findall(f"{raised}|{with_advice}", text))
 
 
 def flat(found):
@@ -64,6 +66,7 @@ DURING = (
     "facefoundry/dataset/run.py",
     "facefoundry/media/*.py",
     "facefoundry/process/**/*.py",
+    "facefoundry/rpc/*.py",
     "facefoundry/storage/*.py",
     "services/**/*.py",
 )
