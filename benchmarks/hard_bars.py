@@ -108,8 +108,8 @@ def judge(found: Extracted, expected: Plain, case: Case, *, by_identity: bool) -
 
 
 def _whose(points: Points, case: Case) -> NDArray[np.str_]:
-    """Return for each frame whose face was found; a face that is mostly covered counts only if no other is near."""
+    """Return for each frame whose face was found; a face that is mostly hidden counts only if no other is near."""
     shown = np.array(whose(points, case.people))
-    if not case.covered:
+    if not case.hidden:
         return shown
-    return np.where(shown == NOBODY, whose(points, case.covered), shown)
+    return np.where(shown == NOBODY, whose(points, case.hidden), shown)

@@ -58,13 +58,13 @@ class Case:
     Attributes:
         frames: uint8 [h, w, 3], BGR.
         people: The true landmarks of `SUBJECT` and, where there is one, `OTHER`: float64 [n, 68, 2].
-        covered: The same for frames in which most of the face is covered by the other person, and NaN elsewhere.
+        hidden: The same for frames in which most of the face, but not all of it, is covered or outside the frame.
         chosen: How a person who has seen the clip names the subject.
     """
 
     frames: list[Frame]
     people: Mapping[str, Points]
-    covered: Mapping[str, Points] = field(default_factory=dict)
+    hidden: Mapping[str, Points] = field(default_factory=dict)
     chosen: Chosen = LARGEST
 
 
@@ -109,7 +109,7 @@ def write(folder: Path, cases: Mapping[str, Case]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, case in cases.items():
         write_clip(folder / f"{name}.mp4", case.frames, crf=10)
-        truth = {"chosen": asdict(case.chosen), "people": _to_json(case.people), "covered": _to_json(case.covered)}
+        truth = {"chosen": asdict(case.chosen), "people": _to_json(case.people), "hidden": _to_json(case.hidden)}
         (folder / f"{name}.json").write_text(json.dumps(truth))
 
 
@@ -118,8 +118,8 @@ def read(folder: Path) -> dict[Path, Case]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         truth = json.loads(path.read_text())
-        people, covered = (_from_json(truth[key]) for key in ("people", "covered"))
-        found[path.with_suffix(".mp4")] = Case([], people, covered, Chosen(**truth["chosen"]))
+        people, hidden = (_from_json(truth[key]) for key in ("people", "hidden"))
+        found[path.with_suffix(".mp4")] = Case([], people, hidden, Chosen(**truth["chosen"]))
     return found
 
 
@@ -165,7 +165,7 @@ def _scene(size: tuple[int, int], layers: Sequence[_Layer], chosen: Chosen) -> C
     """
     width, height = size
     wall = np.repeat(np.linspace(90, 150, width)[None, :, None], height, axis=0).repeat(3, axis=2)
-    people, covered = ({layer.name: np.full(layer.footage.points.shape, np.nan) for layer in layers} for _ in range(2))
+    people, hidden = ({layer.name: np.full(layer.footage.points.shape, np.nan) for layer in layers} for _ in range(2))
     frames = []
     for number in range(len(layers[0].footage.points)):
         frame, shown = wall.copy(), dict[str, Points]()
@@ -178,14 +178,17 @@ def _scene(size: tuple[int, int], layers: Sequence[_Layer], chosen: Chosen) -> C
             mask = cv2.warpAffine(_oval(picture.shape[0]), onto, size)[..., None]
             frame += mask * (cv2.warpAffine(picture, onto, size, borderMode=cv2.BORDER_REPLICATE) - frame)
             for name in [name for name, points in shown.items() if _part(mask, points) >= 0.5]:
-                covered[name][number] = shown.pop(name)
+                hidden[name][number] = shown.pop(name)
             points = layer.footage.points[number] + (x, y)
-            if _part(np.ones((height, width, 1)), points) >= 0.5:
+            inside = _part(np.ones((height, width, 1)), points)
+            if inside >= 0.5:
                 shown[layer.name] = points
+            elif inside > 0:
+                hidden[layer.name][number] = points
         frames.append(frame.round().astype(np.uint8))
         for name, points in shown.items():
             people[name][number] = points
-    return Case(frames, people, covered, chosen)
+    return Case(frames, people, hidden, chosen)
 
 
 def _oval(side: int) -> NDArray[np.float64]:

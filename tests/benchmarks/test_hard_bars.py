@@ -17,7 +17,7 @@ def points(taken):
     return np.stack([FACE + np.array([PLACES.get(who, np.nan), 0]) for who in taken])
 
 
-CASE = Case([], people={SUBJECT: points("ssss--"), OTHER: points("oooooo")}, covered={SUBJECT: points("----s-")})
+CASE = Case([], people={SUBJECT: points("ssss--"), OTHER: points("oooooo")}, hidden={SUBJECT: points("----s-")})
 EXPECTED = Plain(points("sssooo"), milliseconds=20)
 
 
@@ -54,7 +54,7 @@ def test_as_in_ffpp_another_person_may_be_taken_with_a_warning(taken, warning):
     assert len(list(judged(taken, ("GAPS",), by_identity=False).failures())) == 1
 
 
-def test_a_face_that_is_mostly_covered_is_still_that_of_its_person():
-    covered = judged("sssss-", ("OTHER_PEOPLE",), missing="OTHER_PERSON")
-    assert covered.subject.sum() == 5 and covered.shown.sum() == 4 and not covered.nobody.any()
-    assert list(covered.failures()) == []
+def test_a_face_that_is_mostly_hidden_is_still_that_of_its_person():
+    hidden = judged("sssss-", ("OTHER_PEOPLE",), missing="OTHER_PERSON")
+    assert hidden.subject.sum() == 5 and hidden.shown.sum() == 4 and not hidden.nobody.any()
+    assert list(hidden.failures()) == []
