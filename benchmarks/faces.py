@@ -8,12 +8,7 @@ quarter more than those of plain dlib.
 
 `--hard DIR SUBJECT OTHER` makes hard cases of two clips of two people in DIR, and prints whom each engine takes, with
 FF++'s choice of the subject and with a choice that face embeddings decide. It fails if a chosen subject is mixed up
-with the other person, if FF++'s choice is and no warning says so, if a face that plain dlib finds is lost, or if
-landmarks are more than 0.2 eye distances off and no warning says so.
-
-`--heads DIR` prints the errors of plain dlib's and the engines' landmarks on the heads that `python -m benchmarks.heads
-DIR` drew: of the heads in each pose, those found, and the median and the largest mean error, in eye distances. It fails
-if an engine finds fewer heads than plain dlib.
+with the other person, if FF++'s choice is and no warning says so, or if a face that plain dlib finds is lost.
 """
 
 from __future__ import annotations

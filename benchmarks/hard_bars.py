@@ -22,7 +22,6 @@ HEAD: Final = """\
 | case | engine | subject | shown | plain | taken | lost | other | nobody | off: median, 95 % | warned |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
-_FAR: Final = 0.2  # eye distances
 _OTHER_ONLY: Final = {"SEVERAL_FACES", "STILL_FACE"}
 
 
@@ -75,8 +74,6 @@ class Judged:
             yield f"no warning tells that another person's face is taken in {spans(self.other)}."
         if self.nobody.any() and "POINTS_UNSURE" not in warned:
             yield f"no warning tells that the landmarks are nobody's in {spans(self.nobody)}."
-        if (far := self.off > _FAR).any() and "POINTS_UNSURE" not in warned:
-            yield f"no warning tells that the landmarks are more than {_FAR} eye distances off in {spans(far)}."
         for label in untold(self.found.labels, self.found.warned):
             yield f"no warning tells of the frames with the label {label}."
 

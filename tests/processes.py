@@ -35,6 +35,7 @@ def environment_of(store: StoreSettings, **more: object) -> dict[str, str]:
     assert variables.keys() <= _known_variables(), variables.keys() - _known_variables()
     return {
         **os.environ,
+        "FACEFOUNDRY_LOCAL_WAITING_WORKER": "false",  # most of these processes train nothing
         "FACEFOUNDRY_STORE_ENDPOINT": store.endpoint,
         "FACEFOUNDRY_STORE_ACCESS_KEY": store.access_key.get_secret_value(),
         "FACEFOUNDRY_STORE_SECRET_KEY": store.secret_key.get_secret_value(),

@@ -27,9 +27,11 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 __all__ = [
     "ALGORITHM_VERSION",
     "FINAL",
+    "WAIT",
     "Attempt",
     "ExitCode",
     "ExitReport",
+    "Order",
     "Outcome",
     "Preview",
     "Status",
@@ -74,6 +76,9 @@ class ExitCode(IntEnum):
     # Interrupted; the next run resumes from the newest checkpoint.
     INTERRUPTED = 75
 
+
+WAIT = "wait"
+"""Argument of a worker that waits for its `Order`, in place of the attempt's URI."""
 
 FINAL = frozenset({ExitCode.DONE, ExitCode.BAD_SETTINGS, ExitCode.BAD_INPUT})
 """Exit codes after which a worker is not restarted."""
@@ -199,6 +204,19 @@ class Outcome:
     message: str = ""
     iteration: Count = 0
     ended: Moment = field(default_factory=lambda: now())
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a waiting worker reads from its standard input, one line of JSON.
+
+    Attributes:
+        attempt_uri: URI of the attempt that it runs.
+        environment: Variables of its environment, beside those with which it was started.
+    """
+
+    attempt_uri: str
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -362,6 +362,7 @@ def test_killed_twice_and_run_again_it_ends_as_an_unbroken_run(finished, new_com
     # Short calls and frequent looks: however quick the machine, the training is seen on its way.
     environment = {"FACEFOUNDRY_LOCAL_CHECKPOINT_SECONDS": "0.3", "FACEFOUNDRY_LOCAL_STATUS_SECONDS": "0.1"}
     environment |= {"FACEFOUNDRY_WORKER_CALL_SECONDS": "0.1", "FACEFOUNDRY_POLL_SECONDS": "0.1"}
+    environment["FACEFOUNDRY_LOCAL_WAITING_WORKER"] = "false"  # so that there is one worker, the one that trains
     # Identity changes no content, so it can be left out here.
     words = [*_generate(clips, tmp_path), "--set=extraction.identity=false"]
     process = command.start(*words, **environment)

@@ -1,4 +1,8 @@
-"""The worker's process: its argument, signals, idle watchdog, exit code and exit report."""
+"""The worker's process: its argument, signals, idle watchdog, exit code and exit report.
+
+A backend may start a worker before there is an attempt for it, with the argument `wait`. The worker then loads what a
+training needs, and reads its attempt from its standard input.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from facefoundry import codec
 from facefoundry.errors import (
     DataLoss,
     Denied,
@@ -33,7 +38,7 @@ from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker.exit_reporter import ExitReporter
 from services.trainer.worker_environment import worker_variables
-from services.trainer.worker_protocol import ExitCode, ExitReport
+from services.trainer.worker_protocol import WAIT, ExitCode, ExitReport, Order
 
 if TYPE_CHECKING:
     from services.trainer.worker.attempt_runner import AttemptRunner
@@ -64,8 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The process's exit code.
     """
     parser = argparse.ArgumentParser(prog="python -m services.trainer.worker", description="Train one pair.")
-    parser.add_argument("attempt_uri", help="s3://<bucket>/trainings/<digest>/attempt.json")
+    parser.add_argument("attempt_uri", help=f"s3://<bucket>/trainings/<digest>/attempt.json, or {WAIT} for it")
     uri: str = parser.parse_args(arguments).attempt_uri
+    if uri == WAIT:
+        order = _wait()
+        if order is None:
+            return ExitCode.DONE
+        os.environ.update(order.environment)
+        uri = order.attempt_uri
     try:
         settings, store_settings = read(WorkerSettings), read(StoreSettings)
     except InvalidInput as error:
@@ -99,6 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code(error)
     reporter.write(ExitReport("DONE", "The model is committed.", iteration()))
     return ExitCode.DONE
+
+
+def _wait() -> Order | None:
+    """Load what a training needs, then wait for an order; None if the backend ends without one."""
+    _die_with_parent(int(os.environ["FACEFOUNDRY_WORKER_PARENT"]))
+    from services.trainer.worker import attempt_runner  # noqa: F401
+
+    line = sys.stdin.buffer.readline()
+    return codec.from_json(Order, line) if line else None
 
 
 def _termination_log() -> Path:

@@ -102,10 +102,20 @@ def put_attempt(store: Store, make_attempt: Callable[..., Attempt]) -> Callable[
     return put
 
 
+SETTINGS = {"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, "local_waiting_worker": False}
+
 STAND_IN = """
 import json, os, pathlib, signal, sys, time
 
 mode, folder, uri = sys.argv[1:4]
+if uri == "wait":
+    pathlib.Path(folder, "waiting").write_text(str(os.getpid()))
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    order = json.loads(line)
+    os.environ.update(order["environment"])
+    uri = order["attempt_uri"]
 runs = pathlib.Path(folder, "runs")
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -142,7 +152,7 @@ def make_local_backend(
     made: list[LocalBackend] = []
 
     def make(mode: str, **settings: float) -> LocalBackend:
-        chosen = read(LocalSettings, **{"restart_seconds": 0.05, "grace_seconds": 2.0, "restarts": 3, **settings})
+        chosen = read(LocalSettings, **{**SETTINGS, **settings})
         made.append(LocalBackend(chosen, command=worker_command(mode)))
         return made[-1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
@@ -18,16 +17,17 @@ from facefoundry.errors import Conflict, DataLoss
 from facefoundry.process.scratch import Scratch
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.backends.local.processes import WorkerProcesses
 from services.trainer.backends.local.settings import LocalSettings
-from services.trainer.worker_environment import worker_variables
 from services.trainer.worker_protocol import FINAL, ExitCode, ExitReport
 
 __all__ = ["WORKER", "LocalBackend"]
 
 WORKER = (sys.executable, "-m", "services.trainer.worker")
 
-_ROOT = Path(__file__).resolve().parents[4]
 _POLL_SECONDS = 0.1
+# A worker that has just started needs the cores, so the next process waits for that long before it loads anything.
+_QUIET_SECONDS = 10.0
 _MAX_RESTART_SECONDS = 60.0
 _log = logger(__name__)
 
@@ -75,12 +75,17 @@ class LocalBackend(TrainingBackend):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._command = tuple(command)
         self._clock = clock
+        defaults = {
+            "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
+            "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": str(settings.local_checkpoint_seconds),
+        }
+        self._processes = WorkerProcesses(command, defaults, settings.local_waiting_worker)
         self._entries: dict[str, _Entry] = {}
         self._stopping: list[_Entry] = []
         self._changed = threading.Condition()
         self._closing = False
+        self._prepare_at = clock()
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(Scratch("trainer", scratch_dir).folder())
         # The kernel kills a worker when the thread that started it ends, so this thread lives as long as the process.
@@ -134,9 +139,13 @@ class LocalBackend(TrainingBackend):
                 self._stopping = [entry for entry in self._stopping if entry.process is not None]
                 self._fill_slots()
                 if self._closing and not self._stopping:
+                    self._processes.close()
                     return
+                quiet = self._clock() < self._prepare_at
+                if not quiet:
+                    self._processes.prepare()
                 busy = any(not entry.ended for entry in self._entries.values()) or self._stopping
-                self._changed.wait(_POLL_SECONDS if busy else None)
+                self._changed.wait(_POLL_SECONDS if busy or quiet else None)
 
     def _check(self, entry: _Entry) -> None:
         """Record the end of a job's worker if it has ended, or stop the worker if the job is cancelled."""
@@ -181,26 +190,19 @@ class LocalBackend(TrainingBackend):
     def _spawn(self, entry: _Entry) -> None:
         with suppress(OSError):
             self._report_file(entry).unlink()
-        settings = self._settings
-        environment = {
-            "FACEFOUNDRY_WORKER_STATUS_SECONDS": str(settings.local_status_seconds),
-            "FACEFOUNDRY_WORKER_CHECKPOINT_SECONDS": str(settings.local_checkpoint_seconds),
-            **worker_variables(os.environ),
+        variables = {
             "FACEFOUNDRY_WORKER_ID": f"{entry.name}-{secrets.token_hex(4)}",
-            "FACEFOUNDRY_WORKER_PARENT": str(os.getpid()),
             "FACEFOUNDRY_WORKER_TERMINATION_LOG": str(self._report_file(entry)),
         }
-        command = [*self._command, entry.attempt_uri]
         try:
-            entry.process = subprocess.Popen(
-                command, env=environment, cwd=_ROOT, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            entry.process = self._processes.start(entry.attempt_uri, variables)
         except OSError as error:
             _log.warning("worker_not_started", job=entry.name, detail=str(error))
             self._worker_ended(entry, ExitCode.INTERRUPTED)
             return
         entry.state, entry.exit_code = JobState.RUNNING, None
         _log.event("worker_started", job=entry.name, pid=entry.process.pid, restarts=entry.restarts)
+        self._prepare_at = self._clock() + _QUIET_SECONDS
 
     def _report_file(self, entry: _Entry) -> Path:
         return self._folder / f"{entry.name}.json"

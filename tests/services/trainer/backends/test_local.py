@@ -66,11 +66,49 @@ def test_closing_ends_every_worker(make_local_backend: MakeBackend, tmp_path: Pa
     assert not any(psutil.pid_exists(pid) for pid in pids(tmp_path))
 
 
+def waiting(folder: Path) -> int:
+    """Process id of the newest process that waits; 0 if there is none."""
+    path = folder / "waiting"
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+def test_a_job_gets_the_process_that_waits_and_its_exit_report_too(
+    make_local_backend: MakeBackend, tmp_path: Path
+) -> None:
+    backend = make_local_backend("report", local_waiting_worker=True)
+    wait_until(lambda: waiting(tmp_path) > 0)
+    backend.start("first", "first")
+    wait_until(lambda: states(backend, "first") == [JobState.FAILED])
+    assert pids(tmp_path) == [waiting(tmp_path)]
+    job = backend.get("first")
+    assert job is not None and job.exit_report is not None and job.exit_report.reason == "NO_FACES"
+
+
+def test_a_job_starts_without_the_process_that_waits_if_that_has_ended(
+    make_local_backend: MakeBackend, tmp_path: Path
+) -> None:
+    backend = make_local_backend("hang", local_waiting_worker=True)
+    wait_until(lambda: waiting(tmp_path) > 0)
+    process = psutil.Process(waiting(tmp_path))
+    process.kill()
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+    backend.start("first", "first")
+    wait_until(lambda: started(tmp_path) == {"first"})
+    assert states(backend, "first") == [JobState.RUNNING]
+
+
+def test_closing_ends_the_process_that_waits(make_local_backend: MakeBackend, tmp_path: Path) -> None:
+    backend = make_local_backend("hang", local_waiting_worker=True)
+    wait_until(lambda: waiting(tmp_path) > 0)
+    backend.close()
+    assert not psutil.pid_exists(waiting(tmp_path))
+
+
 def test_no_worker_survives_a_trainer_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import time\n"
         "from services.trainer.backends.local import LocalBackend, LocalSettings\n"
-        "backend = LocalBackend(LocalSettings())\n"
+        "backend = LocalBackend(LocalSettings(local_waiting_worker=False))\n"
         "backend.start('job', 's3://facefoundry/trainings/' + '0' * 40 + '/attempt.json')\n"
         "time.sleep(600)\n"
     )

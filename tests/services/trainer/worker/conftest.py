@@ -20,7 +20,9 @@ def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
     """Starts workers; none survives the test."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(uri: str, environ: Mapping[str, str] | None = None, **settings: object) -> subprocess.Popen[bytes]:
+    def start(
+        uri: str, environ: Mapping[str, str] | None = None, stdin: int | None = None, **settings: object
+    ) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "FACEFOUNDRY_STORE_ENDPOINT": store_settings.endpoint,
@@ -32,7 +34,8 @@ def spawn(store_settings: StoreSettings, tmp_path: Path) -> Iterator[Spawn]:
             **{f"FACEFOUNDRY_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
             **(environ or {}),
         }
-        processes.append(subprocess.Popen([sys.executable, "-m", "services.trainer.worker", uri], env=environment))
+        command = [sys.executable, "-m", "services.trainer.worker", uri]
+        processes.append(subprocess.Popen(command, env=environment, stdin=stdin))
         return processes[-1]
 
     yield start

@@ -60,7 +60,7 @@ def test_the_local_backend_starts_its_workers_without_the_users_variables(
 ) -> None:
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value)
-    backend = LocalBackend(LocalSettings(), tmp_path, command=("/bin/sh", "-c", 'env > "$0"'))
+    backend = LocalBackend(LocalSettings(local_waiting_worker=False), tmp_path, command=("/bin/sh", "-c", 'env > "$0"'))
     seen = tmp_path / "seen"
     try:
         backend.start("job", str(seen))

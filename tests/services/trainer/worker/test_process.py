@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from facefoundry import codec
@@ -76,6 +77,25 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
     unbroken = loop.Training(attempt.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
     unbroken.run(120)
     assert weights.content_digest(unbroken.network.tensors()) == model.content_digest
+
+
+def test_a_waiting_worker_has_loaded_tensorflow_and_trains_what_it_is_told(
+    store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt]
+) -> None:
+    attempt = put_attempt(iterations=3)
+    worker = spawn(worker_protocol.WAIT, stdin=subprocess.PIPE, parent=os.getpid())
+    process = psutil.Process(worker.pid)
+    wait_until(lambda: any("_pywrap_tensorflow" in item.path for item in process.memory_maps()), 60)
+    order = worker_protocol.Order(uri_of(store, attempt), {"FACEFOUNDRY_WORKER_ID": "ordered"})
+    worker.communicate(codec.to_json(order) + b"\n", timeout=120)
+    assert worker.returncode == ExitCode.DONE
+    assert read_status(store, attempt).worker == "ordered"
+
+
+def test_a_waiting_worker_ends_with_its_backend(spawn: Spawn) -> None:
+    worker = spawn(worker_protocol.WAIT, stdin=subprocess.PIPE, parent=os.getpid())
+    worker.communicate(b"", timeout=60)
+    assert worker.returncode == ExitCode.DONE
 
 
 @pytest.fixture
