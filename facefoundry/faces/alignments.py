@@ -97,7 +97,8 @@ class Alignments:
             not run. None if the alignments were not made by an extraction, as for the arrays below.
         tracked: uint8 [n]: 1 if the face was found at the place of the last one and not by a search of the whole frame.
         spreads: float32 [n]: how unsure the landmarks are, the mean distance between two predictions of them, in
-            distances between the eyes. NaN if the engine predicts them once.
+            distances between the eyes. It is measured in one of eight frames, and where the shape of the face changes;
+            the frames in between have the last value. NaN if the engine predicts them once.
         motions: float32 [n, 2]: how much the pictures in the subject's box and in the box of the face that moves most
             of all others differ from the last frame that was searched, in mean grey levels. NaN unless there are
             several faces.

@@ -17,10 +17,15 @@ from services.extractor.tracking import Frame
 
 __all__ = ["PeopleSeen", "several_faces", "spans", "still_face", "warnings"]
 
-# Frames from one comparison to the next: at most, while there are several faces, and after a cut or a loss.
-_COMPARE_EVERY: Final = 96
+# Frames from one comparison to the next: where the face has changed, while there are several faces, and after a cut or
+# a loss. A comparison takes as long as six frames.
+_COMPARE_EVERY: Final = 240
 _COMPARE_CROWD: Final = 12
 _SOON: Final = 4
+# Frames after which a face that has changed at once, as in a fast turn, is itself again, and frames in which such
+# changes are not compared after one was harmless.
+_SETTLED: Final = 3
+_CALM: Final = 96
 # Embeddings that are farther apart are of two persons; nearer ones but this far are another look of the same.
 _OTHER_PERSON: Final = 0.6
 _NEW_LOOK: Final = 0.3
@@ -30,10 +35,12 @@ _MOVES: Final = 2.0
 # Distances between the eyes by which two predictions of the landmarks may be apart.
 _MAX_SPREAD: Final = 0.15
 _MAX_SPANS: Final = 5
-# Side of the small picture of an aligned face, pixels, and the difference from one frame to the next, mean grey levels,
-# that only another face, or a flash, makes.
+# Side of the small picture of an aligned face, pixels, and the least difference of the pictures of two persons: mean
+# grey levels, and the same where the pictures have mean 0 and standard deviation 1. The pictures of 13 persons differ
+# by 10.6 and 0.42 and more. From frame to frame one person's differ by 12 and 0.35 at most, but for a fast turn.
 _SMALL: Final = 24
-_JUMP: Final = 12.0
+_OTHER_LEVELS: Final = 10.0
+_OTHER_CONTRASTS: Final = 0.4
 
 Embed = Callable[[Frame, NDArray[np.float32]], Embedding]
 
@@ -44,12 +51,20 @@ class _Compared:
     is_other: bool
 
 
+@dataclass(frozen=True)
+class _Jump:
+    """A frame in which the picture of the face changes at once, and the picture before."""
+
+    frame: int
+    before: NDArray[np.float32]
+
+
 class PeopleSeen:
     """Compares faces that were chosen by nearness with the first one, where they may be another person's.
 
-    These are frames in which the picture of the face changes at once, frames with several faces, frames after a cut or
-    a loss, and one in 96 of the others. Results depend on
-    the frames and their rows alone, so an extraction that is resumed has the same.
+    These are frames after the picture of the face changed at once and stayed so, frames with several faces, frames
+    after a cut or a loss, and every 240 frames one whose picture differs from the last one that was compared. Results
+    depend on the frames and their rows alone, so an extraction that is resumed has the same.
 
     Args:
         embed: Embeds the face with given landmarks, float32 [68, 2].
@@ -60,9 +75,14 @@ class PeopleSeen:
         self._embed, self._detect_every = embed, detect_every
         self._looks: list[Embedding] = []
         self._compared: list[_Compared] = []
+        self._first: tuple[Frame, NDArray[np.float32]] | None = None
+        self._newest: tuple[Frame, NDArray[np.float32]] | None = None
         self._searched = -detect_every
         self._pending = self._crowded = False
+        self._jump: _Jump | None = None
+        self._calm = 0
         self._picture: NDArray[np.float32] | None = None
+        self._last: NDArray[np.float32] | None = None
 
     def see(
         self, index: int, frame: Frame, face: tuple[NDArray[np.float32], NDArray[np.float64]] | None, seen: int
@@ -85,19 +105,44 @@ class PeopleSeen:
             return
         landmarks, matrix = face
         before, self._picture = self._picture, _small(frame, matrix)
-        jumps = before is not None and float(np.abs(before - self._picture).mean()) > _JUMP
-        age = index - self._compared[-1].frame if self._compared else _COMPARE_EVERY
-        self._pending |= jumps
-        if age >= (_SOON if self._pending else _COMPARE_CROWD if self._crowded else _COMPARE_EVERY):
-            self._compare(index, self._embed(frame, landmarks))
-            self._pending = False
+        self._newest = frame, landmarks
+        if self._last is None:
+            # The first face is embedded when there is something to compare it with.
+            self._first, self._last, self._pending = self._newest, self._picture, False
+            self._compared.append(_Compared(index, is_other=False))
+            return
+        if self._jump is None and before is not None and _differ(before, self._picture):
+            self._jump = _Jump(index, before)
+        if self._is_due(index):
+            self._compare(index)
 
-    def _compare(self, index: int, embedding: Embedding) -> None:
-        distance = min((float(np.linalg.norm(embedding - look)) for look in self._looks), default=np.inf)
-        is_other = bool(self._looks) and distance > _OTHER_PERSON
-        if not is_other and (distance > _NEW_LOOK):
+    def _is_due(self, index: int) -> bool:
+        """Return whether the newest face must be compared; forget a jump after which all is as before."""
+        age = index - self._compared[-1].frame
+        if (self._pending and age >= _SOON) or (self._crowded and age >= _COMPARE_CROWD):
+            return True
+        if self._jump is not None and index >= max(self._jump.frame + _SETTLED, self._calm):
+            if _differ(self._jump.before, self._picture):
+                return True
+            self._jump = None
+        return age >= _COMPARE_EVERY and _differ(self._last, self._picture)
+
+    def _compare(self, index: int) -> None:
+        """Compare the newest face with the first one, for the frames from the jump on or from this one on."""
+        is_other = self._newest is not None and self._is_other(self._embed(*self._newest))
+        if self._jump is not None and not is_other:
+            self._calm = index + _CALM
+        self._compared.append(_Compared(index if self._jump is None else self._jump.frame, is_other))
+        self._last, self._pending, self._jump = self._picture, False, None
+
+    def _is_other(self, embedding: Embedding) -> bool:
+        """Return whether an embedding is another person's than the first; if not, remember a new look."""
+        if self._first is not None:
+            self._looks, self._first = [self._embed(*self._first)], None
+        distance = min(float(np.linalg.norm(embedding - look)) for look in self._looks)
+        if _NEW_LOOK < distance <= _OTHER_PERSON:
             self._looks.append(embedding)
-        self._compared.append(_Compared(index, is_other))
+        return distance > _OTHER_PERSON
 
     def others(self, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return for each frame, bool [n], whether its face seems to be another person's than the first.
@@ -105,11 +150,21 @@ class PeopleSeen:
         Args:
             found: Whether each frame has a face, bool [n].
         """
+        if self._jump is not None and _differ(self._jump.before, self._picture):
+            self._compare(len(found))
         is_other = np.zeros(len(found), dtype=bool)
         ends = [compared.frame for compared in self._compared[1:]] + [len(found)]
         for compared, end in zip(self._compared, ends, strict=True):
             is_other[compared.frame : end] = compared.is_other
         return is_other & found
+
+
+def _differ(first: NDArray[np.float32] | None, second: NDArray[np.float32] | None) -> bool:
+    """Return whether two small pictures of aligned faces differ as much as those of two persons."""
+    if first is None or second is None or float(np.abs(first - second).mean()) <= _OTHER_LEVELS:
+        return False
+    contrasts = [(picture - picture.mean()) / max(float(picture.std()), 1.0) for picture in (first, second)]
+    return float(np.abs(contrasts[0] - contrasts[1]).mean()) > _OTHER_CONTRASTS
 
 
 def _small(frame: Frame, matrix: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ from services.extractor.inspection import SeenFaces
 from services.extractor.person import FaceViews, Person, pick_centre
 from services.extractor.rows import Face, Rows, last_box, read_finished
 from services.extractor.samples import Samples
+from services.extractor.spread import Spreads
 from services.extractor.tracking import Frame, Sighting, Subject
 
 __all__ = ["extract", "inspect", "load_engine"]
@@ -190,6 +191,7 @@ class _Extraction:
                 lambda frame, landmarks: _load_embedder().embed(frame, landmarks), self._options.detect_every
             )
         self._subject = Subject(engine, self._options.detect_every)
+        self._spreads = Spreads(engine)
         self._samples = Samples()
 
     def find_person(self) -> None:
@@ -228,29 +230,46 @@ class _Extraction:
                     "Delete the extraction's prefix, and extract the sequence again."
                 )
                 raise DataLoss(message, reason="FRAME_DIGEST_MISMATCH")
-            self._remember(index, frame, self._parts[part], row)
+            kept = self._parts[part]
+            face = (kept.landmarks[row], kept.matrices[row]) if kept.found[row] else None
+            embedding = kept.embeddings[row] if kept.embeddings is not None else None
+            self._remember(index, frame, face, embedding, None if kept.seen is None else int(kept.seen[row]))
             return
         if row == 0:
             self._subject.restart(last_box(self._parts))
+            self._spreads.restart()
         sighting = Sighting(None, DAMAGED, NOT_SEARCHED) if damaged else self._subject.follow(frame)
-        reason, face = self._face(frame, sighting)
-        self._rows.add(digest, reason, face, sighting)
-        if face is not None:
-            self._crops[index] = face.crop
-        self._remember(index, frame, self._rows.alignments(row, identity=self._embedder is not None), 0)
+        reason, found = self._face(frame, sighting)
+        self._rows.add(digest, reason, found, sighting)
+        if found is not None:
+            self._crops[index] = found.crop
+            self._remember(
+                index,
+                frame,
+                (found.landmarks, found.matrix),
+                found.embedding if self._embedder else None,
+                sighting.seen,
+            )
+        else:
+            self._remember(index, frame, None, None, sighting.seen)
         if row == self._arguments.part_frames - 1:
             yield self._end_part()
 
-    def _remember(self, index: int, frame: Frame, rows: Alignments, row: int) -> None:
+    def _remember(
+        self,
+        index: int,
+        frame: Frame,
+        face: tuple[NDArray[np.float32], NDArray[np.float64]] | None,
+        embedding: NDArray[np.float32] | None,
+        seen: int | None,
+    ) -> None:
         """Take from a frame, whose row was made now or in an earlier call, what is needed for later ones."""
-        found = bool(rows.found[row])
-        if found:
+        if face is not None:
             self._samples.offer(index, frame)
-            if self._person is not None and rows.embeddings is not None:
-                self._person.learn(rows.embeddings[row])
-        if self._people is not None and rows.seen is not None:
-            face = (rows.landmarks[row], rows.matrices[row]) if found else None
-            self._people.see(index, frame, face, int(rows.seen[row]))
+            if self._person is not None and embedding is not None:
+                self._person.learn(embedding)
+        if self._people is not None and seen is not None:
+            self._people.see(index, frame, face, seen)
 
     def finish(self) -> Iterator[Message[ExtractionInfo]]:
         """Complete the last part, and yield the names of the last files and the result.
@@ -311,6 +330,7 @@ class _Extraction:
             A value of `alignments.REASONS`, and the face if that value is `FOUND`.
         """
         if sighting.box is None:
+            self._spreads.restart()
             return sighting.reason, None
         box, landmarks = self._whole(sighting.box), self._landmarks(frame, sighting.box)
         matrix = crop.face_matrix(landmarks)
@@ -318,7 +338,7 @@ class _Extraction:
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options.crop_size, self._options.padding)
         embedding = self._views.embedding(frame, sighting.box) if self._embedder else np.zeros(128, np.float32)
-        spread = _spread(landmarks, self._engine.second_landmarks(frame, box))
+        spread = self._spreads.spread(frame, box, landmarks, matrix)
         return FOUND, Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding, spread)
 
     def _landmarks(self, frame: Frame, box: Box) -> NDArray[np.float32]:
@@ -342,11 +362,3 @@ class _Extraction:
         for name, data in parts.items():
             self._workspace.made_part(name).write_bytes(data)
         return PartsReady(tuple(parts))
-
-
-def _spread(landmarks: NDArray[np.float32], second: NDArray[np.float32] | None) -> float:
-    """Return the mean distance between two predictions of landmarks, in distances between the eyes."""
-    eyes = float(np.linalg.norm(landmarks[36:42].mean(axis=0) - landmarks[42:48].mean(axis=0)))
-    return (
-        float("nan") if second is None or not eyes else float(np.linalg.norm(landmarks - second, axis=1).mean() / eyes)
-    )

@@ -24,15 +24,15 @@ Frame = NDArray[np.uint8]
 
 # Boxes with a larger intersection over union belong to the same face.
 _SAME_FACE: Final = 0.3
-# Frames for which the place of the face is searched more closely, after it was seen last.
+# Frames for which the face is searched more closely after it was seen last, at its place and in the whole frame.
 _MEMORY: Final = 48
 # Side of the picture of a face, pixels, by whose grey levels its motion is measured.
 _PATCH: Final = 32
 # Mean difference of two thumbnails, in grey levels from 0 to 255. Talking heads and hand-held shots stay below 10.
 _MIN_CUT_DIFFERENCE: Final = 25.0
 _THUMBNAIL: Final = (32, 18)
-# Rows and columns of a frame that are averaged into a row or column of the thumbnail; using all takes 4 times longer.
-_SAMPLES: Final = 8
+# Rows and columns of a frame that are averaged into a row or column of the thumbnail; using all takes 10 times longer.
+_SAMPLES: Final = 4
 
 
 def thumbnail(frame: Frame) -> Frame:
@@ -107,7 +107,8 @@ class Subject:
 
     The detector runs at least every `detect_every` frames. It also runs when the tracker loses the face, at a cut, on
     every frame while no face is found, and on the first frame after `restart`. In between the engine's tracker follows
-    the face. Where the detector does not find the face that was followed, its last place is searched more closely. With
+    the face. Where the detector does not find the face that was followed, its last place is searched more closely, and
+    if no face is there either the whole frame: in 48 frames after the last face, then in one of `detect_every`. With
     `detect_every` 1 every box is the detector's.
 
     Args:
@@ -163,6 +164,8 @@ class Subject:
         last = self._last if is_recent else None
         if last is not None and not any(iou(box, last) > _SAME_FACE for box in detected):
             boxes = np.concatenate([detected, self._engine.near(frame, last)])
+        if not len(boxes) and (self._lost < _MEMORY or self._lost % self._detect_every == 0):
+            boxes = detected = self._engine.detect_unsure(frame)
         seen = min(len(detected), NOT_SEARCHED - 1)
         before, self._searched = self._searched, frame
         if not len(boxes):

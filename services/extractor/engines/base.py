@@ -95,6 +95,19 @@ class Engine(ABC):
 
         return np.zeros((0, 4))
 
+    def detect_unsure(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Find what may be a face where `detect` finds none, by a search that may take much longer; by default nothing.
+
+        Args:
+            frame: uint8 [h, w, 3], BGR; not changed.
+
+        Returns:
+            Boxes float64 [k, 4].
+        """
+        import numpy as np
+
+        return np.zeros((0, 4))
+
     @abstractmethod
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:
         """Find the landmarks of a face.

@@ -10,7 +10,8 @@ from facefoundry.errors import DataLoss, Internal, InvalidInput
 from facefoundry.faces.crop import cut, face_matrix
 from services.extractor import engines
 from services.extractor.boxes import iou, nearest
-from services.extractor.engines.dlib import hog
+from services.extractor.engines.dlib import hog, near
+from services.extractor.tracking import Subject
 
 FACE = (175, 70, 100, 110)
 
@@ -45,6 +46,15 @@ def test_a_tilted_face_is_found_and_its_landmarks_are_those_of_the_upright_one(e
     apart = np.linalg.norm(engine.landmarks(frame, box) - cv2.transform(upright[None], matrix)[0], axis=1)
     eyes = np.linalg.norm(upright[36:42].mean(axis=0) - upright[42:48].mean(axis=0))
     assert apart.mean() / eyes < 0.1
+
+
+@pytest.mark.parametrize(("degrees", "blur"), [(-42, 0), (40, 0), (-20, 5.0), (30, 3.0)])
+def test_every_face_that_plain_dlib_finds_is_found(engine, portrait, degrees, blur):
+    frame, _ = turned(portrait, degrees)
+    frame = cv2.GaussianBlur(frame, (0, 0), blur) if blur else frame
+    plain = dlib.get_frontal_face_detector()(np.ascontiguousarray(frame[:, :, ::-1]), 1)
+    found = Subject(engine, 12).follow(frame).box
+    assert len(plain) == 1 and found is not None
 
 
 def test_the_crop_holds_the_eyes_at_the_mean_faces_place(engine, portrait):
@@ -121,7 +131,7 @@ def test_another_form_of_detectors_on_file_is_refused():
             Path(path).write_bytes(b"another form")
 
     with pytest.raises(Internal, match=r"dlib .* another format"):
-        hog.single_level(dlib, Other())
+        near.single_level(dlib, Other())
 
 
 def test_a_face_that_comes_nearer_is_followed_from_level_to_level(engine, portrait):

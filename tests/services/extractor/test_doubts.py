@@ -5,6 +5,10 @@ from facefoundry.faces.alignments import NOT_SEARCHED, Alignments
 from services.extractor import doubts
 
 FRAME = np.zeros((4, 4, 3), np.uint8)
+# Two faces: one is bright on the left, the other at the top.
+FACES = [np.zeros((30, 30, 3), np.uint8) for _ in range(2)]
+FACES[0][:, :12] = FACES[1][:12] = 200
+TO_UNIT_SQUARE = np.array([[1 / 30, 0, 0], [0, 1 / 30, 0]])
 
 
 def faces(count=8, **arrays):
@@ -79,11 +83,23 @@ def seen(people, rows):
     return people.others(np.array([person is not None for person, _ in rows]))
 
 
-def test_on_an_ordinary_clip_one_face_in_96_is_compared():
+def test_on_an_ordinary_clip_no_face_is_compared():
     embed = Embedded()
     rows = [(0, 1 if index % 12 == 0 else NOT_SEARCHED) for index in range(288)]
     assert not seen(doubts.PeopleSeen(embed, 12), rows).any()
-    assert embed.frames == 3
+    assert embed.frames == 0
+
+
+def test_a_face_that_changes_slowly_is_compared_after_240_frames():
+    embed = Embedded()
+    people = doubts.PeopleSeen(embed, 12)
+    for index in range(260):
+        share = min(index / 200, 1.0)
+        frame = ((1 - share) * FACES[0] + share * FACES[1]).astype(np.uint8)
+        person = np.full((68, 2), share == 1, np.float32)
+        people.see(index, frame, (person, TO_UNIT_SQUARE), 1 if index == 0 else NOT_SEARCHED)
+    assert np.flatnonzero(people.others(np.ones(260, dtype=bool))).tolist() == list(range(240, 260))
+    assert embed.frames == 2
 
 
 def test_after_a_search_before_its_time_and_after_a_loss_faces_are_compared_again():
@@ -97,10 +113,20 @@ def test_while_there_are_several_faces_each_search_is_compared():
     assert np.flatnonzero(seen(doubts.PeopleSeen(Embedded(), 12), rows)).tolist() == list(range(24, 48))
 
 
-def test_a_face_that_changes_at_once_is_compared():
-    people = doubts.PeopleSeen(Embedded(), 12)
-    for index in range(10):
-        other = index >= 6
-        frame = np.full((30, 30, 3), 200 if other else 90, np.uint8)
-        people.see(index, frame, (np.full((68, 2), other, np.float32), np.eye(2, 3)), 1 if index == 0 else NOT_SEARCHED)
-    assert np.flatnonzero(people.others(np.ones(10, dtype=bool))).tolist() == [6, 7, 8, 9]
+def test_from_the_frame_on_in_which_a_face_changes_at_once_it_is_another_persons():
+    for others in (range(6, 30), range(28, 30)):
+        people = doubts.PeopleSeen(Embedded(), 12)
+        for index in range(30):
+            is_other = index in others
+            face = np.full((68, 2), is_other, np.float32), TO_UNIT_SQUARE
+            people.see(index, FACES[is_other], face, 1 if index == 0 else NOT_SEARCHED)
+        assert np.flatnonzero(people.others(np.ones(30, dtype=bool))).tolist() == list(others)
+
+
+def test_a_face_that_changes_for_a_moment_alone_is_not_compared():
+    embed = Embedded()
+    people = doubts.PeopleSeen(embed, 12)
+    for index in range(30):
+        face = np.zeros((68, 2), np.float32), TO_UNIT_SQUARE
+        people.see(index, FACES[index in (6, 7)], face, 1 if index == 0 else NOT_SEARCHED)
+    assert embed.frames == 0

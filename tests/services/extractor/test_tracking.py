@@ -183,3 +183,22 @@ def test_after_a_cut_or_a_while_the_place_of_the_last_face_is_not_searched():
     engine = Strict([[LARGE_RIGHT], []])
     followed(engine, 10, frames=[shot(60), shot(160)])
     assert not hasattr(engine, "searched")
+
+
+def test_where_no_face_is_found_what_the_engine_is_unsure_of_is_taken():
+    class Unsure(Scripted):
+        def __init__(self, script):
+            super().__init__(script)
+            self.searched = []
+
+        def detect_unsure(self, frame):
+            self.searched.append(self.frame)
+            return boxes() if self.frame else boxes(SMALL_LEFT)
+
+    engine = Unsure([[], *[[]] * 80])
+    assert followed(engine, 10)[:2] == [SMALL_LEFT, SMALL_LEFT]
+    engine = Unsure([[LARGE_RIGHT], *[[]] * 80])
+    engine.lost_at = {1}
+    followed(engine, 10)
+    # In 48 frames after the last face, then in one of ten.
+    assert engine.searched == [*range(1, 49), 51, 61, 71]
