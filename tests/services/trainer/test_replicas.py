@@ -175,6 +175,8 @@ def test_a_damaged_attempt_or_status_hides_no_other_training(make_replica: MakeR
         worker_protocol.attempt_key(keys.prefix_of(store.bucket, broken.uri, "trainings")), b'{"training": '
     )
     store.put_bytes(worker_protocol.status_key(keys.prefix_of(store.bucket, whole.uri, "trainings")), b"\x00")
-    assert [training.uri for training in replica.trainings.list("", 0, "")[0]] == [whole.uri]
+    states = {training.uri: training.state for training in replica.trainings.list("", 0, "")[0]}
+    damaged = trainer_pb2.Training.STATE_DAMAGED
+    assert states.pop(broken.uri) == damaged and list(states) == [whole.uri] and damaged not in states.values()
     with pytest.raises(DataLoss, match=r"attempt\.json"):
         replica.trainings.get(broken.uri)
