@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from benchmarks.landmarks import INNER
 from benchmarks.reference.detection import PlainDlib
 from services.extractor import engines
-from services.extractor.boxes import largest, truncate_box
+from services.extractor.boxes import truncate_box
+from services.extractor.tracking import Subject
 
 __all__ = ["PLAIN", "Pictures", "errors", "failures", "finders", "read", "table"]
 
 Frame = NDArray[np.uint8]
 Points = NDArray[np.float64]
 Find = Callable[[Frame], Points]
+
+_DETECT_EVERY = 12  # as in the recipe ffpp
 
 PLAIN = "*plain dlib*"
 """The column of plain dlib."""
@@ -61,10 +64,10 @@ def finders(names: Sequence[str], weights: Path | None = None) -> dict[str, Find
         engine = engines.load(name, weights)
 
         def find(frame: Frame) -> Points:
-            boxes = engine.detect(frame)
-            if not len(boxes):
+            box = Subject(engine, _DETECT_EVERY).follow(frame).box
+            if box is None:
                 return np.full((68, 2), np.nan)
-            return np.asarray(engine.landmarks(frame, truncate_box(largest(boxes))), np.float64)
+            return np.asarray(engine.landmarks(frame, truncate_box(box)), np.float64)
 
         return find
 
