@@ -38,5 +38,5 @@ def test_a_restart_is_told_once_and_recorded(store: Store, tmp_path, make_record
     pair = PairRecord("a_b", "a", "b")
     a, b = (ExtractedSequence(name, "", extractor_pb2.Extraction(uri=f"s3://bucket/{name}"), ()) for name in "ab")
     stages.train(pair, a, b)
-    assert [event for event in events if event.state == "doubt"] == [Event("a_b", "train", "doubt", message=SENTENCE)]
+    assert events.count(Event("a_b", "train", "doubt", message=SENTENCE)) == 1
     assert pair.training.restart == SENTENCE
