@@ -48,7 +48,7 @@ SMALL: dict[str, Any] = {
         "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"memory": "3Gi"}},
         "scratch": "1Gi",
         # The node only counts GPUs.
-        "settings": {"statusSeconds": 1, "checkpointSeconds": 5, "callSeconds": 1, "requireGpu": False},
+        "settings": {"statusSeconds": 1, "checkpointSeconds": 1, "callSeconds": 1, "requireGpu": False},
     },
 }
 

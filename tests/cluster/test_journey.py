@@ -21,7 +21,7 @@ from tests.cluster.release import Release, command, kill_worker, store
 from tests.cluster.trainings import FAILED, NETWORK, QUEUED, RUNNING, Trainings
 from tests.waiting import wait_until
 
-LONG = 400
+LONG = 1500
 
 
 def test_helm_test_is_green(release: Release) -> None:
