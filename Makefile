@@ -81,7 +81,7 @@ test-cluster-full: test-cluster  ## The same, with the slow tests: load, autosca
 fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
 
-crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 45 minutes
+crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 25 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults
 
 # About a minute and a half for each client, and as long for the pages. The first time Go loads and builds its modules.
