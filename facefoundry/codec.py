@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from facefoundry.errors import DataLoss
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to_standard_json", "to_values"]
+__all__ = ["Count", "JsonObject", "JsonValue", "from_json", "from_values", "to_json", "to_standard_json", "to_values"]
 
 JsonObject = dict[str, JsonValue]
 """A JSON object of any fields, such as the options of a recipe."""
+
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""A number that is not negative and that an int32 of the API can hold."""
 
 T = TypeVar("T", bound="DataclassInstance")
 

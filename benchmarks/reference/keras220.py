@@ -25,8 +25,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-ENCODER_LAYERS, DECODER_LAYERS = 4, 3
-
 
 def upscale(maps: Any, filters: int, name: str) -> Any:
     """Double the size of maps: a convolution, then a pixel shuffle."""

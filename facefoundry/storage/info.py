@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from facefoundry.codec import JsonObject
+from facefoundry.codec import Count, JsonObject
 
 __all__ = [
     "ConversionFacts",
@@ -157,7 +155,7 @@ class Restart:
         learning_rate: Learning rate since the restart.
     """
 
-    collapsed_at: Annotated[int, Field(ge=0, lt=2**31)]  # as a message of the API can hold
+    collapsed_at: Count
     learning_rate: float
 
     @property

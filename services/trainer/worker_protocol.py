@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from google.protobuf import json_format
 from pydantic import AfterValidator, Field
 
-from facefoundry.codec import JsonObject
+from facefoundry.codec import Count, JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.recipes.digests import complete, digest_values
 from facefoundry.storage import keys
@@ -49,9 +49,6 @@ def _checked_moment(text: str) -> str:
     datetime.fromisoformat(text)
     return text
 
-
-Count = Annotated[int, Field(ge=0, lt=2**31)]
-"""A number that a message of the API can hold."""
 
 Moment = Annotated[str, AfterValidator(_checked_moment)]
 """A UTC time, ISO 8601."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.errors import DataLoss
 from services.extractor.boxes import Box
 from services.extractor.engines.centerface.upright import Frame, cut, stretched
-from services.extractor.engines.dlib import ENGINE, WHEEL
+from services.extractor.engines.dlib import predictor
 
 __all__ = ["Predictor"]
 
@@ -39,15 +37,9 @@ class Predictor:
     def __init__(self, weights: Path) -> None:
         import dlib
 
-        try:
-            self._predict = dlib.shape_predictor(str(weights))
-        except RuntimeError as error:
-            message = (
-                f"Expected {weights} to contain landmark weights of dlib. dlib cannot read the file. {ENGINE.remedy}"
-            )
-            raise DataLoss(message, reason="BAD_WEIGHTS", resource=weights.name) from error
+        self._predict = predictor.load(weights)
         self._rectangle = dlib.rectangle(_FACE // 2, _FACE // 2, _FACE * 3 // 2 - 1, _FACE * 3 // 2 - 1)
-        self.build = f"dlib {dlib.__version__}, {WHEEL} {metadata.version(WHEEL)}"
+        self.build = predictor.build()
 
     def points(self, gray: Frame, box: Box, turn: float) -> NDArray[np.float32]:
         """Predict the landmarks of a face.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,10 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.errors import DataLoss
 from services.extractor.boxes import Box, iou, nearest
 from services.extractor.engines.base import Engine, Tracker
-from services.extractor.engines.dlib import ENGINE, WHEEL
+from services.extractor.engines.dlib import predictor
 from services.extractor.engines.dlib.near import SAME_FACE, Dlib, NearDetector
 from services.extractor.engines.dlib.tilt import apart, tilt, upright
 
@@ -89,18 +87,11 @@ class DlibEngine(Engine):
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
         self._near = NearDetector(dlib, self._detector)
-        try:
-            self._predictor = dlib.shape_predictor(str(landmark_weights))
-        except RuntimeError as error:
-            message = (
-                f"Expected {landmark_weights} to contain landmark weights of dlib. dlib cannot read the file. "
-                f"{ENGINE.remedy}"
-            )
-            raise DataLoss(message, reason="BAD_WEIGHTS", resource=landmark_weights.name) from error
+        self._predictor = predictor.load(landmark_weights)
         self._grays: tuple[Frame, Frame] | None = None
         self._found: tuple[Frame, NDArray[np.float64], Sequence[float]] | None = None
         self._view: tuple[Frame, bytes, _View] | None = None
-        self.build = f"dlib {dlib.__version__}, {WHEEL} {metadata.version(WHEEL)}"
+        self.build = predictor.build()
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Find faces; see `Engine.detect`."""
