@@ -169,9 +169,9 @@ authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 clusterDomain: cluster.local
 clusterDNS: ["10.96.0.10"]
-# Images that were brought here cannot be fetched again.
+# Images that were brought here cannot be fetched again, so a full disk must not make the kubelet remove them.
 imageGCHighThresholdPercent: 100
-evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "100Mi"}
+evictionHard: {nodefs.available: "0%", imagefs.available: "0%", memory.available: "100Mi"}
 X
     start kubelet kubelet --config="$state/kubelet.yaml" --kubeconfig="$state/node.conf" --hostname-override=node1 \
         --node-ip=10.250.0.2 --root-dir="$state/kubelet" --cert-dir="$state/kubelet/pki"
@@ -319,7 +319,10 @@ X
     kubectl wait --for=condition=Ready node --selector type=kwok --timeout=120s >/dev/null
 }
 
-load() { ctr -a "$state/containerd/c.sock" -n k8s.io images import "$1" >/dev/null; }
+# The packed layers are not kept beside the unpacked ones.
+load() {
+    ctr -a "$state/containerd/c.sock" -n k8s.io images import --local --discard-unpacked-layers "$1" >/dev/null
+}
 
 stop() { # signal, names...
     local signal=$1 name pid
