@@ -330,7 +330,7 @@ class ListTrainingsRequest(_message.Message):
     dataset: _builtins.str
     """Lists only trainings with this label; empty lists all."""
     page_size: _builtins.int
-    """Maximum number of trainings on the page, up to 1000; 0 means 100."""
+    """Maximum number of trainings on the page, up to 1000; 0 means 100. A page has fewer if it would be too large to send."""
     page_token: _builtins.str
     """`next_page_token` of the previous page, with the same filter; empty for the first page."""
     def __init__(

@@ -71,7 +71,9 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
         self, request: trainer_pb2.ListTrainingsRequest, context: grpc.ServicerContext
     ) -> trainer_pb2.ListTrainingsResponse:
         """List trainings, newest first."""
-        trainings, token = self._trainings.list(request.dataset, request.page_size, request.page_token)
+        trainings, token = self._trainings.list(
+            request.dataset, request.page_size, request.page_token, context.is_active
+        )
         return trainer_pb2.ListTrainingsResponse(trainings=trainings, next_page_token=token)
 
     def WatchTraining(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from facefoundry.errors import DataLoss, NotFound
@@ -12,32 +9,24 @@ from facefoundry.storage import document, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from services.trainer import worker_protocol
+from services.trainer.training_index import TrainingIndex, entry_name
 from services.trainer.worker_protocol import Attempt, Outcome, Status
 
-__all__ = ["DamagedTraining", "TrainingStore"]
+__all__ = ["TrainingStore"]
 
-_ATTEMPT, _LABELS = "/attempt.json", "/labels/"
+_LABELS = "/labels/"
 _LABEL = ".txt"  # the label ".." alone would be no valid end of a key
+_MAX_LABELS = 1000
 _log = logger(__name__)
 
 T = TypeVar("T", Attempt, Status, Outcome)
 
 
-@dataclass(frozen=True)
-class DamagedTraining:
-    """A training whose newest attempt cannot be read.
-
-    Attributes:
-        prefix: Prefix of the training.
-        error: Says which document is damaged, and how.
-    """
-
-    prefix: str
-    error: DataLoss
-
-
 class TrainingStore:
     """Reads and writes the documents of trainings.
+
+    Attributes:
+        index: The order of the trainings.
 
     Args:
         store: The object store.
@@ -45,6 +34,7 @@ class TrainingStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.index = TrainingIndex(store)
 
     def find(self, prefix: str) -> Attempt | None:
         """Return the newest attempt at a training, or None if the training was never started.
@@ -75,33 +65,23 @@ class TrainingStore:
             raise NotFound(message, reason="NO_SUCH_TRAINING", resource=uri)
         return attempt
 
-    def find_all(self) -> dict[str, list[str]]:
-        """Return the prefixes of all trainings with their labels, sorted."""
-        found = sorted(self._store.list("trainings/"))
-        trainings: dict[str, list[str]] = {key.removesuffix(_ATTEMPT): [] for key in found if key.endswith(_ATTEMPT)}
-        for key in found:
-            prefix, labels, label = key.partition(_LABELS)
-            if labels and prefix in trainings:
-                trainings[prefix].append(label.removesuffix(_LABEL))
-        return trainings
-
-    def load_all(self, prefixes: Iterable[str], pool: ThreadPoolExecutor) -> Iterator[Attempt | DamagedTraining]:
-        """Return the newest attempt at each training, or the error of a damaged one.
-
-        Args:
-            prefixes: The trainings.
-            pool: Threads that read the documents.
-        """
-        return (attempt for attempt in pool.map(self._find_or_error, prefixes) if attempt is not None)
-
     def labels(self, prefix: str) -> list[str]:
-        """Return the labels of a training, sorted."""
-        keys = self._store.list(prefix + _LABELS)
-        return sorted(key.removeprefix(prefix + _LABELS).removesuffix(_LABEL) for key in keys)
+        """Return the labels of a training, sorted; of more than 1,000 labels only that many."""
+        found = self._store.objects(prefix + _LABELS, limit=_MAX_LABELS)
+        return sorted(item.key.removeprefix(prefix + _LABELS).removesuffix(_LABEL) for item in found)
 
     def save_label(self, prefix: str, label: str) -> None:
-        """Save a label of a training. Each is an object of its own, so replicas lose none of each other's."""
+        """Save a label of a training. Each is an object of its own, so replicas lose none of each other's.
+
+        Raises:
+            NotFound: the training was never started.
+            DataLoss: its newest attempt is damaged.
+        """
+        if self.index.has(self.load(prefix), label):
+            return
         self._store.put_bytes(f"{prefix}{_LABELS}{label}{_LABEL}", label.encode(), "text/plain")
+        # The attempt is read after the label was saved: who replaces the attempt later reads the label.
+        self.index.put(self.load(prefix), self.labels(prefix))
 
     def find_status(self, attempt: Attempt) -> Status | None:
         """Return the newest status report of an attempt's worker, or None if there is none or it is damaged.
@@ -133,10 +113,21 @@ class TrainingStore:
         """Return whether the model of the attempt's training is committed."""
         return manifest.load_if_committed(self._store, attempt.model_prefix) is not None
 
-    def save_attempt(self, attempt: Attempt) -> None:
-        """Save the newest attempt at a training."""
-        key = worker_protocol.attempt_key(attempt.prefix)
-        document.put(self._store, key, document.encode(attempt))
+    def save_attempt(self, attempt: Attempt, replaced: Attempt | None = None) -> None:
+        """Save the newest attempt at a training.
+
+        Args:
+            attempt: The attempt.
+            replaced: The attempt that was the newest one; None for none.
+        """
+        data = document.encode(attempt)
+        self.index.put(attempt, ())
+        document.put(self._store, worker_protocol.attempt_key(attempt.prefix), data)
+        labels = self.labels(attempt.prefix)
+        if labels:
+            self.index.put(attempt, labels)
+        if replaced is not None and entry_name(replaced) != entry_name(attempt):
+            self.index.empty(replaced, labels)
 
     def save_status(self, attempt: Attempt, status: Status) -> None:
         """Save the newest report of an attempt's worker."""
@@ -147,13 +138,6 @@ class TrainingStore:
         """Save how an attempt ended."""
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
         document.put(self._store, key, document.encode(outcome))
-
-    def _find_or_error(self, prefix: str) -> Attempt | DamagedTraining | None:
-        try:
-            return self.find(prefix)
-        except DataLoss as error:
-            _log.warning("attempt_damaged", key=error.resource, detail=error.message)
-            return DamagedTraining(prefix, error)
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:

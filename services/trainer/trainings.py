@@ -15,23 +15,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 
 from facefoundry import recipes
-from facefoundry.errors import Conflict, DataLoss, Unusable
+from facefoundry.errors import Conflict
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAININGS_STARTED, logger
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.listing import TrainingList
 from services.trainer.messages import describe, timestamp
-from services.trainer.paging import Listed, cut_page
 from services.trainer.settings import TrainerSettings
-from services.trainer.training_store import DamagedTraining, TrainingStore
-from services.trainer.worker_protocol import Attempt, Outcome, Status
+from services.trainer.training_store import TrainingStore
+from services.trainer.worker_protocol import LOST, Attempt, Outcome, Status
 
 __all__ = ["ENDED", "Trainings", "job_name"]
 
@@ -48,7 +47,6 @@ _STATES: dict[str, trainer_pb2.Training.State.ValueType] = {
     "FAILED": trainer_pb2.Training.STATE_FAILED,
     "CANCELLED": trainer_pb2.Training.STATE_CANCELLED,
 }
-_LOST = "JOB_LOST"
 _log = logger(__name__)
 
 
@@ -68,7 +66,7 @@ class Trainings:
     Args:
         store: The object store.
         backend: Where workers run.
-        settings: Settings of the trainer; only `stalled_seconds` is used.
+        settings: Settings of the trainer.
         clock: Returns the current UTC time.
     """
 
@@ -85,6 +83,7 @@ class Trainings:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
+        self._list = TrainingList(store, settings, self._describe)
         self._recent: dict[str, tuple[float, trainer_pb2.Training]] = {}
 
     def start(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
@@ -103,7 +102,7 @@ class Trainings:
 
     def _start(self, new_attempt: Attempt) -> trainer_pb2.Training:
         with self._lock:
-            self._recent.pop(new_attempt.prefix, None)
+            self._forget(new_attempt.prefix)
             current = self._documents.find(new_attempt.prefix)
             if current is None:
                 return self._begin(self._with_unused_job(new_attempt))
@@ -112,7 +111,7 @@ class Trainings:
             if training.state == trainer_pb2.Training.STATE_SUCCEEDED and same and self._documents.has_model(current):
                 return training
             if training.state in ENDED or (not same and self._backend.get(job_name(current)) is None):
-                return self._begin(self._renumbered(new_attempt, current))
+                return self._begin(self._renumbered(new_attempt, current), current)
             if not same:
                 raise Conflict(
                     f"Expected iterations={current.iterations}, because this training is running with that number. "
@@ -127,7 +126,7 @@ class Trainings:
                 return training
             # Another replica cancelled the attempt in between, so the job that was just started must not run.
             self._backend.cancel(job_name(current))
-            return self._begin(self._renumbered(new_attempt, current))
+            return self._begin(self._renumbered(new_attempt, current), current)
 
     def get(self, uri: str) -> trainer_pb2.Training:
         """Return the state of a training.
@@ -174,42 +173,22 @@ class Trainings:
         """
         prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
         with self._lock:
-            self._recent.pop(prefix, None)
+            self._forget(prefix)
             attempt = self._documents.load(prefix)
             training = self._describe(attempt)
             cancelled = training.state == trainer_pb2.Training.STATE_CANCELLED
-            if training.state in ENDED and not cancelled and training.failure.reason != _LOST:
+            if training.state in ENDED and not cancelled and training.failure.reason != LOST:
                 return self._labelled(training, prefix)
             if not cancelled:
                 self._save_outcome(attempt, Outcome(attempt.number, "CANCELLED", iteration=training.iteration))
             self._backend.cancel(job_name(attempt))
             return self._labelled(self._describe(self._documents.load(prefix)), prefix)
 
-    def list(self, dataset: str, page_size: int, page_token: str) -> tuple[list[trainer_pb2.Training], str]:
-        """Return a page of trainings, damaged ones first, then newest first, and the token of the next page.
-
-        A training of which a document is damaged is in STATE_DAMAGED; its failure names the document.
-
-        Args:
-            dataset: Label of the trainings that are listed; empty for all trainings.
-            page_size: Trainings on the page; 0 means 100, the maximum is 1000.
-            page_token: Token of this page; empty for the first page.
-
-        Returns:
-            (trainings on the page, token of the next page); the token is empty on the last page.
-
-        Raises:
-            InvalidInput: the token is not from an earlier page.
-        """
-        labels = self._documents.find_all()
-        chosen = [prefix for prefix, found in labels.items() if not dataset or dataset in found]
-        with ThreadPoolExecutor(16, thread_name_prefix="list") as pool:
-            found = list(self._documents.load_all(chosen, pool))
-            page, next_token = cut_page(found, page_size, page_token, dataset)
-            trainings = list(pool.map(self._describe_listed, page))
-        for listed, training in zip(page, trainings, strict=True):
-            training.datasets.extend(labels[listed.prefix])
-        return trainings, next_token
+    def list(
+        self, dataset: str, page_size: int, page_token: str, is_wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[list[trainer_pb2.Training], str]:
+        """Return a page of trainings, newest first, and the token of the next page; see `TrainingList.page`."""
+        return self._list.page(dataset, page_size, page_token, is_wanted)
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
         """Make the attempt that a request describes, with number 1."""
@@ -241,8 +220,8 @@ class Trainings:
             attempt = replace(attempt, number=attempt.number + 1)
         return attempt
 
-    def _begin(self, attempt: Attempt) -> trainer_pb2.Training:
-        self._documents.save_attempt(attempt)
+    def _begin(self, attempt: Attempt, replaced: Attempt | None = None) -> trainer_pb2.Training:
+        self._documents.save_attempt(attempt, replaced)
         if self._documents.has_model(attempt):
             return self._describe(attempt)
         self._backend.start(job_name(attempt), self._uri(attempt))
@@ -270,7 +249,7 @@ class Trainings:
                 _log.event("training_restarted", job=job_name(attempt))
             elif outcome is None and derived is not None:
                 outcome = derived
-                if derived.reason != _LOST:
+                if derived.reason != LOST:
                     self._save_outcome(attempt, derived)
         elif outcome.state != "SUCCEEDED" and self._documents.has_model(attempt):
             # The worker committed the model before it could be stopped.
@@ -288,17 +267,10 @@ class Trainings:
                 training.eta.FromMilliseconds(round(1000 * status.eta_seconds))
         return training
 
-    def _describe_listed(self, listed: Listed) -> trainer_pb2.Training:
-        try:
-            if isinstance(listed, DamagedTraining):
-                raise listed.error
-            return self._describe(listed)
-        except (DataLoss, Unusable) as error:
-            training = trainer_pb2.Training(uri=self._store.uri(listed.prefix))
-            training.state = trainer_pb2.Training.STATE_DAMAGED
-            training.pair_id = listed.pair_id if isinstance(listed, Attempt) else ""
-            training.failure.reason, training.failure.message = error.reason, error.message
-            return training
+    def _forget(self, prefix: str) -> None:
+        """Forget what is remembered of a training, because it is about to change."""
+        self._recent.pop(prefix, None)
+        self._list.forget(prefix)
 
     def _labelled(self, training: trainer_pb2.Training, prefix: str) -> trainer_pb2.Training:
         training.datasets.extend(self._documents.labels(prefix))
@@ -325,7 +297,7 @@ class Trainings:
             return Outcome(
                 attempt.number,
                 "FAILED",
-                _LOST,
+                LOST,
                 "The training has no job and no model. Start it again; it resumes from its last checkpoint.",
                 ended=status.updated if status is not None else attempt.created,
             )

@@ -27,6 +27,7 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 __all__ = [
     "ALGORITHM_VERSION",
     "FINAL",
+    "LOST",
     "WAIT",
     "Attempt",
     "ExitCode",
@@ -76,6 +77,9 @@ class ExitCode(IntEnum):
 
 WAIT = "wait"
 """Argument of a worker that waits for its `Order`, in place of the attempt's URI."""
+
+LOST = "JOB_LOST"
+"""Reason of a training that has neither a job nor a model. It is derived and never saved."""
 
 FINAL = frozenset({ExitCode.DONE, ExitCode.BAD_SETTINGS, ExitCode.BAD_INPUT})
 """Exit codes after which a worker is not restarted."""

@@ -41,7 +41,10 @@ def test_two_clients_who_start_at_once_at_two_replicas_get_one_training(
         started = list(pool.map(lambda number: replicas[number % 2].trainings.start(ask()), range(8)))
     assert len({training.uri for training in started}) == 1
     assert {training.attempt for training in started} == {1}
-    assert [key.rpartition("/")[2] for key in sorted(store.list("trainings/"))] == ["attempt.json", "set.txt"]
+    prefix = keys.prefix_of(store.bucket, started[0].uri, "trainings")
+    assert sorted(store.list(f"{prefix}/")) == [f"{prefix}/attempt.json", f"{prefix}/labels/set.txt"]
+    (listed,), _ = replicas[0].trainings.list("set", 0, "")
+    assert listed.uri == started[0].uri
 
 
 def test_a_cancel_that_another_replica_sees_half_done_stays_a_cancel(
