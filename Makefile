@@ -120,7 +120,7 @@ format: $(SET_UP)  ## Format the code
 # The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) THIRD_PARTY.md helm/facefoundry/README.md \
+GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) docs/dataset.schema.json THIRD_PARTY.md helm/facefoundry/README.md \
     helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos/third_party -I protos

@@ -1,4 +1,7 @@
-"""Writes docs/schemas/*.json, the JSON schema of each document, from its dataclass: `python -m docs.schemas FOLDER`."""
+"""Writes docs/schemas/*.json, the JSON schema of each document, from its dataclass: `python -m docs.schemas FOLDER`.
+
+It also writes dataset.schema.json, the schema of dataset files, beside that folder.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
 from facefoundry.dataset import record
+from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.uploads import UploadRecord
@@ -84,6 +88,8 @@ def main() -> None:
     """Write the schemas to the folder of the first argument."""
     for name in _DOCUMENTS:
         Path(sys.argv[1], f"{name}.json").write_text(json.dumps(schema(name), indent=1, sort_keys=True) + "\n")
+    written = json.dumps(yaml_file.schema(), indent=1, sort_keys=True) + "\n"
+    Path(sys.argv[1]).with_name("dataset.schema.json").write_text(written)
 
 
 if __name__ == "__main__":

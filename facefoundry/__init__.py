@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from facefoundry import errors
     from facefoundry.client import Client
     from facefoundry.dataset.sources import upload
+    from facefoundry.planning.draft import plan
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
     from facefoundry.v1.converter_pb2 import ConvertRequest
     from facefoundry.v1.recipe_pb2 import Recipe
@@ -26,6 +27,7 @@ __all__ = [
     "StartTrainingRequest",
     "__version__",
     "errors",
+    "plan",
     "upload",
 ]
 
@@ -39,6 +41,7 @@ _MODULES = {
     "ConvertRequest": "facefoundry.v1.converter_pb2",
     "Recipe": "facefoundry.v1.recipe_pb2",
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
+    "plan": "facefoundry.planning.draft",
     "upload": "facefoundry.dataset.sources",
 }
 

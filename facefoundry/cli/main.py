@@ -14,6 +14,7 @@ from facefoundry.errors import FaceFoundryError
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
+    "plan": "plan:plan",
     "generate-models": "ffpp:generate_models",
     "create-from-models": "ffpp:create_from_models",
     "extract-faces": "ffpp:extract_faces",

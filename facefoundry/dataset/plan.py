@@ -138,8 +138,12 @@ def left_out(folder: Path, clips: Mapping[str, Clip]) -> list[str]:
     return [f"Left out of {folder}, because they have no suffix of a clip: {listed}."] if named else []
 
 
-def read_filelist(path: Path) -> list[Pair]:
+def read_filelist(path: Path, *, may_be_empty: bool = False) -> list[Pair]:
     """Read the pairs of a JSON filelist, `[["033", "097"], ...]`.
+
+    Args:
+        path: The file.
+        may_be_empty: Whether a list without pairs is accepted, as for a split without any.
 
     Raises:
         InvalidInput: the file cannot be read, an id is not valid, an id is paired with itself, or a pair is repeated.
@@ -155,7 +159,7 @@ def read_filelist(path: Path) -> list[Pair]:
     is_pairs = isinstance(record, list) and all(
         isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row) for row in record
     )
-    if not is_pairs or not record:
+    if not is_pairs or not (record or may_be_empty):
         raise InvalidInput(f'The filelist {path} must be a list of pairs such as [["033", "097"]].', reason="FILELIST")
     return check_pairs(((a, b) for a, b in record), where=str(path))
 

@@ -24,6 +24,7 @@ PACKAGE = {
     "StartTrainingRequest",
     "__version__",
     "errors",
+    "plan",
     "upload",
 }
 ERRORS = {

@@ -1,0 +1,198 @@
+"""Resolves a dataset file: which clips, in which splits and pairs. It reads lists, and no clip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
+from facefoundry.errors import FieldViolation, InvalidInput, NotFound
+from facefoundry.planning import pairing, splitting
+from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
+from facefoundry.planning.dataset_file import (
+    SPLITS,
+    DatasetFile,
+    Filelist,
+    GivenSplits,
+    Nearest,
+    NoSplits,
+    RoundRobin,
+    SharedSplits,
+    Shuffle,
+    SplitFiles,
+)
+from facefoundry.planning.identities import Identities, Leak, groups, leaks, related
+from facefoundry.planning.trees import read_splits
+
+__all__ = ["ResolvedDataset", "resolve", "splits_json"]
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class ResolvedDataset:
+    """The clips, splits and pairs of a dataset file.
+
+    Attributes:
+        clips: All clips of the sources that are not excluded, by id.
+        pairs: The pairs, in the order of the splits.
+        split_of: The split of each clip; empty without splits.
+        leaks: What is in two splits, of splits that were given.
+        related: Pairs of one subject or source video, of a filelist.
+        left_over: Clips in no pair.
+    """
+
+    clips: dict[str, SourceClip]
+    pairs: list[Pair]
+    split_of: dict[str, str]
+    leaks: list[Leak]
+    related: list[Pair]
+    left_over: list[str]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The name in the source of each clip whose id is another, by id."""
+        return {clip.id: clip.name for clip in self.clips.values() if clip.id != clip.name}
+
+    def pairs_of(self, split: str) -> list[Pair]:
+        """Return the pairs of a split: those with both clips in it."""
+        return [pair for pair in self.pairs if all(self.split_of.get(clip) == split for clip in pair)]
+
+    def findings(self) -> list[str]:
+        """Return sentences on what a person should look at: leaks, related pairs, clips without a partner."""
+        made = [f"LEAK: {leak.sentence()}" for leak in self.leaks]
+        made += [f"{pair.id} pairs two clips of one subject or source video." for pair in self.related]
+        halved = [pair.id for pair in self.pairs if self.split_of and not any(map(self.split_of.get, pair))]
+        if halved:
+            made.append(f"{len(halved)} pairs are in no split: {_listed(halved)}.")
+        if self.left_over:
+            made.append(f"{len(self.left_over)} clips are in no pair: {_listed(self.left_over)}.")
+        return made
+
+
+def resolve(
+    dataset: DatasetFile,
+    base: Path,
+    list_objects: ListObjects,
+    features: Mapping[str, Sequence[float]] | None = None,
+) -> ResolvedDataset:
+    """Find the clips of a dataset, divide them into splits, and pair them.
+
+    Args:
+        dataset: The dataset.
+        base: Folder of the dataset file, which its paths are relative to.
+        list_objects: Lists a prefix of a bucket.
+        features: Numbers that describe the face in each clip, for the strategy `nearest`.
+
+    Raises:
+        InvalidInput: a source, a filelist or a split cannot be used, or the clips cannot be divided.
+        NotFound: the strategy is `nearest`, and no features are given (NOT_CHECKED).
+    """
+    clips = find_clips(dataset, base, list_objects)
+    identities = {clip.id: clip.keys for clip in clips.values()}
+    chosen = dataset.pairs
+    fixed = _read_pairs(base / chosen.path, clips, dataset.exclude.clips) if isinstance(chosen, Filelist) else []
+    if fixed:
+        paired = {clip for pair in fixed for clip in pair}
+        split_of = _splits(dataset, base, {clip: identities[clip] for clip in sorted(paired)}, fixed, clips)
+        pairs = fixed
+    else:
+        split_of = _splits(dataset, base, identities, [], clips)
+        pairs = _paired(dataset, identities, split_of, features)
+    paired = {clip for pair in pairs for clip in pair}
+    if not pairs:
+        message = f"Expected at least two clips of different people. Received {len(clips)} clips. Add clips."
+        raise InvalidInput(message, reason="NO_PAIRS")
+    return ResolvedDataset(
+        clips,
+        sorted(pairs, key=lambda pair: _place(split_of.get(pair.a, ""))),
+        split_of,
+        leaks(identities, pairs, split_of),
+        related(pairs, identities),
+        sorted(set(clips) - paired),
+    )
+
+
+def splits_json(resolved: ResolvedDataset) -> dict[str, str]:
+    """Return the texts of FF++'s `train.json`, `val.json` and `test.json` by name; empty without splits."""
+    if not resolved.split_of:
+        return {}
+    return {f"{name}.json": json.dumps([list(pair) for pair in resolved.pairs_of(name)]) + "\n" for name in SPLITS}
+
+
+def _splits(
+    dataset: DatasetFile,
+    base: Path,
+    identities: Identities,
+    pairs: Sequence[Pair],
+    clips: Mapping[str, SourceClip],
+) -> dict[str, str]:
+    chosen = dataset.splits
+    match chosen:
+        case SharedSplits():
+            return splitting.split(identities, pairs, chosen.shares, chosen.seed)
+        case SplitFiles():
+            named = read_splits(base / chosen.folder)
+            return {clip: split for clip, split in sorted(named.items()) if clip in clips}
+        case GivenSplits():
+            found = {clip.id: clip.split for clip in clips.values() if clip.split}
+            if not found:
+                message = "splits.kind is given, but no source gives splits. Choose shares, files or none."
+                raise InvalidInput(message, reason="SPLITS", violations=[FieldViolation("splits.kind", message)])
+            return found
+        case NoSplits():
+            return {}
+
+
+def _paired(
+    dataset: DatasetFile,
+    identities: Identities,
+    split_of: Mapping[str, str],
+    features: Mapping[str, Sequence[float]] | None,
+) -> list[Pair]:
+    """Pair the clips of each split by the strategy; clips that the given splits leave out are in no pair."""
+    group, strategy = groups(identities), dataset.pairs
+    pairs: list[Pair] = []
+    for split in SPLITS if split_of else ("",):
+        inside = {clip: number for clip, number in group.items() if split_of.get(clip, "") == split}
+        match strategy:
+            case Shuffle():
+                pairs += pairing.shuffle(inside, f"{strategy.seed}/{split}")
+            case RoundRobin():
+                pairs += pairing.round_robin(inside, strategy.partners, f"{strategy.seed}/{split}")
+            case Nearest():
+                if features is None:
+                    message = (
+                        "The strategy nearest pairs by faces that are not measured yet. Run `facefoundry plan --check` "
+                        "on the dataset file first."
+                    )
+                    raise NotFound(message, reason="NOT_CHECKED", resource="pairs.strategy")
+                pairs += pairing.nearest(inside, features, strategy.partners)
+    return pairs
+
+
+def _read_pairs(path: Path, clips: Mapping[str, SourceClip], excluded: Sequence[str]) -> list[Pair]:
+    """Read a filelist, or those of a folder of splits, without the pairs of excluded clips."""
+    files = [path / f"{name}.json" for name in SPLITS] if path.is_dir() else [path]
+    rows = check_pairs((pair for file in files for pair in read_filelist(file, may_be_empty=path.is_dir())), str(path))
+    pairs = [pair for pair in rows if not set(pair).intersection(excluded)]
+    missing = sorted({clip for pair in pairs for clip in pair if clip not in clips})
+    if missing:
+        raise InvalidInput(
+            f"The filelist {path} names clips that no source has: {_listed(missing)}. Add a source, or leave their "
+            "pairs out.",
+            reason="MISSING_SEQUENCE",
+            violations=[FieldViolation("pairs.path", f"{name} is in no source") for name in missing],
+        )
+    return pairs
+
+
+def _place(split: str) -> int:
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
