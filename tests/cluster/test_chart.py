@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 import copy
-import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 
-from services.trainer.backends.kubernetes.template import training_job
-from tests.cluster.workers import need_cluster
-from tests.helm.chart import CHART, Helm, find_helm
+from tests.cluster.installation import SERVICES, Installation, Job, installation
+from tests.helm.chart import find_helm
 from tests.waiting import wait_until
-
-Job = dict[str, Any]
-
-
-@dataclass
-class Installation:
-    """A release without running pods, whose policies hold all the same."""
-
-    helm: Helm
-    namespace: str
-    jobs: str
-
-    @property
-    def account(self) -> str:
-        return f"system:serviceaccount:{self.namespace}:ff-facefoundry-trainer"
-
-    def job(self) -> Job:
-        """The Job that this installation's trainer would create."""
-        config_map = client.CoreV1Api().read_namespaced_config_map("ff-facefoundry-training-job", self.namespace)
-        template = yaml.safe_load(config_map.data["training-job.yaml"])
-        return training_job(template, "a-job", "s3://facefoundry/trainings/x/attempt.json", "nvidia.com/gpu", 1)
-
-    def create(self, job: Job, namespace: str | None = None) -> str:
-        """Create it as the trainer, without effect; returns the refusal, empty when it was taken."""
-        as_trainer = client.ApiClient()
-        as_trainer.set_default_header("Impersonate-User", self.account)
-        try:
-            client.BatchV1Api(as_trainer).create_namespaced_job(namespace or self.jobs, job, dry_run="All")
-        except ApiException as error:
-            return str(error.body)
-        return ""
-
-    def may(self, verb: str, resource: str, namespace: str, group: str = "", account: str | None = None) -> bool:
-        """Whether an account has a right."""
-        attributes = {"verb": verb, "resource": resource, "namespace": namespace, "group": group}
-        review = {"spec": {"user": account or self.account, "resourceAttributes": attributes}}
-        answer = client.AuthorizationV1Api().create_subject_access_review(review)
-        return bool(answer.status.allowed)
 
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installation]:
-    need_cluster()
-    helm, core = find_helm(), client.CoreV1Api()
-    namespace = f"facefoundry-test-{secrets.token_hex(4)}"
-    jobs = f"{namespace}-jobs"
-    core.create_namespace({"metadata": {"name": namespace}})
-    values = [f"jobs.namespace={jobs}", "store.existingSecret=store", "store.endpoint=127.0.0.1:9"]
-    values += [f"{service}.replicas=0" for service in ("extractor", "trainer", "converter")]
-    try:
-        ended = helm.run("install", "ff", str(CHART), "--namespace", namespace, "--set", ",".join(values))
-        assert ended.returncode == 0, ended.stderr
-        made = Installation(helm, namespace, jobs)
+    with installation(find_helm()) as made:
         _until_the_policy_holds(made)
         yield made
-    finally:
-        helm.run("uninstall", "ff", "--namespace", namespace)
-        for name in (namespace, jobs):
-            core.delete_namespace(name)
 
 
 def _until_the_policy_holds(installation: Installation, seconds: float = 120.0) -> None:
@@ -251,6 +194,18 @@ def test_the_worker_has_no_rights(installed: Installation) -> None:
     account = f"system:serviceaccount:{installed.jobs}:ff-facefoundry-worker"
     for resource, group in (("jobs", "batch"), ("pods", ""), ("secrets", ""), ("configmaps", "")):
         assert not installed.may("get", resource, installed.jobs, group, account)
+
+
+def test_an_upgrade_keeps_the_number_of_pods_that_a_person_set(installed: Installation) -> None:
+    assert {service: installed.replicas(service) for service in SERVICES} == {
+        "extractor": 1,
+        "trainer": 2,
+        "converter": 1,
+    }
+    installed.scale("converter", 3)
+    installed.scale("trainer", 0)
+    assert installed.upgrade() == ""
+    assert (installed.replicas("converter"), installed.replicas("trainer")) == (3, 0)
 
 
 def test_uninstalling_leaves_the_jobs_namespace_with_its_account_and_its_jobs(installed: Installation) -> None:

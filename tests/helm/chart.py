@@ -82,6 +82,19 @@ def find_helm() -> Helm:
 
 
 @cache
+def find_helm_3() -> Helm:
+    """Find Helm 3 in HELM3 or build it; skip the test if there is no Go."""
+    program = Path(os.environ.get("HELM3") or _CACHE / "facefoundry/bin/helm-3/helm")
+    if not program.is_file():
+        if not shutil.which("go"):
+            pytest.skip("Helm 3 was not found: set HELM3=<path>, or install Go")
+        environment = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+        build = ["go", "install", "-ldflags=-s -w", "helm.sh/helm/v3/cmd/helm@v3.19.5"]
+        subprocess.run(build, env=environment, check=True)
+    return Helm(str(program))
+
+
+@cache
 def _definitions() -> Resource:
     return Resource.from_contents(json.loads((_SCHEMAS / "_definitions.json").read_text()))
 

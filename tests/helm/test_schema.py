@@ -95,6 +95,7 @@ def test_an_unknown_key_in_a_list_is_refused(path, value):
         (("converter", "autoscaling", "targetCPU"), 101),
         (("minio", "secretKey"), "short"),
         (("jobs", "policy", "maxMemory"), "64 GB"),
+        (("jobs", "podSecurity"), "strict"),
         (("trainer", "autoscaling"), {"enabled": True}),
     ],
 )

@@ -162,11 +162,26 @@ def test_a_trainer_imports_one_model_at_a_time_beside_its_server(helm: Helm):
     assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == 3 << 29
 
 
-def test_an_autoscaled_service_sets_no_replicas(helm: Helm):
-    values = _and(BASE, "extractor.autoscaling.enabled", True)
-    assert "replicas" not in named(helm.objects(values), "Deployment", "ff-facefoundry-extractor")["spec"]
-    assert named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["replicas"] == 1
-    assert named(helm.objects(BASE), "Deployment", "ff-facefoundry-extractor")["spec"]["replicas"] == 1
+def test_the_number_of_pods_is_rendered_only_where_the_values_give_it(helm: Helm):
+    """On a cluster it is rendered as it is found there: tests/cluster/test_upgrade.py."""
+
+    def replicas(values):
+        specs = [named(helm.objects(values), "Deployment", f"ff-facefoundry-{name}")["spec"] for name in SERVICES]
+        return [spec.get("replicas") for spec in specs]
+
+    assert replicas(BASE) == [None, 2, None]
+    assert replicas(_and(BASE, "extractor.replicas", 3)) == [3, 2, None]
+    assert replicas(_and(_and(BASE, "extractor.replicas", 0), "trainer.replicas", 1)) == [0, 1, None]
+    autoscaled = _and(_and(BASE, "extractor.replicas", 3), "extractor.autoscaling.enabled", True)
+    assert replicas(autoscaled) == [None, 2, None]
+
+
+def test_the_jobs_namespace_has_the_pod_security_level_of_the_values(helm: Helm):
+    def level(values):
+        labels = named(helm.objects(values), "Namespace", "ff-facefoundry-jobs")["metadata"]["labels"]
+        return labels["pod-security.kubernetes.io/enforce"]
+
+    assert (level(BASE), level(_and(BASE, "jobs.podSecurity", "baseline"))) == ("restricted", "baseline")
 
 
 def test_the_grace_period_is_longer_than_the_drain(helm: Helm):

@@ -53,6 +53,22 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{- /* Number of a service's pods; empty: Kubernetes starts with 1. Takes `root` and `name`.
+Where an autoscaler or a person owns the number, it is the one found in the cluster: helm then agrees with its owner. If
+it were left out, helm would take back the number that an earlier upgrade set, and 1 pod would remain. */ -}}
+{{- define "facefoundry.replicas" -}}
+{{- $block := get .root.Values .name -}}
+{{- $autoscaled := ($block.autoscaling | default dict).enabled -}}
+{{- $found := lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "%s-%s" (include "facefoundry.fullname" .root) .name) -}}
+{{- if not (or $autoscaled (kindIs "invalid" $block.replicas)) -}}
+{{ $block.replicas }}
+{{- else if $found -}}
+{{ $found.spec.replicas }}
+{{- else if eq .name "trainer" -}}
+2
+{{- end -}}
+{{- end -}}
+
 {{- /* The pod of a service. Takes `root` and `name`. */ -}}
 {{- define "facefoundry.servicePod" -}}
 {{- $root := .root -}}

@@ -240,7 +240,7 @@ def _translated(error: ApiException, action: str, namespace: str) -> FaceFoundry
     if error.status == 403 and "exceeded quota" in detail:
         return Busy(
             f"The quota of the namespace {namespace} has no room for another Job: {detail}. "
-            "Wait until a Job has ended, or raise the quota.",
+            "Wait until a Job has ended, or raise the quota (jobs.quota).",
             reason="QUOTA",
             retry_after_seconds=_QUOTA_SECONDS,
         )

@@ -1,4 +1,8 @@
-"""Explains why a worker's pod is not running or how it ended, in sentences that say what to do."""
+"""Explains why a worker's pod is not running or how it ended, in sentences that say what to do.
+
+Words in parentheses, such as `jobs.quota`, are values of the chart. What the chart owns is changed there, as a change
+by other means makes the next `helm upgrade` fail.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +36,14 @@ _REFUSALS: Sequence[tuple[str, str, str]] = (
     (
         r"exceeded quota",
         "QUOTA",
-        "The namespace's quota is used up. The training starts when another one ends or the ResourceQuota is raised.",
+        "The namespace's quota is used up. The training starts when another one ends or the ResourceQuota is raised "
+        "(jobs.quota).",
     ),
     (
         r"violates PodSecurity",
         "POD_REFUSED",
-        "The namespace's Pod Security level refuses the worker's pod. Give the Job template the security context that "
-        "the level requires, or lower the namespace's label pod-security.kubernetes.io/enforce.",
+        "The namespace's Pod Security level refuses the worker's pod. Look for software that changes pods, or lower "
+        "the level (jobs.podSecurity; in a namespace of your own its label pod-security.kubernetes.io/enforce).",
     ),
     (
         r"serviceaccount .* not found",
@@ -48,12 +53,13 @@ _REFUSALS: Sequence[tuple[str, str, str]] = (
     (
         r"(?:maximum|minimum) \S+ usage per",
         "POD_REFUSED",
-        "The namespace's LimitRange refuses the worker's resources. Change the LimitRange or the resources.",
+        "The namespace's LimitRange refuses the worker's resources. Change the LimitRange or the resources "
+        "(worker.resources).",
     ),
     (
         r"[Pp]riority ?[Cc]lass",
         "PRIORITY_CLASS_MISSING",
-        "The worker's priority class does not exist. Create it, or name another one.",
+        "The worker's priority class does not exist. Create it, or name another one (worker.priorityClassName).",
     ),
 )
 
@@ -124,7 +130,8 @@ def diagnose_ended(pod: Pod) -> Diagnosis | None:
         allowed = f"its limit of {limit}" if limit else "its node has"
         return Diagnosis(
             "OUT_OF_MEMORY",
-            f"The worker was killed because it used more memory than {allowed}. Raise its memory limit.",
+            f"The worker was killed because it used more memory than {allowed}. Raise its memory limit "
+            "(worker.resources).",
         )
     if status.reason == "Evicted" or disrupted.status == "True":
         sentence = "The worker was evicted from its node. Another worker resumes from the last checkpoint."
@@ -176,18 +183,26 @@ def _unscheduled(detail: str) -> Diagnosis:
         )
         return _diagnosis("NO_FREE_GPU", sentence, detail)
     if short:
-        sentence = f"No node has as much {short[0]} as the worker requests. Lower the request, or add a node."
+        sentence = (
+            f"No node has as much {short[0]} free as the worker requests. Lower the request (worker.resources), or add "
+            "a node."
+        )
     elif "taint" in detail and _NOT_SELECTED in detail:
         sentence = (
             "Some nodes lack the labels that the worker's node selector requires, and the others have a taint that the "
-            "worker does not tolerate. Correct the node selector, label a node, or add the toleration to the worker."
+            "worker does not tolerate. Correct the node selector (worker.nodeSelector), label a node, or add the "
+            "toleration to the worker (worker.tolerations)."
         )
     elif "taint" in detail:
         sentence = (
-            "All suitable nodes have a taint that the worker does not tolerate. Add the toleration to the worker."
+            "All suitable nodes have a taint that the worker does not tolerate. Add the toleration to the worker "
+            "(worker.tolerations)."
         )
     elif _NOT_SELECTED in detail:
-        sentence = "No node has the labels that the worker's node selector requires. Correct it, or label a node."
+        sentence = (
+            "No node has the labels that the worker's node selector requires. Correct it (worker.nodeSelector), or "
+            "label a node."
+        )
     else:
         sentence = "No node can run the worker now. Correct what the scheduler reports, or add a node."
     return _diagnosis("NO_NODE", sentence, detail)

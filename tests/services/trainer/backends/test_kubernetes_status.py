@@ -116,7 +116,7 @@ ROWS = {
         [],
         QUEUED,
         "NO_NODE",
-        ("toleration",),
+        ("worker.tolerations",),
     ),
     "no node with the labels": Row(
         job(),
@@ -124,7 +124,7 @@ ROWS = {
         [],
         QUEUED,
         "NO_NODE",
-        ("node selector",),
+        ("worker.nodeSelector",),
     ),
     "some nodes with a taint, the others without the labels": Row(
         job(),
@@ -183,7 +183,7 @@ ROWS = {
         [refused("exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: 2, limited: 2")],
         QUEUED,
         "QUOTA",
-        ("ResourceQuota", "requested: requests.nvidia.com/gpu=1"),
+        ("(jobs.quota)", "requested: requests.nvidia.com/gpu=1"),
     ),
     "Pod Security refuses": Row(
         job(),
@@ -191,7 +191,7 @@ ROWS = {
         [refused('violates PodSecurity "restricted:latest": runAsNonRoot != true')],
         QUEUED,
         "POD_REFUSED",
-        ("Pod Security", "runAsNonRoot"),
+        ("Pod Security", "jobs.podSecurity", "runAsNonRoot"),
     ),
     "no service account": Row(
         job(),
@@ -227,7 +227,12 @@ ROWS = {
         job(1, "FailureTarget"), [ended(65, message=REPORT)], [], RUNNING, "NO_FACES"
     ),
     "out of memory, to be started again": Row(
-        job(1), [ended(137, "OOMKilled")], [], QUEUED, "OUT_OF_MEMORY", ("16Gi", "Raise its memory limit")
+        job(1),
+        [ended(137, "OOMKilled")],
+        [],
+        QUEUED,
+        "OUT_OF_MEMORY",
+        ("16Gi", "Raise its memory limit (worker.resources)"),
     ),
     "out of memory, running again": Row(
         job(1), [pod("Running", 2), ended(137, "OOMKilled")], [], RUNNING, "OUT_OF_MEMORY", ("16Gi",)
