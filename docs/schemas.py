@@ -22,12 +22,14 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.uploads import UploadRecord
 from services.converter import chunks, labels
 from services.trainer import worker_protocol
+from services.trainer.sweep import SweepRecord
 
 _DOCUMENTS = {
     "manifest": Manifest,
     "attempt": worker_protocol.Attempt,
     "status": worker_protocol.Status,
     "outcome": worker_protocol.Outcome,
+    "sweep": SweepRecord,
     "labels": labels.Labels,
     "chunk": chunks.Index,
     "upload": UploadRecord,

@@ -17,6 +17,7 @@ __all__ = [
     "CALLS",
     "CALL_SECONDS",
     "FRAMES",
+    "JOBS_SWEPT",
     "SLOTS",
     "SLOTS_IN_USE",
     "TRAININGS_STARTED",
@@ -35,6 +36,9 @@ SLOTS = Gauge("facefoundry_slots", "How many heavy calls a replica runs at once.
 SLOTS_IN_USE = Gauge("facefoundry_slots_in_use", "Heavy calls that a replica runs now.", ["service"])
 FRAMES = Counter("facefoundry_frames", "Processed frames by result.", ["service", "result"])
 TRAININGS_STARTED = Counter("facefoundry_trainings_started", "Started training attempts.", ["backend"])
+JOBS_SWEPT = Counter(
+    "facefoundry_jobs_swept", "Jobs that were ended because their training had ended before.", ["backend"]
+)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 

@@ -309,9 +309,8 @@ class Store:
                 encoding_type="url",
             )
             objects = (item for item in items if item.object_name and (folder or not item.is_dir))
-            return tuple(
-                StoredObject(item.object_name or "", item.size or 0, item.etag or "") for item in islice(objects, limit)
-            )
+            first = islice(objects, limit)
+            return tuple(StoredObject(item.object_name or "", item.size or 0, item.etag or "") for item in first)
 
         return self._do(prefix, found)
 
@@ -356,6 +355,10 @@ class Store:
             raise
         if not found:
             raise no_bucket(self.settings.endpoint, self.bucket)
+
+    def request(self, key: str, send: Callable[[Minio], T]) -> T:
+        """Call a function that sends a request about a key, with the repetitions and the errors of this store."""
+        return self._do(key, lambda: send(self._client))
 
     def _do(self, key: str, operation: Callable[[], T]) -> T:
         """Run an operation, repeat it where that can help, and raise exceptions of `facefoundry.errors`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.files import StoredFiles
@@ -20,6 +21,7 @@ from services.trainer.backends.base import TrainingBackend
 from services.trainer.imports import Imports
 from services.trainer.servicer import TrainerServicer
 from services.trainer.settings import TrainerSettings
+from services.trainer.sweep import Sweep
 from services.trainer.trainings import Trainings
 
 __all__ = ["build", "main"]
@@ -39,6 +41,8 @@ def main() -> int:
                 runner.close()
                 backend.close()
 
+            sweep = Sweep(store, backend, settings.sweep_seconds)
+            threading.Thread(target=sweep.run, args=(server.draining,), name="sweep", daemon=True).start()
             server.run(close)
         finally:
             backend.close()

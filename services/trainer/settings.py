@@ -32,6 +32,13 @@ class TrainerSettings(ImportSettings):
         description="Time without a status report of its worker after which a training counts as stalled. If its job "
         "no longer exists then, the job is restarted.",
     )
+    sweep_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="Time between two sweeps, by one of the replicas. A sweep ends the jobs whose training has ended, "
+        "such as those of a cancel that failed half-way.",
+    )
     trainer_max_model_bytes: int = Field(
         1 << 30, ge=1, le=1 << 62, description="Largest total size, in bytes, of the files of an imported model."
     )

@@ -9,6 +9,8 @@ An entry is written before the attempt that it is about, so no attempt is missin
 the trainer may not delete objects, once a newer attempt is saved. Readers skip empty entries, and those whose time is
 not that of the newest attempt: their writer was interrupted, or is about to save the attempt.
 
+The ends of attempts are in the same order, below `trainings/index/ended/`: `<time>-<digest>-<number>`.
+
 The content of an entry is a random text. All entries of a training get a new one after its labels have changed, so a
 reader that knows the entity tag of an entry knows whether labels that it has read before are still all of them.
 """
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -25,10 +27,13 @@ from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from services.trainer.worker_protocol import Attempt
 
-__all__ = ["Entry", "TrainingIndex", "entry_name"]
+__all__ = ["EndedAttempt", "Entry", "TrainingIndex", "entry_name"]
 
 _INDEX = "trainings/index"
+_ENDED = f"{_INDEX}/ended"
 _NAME = re.compile(r"[0-9]{17}-[0-9a-f]{40}")
+_ENDED_NAME = re.compile(r"(?P<time>[0-9]{17})-(?P<training>[0-9a-f]{40})-(?P<number>[1-9][0-9]{0,14})")
+_LISTED = 1000
 _START = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LATEST = 10**16  # microseconds: the year 2286
 
@@ -53,10 +58,22 @@ class Entry:
         return keys.training(self.name.rpartition("-")[2])
 
 
+@dataclass(frozen=True)
+class EndedAttempt:
+    """An attempt of which the outcome is saved, or is about to be.
+
+    Attributes:
+        training: Digest of the training.
+        number: Number of the attempt.
+    """
+
+    training: str
+    number: int
+
+
 def entry_name(attempt: Attempt) -> str:
     """Return the name of the entry of an attempt's training while the attempt is the newest one."""
-    microseconds = (datetime.fromisoformat(attempt.created) - _START) // timedelta(microseconds=1)
-    return f"{_LATEST - microseconds:017d}-{attempt.training}"
+    return f"{_descending(datetime.fromisoformat(attempt.created))}-{attempt.training}"
 
 
 class TrainingIndex:
@@ -97,9 +114,30 @@ class TrainingIndex:
             for name, item in zip(names, found, strict=True)
         ]
 
+    def put_end(self, attempt: Attempt, moment: str) -> None:
+        """Note that an attempt ended at a UTC time, ISO 8601."""
+        time = _descending(datetime.fromisoformat(moment))
+        self._store.put_bytes(f"{_ENDED}/{time}-{attempt.training}-{attempt.number}", b"", "text/plain")
+
+    def ended(self, since: datetime) -> Iterator[EndedAttempt]:
+        """Yield the attempts that ended at or after a time, the newest first."""
+        last, after = f"{_ENDED}/{_descending(since)}.", f"{_ENDED}/"
+        while found := self._store.objects(f"{_ENDED}/", limit=_LISTED, after=after):
+            for item in found:
+                if item.key > last:
+                    return
+                if match := _ENDED_NAME.fullmatch(item.key.removeprefix(f"{_ENDED}/")):
+                    yield EndedAttempt(match["training"], int(match["number"]))
+            after = found[-1].key
+
     def _write(self, attempt: Attempt, labels: Iterable[str], content: bytes) -> None:
         for label in ("", *labels):
             self._store.put_bytes(f"{_folder(label)}/{entry_name(attempt)}", content, "text/plain")
+
+
+def _descending(moment: datetime) -> str:
+    """Return a text that is alphabetically before those of earlier times."""
+    return f"{_LATEST - (moment - _START) // timedelta(microseconds=1):017d}"
 
 
 def _folder(label: str) -> str:

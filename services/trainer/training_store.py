@@ -135,7 +135,8 @@ class TrainingStore:
         document.put(self._store, key, document.encode(status))
 
     def save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Save how an attempt ended."""
+        """Save how an attempt ended, and before that note in the index that it ended."""
+        self.index.put_end(attempt, outcome.ended)
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
         document.put(self._store, key, document.encode(outcome))
 

@@ -6,8 +6,8 @@ attempt succeeded if its model is committed; if not, the job's end says why it f
 this way is saved, except the outcome JOB_LOST, because a lost job may be started again.
 
 Nothing is kept in memory that cannot be read again. Several replicas of the trainer may do the same work at the same
-time without locks. This is safe because every attempt has its own outcome, all replicas derive the same outcome, and a
-replica that stops a job saves the outcome first, so a replica that finds no job finds the outcome.
+time without locks in common. This is safe because every attempt has its own outcome, all replicas derive the same
+outcome, and a replica that stops a job saves the outcome first, so a replica that finds no job finds the outcome.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.listing import TrainingList
+from services.trainer.locks import Locks
 from services.trainer.messages import describe, timestamp
 from services.trainer.settings import TrainerSettings
+from services.trainer.training_index import EndedAttempt
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import LOST, Attempt, Outcome, Status
 
-__all__ = ["ENDED", "Trainings", "job_name"]
+__all__ = ["ENDED", "STARTS", "Trainings", "job_name", "utc_now"]
 
 ENDED = frozenset(
     {
@@ -47,10 +49,14 @@ _STATES: dict[str, trainer_pb2.Training.State.ValueType] = {
     "FAILED": trainer_pb2.Training.STATE_FAILED,
     "CANCELLED": trainer_pb2.Training.STATE_CANCELLED,
 }
+STARTS = 4
+"""How many trainings are started at once. More wait here and not at the backend, whose requests have a limited rate, so
+a cancel waits for the requests of these few starts at most."""
+
 _log = logger(__name__)
 
 
-def job_name(attempt: Attempt) -> str:
+def job_name(attempt: Attempt | EndedAttempt) -> str:
     """Return the name of an attempt's job; every replica derives the same one."""
     return f"training-{attempt.training}-{attempt.number}"
 
@@ -82,7 +88,8 @@ class Trainings:
         self._backend = backend
         self._settings = settings
         self._clock = clock
-        self._lock = threading.Lock()
+        self._locks = Locks()
+        self._starts = threading.Semaphore(STARTS)
         self._list = TrainingList(store, settings, self._describe)
         self._recent: dict[str, tuple[float, trainer_pb2.Training]] = {}
 
@@ -101,7 +108,7 @@ class Trainings:
         return self._labelled(training, new_attempt.prefix)
 
     def _start(self, new_attempt: Attempt) -> trainer_pb2.Training:
-        with self._lock:
+        with self._starts, self._locks.of(new_attempt.prefix):
             self._forget(new_attempt.prefix)
             current = self._documents.find(new_attempt.prefix)
             if current is None:
@@ -172,7 +179,7 @@ class Trainings:
             NotFound: there is no such training.
         """
         prefix = keys.prefix_of(self._store.bucket, uri, "trainings", "training_uri")
-        with self._lock:
+        with self._locks.of(prefix):
             self._forget(prefix)
             attempt = self._documents.load(prefix)
             training = self._describe(attempt)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ import pytest
 import yaml
 
 from facefoundry.errors import Busy, Conflict, Denied, Internal, Unavailable
+from facefoundry.storage.store import Store
+from facefoundry.v1 import trainer_pb2
 from services.trainer.backends.base import Job, JobState
 from services.trainer.backends.kubernetes.backend import KubernetesBackend
 from services.trainer.backends.kubernetes.settings import KubernetesSettings
+from services.trainer.settings import TrainerSettings
+from services.trainer.trainings import STARTS, Trainings
 from services.trainer.worker_protocol import ExitReport
 from tests.waiting import wait_until
 
@@ -235,3 +240,20 @@ def test_refusals_keep_the_message_of_the_api_server(
 def test_a_backend_without_a_template_names_the_setting() -> None:
     with pytest.raises(Internal, match="FACEFOUNDRY_JOB_TEMPLATE"):
         KubernetesBackend(KubernetesSettings())
+
+
+def test_a_cancel_overtakes_the_starts_that_wait(
+    api: ApiServer, backend: KubernetesBackend, store: Store, ask: Callable[..., trainer_pb2.StartTrainingRequest]
+) -> None:
+    trainings = Trainings(store, backend, TrainerSettings())
+    first = trainings.start(ask(seed=100))
+    starts = 5 * STARTS
+    with ThreadPoolExecutor(starts) as pool:
+        started = [pool.submit(trainings.start, ask(seed=seed)) for seed in range(starts)]
+        wait_until(lambda: len(api.objects["jobs"]) > 1)
+        before = len(api.objects["jobs"])
+        trainings.cancel(first.uri)
+        created = len(api.objects["jobs"]) + 1 - before
+        assert created <= 3 * STARTS, "a cancel sends two requests, and waits for those of few starts before each"
+        assert {call.result().state for call in started} == {trainer_pb2.Training.STATE_QUEUED}
+    assert len(api.objects["jobs"]) == starts

@@ -1,0 +1,63 @@
+"""Conditional writes: an object is written only if it is still the one that its writer has read.
+
+Some stores ignore the condition, and others refuse it (STORE_UNSUPPORTED). Writers that depend on it need another way
+for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from minio import Minio
+from minio.error import S3Error
+
+from facefoundry.errors import Conflict
+from facefoundry.storage.store import Store
+
+__all__ = ["put_if_absent", "put_if_unchanged"]
+
+# The second one is the answer to two such requests at once.
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
+
+
+def put_if_absent(store: Store, key: str, data: bytes) -> str:
+    """Write a document with its digest unless there is an object with this key; return the entity tag.
+
+    Raises:
+        Conflict: there is one (OBJECT_EXISTS).
+        Denied: the store does not have such requests (STORE_UNSUPPORTED).
+    """
+    return _put(store, key, data, {"If-None-Match": "*"}, "OBJECT_EXISTS")
+
+
+def put_if_unchanged(store: Store, key: str, data: bytes, etag: str) -> str:
+    """Write a document with its digest if the object still has an entity tag; return the new one.
+
+    Raises:
+        Conflict: the object has another entity tag, or is gone (OBJECT_CHANGED).
+        Denied: the store does not have such requests (STORE_UNSUPPORTED).
+    """
+    return _put(store, key, data, {"If-Match": f'"{etag}"'}, "OBJECT_CHANGED")
+
+
+def _put(store: Store, key: str, data: bytes, condition: dict[str, str], reason: str) -> str:
+    headers: dict[str, str | list[str] | tuple[str]] = {
+        "Content-Type": "application/json",
+        "x-amz-meta-sha256": hashlib.sha256(data).hexdigest(),
+        **condition,
+    }
+
+    def send(client: Minio) -> str:
+        try:
+            # The public method has no parameter for conditions.
+            return client._put_object(store.bucket, key, data, headers=headers).etag or ""
+        except S3Error as error:
+            if error.code not in _CHANGED and error.response.status != 412:
+                raise
+            raise Conflict(
+                f"Expected {key} as it was when it was read. Another process has written it.",
+                reason=reason,
+                resource=key,
+            ) from error
+
+    return store.request(key, send)
