@@ -135,17 +135,18 @@ class Pair:
 
     def step_by_hand(self, optimizers: Mapping[Any, Adam], batches: Mapping[Any, Sequence[Any]]) -> list[float]:
         """Run one iteration as `train_on_batch` does, but with the optimizers of this module; return the losses."""
-        losses = []
-        for side, model in self.autoencoders.items():
-            variables = self.variables(side)
-            inputs, targets = batches[side]
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean(tf.abs(model(inputs, training=True) - targets))
-            slopes = tape.gradient(loss, [variable.value for variable in variables.values()])
-            gradients = {name: slope.numpy() for name, slope in zip(variables, slopes, strict=True)}
-            self.set_weights(optimizers[side].step(self.weights(), gradients))
-            losses.append(float(loss))
-        return losses
+        return [self.step_side_by_hand(side, optimizers[side], batches[side]) for side in self.autoencoders]
+
+    def step_side_by_hand(self, side: str, optimizer: Adam, batch: Sequence[Any]) -> float:
+        """Make the step of one side with an optimizer of this module; return the loss before it."""
+        variables = self.variables(side)
+        inputs, targets = batch
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.abs(self.autoencoders[side](inputs, training=True) - targets))
+        slopes = tape.gradient(loss, [variable.value for variable in variables.values()])
+        gradients = {name: slope.numpy() for name, slope in zip(variables, slopes, strict=True)}
+        self.set_weights(optimizer.step(self.weights(), gradients))
+        return float(loss)
 
 
 def _encode(maps: Any, widths: Widths) -> Any:

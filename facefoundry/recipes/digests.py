@@ -33,7 +33,7 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "beta1": "beta_1",
         "beta2": "beta_2",
         **_unchanged("epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma"),
-        **_unchanged("retry_learning_rate_factor augmentation"),
+        **_unchanged("retry_learning_rate_factor augmentation common_iterations"),
     },
     "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
@@ -66,7 +66,12 @@ def implied(message: Message) -> JsonObject:
     if isinstance(message, recipe_pb2.ExtractionOptions):
         return {"subject": "largest"}
     if isinstance(message, recipe_pb2.TrainingOptions):
-        return {"face_size": 64, "retry_learning_rate_factor": 0.0, "augmentation": "two_stages"}
+        return {
+            "face_size": 64,
+            "retry_learning_rate_factor": 0.0,
+            "augmentation": "two_stages",
+            "common_iterations": 0,
+        }
     if isinstance(message, recipe_pb2.Level):
         lossless = message.codec == "libx264rgb" and message.crf == 0
         # CAVLC is faster to write than CABAC and takes less than half the time to read, which counts where there are

@@ -183,6 +183,7 @@ class TrainingOptions(_message.Message):
     WARP_SIGMA_FIELD_NUMBER: _builtins.int
     RETRY_LEARNING_RATE_FACTOR_FIELD_NUMBER: _builtins.int
     AUGMENTATION_FIELD_NUMBER: _builtins.int
+    COMMON_ITERATIONS_FIELD_NUMBER: _builtins.int
     face_size: _builtins.int
     """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
     it is 64.
@@ -225,6 +226,10 @@ class TrainingOptions(_message.Message):
     """How a CPU augments: `two_stages` reads the similarity's result, as FF++ does; `composed` reads the crop once, faster.
     A GPU always has two stages.
     """
+    common_iterations: _builtins.int
+    """Iterations, the first ones, in which one common decoder learns the faces of both sides; then both sides go on with a
+    copy of it. So the encoder does not learn to tell the two people apart. Not part of a digest when it is 0.
+    """
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -256,10 +261,11 @@ class TrainingOptions(_message.Message):
         warp_sigma: _builtins.float | None = ...,
         retry_learning_rate_factor: _builtins.float | None = ...,
         augmentation: _builtins.str | None = ...,
+        common_iterations: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__augmentation: _TypeAlias = _typing.Literal["augmentation"]  # noqa: Y015
     _WhichOneofArgType__augmentation: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation"]  # noqa: Y015
@@ -271,6 +277,8 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__bottleneck: _TypeAlias = _typing.Literal["bottleneck"]  # noqa: Y015
     _WhichOneofArgType__bottleneck: _TypeAlias = _typing.Literal["_bottleneck", b"_bottleneck"]  # noqa: Y015
+    _WhichOneofReturnType__common_iterations: _TypeAlias = _typing.Literal["common_iterations"]  # noqa: Y015
+    _WhichOneofArgType__common_iterations: _TypeAlias = _typing.Literal["_common_iterations", b"_common_iterations"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
     _WhichOneofReturnType__face_size: _TypeAlias = _typing.Literal["face_size"]  # noqa: Y015
@@ -307,6 +315,8 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bottleneck) -> _WhichOneofReturnType__bottleneck | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__common_iterations) -> _WhichOneofReturnType__common_iterations | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
     @_typing.overload

@@ -5,6 +5,9 @@ weights. This module owns the gradients, the order of the two sides and the loop
 
 An iteration makes one Adam step for side A, then one for side B, so the shared encoder is updated twice. Both sides
 share one count of steps: in iteration k, counted from 0, A makes step 2k and B step 2k + 1.
+
+In the recipe's `common_iterations`, the first ones, both steps update the decoder and the moments of A, and those of B
+are copies of them after every call. So every state is whole, and the decoders part without a step of its own.
 """
 
 from __future__ import annotations
@@ -102,7 +105,7 @@ class Training:
         self._block = max(1, min(_BLOCK, _BLOCK_BYTES // bytes_each))
         self._blocks = Ahead(self._prepare)
         self._specs = [tuple(tf.TensorSpec((self._block, *part.shape), part.dtype) for part in side) for side in first]
-        self._many = self._make_loop()
+        self._make_loops()
 
     def run(self, steps: int) -> Losses:
         """Run the next iterations. Their result does not depend on how iterations are split into calls.
@@ -119,9 +122,10 @@ class Training:
         """
         parts, first, end = [], self.iteration, self.iteration + steps
         while first < end:
-            number = first // self._block
-            count = min(end, (number + 1) * self._block) - first
-            parts.append(self._many(tf.constant(first), tf.constant(count), self._blocks.get(number))[:count])
+            number, common = first // self._block, self.options.common_iterations
+            many, limit = (self._common, common) if first < common else (self._many, end)
+            count = min(end, limit, (number + 1) * self._block) - first
+            parts.append(many(tf.constant(first), tf.constant(count), self._blocks.get(number))[:count])
             first += count
         losses: Losses = tf.concat(parts, 0).numpy()
         finite = np.isfinite(losses).all(axis=1)
@@ -138,7 +142,7 @@ class Training:
         initial = build(self.network.architecture, options.seed, options.precision).tensors()
         self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
         self.options = options
-        self._many = self._make_loop()  # the learning rate is a constant of the compiled loop
+        self._make_loops()  # the learning rate is a constant of the compiled loops
 
     def batch(self, side: SideName, iteration: int) -> tuple[Tensor, Tensor]:
         """Return the batch of one side in one iteration.
@@ -190,11 +194,31 @@ class Training:
             for order, variable in zip(moments._fields, moments, strict=True)
         }
 
-    def _make_loop(self) -> Tensor:
+    def _make_loops(self) -> None:
+        """Make the loops of both phases; each is compiled when it is first called."""
+        self._common, self._many = (self._make_loop(sides) for sides in (("a", "a"), SIDES))
+
+    def _make_loop(self, sides: tuple[SideName, SideName]) -> Tensor:
         scalar = tf.TensorSpec((), tf.int32)
         signature = [scalar, scalar, self._specs]
+
+        def many(first: Tensor, steps: Tensor, block: Sequence[Tensor]) -> Tensor:
+            losses = self._iterate_many(first, steps, block, sides)
+            if sides != SIDES:
+                self._copy_a_to_b()
+            return losses
+
         # On a CPU, XLA makes the convolutions slower: python -m benchmarks.xla
-        return tf.function(self._iterate_many, input_signature=signature, jit_compile=self._on_gpu, autograph=False)
+        return tf.function(many, input_signature=signature, jit_compile=self._on_gpu, autograph=False)
+
+    def _copy_a_to_b(self) -> None:
+        """Copy decoder A and A's moments to B."""
+        pairs = zip(*(self.network.side_variables(side).items() for side in SIDES), strict=True)
+        for (name_a, of_a), (name_b, of_b) in pairs:
+            if of_b is not of_a:  # both sides have the same encoder
+                of_b.assign(of_a)
+            for moment_a, moment_b in zip(self._moments["a"][name_a], self._moments["b"][name_b], strict=True):
+                moment_b.assign(moment_a)
 
     def _prepare(self, number: int) -> list[tuple[Tensor, ...]]:
         """Prepare the batches of a block of iterations: for each side the parts of its batches, stacked."""
@@ -206,13 +230,16 @@ class Training:
 
         return [stacked(side) for side in SIDES]
 
-    def _iterate_many(self, first: Tensor, steps: Tensor, block: Sequence[Tensor]) -> Tensor:
+    def _iterate_many(
+        self, first: Tensor, steps: Tensor, block: Sequence[Tensor], sides: tuple[SideName, SideName]
+    ) -> Tensor:
         """Run iterations of one block in one loop.
 
         Args:
             first: Number of the first iteration, from 0.
             steps: Number of iterations.
             block: What `_prepare` returned.
+            sides: The sides whose decoder and moments learn A's and B's faces.
 
         Returns:
             The losses of A and B, float32 [self._block, 2], of which the first `steps` rows are set.
@@ -221,18 +248,19 @@ class Training:
         def iterate(done: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
             iteration = first + done
             prepared = tf.nest.map_structure(lambda parts: parts[iteration % self._block], block)
-            pair = self._iterate(iteration, prepared)
+            pair = self._iterate(iteration, prepared, sides)
             return done + 1, tf.tensor_scatter_nd_update(losses, [[done]], [pair])
 
         start = (tf.constant(0), tf.zeros((self._block, 2)))
         return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[1]
 
-    def _iterate(self, iteration: Tensor, prepared: Sequence[Tensor]) -> Tensor:
-        batches = {side: self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)}
+    def _iterate(
+        self, iteration: Tensor, prepared: Sequence[Tensor], sides: tuple[SideName, SideName]
+    ) -> Tensor:
+        batches = [self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)]
         losses = []
-        for order, side in enumerate(SIDES):
+        for order, (side, (inputs, targets)) in enumerate(zip(sides, batches, strict=True)):
             variables = self.network.side_variables(side)
-            inputs, targets = batches[side]
             with tf.GradientTape() as tape:
                 loss = ops.mean(ops.abs(self.network.reconstruct(inputs, side) - targets))
             gradients = tape.gradient(loss, [variable.value for variable in variables.values()])

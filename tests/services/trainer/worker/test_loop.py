@@ -252,3 +252,50 @@ def test_a_call_is_never_longer_than_the_buffer_of_losses() -> None:
         steps = steps_per_call.next(10_000)
         steps_per_call.measured(steps, steps * 1e-4)
     assert steps == loop.MAX_STEPS
+
+
+def copied_to_b(state: Snapshot) -> bool:
+    _, weights, moments = state
+    decoders = {name.removeprefix("decoder_b"): weights[name] for name in weights if name.startswith("decoder_b/")}
+    of_b = {name: moments[name] for name in moments if name.startswith("moments/b/")}
+    return all(np.array_equal(tensor, weights[f"decoder_a{name}"]) for name, tensor in decoders.items()) and all(
+        np.array_equal(tensor, moments[name.replace("/b/", "/a/").replace("decoder_b", "decoder_a")])
+        for name, tensor in of_b.items()
+    )
+
+
+def test_one_common_decoder_learns_the_faces_of_both_sides_and_is_then_two(draw_faces: Any) -> None:
+    training = make_training(draw_faces, common_iterations=3)
+    pair, counter = plain(training), reference.Counter()
+    optimizer = reference.Adam(counter, training.options.learning_rate, **rates(training))
+    expected = []
+    for iteration in range(3):
+        of_both = batches(training, iteration)
+        expected.append([pair.step_side_by_hand("a", optimizer, of_both[side]) for side in SIDES])
+    assert np.abs(training.run(3) - expected).max() <= 1e-6
+    split = snapshot(training)
+    assert copied_to_b(split)
+    for name, tensor in pair.weights().items():
+        if not name.startswith("decoder_b"):
+            assert np.abs(split[1][name] - tensor).max() <= 1e-2 * training.options.learning_rate, name
+    ordinary = make_training(draw_faces)
+    ordinary.restore(*split)
+    assert np.array_equal(training.run(2), ordinary.run(2))
+    assert_equal(snapshot(training), snapshot(ordinary))
+    assert not copied_to_b(snapshot(training))
+
+
+def test_a_training_with_a_common_decoder_does_not_depend_on_calls_or_stops(draw_faces: Any) -> None:
+    training = make_training(draw_faces, common_iterations=4)
+    start = snapshot(training)
+    whole = training.run(7)
+    expected = snapshot(training)
+    for stops in ((2, 5), (4, 3), (1, 3, 3)):
+        training.restore(*start)
+        parts, state = [], start
+        for steps in stops:
+            training.restore(*state)
+            parts.append(training.run(steps))
+            state = snapshot(training)
+        assert np.array_equal(np.concatenate(parts), whole)
+        assert_equal(state, expected)
