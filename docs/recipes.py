@@ -33,7 +33,33 @@ A value out of range and an unknown field are errors that name the field (INVALI
 RECIPE_FIELD). The fields of a group are part of the digest of its results. Left out are `training.iterations`, which
 the model's prefix names instead, and values that compute what is computed without them. `facefoundry convert` also
 accepts the options of the converter in FF++'s spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d`, and `-s` to select the
-decoder."""
+decoder.
+
+## How a training starts
+
+FF++ began every training with random weights, and so does `ffpp`, which refuses both fields below. From random weights
+a training of few clips may learn to tell the two people apart, and then the swap follows the target's mouth less and
+less.
+
+- **`training.common_iterations`**: in so many iterations, the first ones, one common decoder learns the faces of both
+  sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders are
+  equal and a fake shows the target's own face; the warning `COMMON_DECODER_ONLY` says so.
+- **`training.start_from`**: the encoder and one decoder of a base, `training.start_decoder`, are copied to both sides.
+  A base is any model with the recipe's sizes, face_size, filters and bottleneck: another is refused when the training
+  is started (`BASE_SIZES`).
+
+```sh
+facefoundry generate-models ... --recipe preview --set training.common_iterations=500
+facefoundry generate-models ... --recipe preview --set training.start_from=MODELS/033_097
+facefoundry generate-models ... --recipe preview --set training.start_from=base.safetensors
+```
+
+The value is the folder of a model on disk or its safetensors file, which the command imports first; the URI of a model
+in the bucket; or `base:NAME`, a base that ships with the package. A request to a service has a URI or `base:NAME`;
+`facefoundry.upload_model` of the Python package, and `ImportModel`, return the URI. The digest of the base's tensors is
+part of the training's digest, so equal bases give equal trainings wherever they lie. It is `base_digest` in the
+manifest of the model (`inputs`) and in the labels of its fakes. A base that changes before the worker reads it is
+refused (`BASE_CHANGED`)."""
 _REFUSED = """## Options of FF++ that are not supported
 
 The command line refuses these spellings, and recipes refuse fields of these names (reason OPTION_REFUSED).

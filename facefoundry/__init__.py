@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from facefoundry import errors
     from facefoundry.client import Client
+    from facefoundry.dataset.models import upload_model
     from facefoundry.dataset.sources import upload
     from facefoundry.planning.draft import plan
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
@@ -29,6 +30,7 @@ __all__ = [
     "errors",
     "plan",
     "upload",
+    "upload_model",
 ]
 
 # The one place of the version; `make generate` copies it to the chart, the citation and the examples.
@@ -43,6 +45,7 @@ _MODULES = {
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
     "plan": "facefoundry.planning.draft",
     "upload": "facefoundry.dataset.sources",
+    "upload_model": "facefoundry.dataset.models",
 }
 
 

@@ -93,7 +93,7 @@ def _preview(crops: NDArray[np.uint8]) -> Row:
 class _Idle(loop.Training):
     """A training loop whose steps do nothing, so that only the overhead of the loop and its draws is left."""
 
-    def _iterate(self, iteration: Any, prepared: Any) -> Any:
+    def _iterate(self, iteration: Any, prepared: Any, sides: Any) -> Any:
         return tf.cast(tf.stack([iteration, iteration]), tf.float32)
 
 

@@ -21,7 +21,7 @@ from facefoundry.cli.connection import Connection, connect
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
 from facefoundry.cli.view import View, make_view
-from facefoundry.dataset import files, verdict
+from facefoundry.dataset import files, models, verdict
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip, Pair
@@ -76,10 +76,14 @@ def open_session(
     resolved, reading = recipe.resolve(), output.reading
     layout = layout_of(output.out, output.layout)
     command = shlex.join(["facefoundry", *sys.argv[1:]])
-    record = RunRecord(run_name(plan.name, layout), command, recipes.options(resolved), plan.seed, layout=layout.name)
+    name = run_name(plan.name, layout)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with make_view(output.as_json) as view, connect(connection, view.message) as connected:
+            if recipe.base is not None:
+                resolved.training.start_from = models.upload(connected.transfers, recipe.base)
+                resolved = recipes.resolve(resolved)
+            record = RunRecord(name, command, recipes.options(resolved), plan.seed, layout=layout.name)
             recorder = _recorder(record, layout, view, connected)
             stages = ServiceStages(
                 connected.transfers,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from facefoundry import codec
-from facefoundry.client import OnProgress
+from facefoundry.client import Client, OnProgress
 from facefoundry.dataset import files, h5_models
 from facefoundry.dataset.contents import FileContent
 from facefoundry.dataset.layout import Layout
@@ -26,7 +26,17 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.v1 import trainer_pb2
 
-__all__ = ["RECORD", "FoundModels", "choose", "download", "export", "find_models", "is_native", "upload"]
+__all__ = [
+    "RECORD",
+    "FoundModels",
+    "choose",
+    "download",
+    "export",
+    "find_models",
+    "is_native",
+    "upload",
+    "upload_model",
+]
 
 RECORD = "model.json"
 _FILES = (WEIGHTS, "optimizer.safetensors")
@@ -177,29 +187,45 @@ def download(model: StoredResult, folder: Path) -> ModelInfo:
     return info
 
 
-def upload(transfers: Transfers, folder: Path, on_progress: OnProgress = lambda _: None) -> str:
+def upload(transfers: Transfers, path: Path, on_progress: OnProgress = lambda _: None) -> str:
     """Upload a model from disk and return the URI of the imported model. What is stored already is not uploaded again.
 
     Args:
         transfers: The connections.
-        folder: Folder of the model.
+        path: Folder of the model, or its safetensors file.
         on_progress: Called with each progress message.
 
     Raises:
         InvalidInput: a file of the model is missing or wrong.
         Unusable: a file is damaged or contains another network; the message names it.
     """
-    if is_native(folder):
-        load_verified(folder)
-        paths = [folder / WEIGHTS]
+    if path.is_file():
+        paths = [path]
+    elif is_native(path):
+        load_verified(path)
+        paths = [path / WEIGHTS]
     else:
-        paths = h5_models.find(folder)
+        paths = h5_models.find(path)
 
     def import_model(uris: list[str]) -> trainer_pb2.Model:
         return transfers.client.import_model(trainer_pb2.ImportModelRequest(object_uris=uris), on_progress)
 
-    contents = [FileContent(path, path.stat().st_size) for path in paths]
+    contents = [FileContent(file, file.stat().st_size) for file in paths]
     return transfers.import_files("trainer", contents, import_model, on_progress).uri
+
+
+def upload_model(path: str | Path, *, client: Client | None = None, on_progress: OnProgress = lambda _: None) -> str:
+    """Upload a model from disk and return the URI of the imported model, as `upload` does.
+
+    Args:
+        path: Folder of the model, or its safetensors file.
+        client: The client of the services; by default one with the addresses of the environment.
+        on_progress: Called with each progress message.
+    """
+    if client is not None:
+        return upload(Transfers(client), Path(path), on_progress)
+    with Client() as own:
+        return upload(Transfers(own), Path(path), on_progress)
 
 
 def export(folder: Path, out: Path) -> None:

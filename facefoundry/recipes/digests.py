@@ -33,7 +33,7 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "beta1": "beta_1",
         "beta2": "beta_2",
         **_unchanged("epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma"),
-        **_unchanged("retry_learning_rate_factor augmentation common_iterations"),
+        **_unchanged("retry_learning_rate_factor augmentation common_iterations start_from start_decoder"),
     },
     "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
@@ -71,6 +71,8 @@ def implied(message: Message) -> JsonObject:
             "retry_learning_rate_factor": 0.0,
             "augmentation": "two_stages",
             "common_iterations": 0,
+            "start_from": "",
+            "start_decoder": "a",
         }
     if isinstance(message, recipe_pb2.Level):
         lossless = message.codec == "libx264rgb" and message.crf == 0

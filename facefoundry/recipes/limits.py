@@ -12,6 +12,7 @@ from facefoundry.v1 import recipe_pb2
 __all__ = ["violations"]
 
 _SMALL_FACE, _SMALL_FACE_LAYERS = 64, 4
+_FAITHFUL = "ffpp"
 
 
 def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
@@ -19,6 +20,7 @@ def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
     yield from _check_layers(recipe.training)
+    yield from _check_start(recipe)
     yield from _check_levels(recipe.compression)
     yield from _check_frame_ranges(recipe.conversion)
     yield from (found.to_field() for found in constraints.broken_rules(recipe, "recipe"))
@@ -32,6 +34,17 @@ def _check_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolati
         yield _violation("recipe.training.encoder_filters", allowed, encoder)
     if len(decoder) != len(encoder) - 1:
         yield _violation("recipe.training.decoder_filters", "one number fewer than encoder_filters", decoder)
+
+
+def _check_start(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
+    """Check that the faithful recipe starts as FF++ did."""
+    if recipe.name != _FAITHFUL:
+        return
+    why = f"in the recipe {_FAITHFUL}, which is faithful: FF++ trained two decoders from random weights"
+    if recipe.training.common_iterations:
+        yield _violation("recipe.training.common_iterations", f"0 {why}", recipe.training.common_iterations)
+    if recipe.training.start_from:
+        yield _violation("recipe.training.start_from", f"empty {why}", recipe.training.start_from)
 
 
 def _check_frame_ranges(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:

@@ -184,6 +184,8 @@ class TrainingOptions(_message.Message):
     RETRY_LEARNING_RATE_FACTOR_FIELD_NUMBER: _builtins.int
     AUGMENTATION_FIELD_NUMBER: _builtins.int
     COMMON_ITERATIONS_FIELD_NUMBER: _builtins.int
+    START_FROM_FIELD_NUMBER: _builtins.int
+    START_DECODER_FIELD_NUMBER: _builtins.int
     face_size: _builtins.int
     """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
     it is 64.
@@ -230,6 +232,13 @@ class TrainingOptions(_message.Message):
     """Iterations, the first ones, in which one common decoder learns the faces of both sides; then both sides go on with a
     copy of it. So the encoder does not learn to tell the two people apart. Not part of a digest when it is 0.
     """
+    start_from: _builtins.str
+    """Base from which both sides start: the URI of a model, trained or imported, or `base:NAME`, one that ships with the
+    service. Its encoder and one of its decoders are copied, the optimizer starts anew. Its content digest is part of the
+    training's digest. Empty starts from random weights. In the command's `--set` also the path of a model.
+    """
+    start_decoder: _builtins.str
+    """Side of the base whose decoder is copied. Not part of a digest when it is `a`, or without `start_from`."""
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -262,10 +271,12 @@ class TrainingOptions(_message.Message):
         retry_learning_rate_factor: _builtins.float | None = ...,
         augmentation: _builtins.str | None = ...,
         common_iterations: _builtins.int | None = ...,
+        start_from: _builtins.str | None = ...,
+        start_decoder: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__augmentation: _TypeAlias = _typing.Literal["augmentation"]  # noqa: Y015
     _WhichOneofArgType__augmentation: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation"]  # noqa: Y015
@@ -299,6 +310,10 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__shift: _TypeAlias = _typing.Literal["shift"]  # noqa: Y015
     _WhichOneofArgType__shift: _TypeAlias = _typing.Literal["_shift", b"_shift"]  # noqa: Y015
+    _WhichOneofReturnType__start_decoder: _TypeAlias = _typing.Literal["start_decoder"]  # noqa: Y015
+    _WhichOneofArgType__start_decoder: _TypeAlias = _typing.Literal["_start_decoder", b"_start_decoder"]  # noqa: Y015
+    _WhichOneofReturnType__start_from: _TypeAlias = _typing.Literal["start_from"]  # noqa: Y015
+    _WhichOneofArgType__start_from: _TypeAlias = _typing.Literal["_start_from", b"_start_from"]  # noqa: Y015
     _WhichOneofReturnType__upscale_filters: _TypeAlias = _typing.Literal["upscale_filters"]  # noqa: Y015
     _WhichOneofArgType__upscale_filters: _TypeAlias = _typing.Literal["_upscale_filters", b"_upscale_filters"]  # noqa: Y015
     _WhichOneofReturnType__warp_sigma: _TypeAlias = _typing.Literal["warp_sigma"]  # noqa: Y015
@@ -337,6 +352,10 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__shift) -> _WhichOneofReturnType__shift | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_decoder) -> _WhichOneofReturnType__start_decoder | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_from) -> _WhichOneofReturnType__start_from | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__upscale_filters) -> _WhichOneofReturnType__upscale_filters | None: ...
     @_typing.overload

@@ -12,7 +12,7 @@ from facefoundry.media.level import Level
 from facefoundry.storage.info import ConversionFacts, VideoFacts
 from facefoundry.work.function import SandboxFunction
 
-__all__ = ["CONVERT", "TRANSCODE", "ConversionOptions", "ConvertArgs", "Letter", "TranscodeArgs"]
+__all__ = ["CONVERT", "TRANSCODE", "ConversionOptions", "ConvertArgs", "Letter", "Start", "TranscodeArgs"]
 
 Letter = Literal["a", "b"]
 """A side of a pair, as a letter."""
@@ -31,6 +31,19 @@ class ConversionOptions:
     frame_ranges: tuple[dict[str, int], ...] = ()
     discard: bool = False
     clone: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the training of a model began, as its manifest says.
+
+    Attributes:
+        base_digest: Content digest of the base from which it started; empty if there was none, or if it is not known.
+        common_iterations: Iterations with one common decoder.
+    """
+
+    base_digest: str = ""
+    common_iterations: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +74,7 @@ class ConvertArgs(TranscodeArgs):
         decoder: Side whose decoder makes the faces.
         control: Whether `decoder` is the target's own side, so that the result is a control and not a swap.
         options: Conversion options of the recipe.
+        start: How the training of the model began.
     """
 
     alignments: str
@@ -68,6 +82,7 @@ class ConvertArgs(TranscodeArgs):
     decoder: Letter
     control: bool
     options: ConversionOptions
+    start: Start = Start()
 
 
 CONVERT = SandboxFunction("services.converter.pipeline:convert", ConvertArgs, ConversionFacts)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facefoundry import codec
+from services.converter.functions import Start
 from services.converter.mask import Box
 
 __all__ = ["FORMAT", "OUT_OF_RANGE", "Label", "Labels", "Row", "to_json", "unswapped"]
@@ -68,6 +69,8 @@ class Labels:
         swapped_count: Number of frames that carry the converted face.
         changed_outside: Sum of `changed_outside` over the rows.
         frames: The rows, in the order of the frames.
+        base_digest: Content digest of the base from which the model's training started; missing if there was none.
+        common_iterations: Iterations of the training with one common decoder; missing if there were none.
     """
 
     format: str
@@ -77,19 +80,27 @@ class Labels:
     swapped_count: int
     changed_outside: int
     frames: list[Label]
+    base_digest: str | None = None
+    common_iterations: int | None = None
 
 
-def to_json(rows: Sequence[Label], *, control: bool) -> bytes:
+def to_json(rows: Sequence[Label], *, control: bool, start: Start) -> bytes:
     """Return the bytes of `labels.json`.
 
     Args:
         rows: The label of every frame that is written, in order.
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
+        start: How the training of the model began.
     """
     swapped = sum(row.swapped for row in rows)
     outside = sum(row.changed_outside for row in rows)
-    labels = Labels(FORMAT, True, control, len(rows), swapped, outside, list(rows))
-    return json.dumps(codec.to_values(labels), separators=(",", ":"), sort_keys=True).encode()
+    labels = codec.to_values(Labels(FORMAT, True, control, len(rows), swapped, outside, list(rows)))
+    for name, value in codec.to_values(start).items():
+        if value:
+            labels[name] = value
+        else:
+            del labels[name]
+    return json.dumps(labels, separators=(",", ":"), sort_keys=True).encode()
 
 
 def unswapped(rows: Sequence[Row]) -> dict[str, int]:

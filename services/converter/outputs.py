@@ -24,6 +24,7 @@ from facefoundry.media.write import LevelsWriter, MaskWriter
 from facefoundry.storage.parts import LABELS, MASKS, SAMPLES, video
 from services.converter import labels
 from services.converter.composite import Patch
+from services.converter.functions import Start
 from services.converter.labels import Label, Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
@@ -54,7 +55,14 @@ class Outputs:
     """Writes all files of a conversion, frame by frame. It is a context manager that abandons unfinished videos."""
 
     def __init__(
-        self, folder: Path, levels: Sequence[Level], info: MediaInfo, samples: list[int], *, control: bool = False
+        self,
+        folder: Path,
+        levels: Sequence[Level],
+        info: MediaInfo,
+        samples: list[int],
+        *,
+        control: bool = False,
+        start: Start | None = None,
     ) -> None:
         """Open all files.
 
@@ -64,6 +72,7 @@ class Outputs:
             info: The target's size and frame rate.
             samples: Numbers of the frames that `samples.tar` should contain.
             control: Whether the conversion is a control. No mask videos are written for a control.
+            start: How the training of the model began, for the labels.
         """
         size = (info.frame_rate, info.width, info.height)
         self._writer = LevelsWriter(folder, levels, *size)
@@ -71,7 +80,7 @@ class Outputs:
         self._mask_files: dict[str, Path] = {}
         self._samples = Samples(folder / SAMPLES, samples)
         self._labels = folder / LABELS
-        self._control = control
+        self._control, self._start = control, start or Start()
         self._rows: list[Label] = []
         self._quality = Quality()
         self._content = content_hash(info)
@@ -139,7 +148,7 @@ class Outputs:
         """Finish all files, and return them with the labels and figures of the fake."""
         self._finish_masks()
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
-        self._labels.write_bytes(labels.to_json(self._rows, control=self._control))
+        self._labels.write_bytes(labels.to_json(self._rows, control=self._control, start=self._start))
         files |= {LABELS: self._labels, SAMPLES: self._samples.close()}
         self._content.update(json.dumps([codec.to_values(row) for row in self._rows], sort_keys=True).encode())
         return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)

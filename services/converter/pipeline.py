@@ -75,9 +75,15 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
         source = opened.enter_context(_open(arguments, workspace))
         _check_size(source, known)
         samples = evenly(np.flatnonzero(known.found & chosen).tolist())
-        outputs = opened.enter_context(
-            Outputs(workspace.made, arguments.levels, source.info, samples, control=arguments.control)
+        files = Outputs(
+            workspace.made,
+            arguments.levels,
+            source.info,
+            samples,
+            control=arguments.control,
+            start=arguments.start,
         )
+        outputs = opened.enter_context(files)
         converter = _Converter(known, chosen, workspace.input(arguments.weights), arguments.decoder, options)
         frames = _verified(source, known)
         numbers_of = _chunk_ranges(len(known), options.chunk_frames)

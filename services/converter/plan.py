@@ -21,7 +21,15 @@ from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from facefoundry.work.plan import Job, Plan
-from services.converter.functions import CONVERT, TRANSCODE, ConversionOptions, ConvertArgs, Letter, TranscodeArgs
+from services.converter.functions import (
+    CONVERT,
+    TRANSCODE,
+    ConversionOptions,
+    ConvertArgs,
+    Letter,
+    Start,
+    TranscodeArgs,
+)
 
 __all__ = ["ALGORITHM_VERSION", "plan_conversion", "plan_transcoding"]
 
@@ -105,6 +113,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
                 decoder=decoder,
                 control=request.control,
                 options=options,
+                start=codec.from_values(Start, {**model.inputs, **model.options}),
             ),
         ),
         resumable=[CHUNKS],

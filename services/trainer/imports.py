@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import grpc
 
 from facefoundry import codec
-from facefoundry.codec import JsonValue
+from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import Conflict, FieldViolation, InvalidInput, Unusable
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo
@@ -31,7 +31,7 @@ from facefoundry.work.runner import Committed, Runner
 from facefoundry.work.workspace import Workspace
 from services.trainer.functions import NETWORKS, READ_MODEL, ReadArgs, ReadModel
 
-__all__ = ["Imports"]
+__all__ = ["Imports", "store_model"]
 
 _FIELD = "object_uris"
 _log = logger(__name__)
@@ -132,16 +132,38 @@ class Imports:
         self, result: Result[ReadModel], workspace: Workspace, sha256: dict[str, JsonValue], pair_id: str
     ) -> Committed:
         """Store the part that the sandbox made, unless the same tensors are stored, and return the model."""
-        prefix = keys.imported(keys.digest_of({"tensors": result.content_digest}))
-        found = manifest.load_if_committed(self._store, prefix)
-        if found is not None:
-            return Committed(self._store.uri(prefix), found, reused=True)
-        part = manifest.put_part(self._store, prefix, WEIGHTS, file_of(workspace, WEIGHTS))
-        info = codec.to_values(ModelInfo(iterations=0, pair_id=pair_id, architecture=result.info.architecture))
-        made = Manifest("model", {"files": sha256}, {}, (part,), info, result.content_digest)
-        manifest.commit(self._store, prefix, made)
-        _log.event("imported", prefix=prefix, files=len(sha256))
-        return Committed(self._store.uri(prefix), made, reused=False)
+        weights, architecture = file_of(workspace, WEIGHTS), result.info.architecture
+        return store_model(self._store, result.content_digest, weights, architecture, {"files": sha256}, pair_id)
+
+
+def store_model(
+    store: Store,
+    content_digest: str,
+    weights: bytes | Path,
+    architecture: JsonObject,
+    inputs: JsonObject,
+    pair_id: str = "",
+) -> Committed:
+    """Store a model that no training of this bucket made, unless the same tensors are stored, and return it.
+
+    Args:
+        store: The object store.
+        content_digest: Content digest of the tensors.
+        weights: The safetensors file, or its bytes.
+        architecture: Fields of the model's `Architecture`.
+        inputs: What the model was made of, for its manifest.
+        pair_id: Id of the pair, `<A>_<B>`; may be empty.
+    """
+    prefix = keys.imported(keys.digest_of({"tensors": content_digest}))
+    found = manifest.load_if_committed(store, prefix)
+    if found is not None:
+        return Committed(store.uri(prefix), found, reused=True)
+    part = manifest.put_part(store, prefix, WEIGHTS, weights)
+    info = codec.to_values(ModelInfo(iterations=0, pair_id=pair_id, architecture=architecture))
+    made = Manifest("model", inputs, {}, (part,), info, content_digest)
+    manifest.commit(store, prefix, made)
+    _log.event("imported", prefix=prefix, **inputs)
+    return Committed(store.uri(prefix), made, reused=False)
 
 
 def _local_names(uris: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,11 @@ from services.trainer.worker_protocol import Attempt, Status
 
 __all__ = ["describe", "timestamp"]
 
+_COMMON = (
+    "The training ends with one common decoder, so its fakes show the target's own face: its {} iterations are no more "
+    "than the {} of training.common_iterations. Use more iterations, or fewer common ones."
+)
+
 
 def describe(uri: str, attempt: Attempt, status: Status | None) -> trainer_pb2.Training:
     """Return what an attempt and its worker's newest report say of a training, without its state.
@@ -28,6 +33,9 @@ def describe(uri: str, attempt: Attempt, status: Status | None) -> trainer_pb2.T
         iterations=attempt.iterations,
         create_time=timestamp(attempt.created),
     )
+    common = attempt.options.get("common_iterations", 0)
+    if isinstance(common, int) and 0 < attempt.iterations <= common:
+        training.warnings.add(reason="COMMON_DECODER_ONLY", message=_COMMON.format(attempt.iterations, common))
     if status is not None:
         training.iteration = status.iteration
         training.checkpoint_iteration = status.checkpoint_iteration

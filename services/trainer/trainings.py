@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from facefoundry import recipes
+from facefoundry.bases import Bases
 from facefoundry.errors import Conflict
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
@@ -26,6 +27,7 @@ from facefoundry.telemetry import TRAININGS_STARTED, logger
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.bases import find_base
 from services.trainer.listing import TrainingList
 from services.trainer.locks import Locks
 from services.trainer.messages import describe, timestamp
@@ -74,6 +76,7 @@ class Trainings:
         backend: Where workers run.
         settings: Settings of the trainer.
         clock: Returns the current UTC time.
+        bases: The bases that ship with the package.
     """
 
     def __init__(
@@ -82,12 +85,14 @@ class Trainings:
         backend: TrainingBackend,
         settings: TrainerSettings,
         clock: Callable[[], datetime] = utc_now,
+        bases: Bases | None = None,
     ) -> None:
         self._store = store
         self._documents = TrainingStore(store)
         self._backend = backend
         self._settings = settings
         self._clock = clock
+        self._bases = bases or Bases()
         self._locks = Locks()
         self._starts = threading.Semaphore(STARTS)
         self._list = TrainingList(store, settings, self._describe)
@@ -98,7 +103,7 @@ class Trainings:
 
         Raises:
             InvalidInput: a field of the request is wrong.
-            NotFound: an extraction is not committed.
+            NotFound: an extraction or the base is not committed.
             Conflict: the training is running for another number of iterations (TRAINING_RUNS).
         """
         new_attempt = self._first_attempt(request)
@@ -202,9 +207,10 @@ class Trainings:
         prefix_a = keys.prefix_of(self._store.bucket, request.extraction_a_uri, "extractions", "extraction_a_uri")
         prefix_b = keys.prefix_of(self._store.bucket, request.extraction_b_uri, "extractions", "extraction_b_uri")
         recipe = recipes.resolve(request.recipe)
+        base = find_base(self._store, self._bases, recipe.training)
         content_a, content_b = (manifest.load(self._store, prefix).content_digest for prefix in (prefix_a, prefix_b))
         return Attempt(
-            training=worker_protocol.training_digest(content_a, content_b, recipe.training, recipe.version),
+            training=worker_protocol.training_digest(content_a, content_b, recipe.training, recipe.version, base),
             number=1,
             pair_id=request.pair_id,
             extraction_a=prefix_a,
@@ -212,6 +218,7 @@ class Trainings:
             options=recipes.options(recipe.training),
             iterations=recipe.training.iterations,
             created=self._clock().isoformat(),
+            base=base,
         )
 
     def _renumbered(self, new_attempt: Attempt, current: Attempt) -> Attempt:

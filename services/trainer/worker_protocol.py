@@ -30,6 +30,7 @@ __all__ = [
     "LOST",
     "WAIT",
     "Attempt",
+    "Base",
     "ExitCode",
     "ExitReport",
     "Order",
@@ -86,6 +87,19 @@ FINAL = frozenset({ExitCode.DONE, ExitCode.BAD_SETTINGS, ExitCode.BAD_INPUT})
 
 
 @dataclass(frozen=True)
+class Base:
+    """The model from which a training starts.
+
+    Attributes:
+        prefix: Bucket prefix of the model.
+        content_digest: Its content digest when the training was started.
+    """
+
+    prefix: str
+    content_digest: str
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One attempt at a training.
 
@@ -98,6 +112,7 @@ class Attempt:
         options: Training options of the recipe as JSON values, iterations included.
         iterations: Number of iterations after which the training is done, counted over all attempts.
         created: UTC time at which the attempt was made, ISO 8601.
+        base: The model from which the training starts; None if it starts from random weights.
     """
 
     training: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
@@ -108,6 +123,7 @@ class Attempt:
     options: JsonObject
     iterations: Annotated[int, Field(ge=1, lt=2**31)]
     created: Moment
+    base: Base | None = None
 
     @property
     def prefix(self) -> str:
@@ -240,7 +256,9 @@ class ExitReport:
         return cls(error.reason, error.message, iteration)
 
 
-def training_digest(content_a: str, content_b: str, options: TrainingOptions, version: str) -> str:
+def training_digest(
+    content_a: str, content_b: str, options: TrainingOptions, version: str, base: Base | None = None
+) -> str:
     """Compute the digest of a training.
 
     The number of iterations is left out, so that a training for more iterations resumes one for fewer.
@@ -250,9 +268,14 @@ def training_digest(content_a: str, content_b: str, options: TrainingOptions, ve
         content_b: Content digest of B's extraction.
         options: All training options.
         version: Version of the recipe.
+        base: The model from which the training starts. Its content digest counts, and not its name.
     """
     values = digest_values(options)
     values.pop("iterations", None)
+    if base is None:
+        values.pop("start_decoder", None)
+    else:
+        values["start_from"] = base.content_digest
     return keys.digest_of(
         {"a": content_a, "b": content_b, "options": values, "version": version, "method": ALGORITHM_VERSION}
     )

@@ -26,6 +26,7 @@ PACKAGE = {
     "errors",
     "plan",
     "upload",
+    "upload_model",
 }
 ERRORS = {
     "Busy",

@@ -22,7 +22,7 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
-from services.trainer.worker import checkpoint, faces, loop
+from services.trainer.worker import base, checkpoint, faces, loop
 from services.trainer.worker.collapse import CollapseCheck, Collapsed, require_sound, restart_after
 from services.trainer.worker.history import History
 from services.trainer.worker.preview import Previewer, schedule
@@ -109,10 +109,12 @@ class AttemptRunner:
             "a": faces.fetch(self._store, attempt.extraction_a),
             "b": faces.fetch(self._store, attempt.extraction_b),
         }
+        start = base.fetch(self._store, attempt.base) if attempt.base else None
         training = loop.Training(
             options,
             {side: found[side].crops for side in SIDES},
             {side: found[side].margin for side in SIDES},
+            base.on_both_sides(start, options.start_decoder) if start else None,
         )
         self._resume(training)
         used = 0 if device == "GPU" else self._settings.threads or len(os.sched_getaffinity(0))
@@ -147,6 +149,8 @@ class AttemptRunner:
             "content_a": digests["a"],
             "content_b": digests["b"],
         }
+        if attempt.base is not None:
+            inputs |= {"base": self._store.uri(attempt.base.prefix), "base_digest": attempt.base.content_digest}
         state = self._state(training)
         checkpoint.commit_model(self._store, attempt, state, training.network.to_bytes(), {**inputs})
         self._report(training, 0.0)

@@ -317,7 +317,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         attempt: The attempt.
         state: The final state.
         network_bytes: `Network.to_bytes()` of the state's weights.
-        inputs: URIs and content digests of the extractions.
+        inputs: URIs and content digests of the extractions and of the base.
     """
     store = store.with_retries_for(  # the result of days of work
         store.settings.retry_seconds, on_wait=lambda sentence: _log.warning("model_waits", detail=sentence)

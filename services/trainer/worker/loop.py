@@ -76,6 +76,7 @@ class Training:
         options: Training options of the recipe.
         faces: Crops of each side, uint8 [n, 256, 256, 3], BGR, n >= 1.
         margins: Distance from the border of each side's crops to the mean-face square, pixels; by default FF++'s.
+        start: Initial weights; None for random ones.
 
     Attributes:
         options: Training options of the recipe.
@@ -88,9 +89,13 @@ class Training:
         options: TrainingOptions,
         faces: Mapping[SideName, NDArray[np.uint8]],
         margins: Mapping[SideName, float] | None = None,
+        start: Tensors | None = None,
     ) -> None:
         self.options = options
         self.network: Network = build(Architecture.of(options), options.seed, options.precision)
+        self._start = start
+        if start is not None:
+            self.network.assign(start)
         self.iteration = 0
         self._moments = {side: adam.make_moments(self.network.side_variables(side)) for side in SIDES}
         size = self.network.architecture.face_size
@@ -139,7 +144,7 @@ class Training:
         options = TrainingOptions()
         options.CopyFrom(self.options)
         options.learning_rate = learning_rate
-        initial = build(self.network.architecture, options.seed, options.precision).tensors()
+        initial = self._start or build(self.network.architecture, options.seed, options.precision).tensors()
         self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
         self.options = options
         self._make_loops()  # the learning rate is a constant of the compiled loops
@@ -254,9 +259,7 @@ class Training:
         start = (tf.constant(0), tf.zeros((self._block, 2)))
         return tf.while_loop(lambda done, *_: done < steps, iterate, start, parallel_iterations=1)[1]
 
-    def _iterate(
-        self, iteration: Tensor, prepared: Sequence[Tensor], sides: tuple[SideName, SideName]
-    ) -> Tensor:
+    def _iterate(self, iteration: Tensor, prepared: Sequence[Tensor], sides: tuple[SideName, SideName]) -> Tensor:
         batches = [self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)]
         losses = []
         for order, (side, (inputs, targets)) in enumerate(zip(sides, batches, strict=True)):

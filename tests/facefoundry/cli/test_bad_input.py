@@ -91,6 +91,8 @@ def test_ids_that_consumers_cannot_split_are_refused_with_one_that_would_do(caps
         (["--set", "training.learning_rate=-1"], "training.learning_rate"),
         (["--set", "conversion.blur=100000"], "conversion.blur"),
         (["--set", "extraction.engine=no engine"], "extraction.engine"),
+        (["--recipe", "preview", "--set", "training.start_from=base:nobody"], "'base:nobody'"),
+        (["--recipe", "preview", "--set", "training.start_from=gone.safetensors"], "gone.safetensors, which does not"),
         (["--recipe", "best"], "'best'"),
         (["-it", "0"], "--iterations"),
         (["--fps", "fast"], "--fps"),

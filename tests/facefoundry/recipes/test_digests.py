@@ -47,6 +47,12 @@ def test_the_augmentation_is_in_a_digest_unless_it_has_two_stages():
     assert digest_values(recipe_pb2.TrainingOptions(augmentation="two_stages")) == {}
 
 
+def test_how_a_training_starts_is_in_a_digest_unless_it_is_as_ffpp_did():
+    started = recipe_pb2.TrainingOptions(common_iterations=5, start_from="base:heads", start_decoder="b")
+    assert digest_values(started) == {"common_iterations": 5, "start_from": "base:heads", "start_decoder": "b"}
+    assert digest_values(recipe_pb2.TrainingOptions(common_iterations=0, start_from="", start_decoder="a")) == {}
+
+
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
 def test_the_digest_of_a_level_changes_with_every_field_that_is_not_as_before(change):
     request = recipe_pb2.Recipe(name="ffpp")

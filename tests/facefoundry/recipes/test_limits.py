@@ -31,6 +31,7 @@ NUMBERS = [
     ("training.flip_probability", 0.0, 1.0, (-0.01, 1.01, math.nan)),
     ("training.warp_sigma", 0.0, 32.0, (-0.1, 33.0, math.nan)),
     ("training.retry_learning_rate_factor", 0.0, 0.9, (-0.1, 1.0, math.nan)),
+    ("training.common_iterations", 0, 10_000_000, (-1, 10_000_001)),
     ("conversion.erosion", -64, 64, (-65, 65)),
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),
@@ -44,6 +45,12 @@ WORDS = [
     ("extraction.subject", "moving", ("smallest", "")),
     ("training.precision", "bfloat16", ("int8", "")),
     ("training.augmentation", "composed", ("one", "")),
+    (
+        "training.start_from",
+        f"s3://b/imports/{'0' * 40}",
+        ("model", "base:", "base:../x", "s3://b/sources/" + "0" * 40),
+    ),
+    ("training.start_decoder", "b", ("c", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
@@ -70,8 +77,8 @@ REFUSED += [(field, value) for field, _, beyond in LISTS for value in beyond]
 
 
 def _with(field, value):
-    """The whole default recipe with one field changed; of the compression levels the second is."""
-    recipe = recipes.load()
+    """A whole recipe with one field changed; of the compression levels the second is."""
+    recipe = recipes.load("preview")
     *path, name = field.split(".")
     message: Any = recipe
     for segment in path:
@@ -188,3 +195,10 @@ def test_a_level_without_a_field_that_it_must_have_is_refused(field):
     recipe.compression.levels[1].ClearField(field)
     refused = _refusals(recipe)[f"recipe.compression.levels[1].{field}"]
     assert refused.startswith("must be ") and refused.endswith("; got nothing")
+
+
+@pytest.mark.parametrize(("field", "value"), [("common_iterations", 1), ("start_from", "base:heads")])
+def test_the_faithful_recipe_starts_as_ffpp_did(field, value):
+    request = recipe_pb2.Recipe(name="ffpp")
+    setattr(request.training, field, value)
+    assert "is faithful" in _refusals(request)[f"recipe.training.{field}"]

@@ -25,7 +25,7 @@ from facefoundry.storage.parts import MASKS
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from facefoundry.work.workspace import Workspace
 from services.converter import pipeline
-from services.converter.functions import ConversionOptions, ConvertArgs
+from services.converter.functions import ConversionOptions, ConvertArgs, Start
 from services.converter.plan import plan_conversion
 from tests.services.child import do
 from tests.services.converter.conftest import CONVERSION
@@ -132,9 +132,9 @@ def test_taken_alignments_are_the_rows_of_their_frames(clip: Any) -> None:
 def request_with(store: Any) -> Callable[..., converter_pb2.ConvertRequest]:
     """Makes requests on a model and an extraction of 20 frames that are there by their manifests alone."""
 
-    def put(prefix: str, kind: str, inputs: dict[str, Any], info: dict[str, Any], *names: str) -> str:
+    def put(prefix: str, kind: str, inputs: dict[str, Any], info: dict[str, Any], *names: str, **options: Any) -> str:
         parts = tuple(manifest.put_part(store, prefix, name, b"never read") for name in names)
-        manifest.commit(store, prefix, Manifest(kind, inputs, {}, parts, info, keys.digest_of({"of": prefix})))
+        manifest.commit(store, prefix, Manifest(kind, inputs, options, parts, info, keys.digest_of({"of": prefix})))
         return str(store.uri(prefix))
 
     of = {name: keys.digest_of({"ranges": name}) for name in ("source", "extraction", "model")}
@@ -157,7 +157,8 @@ def request_with(store: Any) -> Callable[..., converter_pb2.ConvertRequest]:
         codec.to_values(facts),
         "alignments.safetensors",
     )
-    model = put(keys.model(of["model"], 1), "model", {}, {}, "weights.safetensors")
+    begun = {"base_digest": "5" * 64, "content_a": "0" * 64}
+    model = put(keys.model(of["model"], 1), "model", begun, {}, "weights.safetensors", common_iterations=500, seed="0")
 
     def make(*assignments: str) -> converter_pb2.ConvertRequest:
         recipe = recipe_pb2.Recipe(name="ffpp")
@@ -197,6 +198,10 @@ def test_the_clone_is_part_of_the_digest_if_faces_are_cloned(store: Any, request
     ours, fives, alphas = plans[0].prefix, plans[1].prefix, {planned.prefix for planned in plans[2:]}
     assert len({ours, fives, *alphas}) == 3
     assert [planned.job.arguments().options.clone for planned in plans] == ["opencv-3.4.1", "opencv-5", None, None]
+
+
+def test_a_conversion_knows_how_the_training_of_its_model_began(store: Any, request_with: Any) -> None:
+    assert plan_conversion(store, request_with()).job.arguments().start == Start("5" * 64, 500)
 
 
 def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_ranges(

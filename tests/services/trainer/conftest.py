@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from services.trainer.backends.local import LocalBackend, LocalSettings
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.trainings import Trainings
-from services.trainer.worker_protocol import Attempt
+from services.trainer.worker_protocol import Attempt, Base
 from tests.services.trainer.replicas import HookedBackend, Replica
 
 MakeReplica = Callable[..., Replica]
@@ -79,13 +80,16 @@ def tiny_recipe() -> recipe_pb2.Recipe:
 def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]) -> Callable[..., Attempt]:
     """Makes attempts at a training of the tiny recipe."""
 
-    def make(iterations: int = 6, number: int = 1, faces: int = 12) -> Attempt:
+    def make(
+        iterations: int = 6, number: int = 1, faces: int = 12, common: int = 0, base: Base | None = None
+    ) -> Attempt:
         tiny_recipe.training.iterations = iterations
+        tiny_recipe.training.common_iterations = common
         training = recipes.resolve(tiny_recipe).training
         first, second = (put_extraction(seed, faces) for seed in (1, 2))
-        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", training, "1")
+        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", training, "1", base)
         options = recipes.options(training)
-        return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now())
+        return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now(), base)
 
     return make
 
@@ -94,7 +98,7 @@ def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., s
 def put_attempt(store: Store, make_attempt: Callable[..., Attempt]) -> Callable[..., Attempt]:
     """Saves attempts where a worker reads them."""
 
-    def put(*args: int, **kwargs: int) -> Attempt:
+    def put(*args: int, **kwargs: object) -> Attempt:
         attempt = make_attempt(*args, **kwargs)
         TrainingStore(store).save_attempt(attempt)
         return attempt
@@ -178,12 +182,11 @@ def ask(store: Store, put_extraction: Callable[..., str], tiny_recipe: recipe_pb
     uris = [store.uri(put_extraction(seed)) for seed in (1, 2)]
 
     def make(
-        iterations: int = 6, dataset: str = "set", pair: str = "A_B", seed: int = 0
+        iterations: int = 6, dataset: str = "set", pair: str = "A_B", seed: int = 0, **options: Any
     ) -> trainer_pb2.StartTrainingRequest:
         recipe = recipe_pb2.Recipe()
         recipe.CopyFrom(tiny_recipe)
-        recipe.training.iterations = iterations
-        recipe.training.seed = seed
+        recipe.training.MergeFrom(recipe_pb2.TrainingOptions(iterations=iterations, seed=seed, **options))
         return trainer_pb2.StartTrainingRequest(
             extraction_a_uri=uris[0], extraction_b_uri=uris[1], pair_id=pair, dataset=dataset, recipe=recipe
         )

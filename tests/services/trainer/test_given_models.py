@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facefoundry import codec
+import facefoundry
+from facefoundry import codec, recipes
+from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
+from facefoundry.cli.session import RunPlan, open_session
 from facefoundry.client import Client
 from facefoundry.dataset import models
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.transfer import Transfers
-from facefoundry.errors import Unusable
+from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
 from facefoundry.settings import ChannelSettings
 from facefoundry.storage import keys, manifest
@@ -122,3 +126,29 @@ def test_an_upload_that_belongs_to_another_model_too_is_sent_again(
     second = models.upload(transfers, with_other_decoder)
     assert second != first
     assert models.upload(transfers, theirs) == first
+
+
+@pytest.fixture
+def handler() -> Iterator[None]:
+    """Puts back the handler of SIGTERM, which a session replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("file", ["", WEIGHTS])
+def test_a_command_imports_the_base_that_its_recipe_names_by_path(
+    service: Service, transfers: Transfers, ours: Path, tmp_path: Path, handler: None, file: str
+) -> None:
+    recipe = RecipeOptions("preview", None, (f"training.start_from={ours / file}", "training.common_iterations=5"))
+    connection = ConnectionOptions(trainer_address=f"127.0.0.1:{service.server.port}")
+    output = OutputOptions(tmp_path / "out", as_json=True, fps=(), tolerate_damage=False)
+    with open_session(RunPlan(convert=False), recipe, connection, output) as session:
+        assert session.recipe.training.start_from == facefoundry.upload_model(ours, client=transfers.client)
+        assert session.record.recipe == recipes.options(session.recipe)
+    faithful = RecipeOptions("ffpp", None, (f"training.start_from={ours}",))
+    with (
+        pytest.raises(InvalidInput, match="which is faithful"),
+        open_session(RunPlan(convert=False), faithful, connection, output),
+    ):
+        pass

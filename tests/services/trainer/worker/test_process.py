@@ -14,12 +14,15 @@ import pytest
 
 from facefoundry import codec
 from facefoundry.model import weights
-from facefoundry.storage import document, manifest
+from facefoundry.model.network import SideName, build
+from facefoundry.storage import document, keys, manifest
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.store import Store
 from services.trainer import worker_protocol
-from services.trainer.worker import loop
-from services.trainer.worker_protocol import Attempt, ExitCode, ExitReport, Status
+from services.trainer.imports import store_model
+from services.trainer.worker import base, loop
+from services.trainer.worker_protocol import Attempt, Base, ExitCode, ExitReport, Status
+from tests.services.trainer.importing import TINY
 from tests.waiting import wait_until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -37,14 +40,26 @@ def read_status(store: Store, attempt: Attempt) -> Status:
     return document.get(store, worker_protocol.status_key(attempt.prefix), Status)
 
 
+@pytest.fixture(params=["from nothing", pytest.param("from a base", marks=pytest.mark.full)])
+def start(request: pytest.FixtureRequest, store: Store) -> dict[str, Any]:
+    """How the training starts: from random weights, or from a base and with one common decoder first."""
+    if request.param == "from nothing":
+        return {}
+    tensors = build(TINY, seed=1).tensors()
+    digest = weights.content_digest(tensors)
+    done = store_model(store, digest, TINY.pack(tensors), codec.to_values(TINY), {})
+    return {"common": 60, "base": Base(keys.prefix_of(store.bucket, done.uri, "imports"), digest)}
+
+
 def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_many_iterations(
     store: Store,
     spawn: Spawn,
     put_attempt: Callable[..., Attempt],
     draw_faces: Callable[..., Any],
+    start: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    attempt = put_attempt(iterations=120)
+    attempt = put_attempt(iterations=120, **start)
     first = spawn(uri_of(store, attempt), id="first", call_seconds=0.2)
     wait_until(
         lambda: store.exists(worker_protocol.status_key(attempt.prefix)) and read_status(store, attempt).iteration > 0
@@ -74,7 +89,10 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
     assert list(store.list(worker_protocol.checkpoints_prefix(attempt.prefix))) == []
 
     loop.configure()
-    unbroken = loop.Training(attempt.training_options(), {"a": draw_faces(12, 1), "b": draw_faces(12, 2)})
+    crops: dict[SideName, Any] = {"a": draw_faces(12, 1), "b": draw_faces(12, 2)}
+    first_weights = base.on_both_sides(base.fetch(store, attempt.base), "a") if attempt.base else None
+    assert model.inputs.get("base_digest") == (attempt.base.content_digest if attempt.base else None)
+    unbroken = loop.Training(attempt.training_options(), crops, start=first_weights)
     unbroken.run(120)
     assert weights.content_digest(unbroken.network.tensors()) == model.content_digest
 

@@ -1,0 +1,74 @@
+"""Finds the base from which a training starts, and checks that its networks have the sizes of the recipe.
+
+A base that ships with the package is stored in the bucket first, as an imported model. So every worker reads its base
+from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf import json_format
+
+from facefoundry.bases import PREFIX, Bases
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.recipes.digests import complete
+from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import ModelInfo
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.store import Store
+from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer.imports import store_model
+from services.trainer.worker_protocol import Base
+
+__all__ = ["find_base"]
+
+_FIELD = "recipe.training.start_from"
+_SIZES = ("face_size", "encoder_filters", "bottleneck", "upscale_filters", "decoder_filters")
+
+
+def find_base(store: Store, bases: Bases, options: TrainingOptions) -> Base | None:
+    """Return the base that training options name; None if the training starts from nothing.
+
+    Args:
+        store: The object store.
+        bases: The bases that ship with the package.
+        options: All training options.
+
+    Raises:
+        InvalidInput: the base does not exist in the package (BASE_UNKNOWN), its URI is wrong, or its networks have
+            other sizes than the recipe (BASE_SIZES).
+        NotFound: there is no such model.
+    """
+    name = options.start_from
+    if not name:
+        return None
+    if name.startswith(PREFIX):
+        shipped = bases.load(name)
+        digest, weights = shipped.content_digest, shipped.weights
+        uri = store_model(store, digest, weights, shipped.architecture, {"base": shipped.name}).uri
+    else:
+        uri = name
+    prefix = keys.prefix_of(store.bucket, uri, ("models", "imports"), _FIELD)
+    found = manifest.load(store, prefix)
+    _check_sizes(name, found, options)
+    return Base(prefix, found.content_digest)
+
+
+def _check_sizes(name: str, base: Manifest, options: TrainingOptions) -> None:
+    sizes = base.info_as(ModelInfo).architecture or base.options
+    found = json_format.ParseDict({size: sizes[size] for size in _SIZES if size in sizes}, TrainingOptions())
+    complete(found)
+    wrong = [size for size in _SIZES if getattr(found, size) != getattr(options, size)]
+    if wrong:
+        has, wants = (", ".join(f"{size}={_shown(getattr(each, size))}" for size in wrong) for each in (found, options))
+        raise InvalidInput(
+            f"Expected training.start_from to be a model with the sizes of the recipe, {wants}, but {name} has {has}: "
+            "set the recipe's to those, or start from another model.",
+            reason="BASE_SIZES",
+            violations=[FieldViolation(_FIELD, f"must be a model with {wants}; got one with {has}")],
+        )
+
+
+def _shown(size: int | Sequence[int]) -> int | list[int]:
+    return size if isinstance(size, int) else list(size)

@@ -1,0 +1,17 @@
+"""The header of labels.json says how the model's training began."""
+
+from __future__ import annotations
+
+import json
+
+from services.converter import labels
+from services.converter.functions import Start
+from services.converter.labels import Label
+
+
+def test_labels_say_how_the_models_training_began() -> None:
+    rows = [Label(0, False, "NO_FACE")]
+    plain = json.loads(labels.to_json(rows, control=False, start=Start()))
+    assert not {"base_digest", "common_iterations"} & set(plain)
+    begun = json.loads(labels.to_json(rows, control=False, start=Start("5" * 64, 500)))
+    assert begun == {**plain, "base_digest": "5" * 64, "common_iterations": 500}
