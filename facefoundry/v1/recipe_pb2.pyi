@@ -234,7 +234,7 @@ class TrainingOptions(_message.Message):
     """
     start_from: _builtins.str
     """Base from which both sides start: the URI of a model, trained or imported, or `base:NAME`, one that ships with the
-    service. Its encoder and one of its decoders are copied, the optimizer starts anew. Its content digest is part of the
+    service. Its encoder and one of its decoders are copied, the optimizer starts from zero. Its content digest is part of the
     training's digest. Empty starts from random weights. In the command's `--set` also the path of a model.
     """
     start_decoder: _builtins.str

@@ -101,3 +101,11 @@ def test_a_base_that_does_not_exist_is_refused(
 def test_without_bases_in_the_package_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"None ships with it; the URI or the path of a model is taken too\."):
         Bases(tmp_path).load("base:heads")
+
+
+@pytest.mark.parametrize(("common", "reasons"), [(0, []), (5, []), (6, ["COMMON_DECODER_ONLY"])])
+def test_a_training_that_ends_with_one_common_decoder_has_a_warning(
+    trainings: Trainings, ask: Ask, common: int, reasons: list[str]
+) -> None:
+    started = trainings.start(ask(iterations=6, common_iterations=common))
+    assert [warning.reason for warning in started.warnings] == reasons

@@ -237,14 +237,6 @@ def test_a_training_whose_previews_get_no_better_has_a_warning(
     assert "no better than after 1 " in warning.message
 
 
-@pytest.mark.parametrize(("common", "reasons"), [(0, []), (5, []), (6, ["COMMON_DECODER_ONLY"])])
-def test_a_training_that_ends_with_one_common_decoder_has_a_warning(
-    make_replica: MakeReplica, ask: Ask, common: int, reasons: list[str]
-) -> None:
-    started = make_replica().trainings.start(ask(iterations=6, common_iterations=common))
-    assert [warning.reason for warning in started.warnings] == reasons
-
-
 def test_a_status_of_an_earlier_attempt_is_ignored(store: Store, make_replica: MakeReplica, ask: Ask) -> None:
     replica = make_replica()
     started = replica.trainings.start(ask())

@@ -46,7 +46,7 @@ def test_a_training_begins_with_its_base_and_a_restart_goes_back_to_it(
     crops: dict[SideName, Any] = {"a": draw_faces(4, 1), "b": draw_faces(4, 2)}
     training = Training(options(), crops, start=start)
     assert weights.content_digest(training.network.tensors()) == weights.content_digest(start)
-    assert not any(moment.any() for moment in training.moments().values()), "the optimizer starts anew"
+    assert not any(moment.any() for moment in training.moments().values()), "the optimizer starts from zero"
     training.network.assign({name: tensor + 1 for name, tensor in start.items()})
     training.restart(1e-5)
     assert weights.content_digest(training.network.tensors()) == weights.content_digest(start)
