@@ -42,8 +42,8 @@ a training of few clips may learn to tell the two people apart, and then the swa
 less.
 
 - **`training.common_iterations`**: in the first iterations, as many as it says, one common decoder learns the faces of
-  both sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders are
-  equal and a fake shows the target's own face; the warning `COMMON_DECODER_ONLY` says so.
+  both sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders
+  are equal and a fake shows the target's own face; the warning `COMMON_DECODER_ONLY` says so.
 - **`training.start_from`**: the encoder and one decoder of a base, `training.start_decoder`, are copied to both sides.
   A base is any model with the recipe's sizes, face_size, filters and bottleneck: another is refused when the training
   is started (`BASE_SIZES`).
