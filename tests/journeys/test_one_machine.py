@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,9 +134,8 @@ def test_every_document_of_a_run_follows_its_schema_and_keeps_its_numbers_in_64_
 def test_a_verifier_in_another_language_verifies_every_object_and_finds_a_damaged_one(
     finished, tmp_path, folder, commands
 ):
-    if not all(shutil.which(words[0]) for words in commands):
-        pytest.skip(f"{folder} is not installed")
     *prepare, run = commands
+    shutil.which(run[0]) or pytest.skip(f"{folder} is not installed")
     shutil.copytree(VERIFIERS / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules"))
     for words in prepare:
         subprocess.run(words, cwd=tmp_path / folder, check=True)
@@ -146,8 +146,7 @@ def test_a_verifier_in_another_language_verifies_every_object_and_finds_a_damage
             done = subprocess.run(run, cwd=tmp_path / folder, env=environment, capture_output=True, text=True)
             return done.returncode, done.stdout, done.stderr
 
-        # Not the store's own object, `ready`, nor names of lists: their keys say all.
-        keys = [key for key in store.list("") if "/" in key and "/index/" not in key and "/labels/" not in key]
+        keys = [key for key in store.list("") if re.search(r"-[0-9a-f]{64}\.|\.json$", key)]  # not names of lists
         written = sum(key.endswith(".json") and "/labels-" not in key for key in keys)
         assert verify() == (0, f"{written} documents and {len(keys) - written} parts verified, 0 unverified\n", "")
         damaged = next(key for key in keys if key.endswith("/manifest.json"))
