@@ -254,6 +254,24 @@ class ServerSettings(Settings):
         900.0, gt=0, le=MAX_SECONDS, description="A sandbox without progress is killed after this time."
     )
     sandbox_memory_bytes: int = Field(4 << 30, ge=64 << 20, le=1 << 62, description="Memory limit of a sandbox.")
+    sandbox_disk_bytes: int = Field(
+        32 << 30,
+        ge=1 << 20,
+        le=1 << 62,
+        description="Limit of the files of a sandbox: each file that it writes, and all files in its folder together.",
+    )
+    sandbox_processes: int = Field(
+        4096,
+        ge=0,
+        le=1 << 22,
+        description="A sandbox can start no thread while the service's user has this many processes and threads on the "
+        "machine (RLIMIT_NPROC); 0 for no limit. The kernel does not apply it to root.",
+    )
+    sandbox_isolation: Literal["off", "available", "required"] = Field(
+        "available",
+        description="Isolate sandboxes with Landlock and seccomp: `available` uses what the kernel has, `required` "
+        "refuses to start without both, `off` uses neither.",
+    )
     sandbox_threads: int = Field(
         0, ge=0, le=1 << 16, description="Threads of a sandbox; 0 divides the cores by the slots."
     )

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from facefoundry.errors import Unavailable
+from facefoundry.errors import Unavailable, Unusable
 
-__all__ = ["Scratch", "disk_full"]
+__all__ = ["Scratch", "disk_full", "file_too_large", "reporting_full_disk"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _RETRY_SECONDS = 10.0
@@ -33,6 +33,29 @@ def disk_full(error: BaseException) -> Unavailable | None:
         reason="SCRATCH_FULL",
         retry_after_seconds=_RETRY_SECONDS,
     )
+
+
+def file_too_large(error: BaseException) -> Unusable | None:
+    """Return the error to raise if a write would have exceeded the limit of a sandbox; None for other errors."""
+    if getattr(error, "errno", None) != errno.EFBIG:
+        return None
+    return Unusable(
+        "Working on the media made a file over the limit of a sandbox. Use a smaller input, or raise "
+        "FACEFOUNDRY_SANDBOX_DISK_BYTES of the service.",
+        reason="MEDIA_DISK",
+    )
+
+
+@contextmanager
+def reporting_full_disk() -> Iterator[None]:
+    """Raise `Unavailable` (SCRATCH_FULL) if a write within the block fails because of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        full = disk_full(error)
+        if full is None:
+            raise
+        raise full from error
 
 
 class Scratch:
@@ -56,14 +79,11 @@ class Scratch:
         Raises:
             Unavailable: the disk is full (SCRATCH_FULL) when the folder is made or at a write within the block.
         """
-        try:
-            with tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made:
-                yield Path(made)
-        except OSError as error:
-            full = disk_full(error)
-            if full is None:
-                raise
-            raise full from error
+        with (
+            reporting_full_disk(),
+            tempfile.TemporaryDirectory(prefix=f"{self._prefix}{os.getpid()}-", dir=self.parent) as made,
+        ):
+            yield Path(made)
 
     def _sweep(self) -> None:
         """Remove scratch folders of ended processes; the number in a folder's name is the process id."""

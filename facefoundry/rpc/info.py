@@ -1,4 +1,4 @@
-"""Implements InfoService, which describes a running service: version, recipes, engines, slots and store."""
+"""Implements InfoService, which describes a running service: version, recipes, engines, slots, store and isolation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import grpc
 
 from facefoundry import __version__, recipes
 from facefoundry.errors import FaceFoundryError
+from facefoundry.process.sandbox.isolation import Available
 from facefoundry.rpc.slots import Slots
 from facefoundry.storage.store import Store
 from facefoundry.v1 import info_pb2, info_pb2_grpc
@@ -23,10 +24,19 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
         store: The object store.
         slots: The slots of this replica.
         engines: Returns the names for the field `engines`: the extractor's engines, or the trainer's backend.
+        isolation: What sandboxes are isolated with.
     """
 
-    def __init__(self, service: str, store: Store, slots: Slots, engines: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        service: str,
+        store: Store,
+        slots: Slots,
+        engines: Callable[[], Sequence[str]],
+        isolation: Available,
+    ) -> None:
         self._service, self._store, self._slots, self._engines = service, store, slots, engines
+        self._isolation = isolation
 
     def GetInfo(  # noqa: N802 (name given by the contract)
         self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext
@@ -51,4 +61,5 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
                 reachable=not detail,
                 detail=detail,
             ),
+            isolation=info_pb2.IsolationInfo(landlock=self._isolation.landlock, seccomp=self._isolation.seccomp),
         )

@@ -18,6 +18,7 @@ import prometheus_client
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from facefoundry.errors import FaceFoundryError, InvalidInput
+from facefoundry.process.sandbox.isolation import Available, available
 from facefoundry.process.signals import stop_event
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.interceptor import CallInterceptor
@@ -79,7 +80,9 @@ class Server:
         )
         self._probes: grpc.Server | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoServicer(name, store, self.slots, engines), self._server)
+        isolation = Available(0, False) if settings.sandbox_isolation == "off" else available()
+        info = InfoServicer(name, store, self.slots, engines, isolation)
+        info_pb2_grpc.add_InfoServiceServicer_to_server(info, self._server)
         if settings.reflection:
             add_reflection(self._server, [*self._names, health.SERVICE_NAME])
 

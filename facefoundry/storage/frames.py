@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +37,19 @@ class FramePacker:
         """SHA-256 over the SHA-256 of each packed frame, 64 hex digits."""
         return self._hashed.hexdigest()
 
-    def pack(self, frames: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-        """Yield the part's name and the bytes of each tar. Each frame is read once, and hashed as it is packed."""
-        for number, span in enumerate(_split([frame.stat().st_size for frame in frames], self._limits)):
+    def pack(
+        self, frames: Sequence[Path], read: Callable[[Path], bytes] = Path.read_bytes
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the part's name and the bytes of each tar. Each frame is read once, and hashed as it is packed.
+
+        Args:
+            frames: The files of the frames, in order.
+            read: Returns the bytes of a file.
+        """
+        for number, span in enumerate(_split([frame.lstat().st_size for frame in frames], self._limits)):
             files = {}
             for index in span:
-                data = frames[index].read_bytes()
+                data = read(frames[index])
                 self._hashed.update(hashlib.sha256(data).digest())
                 files[f"{index:06d}{frames[index].suffix.lower()}"] = data
             yield FRAMES.name(number), archive.pack(files)

@@ -49,6 +49,7 @@ class GetInfoResponse(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     SLOTS_IN_USE_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
+    ISOLATION_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """`extractor`, `trainer` or `converter`."""
     version: _builtins.str
@@ -69,6 +70,10 @@ class GetInfoResponse(_message.Message):
     def store(self) -> Global___StoreInfo:
         """The object store that it uses."""
 
+    @_builtins.property
+    def isolation(self) -> Global___IsolationInfo:
+        """What the kernel gives for the isolation of sandboxes, the processes that read files of others."""
+
     def __init__(
         self,
         *,
@@ -79,14 +84,41 @@ class GetInfoResponse(_message.Message):
         slots: _builtins.int = ...,
         slots_in_use: _builtins.int = ...,
         store: Global___StoreInfo | None = ...,
+        isolation: Global___IsolationInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["store", b"store"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["isolation", b"isolation", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engines", b"engines", "recipes", b"recipes", "service", b"service", "slots", b"slots", "slots_in_use", b"slots_in_use", "store", b"store", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engines", b"engines", "isolation", b"isolation", "recipes", b"recipes", "service", b"service", "slots", b"slots", "slots_in_use", b"slots_in_use", "store", b"store", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetInfoResponse: _TypeAlias = GetInfoResponse  # noqa: Y015
+
+@_typing.final
+class IsolationInfo(_message.Message):
+    """What a service's sandboxes are isolated with, besides limits on time, memory and disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANDLOCK_FIELD_NUMBER: _builtins.int
+    SECCOMP_FIELD_NUMBER: _builtins.int
+    landlock: _builtins.int
+    """Version of the kernel's Landlock, which restricts files and TCP; 0 if it is missing or switched off."""
+    seccomp: _builtins.bool
+    """True if a seccomp filter refuses sockets, new processes and other system calls."""
+    def __init__(
+        self,
+        *,
+        landlock: _builtins.int = ...,
+        seccomp: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["landlock", b"landlock", "seccomp", b"seccomp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IsolationInfo: _TypeAlias = IsolationInfo  # noqa: Y015
 
 @_typing.final
 class StoreInfo(_message.Message):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from facefoundry import __version__, codec
@@ -17,23 +18,30 @@ from facefoundry.work.messages import Result
 from facefoundry.work.plan import Plan
 from facefoundry.work.workspace import Workspace
 
-__all__ = ["Delivery", "file_of"]
+__all__ = ["Delivery", "made_file"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_DIGEST = re.compile("[0-9a-f]{64}|")
 _log = logger(__name__)
 
 
-def file_of(workspace: Workspace, name: str) -> Path:
-    """Return the path of a part that a sandbox made. The sandbox is not trusted.
+@contextmanager
+def made_file(workspace: Workspace, name: str) -> Iterator[Path]:
+    """Hold a part that a sandbox made, and return a path that is that file's until the block ends.
+
+    The sandbox is not trusted: whatever it puts in the place of the file meanwhile, the path leads to the same file.
 
     Raises:
-        Unusable: the sandbox made no file of that name, or a link to a file that only this process may read
-            (MEDIA_CRASHED).
+        Unusable: the sandbox made no file of that name, or a link (MEDIA_CRASHED).
     """
-    path = workspace.made_part(name)
-    if not _NAME.fullmatch(name) or path.resolve() != path or not path.is_file():
+    if not _NAME.fullmatch(name):
         raise misbehaved(f"made no file for the part {name!r}")
-    return path
+    try:
+        file = workspace.open(workspace.made_part(name))
+    except OSError as error:
+        raise misbehaved(f"made no file for the part {name!r}") from error
+    with file:
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 class Delivery:
@@ -86,25 +94,30 @@ class Delivery:
             Unusable: a part is not a file in the workspace (MEDIA_CRASHED).
         """
         for name in names:
-            path = file_of(self._workspace, name)
-            self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
-            path.unlink()
+            with made_file(self._workspace, name) as path:
+                self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
+            self._workspace.made_part(name).unlink()
 
     def commit(self, result: Result[Info]) -> Manifest:
         """Write the manifest, which makes the result visible to readers, and return it.
 
         Args:
-            result: The last message of the sandbox.
+            result: The last message of the sandbox. It adds to the facts of the plan, and replaces none.
+
+        Raises:
+            Unusable: the content digest is no SHA-256 (MEDIA_CRASHED).
         """
         plan = self._plan
+        if not _DIGEST.fullmatch(result.content_digest):
+            raise misbehaved("sent a content digest that is no SHA-256")
         made = Manifest(
             kind=plan.kind,
             inputs=plan.inputs,
             options=plan.options,
             parts=tuple(self._parts[name] for name in sorted(self._parts)),
-            info={**plan.info, **codec.to_values(result.info)},
+            info={**codec.to_values(result.info), **plan.info},
             content_digest=result.content_digest,
-            versions={"facefoundry": __version__, **result.versions},
+            versions={**result.versions, "facefoundry": __version__},
         )
         manifest.commit(self._store, plan.prefix, made)
         return made

@@ -3,33 +3,61 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
 from facefoundry.errors import Cancelled, Unusable
-from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Isolation, Limits, Sandbox
+from facefoundry.process.scratch import Scratch
 from facefoundry.work.function import ENTRY_MODULE
+from facefoundry.work.workspace import Workspace
 
 __all__ = ["SandboxPool"]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A sandbox and its folders, which are empty between calls. Closing `resources` ends and removes both."""
+
+    sandbox: Sandbox
+    workspace: Workspace
+    resources: ExitStack
 
 
 class SandboxPool:
     """A pool of sandboxes for calls. It makes a sandbox when all others are in use, and keeps it for later calls.
 
     Args:
-        limits: Time and memory limits of each sandbox.
+        limits: Limits of each sandbox.
+        scratch: Makes the folder of each sandbox.
+        readable: Folders that the sandboxes may read, besides their own and those of programs and libraries.
+        processes: Most processes and threads of this user; 0 for no limit.
+        kernel: Whether to isolate sandboxes with Landlock and seccomp, where the kernel has them.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._idle: list[Sandbox] = []
+    def __init__(
+        self,
+        limits: Limits,
+        scratch: Scratch,
+        *,
+        readable: Sequence[Path] = (),
+        processes: int = 0,
+        kernel: bool = True,
+    ) -> None:
+        self._limits, self._scratch, self._readable = limits, scratch, tuple(readable)
+        self._processes, self._kernel = processes, kernel
+        self._idle: list[_Place] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def acquire(self, context: grpc.ServicerContext, name: str = "") -> Iterator[Sandbox]:
-        """Hold a sandbox during the block. If the call ends before the block does, the sandbox's process is killed.
+    def acquire(self, context: grpc.ServicerContext, name: str = "") -> Iterator[tuple[Sandbox, Workspace]]:
+        """Hold a sandbox and its folders during the block. They are empty when it starts.
+
+        If the call ends before the block does, the sandbox's process is killed.
 
         Args:
             context: The gRPC context of the call.
@@ -40,12 +68,13 @@ class SandboxPool:
             Cancelled: the call ended before the block did.
         """
         with self._lock:
-            sandbox = self._idle.pop() if self._idle else Sandbox(self._limits, allow=[ENTRY_MODULE])
-        lease = _Lease(sandbox)
+            place = self._idle.pop() if self._idle else None
+        place = place or self._make()
+        lease = _Lease(place.sandbox)
         try:
             if not context.add_callback(lease.revoke):
                 raise Cancelled("The caller cancelled the call.")
-            yield sandbox
+            yield place.sandbox, place.workspace
         except Unusable as error:
             if lease.revoked:
                 raise Cancelled("The caller cancelled the call. Finished parts are kept.") from error
@@ -55,15 +84,37 @@ class SandboxPool:
             raise Unusable(message, reason=error.reason, metadata=error.metadata, resource=name) from error
         finally:
             lease.end()
-            with self._lock:
-                self._idle.append(sandbox)
+            self._give_back(place)
 
     def close(self) -> None:
-        """End the processes of all sandboxes that are not in use."""
+        """End the processes of all sandboxes that are not in use, and remove their folders."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for sandbox in idle:
-            sandbox.close()
+        for place in idle:
+            place.resources.close()
+
+    def _make(self) -> _Place:
+        with ExitStack() as resources:
+            workspace = Workspace(resources.enter_context(self._scratch.folder())).create()
+            isolation = Isolation(
+                folder=workspace.folder,
+                writable=(workspace.made,),
+                temporary=workspace.temporary,
+                readable=self._readable,
+                processes=self._processes,
+                kernel=self._kernel,
+            )
+            sandbox = resources.enter_context(Sandbox(self._limits, allow=[ENTRY_MODULE], isolation=isolation))
+            return _Place(sandbox, workspace, resources.pop_all())
+
+    def _give_back(self, place: _Place) -> None:
+        try:
+            place.workspace.clear()
+        except OSError:  # a child that was taken over could keep it from being cleared
+            place.resources.close()
+            return
+        with self._lock:
+            self._idle.append(place)
 
 
 class _Lease:

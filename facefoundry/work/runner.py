@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import grpc
 
 from facefoundry.errors import Cancelled, Unusable
 from facefoundry.process.sandbox import Limits, Sandbox
-from facefoundry.process.scratch import Scratch
+from facefoundry.process.sandbox.isolation import available
+from facefoundry.process.scratch import Scratch, reporting_full_disk
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage import manifest, sources
@@ -57,6 +59,10 @@ class Runner:
         slots: Limits how many calls run at once. A result that is stored already needs no slot.
         stopping: Set when the service is asked to stop.
         pool: Sandboxes; by default the runner makes a pool.
+        readable: Folders that sandboxes may read, besides their own.
+
+    Raises:
+        InvalidInput: the settings require an isolation that this kernel lacks (ISOLATION).
     """
 
     def __init__(
@@ -69,12 +75,27 @@ class Runner:
         slots: Slots,
         stopping: threading.Event,
         pool: SandboxPool | None = None,
+        readable: Sequence[Path] = (),
     ) -> None:
         self._service, self._store, self._slots, self._stopping = service, store, slots, stopping
-        self._drain_seconds, self._max_source_bytes = settings.drain_seconds, max_source_bytes
+        self._drain_seconds = settings.drain_seconds
+        self._max_bytes = min(max_source_bytes, settings.sandbox_disk_bytes)
+        if settings.sandbox_isolation == "required":
+            available().require()
         self.scratch = Scratch(service, settings.scratch_dir)
-        limits = Limits(settings.sandbox_seconds, settings.sandbox_memory_bytes, threads=settings.threads_per_sandbox)
-        self._pool = pool or SandboxPool(limits)
+        limits = Limits(
+            settings.sandbox_seconds,
+            settings.sandbox_memory_bytes,
+            disk_bytes=settings.sandbox_disk_bytes,
+            threads=settings.threads_per_sandbox,
+        )
+        self._pool = pool or SandboxPool(
+            limits,
+            self.scratch,
+            readable=readable,
+            processes=settings.sandbox_processes,
+            kernel=settings.sandbox_isolation != "off",
+        )
 
     def run(self, plan: Plan[Args, Info], context: grpc.ServicerContext) -> Iterator[Progress | Committed]:
         """Carry out a plan, or find its stored result. Yield progress, and finally the `Committed` result.
@@ -136,7 +157,7 @@ class Runner:
     def admitted(
         self, name: str, size: int, context: grpc.ServicerContext
     ) -> Iterator[tuple[Sandbox, Workspace, Drain]]:
-        """Hold a slot, a sandbox and a scratch folder during the block, for a call that carries out no plan.
+        """Hold a slot, a sandbox and its folders during the block, for a call that carries out no plan.
 
         Args:
             name: Name of what the sandbox reads, for messages.
@@ -151,14 +172,14 @@ class Runner:
         """
         drain = Drain(self._service, self._stopping, self._drain_seconds)
         drain.refuse()
-        if size > self._max_source_bytes:
+        if size > self._max_bytes:
             message = (
-                f"{name} has {size} bytes; this {self._service} accepts at most {self._max_source_bytes}. "
+                f"{name} has {size} bytes; this {self._service} accepts at most {self._max_bytes}. "
                 "Use a smaller one, or raise the limit in the settings of the service."
             )
             raise Unusable(message, reason="TOO_LARGE", resource=name)
-        with self._slots.take(), self._pool.acquire(context, name) as sandbox, self.scratch.folder() as folder:
-            yield sandbox, Workspace(folder).create(), drain
+        with self._slots.take(), reporting_full_disk(), self._pool.acquire(context, name) as (sandbox, workspace):
+            yield sandbox, workspace, drain
 
     def close(self) -> None:
         """End the processes of the sandboxes that are not in use."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.rpc.server import Server, exit_code
@@ -50,6 +52,8 @@ def build(
     """
     full_name = extractor_pb2.DESCRIPTOR.services_by_name["ExtractorService"].full_name
     server = Server("extractor", settings, store, full_name, engines=lambda: weights.engines())
+    fetched_weights = (settings.scratch_dir or Path(tempfile.gettempdir())) / "extractor-weights"
+    fetched_weights.mkdir(parents=True, exist_ok=True)  # sandboxes may read what exists when they start
     runner = Runner(
         "extractor",
         store,
@@ -58,12 +62,13 @@ def build(
         slots=server.slots,
         stopping=server.draining,
         pool=pool,
+        readable=[fetched_weights, *filter(None, [settings.extractor_weights_dir])],
     )
     weights = Weights(
         store,
         settings.extractor_weights_dir,
         settings.extractor_weights_prefix,
-        runner.scratch.parent / "extractor-weights",
+        fetched_weights,
     )
     uploads = Uploads(store, settings.extractor_max_source_bytes, upload_part_bytes)
     files = IncomingFiles(store, uploads, settings.further_buckets)

@@ -16,6 +16,7 @@ from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.parts import SOURCE
 from facefoundry.storage.sources import prefix_of_source
 from facefoundry.v1 import extractor_pb2
+from facefoundry.work.function import misbehaved
 from facefoundry.work.workspace import Workspace
 
 __all__ = ["ImportedClip", "Wanted", "frames_of", "video_of", "video_part"]
@@ -134,9 +135,20 @@ def frames_of(frames: Sequence[Path], wanted: Wanted, workspace: Workspace) -> I
         frames: The files of the frames, in order.
         wanted: The request.
         workspace: The folders of the call.
+
+    Raises:
+        Unusable: the sandbox put something else in the place of a frame (MEDIA_CRASHED).
     """
+
+    def read(frame: Path) -> bytes:
+        try:
+            with workspace.open(frame) as file:
+                return file.read()
+        except OSError as error:
+            raise misbehaved(f"made no file for {frame.name}") from error
+
     packer, parts = FramePacker(), {}
-    for name, tar in packer.pack(frames):
+    for name, tar in packer.pack(frames, read):
         workspace.input(name).write_bytes(tar)
         parts[name] = hashlib.sha256(tar).hexdigest()
     for frame in frames:

@@ -24,7 +24,6 @@ from facefoundry.storage.sources import naming
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import extractor_pb2
-from facefoundry.work.delivery import file_of
 from facefoundry.work.function import Args, Info, SandboxFunction, misbehaved
 from facefoundry.work.incoming import Incoming, IncomingFiles
 from facefoundry.work.messages import Progress, Result
@@ -149,7 +148,7 @@ class SourceImports:
 
         def fetch(call: _Call) -> Steps[ImportedClip]:
             numbered = (f"{number:06d}{PurePosixPath(name).suffix.lower()}" for number, name in enumerate(names))
-            paths = {name: call.workspace.made_part(file) for name, file in zip(names, numbered, strict=True)}
+            paths = {name: call.workspace.input(file) for name, file in zip(names, numbered, strict=True)}
             yield from self._files.fetch_folder(folder, paths)
             return frames_of(list(paths.values()), wanted, call.workspace)
 
@@ -170,11 +169,10 @@ class SourceImports:
             yield from self._files.fetch(file, tar, wanted.sha256)
             unpacked = yield from call.ask(UNPACK, UnpackArgs(tar=_TAR, max_frames=self._max_frames))
             tar.unlink()
-            # The sandbox is not trusted: digests are made here, of files whose names and number were checked.
-            names = sorted(path.name for path in call.workspace.made.iterdir())
-            if len(names) != unpacked.frame_count:
-                raise misbehaved(f"made {len(names)} frames of {unpacked.frame_count}")
-            frames = [file_of(call.workspace, name) for name in names]
+            # The sandbox is not trusted: digests are made here, of files whose number was checked.
+            frames = sorted(call.workspace.made.iterdir())
+            if len(frames) != unpacked.frame_count:
+                raise misbehaved(f"made {len(frames)} frames of {unpacked.frame_count}")
             return frames_of(frames, wanted, call.workspace)
 
         return fetch

@@ -22,7 +22,7 @@ from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import trainer_pb2
-from facefoundry.work.delivery import file_of
+from facefoundry.work.delivery import made_file
 from facefoundry.work.drain import Drain
 from facefoundry.work.function import misbehaved
 from facefoundry.work.incoming import Incoming, IncomingFiles
@@ -132,8 +132,9 @@ class Imports:
         self, result: Result[ReadModel], workspace: Workspace, sha256: dict[str, JsonValue], pair_id: str
     ) -> Committed:
         """Store the part that the sandbox made, unless the same tensors are stored, and return the model."""
-        weights, architecture = file_of(workspace, WEIGHTS), result.info.architecture
-        return store_model(self._store, result.content_digest, weights, architecture, {"files": sha256}, pair_id)
+        digest, architecture = result.content_digest, result.info.architecture
+        with made_file(workspace, WEIGHTS) as weights:
+            return store_model(self._store, digest, weights, architecture, {"files": sha256}, pair_id)
 
 
 def store_model(

@@ -30,6 +30,7 @@ from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
 from tests.fuzz import clips
 from tests.fuzz.mutations import mutate, mutate_picture
 from tests.processes import environment_of, serving_port
+from tests.scratch import files_in
 from tests.sources import put_source
 from tests.waiting import wait_until
 
@@ -229,8 +230,8 @@ def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[No
 def _left_over(scratch: Path) -> list[str]:
     """Return what stays in scratch after all calls; the service cleans up just after the last message."""
     with suppress(AssertionError):
-        wait_until(lambda: not any(scratch.iterdir()), 30)
-    return sorted(entry.name for entry in scratch.iterdir())
+        wait_until(lambda: not files_in(scratch), 30)
+    return sorted(map(str, files_in(scratch)))
 
 
 def in_a_folder_of_its_own(seed: int, cases: int) -> Outcome:

@@ -23,6 +23,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2, info_pb2, info_pb2_grpc
 from tests.clips import drifting_face, encode
 from tests.processes import Service
+from tests.scratch import files_in
 from tests.waiting import wait_until
 
 _BLOCK = 8 << 20
@@ -125,7 +126,7 @@ def leave(service: Service, store: Store, scratch: Path, uri: str) -> None:
         with timed("import, cancelled half way") as add:
             call.cancel()
             wait_until(lambda: info.GetInfo(info_pb2.GetInfoRequest(), timeout=60).slots_in_use == 0, 60)
-            wait_until(lambda: not folders(scratch), 60)
+            wait_until(lambda: not files_in(scratch), 60)
             add("slot and scratch are free, nothing is stored")
     assert store.objects("sources/") == ()
 
@@ -139,7 +140,7 @@ def kill(service: Service, store: Store, scratch: Path, uri: str) -> None:
     with timed("extractor, killed half way and started again") as add:
         service.ready().close()
         add(f"{left >> 20} MiB of scratch removed, nothing is stored")
-    assert left and not folders(scratch) and store.objects("sources/") == ()
+    assert left and not files_in(scratch) and store.objects("sources/") == ()
 
 
 def finish(service: Service, store: Store, scratch: Path, uri: str, clip: Path) -> None:
@@ -165,7 +166,7 @@ def finish(service: Service, store: Store, scratch: Path, uri: str, clip: Path) 
             for block in store.blocks(key, source.size_bytes):
                 received.update(block)
             assert received.hexdigest() == hashlib.file_digest(file, "sha256").hexdigest() == source.content_digest
-        assert not folders(scratch) and [item for item in store.objects("uploads/") if item.size > 1000] == []
+        assert not files_in(scratch) and [item for item in store.objects("uploads/") if item.size > 1000] == []
         with timed("import again") as add:
             *_, last = stub.ImportSource(extractor_pb2.ImportSourceRequest(object_uri=uri), timeout=60)
             add(f"reused: {last.source.reused}")
@@ -184,8 +185,3 @@ def refuse_frames(service: Service, store: Store, count: int) -> None:
         rate = common_pb2.FrameRate(numerator=25, denominator=1)
         error = failure(stub, store.uri("incoming/frames/"), frame_rate=rate)
         print(f"folder of {count} frames, after {time.monotonic() - begin:.1f} s: {error.reason}: {error.message}")
-
-
-def folders(scratch: Path) -> list[Path]:
-    """Return the scratch folders of calls."""
-    return list(scratch.glob("extractor-[0-9]*"))

@@ -20,6 +20,7 @@ from services.converter.__main__ import build as build_converter
 from services.converter.settings import ConverterSettings
 from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
+from tests.scratch import files_in
 from tests.sources import put_source
 from tests.waiting import wait_until
 
@@ -89,7 +90,7 @@ class Services:
 
     def leave_nothing(self):
         """Wait until scratch is empty; services clean up just after the last message."""
-        wait_until(lambda: not any(self.scratch.iterdir()), 30, failure=lambda: list(self.scratch.iterdir()))
+        wait_until(lambda: not files_in(self.scratch), 30, failure=lambda: files_in(self.scratch))
 
 
 def _raised(call):

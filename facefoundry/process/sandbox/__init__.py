@@ -2,7 +2,8 @@
 
 A sandbox runs a module-level generator function in its child process. The arguments and messages of the function are
 JSON values, and the FaceFoundryErrors that it raises reach the caller. The child's environment has no credentials, and
-the child cannot read its parent's. Neither side unpickles anything. Only the parent accesses the object store.
+the child cannot read its parent's. Neither side unpickles anything. Only the parent accesses the object store. With an
+`Isolation` the child opens no files but its own and no sockets, as far as the kernel can forbid it.
 
     parent: Sandbox.run ── request line ──> child: call the function
             next()      <── one line per yielded message; the child waits while the pipe is full
@@ -18,11 +19,12 @@ from types import TracebackType
 from facefoundry.codec import JsonValue
 from facefoundry.errors import Internal, from_record
 from facefoundry.process.sandbox.child import Child
+from facefoundry.process.sandbox.isolation import Isolation
 from facefoundry.process.sandbox.limits import Limits, library_variables
 from facefoundry.process.sandbox.protocol import Request
 from facefoundry.process.sandbox.watchdog import Watchdog
 
-__all__ = ["Limits", "Sandbox", "library_variables"]
+__all__ = ["Isolation", "Limits", "Sandbox", "library_variables"]
 
 
 class Sandbox:
@@ -34,14 +36,16 @@ class Sandbox:
                 ...
     """
 
-    def __init__(self, limits: Limits, *, allow: Sequence[str]) -> None:
+    def __init__(self, limits: Limits, *, allow: Sequence[str], isolation: Isolation | None = None) -> None:
         """Prepare the sandbox. The first call of `run` starts the child process.
 
         Args:
             limits: Time and memory that each run may use.
             allow: Prefixes of the modules whose functions may run, such as `services.`.
+            isolation: What the child may do besides computing; None to restrict it by its limits alone.
         """
         self.limits = limits
+        self._isolation = isolation
         self._allow = tuple(allow)
         self._running = threading.Lock()
         self._child: Child | None = None
@@ -58,7 +62,8 @@ class Sandbox:
 
         Raises:
             FaceFoundryError: the function raised this error; class and fields are the same as in the child.
-            Unusable: the child died (`MEDIA_CRASHED`) or exceeded a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`).
+            Unusable: the child died (`MEDIA_CRASHED`) or exceeded a limit (`MEDIA_TIMEOUT`, `MEDIA_MEMORY`,
+                `MEDIA_DISK`).
             Internal: the function's module is not allowed, or another run is in progress.
         """
         module, colon, name = function.partition(":")
@@ -95,8 +100,8 @@ class Sandbox:
             child = self._child
             if child is None or not child.alive():
                 self.close()
-                child = self._child = Child(self.limits)
-            with Watchdog(child, self.limits) as watchdog:
+                child = self._child = Child(self.limits, self._isolation)
+            with Watchdog(child, self.limits, self._isolation) as watchdog:
                 child.send(request)
                 while True:
                     with watchdog.waiting():

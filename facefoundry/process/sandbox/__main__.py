@@ -12,8 +12,8 @@ from typing import IO
 
 from facefoundry import codec
 from facefoundry.errors import FaceFoundryError, to_record
-from facefoundry.process.sandbox.protocol import Reply, Request
-from facefoundry.process.scratch import disk_full
+from facefoundry.process.sandbox.protocol import Reply, Request, Start
+from facefoundry.process.scratch import disk_full, file_too_large
 
 
 def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
@@ -38,7 +38,7 @@ def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
         except FaceFoundryError as error:
             send(Reply(error=to_record(error)))
         except Exception as error:
-            full = disk_full(error)
+            full = disk_full(error) or file_too_large(error)
             if full is None:
                 raise
             send(Reply(error=to_record(full)))
@@ -46,17 +46,19 @@ def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
             send(Reply(end=True))
 
 
-def _main(requests: int, replies: int, file_bytes: int) -> None:
-    os.set_inheritable(requests, False)
-    os.set_inheritable(replies, False)
+def _main(start: Start) -> None:
+    os.set_inheritable(start.requests, False)
+    os.set_inheritable(start.replies, False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if file_bytes:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    if start.file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (start.file_bytes, start.file_bytes))
     # When the kernel runs out of memory it should kill this process, not the service.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    _serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
+    if start.isolation is not None:
+        start.isolation.apply()
+    _serve(os.fdopen(start.requests, "rb"), os.fdopen(start.replies, "wb"))
 
 
 if __name__ == "__main__":
-    _main(*(int(argument) for argument in sys.argv[1:4]))
+    _main(codec.from_json(Start, sys.argv[1].encode()))

@@ -19,8 +19,9 @@ import psutil
 from facefoundry import codec
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.process.launch import launch
+from facefoundry.process.sandbox.isolation import Isolation
 from facefoundry.process.sandbox.limits import Limits, library_variables
-from facefoundry.process.sandbox.protocol import Reply, Request
+from facefoundry.process.sandbox.protocol import Reply, Request, Start
 
 __all__ = ["Child"]
 
@@ -35,10 +36,11 @@ class Child:
     """The child process and its three pipes: requests, replies, and everything that libraries print.
 
     Args:
-        limits: Threads and file size of the child; `Watchdog` applies its time and memory limits.
+        limits: Threads and file size of the child; `Watchdog` applies its other limits.
+        isolation: What the child may do besides computing; None to restrict it by its limits alone.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, isolation: Isolation | None = None) -> None:
         # Otherwise a compromised child could read this process's environment and memory in /proc.
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
         requests_in, requests_out = os.pipe()
@@ -48,10 +50,12 @@ class Child:
         environment |= library_variables(limits.threads)
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
         environment["PYTHONSAFEPATH"] = "1"
-        command = [sys.executable, "-m", "facefoundry.process.sandbox", str(requests_in), str(messages_out)]
+        if isolation is not None:
+            environment |= dict.fromkeys(("TMPDIR", "HOME"), str(isolation.temporary))
+        start = Start(requests_in, messages_out, limits.disk_bytes, isolation)
         try:
             self.process = launch(
-                [*command, str(limits.file_bytes or 0)],
+                [sys.executable, "-m", "facefoundry.process.sandbox", codec.to_json(start).decode()],
                 environment=environment,
                 output=printed_out,
                 pass_fds=(requests_in, messages_out),

@@ -31,13 +31,14 @@ class Limits:
     Attributes:
         seconds: Longest time without a message. The whole run has no time limit, because long media take long.
         memory_bytes: Maximum resident memory of the child process and its descendants together.
-        file_bytes: Largest file the child may write; None for no limit.
+        disk_bytes: Largest file that the child may write, and most bytes in the folders of its isolation; None for no
+            limit.
         threads: Threads of each numerical library; None for the library's default, which is one per core.
     """
 
     seconds: float
     memory_bytes: int
-    file_bytes: int | None = None
+    disk_bytes: int | None = None
     threads: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""The lines of JSON between the parent and the child process of a sandbox."""
+"""The JSON between the parent and the child process of a sandbox."""
 
 from __future__ import annotations
 
@@ -6,8 +6,26 @@ from dataclasses import dataclass
 
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import ErrorRecord
+from facefoundry.process.sandbox.isolation import Isolation
 
-__all__ = ["Reply", "Request"]
+__all__ = ["Reply", "Request", "Start"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The argument of the child's command.
+
+    Attributes:
+        requests: File descriptor of the pipe with requests.
+        replies: File descriptor of the pipe for replies.
+        file_bytes: Largest file that the child may write; None for no limit.
+        isolation: What the child may do besides computing; None to restrict it by its limits alone.
+    """
+
+    requests: int
+    replies: int
+    file_bytes: int | None
+    isolation: Isolation | None
 
 
 @dataclass(frozen=True)

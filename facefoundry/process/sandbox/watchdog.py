@@ -1,34 +1,39 @@
-"""Applies the time and memory limits of a sandbox's run."""
+"""Applies the limits of a sandbox's run: time, memory and disk."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 import psutil
 
 from facefoundry.errors import Unusable
 from facefoundry.process.sandbox.child import Child
+from facefoundry.process.sandbox.isolation import Isolation
 from facefoundry.process.sandbox.limits import Limits
 
 __all__ = ["Watchdog"]
 
 _WATCH_SECONDS = 0.1
 _TREE_EVERY = 5
+_DISK_EVERY = 10
 
 
 class Watchdog:
-    """Kills the child process when it exceeds a limit of time or memory. It watches from a thread of its own.
+    """Kills the child process when it exceeds a limit of time, memory or disk. It watches from a thread of its own.
 
     `verdict` then returns the error.
     """
 
-    def __init__(self, child: Child, limits: Limits) -> None:
+    def __init__(self, child: Child, limits: Limits, isolation: Isolation | None = None) -> None:
         self._child = child
         self._limits = limits
+        self._folder = isolation.folder if isolation else None
         self._waits_since: float | None = None
         self._verdict: Unusable | None = None
         self._over = threading.Event()
@@ -77,6 +82,15 @@ class Watchdog:
                     "Use a smaller input, or raise FACEFOUNDRY_SANDBOX_SECONDS of the service.",
                     reason="MEDIA_TIMEOUT",
                 )
+            elif self._folder and self._limits.disk_bytes is not None and not rounds % _DISK_EVERY:
+                used = _bytes_below(self._folder)
+                if used > self._limits.disk_bytes:
+                    self._verdict = Unusable(
+                        f"Working on the media took {used >> 20} MiB of disk, over the limit of "
+                        f"{self._limits.disk_bytes >> 20} MiB, and was stopped. "
+                        "Use a smaller input, or raise FACEFOUNDRY_SANDBOX_DISK_BYTES of the service.",
+                        reason="MEDIA_DISK",
+                    )
             if self._verdict is not None:
                 self._child.kill()
                 return
@@ -87,3 +101,13 @@ class Watchdog:
             with contextlib.suppress(psutil.Error):
                 total += int(process.memory_info().rss)
         return total
+
+
+def _bytes_below(folder: Path) -> int:
+    """Return how much the files below a folder occupy, in bytes. Files that are removed meanwhile do not count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_blocks * 512
+    return total

@@ -1,6 +1,9 @@
 import io
+import struct
 import tarfile
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 
@@ -62,6 +65,55 @@ def test_pictures_of_different_sizes_are_data_loss():
     files = archive.unpack(face_tar.pack(crops(1))) | archive.unpack(face_tar.pack(crops(2, size=16)))
     with pytest.raises(DataLoss, match="of equal size"):
         face_tar.unpack(archive.pack(files))
+
+
+def resized(png: bytes, width: int, height: int) -> bytes:
+    """The picture with another size in its header, and its right checksum."""
+    header = b"IHDR" + struct.pack(">II", width, height) + png[24:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+
+
+def jpeg() -> bytes:
+    return cv2.imencode(".jpg", crops(1)[1])[1].tobytes()
+
+
+def grey() -> bytes:
+    return cv2.imencode(".png", crops(1)[1][..., 0])[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        lambda png: resized(png, 1025, 1025),
+        lambda png: resized(png, 1 << 30, 1 << 30),
+        lambda png: resized(png, 32, 33),
+        lambda png: png[:20],
+        lambda png: jpeg(),
+        lambda png: grey(),
+    ],
+    ids=["large", "huge", "not square", "cut", "jpeg", "grey"],
+)
+def test_a_picture_that_is_no_crop_is_refused_before_it_is_decoded(picture, monkeypatch):
+    (png,) = archive.unpack(face_tar.pack(crops(1))).values()
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(DataLoss) as caught:
+        face_tar.unpack(archive.pack({"000001.png": picture(png)}))
+    assert caught.value.reason == "BAD_FACES"
+
+
+def test_more_crops_than_a_part_has_are_refused_before_they_are_decoded(monkeypatch):
+    (png,) = archive.unpack(face_tar.pack(crops(1))).values()
+    decoded = []
+    large = resized(png, 1024, 1024)
+
+    def decode(*_):
+        decoded.append(1)
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    with pytest.raises(DataLoss, match="tar of faces"):
+        face_tar.unpack(archive.pack({f"{frame:06d}.png": large for frame in range(501)}))
+    assert len(decoded) == 500
 
 
 def test_frames_out_of_order_are_data_loss():

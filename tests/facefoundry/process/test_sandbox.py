@@ -279,10 +279,10 @@ def test_the_child_waits_while_nobody_reads(work, sandbox):
 
 
 def test_a_file_over_the_limit_cannot_be_written(work, tmp_path):
-    limits = Limits(seconds=20, memory_bytes=1 << 30, file_bytes=1 << 20)
+    limits = Limits(seconds=20, memory_bytes=1 << 30, disk_bytes=1 << 20)
     with Sandbox(limits, allow=("sandbox_work",)) as sandbox:
         assert list(sandbox.run(f"{work}:writes_file", path=str(tmp_path / "a"), size=1 << 19)) == ["written"]
-        with pytest.raises(Unusable, match="File too large"):
+        with pytest.raises(Unusable, match="over the limit of a sandbox"):
             list(sandbox.run(f"{work}:writes_file", path=str(tmp_path / "b"), size=1 << 21))
 
 

@@ -5,12 +5,13 @@ import pytest
 
 from facefoundry.errors import Cancelled, InvalidInput, Unusable
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.work.pool import SandboxPool
 
 
 @pytest.fixture
-def pool():
-    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=500 << 20))
+def pool(tmp_path):
+    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=500 << 20), Scratch("pool", tmp_path))
     yield sandboxes
     sandboxes.close()
 
@@ -28,10 +29,38 @@ def end(context):
 
 
 def test_a_sandbox_is_used_again_and_side_by_side_there_are_several(pool):
-    with pool.acquire(call()) as first, pool.acquire(call()) as second:
+    with pool.acquire(call()) as (first, _), pool.acquire(call()) as (second, _):
         assert first is not second
-    with pool.acquire(call()) as again, pool.acquire(call()) as other:
+    with pool.acquire(call()) as (again, _), pool.acquire(call()) as (other, _):
         assert {again, other} == {first, second}
+
+
+def test_two_calls_have_no_folder_in_common_and_the_next_finds_nothing_of_the_last(pool):
+    with pool.acquire(call()) as (_, first), pool.acquire(call()) as (_, second):
+        assert first.folder != second.folder
+        first.input("clip.mp4").write_bytes(b"a clip")
+        (first.made / "folder").mkdir()
+        (first.made / "folder" / "part").write_bytes(b"a part")
+        second.made_part("part").symlink_to(first.input("clip.mp4"))
+    for _ in range(2):
+        with pool.acquire(call()) as (_, workspace):
+            assert [path for path in workspace.folder.rglob("*") if not path.is_dir()] == []
+            assert list(workspace.made.iterdir()) == []
+
+
+def test_folders_are_removed_with_their_sandboxes(pool, tmp_path):
+    with pool.acquire(call()) as (_, workspace):
+        assert workspace.folder.parent == tmp_path
+    pool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_cannot_be_cleared_are_used_no_more(pool):
+    with pool.acquire(call()) as (_, first):
+        first.made.rename(first.folder / "moved")
+        first.made.symlink_to(first.folder / "moved")
+    with pool.acquire(call()) as (_, second):
+        assert second.folder != first.folder and not first.folder.exists()
 
 
 def test_an_error_that_does_not_name_its_clip_gets_the_name(pool):
@@ -46,11 +75,11 @@ def test_an_error_that_does_not_name_its_clip_gets_the_name(pool):
 
 
 def test_a_call_that_ended_before_it_got_a_sandbox_is_cancelled_and_leaves_it(pool):
-    with pool.acquire(call()) as first:
+    with pool.acquire(call()) as (first, _):
         pass
     with pytest.raises(Cancelled), pool.acquire(call(active=False)):
         raise AssertionError("there is no caller to work for")
-    with pool.acquire(call()) as second:
+    with pool.acquire(call()) as (second, _):
         assert second is first
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -12,8 +13,10 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
+from facefoundry import __version__
 from facefoundry.errors import Busy, Cancelled, Interrupted, Unusable
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage import keys, manifest
@@ -50,6 +53,12 @@ class Facts:
     made: list[str]
 
 
+@dataclass(frozen=True)
+class Lies:
+    name: str
+    bytes: int
+
+
 def copies(arguments: Args, workspace: Workspace):
     """Copy the source into each part, except into those that are finished."""
     data = b"".join(workspace.input(name).read_bytes() for name in arguments.source)
@@ -76,6 +85,16 @@ def tricks(arguments: Args, workspace: Workspace):
         workspace.made.rename(workspace.folder / "moved")
         workspace.made.symlink_to(workspace.folder.parent)
         yield PartsReady(("secret",))
+    elif arguments.trick == "pipe":
+        os.mkfifo(workspace.made_part("chunk-00000.tar"))
+        yield PartsReady(("chunk-00000.tar",))
+    elif arguments.trick == "names":
+        os.link(workspace.input(arguments.source[0]), workspace.made_part("chunk-00000.tar"))
+        yield PartsReady(("chunk-00000.tar",))
+    elif arguments.trick == "plan":
+        yield Result(Lies(name="no fake", bytes=1), "ab" * 32, {"facefoundry": "99"})
+    elif arguments.trick == "digest":
+        yield Result(Facts(1, []), "../../somewhere")
     elif arguments.trick == "path":
         yield PartsReady(("../../secret",))
     elif arguments.trick == "absent":
@@ -108,9 +127,22 @@ def work(tmp_path_factory):
     sys.path.remove(str(folder))
 
 
+def new_pool(folder, kernel):
+    (folder / "secret").write_text("of this process alone")
+    return SandboxPool(Limits(seconds=60, memory_bytes=500 << 20), Scratch("pool", folder), kernel=kernel)
+
+
 @pytest.fixture(scope="module")
-def pool():
-    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=500 << 20))
+def pool(tmp_path_factory):
+    sandboxes = new_pool(tmp_path_factory.mktemp("pool"), kernel=True)
+    yield sandboxes
+    sandboxes.close()
+
+
+@pytest.fixture(scope="module")
+def pool_without_the_kernels_help(tmp_path_factory):
+    """Children that can make links, pipes and folders where they want."""
+    sandboxes = new_pool(tmp_path_factory.mktemp("pool"), kernel=False)
     yield sandboxes
     sandboxes.close()
 
@@ -121,7 +153,6 @@ class Copier:
     def __init__(self, store, folder: Path, pool, work, max_source_bytes=1 << 20):
         self.store, self.work = store, work
         self.slots, self.stopping = Slots("copier", 1), threading.Event()
-        (folder / "secret").write_text("of this process alone")
         self.runner = Runner(
             "copier",
             store,
@@ -184,7 +215,7 @@ def test_a_run_yields_progress_and_then_what_it_committed(copier, tmp_path):
     assert (record.kind, record.content_digest) == ("conversion", "ab" * 32)
     assert record.versions["copier"] == "1" and "facefoundry" in record.versions
     assert counted("COPIED") == before + 3
-    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stored_result_needs_no_slot_and_no_child(copier):
@@ -221,7 +252,10 @@ def test_a_stopping_process_ends_a_call_at_its_next_finished_part_and_takes_no_n
     [
         ("link", "no file for the part"),
         ("folder", "no file for the part"),
+        ("pipe", "no file for the part"),
+        ("names", "no file for the part"),
         ("path", "no file for the part"),
+        ("digest", "content digest"),
         ("absent", "no file for the part"),
         ("resumed", "not fetched"),
         ("field", "done"),
@@ -229,11 +263,30 @@ def test_a_stopping_process_ends_a_call_at_its_next_finished_part_and_takes_no_n
         ("silent", "without a result"),
     ],
 )
-def test_a_child_that_misbehaves_ends_the_call_and_stores_nothing(copier, trick, how):
+def test_a_child_that_misbehaves_ends_the_call_and_stores_nothing(
+    store, tmp_path, pool_without_the_kernels_help, work, trick, how
+):
+    copier = Copier(store, tmp_path, pool_without_the_kernels_help, work)
     with pytest.raises(Unusable, match=how) as caught:
         copier.run(function="tricks", trick=trick)
     assert (caught.value.reason, caught.value.resource) == ("MEDIA_CRASHED", copier.source.uri)
     assert copier.stored() == set() and copier.slots.in_use == 0
+
+
+@pytest.mark.parametrize("trick", ["link", "folder", "pipe", "names"])
+def test_the_kernel_keeps_a_child_from_making_links_and_pipes_and_from_moving_its_folders(copier, trick):
+    with pytest.raises(Unusable, match=r"exit code 1.*(Permission|not permitted|Invalid cross-device)"):
+        copier.run(function="tricks", trick=trick)
+    assert copier.stored() == set()
+
+
+def test_facts_of_a_child_replace_none_that_the_service_knew_before(copier):
+    lies = SandboxFunction("runner_work:tricks", copier.work.Args, copier.work.Lies)
+    plan = copier.plan(trick="plan")
+    plan = replace(plan, job=replace(plan.job, function=lies))
+    done = list(copier.runner.run(plan, context()))[-1]
+    assert done.manifest.info == {"name": "known before", "bytes": 1}
+    assert done.manifest.versions["facefoundry"] == __version__
 
 
 def test_a_source_that_is_too_large_is_refused(store, tmp_path, pool, work):
@@ -264,5 +317,5 @@ def test_a_job_of_a_caller_that_is_gone_is_cancelled(copier):
 
 def test_the_pool_runs_sandbox_functions_alone(pool):
     assert SandboxFunction.__module__ == ENTRY_MODULE
-    with pool.acquire(context()) as sandbox, pytest.raises(Exception, match="starts with one of"):
+    with pool.acquire(context()) as (sandbox, _), pytest.raises(Exception, match="starts with one of"):
         sandbox.run("os:listdir")

@@ -9,6 +9,7 @@ import pytest
 
 from facefoundry.errors import Cancelled
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.settings import read
 from facefoundry.v1 import (
     common_pb2,
@@ -23,6 +24,7 @@ from services.extractor.__main__ import build as build_extractor
 from services.extractor.settings import ExtractorSettings
 from tests import tiny
 from tests.processes import sandboxes
+from tests.scratch import files_in
 from tests.waiting import wait_until
 
 FRAMES = 4
@@ -46,7 +48,7 @@ def converter(store, tmp_path_factory):
     """Address and scratch folder of a converter."""
     scratch = tmp_path_factory.mktemp("converter")
     settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1)
-    pool = SandboxPool(Limits(seconds=300, memory_bytes=3 << 30))
+    pool = SandboxPool(Limits(seconds=300, memory_bytes=3 << 30), Scratch("converter", scratch))
     server, runner = build_converter(settings, store, pool)
     yield f"127.0.0.1:{server.start()}", scratch
     server.stop()
@@ -141,7 +143,7 @@ def cancel_in(stage, service, client, call):
     working.join(20)
     assert not working.is_alive()
     wait_until(lambda: before - sandboxes(), failure=lambda: "the child that worked for the call lives on")
-    assert not list(scratch.iterdir())
+    wait_until(lambda: not files_in(scratch), failure=lambda: files_in(scratch))
 
 
 def test_a_cancelled_extraction_frees_its_slot_kills_its_sandbox_and_leaves_no_file(extractor, client_of, upload_face):

@@ -144,3 +144,9 @@ def convert_arguments(clip: Clip, weights: Path, tmp_path: Path) -> Callable[...
         return replace(arguments, **changes), workspace(tmp_path / f"work-{next(numbers)}", chunk_files)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scratch folder of the sandboxes of a module's tests."""
+    return tmp_path_factory.mktemp("scratch")

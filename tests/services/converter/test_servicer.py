@@ -24,6 +24,7 @@ import pytest
 from facefoundry.errors import FaceFoundryError
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
@@ -37,6 +38,7 @@ from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
 from tests.faults.proxy import Proxy
 from tests.processes import sandboxes
+from tests.scratch import files_in
 from tests.waiting import wait_until
 
 Convert = converter_pb2.ConvertRequest
@@ -136,16 +138,15 @@ def put_extraction(store: Store, alignments: Any, source_uri: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[SandboxPool]:
+def pool(scratch: Path) -> Iterator[SandboxPool]:
     """Sandboxes that stay warm from test to test."""
-    sandboxes = SandboxPool(Limits(seconds=120, memory_bytes=3 << 30))
+    sandboxes = SandboxPool(Limits(seconds=120, memory_bytes=3 << 30), Scratch("pool", scratch))
     yield sandboxes
     sandboxes.close()
 
 
 @pytest.fixture
-def service(store: Store, clip: Any, weights: Path, tmp_path: Path, pool: SandboxPool) -> Iterator[Service]:
-    scratch = tmp_path / "scratch"
+def service(store: Store, clip: Any, weights: Path, scratch: Path, pool: SandboxPool) -> Iterator[Service]:
     settings = read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=scratch, slots=1, drain_seconds=30.0)
     with Proxy(store.settings.endpoint) as proxy:
         server, _ = build(settings, Store(store.settings.model_copy(update={"endpoint": proxy.endpoint})), pool)
@@ -184,7 +185,7 @@ def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service
     with open_source(tmp_path / "raw.mp4") as source:
         changed = [bool((frame != target).any()) for frame, target in zip(source, clip.frames, strict=True)]
     assert changed == [row["swapped"] for row in labels["frames"]]
-    assert not list(service.scratch.iterdir())
+    assert not files_in(service.scratch)
 
 
 def test_the_same_work_asked_twice_is_found(service: Service) -> None:
@@ -346,7 +347,7 @@ def test_cancelling_the_call_stops_the_child_and_frees_the_slot(service: Service
         stream.cancel()
         wait_until(lambda: before - sandboxes())
     wait_until(lambda: service.server.slots.in_use == 0)
-    assert not list(service.scratch.iterdir())
+    assert not files_in(service.scratch)
     _, conversion = service.convert()
     assert conversion.swapped_count == 16 and not conversion.reused
 

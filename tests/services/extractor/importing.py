@@ -13,6 +13,7 @@ from facefoundry.rpc.status import from_rpc_error
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, files_pb2
 from services.extractor.__main__ import build
 from services.extractor.settings import ExtractorSettings
+from tests.scratch import files_in
 from tests.waiting import wait_until
 
 http = urllib3.PoolManager(retries=False)
@@ -70,7 +71,7 @@ class Extractor:
     def expect_rest(self):
         """No call holds a slot or a file."""
         wait_until(lambda: self.server.slots.in_use == 0)
-        assert list(self.scratch.glob("extractor-[0-9]*")) == []
+        assert files_in(self.scratch) == []
 
     def _raising(self, call):
         try:

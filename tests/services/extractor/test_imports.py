@@ -14,6 +14,7 @@ import urllib3
 
 from facefoundry.errors import Busy, Conflict, InvalidInput, NotFound, Unusable
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.storage import manifest
 from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
@@ -29,8 +30,13 @@ RATE = common_pb2.FrameRate(numerator=24, denominator=1)
 
 
 @pytest.fixture(scope="module")
-def pool():
-    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30))
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="module")
+def pool(scratch):
+    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30), Scratch("pool", scratch))
     yield sandboxes
     sandboxes.close()
 
@@ -41,12 +47,12 @@ def video(tmp_path_factory) -> bytes:
 
 
 @pytest.fixture
-def start(store, tmp_path, pool):
+def start(store, scratch, pool):
     """Starts extractors of the test's bucket."""
     running = []
 
     def begin(store=store, **settings):
-        running.append(Extractor(store, tmp_path / "scratch", pool, **settings))
+        running.append(Extractor(store, scratch, pool, **settings))
         return running[-1]
 
     yield begin

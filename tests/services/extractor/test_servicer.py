@@ -20,6 +20,7 @@ from services.extractor.__main__ import build
 from services.extractor.plan import ALGORITHM_VERSION
 from services.extractor.settings import ExtractorSettings
 from tests.faults.proxy import Proxy
+from tests.scratch import files_in
 from tests.sources import put_source
 from tests.waiting import wait_until
 
@@ -209,7 +210,7 @@ def test_a_call_cancelled_on_the_way_leaves_parts_that_the_next_call_uses(
     assert manifest.load_if_committed(store, prefix) is None
     found = set(manifest.find_parts(store, prefix))
     assert {"faces-00000.tar", "alignments-00000.safetensors"} <= found
-    assert list(extractor.scratch.glob("extractor-[0-9]*")) == []
+    assert files_in(extractor.scratch) == []
     _, extraction = extractor.extract(source_uri)
     assert extraction.face_count == 40
 

@@ -17,6 +17,7 @@ from facefoundry.errors import FaceFoundryError
 from facefoundry.model import keras_h5, weights
 from facefoundry.model.architecture import Architecture
 from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.server import Server
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
@@ -27,6 +28,7 @@ from services.trainer.__main__ import build
 from services.trainer.backends.local import LocalBackend, LocalSettings
 from services.trainer.functions import NETWORKS
 from services.trainer.settings import TrainerSettings
+from tests.scratch import files_in
 from tests.waiting import wait_until
 
 TINY = Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4))
@@ -80,7 +82,7 @@ class Service:
         with pytest.raises(grpc.RpcError) as caught:
             self.run(uris)
         assert [*self.store.list("imports/")] == before
-        wait_until(lambda: self.server.slots.in_use == 0 and not any(self.scratch.iterdir()))
+        wait_until(lambda: self.server.slots.in_use == 0 and not files_in(self.scratch))
         return caught.value.code(), from_rpc_error(caught.value, "trainer")
 
 
@@ -90,7 +92,7 @@ def importing(store: Store, scratch: Path, **settings: str) -> Iterator[Service]
     common: Any = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0, **settings}
     common["trainer_max_model_bytes"] = MAX_BYTES
     backend = LocalBackend(read(LocalSettings), command=("false",))
-    pool = SandboxPool(Limits(seconds=120, memory_bytes=1 << 30))
+    pool = SandboxPool(Limits(seconds=120, memory_bytes=1 << 30), Scratch("pool", scratch))
     server, runner = build(read(TrainerSettings, **common), store, backend, pool)
     with grpc.insecure_channel(f"127.0.0.1:{server.start()}") as channel:
         yield Service(trainer_pb2_grpc.TrainerServiceStub(channel), store, server, scratch)

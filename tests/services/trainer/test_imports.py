@@ -30,6 +30,7 @@ from facefoundry.work.runner import Committed, Runner
 from services.trainer.functions import NETWORKS
 from services.trainer.imports import Imports
 from services.trainer.settings import TrainerSettings
+from tests.scratch import files_in
 from tests.services.trainer.importing import MAX_BYTES, TINY, Service, http, importing, published, tensors_of
 
 OTHER = Architecture((4, 4, 8, 8), 8, 8, (8, 5, 4))
@@ -142,7 +143,7 @@ def test_a_caller_that_goes_away_leaves_nothing(service: Service, imports: Impor
     next(going)
     going.close()
     assert [*service.store.list("")] == before
-    assert not any(service.scratch.iterdir())
+    assert not files_in(service.scratch)
 
 
 def test_objects_that_other_programs_stored_are_imported_and_stay(service: Service, weights_bucket: Store) -> None:

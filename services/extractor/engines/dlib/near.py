@@ -7,7 +7,7 @@ three levels only, and on those pixels of them that are near the place.
 from __future__ import annotations
 
 import math
-import tempfile
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -124,8 +124,8 @@ def single_level(dlib: Dlib, detector: Dlib) -> Dlib:
     Raises:
         Internal: this version of dlib stores detectors in another format (DLIB_VERSION).
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "detector"
+    with os.fdopen(os.memfd_create("detector"), "wb") as file:  # in memory: the disk may be full
+        path = Path(f"/proc/self/fd/{file.fileno()}")
         detector.save(str(path))
         data = path.read_bytes()
         if data.count(_ALL_LEVELS) != 1:
