@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.release import Release, command
 from tests.cluster.trainings import Trainings
-from tests.cluster.workers import ClusterWorkers, need_cluster
+from tests.cluster.workers import ClusterWorkers, Make, need_cluster
 from tests.waiting import wait_until
 
 ITERATIONS = 150
@@ -33,6 +33,12 @@ def cluster(tmp_path: Path) -> Iterator[ClusterWorkers]:
     made = ClusterWorkers(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make(cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes a backend of the trainer's account."""
+    return lambda mode="done", **changes: cluster.backend(mode, monkeypatch, **changes)
 
 
 @pytest.fixture(scope="session")

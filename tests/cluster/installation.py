@@ -68,11 +68,11 @@ class Installation:
             f"ff-facefoundry-{service}", self.namespace, {"spec": {"replicas": number}}, field_manager=by
         )
 
-    def job(self) -> Job:
+    def job(self, gpus: int = 1) -> Job:
         """The Job that this installation's trainer would create."""
         config_map = client.CoreV1Api().read_namespaced_config_map("ff-facefoundry-training-job", self.namespace)
         template = yaml.safe_load(config_map.data["training-job.yaml"])
-        return training_job(template, "a-job", "s3://facefoundry/trainings/x/attempt.json", "nvidia.com/gpu", 1)
+        return training_job(template, "a-job", "s3://facefoundry/trainings/x/attempt.json", "nvidia.com/gpu", gpus)
 
     def create(self, job: Job, namespace: str | None = None) -> str:
         """Create it as the trainer, without effect; returns the refusal, empty when it was taken."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,30 +10,11 @@ import pytest
 from kubernetes import client
 
 from facefoundry.errors import Conflict, Denied, Unavailable
-from services.trainer.backends.base import Diagnosis, JobState
-from services.trainer.backends.kubernetes.backend import KubernetesBackend
-from tests.cluster.workers import ClusterWorkers, Detour, wait_for
+from services.trainer.backends.base import JobState
+from tests.cluster.workers import ClusterWorkers, Detour, Make, diagnosis, wait_for
 from tests.waiting import wait_until
 
 URI = "s3://bucket/trainings/x/attempt.json"
-Make = Callable[..., KubernetesBackend]
-
-
-@pytest.fixture
-def make(cluster: ClusterWorkers, monkeypatch: pytest.MonkeyPatch) -> Make:
-    return lambda mode="done", **changes: cluster.backend(mode, monkeypatch, **changes)
-
-
-def diagnosis(backend: KubernetesBackend, reason: str, seconds: float = 60.0) -> Diagnosis:
-    """Return the diagnosis once it has this reason; a minute is what is promised."""
-
-    def found() -> Diagnosis | None:
-        job = backend.get("job")
-        return job.diagnosis if job and job.diagnosis and job.diagnosis.reason == reason else None
-
-    diagnosed = wait_until(found, seconds, every=0.1, failure=lambda: backend.get("job"))
-    assert diagnosed
-    return diagnosed
 
 
 def test_replicas_that_start_the_same_job_at_once_make_one(cluster: ClusterWorkers, make: Make) -> None:

@@ -70,6 +70,11 @@ FENCED: dict[str, tuple[Callable[[Job], Any], str]] = {
     "a token": (lambda job: _pod(job).update(automountServiceAccountToken=True), "without its token"),
     "a host path": (lambda job: _volume(job, hostPath={"path": "/"}), "mount"),
     "the host's network": (lambda job: _pod(job).update(hostNetwork=True), "host"),
+    "a device": (
+        lambda job: _pod(job).update(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "another"}]),
+        "no devices",
+    ),
+    "a foreign claim as a volume": (lambda job: _volume(job, persistentVolumeClaim={"claimName": "data"}), "mount"),
     "a chosen node": (lambda job: _pod(job).update(nodeName="node1"), "host"),
     "privileged": (
         lambda job: _container(job)["securityContext"].update(privileged=True, allowPrivilegeEscalation=True),

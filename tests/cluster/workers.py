@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.backends.base import Diagnosis, Job, JobState, TrainingBackend
 from services.trainer.backends.kubernetes.backend import KubernetesBackend
 from services.trainer.backends.kubernetes.settings import KubernetesSettings
 from tests.waiting import wait_until
@@ -53,6 +54,10 @@ def need_cluster() -> None:
     if not os.environ.get("FACEFOUNDRY_TEST_CLUSTER"):
         pytest.skip("needs a cluster: make test-cluster")
     config.load_kube_config(os.environ["KUBECONFIG"])
+
+
+Make = Callable[..., KubernetesBackend]
+"""Type of the fixture that makes a backend for workers of a mode."""
 
 
 class ClusterWorkers:
@@ -111,13 +116,14 @@ class ClusterWorkers:
         Args:
             mode: As above.
             monkeypatch: Sets KUBECONFIG.
-            changes: As above, and `gpus`, `namespace`, `kubeconfig`.
+            changes: As above, and `gpus`, `gpu_resource`, `namespace`, `kubeconfig`.
         """
         monkeypatch.setenv("KUBECONFIG", str(changes.get("kubeconfig", self.kubeconfig)))
         settings = KubernetesSettings(
             job_template=self.template(mode, **changes),
             jobs_namespace=changes.get("namespace", self.namespace),
             gpus=changes.get("gpus", 0),
+            gpu_resource=changes.get("gpu_resource", "nvidia.com/gpu"),
         )
         self._made.append(KubernetesBackend(settings))
         return self._made[-1]
@@ -231,6 +237,18 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     for connection in (source, sink):
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
+
+
+def diagnosis(backend: TrainingBackend, reason: str, name: str = "job", seconds: float = 60.0) -> Diagnosis:
+    """Return a job's diagnosis once it has this reason; a minute is what is promised."""
+
+    def found() -> Diagnosis | None:
+        job = backend.get(name)
+        return job.diagnosis if job and job.diagnosis and job.diagnosis.reason == reason else None
+
+    diagnosed = wait_until(found, seconds, every=0.1, failure=lambda: backend.get(name))
+    assert diagnosed
+    return diagnosed
 
 
 def wait_for(backend: TrainingBackend, name: str, *states: JobState, seconds: float = 20.0) -> Job:

@@ -68,6 +68,20 @@ class Helm:
         assert result.returncode != 0, "these values were accepted"
         return result.stderr
 
+    def install_message(self, values: Mapping[str, Any]) -> str:
+        """Return what `helm install` prints with these values."""
+        command = [self.program, "install", "ff", str(CHART), "--namespace", "facefoundry", "--dry-run=client"]
+        done = subprocess.run(
+            [*command, "--values", "-"],
+            input=json.dumps(values),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:")[2]
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another helm command."""
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=120, check=False)

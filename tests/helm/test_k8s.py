@@ -23,6 +23,7 @@ from tests.helm.chart import CHART, ROOT, Helm, environment, invalid, named, pod
 
 EXAMPLES = ROOT / "k8s/examples"
 # Groups whose schemas do not come with Kubernetes; the tests below look at what matters in them.
+STORE = {"store": {"endpoint": "s3.example.org:443", "existingSecret": "facefoundry-store"}}
 FOREIGN = {"kueue.x-k8s.io/v1beta2", "keda.sh/v1alpha1", "cert-manager.io/v1"}
 
 
@@ -35,7 +36,7 @@ def _release(helm: Helm, **values) -> list[dict[str, Any]]:
     return helm.objects(
         {
             "fullnameOverride": "facefoundry",
-            "store": {"endpoint": "s3.example.org:443", "existingSecret": "facefoundry-store"},
+            **STORE,
             **values,
         }
     )
@@ -59,10 +60,7 @@ def test_the_rendered_chart_is_current(helm: Helm):
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_an_example_is_valid(path: Path, helm: Helm):
-    if path.stem.endswith("-values"):
-        assert helm.objects(path)
-        return
-    objects = _read(path.name)
+    objects = helm.objects(STORE, path) if path.stem.endswith("-values") else _read(path.name)
     assert objects
     assert [wrong for item in objects if item["apiVersion"] not in FOREIGN for wrong in invalid(item)] == []
     assert [wrong for name, pod in pods(objects) for wrong in unrestricted(name, pod)] == []
@@ -154,10 +152,32 @@ def test_keda_scales_a_deployment_of_the_chart_on_slots(helm: Helm):
     assert 0 < Fraction(trigger["metadata"]["threshold"]) < 1
 
 
-def test_time_slicing_renames_the_gpu_as_the_example_does():
-    config = yaml.safe_load(_read("gpu-time-slicing.yaml")[0]["data"]["config.yaml"])["sharing"]["timeSlicing"]
-    assert config["renameByDefault"]
-    assert (
-        f"worker.gpu.resource={config['resources'][0]['name']}.shared"
-        in (EXAMPLES / "gpu-time-slicing.yaml").read_text()
-    )
+@pytest.mark.parametrize("sharing", ["time-slicing", "mps"])
+def test_a_shared_gpu_has_the_name_that_its_values_ask_for(sharing: str):
+    config = yaml.safe_load(_read(f"gpu-{sharing}.yaml")[0]["data"]["config.yaml"])["sharing"]
+    ((_, shared),) = config.items()
+    (values,) = _read(f"gpu-{sharing}-values.yaml")
+    assert shared["renameByDefault"]
+    assert values["worker"]["gpu"]["resource"] == f"{shared['resources'][0]['name']}.shared"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("gpu-*-values.yaml")), ids=lambda path: path.stem)
+def test_a_worker_asks_for_its_gpu_once_by_the_resource_or_by_a_claim(path: Path, helm: Helm):
+    """The trainer adds the resource to the Job; a claim is in the template."""
+    (values,) = _read(path.name)
+    objects = helm.objects(STORE, path)
+    trainer = named(objects, "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]["containers"][0]
+    pod = training_job(objects)["spec"]["template"]["spec"]
+    by_claim = "claim" in values["worker"]["gpu"]
+    assert environment(trainer)["FACEFOUNDRY_GPUS"] == ("0" if by_claim else "1")
+    assert environment(pod["containers"][0])["FACEFOUNDRY_WORKER_REQUIRE_GPU"] == "true"
+    assert [claim["name"] for claim in pod["containers"][0]["resources"].get("claims", [])] == ["gpu"] * by_claim
+    made = [item["metadata"] for item in objects if item["kind"] == "ResourceClaimTemplate"]
+    made += [item["metadata"] for item in _read("gpu-mig-claim.yaml")]
+    for claim in pod.get("resourceClaims", []):
+        assert claim["resourceClaimTemplateName"] in [metadata["name"] for metadata in made]
+
+
+def test_a_class_that_serves_the_resource_has_the_name_that_its_values_ask_for():
+    (offered,), (values,) = _read("gpu-dra-resource.yaml"), _read("gpu-dra-resource-values.yaml")
+    assert offered["spec"]["extendedResourceName"] == values["worker"]["gpu"]["resource"]

@@ -72,6 +72,7 @@ TABLE = [
     ("HorizontalPodAutoscaler", "extractor", _and(BASE, "extractor.autoscaling.enabled", True), BASE),
     ("HorizontalPodAutoscaler", "converter", _and(BASE, "converter.autoscaling.enabled", True), BASE),
     ("Namespace", "jobs", BASE, _and(BASE, "jobs.createNamespace", False)),
+    ("ResourceClaimTemplate", "gpu-b12de863", _and(BASE, "worker.gpu.claim.deviceClass", "gpu.nvidia.com"), BASE),
     ("ResourceQuota", "jobs", _and(BASE, "jobs.quota", {"requests.nvidia.com/gpu": 4}), BASE),
     ("ValidatingAdmissionPolicy", "trainer", BASE, _and(BASE, "jobs.policy.enabled", False)),
     ("ValidatingAdmissionPolicyBinding", "trainer", BASE, _and(BASE, "jobs.policy.enabled", False)),
@@ -127,6 +128,8 @@ def test_without_a_store_the_error_names_both_choices(helm: Helm):
         ({"store": {"existingSecret": "a"}}, "host and port"),
         (_and(BASE, "jobs.namespace", "facefoundry"), "jobs.createNamespace=false"),
         (_and(BASE, "worker.gpu.count", 2), "jobs.policy.maxGPUs"),
+        (_and(BASE, "worker.gpu.claim", {"deviceClass": "a", "template": "b"}), "Use one of them"),
+        (_and(BASE, "worker.gpu", {"count": 0, "claim": {"deviceClass": "a"}}), "worker.gpu.count is 0"),
         (
             _and(BASE, "extractor.resources", {"limits": {"memory": "600Mi"}, "requests": {"cpu": 4}}),
             "extractor.settings.slots",

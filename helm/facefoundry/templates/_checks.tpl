@@ -16,4 +16,14 @@
 {{- if and $values.jobs.policy.enabled (gt (int $values.worker.gpu.count) (int $values.jobs.policy.maxGPUs)) -}}
 {{- fail (printf "worker.gpu.count is %d, but jobs.policy.maxGPUs is %d. Raise the maximum or lower the count." (int $values.worker.gpu.count) (int $values.jobs.policy.maxGPUs)) -}}
 {{- end -}}
+{{- $claim := $values.worker.gpu.claim -}}
+{{- if and $claim.deviceClass $claim.template -}}
+{{- fail "Both worker.gpu.claim.deviceClass and worker.gpu.claim.template are set. Use one of them." -}}
+{{- end -}}
+{{- if and (or $claim.deviceClass $claim.template) (eq (int $values.worker.gpu.count) 0) -}}
+{{- fail "worker.gpu.claim asks for a GPU, but worker.gpu.count is 0. Set the count to 1, or leave the claim out to train on the CPU." -}}
+{{- end -}}
+{{- if and (or $claim.deviceClass $claim.template) (semverCompare "<1.34-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "worker.gpu.claim needs Kubernetes 1.34 or later. This cluster has %s. Leave the claim out, and set worker.gpu.resource." .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- end -}}

@@ -38,12 +38,21 @@ labels:
 {{- end -}}
 {{- end -}}
 
-{{- define "facefoundry.pullSecrets" -}}
+{{- /* Fields of a pod that follow from the images: pull secrets, and nodes of an architecture they were built for. */ -}}
+{{- define "facefoundry.imageFields" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
+{{- end }}
+{{- with .Values.image.architectures }}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+        - matchExpressions:
+            - {key: kubernetes.io/arch, operator: In, values: {{ toJson . }}}
 {{- end }}
 {{- end -}}
 

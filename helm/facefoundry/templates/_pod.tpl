@@ -94,7 +94,7 @@ spec:
   automountServiceAccountToken: {{ $isTrainer }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ add (ceil $drain) 10 }}
-  {{- with include "facefoundry.pullSecrets" $root | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "facefoundry.imageFields" $root | trim }}{{ . | nindent 2 }}{{ end }}
   {{- with include "facefoundry.placement" $block | trim }}{{ . | nindent 2 }}{{ end }}
   {{- with $block.topologyKeys }}
   topologySpreadConstraints:
@@ -134,7 +134,7 @@ spec:
         - {name: FACEFOUNDRY_JOB_TEMPLATE, value: /etc/facefoundry/job/training-job.yaml}
         - {name: FACEFOUNDRY_JOBS_NAMESPACE, value: {{ include "facefoundry.jobsNamespace" $root | quote }}}
         - {name: FACEFOUNDRY_GPU_RESOURCE, value: {{ $root.Values.worker.gpu.resource | quote }}}
-        - {name: FACEFOUNDRY_GPUS, value: {{ $root.Values.worker.gpu.count | quote }}}
+        - {name: FACEFOUNDRY_GPUS, value: {{ include "facefoundry.claimTemplate" $root | empty | ternary $root.Values.worker.gpu.count 0 | quote }}}
         {{- end }}
         {{- if not $settings.slots }}
         - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}

@@ -13,7 +13,7 @@
 {{- $_ := set $pod.metadata "annotations" $worker.podAnnotations -}}
 {{- end -}}
 {{- $_ := set $pod.spec "serviceAccountName" (printf "%s-worker" (include "facefoundry.fullname" .)) -}}
-{{- $_ := mergeOverwrite $pod.spec (include "facefoundry.placement" $worker | fromYaml) (include "facefoundry.pullSecrets" . | fromYaml) -}}
+{{- $_ := mergeOverwrite $pod.spec (include "facefoundry.placement" $worker | fromYaml) (include "facefoundry.imageFields" . | fromYaml) -}}
 {{- with $worker.runtimeClassName -}}
 {{- $_ := set $pod.spec "runtimeClassName" . -}}
 {{- end -}}
@@ -21,6 +21,10 @@
 {{- $_ := set $container "image" (include "facefoundry.image" (dict "root" . "name" "worker" "digest" $worker.digest)) -}}
 {{- $_ := set $container "imagePullPolicy" .Values.image.pullPolicy -}}
 {{- $_ := set $container "resources" $worker.resources -}}
+{{- with include "facefoundry.claimTemplate" . -}}
+{{- $_ := set $pod.spec "resourceClaims" (list (dict "name" "gpu" "resourceClaimTemplateName" .)) -}}
+{{- $_ := set $container "resources" (merge (dict "claims" (list (dict "name" "gpu"))) $worker.resources) -}}
+{{- end -}}
 {{- $env := list -}}
 {{- range $container.env -}}
 {{- if not (hasPrefix "FACEFOUNDRY_STORE_" .name) -}}
@@ -36,6 +40,12 @@
 {{- end -}}
 {{- $env = concat $env (include "facefoundry.storeEnv" (dict "root" . "secret" $worker.storeSecret) | fromYamlArray) -}}
 {{- $env = concat $env (include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_WORKER_" "settings" $settings) | fromYamlArray) -}}
+{{- with $worker.gpu.kernelCacheClaim -}}
+{{- $env = append $env (dict "name" "CUDA_CACHE_PATH" "value" "/var/cache/cuda") -}}
+{{- $env = append $env (dict "name" "CUDA_CACHE_MAXSIZE" "value" "4294967296") -}}
+{{- $_ := set $pod.spec "volumes" (append $pod.spec.volumes (dict "name" "kernel-cache" "persistentVolumeClaim" (dict "claimName" .))) -}}
+{{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "kernel-cache" "mountPath" "/var/cache/cuda")) -}}
+{{- end -}}
 {{- $_ := set $container "env" $env -}}
 {{- range $pod.spec.volumes -}}
 {{- if eq .name "scratch" -}}
@@ -47,4 +57,23 @@
 {{- $_ := set $container "volumeMounts" (append $container.volumeMounts (dict "name" "store-ca" "mountPath" "/etc/facefoundry/store-ca" "readOnly" true)) -}}
 {{- end -}}
 {{- toYaml $job -}}
+{{- end -}}
+
+{{- /* Name of the ResourceClaimTemplate of workers; empty: none. The chart's own has a new name for each content, because
+Kubernetes lets nobody change one, and running Jobs keep theirs. */ -}}
+{{- define "facefoundry.claimTemplate" -}}
+{{- $claim := .Values.worker.gpu.claim -}}
+{{- if $claim.deviceClass -}}
+{{ include "facefoundry.fullname" . }}-gpu-{{ include "facefoundry.claim" . | sha256sum | trunc 8 }}
+{{- else -}}
+{{ $claim.template }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The claim of a worker for devices of worker.gpu.claim.deviceClass. */ -}}
+{{- define "facefoundry.claim" -}}
+devices:
+  requests:
+    - name: gpu
+      exactly: {deviceClassName: {{ .Values.worker.gpu.claim.deviceClass }}, count: {{ .Values.worker.gpu.count }}}
 {{- end -}}

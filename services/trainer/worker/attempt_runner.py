@@ -7,6 +7,7 @@ in `loop`; checkpoints and models are in `checkpoint`.
 from __future__ import annotations
 
 import os
+import platform
 import threading
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 
-from facefoundry.errors import FaceFoundryError, Internal, Interrupted, Unavailable
+from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable
 from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.info import Restart
@@ -24,6 +25,7 @@ from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker import base, checkpoint, faces, loop
 from services.trainer.worker.collapse import CollapseCheck, Collapsed, require_sound, restart_after
+from services.trainer.worker.gpu import no_gpu
 from services.trainer.worker.history import History
 from services.trainer.worker.preview import Previewer, schedule
 from services.trainer.worker_protocol import Attempt, Preview, Status
@@ -99,12 +101,7 @@ class AttemptRunner:
         self._check_stop()
         device = loop.configure(options.precision, self._settings.threads)
         if self._settings.require_gpu and device != "GPU":
-            raise Internal(
-                "Expected a GPU, because FACEFOUNDRY_WORKER_REQUIRE_GPU is set. TensorFlow found none. Check that the "
-                "worker has a GPU, that CUDA is installed, and that the driver is new enough. To train on the CPU, set "
-                "FACEFOUNDRY_WORKER_REQUIRE_GPU=false.",
-                reason="NO_GPU",
-            )
+            raise no_gpu(loop.has_cuda(), platform.machine())
         found: dict[SideName, faces.Faces] = {
             "a": faces.fetch(self._store, attempt.extraction_a),
             "b": faces.fetch(self._store, attempt.extraction_b),

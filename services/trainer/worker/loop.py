@@ -30,7 +30,7 @@ from services.trainer.worker.batches import Ahead, Array, Batches, Composed, Two
 from services.trainer.worker.collapse import Collapsed
 from services.trainer.worker.draws import Sampler
 
-__all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure"]
+__all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure", "has_cuda"]
 
 Losses: TypeAlias = NDArray[np.float32]
 """Losses of A and B, float32 [n, 2], one row for each iteration."""
@@ -67,6 +67,11 @@ def configure(precision: str = "float32", threads: int = 0) -> str:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     return "GPU" if gpus else "CPU"
+
+
+def has_cuda() -> bool:
+    """Return whether TensorFlow was built with CUDA; its packages for arm64 and for CPUs were not."""
+    return bool(tf.test.is_built_with_cuda())
 
 
 class Training:

@@ -22,9 +22,24 @@ __all__ = ["diagnose_creation", "diagnose_ended", "diagnose_pending", "exit_repo
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _KILLED = 137
+_WRONG_ARCHITECTURE = "exec format error"
 # The scheduler's words for nodes that lack the labels of a node selector.
 _NOT_SELECTED = "node affinity/selector"
+_LABELS = (
+    "They are those of the node selector (worker.nodeSelector), and kubernetes.io/arch of an architecture that the "
+    "image was built for (image.architectures). A GPU of an arm64 node cannot be used: TensorFlow's package for arm64 "
+    "has no CUDA."
+)
 _MAX_DETAIL = 600
+# The scheduler's words for devices that a claim asks for and no node has free: dynamic resource allocation (DRA).
+_NOT_ALLOCATED = ("cannot allocate all claims", "resourceclaim in use", "resourceclaim not available")
+# The scheduler writes: request gpu: device class gpu.example.com does not exist
+_MISSING_CLASS = re.compile(r"device class (?P<name>\S+) does not exist")
+# The controller of claims writes: resourceclaimtemplate.resource.k8s.io "gpu" not found
+_MISSING_TEMPLATE = re.compile(r'resourceclaimtemplate\S* "(?P<name>[^"]*)" not found')
+_CLAIM_FAILED = "FailedResourceClaimCreation"
+# The kubelet's words for an emptyDir, or a pod's local storage, above its limit.
+_SCRATCH_FULL = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
 # The kubelet writes: secret "store" not found
 _MISSING_OBJECT = re.compile(r'(?P<kind>secret|configmap) "(?P<name>[^"]*)" not found')
 # The kubelet writes: couldn't find key access-key in Secret jobs/store
@@ -75,10 +90,7 @@ def diagnose_creation(events: Sequence[Event], after: str = "") -> Diagnosis | N
     if not refused:
         return None
     detail = _CREATION.sub("", max(refused, key=_last_seen).message)
-    for pattern, reason, sentence in _REFUSALS:
-        if re.search(pattern, detail):
-            return _diagnosis(reason, sentence, detail)
-    return _diagnosis("POD_REFUSED", "The cluster refuses the worker's pod. Correct what Kubernetes reports.", detail)
+    return _refused(detail, "The cluster refuses the worker's pod. Correct what Kubernetes reports.")
 
 
 def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
@@ -91,6 +103,11 @@ def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
     scheduled = pod.condition("PodScheduled")
     if scheduled.status == "False":
         return _unscheduled(scheduled.message)
+    # Without its claim, a pod is not given to the scheduler and has no condition.
+    claims = [event for event in events if event.reason == _CLAIM_FAILED]
+    events = [event for event in events if event.reason != _CLAIM_FAILED]
+    if claims and scheduled.status != "True":
+        return _unclaimed(max(claims, key=_last_seen).message, pod.metadata.namespace)
     waiting = pod.container_state(CONTAINER).waiting or Waiting()
     reason, detail = waiting.reason, waiting.message
     if reason in _IMAGE:
@@ -133,6 +150,12 @@ def diagnose_ended(pod: Pod) -> Diagnosis | None:
             f"The worker was killed because it used more memory than {allowed}. Raise its memory limit "
             "(worker.resources).",
         )
+    if status.reason == "Evicted" and disrupted.status != "True" and _SCRATCH_FULL.search(status.message):
+        sentence = (
+            "The worker was stopped because it filled its scratch volume. Raise its size (worker.scratch) and start "
+            "the training again; it resumes from its last checkpoint."
+        )
+        return _diagnosis("SCRATCH_FULL", sentence, status.message)
     if status.reason == "Evicted" or disrupted.status == "True":
         sentence = "The worker was evicted from its node. Another worker resumes from the last checkpoint."
         detail = f"{status.reason or disrupted.reason}: {status.message or disrupted.message}"
@@ -146,6 +169,12 @@ def diagnose_ended(pod: Pod) -> Diagnosis | None:
     report = exit_report(pod)
     if report is not None:
         return Diagnosis(report.reason, report.message)
+    if _WRONG_ARCHITECTURE in end.message:
+        sentence = (
+            f"The worker's image {pod.container(CONTAINER).image} was built for another CPU architecture than its node "
+            "has. Name the architectures that it was built for (image.architectures)."
+        )
+        return _diagnosis("POD_NOT_STARTED", sentence, end.message)
     if end.reason in ("StartError", "ContainerCannotRun"):
         sentence = "The worker's program could not be started. Check the worker's image."
         return _diagnosis("POD_NOT_STARTED", sentence, end.message)
@@ -173,15 +202,50 @@ def exit_report(pod: Pod) -> ExitReport | None:
         return None
 
 
+def _unclaimed(detail: str, namespace: str) -> Diagnosis:
+    """Explain why the ResourceClaim of a pod cannot be made."""
+    if missing := _MISSING_TEMPLATE.search(detail):
+        sentence = (
+            f"The worker needs the ResourceClaimTemplate {missing['name']!r} in the namespace {namespace!r}. Create it "
+            "there, or name another one (worker.gpu.claim)."
+        )
+        return _diagnosis("CLAIM_TEMPLATE_MISSING", sentence, detail)
+    return _refused(detail, "The cluster refuses the worker's claim of a GPU. Correct what Kubernetes reports.")
+
+
+def _refused(detail: str, otherwise: str) -> Diagnosis:
+    """Explain what the API server refused, in a known sentence, or in that of `otherwise`."""
+    for pattern, reason, sentence in _REFUSALS:
+        if re.search(pattern, detail):
+            return _diagnosis(reason, sentence, detail)
+    return _diagnosis("POD_REFUSED", otherwise, detail)
+
+
 def _unscheduled(detail: str) -> Diagnosis:
+    if "exceeded quota" in detail:  # the scheduler makes the claim of a resource that a DeviceClass offers
+        return _refused(detail, "")
+    if missing := _MISSING_CLASS.search(detail):
+        sentence = (
+            f"The worker's claim needs the DeviceClass {missing['name']!r}. Install the DRA driver that brings it, or "
+            "name another one (worker.gpu.claim)."
+        )
+        return _diagnosis("DEVICE_CLASS_MISSING", sentence, detail)
     short = re.findall(r"Insufficient ([\w./-]*\w)", detail)
     device = next((name for name in short if "/" in name), "")
     if device:
         sentence = (
             f"No node has a free {device}. The training starts when another one ends. If no other training is running, "
-            f"add a node with {device}, and check that the device plugin runs on it."
+            f"add a node with {device}, and check that the device plugin runs on it, or that a DeviceClass has this "
+            "name as its extendedResourceName."
         )
-        return _diagnosis("NO_FREE_GPU", sentence, detail)
+        return _diagnosis("NO_FREE_GPU", sentence + _left_out(detail), detail)
+    if any(words in detail for words in _NOT_ALLOCATED):
+        sentence = (
+            "No node has a free device for the worker's claim. The training starts when another one ends, whatever its "
+            "priority, as claims preempt nobody. If no other training is running, add a node with a GPU, and check "
+            "that the DRA driver on it publishes the device (kubectl get resourceslices)."
+        )
+        return _diagnosis("NO_FREE_GPU", sentence + _left_out(detail), detail)
     if short:
         sentence = (
             f"No node has as much {short[0]} free as the worker requests. Lower the request (worker.resources), or add "
@@ -189,9 +253,8 @@ def _unscheduled(detail: str) -> Diagnosis:
         )
     elif "taint" in detail and _NOT_SELECTED in detail:
         sentence = (
-            "Some nodes lack the labels that the worker's node selector requires, and the others have a taint that the "
-            "worker does not tolerate. Correct the node selector (worker.nodeSelector), label a node, or add the "
-            "toleration to the worker (worker.tolerations)."
+            "Some nodes lack the labels that the worker requires, and the others have a taint that it does not "
+            f"tolerate. {_LABELS} Or add the toleration to the worker (worker.tolerations)."
         )
     elif "taint" in detail:
         sentence = (
@@ -199,13 +262,17 @@ def _unscheduled(detail: str) -> Diagnosis:
             "(worker.tolerations)."
         )
     elif _NOT_SELECTED in detail:
-        sentence = (
-            "No node has the labels that the worker's node selector requires. Correct it (worker.nodeSelector), or "
-            "label a node."
-        )
+        sentence = f"No node has the labels that the worker requires. {_LABELS}"
     else:
         sentence = "No node can run the worker now. Correct what the scheduler reports, or add a node."
     return _diagnosis("NO_NODE", sentence, detail)
+
+
+def _left_out(detail: str) -> str:
+    """Return a sentence about nodes that do not count, empty if there are none."""
+    return (
+        f" Nodes without the labels that the worker requires do not count. {_LABELS}" if _NOT_SELECTED in detail else ""
+    )
 
 
 def _diagnosis(reason: str, sentence: str, detail: str, source: str = "Kubernetes reports") -> Diagnosis:

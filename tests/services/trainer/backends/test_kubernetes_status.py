@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from services.trainer.backends.base import Job, JobState
 from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
 from services.trainer.backends.kubernetes.status import job_of_event, job_of_pod, job_status, pods_are_outdated
-
-Object = dict[str, Any]
-NAME = "training-0123-1"
-REPORT = '{"reason":"NO_FACES","message":"There is no face in A.","iteration":3}\n'
-
-
-def job(failed: int = 0, condition: str = "", suspended: bool = False, queue: str = "", reason: str = "") -> Object:
-    conditions = [{"type": condition, "status": "True", "reason": reason, "message": "of the Job"}] if condition else []
-    return {
-        "metadata": {"name": NAME, "uid": "1", "labels": {"kueue.x-k8s.io/queue-name": queue} if queue else {}},
-        "spec": {"suspend": suspended},
-        "status": {"failed": failed, "conditions": conditions} if failed or conditions else {},
-    }
-
-
-def pod(phase: str, number: int = 1, state: Object | None = None, **status: Any) -> Object:
-    """A pod of the worker, made at the given minute."""
-    statuses = [{"name": "proxy"}, {"name": "worker", "state": state}] if state else []
-    return {
-        "metadata": {
-            "name": f"{NAME}-pod{number}",
-            "namespace": "jobs",
-            "creationTimestamp": f"2026-01-01T00:{number:02}:00Z",
-            "labels": {"batch.kubernetes.io/job-name": NAME},
-        },
-        "spec": {
-            "containers": [
-                {"name": "proxy"},
-                {
-                    "name": "worker",
-                    "image": "registry/worker:1",
-                    "resources": {"limits": {"nvidia.com/gpu": "1", "memory": "16Gi"}},
-                },
-            ]
-        },
-        "status": {"phase": phase, "containerStatuses": statuses, **status},
-    }
-
-
-def ended(code: int, reason: str = "Error", message: str = "", number: int = 1, **status: Any) -> Object:
-    state = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
-    return pod("Succeeded" if code == 0 else "Failed", number, state, **status)
-
-
-def waiting(reason: str, message: str = "") -> Object:
-    return pod("Pending", state={"waiting": {"reason": reason, "message": message}})
-
-
-def unscheduled(message: str) -> Object:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    return pod("Pending", conditions=[condition])
-
-
-def event(reason: str, message: str, kind: str = "Job", name: str = NAME, minute: int = 30) -> Object:
-    return {
-        "metadata": {"name": "event", "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z"},
-        "involvedObject": {"kind": kind, "name": name},
-        "reason": reason,
-        "message": message,
-        "lastTimestamp": f"2026-01-01T00:{minute:02}:00Z",
-    }
-
-
-def refused(message: str, minute: int = 30) -> Object:
-    return event("FailedCreate", f'Error creating: pods "{NAME}-x" is forbidden: {message}', minute=minute)
+from tests.services.trainer.backends.kubernetes_objects import (
+    NAME,
+    POD,
+    REPORT,
+    Object,
+    claim_event,
+    ended,
+    event,
+    job,
+    pod,
+    refused,
+    unscheduled,
+    waiting,
+)
 
 
 class Row(NamedTuple):
@@ -90,6 +39,17 @@ class Row(NamedTuple):
 
 QUEUED, RUNNING, SUCCEEDED, FAILED = JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED
 GPU = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. no new claims"
+LABELS = "node(s) didn't match Pod's node affinity/selector."
+CLAIMS = (
+    'resourceclaims.resource.k8s.io "x" is forbidden: exceeded quota: q, requested: '
+    "gpu.example.com.deviceclass.resource.k8s.io/devices=1, used: 2, limited: 2"
+)
+OUT_OF_SCRATCH = {
+    "phase": "Failed",
+    "reason": "Evicted",
+    "message": 'Usage of EmptyDir volume "scratch" exceeds the limit "10Gi". ',
+}
+SCHEDULED = {"type": "PodScheduled", "status": "True"}
 DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API"}
 
 ROWS = {
@@ -106,6 +66,68 @@ ROWS = {
     "suspended by hand": Row(job(suspended=True), [], [], QUEUED, "SUSPENDED", ("spec.suspend",)),
     "no GPU free": Row(
         job(), [unscheduled(GPU)], [], QUEUED, "NO_FREE_GPU", ("nvidia.com/gpu", "device plugin", "0/3 nodes")
+    ),
+    "no GPU free, and nodes of another architecture": Row(
+        job(),
+        [unscheduled("0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 " + LABELS)],
+        [],
+        QUEUED,
+        "NO_FREE_GPU",
+        ("image.architectures", "arm64", "no CUDA"),
+    ),
+    "no device free for the claim": Row(
+        job(),
+        [unscheduled("0/4 nodes are available: 1 cannot allocate all claims, 3 node(s) had untolerated taint(s).")],
+        [],
+        QUEUED,
+        "NO_FREE_GPU",
+        ("DRA driver", "preempt nobody", "resourceslices", "cannot allocate"),
+    ),
+    "no such device class": Row(
+        job(),
+        [unscheduled("0/1 nodes are available: request gpu: device class gpu.example.com does not exist.")],
+        [],
+        QUEUED,
+        "DEVICE_CLASS_MISSING",
+        ("DeviceClass 'gpu.example.com'", "worker.gpu.claim"),
+    ),
+    "the quota of devices is full": Row(
+        job(),
+        [unscheduled(f'running PreBind plugin "DynamicResources": create claim for extended resources: {CLAIMS}')],
+        [],
+        QUEUED,
+        "QUOTA",
+        ("jobs.quota", "deviceclass.resource.k8s.io/devices=1"),
+    ),
+    "the quota of devices is full for its claim": Row(
+        job(),
+        [pod("Pending")],
+        [claim_event(f"create ResourceClaim : {CLAIMS}")],
+        QUEUED,
+        "QUOTA",
+        ("jobs.quota", "deviceclass.resource.k8s.io/devices=1"),
+    ),
+    "no template of its claim": Row(
+        job(),
+        [pod("Pending")],
+        [claim_event('resource claim template "gpu": resourceclaimtemplate.resource.k8s.io "gpu" not found')],
+        QUEUED,
+        "CLAIM_TEMPLATE_MISSING",
+        ("ResourceClaimTemplate 'gpu'", "namespace 'jobs'", "worker.gpu.claim"),
+    ),
+    "its claim was made at last": Row(
+        job(),
+        [waiting("ContainerCreating") | {"status": {"conditions": [SCHEDULED]}}],
+        [claim_event('resourceclaimtemplate.resource.k8s.io "gpu" not found')],
+        QUEUED,
+    ),
+    "its node has no driver for the claim": Row(
+        job(),
+        [waiting("ContainerCreating")],
+        [event("FailedPrepareDynamicResources", "DRA driver gpu.example.com is not registered", "Pod", POD)],
+        QUEUED,
+        "POD_NOT_STARTED",
+        ("gpu.example.com is not registered",),
     ),
     "not enough memory on any node": Row(
         job(), [unscheduled("0/1 nodes are available: 1 Insufficient memory.")], [], QUEUED, "NO_NODE", ("memory",)
@@ -251,6 +273,22 @@ ROWS = {
         "EVICTED",
         ("ephemeral-storage",),
     ),
+    "out of scratch": Row(
+        job(1),
+        [ended(137, reason="Error") | {"status": OUT_OF_SCRATCH}],
+        [],
+        QUEUED,
+        "SCRATCH_FULL",
+        ("Raise its size (worker.scratch)", 'volume "scratch" exceeds the limit "10Gi"'),
+    ),
+    "evicted by a node short of memory": Row(
+        job(),
+        [pod("Failed", reason="Evicted", message="The node was low on resource: memory.", conditions=[DISRUPTED])],
+        [],
+        QUEUED,
+        "EVICTED",
+        ("memory", "Another worker resumes"),
+    ),
     "refused by its node": Row(
         job(1),
         [pod("Failed", reason="UnexpectedAdmissionError", message="device plugin is gone")],
@@ -261,6 +299,14 @@ ROWS = {
     ),
     "the program is missing from the image": Row(
         job(1), [ended(128, "StartError", 'exec: "python": not found')], [], QUEUED, "POD_NOT_STARTED", ("python",)
+    ),
+    "an image of another architecture": Row(
+        job(1),
+        [ended(1, message="exec /usr/bin/python: exec format error\n")],
+        [],
+        QUEUED,
+        "POD_NOT_STARTED",
+        ("registry/worker:1", "architecture", "image.architectures"),
     ),
     "killed from outside": Row(job(1), [ended(137)], [], QUEUED, "WORKER_CRASHED", ("137", "short of memory")),
     "crashed with a log and no exit report": Row(

@@ -139,14 +139,14 @@ def test_b10_a_worker_with_bad_input_ends_by_itself_with_an_exit_code_for_it(
     assert attempt.extraction_b in report.message
 
 
-def test_a_worker_that_needs_a_gpu_and_finds_none_reports_it_and_may_run_elsewhere(
+def test_a_worker_that_needs_a_gpu_and_whose_tensorflow_has_no_cuda_reports_it_and_ends_for_good(
     store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
     worker = spawn(uri_of(store, put_attempt()), {"CUDA_VISIBLE_DEVICES": ""}, require_gpu=True)
-    assert worker.wait(90) not in (ExitCode.DONE, ExitCode.BAD_INPUT)
+    assert worker.wait(90) == ExitCode.BAD_INPUT
     report = exit_report(tmp_path)
     assert report.reason == "NO_GPU"
-    assert "CUDA" in report.message
+    assert "built without CUDA" in report.message
 
 
 def test_a_damaged_attempt_is_bad_input(store: Store, spawn: Spawn, tmp_path: Path) -> None:
