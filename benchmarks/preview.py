@@ -1,0 +1,234 @@
+"""`python -m benchmarks.preview CLIP CLIP...`: how good a recipe's swaps are on pairs of clips, both ways.
+
+Each two clips are a pair. It is trained, and then converted and measured as `facefoundry create-from-models` does it.
+With `--base TREE` another checkout, with an environment of its own if it has one, trains the pair too. This checkout
+makes and measures the fakes of both models, so only the trainings differ.
+
+    python -m benchmarks.preview a.mp4 b.mp4 -o OUT --set training.common_iterations=500 --base ../earlier
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from facefoundry import recipes
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.record import FakeRecord, PairRecord
+from facefoundry.dataset.run_folder import RunFolder
+
+__all__ = ["COLUMNS", "HEAD", "Measured", "main", "medians", "row", "sheet"]
+
+HERE = Path(__file__).parents[1]
+
+COLUMNS = "to source", "to target", "nearer", "margin", "mouth", "opening's deviation", "sharpness", "seam"
+"""What is measured of a fake: distances of embeddings, `nearer` the second minus the first, `margin` how much nearer to
+the source than the control; the correlation of the mouth with the target's, and how much that one moves, in heights of
+the face; and sharpness and gradient at the mask's border over the target's."""
+
+HEAD = f"| training | fake | {' | '.join(COLUMNS)} | CPU s of training |\n|---|---|{'---|' * len(COLUMNS)}---|"
+
+_TILE = 160
+_WORKER = "services.trainer.worker"
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pair as one checkout trained it.
+
+    Attributes:
+        training: Name of the checkout, for the table.
+        pair: The record of the pair's fakes.
+        folder: The folder that the record's paths are relative to.
+        seconds: CPU time of the training's worker, seconds.
+    """
+
+    training: str
+    pair: PairRecord
+    folder: Path
+    seconds: float
+
+
+def values(fake: FakeRecord) -> list[float | None]:
+    """Return what was measured of a fake, as `COLUMNS` names it; None for what was not."""
+    found = fake.identity
+    source, target = (found.swap_to_source, found.swap_to_target) if found else (None, None)
+    control = found.control_to_source if found else None
+    return [
+        source,
+        target,
+        None if source is None or target is None else target - source,
+        None if source is None or control is None else control - source,
+        fake.mouth_correlation,
+        fake.mouth_motion,
+        fake.quality.get("sharpness"),
+        fake.quality.get("seam"),
+    ]
+
+
+def row(training: str, name: str, measured: Sequence[float | None], seconds: float | None) -> str:
+    """Return a row of `HEAD`'s table."""
+    cells = [training, name, *("" if value is None else f"{value:.2f}" for value in measured)]
+    return f"| {' | '.join([*cells, '' if seconds is None else f'{seconds:.0f}'])} |"
+
+
+def medians(fakes: Sequence[FakeRecord]) -> list[float | None]:
+    """Return the median of each of `COLUMNS` over the fakes of which it was measured."""
+    columns = zip(*map(values, fakes), strict=True)
+    known = ([value for value in column if value is not None] for column in columns)
+    return [statistics.median(column) if column else None for column in known]
+
+
+def sheet(trainings: Sequence[Measured]) -> Picture:
+    """Draw the contact sheet of one pair: for each fake a row of source faces, of targets, and of each training.
+
+    Args:
+        trainings: The same pair, as each checkout trained it.
+
+    Returns:
+        uint8 [h, w, 3] BGR; each picture has 160x160 pixels, and a frame that was not swapped is black.
+    """
+    rows = []
+    for index, fake in enumerate(trainings[0].pair.fakes):
+        first, folder = fake.samples, trainings[0].folder
+        rows.append([_tile(folder, sample.source) for sample in first])
+        rows.append([_tile(folder, sample.target) for sample in first])
+        for each in trainings:
+            swaps = {sample.frame: sample.swap for sample in each.pair.fakes[index].samples}
+            rows.append([_tile(each.folder, swaps.get(sample.frame, "")) for sample in first])
+    width = max(map(len, rows))
+    black = np.zeros((_TILE, _TILE, 3), np.uint8)
+    return np.vstack([np.hstack([*tiles, *[black] * (width - len(tiles))]) for tiles in rows])
+
+
+def _tile(folder: Path, name: str) -> Picture:
+    """Read a picture, and fit it into a square."""
+    square = np.zeros((_TILE, _TILE, 3), np.uint8)
+    picture = cv2.imread(str(folder / name)) if name else None
+    if picture is not None:
+        scale = _TILE / max(picture.shape[:2])
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:_TILE, :_TILE]
+        top, left = (_TILE - small.shape[0]) // 2, (_TILE - small.shape[1]) // 2
+        square[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return square
+
+
+@contextmanager
+def _worker_seconds() -> Iterator[dict[int, float]]:
+    """Measure the CPU time of the workers that this process starts; looked at twice a second, by process id."""
+    seconds: dict[int, float] = {}
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.5):
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    if _WORKER in process.cmdline():
+                        used = process.cpu_times()
+                        seconds[process.pid] = used.user + used.system
+                except psutil.Error:
+                    continue  # it has just ended
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        done.set()
+        thread.join()
+
+
+def _command(tree: Path, arguments: Sequence[str]) -> None:
+    """Run the command `facefoundry` of a checkout, with services of its own and one thread."""
+    python = tree / ".venv/bin/python"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "FACEFOUNDRY_WORKER_THREADS": "1",
+        "FACEFOUNDRY_LOCAL_WAITING_WORKER": "false",
+    }
+    command = [str(python) if python.exists() else sys.executable, "-m", "facefoundry", *arguments]
+    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}")
+
+
+def _measure(tree: Path, label: str, ids: tuple[str, str], clips: Path, arguments: argparse.Namespace) -> Measured:
+    """Train a pair in a checkout; convert and measure it in this one."""
+    out = arguments.output / f"{label}-{ids[0]}-{ids[1]}"
+    filelist = out.with_suffix(".json")
+    filelist.write_text(json.dumps([ids]))
+    changed = [f"--set={assignment}" for assignment in arguments.set]
+    options = ["--local", "--json", f"--recipe={arguments.recipe}", f"--filelist={filelist}"]
+    training = [*options, *(changed if tree == HERE else []), f"--local-dir={arguments.output / f'store-{label}'}"]
+    with _worker_seconds() as seconds:
+        _command(tree, ["generate-models", f"--data_path={clips}", f"--output_path={out / 'trained'}", *training])
+    models = layout_of(out / "trained").models()
+    raw = [recipes.options(level) for level in recipes.load(arguments.recipe).compression.levels if level.name == "raw"]
+    lossless = f"--set=compression.levels={json.dumps(raw)}"
+    converting = [*options, lossless, f"--local-dir={arguments.output / 'store'}", f"--output_path={out / 'fakes'}"]
+    _command(HERE, ["create-from-models", f"--data_path={models}", f"--data_path2={clips}", *converting])
+    folder = layout_of(out / "fakes").run_folder()
+    (pair,) = RunFolder(folder).load_pairs()
+    return Measured(label, pair, folder, sum(seconds.values()))
+
+
+def _linked(clips: Sequence[Path], folder: Path) -> list[str]:
+    """Link clips below names that are ids of sequences, and return the ids."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = [re.sub(r"[^A-Za-z0-9-]+", "-", clip.stem) for clip in clips]
+    for clip, name in zip(clips, ids, strict=True):
+        link = folder / f"{name}{clip.suffix}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(clip.resolve(strict=True))
+    return ids
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table, and write a contact sheet for each pair."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.preview", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="clips; each two are a pair")
+    parser.add_argument("-o", "--output", type=Path, default=Path("preview"), help="folder of results (%(default)s)")
+    parser.add_argument("--recipe", default="preview", help="name of the recipe (%(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a training's field")
+    parser.add_argument("--base", type=Path, metavar="TREE", help="another checkout, which trains with its own recipe")
+    arguments = parser.parse_args(argv)
+    if len(arguments.clips) % 2:
+        parser.error("give an even number of clips: each two are a pair")
+    arguments.output = arguments.output.resolve()
+    clips = arguments.output / "clips"
+    ids = _linked(arguments.clips, clips)
+    trees = {"ours": HERE, **({"base": arguments.base.resolve()} if arguments.base else {})}
+    fakes: dict[str, list[FakeRecord]] = {label: [] for label in trees}
+    print(HEAD, flush=True)
+    for pair in zip(ids[::2], ids[1::2], strict=True):
+        measured = [_measure(tree, label, pair, clips, arguments) for label, tree in trees.items()]
+        for each in measured:
+            fakes[each.training] += each.pair.fakes
+            for fake in each.pair.fakes:
+                print(row(each.training, fake.id, values(fake), each.seconds), flush=True)
+        cv2.imwrite(str(arguments.output / f"{'_'.join(pair)}.png"), sheet(measured))
+    for label, made in fakes.items():
+        print(row(label, "median", medians(made), None))
+
+
+if __name__ == "__main__":
+    main()
