@@ -86,7 +86,12 @@ def converted(endpoint: str, bucket: str, key: str) -> Iterator[None]:
     except (ParseError, ValueError) as error:
         detail = f"its response about {key!r} cannot be parsed: {error}"
         raise CorruptedResponse(_down(endpoint, detail).message) from error
-    except (InvalidResponseError, ServerError, MinioException) as error:
+    except ServerError as error:  # a response without a body, such as to HEAD, and with a status that S3 does not have
+        status, detail = error.status_code, f"{error} for {key!r}"
+        if not _stays(status, ""):
+            raise _down(endpoint, detail) from error
+        raise error_of(f"HTTP status {status}", str(error), endpoint, bucket, key, status=status) from error
+    except (InvalidResponseError, MinioException) as error:
         raise _down(endpoint, str(error)) from error
     except urllib3.exceptions.HTTPError as error:
         raise _untrusted(endpoint, error) or _down(endpoint, str(error)) from error
@@ -132,8 +137,7 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, s
             resource=key,
             retry_after_seconds=5.0,
         )
-    refused = status == 501 or (300 <= status < 500 and status not in _PASSING_STATUS and code not in _PASSING)
-    if code in _REFUSED or refused:
+    if code in _REFUSED or _stays(status, code):
         reason, advice = _REFUSED.get(code, _ANY_REFUSAL)
         sentence = f"The store at {endpoint} refused the request for {key!r} ({code}): {message.rstrip('.')}. {advice}"
         return Denied(sentence, reason=reason, resource=key)
@@ -143,6 +147,11 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, s
         resource=key,
         retry_after_seconds=5.0,
     )
+
+
+def _stays(status: int, code: str) -> bool:
+    """Return whether a refusal with this HTTP status and a code that is not listed is final."""
+    return status == 501 or (300 <= status < 500 and status not in _PASSING_STATUS and code not in _PASSING)
 
 
 def _clock_difference(date: str) -> float:

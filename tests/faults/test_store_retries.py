@@ -106,6 +106,22 @@ def test_a_refusal_that_stays_is_told_at_once(store, proxy, status, code, reason
     assert len(requests) == 1
 
 
+def test_a_refusal_without_a_body_is_told_at_once_too(store, proxy):
+    requests: list[Request] = []
+
+    def refuse(request: Request) -> Fault:
+        requests.append(request)
+        return Fault(status=418, code="Unheard")
+
+    proxy.rule = refuse
+    ours = through(store, proxy, attempts=5).with_retries_for(60.0)
+    with pytest.raises(Denied, match=r"HTTP status 418\): .* FACEFOUNDRY_STORE_ENDPOINT"):
+        ours.exists("runs/a")
+    assert len(requests) == 1
+    with pytest.raises(Denied, match="Unheard"):
+        ours.check()
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [(400, "RequestTimeout"), (400, "IncompleteBody"), (409, "OperationAborted"), (429, "SlowDown"), (503, "Unheard")],

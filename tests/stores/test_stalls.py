@@ -1,0 +1,65 @@
+"""A store that is slow, stops for a time or never answers: only silence ends a request, and what was sent is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from facefoundry.errors import Unavailable
+from facefoundry.storage.store import Store
+from tests.stores.stalls import Stalls, Stop
+
+SIZE = 10 << 20  # more than the buffers of sockets hold
+SILENCE = 0.5
+"""Seconds without a byte after which a request is given up."""
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return os.urandom(SIZE)
+
+
+def through(store: Store, proxy: Stalls, **changes: object) -> Store:
+    update = {"endpoint": proxy.endpoint, "timeout_seconds": SILENCE, **changes}
+    return Store(store.settings.model_copy(update=update))
+
+
+def test_a_slow_write_may_take_longer_than_the_longest_silence(store, content):
+    with Stalls(store.settings.endpoint, write_seconds=SILENCE / 64) as proxy:
+        begin = time.monotonic()
+        through(store, proxy, attempts=1).put_bytes("runs/a", content)
+        assert time.monotonic() - begin > SILENCE
+    assert store.get_bytes("runs/a") == content
+
+
+def test_a_slow_read_may_take_longer_than_the_longest_silence(store, content):
+    store.put_bytes("runs/a", content)
+    with Stalls(store.settings.endpoint, read_seconds=SILENCE / 64) as proxy:
+        begin = time.monotonic()
+        assert through(store, proxy, attempts=1).get_bytes("runs/a") == content
+        assert time.monotonic() - begin > SILENCE
+
+
+def test_a_store_that_stops_within_a_body_and_goes_on_gets_each_byte_once(store, content):
+    with Stalls(store.settings.endpoint, stops=[Stop(SIZE // 4, SILENCE)]) as proxy:
+        through(store, proxy, attempts=1, timeout_seconds=40 * SILENCE).put_bytes("runs/a", content)
+        assert list(proxy.puts.values()) == [1]
+        assert proxy.sent < SIZE + (1 << 20)
+    assert store.get_bytes("runs/a") == content
+
+
+def test_a_store_that_stops_for_longer_than_the_longest_silence_gets_the_body_again(store, content):
+    with Stalls(store.settings.endpoint, stops=[Stop(SIZE // 4, 1.5 * SILENCE)]) as proxy:
+        through(store, proxy, attempts=20).put_bytes("runs/a", content)
+        assert set(proxy.puts) == {f"/{store.bucket}/runs/a"} and proxy.puts.total() > 1
+    assert store.get_bytes("runs/a") == content, "what was cut off is not taken for the whole"
+
+
+def test_a_store_that_accepts_and_never_answers_is_unavailable_after_the_silence_of_each_attempt(store, content):
+    with Stalls(store.settings.endpoint, silent=True) as proxy:
+        ours = through(store, proxy, attempts=2, timeout_seconds=SILENCE / 4)
+        for use in (lambda: ours.put_bytes("runs/a", content), lambda: ours.get_bytes("runs/a")):
+            with pytest.raises(Unavailable, match=proxy.endpoint):
+                use()
