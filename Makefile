@@ -121,7 +121,7 @@ format: $(SET_UP)  ## Format the code
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/dataset-job.yaml CITATION.cff
 GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) docs/dataset.schema.json THIRD_PARTY.md helm/facefoundry/README.md \
-    helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
+    $(wildcard helm/facefoundry/files/bucket/*.json) helm/facefoundry/values.schema.json k8s/facefoundry.yaml $(VERSIONED)
 OUT ?= .
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos/third_party -I protos
 OPENAPI_OPTIONS := allow_merge=true,merge_file_name=openapi,output_format=yaml,openapi_naming_strategy=simple,openapi_configuration=protos/openapi.yaml
@@ -142,6 +142,7 @@ generate: $(SET_UP)  ## Write the generated files: gRPC stubs, tables of pages, 
 	@$(BIN)/python -m docs.third_party > $(OUT)/THIRD_PARTY.md.new && mv $(OUT)/THIRD_PARTY.md.new $(OUT)/THIRD_PARTY.md
 	@$(BIN)/python -m helm.readme > $(OUT)/helm/facefoundry/README.md.new \
 	    && mv $(OUT)/helm/facefoundry/README.md.new $(OUT)/helm/facefoundry/README.md
+	@$(BIN)/python -m helm.bucket $(OUT)/helm/facefoundry/files/bucket
 	@$(BIN)/python -m helm.schema > $(OUT)/helm/facefoundry/values.schema.json
 	@for file in $(VERSIONED); do sed -E -e 's/^(version|appVersion): .*/\1: $(VERSION)/' \
 	    -e 's#(localhost/facefoundry/[a-z-]+):[0-9][0-9a-z.]*#\1:$(VERSION)#' $$file > $(OUT)/$$file.new \

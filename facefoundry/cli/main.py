@@ -25,6 +25,7 @@ _COMMANDS = {
     "cancel": "cancel:cancel",
     "report": "report:report",
     "local": "local:local",
+    "bucket": "bucket:bucket",
 }
 
 
