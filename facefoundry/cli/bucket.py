@@ -19,10 +19,10 @@ from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import keys, rights
 from facefoundry.storage.access import USES, Access
 from facefoundry.storage.bucket_copy import Progress, copy_bucket
+from facefoundry.storage.expiry import expire
 from facefoundry.storage.probe import probe
 from facefoundry.storage.servers import SERVERS, Report, prepare
 from facefoundry.storage.store import Store
-from facefoundry.storage.sweep import sweep
 
 __all__ = ["bucket"]
 
@@ -133,15 +133,15 @@ def copy(source: Path, target: Path, parallel: int) -> None:
     click.echo(_sentence(copy_bucket(*stores, parallel=parallel, on_progress=show)))
 
 
-@bucket.command(name="sweep", short_help="Delete old objects that the server does not delete.")
-def sweep_bucket() -> None:
+@bucket.command(name="expire", short_help="Delete old objects that the server does not delete.")
+def expire_bucket() -> None:
     """Delete what the rules of the bucket delete, for servers without such rules. Run it once a day.
 
     \b
     Example:
-      facefoundry bucket sweep
+      facefoundry bucket expire
     """
-    for name, count in sweep(Store(read(StoreSettings))).items():
+    for name, count in expire(Store(read(StoreSettings))).items():
         click.echo(f"{name}: {count} deleted")
 
 

@@ -44,7 +44,7 @@ SERVERS = {
     "seaweedfs": Server(principals=(_ARN,), advice="Make the accounts before, each an identity of its own name."),
     "versitygw": Server(
         principals=("{access_key}",),
-        advice="Make the accounts before, with the role `user`. `facefoundry bucket sweep` deletes old objects.",
+        advice="Make the accounts before, with the role `user`. `facefoundry bucket expire` deletes old objects.",
     ),
     "garage": Server(
         advice="Garage gives a key rights to a whole bucket, with `garage bucket allow`. Use one for all components."
@@ -52,7 +52,7 @@ SERVERS = {
     "aws": Server(advice="Name the accounts with --principal.", tried=False),
     "generic": Server(
         principals=("{access_key}", _ARN, "arn:aws:iam:::user/{account}"),
-        advice="`facefoundry bucket sweep` deletes old objects; `facefoundry bucket probe` shows what the server does.",
+        advice="`facefoundry bucket expire` deletes old objects, and `facefoundry bucket probe` shows the rest.",
     ),
 }
 """The kinds of servers by name."""

@@ -36,7 +36,8 @@ class Stalls:
 
     Attributes:
         target: Host and port of the store.
-        write_seconds: Pause after each block from a client.
+        write_seconds: Pause after each block from a client, among the first `slow_bytes` of all clients.
+        slow_bytes: Fewer than a body has, because a client waits for the answer once the rest is in its buffers.
         read_seconds: Pause after each block from the store.
         stops: When it stops; in order.
         silent: Whether it accepts connections and does nothing else.
@@ -46,6 +47,7 @@ class Stalls:
 
     target: str
     write_seconds: float = 0.0
+    slow_bytes: int = 0
     read_seconds: float = 0.0
     stops: Sequence[Stop] = ()
     silent: bool = False
@@ -91,7 +93,8 @@ class Stalls:
                 rest = self._count(rest, block)
                 self._may_go()
                 store.sendall(block)
-                self._closed.wait(self.write_seconds)
+                if self.sent < self.slow_bytes:
+                    self._closed.wait(self.write_seconds)
             store.shutdown(socket.SHUT_WR)
 
     def _give(self, store: socket.socket, client: socket.socket) -> None:

@@ -12,7 +12,7 @@ from facefoundry.storage.store import Store
 from tests.stores.stalls import Stalls, Stop
 
 SIZE = 10 << 20  # more than the buffers of sockets hold
-SILENCE = 0.5
+SILENCE = 1.0
 """Seconds without a byte after which a request is given up."""
 
 
@@ -27,7 +27,7 @@ def through(store: Store, proxy: Stalls, **changes: object) -> Store:
 
 
 def test_a_slow_write_may_take_longer_than_the_longest_silence(store, content):
-    with Stalls(store.settings.endpoint, write_seconds=SILENCE / 64) as proxy:
+    with Stalls(store.settings.endpoint, write_seconds=SILENCE / 32, slow_bytes=SIZE // 2) as proxy:
         begin = time.monotonic()
         through(store, proxy, attempts=1).put_bytes("runs/a", content)
         assert time.monotonic() - begin > SILENCE
@@ -44,7 +44,7 @@ def test_a_slow_read_may_take_longer_than_the_longest_silence(store, content):
 
 def test_a_store_that_stops_within_a_body_and_goes_on_gets_each_byte_once(store, content):
     with Stalls(store.settings.endpoint, stops=[Stop(SIZE // 4, SILENCE)]) as proxy:
-        through(store, proxy, attempts=1, timeout_seconds=40 * SILENCE).put_bytes("runs/a", content)
+        through(store, proxy, attempts=1, timeout_seconds=60 * SILENCE).put_bytes("runs/a", content)
         assert list(proxy.puts.values()) == [1]
         assert proxy.sent < SIZE + (1 << 20)
     assert store.get_bytes("runs/a") == content
@@ -59,7 +59,7 @@ def test_a_store_that_stops_for_longer_than_the_longest_silence_gets_the_body_ag
 
 def test_a_store_that_accepts_and_never_answers_is_unavailable_after_the_silence_of_each_attempt(store, content):
     with Stalls(store.settings.endpoint, silent=True) as proxy:
-        ours = through(store, proxy, attempts=2, timeout_seconds=SILENCE / 4)
+        ours = through(store, proxy, attempts=2, timeout_seconds=SILENCE / 8)
         for use in (lambda: ours.put_bytes("runs/a", content), lambda: ours.get_bytes("runs/a")):
             with pytest.raises(Unavailable, match=proxy.endpoint):
                 use()

@@ -11,14 +11,14 @@ from minio import Minio
 from facefoundry.storage.rights import LIFECYCLE, Rule
 from facefoundry.storage.store import Store
 
-__all__ = ["sweep"]
+__all__ = ["expire"]
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def sweep(store: Store, now: Callable[[], datetime] = _now) -> dict[str, int]:
+def expire(store: Store, now: Callable[[], datetime] = _now) -> dict[str, int]:
     """Delete what is older than the rules say. Old versions of objects are left.
 
     Args:
