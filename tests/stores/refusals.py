@@ -75,17 +75,17 @@ def main() -> None:
         print(f"{'refusal':<42}{'command':<20}{'worker':<20}service")
         with client_of(5.0, extractor=service) as client:
             for refusal in REFUSALS:
-                told = [
-                    _told(proxy, refusal, use)
+                ends = [
+                    _met(proxy, refusal, use)
                     for use in (
                         lambda: _run(["facefoundry", "bucket", "probe"], environment),
                         lambda: _run(["services.trainer.worker", _attempt(Store(through))], environment),
                         lambda: _ask(client),
                     )
                 ]
-                print(f"{refusal.status} {refusal.code:<36}" + "   ".join(map(str, told)))
-                sentences = {each.sentence for each in told}
-                wrong |= any(each.seconds > SECONDS for each in told) or len(sentences) > 1
+                print(f"{refusal.status} {refusal.code:<36}" + "   ".join(map(str, ends)))
+                sentences = {each.sentence for each in ends}
+                wrong |= any(each.seconds > SECONDS for each in ends) or len(sentences) > 1
                 print(*(f"    {sentence}" for sentence in sorted(sentences)), sep="\n", flush=True)
         service.kill()
     sys.exit(wrong)
@@ -95,7 +95,7 @@ def _attempt(store: Store) -> str:
     return f"{store.uri('trainings')}/{'0' * 40}/attempt.json"
 
 
-def _told(proxy: Proxy, refusal: Fault, use: Callable[[], tuple[int, str]]) -> Told:
+def _met(proxy: Proxy, refusal: Fault, use: Callable[[], tuple[int, str]]) -> Told:
     times: list[float] = []
 
     def rule(_: Request) -> Fault:

@@ -72,10 +72,10 @@ def test_bytes_that_change_on_the_way_are_found(filled, new_store):
 def test_a_manifest_is_copied_after_its_parts(filled, new_store):
     target, seen = new_store(), list[Request]()
 
-    def note(request: Request) -> None:
+    def record(request: Request) -> None:
         seen.append(request)
 
-    with Proxy(target.settings.endpoint, rule=note) as proxy:
+    with Proxy(target.settings.endpoint, rule=record) as proxy:
         copy_bucket(filled, type(target)(target.settings.model_copy(update={"endpoint": proxy.endpoint})))
     written = [request.key for request in seen if request.kind == "PUT"]
     assert written[-1] == f"{PREFIX}/manifest.json" and len(written) == 5
