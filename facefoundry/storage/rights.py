@@ -51,7 +51,7 @@ ACCOUNTS = {
     "trainer": Rights(
         ("extractions", "trainings", "models", "imports", "uploads"), ("trainings", "imports", "uploads"), ("uploads",)
     ),
-    "worker": Rights(("extractions", "trainings", "models"), ("trainings", "models"), ("trainings",)),
+    "worker": Rights(("extractions", "trainings", "models", "imports"), ("trainings", "models"), ("trainings",)),
     "converter": Rights(("sources", "extractions", "models", "conversions", "imports"), ("conversions",)),
     "client": Rights(tuple(name for name in keys.CLASSES if name != "uploads"), ("runs",)),
     "signer": Rights(

@@ -31,7 +31,7 @@ RIGHTS = {
         {"trainings", "imports", "uploads"},
         {"uploads"},
     ),
-    "worker": ({"extractions", "trainings", "models"}, {"trainings", "models"}, {"trainings"}),
+    "worker": ({"extractions", "trainings", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
     "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
     "client": (set(keys.CLASSES) - {"uploads"}, {"runs"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
