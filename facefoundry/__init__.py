@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from facefoundry.client import Client
     from facefoundry.dataset.models import upload_model
     from facefoundry.dataset.sources import upload
+    from facefoundry.planning.checking import check
     from facefoundry.planning.draft import plan
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
     from facefoundry.v1.converter_pb2 import ConvertRequest
@@ -27,6 +28,7 @@ __all__ = [
     "Recipe",
     "StartTrainingRequest",
     "__version__",
+    "check",
     "errors",
     "plan",
     "upload",
@@ -43,6 +45,7 @@ _MODULES = {
     "ConvertRequest": "facefoundry.v1.converter_pb2",
     "Recipe": "facefoundry.v1.recipe_pb2",
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
+    "check": "facefoundry.planning.checking",
     "plan": "facefoundry.planning.draft",
     "upload": "facefoundry.dataset.sources",
     "upload_model": "facefoundry.dataset.models",

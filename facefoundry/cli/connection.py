@@ -28,11 +28,13 @@ class Connection:
     Attributes:
         transfers: The client of the services, and the connections by which files come and go.
         store: The object store, for the record of a run; None without keys of it.
+        store_settings: Settings of the object store, with keys if there are any.
         limits: How much work a run starts at once.
     """
 
     transfers: Transfers
     store: Store | None
+    store_settings: StoreSettings
     limits: Limits
 
 
@@ -87,4 +89,4 @@ def _emit_users(emit: Emit, users: list[User]) -> None:
 
 def _connection(client: Client, settings: StoreSettings, emit: Emit, limits: Limits) -> Connection:
     store = Store(settings) if settings.has_keys else None
-    return Connection(Transfers(client, settings, on_wait=emit), store, limits)
+    return Connection(Transfers(client, settings, on_wait=emit), store, settings, limits)

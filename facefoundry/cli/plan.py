@@ -1,4 +1,4 @@
-"""`facefoundry plan`: writes a dataset file."""
+"""`facefoundry plan`: writes a dataset file, or checks one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from facefoundry import recipes
+from facefoundry.cli.connection import connect
+from facefoundry.cli.errors import SOME_FAILED
+from facefoundry.cli.options import ConnectionOptions, connection_options
+from facefoundry.cli.plain import plain
 from facefoundry.cli.view import make_view
-from facefoundry.planning import draft, yaml_file
+from facefoundry.errors import InvalidInput
+from facefoundry.planning import checking, draft, yaml_file
+from facefoundry.planning.check import CheckFolder
 from facefoundry.planning.dataset_file import SPLITS
+from facefoundry.planning.facts import ClipFacts
 from facefoundry.planning.objects import lister
+from facefoundry.planning.outcome import Outcome
+from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.resolve import ResolvedDataset, resolve
 from facefoundry.settings import StoreSettings, read
 
 __all__ = ["plan"]
+
+_CLIPS_BETWEEN_LINES = 50
 
 
 def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -24,7 +38,7 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
         context.exit()
 
 
-@click.command(short_help="Write a dataset file.")
+@click.command(short_help="Write a dataset file, or check one.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCES...")
 @click.option(
     "-o",
@@ -43,24 +57,61 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     type=click.Choice(recipes.names()),
     help="Recipe of the dataset.",
 )
+@click.option("--check", "is_check", is_flag=True, help="Check the dataset file SOURCES instead of writing one.")
+@click.option(
+    "--frames",
+    type=click.IntRange(1, 64),
+    default=checking.SAMPLE_FRAMES,
+    show_default=True,
+    help="With --check: number of frames of each clip to search for faces.",
+)
+@click.option(
+    "--rates",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="OUT",
+    help="With --check: output folder of an earlier run, whose speed and sizes are used for the estimate.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per message.")
 @click.option(
     "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema, help="Print the JSON schema."
 )
-def plan(sources: tuple[str, ...], out: Path, name: str | None, recipe: str, as_json: bool) -> None:
-    """Write a dataset file for clips: which ones, in which splits and pairs, made by which recipe.
+@connection_options
+def plan(
+    sources: tuple[str, ...],
+    out: Path,
+    name: str | None,
+    recipe: str,
+    is_check: bool,
+    frames: int,
+    rates: Path | None,
+    as_json: bool,
+    connection: ConnectionOptions,
+) -> None:
+    """Write a dataset file for clips, or check one.
 
     SOURCES are folders of clips, the folders of FF++, Celeb-DF, DFDC or VoxCeleb as downloaded, CSV lists, or prefixes
-    s3://BUCKET/PREFIX/. No clip is read.
+    s3://BUCKET/PREFIX/. To write the file, no clip is read, and no service is needed.
+
+    With --check, SOURCES is one dataset file. All its clips are imported, and some of their frames are searched for
+    faces. What was found, with a contact sheet of every clip, is in the folder <file>.check beside it. Run the same
+    command again to continue a check that was stopped.
 
     \b
     Examples:
       facefoundry plan CLIPS -o dataset.yaml
       facefoundry plan FaceForensics++ -o ffpp.yaml --name ffpp-again
       facefoundry plan clips.csv s3://clips/2026/ -o dataset.yaml
+      facefoundry plan --check dataset.yaml --local
+      facefoundry plan --check dataset.yaml --extractor HOST:50051 --rates OUT
 
-    Every field of the file has a comment. `--schema` prints its JSON schema for editors.
+    Every field of the file has a comment. `--schema` prints its JSON schema for editors. The exit code of --check is 3
+    if some clips cannot be used.
     """
+    if is_check:
+        if len(sources) != 1:
+            raise InvalidInput("Expected one dataset file after --check. Received several.", reason="USAGE")
+        _check(Path(sources[0]), frames, rates, as_json, connection)
+        return
     list_objects = lister(read(StoreSettings))
     view = make_view(as_json)
     made = draft.plan(sources, out, name=name, recipe=recipe, list_objects=list_objects)
@@ -68,6 +119,37 @@ def plan(sources: tuple[str, ...], out: Path, name: str | None, recipe: str, as_
     resolved = resolve(made, out.parent, list_objects)
     for line in (summary(resolved), *resolved.findings()):
         view.message(line)
+
+
+def _check(path: Path, frames: int, rates: Path | None, as_json: bool, options: ConnectionOptions) -> None:
+    recipe_of(yaml_file.load(path))  # before anything is started
+    count = 0
+
+    def on_clip(facts: ClipFacts) -> None:
+        nonlocal count
+        count += 1
+        if count % _CLIPS_BETWEEN_LINES == 0:
+            view.message(f"{count} clips checked, the last one {facts.id}.")
+
+    with make_view(as_json) as view, connect(options, view.message) as connected:
+        transfers, threads = connected.transfers, connected.limits.extractions
+        list_objects = lister(connected.store_settings)
+        outcome = checking.check_with(path, transfers, list_objects, frames, threads, rates, on_clip)
+    folder = CheckFolder.of(path).path
+    if as_json:
+        click.echo(json.dumps({"event": "check", **outcome.to_values()}))
+    else:
+        _print(outcome)
+        click.echo(f"Details and contact sheets: {folder / 'index.html'}")
+    if outcome.unusable:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _print(outcome: Outcome) -> None:
+    table = Table("check", "", "found", box=None)
+    for row in outcome.table():
+        table.add_row(*(Text(plain(text)) for text in (row.what, row.state, row.found)))
+    Console().print(table)
 
 
 def summary(resolved: ResolvedDataset) -> str:

@@ -41,17 +41,21 @@ _MANY = 20
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip on disk: a video file or a folder of numbered frames.
+    """A clip on disk, a video file or a folder of numbered frames; or an object of a bucket.
 
     Attributes:
         id: Id of the sequence, the name of the clip without the suffix.
-        path: The file or folder.
+        path: The file or folder; of an object, the path that ends its URI.
         subject: Who the subject is; None for the recipe's rule.
+        object_uri: URI of the object; empty for a clip on disk.
+        rights: Licence of the clip or consent of its subject.
     """
 
     id: str
     path: Path
     subject: extractor_pb2.Subject | None = field(default=None, compare=False)
+    object_uri: str = ""
+    rights: str = ""
 
 
 class Pair(NamedTuple):

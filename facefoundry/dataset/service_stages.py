@@ -77,7 +77,7 @@ class ServiceStages(Stages):
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
         with self._stage(clip.id, "upload", "bytes") as (_, on_progress):
-            source = sources.import_clip(self._transfers, clip.path, self._import_request(clip), on_progress)
+            source = sources.import_source(self._transfers, clip, self._reading, on_progress)
         for remark in source.remarks:
             self._on_event(Event(clip.id, "upload", "doubt", message=remark))
         with self._stage(clip.id, "extract", "frames") as (_, on_progress):
@@ -108,13 +108,6 @@ class ServiceStages(Stages):
             ),
         )
         return ExtractedSequence(clip.id, source.uri, extraction, samples)
-
-    def _import_request(self, clip: Clip) -> extractor_pb2.ImportSourceRequest:
-        request = extractor_pb2.ImportSourceRequest(tolerate_damage=self._reading.tolerate_damage)
-        rate = self._reading.rate_of(clip.id, clip.path)
-        if rate is not None:
-            sources.set_rate(request, rate)
-        return request
 
     def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         """Train a pair and return the URI of its model."""

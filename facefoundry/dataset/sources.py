@@ -8,13 +8,15 @@ from pathlib import Path
 
 from facefoundry.client import Client, OnProgress
 from facefoundry.dataset.contents import Content, FileContent, FrameTar
+from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.frames import in_order
 from facefoundry.media.source import DEFAULT_FRAME_RATE
 from facefoundry.v1 import extractor_pb2
 
-__all__ = ["import_clip", "set_rate", "upload"]
+__all__ = ["import_clip", "import_source", "set_rate", "upload"]
 
 _TAR = ".tar"
 
@@ -61,6 +63,21 @@ def upload(
 def set_rate(request: extractor_pb2.ImportSourceRequest, rate: Fraction) -> None:
     """Write a frame rate into a request."""
     request.frame_rate.numerator, request.frame_rate.denominator = rate.numerator, rate.denominator
+
+
+def import_source(
+    transfers: Transfers, clip: Clip, reading: Reading, on_progress: OnProgress = lambda _: None
+) -> extractor_pb2.Source:
+    """Make a source of a clip: upload it, or let the extractor take it from its bucket. Errors are as in `upload`."""
+    request = extractor_pb2.ImportSourceRequest(
+        object_uri=clip.object_uri, rights=clip.rights, tolerate_damage=reading.tolerate_damage
+    )
+    rate = reading.rate_of(clip.id, clip.path)
+    if rate is not None:
+        set_rate(request, rate)
+    if clip.object_uri:
+        return transfers.client.import_source(request, on_progress)
+    return import_clip(transfers, clip.path, request, on_progress)
 
 
 def import_clip(

@@ -58,6 +58,12 @@ class SourceClip:
         """Whether the clip is an object of a bucket."""
         return self.location.startswith("s3://")
 
+    @property
+    def clip(self) -> plan.Clip:
+        """The clip as a run takes it."""
+        object_uri = self.location if self.is_object else ""
+        return plan.Clip(self.id, Path(self.location), object_uri=object_uri, rights=self.rights)
+
 
 def find_clips(dataset: DatasetFile, base: Path, list_objects: ListObjects) -> dict[str, SourceClip]:
     """Find the clips of all sources of a dataset, without those that it excludes.

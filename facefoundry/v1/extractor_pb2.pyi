@@ -236,6 +236,7 @@ class InspectResponse(_message.Message):
     REMARKS_FIELD_NUMBER: _builtins.int
     DAMAGED_COUNT_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CUTS_FIELD_NUMBER: _builtins.int
     frame_count: _builtins.int
     """Number of decoded frames."""
     width: _builtins.int
@@ -272,6 +273,10 @@ class InspectResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Warning]:
         """What is in doubt about the subject, as far as these frames show it."""
 
+    @_builtins.property
+    def cuts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The first frames after cuts, if `sample_frames` is above 0."""
+
     def __init__(
         self,
         *,
@@ -288,10 +293,11 @@ class InspectResponse(_message.Message):
         remarks: _abc.Iterable[_builtins.str] | None = ...,
         damaged_count: _builtins.int = ...,
         warnings: _abc.Iterable[_common_pb2.Warning] | None = ...,
+        cuts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frame_rate", b"frame_rate", "stated_frame_rate", b"stated_frame_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "damaged_count", b"damaged_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "rotation", b"rotation", "samples", b"samples", "stated_frame_rate", b"stated_frame_rate", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "cuts", b"cuts", "damaged_count", b"damaged_count", "frame_count", b"frame_count", "frame_rate", b"frame_rate", "height", b"height", "mirrored", b"mirrored", "rate_basis", b"rate_basis", "remarks", b"remarks", "rotation", b"rotation", "samples", b"samples", "stated_frame_rate", b"stated_frame_rate", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -299,29 +305,86 @@ Global___InspectResponse: _TypeAlias = InspectResponse  # noqa: Y015
 
 @_typing.final
 class FaceSample(_message.Message):
-    """Number of faces in a frame."""
+    """The faces in a frame."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FRAME_FIELD_NUMBER: _builtins.int
     FACES_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     """Frame number, from 0."""
     faces: _builtins.int
     """Number of faces."""
+    @_builtins.property
+    def largest(self) -> Global___SampledFace:
+        """The largest one; not set without a face."""
+
     def __init__(
         self,
         *,
         frame: _builtins.int = ...,
         faces: _builtins.int = ...,
+        largest: Global___SampledFace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["largest", b"largest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "frame", b"frame"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "frame", b"frame", "largest", b"largest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FaceSample: _TypeAlias = FaceSample  # noqa: Y015
+
+@_typing.final
+class SampledFace(_message.Message):
+    """The look of a face in one frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    YAW_FIELD_NUMBER: _builtins.int
+    PITCH_FIELD_NUMBER: _builtins.int
+    SKIN_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    width: _builtins.float
+    """Width of its box, pixels."""
+    height: _builtins.float
+    """Height of its box, pixels."""
+    yaw: _builtins.float
+    """How far it is turned to a side: 0 is frontal, -1 and 1 are profiles. Not set if the engine has no landmarks."""
+    pitch: _builtins.float
+    """Height of the tip of the nose between the eyes, 0, and the mouth, 1. Not set if the engine has no landmarks."""
+    picture: _builtins.bytes
+    """Its picture with a margin, 64x64 pixels in rows from the top: red, green and blue, a byte each."""
+    @_builtins.property
+    def skin(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Mean colour of both cheeks in CIELAB, or of the middle of the box without landmarks: L* from 0 to 100, a*, b*."""
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.float = ...,
+        height: _builtins.float = ...,
+        yaw: _builtins.float | None = ...,
+        pitch: _builtins.float | None = ...,
+        skin: _abc.Iterable[_builtins.float] | None = ...,
+        picture: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pitch", b"_pitch", "_yaw", b"_yaw", "pitch", b"pitch", "yaw", b"yaw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pitch", b"_pitch", "_yaw", b"_yaw", "height", b"height", "picture", b"picture", "pitch", b"pitch", "skin", b"skin", "width", b"width", "yaw", b"yaw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__pitch: _TypeAlias = _typing.Literal["pitch"]  # noqa: Y015
+    _WhichOneofArgType__pitch: _TypeAlias = _typing.Literal["_pitch", b"_pitch"]  # noqa: Y015
+    _WhichOneofReturnType__yaw: _TypeAlias = _typing.Literal["yaw"]  # noqa: Y015
+    _WhichOneofArgType__yaw: _TypeAlias = _typing.Literal["_yaw", b"_yaw"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pitch) -> _WhichOneofReturnType__pitch | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__yaw) -> _WhichOneofReturnType__yaw | None: ...
+
+Global___SampledFace: _TypeAlias = SampledFace  # noqa: Y015
 
 @_typing.final
 class ExtractRequest(_message.Message):

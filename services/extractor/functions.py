@@ -24,6 +24,7 @@ __all__ = [
     "FaceShares",
     "InspectArgs",
     "Inspection",
+    "SampledFace",
     "UNPACK",
     "UnpackArgs",
     "Unpacked",
@@ -126,16 +127,30 @@ class InspectArgs(ClipArgs):
 
 
 @dataclass(frozen=True)
+class SampledFace:
+    """The look of a face in one frame; the fields are those of `v1.SampledFace`, the picture in base64."""
+
+    width: float
+    height: float
+    yaw: float | None
+    pitch: float | None
+    skin: tuple[float, float, float]
+    picture: str
+
+
+@dataclass(frozen=True)
 class FaceSample:
-    """The number of faces in one frame that was searched.
+    """The faces in one frame that was searched.
 
     Attributes:
         frame: Number of the frame, from 0.
         faces: Number of faces that the engine found.
+        largest: The look of the largest one; None without a face.
     """
 
     frame: int
     faces: int
+    largest: SampledFace | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +170,7 @@ class Inspection:
     remarks: list[str]
     damaged_count: int
     warnings: list[ExtractionWarning] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

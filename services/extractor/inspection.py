@@ -1,38 +1,68 @@
-"""What some frames of a clip say about the faces in it."""
+"""What the frames of a clip say about its cuts, and some of them about the faces in it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.storage.info import ExtractionWarning
 from services.extractor import doubts
-from services.extractor.tracking import Frame, motion
+from services.extractor.functions import FaceSample
+from services.extractor.look import face_look
+from services.extractor.tracking import Frame, is_cut, motion, thumbnail
 
 __all__ = ["SeenFaces"]
 
+Landmarks = Callable[[Frame, NDArray[np.float64]], NDArray[np.float32]]
+
 
 class SeenFaces:
-    """Collects the faces in some frames of a clip, for what an inspection can say about them."""
+    """Collects the faces in some frames of a clip, and its cuts, for what an inspection can say about them.
+
+    Attributes:
+        samples: The frames that were searched for faces.
+        cuts: The first frames after cuts.
+    """
 
     def __init__(self) -> None:
-        self._counts: list[int] = []
+        self.samples: list[FaceSample] = []
+        self.cuts: list[int] = []
         self._motions: list[tuple[float, float]] = []
         self._before: Frame | None = None
+        self._thumbnail: Frame | None = None
 
-    def add(self, frame: Frame, boxes: NDArray[np.float64]) -> int:
-        """Take the next frame and the boxes in it; return their number."""
-        self._counts.append(len(boxes))
-        if self._before is not None and len(boxes) > 1:
+    def pass_by(self, index: int, frame: Frame) -> None:
+        """Take the next frame, of all frames, to find cuts."""
+        small = thumbnail(frame)
+        if self._thumbnail is not None and is_cut(self._thumbnail, small):
+            self.cuts.append(index)
+        self._thumbnail = small
+
+    def search(self, index: int, frame: Frame, boxes: NDArray[np.float64], landmarks: Landmarks | None) -> None:
+        """Take a frame that was searched for faces.
+
+        Args:
+            index: Number of the frame, from 0.
+            frame: uint8 [h, w, 3], BGR.
+            boxes: The faces, float64 [n, 4].
+            landmarks: Predicts the landmarks of a face; None if the engine has none.
+        """
+        largest = None
+        if len(boxes):
             first = int(np.argmax(boxes[:, 2] * boxes[:, 3]))
-            motions = [motion(self._before, frame, box) for box in boxes]
-            self._motions.append((motions.pop(first), max(motions)))
+            box = boxes[first]
+            largest = face_look(frame, box, None if landmarks is None else landmarks(frame, box))
+            if self._before is not None and len(boxes) > 1:
+                motions = [motion(self._before, frame, other) for other in boxes]
+                self._motions.append((motions.pop(first), max(motions)))
+        self.samples.append(FaceSample(index, len(boxes), largest))
         self._before = frame
-        return len(boxes)
 
     def warnings(self) -> list[ExtractionWarning]:
         """Return what is in doubt."""
-        made = doubts.several_faces(self._counts)
+        made = doubts.several_faces([sample.faces for sample in self.samples])
         if doubts.still_face(np.array(self._motions, np.float32).reshape(-1, 2)):
             made.append(
                 ExtractionWarning(

@@ -24,7 +24,7 @@ from facefoundry.work.workspace import Workspace
 from services.extractor import doubts, engines, scan
 from services.extractor.boxes import Box, truncate_box
 from services.extractor.engines import Engine
-from services.extractor.functions import ClipArgs, ExtractArgs, FaceSample, InspectArgs, Inspection
+from services.extractor.functions import ClipArgs, ExtractArgs, InspectArgs, Inspection
 from services.extractor.identity import FaceEmbedder
 from services.extractor.inspection import SeenFaces
 from services.extractor.person import FaceViews, Person, pick_centre
@@ -112,16 +112,16 @@ def inspect(
             for frame_count in source.counting():
                 if frame_count % _INSPECT_FRAMES == 0:
                     yield Progress("inspect", frame_count, 0)
-        samples, warnings = [], []
+        seen = SeenFaces()
         if arguments.sample_frames:
             engine = load(arguments.engine, arguments.weights_dir)
+            landmarks = engine.landmarks if engines.has_landmarks(arguments.engine) else None
             count = min(arguments.sample_frames, frame_count)
             chosen = set(np.linspace(0, frame_count - 1, count).round().astype(int).tolist())
-            seen = SeenFaces()
             for index, frame in enumerate(source):
+                seen.pass_by(index, frame)
                 if index in chosen:
-                    samples.append(FaceSample(index, seen.add(frame, engine.detect(frame))))
-            warnings = seen.warnings()
+                    seen.search(index, frame, engine.detect(frame), landmarks)
         yield Result(
             Inspection(
                 frame_count=frame_count,
@@ -130,13 +130,14 @@ def inspect(
                 height=info.height,
                 rotation=info.orientation.rotation,
                 codec=info.codec,
-                samples=samples,
+                samples=seen.samples,
                 mirrored=info.orientation.mirrored,
                 rate_basis=info.rate_basis,
                 stated_frame_rate=_stated(info),
                 remarks=info.remarks(),
                 damaged_count=len(source.damaged),
-                warnings=warnings,
+                warnings=seen.warnings(),
+                cuts=seen.cuts,
             )
         )
 

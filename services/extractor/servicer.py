@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from facefoundry.storage.uploads import Uploads
 from facefoundry.v1 import common_pb2, extractor_pb2, extractor_pb2_grpc, files_pb2
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed, Runner
-from services.extractor.functions import PART_FRAMES, FaceShares, Inspection
+from services.extractor.functions import PART_FRAMES, FaceSample, FaceShares, Inspection
 from services.extractor.imports import SourceImports
 from services.extractor.plan import plan_extraction, plan_inspection
 from services.extractor.weights import Weights
@@ -160,14 +161,31 @@ def _inspection(found: Inspection) -> extractor_pb2.InspectResponse:
         height=found.height,
         rotation=found.rotation,
         codec=found.codec,
-        samples=[extractor_pb2.FaceSample(frame=sample.frame, faces=sample.faces) for sample in found.samples],
+        samples=[_sample(sample) for sample in found.samples],
         mirrored=found.mirrored,
         rate_basis=_basis(found.rate_basis),
         stated_frame_rate=_stated(found.stated_frame_rate),
         remarks=found.remarks,
         damaged_count=found.damaged_count,
         warnings=_warnings(found.warnings),
+        cuts=found.cuts,
     )
+
+
+def _sample(found: FaceSample) -> extractor_pb2.FaceSample:
+    made, face = extractor_pb2.FaceSample(frame=found.frame, faces=found.faces), found.largest
+    if face is not None:
+        made.largest.CopyFrom(
+            extractor_pb2.SampledFace(
+                width=face.width,
+                height=face.height,
+                yaw=face.yaw,
+                pitch=face.pitch,
+                skin=face.skin,
+                picture=base64.b64decode(face.picture),
+            )
+        )
+    return made
 
 
 def _frame_rate(rate: FrameRate) -> common_pb2.FrameRate:

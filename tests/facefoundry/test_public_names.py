@@ -23,6 +23,7 @@ PACKAGE = {
     "Recipe",
     "StartTrainingRequest",
     "__version__",
+    "check",
     "errors",
     "plan",
     "upload",

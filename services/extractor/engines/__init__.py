@@ -19,7 +19,17 @@ from facefoundry.telemetry import logger
 from services.extractor.engines import centerface, dlib, face_alignment
 from services.extractor.engines.base import IBUG_68, Engine, EngineDeclaration
 
-__all__ = ["GROUP", "Engine", "EngineDeclaration", "declarations", "find", "installed", "load", "require_landmarks"]
+__all__ = [
+    "GROUP",
+    "Engine",
+    "EngineDeclaration",
+    "declarations",
+    "find",
+    "has_landmarks",
+    "installed",
+    "load",
+    "require_landmarks",
+]
 
 GROUP: Final = EntryPointGroup[EngineDeclaration](
     name="facefoundry.engines",
@@ -77,14 +87,19 @@ def load(name: str, weights_dir: Path | None = None) -> Engine:
     return find(name).load(weights_dir)
 
 
+def has_landmarks(name: str) -> bool:
+    """Return whether an engine predicts the landmarks that an extraction stores."""
+    return find(name).landmarks == IBUG_68
+
+
 def require_landmarks(name: str) -> None:
     """Check that an engine predicts the landmarks that an extraction stores.
 
     Raises:
         InvalidInput: the engine predicts other landmarks or none (ENGINE_LANDMARKS), or it is unknown or broken.
     """
-    landmarks = find(name).landmarks
-    if landmarks != IBUG_68:
+    if not has_landmarks(name):
+        landmarks = find(name).landmarks
         raise InvalidInput(
             f"Expected an engine that predicts the landmarks {IBUG_68}. Received engine={name!r}, "
             f"which predicts {landmarks or 'none'}. Use this engine to inspect sources only.",

@@ -285,19 +285,23 @@ def test_an_engine_that_is_not_there_is_refused(tmp_path, moving_face, folder_of
 def test_inspect_reads_the_container_and_counts_faces_in_even_spaced_frames(moving_face, video_of, flat):
     frames = moving_face(9)
     frames[8] = flat
-    assert inspect(video_of(frames), sample_frames=3, engine="dlib") == Inspection(
+    found = inspect(video_of(frames), sample_frames=3, engine="dlib")
+    looks = [sample.largest for sample in found.samples]
+    assert looks[0] and looks[1] and looks[2] is None
+    assert found == Inspection(
         frame_count=9,
         frame_rate=FrameRate(30, 1),
         width=192,
         height=192,
         rotation=0,
         codec="h264",
-        samples=[FaceSample(0, 1), FaceSample(4, 1), FaceSample(8, 0)],
+        samples=[FaceSample(0, 1, looks[0]), FaceSample(4, 1, looks[1]), FaceSample(8, 0)],
         mirrored=False,
         rate_basis="stated",
         stated_frame_rate=FrameRate(30, 1),
         remarks=[],
         damaged_count=0,
+        cuts=[8],
     )
 
 

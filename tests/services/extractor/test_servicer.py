@@ -322,6 +322,9 @@ def test_inspect_looks_and_stores_nothing(extractor, store, source_of, moving_fa
     assert (found.frame_count, found.width, found.height, found.rotation, found.codec) == (5, 192, 192, 0, "h264")
     assert (found.frame_rate.numerator, found.frame_rate.denominator) == (30, 1)
     assert [(sample.frame, sample.faces) for sample in found.samples] == [(0, 1), (4, 0)]
+    face = found.samples[0].largest
+    assert len(face.picture) == 64 * 64 * 3 and len(face.skin) == 3 and face.HasField("yaw") and face.width > 20
+    assert not found.samples[1].HasField("largest") and list(found.cuts) == [4]
     assert sorted(store.list("")) == before
 
 
