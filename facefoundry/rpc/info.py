@@ -10,6 +10,8 @@ from facefoundry import __version__, recipes
 from facefoundry.errors import FaceFoundryError
 from facefoundry.process.sandbox.isolation import Available
 from facefoundry.rpc.slots import Slots
+from facefoundry.storage import keys
+from facefoundry.storage.conditional import ConditionalWrites
 from facefoundry.storage.store import Store
 from facefoundry.v1 import info_pb2, info_pb2_grpc
 
@@ -37,14 +39,16 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
     ) -> None:
         self._service, self._store, self._slots, self._engines = service, store, slots, engines
         self._isolation = isolation
+        self._conditional_writes = ConditionalWrites(store, keys.probe(service))
 
     def GetInfo(  # noqa: N802 (name given by the contract)
         self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext
     ) -> info_pb2.GetInfoResponse:
         """Return the current state of the service."""
-        detail = ""
+        detail, conditional_writes = "", False
         try:
             self._store.check()
+            conditional_writes = self._conditional_writes.honoured()
         except FaceFoundryError as error:
             detail = error.message
         settings = self._store.settings
@@ -60,6 +64,7 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
                 buckets=[settings.bucket],
                 reachable=not detail,
                 detail=detail,
+                conditional_writes=conditional_writes,
             ),
             isolation=info_pb2.IsolationInfo(landlock=self._isolation.landlock, seccomp=self._isolation.seccomp),
         )

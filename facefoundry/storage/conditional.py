@@ -1,7 +1,7 @@
 """Conditional writes: an object is written only if it is still the one that its writer has read.
 
-Some stores ignore the condition, and others refuse it (STORE_UNSUPPORTED). Writers that depend on it need another way
-for both.
+Some stores ignore the condition, and others refuse such a request with one of the reasons `REFUSALS`. Writers need
+another way for both. `ConditionalWrites` tells which stores have them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import hashlib
 from minio import Minio
 from minio.error import S3Error
 
-from facefoundry.errors import Conflict
+from facefoundry.errors import Conflict, Denied
 from facefoundry.storage.store import Store
 
-__all__ = ["put_if_absent", "put_if_unchanged"]
+__all__ = ["REFUSALS", "ConditionalWrites", "put_if_absent", "put_if_unchanged"]
+
+REFUSALS = frozenset({"STORE_UNSUPPORTED", "STORE_REFUSED"})
+"""Reasons with which a store refuses a condition that it does not know."""
 
 # The second one is the answer to two such requests at once.
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
@@ -25,7 +28,7 @@ def put_if_absent(store: Store, key: str, data: bytes) -> str:
 
     Raises:
         Conflict: there is one (OBJECT_EXISTS).
-        Denied: the store does not have such requests (STORE_UNSUPPORTED).
+        Denied: the store does not have such requests (`REFUSALS`).
     """
     return _put(store, key, data, {"If-None-Match": "*"}, "OBJECT_EXISTS")
 
@@ -35,9 +38,41 @@ def put_if_unchanged(store: Store, key: str, data: bytes, etag: str) -> str:
 
     Raises:
         Conflict: the object has another entity tag, or is gone (OBJECT_CHANGED).
-        Denied: the store does not have such requests (STORE_UNSUPPORTED).
+        Denied: the store does not have such requests (`REFUSALS`).
     """
     return _put(store, key, data, {"If-Match": f'"{etag}"'}, "OBJECT_CHANGED")
+
+
+class ConditionalWrites:
+    """Finds out once whether a store has conditional writes.
+
+    Args:
+        store: The object store.
+        key: Key of an object that this process may write; nothing reads it.
+    """
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store, self._key = store, key
+        self._honoured: bool | None = None
+
+    def honoured(self) -> bool:
+        """Return whether the store refuses to write an object that exists, where that is the condition.
+
+        Raises:
+            Unavailable: the store does not answer. The next call asks again.
+        """
+        if self._honoured is None:
+            self._honoured = self._is_refused() or self._is_refused()
+        return self._honoured
+
+    def _is_refused(self) -> bool:
+        try:
+            put_if_absent(self._store, self._key, b"{}")
+        except Conflict:
+            return True
+        except Denied:
+            pass
+        return False
 
 
 def _put(store: Store, key: str, data: bytes, condition: dict[str, str], reason: str) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "model",
     "object_of",
     "prefix_of",
+    "probe",
     "run",
     "sequence_id",
     "source",
@@ -95,6 +96,11 @@ def run(name: str) -> str:
 def upload(upload_id: str) -> str:
     """Return the prefix of an upload."""
     return f"uploads/{_checked(_DIGEST, upload_id, 'id')}"
+
+
+def probe(service: str) -> str:
+    """Return the key of an object that a service may write, below a prefix that is never committed."""
+    return f"{LISTED[service][-1]}/{'0' * 40}/probe"
 
 
 def sequence_id(value: str, field: str = "sequence_id") -> str:

@@ -22,9 +22,10 @@ from pydantic import Field
 
 from facefoundry import __version__, codec
 from facefoundry.codec import JsonValue
-from facefoundry.errors import DataLoss, NotFound
+from facefoundry.errors import Conflict, DataLoss, Denied, NotFound
 from facefoundry.formats import refuse_newer
 from facefoundry.storage import document
+from facefoundry.storage.conditional import REFUSALS, put_if_absent
 from facefoundry.storage.store import Store
 
 __all__ = [
@@ -182,13 +183,37 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
     return found
 
 
-def commit(store: Store, prefix: str, manifest: Manifest) -> None:
+def commit(store: Store, prefix: str, manifest: Manifest, *, replace: bool = False) -> Manifest:
     """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before.
+
+    A manifest that another process has written first is kept, on stores that have conditional writes.
+
+    Args:
+        store: The object store.
+        prefix: The prefix.
+        manifest: The manifest.
+        replace: Whether to write over a manifest, as checkpoints do.
+
+    Returns:
+        The manifest that is in the store now.
 
     Raises:
         Internal: a number cannot be stored (NUMBER), or the manifest is too large (DOCUMENT_SIZE).
+        DataLoss: there was a manifest, and it is damaged.
     """
-    document.put(store, f"{prefix}/{_NAME}", document.encode(manifest))
+    key, data = f"{prefix}/{_NAME}", document.encode(manifest)
+    if replace:
+        document.put(store, key, data)
+        return manifest
+    try:
+        put_if_absent(store, key, data)
+    except Conflict:
+        return load(store, prefix)
+    except Denied as error:
+        if error.reason not in REFUSALS:
+            raise
+        document.put(store, key, data)
+    return manifest
 
 
 def load(store: Store, prefix: str) -> Manifest:

@@ -26,7 +26,7 @@ from facefoundry.v1 import recipe_pb2 as facefoundry_dot_v1_dot_recipe__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x61\x63\x65\x66oundry/v1/info.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1cgoogle/api/annotations.proto\"\x10\n\x0eGetInfoRequest\"\xee\x01\n\x0fGetInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x07recipes\x18\x03 \x03(\x0b\x32\x16.facefoundry.v1.Recipe\x12\x0f\n\x07\x65ngines\x18\x04 \x03(\t\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x14\n\x0cslots_in_use\x18\x06 \x01(\x05\x12(\n\x05store\x18\x07 \x01(\x0b\x32\x19.facefoundry.v1.StoreInfo\x12\x30\n\tisolation\x18\x08 \x01(\x0b\x32\x1d.facefoundry.v1.IsolationInfo\"2\n\rIsolationInfo\x12\x10\n\x08landlock\x18\x01 \x01(\x05\x12\x0f\n\x07seccomp\x18\x02 \x01(\x08\"Q\n\tStoreInfo\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\t\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2k\n\x0bInfoService\x12\\\n\x07GetInfo\x12\x1e.facefoundry.v1.GetInfoRequest\x1a\x1f.facefoundry.v1.GetInfoResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/infoBL\n\x0e\x66\x61\x63\x65\x66oundry.v1B\tInfoProtoP\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x61\x63\x65\x66oundry/v1/info.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1cgoogle/api/annotations.proto\"\x10\n\x0eGetInfoRequest\"\xee\x01\n\x0fGetInfoResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x07recipes\x18\x03 \x03(\x0b\x32\x16.facefoundry.v1.Recipe\x12\x0f\n\x07\x65ngines\x18\x04 \x03(\t\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x14\n\x0cslots_in_use\x18\x06 \x01(\x05\x12(\n\x05store\x18\x07 \x01(\x0b\x32\x19.facefoundry.v1.StoreInfo\x12\x30\n\tisolation\x18\x08 \x01(\x0b\x32\x1d.facefoundry.v1.IsolationInfo\"2\n\rIsolationInfo\x12\x10\n\x08landlock\x18\x01 \x01(\x05\x12\x0f\n\x07seccomp\x18\x02 \x01(\x08\"m\n\tStoreInfo\x12\x10\n\x08\x65ndpoint\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\t\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x1a\n\x12\x63onditional_writes\x18\x05 \x01(\x08\x32k\n\x0bInfoService\x12\\\n\x07GetInfo\x12\x1e.facefoundry.v1.GetInfoRequest\x1a\x1f.facefoundry.v1.GetInfoResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/infoBL\n\x0e\x66\x61\x63\x65\x66oundry.v1B\tInfoProtoP\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,7 +43,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISOLATIONINFO']._serialized_start=363
   _globals['_ISOLATIONINFO']._serialized_end=413
   _globals['_STOREINFO']._serialized_start=415
-  _globals['_STOREINFO']._serialized_end=496
-  _globals['_INFOSERVICE']._serialized_start=498
-  _globals['_INFOSERVICE']._serialized_end=605
+  _globals['_STOREINFO']._serialized_end=524
+  _globals['_INFOSERVICE']._serialized_start=526
+  _globals['_INFOSERVICE']._serialized_end=633
 # @@protoc_insertion_point(module_scope)

@@ -130,12 +130,17 @@ class StoreInfo(_message.Message):
     BUCKETS_FIELD_NUMBER: _builtins.int
     REACHABLE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_WRITES_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.str
     """Host and port."""
     reachable: _builtins.bool
     """True if the store has just answered."""
     detail: _builtins.str
     """The error of the store; empty if it is reachable."""
+    conditional_writes: _builtins.bool
+    """True if the store honours conditional writes (If-None-Match): then no manifest is ever written over. It is tried
+    once, by a write to an object that nothing reads.
+    """
     @_builtins.property
     def buckets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Buckets the service accepts in URIs."""
@@ -147,10 +152,11 @@ class StoreInfo(_message.Message):
         buckets: _abc.Iterable[_builtins.str] | None = ...,
         reachable: _builtins.bool = ...,
         detail: _builtins.str = ...,
+        conditional_writes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "detail", b"detail", "endpoint", b"endpoint", "reachable", b"reachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "conditional_writes", b"conditional_writes", "detail", b"detail", "endpoint", b"endpoint", "reachable", b"reachable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,5 +119,4 @@ class Delivery:
             content_digest=result.content_digest,
             versions={**result.versions, "facefoundry": __version__},
         )
-        manifest.commit(self._store, plan.prefix, made)
-        return made
+        return manifest.commit(self._store, plan.prefix, made)

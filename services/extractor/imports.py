@@ -232,5 +232,4 @@ class SourceImports:
             tolerate_damage=wanted.tolerate_damage,
         )
         made = Manifest("source", {}, {}, tuple(parts), codec.to_values(info), clip.content_digest)
-        manifest.commit(self._store, clip.prefix, made)
-        return made
+        return manifest.commit(self._store, clip.prefix, made)

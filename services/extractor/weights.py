@@ -91,7 +91,8 @@ def put(store: Store, folder: Path, prefix: str) -> None:
         raise InvalidInput(message, reason="ENGINE_NOT_INSTALLED")
     parts = tuple(manifest.put_part(store, prefix.strip("/"), name, folder / name) for name in names)
     content = " ".join(part.sha256 for part in parts)
-    manifest.commit(store, prefix.strip("/"), manifest.Manifest("weights", {}, {}, parts, {}, content))
+    weights = manifest.Manifest("weights", {}, {}, parts, {}, content)
+    manifest.commit(store, prefix.strip("/"), weights, replace=True)
 
 
 if __name__ == "__main__":

@@ -162,9 +162,9 @@ def store_model(
     part = manifest.put_part(store, prefix, WEIGHTS, weights)
     info = codec.to_values(ModelInfo(iterations=0, pair_id=pair_id, architecture=architecture))
     made = Manifest("model", inputs, {}, (part,), info, content_digest)
-    manifest.commit(store, prefix, made)
+    committed = manifest.commit(store, prefix, made)
     _log.event("imported", prefix=prefix, **inputs)
-    return Committed(store.uri(prefix), made, reused=False)
+    return Committed(store.uri(prefix), committed, reused=False)
 
 
 def _local_names(uris: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 
 from facefoundry.errors import Conflict, DataLoss, Denied, FaceFoundryError, NotFound
 from facefoundry.storage import document, keys
-from facefoundry.storage.conditional import put_if_absent, put_if_unchanged
+from facefoundry.storage.conditional import REFUSALS, put_if_absent, put_if_unchanged
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import JOBS_SWEPT, logger
 from services.trainer.backends.base import JobState, TrainingBackend
@@ -132,7 +132,7 @@ class Sweep:
                 return put_if_unchanged(self._store, _KEY, data, etag)
             return put_if_absent(self._store, _KEY, data)
         except Denied as error:
-            if error.reason != "STORE_UNSUPPORTED":
+            if error.reason not in REFUSALS:
                 raise
             document.put(self._store, _KEY, data)
             return self._store.stat(_KEY).etag

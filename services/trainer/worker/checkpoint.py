@@ -192,7 +192,7 @@ class Checkpoints:
             path.write_bytes(state.to_bytes())
             part = manifest.put_part(self._store, self._prefix, _name(state), path)
         kept, dropped = [*self._kept, part][-_KEPT:], [*self._kept, part][:-_KEPT]
-        manifest.commit(self._store, self._prefix, self._manifest(tuple(kept)))
+        manifest.commit(self._store, self._prefix, self._manifest(tuple(kept)), replace=True)
         self._kept = kept
         self.iteration = state.iteration
         self._store.delete(old.key for old in dropped)

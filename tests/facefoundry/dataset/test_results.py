@@ -114,6 +114,6 @@ def test_a_store_that_refuses_every_url_is_an_error(place: Place, result: Stored
 def test_a_manifest_that_names_a_file_outside_its_folder_gives_none(place: Place, tmp_path: Path) -> None:
     made = manifest.load(place.store, PREFIX)
     part = replace(made.part("raw.mp4"), name="../raw.mp4")
-    manifest.commit(place.store, PREFIX, replace(made, parts=(part,)))
+    manifest.commit(place.store, PREFIX, replace(made, parts=(part,)), replace=True)
     with pytest.raises(DataLoss, match="manifest"):
         StoredResult(Transfers(place.client, TransferSettings()), place.store.uri(PREFIX))

@@ -99,6 +99,7 @@ def test_info_tells_version_recipes_engines_slots_and_that_the_store_answers(ser
     )
     assert [recipe.name for recipe in info.recipes] == recipes.names()
     assert info.store.reachable
+    assert info.store.conditional_writes
     assert (info.store.endpoint, list(info.store.buckets)) == (store.settings.endpoint, [store.bucket])
     assert store.settings.secret_key.get_secret_value().encode() not in info.SerializeToString()
 

@@ -128,7 +128,7 @@ def test_a_flipped_bit_is_data_loss_that_names_the_key(store, tmp_path):
 @pytest.mark.parametrize("size", [0, 4, 6])
 def test_a_part_of_another_size_than_its_manifest_says_is_data_loss_that_names_the_key(store, tmp_path, size):
     made = committed(store, faces__tar=b"faces")
-    manifest.commit(store, PREFIX, replace(made, parts=(replace(made.parts[0], size=size),)))
+    manifest.commit(store, PREFIX, replace(made, parts=(replace(made.parts[0], size=size),)), replace=True)
     part = manifest.load(store, PREFIX).part("faces.tar")
     for read in (
         lambda: manifest.read_part(store, part),

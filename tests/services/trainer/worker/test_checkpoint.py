@@ -141,7 +141,7 @@ def test_a_checkpoint_of_a_newer_version_is_told_and_not_passed_over(store: Stor
     newest = max(found.parts, key=lambda part: part.name)
     data = weights.to_bytes(state(2).weights, {"format": "facefoundry.checkpoint/2"})
     newer = manifest.put_part(store, prefix, newest.name, data)
-    manifest.commit(store, prefix, replace(found, parts=(found.parts[0], newer)))
+    manifest.commit(store, prefix, replace(found, parts=(found.parts[0], newer)), replace=True)
     with pytest.raises(Unusable, match=r"format facefoundry\.checkpoint/2") as caught:
         checkpoint.find_newest(store, attempt)
     assert caught.value.reason == "NEWER_FORMAT"
