@@ -114,6 +114,7 @@ class ExtractionInfo:
         stated_frame_rate: Frames per second that the container states; None if it states none.
         remarks: Sentences on what is doubtful about the clip.
         warnings: What is in doubt about the subject and the faces.
+        synthetic: Whether the sequence is a fake.
     """
 
     content_digest: str
@@ -128,6 +129,7 @@ class ExtractionInfo:
     stated_frame_rate: FrameRate | None = None
     remarks: list[str] = field(default_factory=list)
     warnings: list[ExtractionWarning] = field(default_factory=list)
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)

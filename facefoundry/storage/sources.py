@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from facefoundry.errors import DataLoss, Unusable, from_record, to_record
+from facefoundry.errors import DataLoss, FieldViolation, InvalidInput, Unusable, from_record, to_record
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
-__all__ = ["SourceFiles", "fetch", "find_source", "naming", "prefix_of_source"]
+__all__ = ["SourceFiles", "fetch", "find_source", "naming", "prefix_of_source", "synthetic"]
 
 _NO_ID = "source"
 
@@ -34,6 +34,23 @@ def prefix_of_source(content: Mapping[str, str], frame_rate: Fraction | None, *,
     if tolerate_damage:
         inputs["tolerate_damage"] = True
     return keys.source(keys.digest_of(inputs))
+
+
+def synthetic(uri: str, field: str, advice: str) -> InvalidInput:
+    """Return the error about a result of the converter in place of a real clip; its copy would not be labelled.
+
+    Args:
+        uri: The URI.
+        field: Name of the request field with the URI.
+        advice: A sentence that says what to do.
+    """
+    return InvalidInput(
+        f"Expected {field} of a real clip, below sources/ or uploads/. Received {uri}, a result of the converter, "
+        f"which would lose its label `synthetic`. {advice}",
+        reason="SYNTHETIC",
+        violations=[FieldViolation(field, "must not be below conversions/")],
+        resource=uri,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from facefoundry.errors import Conflict, NotFound, Unusable
 from facefoundry.storage import keys
+from facefoundry.storage.sources import synthetic
 from facefoundry.storage.store import Store, StoredObject
 from facefoundry.storage.uploads import Upload, Uploads
 from facefoundry.work.messages import Progress
@@ -96,12 +97,13 @@ class IncomingFiles:
             field: Name of the request field with the URI, for messages.
 
         Raises:
-            InvalidInput: the URI is malformed (URI), or names another bucket (BUCKET_NOT_ALLOWED).
+            InvalidInput: the URI is malformed (URI), names another bucket (BUCKET_NOT_ALLOWED), or a result of the
+                converter (SYNTHETIC).
             NotFound: there is no such object (NO_SUCH_OBJECT) or bucket (NO_SUCH_BUCKET).
             Unusable: the object is empty (EMPTY_OBJECT), or the upload is not complete (UPLOAD_INCOMPLETE,
                 UPLOAD_PART_SIZE).
         """
-        bucket, key = keys.object_of(uri, self._buckets, field)
+        bucket, key = self._object_of(uri, field)
         upload = self._uploads.find(key) if bucket == self._store.bucket else None
         if upload is None:
             found = Incoming(uri, (self._stat(uri, bucket, key),), bucket)
@@ -119,11 +121,12 @@ class IncomingFiles:
             field: Name of the request field with the URI, for messages.
 
         Raises:
-            InvalidInput: the URI is malformed (URI), or names another bucket (BUCKET_NOT_ALLOWED).
+            InvalidInput: the URI is malformed (URI), names another bucket (BUCKET_NOT_ALLOWED), or a result of the
+                converter (SYNTHETIC).
             NotFound: there is no such bucket (NO_SUCH_BUCKET).
             Unusable: there are more (TOO_LARGE).
         """
-        bucket, key = keys.object_of(uri, self._buckets, field)
+        bucket, key = self._object_of(uri, field)
         objects = self._list(uri, bucket, key, limit + 1)
         if len(objects) > limit:
             message = (
@@ -238,6 +241,12 @@ class IncomingFiles:
                     self.forget(file)  # otherwise CreateUpload would say that nothing need be put again
                     message += " Its parts are deleted. Upload it again."
                 raise Unusable(message, reason="SHA256_MISMATCH", resource=file.uri)
+
+    def _object_of(self, uri: str, field: str) -> tuple[str, str]:
+        bucket, key = keys.object_of(uri, self._buckets, field)
+        if bucket == self._store.bucket and key.startswith("conversions/"):
+            raise synthetic(uri, field, "Extract takes the URI of a fake as it is.")
+        return bucket, key
 
     def _stat(self, uri: str, bucket: str, key: str) -> StoredObject:
         try:

@@ -123,7 +123,7 @@ def plan_extraction(
         resumable=[FACES, ALIGNMENTS_OF_FACES],
         inputs={"source": source.uri},
         options=recipes.options(recipe.extraction),
-        info={},
+        info={"synthetic": is_fake},
     )
 
 

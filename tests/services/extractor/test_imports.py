@@ -371,3 +371,13 @@ def test_an_imported_clip_is_inspected(extractor, video):
     found = extractor.stub.Inspect(extractor_pb2.InspectRequest(source_uri=source.uri), timeout=60)
     for field in ("frame_count", "frame_rate", "width", "height", "rotation", "codec"):
         assert getattr(found, field) == getattr(source, field)
+
+
+@pytest.mark.parametrize("name", ["raw.mp4", "frames/", ""])
+def test_a_fake_is_not_imported_as_a_real_clip(extractor, store, video, name):
+    store.put_bytes(f"conversions/{'a' * 40}/raw.mp4", video)
+    fields = {} if name == "raw.mp4" else {"frame_rate": RATE}
+    refused = extractor.refusal(store.uri(f"conversions/{'a' * 40}/{name}"), InvalidInput, **fields)
+    assert refused.reason == "SYNTHETIC"
+    assert refused.violations[0].field == "object_uri"
+    assert store.objects("sources/") == ()

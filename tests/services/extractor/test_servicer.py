@@ -305,6 +305,17 @@ def test_a_fake_has_two_ids(extractor, source_of, moving_face, folder_of):
     assert extractor.extract(source_of(folder_of(moving_face(2))), sequence_id="033_097")[1].face_count == 2
 
 
+def test_an_extraction_of_a_fake_says_that_it_is_one(extractor, store, source_of, moving_face, video_of):
+    path = video_of(moving_face(2))
+    fake = keys.conversion("a" * 40)
+    part = manifest.put_part(store, fake, "raw.mp4", path)
+    manifest.commit(store, fake, manifest.Manifest("conversion", {}, {}, (part,), {"synthetic": True}, part.sha256))
+    for source_uri, synthetic in ((store.uri(fake), True), (source_of(path), False)):
+        made = extractor.extract(source_uri)[1]
+        prefix = keys.prefix_of(store.bucket, made.uri, "extractions")
+        assert manifest.load(store, prefix).info["synthetic"] is synthetic
+
+
 def test_a_damaged_source_is_data_loss(extractor, store, source_of, moving_face, video_of):
     source_uri = source_of(video_of(moving_face(3)))
     record = manifest.load(store, keys.prefix_of(store.bucket, source_uri, "sources"))

@@ -59,7 +59,7 @@ def test_a_base_that_changed_since_the_start_is_refused(store: Store, put: Base)
     assert caught.value.reason == "BASE_CHANGED"
     other = TINY.pack(tensors_of(TINY, 4))
     part = manifest.put_part(store, put.prefix, "weights.safetensors", other)
-    manifest.commit(store, put.prefix, replace(stored, parts=(part,)))
+    manifest.commit(store, put.prefix, replace(stored, parts=(part,)), replace=True)
     with pytest.raises(Unusable, match="as it was when the training was started"):
         base.fetch(store, put)
     store.delete(store.list(put.prefix))
