@@ -10,7 +10,7 @@ DEMO := $(if $(wildcard $(SET_UP)),$(SET_UP),$(VENV)/.demo)
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz crash-test clients bench \
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz attack crash-test clients bench \
     bench-check lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
 
 help:  ## List the commands
@@ -80,6 +80,9 @@ test-cluster-full: test-cluster  ## The same, with the slow tests: load, autosca
 
 fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)
+
+attack: $(SET_UP)  ## Attack the services on loopback: floods, hostile requests, generated messages, damaged documents; SEED=1
+	$(BIN)/python -m tests.attack --seed $(or $(SEED),0)
 
 crash-test: $(SET_UP)  ## Kill every process at every commit point, and break the store in every way: 25 minutes
 	FACEFOUNDRY_CRASH_TEST=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/faults

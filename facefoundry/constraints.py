@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -96,6 +96,10 @@ def _violations(found: protovalidate.Violation, message: Message, path: str) -> 
     field: FieldDescriptor | None = None
     indexed = False
     for element in found.proto.field.elements if found.proto.field else ():
+        if element.field_name not in fields:
+            path = f"{path}.{element.field_name}" if path else element.field_name
+            known = cast("Iterable[FieldDescriptor]", fields.values())
+            return [Violation(path, "required", f"must have {_one_of(known, element.field_name)}", "none")]
         field = cast("FieldDescriptor", fields[element.field_name])
         fields = field.message_type.fields_by_name if field.message_type else fields
         indexed = element.subscript is not None
@@ -112,6 +116,13 @@ def _violations(found: protovalidate.Violation, message: Message, path: str) -> 
         rules = _rules(field)
         required = _requirement(rules.repeated.items if indexed else rules)
     return [Violation(path, rule, required, "nothing" if rule == "required" else _shown(found.field_value, field))]
+
+
+def _one_of(fields: Iterable[FieldDescriptor], oneof: str) -> str:
+    """Return the fields of which one must be set, such as "one of rule, point, picture"."""
+    choices = {field.name: field.containing_oneof for field in fields}
+    names = [name for name, choice in choices.items() if choice is not None and choice.name == oneof]
+    return f"one of {', '.join(names)}"
 
 
 def _segment(name: str, index: object) -> str:

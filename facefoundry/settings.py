@@ -241,7 +241,11 @@ class ServerSettings(Settings):
         description="Connections are closed after this time, so that clients find new replicas; calls continue.",
     )
     threads: int = Field(
-        256, ge=4, le=1 << 16, description="How many calls are served at once, including calls that wait."
+        256,
+        ge=4,
+        le=1 << 16,
+        description="How many calls are served at once. GetInfo, GetTraining, CancelTraining and WatchTraining have "
+        "places of their own.",
     )
     slots: int = Field(
         1, ge=1, le=1 << 16, description="How many heavy calls run at once; more are refused with RetryInfo."

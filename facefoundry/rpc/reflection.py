@@ -5,41 +5,53 @@ It is served as v1, which current clients ask for, and as v1alpha. Their message
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-__all__ = ["add_reflection"]
+if TYPE_CHECKING:
+    _Context: TypeAlias = grpc.aio.ServicerContext[
+        reflection_pb2.ServerReflectionRequest, reflection_pb2.ServerReflectionResponse
+    ]
+
+__all__ = ["reflection_handlers"]
 
 _V1, _V1ALPHA = "grpc.reflection.v1", "grpc.reflection.v1alpha"
+_IDLE_SECONDS = 20.0
 
 
-def add_reflection(server: grpc.Server, names: Sequence[str]) -> None:
-    """Add reflection to a server.
+def reflection_handlers(names: Sequence[str]) -> list[grpc.GenericRpcHandler]:
+    """Return the handlers of reflection for an asyncio server. A stream without a request for 20 s is ended.
 
     Args:
-        server: The server.
-        names: Full names of its services, without those of reflection.
+        names: Full names of the server's services, without those of reflection.
     """
     versions = [_describe_v1(), reflection.SERVICE_NAME]
     servicer = reflection.ReflectionServicer([*names, *versions])
 
-    def answer(
-        requests: Iterator[reflection_pb2.ServerReflectionRequest], context: grpc.ServicerContext
-    ) -> Iterator[reflection_pb2.ServerReflectionResponse]:
-        return map(_with_json_names, servicer.ServerReflectionInfo(requests, context))
+    async def answer(requests: object, context: _Context) -> None:
+        while True:
+            try:
+                request = await asyncio.wait_for(context.read(), _IDLE_SECONDS)
+            except TimeoutError:
+                message = f"This stream of reflection had no request for {_IDLE_SECONDS:g} s. Open another."
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, message)
+            if not isinstance(request, reflection_pb2.ServerReflectionRequest):
+                return
+            for response in servicer.ServerReflectionInfo(iter([request]), context):
+                await context.write(_with_json_names(response))
 
     handler = grpc.stream_stream_rpc_method_handler(
         answer,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(version, {"ServerReflectionInfo": handler}) for version in versions]
-    )
+    return [grpc.method_handlers_generic_handler(version, {"ServerReflectionInfo": handler}) for version in versions]
 
 
 def _describe_v1() -> str:

@@ -9,20 +9,25 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import grpc
 import prometheus_client
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2_grpc
 
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.process.sandbox.isolation import Available, available
 from facefoundry.process.signals import stop_event
+from facefoundry.rpc.calls import REQUEST_SECONDS, Calls
+from facefoundry.rpc.health import Health
 from facefoundry.rpc.info import InfoServicer
-from facefoundry.rpc.interceptor import CallInterceptor
-from facefoundry.rpc.reflection import add_reflection
+from facefoundry.rpc.lanes import Lanes
+from facefoundry.rpc.loop import await_in_loop
+from facefoundry.rpc.reflection import reflection_handlers
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage.store import Store
@@ -31,13 +36,13 @@ from facefoundry.v1 import info_pb2, info_pb2_grpc
 
 __all__ = ["Server", "exit_code"]
 
-# Health checks and refusals need threads too, while all other threads serve calls.
-_SPARE_THREADS = 16
 _EXIT_SECONDS = 2.0
-# gRPC itself refuses larger messages, as if the replica were full; smaller ones get the interceptor's answer.
+# gRPC itself refuses larger messages, as if the replica were full; smaller ones get an answer of `Calls`.
 _ANSWERED_BYTES = 16 << 20
 # Clients may send keepalive pings every 10 s; half of that leaves room for pings that the network delays.
 _PING_MILLISECONDS = 5_000
+# Calls at once on one connection; gRPC's clients hold further ones back.
+_STREAMS_PER_CONNECTION = 256
 _log = logger(__name__)
 
 
@@ -50,6 +55,7 @@ class Server:
         store: The object store; the server starts even if the store does not answer.
         full_name: Full name of the gRPC service, such as `facefoundry.v1.ExtractorService`, for health and reflection.
         engines: Returns the names that GetInfo lists as engines: the extractor's engines, or the trainer's backend.
+        request_seconds: How long a caller may take to send its request.
 
     Attributes:
         slots: Limits how many heavy calls run at once.
@@ -64,27 +70,21 @@ class Server:
         store: Store,
         full_name: str,
         engines: Callable[[], Sequence[str]] = tuple,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self.name = name
+        self._request_seconds = request_seconds
         self.settings = settings
         self.slots = Slots(name, settings.slots)
         self.draining = threading.Event()
         self.port = 0
         self._names = [full_name, info_pb2.DESCRIPTOR.services_by_name["InfoService"].full_name]
-        self._health = health.HealthServicer()
-        self._pool = ThreadPoolExecutor(settings.threads + _SPARE_THREADS, thread_name_prefix="call")
-        self._server = grpc.server(
-            self._pool,
-            interceptors=[CallInterceptor(name, settings.threads, settings.max_message_bytes)],
-            options=self._options(),
-        )
-        self._probes: grpc.Server | None = None
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._lanes = Lanes(name, settings.threads)
+        self._handlers = _Handlers()
+        self._running: _Running | None = None
         isolation = Available(0, False) if settings.sandbox_isolation == "off" else available()
         info = InfoServicer(name, store, self.slots, engines, isolation)
-        info_pb2_grpc.add_InfoServiceServicer_to_server(info, self._server)
-        if settings.reflection:
-            add_reflection(self._server, [*self._names, health.SERVICE_NAME])
+        self.add(lambda grpc_server: info_pb2_grpc.add_InfoServiceServicer_to_server(info, grpc_server))
 
     def add(self, register: Callable[[grpc.Server], None]) -> None:
         """Add a servicer.
@@ -93,7 +93,7 @@ class Server:
             register: Adds the servicer to a server, such as `partial(add_ExtractorServiceServicer_to_server,
                 servicer)`.
         """
-        register(self._server)
+        register(cast("grpc.Server", self._handlers))
 
     def start(self) -> int:
         """Start to serve, report SERVING to health checks, and return the port.
@@ -102,31 +102,44 @@ class Server:
             InvalidInput: an address cannot be bound or a TLS file cannot be read.
         """
         credentials = self._credentials()
-        self.port = self._bind(self._server, self.settings.listen, credentials)
-        if self.settings.health_listen:
-            self._probes = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="probe"))
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
-            self._bind(self._probes, self.settings.health_listen, None)
-            self._probes.start()
+        self._running = await_in_loop(self._start(credentials))
         if self.settings.metrics_listen:
             host, _, port = self.settings.metrics_listen.rpartition(":")
             prometheus_client.start_http_server(int(port), host or "0.0.0.0")
-        self._server.start()
-        for name in ["", *self._names]:
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         _log.event("serving", port=self.port, tls=credentials is not None, slots=self.slots.number)
         return self.port
 
+    async def _start(self, credentials: grpc.ServerCredentials | None) -> _Running:
+        settings = self.settings
+        calls = Calls(self.name, self._lanes, settings.max_message_bytes, self._request_seconds)
+        checks = Health(self._names, self._lanes.quick.threads)
+        server = grpc.aio.server(options=self._options())
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        if settings.reflection:
+            server.add_generic_rpc_handlers(reflection_handlers([*self._names, health.SERVICE_NAME]))
+        for service, handlers in self._handlers.by_service.items():
+            made = {method: calls.handler(f"/{service}/{method}", handlers[method]) for method in handlers}
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, made),))
+        self.port = self._bind(server, settings.listen, credentials)
+        probes = None
+        if settings.health_listen:
+            probes = grpc.aio.server()
+            health_pb2_grpc.add_HealthServicer_to_server(checks, probes)
+            self._bind(probes, settings.health_listen, None)
+            await probes.start()
+        await server.start()
+        await checks.serve()
+        return _Running(server, probes, checks, calls)
+
     def stop(self) -> None:
         """Report NOT_SERVING to health checks, wait up to `drain_seconds` for running calls, then cancel them."""
-        if self.draining.is_set():
+        if self._running is None or self.draining.is_set():
             return
-        self._health.enter_graceful_shutdown()
+        await_in_loop(self._running.checks.enter_graceful_shutdown())
         self.draining.set()
         _log.event("draining", slots_in_use=self.slots.in_use)
-        self._server.stop(self.settings.drain_seconds).wait()
-        if self._probes:
-            self._probes.stop(None).wait()
+        await_in_loop(self._running.stop(self.settings.drain_seconds))
+        self._lanes.close()
         _log.event("stopped")
 
     def run(self, close: Callable[[], None] = lambda: None) -> None:
@@ -146,10 +159,9 @@ class Server:
         self._exit_without_stuck_threads()
 
     def _exit_without_stuck_threads(self) -> None:
-        self._pool.shutdown(wait=False)
         deadline = time.monotonic() + _EXIT_SECONDS
         for thread in threading.enumerate():
-            if thread.name.startswith("call_"):
+            if thread.name.startswith("call-"):
                 thread.join(max(0.0, deadline - time.monotonic()))
                 if thread.is_alive():
                     _log.warning("calls_abandoned")
@@ -167,9 +179,10 @@ class Server:
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.http2.min_ping_interval_without_data_ms", _PING_MILLISECONDS),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
         ]
 
-    def _bind(self, server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    def _bind(self, server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:
             if credentials is None:
                 port = server.add_insecure_port(address)
@@ -215,6 +228,39 @@ class Server:
             return newest
 
         return grpc.dynamic_ssl_server_credentials(newest, renewed, require_client_authentication=ca_file is not None)
+
+
+class _Handlers:
+    """Takes the handlers of servicers in the place of a server: the generated functions hand them over."""
+
+    def __init__(self) -> None:
+        self.by_service: dict[str, Mapping[str, grpc.RpcMethodHandler[Message, Message]]] = {}
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Take nothing: the same handlers come by name."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Message, Message]]
+    ) -> None:
+        """Take the handlers of a service, by method."""
+        self.by_service[service] = handlers
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What serves after the start: the server, that of probes, and what they share."""
+
+    server: grpc.aio.Server
+    probes: grpc.aio.Server | None
+    checks: Health
+    calls: Calls
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Accept no more calls, end all pauses, and cancel calls that still run after some time."""
+        self.calls.stop()
+        await self.server.stop(grace_seconds)
+        if self.probes is not None:
+            await self.probes.stop(None)
 
 
 def exit_code(error: FaceFoundryError) -> int:

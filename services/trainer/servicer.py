@@ -11,6 +11,7 @@ import grpc
 
 from facefoundry import codec
 from facefoundry.errors import Interrupted
+from facefoundry.rpc.call import Pause
 from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.uploads import Uploads
@@ -76,10 +77,12 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
         )
         return trainer_pb2.ListTrainingsResponse(trainings=trainings, next_page_token=token)
 
-    def WatchTraining(
+    def WatchTraining(  # type: ignore[override]  # pauses are no responses
         self, request: trainer_pb2.WatchTrainingRequest, context: grpc.ServicerContext
-    ) -> Iterator[trainer_pb2.WatchTrainingResponse]:
+    ) -> Iterator[trainer_pb2.WatchTrainingResponse | Pause]:
         """Send the training on every change, and at least every `heartbeat_seconds`, until it ends.
+
+        Between two looks at the training it pauses.
 
         Raises:
             Interrupted: this process is shutting down.
@@ -94,7 +97,8 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
                 sent, sent_at = training, self._clock()
             if training.state in ENDED:
                 return
-            if self._draining.wait(poll):
+            yield Pause(poll)
+            if self._draining.is_set():
                 raise Interrupted("This trainer is shutting down. Watch the training again; another replica answers.")
 
     def CancelTraining(

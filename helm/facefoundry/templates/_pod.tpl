@@ -158,7 +158,8 @@ spec:
         periodSeconds: 2
         failureThreshold: 90
       readinessProbe:
-        grpc: {port: 8081}
+        # By this name it asks for a free thread too; without a name only whether the process answers.
+        grpc: {port: 8081, service: {{ printf "facefoundry.v1.%sService" (title .name) }}}
         periodSeconds: 5
         timeoutSeconds: 5
       livenessProbe:

@@ -75,7 +75,7 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
     """Starts servers; all are stopped in the end."""
     started: list[Server] = []
 
-    def start(store: Store | None = None, **settings: object) -> Running:
+    def start(store: Store | None = None, request_seconds: float = 20.0, **settings: object) -> Running:
         defaults = {"listen": "127.0.0.1:0", "threads": 8, "drain_seconds": 0.5}
         server = Server(
             "extractor",
@@ -83,6 +83,7 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
             store or dead_store,
             FULL_NAME,
             lambda: ["dlib"],
+            request_seconds,
         )
         servicer = Servicer(server)  # type: ignore[abstract]  # not all calls yet
         server.add(lambda grpc_server: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc_server))

@@ -111,6 +111,16 @@ def test_a_request_without_a_recipe_is_refused():
     assert [violation.field for violation in caught.value.violations] == ["recipe.name"]
 
 
+def test_a_choice_that_names_nothing_is_refused_with_what_it_may_name():
+    request = extract_request()
+    request.subject.SetInParent()
+    with pytest.raises(InvalidInput) as caught:
+        check(request)
+    (violation,) = caught.value.violations
+    assert (caught.value.reason, violation.field) == ("FIELD", "subject.chosen")
+    assert violation.description == "must have one of rule, point, picture; got none"
+
+
 def test_values_of_a_recipe_are_checked_with_the_reason_of_recipes():
     request = extract_request()
     request.recipe.training.batch_size = 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from facefoundry.errors import Interrupted
+from facefoundry.rpc.call import Pause
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
@@ -19,15 +20,14 @@ RUNNING, SUCCEEDED = trainer_pb2.Training.STATE_RUNNING, trainer_pb2.Training.ST
 
 
 class Time(threading.Event):
-    """A drain event whose waits take no time: they only move the clock, up to the moment at which it is set."""
+    """A clock that the pauses of a watch move, and a drain event that is set at a moment of it."""
 
     def __init__(self, drains_at: float = float("inf")) -> None:
         super().__init__()
         self.now = 0.0
         self._drains_at = drains_at
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.now += timeout or 0.0
+    def is_set(self) -> bool:
         return self.now >= self._drains_at
 
 
@@ -58,7 +58,10 @@ def watch(time: Time, succeeds_at: float) -> Iterator[tuple[float, trainer_pb2.T
     context: Any = Call()
     servicer = servicer_of(Store(StoreSettings()), trainings, TrainerSettings(), time, clock=lambda: time.now)
     for message in servicer.WatchTraining(trainer_pb2.WatchTrainingRequest(training_uri="x"), context):
-        yield time.now, message.training
+        if isinstance(message, Pause):
+            time.now += message.seconds
+        else:
+            yield time.now, message.training
 
 
 def test_a_snapshot_comes_first_then_every_change_and_every_15_seconds_a_heartbeat() -> None:

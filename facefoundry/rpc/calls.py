@@ -1,0 +1,210 @@
+"""Runs the handlers of servicers, which are ordinary functions, in the threads of lanes for an asyncio server.
+
+Requests are checked, exceptions become statuses, and every call is counted, timed and logged.
+
+A caller costs a thread only while a handler works for it: not before the whole request is there, not while the response
+is sent, and not in a `Pause`. When a caller is gone, its handler's context says so, and the handler is closed at its
+next message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from facefoundry.errors import FaceFoundryError, Internal, InvalidInput
+from facefoundry.rpc.call import Call, Pause
+from facefoundry.rpc.lanes import Lane, Lanes
+from facefoundry.rpc.status import code_of, to_status
+from facefoundry.rpc.validation import check
+from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
+
+if TYPE_CHECKING:
+    _Handler: TypeAlias = grpc.RpcMethodHandler[Message, Message]
+    _Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+
+__all__ = ["REQUEST_SECONDS", "Calls"]
+
+REQUEST_SECONDS = 20.0
+"""How long a caller may take to send its request."""
+
+T = TypeVar("T")
+
+_END = object()
+_log = logger(__name__)
+
+
+class Calls:
+    """Makes handlers for an asyncio server of the handlers of servicers. It is made in the server's event loop.
+
+    Args:
+        service: Name of the service.
+        lanes: The threads in which handlers run.
+        max_bytes: Size of the largest request; a larger one is refused before it is parsed.
+        request_seconds: How long a caller may take to send its request.
+    """
+
+    def __init__(self, service: str, lanes: Lanes, max_bytes: int, request_seconds: float) -> None:
+        self._service, self._lanes = service, lanes
+        self._max_bytes, self._request_seconds = max_bytes, request_seconds
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all pauses, for good."""
+        self._stopping.set()
+
+    def handler(self, method: str, handler: _Handler) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Return the asyncio handler of a method with one request. On the wire it does not differ.
+
+        It takes and sends bytes: gRPC answers INTERNAL to a request that it cannot parse, and hands over a request
+        only once it is there.
+
+        Args:
+            method: Name of the method, `/<service>/<method>`.
+            handler: The handler of the servicer.
+        """
+
+        async def answer(requests: object, context: _Context) -> None:
+            await self._answer(method, handler, context)
+
+        made: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(answer, None, None)
+        return made
+
+    async def _answer(self, method: str, handler: _Handler, context: _Context) -> None:
+        call, start = Call(context.peer()), time.monotonic()
+
+        def record(code: str, reason: str = "", message: str = "") -> None:
+            seconds = time.monotonic() - start
+            CALLS.labels(self._service, method, code, reason).inc()
+            CALL_SECONDS.labels(self._service, method).observe(seconds)
+            _log.event(
+                "call",
+                method=method,
+                code=code,
+                reason=reason,
+                detail=message,
+                seconds=round(seconds, 4),
+                peer=call.peer(),
+            )
+
+        try:
+            await self._serve(method, handler, call, context)
+        except asyncio.CancelledError:
+            record("CANCELLED", "CANCELLED")
+            raise
+        except FaceFoundryError as error:
+            record(code_of(error).name, error.reason, error.message)
+            await _abort(context, error)
+        except Exception as error:
+            _log.exception("call_crashed", method=method)
+            record("INTERNAL", "UNEXPECTED")
+            message = f"The {self._service} failed unexpectedly ({type(error).__name__}). Its log has the details."
+            await _abort(context, Internal(message, reason="UNEXPECTED"))
+        else:
+            record("OK")
+        finally:
+            self._end(call)
+
+    async def _serve(self, method: str, handler: _Handler, call: Call, context: _Context) -> None:
+        data = await self._receive(context)
+        lane = self._lanes.of(method)
+        with lane.place(call.peer()):
+            servicer_context = cast("grpc.ServicerContext", call)
+            if handler.unary_unary is not None:
+                respond = handler.unary_unary
+                response = await self._step(lane, call, lambda: respond(self._parse(handler, data), servicer_context))
+                await context.write(_serialized(handler, response))
+            elif handler.unary_stream is not None:
+                stream = handler.unary_stream
+                responses = await self._step(lane, call, lambda: stream(self._parse(handler, data), servicer_context))
+                await self._send(lane, call, handler, iter(responses), context)
+
+    async def _receive(self, context: _Context) -> bytes:
+        try:
+            data = await asyncio.wait_for(context.read(), self._request_seconds)
+        except TimeoutError as error:
+            message = f"Expected a request within {self._request_seconds:g} s. Received none. Send it at once."
+            raise InvalidInput(message, reason="NO_REQUEST") from error
+        if not isinstance(data, bytes):
+            raise InvalidInput("Expected a request. The call has none. Send one message.", reason="NO_REQUEST")
+        return data
+
+    def _parse(self, handler: _Handler, data: bytes) -> Message:
+        """Return a request that keeps the rules."""
+        if len(data) > self._max_bytes:
+            raise InvalidInput(
+                f"Expected a request of at most {self._max_bytes} bytes. Received {len(data)} bytes. Send a smaller "
+                f"request, or set FACEFOUNDRY_MAX_MESSAGE_BYTES of the {self._service} to more.",
+                reason="MESSAGE_TOO_LARGE",
+                metadata={"max_bytes": str(self._max_bytes), "received_bytes": str(len(data))},
+            )
+        parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
+        try:
+            request = parse(data)
+        except (DecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                f"Expected a message of the method's type. Received {len(data)} bytes that are none. "
+                "Use a client of the contract.",
+                reason="MALFORMED",
+            ) from error
+        check(request)
+        return request
+
+    async def _send(
+        self, lane: Lane, call: Call, handler: _Handler, responses: Iterator[Message | Pause], context: _Context
+    ) -> None:
+        try:
+            while (response := await self._step(lane, call, lambda: next(responses, _END))) is not _END:
+                if isinstance(response, Pause):
+                    with suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), response.seconds)
+                else:
+                    await context.write(_serialized(handler, cast("Message", response)))
+        finally:
+            self._end(call)
+            close = getattr(responses, "close", None)
+            if close is not None:
+                with suppress(RuntimeError):  # the server has stopped
+                    await _ended(lane.threads.submit(close))
+
+    async def _step(self, lane: Lane, call: Call, function: Callable[[], T]) -> T:
+        """Run a function in a thread of the lane. If the call ends meanwhile, wait for the function all the same."""
+        running = lane.threads.submit(function)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(running))
+        except asyncio.CancelledError:
+            if not running.cancel():
+                self._end(call)
+                await _ended(running)
+            raise
+
+    def _end(self, call: Call) -> None:
+        for callback in call.end():
+            with suppress(RuntimeError):  # the server has stopped
+                self._lanes.ended.submit(callback)
+
+
+async def _abort(context: _Context, error: FaceFoundryError) -> None:
+    status = to_status(error)
+    await context.abort(status.code, status.details, tuple(status.trailing_metadata))
+
+
+async def _ended(running: Future[T]) -> None:
+    """Wait for the end of a function in a thread, however often this task is cancelled meanwhile."""
+    waiting = asyncio.wrap_future(running)
+    while not waiting.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([waiting])
+    waiting.exception()  # so that asyncio does not report it as forgotten
+
+
+def _serialized(handler: _Handler, response: Message) -> bytes:
+    serialize = cast("Callable[[Message], bytes]", handler.response_serializer)
+    return serialize(response)

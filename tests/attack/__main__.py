@@ -1,0 +1,236 @@
+"""`python -m tests.attack [--seed N] [--calls N] [--documents N] [--seconds S]`: attacks services on loopback.
+
+Floods, hostile requests, generated messages and damaged documents go to the three services, while a well-behaved client
+goes on calling. It prints a table, and ends with 1 if a service died, answered INTERNAL or UNKNOWN, took more memory or
+kept the client waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from google.protobuf.message import Message
+
+from facefoundry.v1 import common_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2
+from facefoundry.v1.converter_pb2 import ConvertRequest, TranscodeRequest
+from tests.attack import documents, floods, hostile, messages
+from tests.attack.outcome import Ending, Outcome, ending
+from tests.attack.target import Polite, Target, attacked
+from tests.processes import ROOT
+
+_THREADS = 8
+_CALL_SECONDS = 60.0
+_P99_SECONDS = 1.0
+_FLOOD_BYTES = 96 << 20
+_TOTAL_BYTES = 256 << 20
+_FLOODS = (("half_open", 300), ("reflections", 300), ("watches", 1000), ("connections", 3000))
+
+
+class Attacks:
+    """Attacks on one target, within a time.
+
+    Args:
+        target: The services.
+        seed: Of everything that is generated.
+        seconds: When generated attacks end, from now.
+    """
+
+    def __init__(self, target: Target, seed: int, seconds: float) -> None:
+        self._target, self._seed, self._end = target, seed, time.monotonic() + seconds
+        self._channels = {name: target.channel(name) for name in target.addresses}
+
+    def flood(self, seconds: float = 8.0) -> Outcome:
+        """Open all floods at once, and hold them for some seconds."""
+        outcome, target = Outcome("floods"), self._target
+        before, running = target.bytes, []
+        for kind, count in _FLOODS:
+            command = floods.command(kind, target.addresses["trainer"], count, target.uris["training"])
+            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            assert process.stdout is not None
+            running.append(process)
+            outcome.calls[f"{kind} opened"] = count if process.stdout.readline() == b"open\n" else 0
+        time.sleep(seconds)
+        grown = target.bytes - before
+        print(f"floods held for {seconds:g} s: memory grew by {grown >> 20} MiB", flush=True)
+        if grown > _FLOOD_BYTES:
+            outcome.faults.append(f"memory grew by {grown >> 20} MiB")
+        for process in running:
+            process.kill()
+            process.wait()
+        return outcome
+
+    def ask(self) -> Outcome:
+        """Send every hostile request."""
+        outcome = Outcome("hostile requests")
+        for name, service, method, data in hostile.requests(self._target.uris):
+            outcome.add(self._send(service, method, data), name)
+        return outcome
+
+    def generate(self, count: int) -> Outcome:
+        """Send generated messages to all methods in turn."""
+        outcome, known, all_methods = Outcome("generated messages"), [*self._target.uris.values()], messages.methods()
+
+        def send(number: int) -> None:
+            if time.monotonic() > self._end:
+                return
+            random = Random(f"{self._seed}/{number}")
+            service, path, kind, _ = all_methods[number % len(all_methods)]
+            data = messages.made(random, kind, known).SerializeToString()
+            if random.random() < 0.2:
+                data = messages.damaged(random, data)
+            outcome.add(self._send(service, path, data), f"message {number} to {path}")
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(send, range(count)))
+        return outcome
+
+    def damage(self, count: int) -> Outcome:
+        """Damage the documents in the bucket one after the other, read each, and put it right again."""
+        outcome, store = Outcome("damaged documents"), self._target.store
+        found = {key: store.get_bytes(key) for key in store.list("") if key.endswith(".json")}
+        reads = self._reads()
+        names = sorted(found)
+        for number in range(count):
+            if time.monotonic() > self._end:
+                break
+            random = Random(f"{self._seed}/document/{number}")
+            key = names[number % len(names)]
+            kind, data = documents.mutated(random, found[key])
+            store.put_bytes(key, data)
+            chosen = reads[key.partition("/")[0]]
+            service, path, request = chosen[number // len(names) % len(chosen)]
+            outcome.add(self._send(service, path, request), f"document {number}, {kind} of {key}, read by {path}")
+            store.put_bytes(key, found[key])
+        return outcome
+
+    def _reads(self) -> dict[str, list[tuple[str, str, bytes]]]:
+        """Return, for each kind of prefix, calls that read its documents."""
+        uris = self._target.uris
+        preview = recipe_pb2.Recipe(name="preview")
+
+        def of(service: str, method: str, request: Message) -> tuple[str, str, bytes]:
+            full = messages.SERVICES[service].full_name
+            return service, f"/{full}/{method}", request.SerializeToString()
+
+        def files(service: str, uri: str) -> tuple[str, str, bytes]:
+            return of(service, "ListFiles", files_pb2.ListFilesRequest(uri=uri))
+
+        convert = ConvertRequest(
+            model_uri=uris["model"],
+            target_extraction_uri=uris["extraction_a"],
+            target_side=common_pb2.SIDE_A,
+            target_id="033",
+            source_id="097",
+            recipe=preview,
+        )
+        start = trainer_pb2.StartTrainingRequest(
+            extraction_a_uri=uris["extraction_a"],
+            extraction_b_uri=uris["extraction_b"],
+            pair_id="033_097",
+            recipe=preview,
+        )
+        extract = extractor_pb2.ExtractRequest(source_uri=uris["source"], sequence_id="033", recipe=preview)
+        transcode = TranscodeRequest(source_uri=uris["source"], sequence_id="033", recipe=preview)
+        upload = extractor_pb2.ImportSourceRequest(object_uri=uris["upload"])
+        return {
+            "sources": [
+                of("extractor", "Inspect", extractor_pb2.InspectRequest(source_uri=uris["source"])),
+                of("extractor", "Extract", extract),
+                of("converter", "Transcode", transcode),
+                files("extractor", uris["source"]),
+            ],
+            "extractions": [
+                of("converter", "Convert", convert),
+                files("extractor", uris["extraction_a"]),
+                of("trainer", "StartTraining", start),
+            ],
+            "imports": [of("converter", "Convert", convert), files("trainer", uris["model"])],
+            "trainings": [
+                of("trainer", "GetTraining", trainer_pb2.GetTrainingRequest(training_uri=uris["training"])),
+                of("trainer", "ListTrainings", trainer_pb2.ListTrainingsRequest()),
+                of("trainer", "WatchTraining", trainer_pb2.WatchTrainingRequest(training_uri=uris["training"])),
+                of("trainer", "StartTraining", start),
+            ],
+            "uploads": [
+                of("extractor", "ImportSource", upload),
+                of("trainer", "ImportModel", trainer_pb2.ImportModelRequest(object_uris=[uris["upload"]])),
+            ],
+        }
+
+    def _send(self, service: str, path: str, data: bytes) -> Ending:
+        """Send a request, read the first response, and return how the call ended."""
+        channel: Any = self._channels[service]
+        stream = any(path == each and streams for _, each, _, streams in messages.methods())
+
+        def call() -> None:
+            if not stream:
+                channel.unary_unary(path)(data, timeout=_CALL_SECONDS)
+                return
+            responses = channel.unary_stream(path)(data, timeout=_CALL_SECONDS)
+            for number, _ in enumerate(responses):
+                if path.endswith("/WatchTraining") or number > 1000:
+                    responses.cancel()
+                    return
+
+        return ending(call)
+
+
+def _attack(attack: Callable[[], Outcome], target: Target) -> bool:
+    """Attack beside a well-behaved client, print the outcome, and return whether all went well."""
+    before, begin = target.bytes, time.monotonic()
+    with Polite(target) as polite:
+        outcome = attack()
+    faults = list(outcome.faults)
+    p50, p99 = polite.percentile(0.5), polite.percentile(0.99)
+    if not target.lives:
+        faults.append("the services died")
+    if p99 > _P99_SECONDS:
+        faults.append(f"a well-behaved client waited {p99:.2f} s (p99)")
+    faults += [f"a well-behaved client got {failure}" for failure in polite.failures]
+    grown = (target.bytes - before) >> 20 if target.lives else 0
+    print(
+        f"{outcome.name:20} {outcome.total:6} calls {time.monotonic() - begin:6.1f} s {len(faults):3} faults "
+        f"{grown:+5} MiB; client: {len(polite.seconds)} calls, p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, "
+        f"max {max(polite.seconds, default=0) * 1000:.0f} ms"
+    )
+    for name, number in outcome.calls.most_common():
+        print(f"    {number:6} {name}")
+    for fault in faults[:40]:
+        print(f"  FAULT {fault}", flush=True)
+    return not faults
+
+
+def main() -> None:
+    """Attack, print the table, and end with 1 if there was a fault."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="of all generated messages and damage")
+    parser.add_argument("--calls", type=int, default=10_000, help="how many generated messages")
+    parser.add_argument("--documents", type=int, default=5_000, help="how many damaged documents")
+    parser.add_argument("--seconds", type=float, default=500.0, help="when generated attacks end")
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder, attacked(Path(folder)) as target:
+        attacks, begin = Attacks(target, given.seed, given.seconds), target.bytes
+        good = [
+            _attack(attacks.flood, target),
+            _attack(attacks.ask, target),
+            _attack(lambda: attacks.generate(given.calls), target),
+            _attack(lambda: attacks.damage(given.documents), target),
+        ]
+        grown = (target.bytes - begin) if target.lives else 0
+        print(f"memory grew by {grown >> 20} MiB in all; seed {given.seed}")
+        crashes = target.log.read_text(errors="replace").count('"call_crashed"')
+        print(f"{crashes} unexpected exceptions in the log")
+    sys.exit(not all(good) or grown > _TOTAL_BYTES)
+
+
+if __name__ == "__main__":
+    main()
