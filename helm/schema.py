@@ -31,7 +31,7 @@ OWNED = {
     | {"public_endpoint", "signer_access_key", "signer_secret_key"},
     "service": {"listen", "health_listen", "metrics_listen", "tls_cert_file", "tls_key_file", "tls_client_ca_file"}
     | {"scratch_dir", "extractor_weights_dir", "import_buckets", "backend"},
-    "worker": {"id", "termination_log", "parent", "scratch_dir"},
+    "worker": {"id", "termination_log", "parent", "scratch_dir", "scratch_bytes"},
 }
 _KEPT = ("type", "description", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 

@@ -86,4 +86,11 @@ class WorkerSettings(Settings):
         description="Process id of the parent. The worker is killed when the parent ends; 0 for none.",
     )
     scratch_dir: Folder | None = Field(None, description="Folder for temporary files; by default the system's.")
+    scratch_bytes: int = Field(
+        0,
+        ge=0,
+        le=1 << 62,
+        description="Largest size of the folder for temporary files, in bytes. The worker ends with SCRATCH_FULL when "
+        "it has more; 0 for no limit.",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -71,6 +71,19 @@ def test_a_worker_over_its_memory_limit_shows_as_such(make: Make) -> None:
     assert "64Mi" in job.diagnosis.message
 
 
+@pytest.mark.usefixtures("full")
+def test_a_worker_over_the_size_of_its_scratch_volume_shows_as_such(make: Make) -> None:
+    def small(job: dict[str, Any]) -> None:
+        (scratch,) = job["spec"]["template"]["spec"]["volumes"]
+        scratch["emptyDir"] = {"sizeLimit": "16Mi"}
+
+    backend = make("scratch", restarts=0, edit=small)
+    backend.start("job", URI)
+    job = wait_for(backend, "job", JobState.FAILED, seconds=180)
+    assert job.diagnosis is not None and job.diagnosis.reason == "SCRATCH_FULL"
+    assert '"16Mi"' in job.diagnosis.message
+
+
 def test_a_lost_api_server_is_unavailable_and_the_state_is_right_once_it_is_back(
     cluster: ClusterWorkers, make: Make
 ) -> None:

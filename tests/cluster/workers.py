@@ -37,6 +37,7 @@ stubborn) trap '' TERM; sleep 600; sleep 600 ;;
 "interrupted twice") [ "$(count)" -gt 2 ] || exit 75 ;;
 "killed once") [ "$(count)" -gt 1 ] || exit 137 ;;
 memory) head -c 200m /dev/zero | tail ;;
+scratch) head -c 40m /dev/zero >/tmp/file; sleep 600 & wait ;;
 *) exit 64 ;;
 esac
 """

@@ -12,8 +12,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from facefoundry import telemetry
 from tests.helm.chart import CHART, ROOT, Helm, named
 
-# Of kube-state-metrics, which the operations page names as needed for two alerts.
-FOREIGN = {"kube_job_status_failed", "kube_pod_status_phase"}
+# Of kube-state-metrics, which the operations page names as needed for three alerts.
+FOREIGN = {"kube_job_status_failed", "kube_pod_deletion_timestamp", "kube_pod_status_phase"}
 DASHBOARD = json.loads((CHART / "files/dashboard.json").read_text())
 ALERTS = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"][0]["rules"]
 

@@ -342,6 +342,7 @@ def test_the_job_is_the_file_with_the_values_of_the_installation(helm: Helm):
     assert container["image"] == f"localhost/facefoundry/worker:{__version__}"
     variables = environment(container)
     assert variables["FACEFOUNDRY_STORE_ENDPOINT"] == "s3.example.org"
+    assert int(variables["FACEFOUNDRY_WORKER_SCRATCH_BYTES"]) == 10 * 2**30 * 19 // 20
     assert not [name for name, value in variables.items() if "KEY" in name and isinstance(value, str)]
 
 

@@ -39,6 +39,9 @@
 {{- $settings = merge (dict "requireGpu" true) $settings -}}
 {{- end -}}
 {{- $env = concat $env (include "facefoundry.storeEnv" (dict "root" . "secret" $worker.storeSecret) | fromYamlArray) -}}
+{{- /* A little less than the volume: the worker then says why it ends, before Kubernetes evicts its pod. */ -}}
+{{- $scratch := div (mul (include "facefoundry.bytes" $worker.scratch | int64) 19) 20 -}}
+{{- $env = append $env (dict "name" "FACEFOUNDRY_WORKER_SCRATCH_BYTES" "value" (toString $scratch)) -}}
 {{- $env = concat $env (include "facefoundry.settings" (dict "prefix" "FACEFOUNDRY_WORKER_" "settings" $settings) | fromYamlArray) -}}
 {{- with $worker.gpu.kernelCacheClaim -}}
 {{- $env = append $env (dict "name" "CUDA_CACHE_PATH" "value" "/var/cache/cuda") -}}

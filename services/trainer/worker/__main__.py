@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import configure_logging, logger
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
+from services.trainer.worker import scratch
 from services.trainer.worker.exit_reporter import ExitReporter
 from services.trainer.worker_environment import worker_variables
 from services.trainer.worker_protocol import WAIT, ExitCode, ExitReport, Order
@@ -103,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runner = _prepare(uri, settings, Store(store_settings), stop)
         watch = (runner, settings.idle_seconds, reporter)
         threading.Thread(target=_exit_when_idle, args=watch, name="watchdog", daemon=True).start()
+        if settings.scratch_bytes:
+            limits = (runner, settings, reporter)
+            threading.Thread(target=_exit_when_full, args=limits, name="scratch", daemon=True).start()
         runner.run()
     except FaceFoundryError as error:
         _log.warning("worker_failed", reason=error.reason, message_text=error.message)
@@ -174,6 +179,23 @@ def _exit_when_idle(runner: AttemptRunner, idle_seconds: float, reporter: ExitRe
             reporter.write(ExitReport("IDLE", message, iteration))
             os._exit(ExitCode.INTERRUPTED)
         time.sleep(min(_MAX_IDLE_CHECK_SECONDS, idle_seconds - idle))
+
+
+def _exit_when_full(runner: AttemptRunner, settings: WorkerSettings, reporter: ExitReporter) -> None:
+    """Exit for good when the scratch folder is full, as another worker would fill it again."""
+    folder = settings.scratch_dir or Path(tempfile.gettempdir())
+
+    def end(used: int) -> None:
+        message = (
+            f"Expected at most {settings.scratch_bytes} bytes in the worker's scratch folder {folder}. It has {used}. "
+            "Raise its size (worker.scratch of the chart) and start the training again; it resumes from its last "
+            "checkpoint."
+        )
+        _log.warning("scratch_full", bytes=used, limit=settings.scratch_bytes)
+        reporter.write(ExitReport("SCRATCH_FULL", message, runner.progress.iteration))
+        os._exit(ExitCode.BAD_INPUT)
+
+    scratch.watch(folder, settings.scratch_bytes, end)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from facefoundry import codec
 from facefoundry.errors import DataLoss
@@ -17,7 +17,14 @@ from services.trainer.backends.kubernetes.objects import Event, Pod, Terminated,
 from services.trainer.backends.kubernetes.template import CONTAINER
 from services.trainer.worker_protocol import ExitReport
 
-__all__ = ["diagnose_creation", "diagnose_ended", "diagnose_pending", "exit_report", "terminated"]
+__all__ = [
+    "diagnose_creation",
+    "diagnose_ended",
+    "diagnose_leaving",
+    "diagnose_pending",
+    "exit_report",
+    "terminated",
+]
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -31,6 +38,8 @@ _LABELS = (
     "has no CUDA."
 )
 _MAX_DETAIL = 600
+# Longer than a node that answers needs beyond a pod's grace period.
+_LATE = timedelta(seconds=60)
 # The scheduler's words for devices that a claim asks for and no node has free: dynamic resource allocation (DRA).
 _NOT_ALLOCATED = ("cannot allocate all claims", "resourceclaim in use", "resourceclaim not available")
 # The scheduler writes: request gpu: device class gpu.example.com does not exist
@@ -136,6 +145,26 @@ def diagnose_pending(pod: Pod, events: Sequence[Event]) -> Diagnosis | None:
         sentence = "The node cannot start the worker's pod yet. If it does not start soon, correct what is reported."
         return _diagnosis("POD_NOT_STARTED", sentence, f"{newest.reason}: {newest.message}")
     return None
+
+
+def diagnose_leaving(pod: Pod, now: datetime) -> Diagnosis | None:
+    """Explain why a pod that is being deleted is still there; None while it has time to end.
+
+    Args:
+        pod: The pod. Its deletion timestamp is the time by which it should be gone.
+        now: The time, with its zone.
+    """
+    due = pod.metadata.deletion_timestamp
+    if not due or now - datetime.fromisoformat(due) < _LATE:
+        return None
+    node = pod.spec.node_name
+    sentence = (
+        f"The node {node} does not end the worker's pod, which was to be gone by {due}. If the node is lost, delete "
+        f"its Node object (kubectl delete node {node}), or taint it (kubectl taint nodes {node} "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute). Another worker then resumes from the last "
+        "checkpoint."
+    )
+    return Diagnosis("NODE_LOST", sentence)
 
 
 def diagnose_ended(pod: Pod) -> Diagnosis | None:

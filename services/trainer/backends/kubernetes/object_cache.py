@@ -2,7 +2,9 @@
 
 The Kubernetes client's `SharedInformer` lists the objects and then watches them: the API server sends every change.
 This module makes up for three properties of the informer: it retries a failed watch at once and for ever, it never ends
-a watch whose server has become silent, and it does not know how old its objects are.
+a watch whose server has become silent, and it does not know how old its objects are. A working server may be silent for
+hours: it sends no bookmarks for Events, and few for other objects that do not change. So every watch asks the server to
+end it before its silence counts as a failure, and is opened again where it ended.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -42,12 +45,13 @@ class CacheTimes:
     """Times of a cache, seconds.
 
     Attributes:
-        silence: Time without a message after which a watch is ended. A working API server sends at least a bookmark,
-            which is an empty message, every minute.
+        watch: Time after which the server ends a watch.
+        silence: Time without a message after which a watch has failed; longer than `watch`.
         tolerated: Time after the failure of a watch during which the objects still count as up to date, so that a
             restart of the API server does no harm.
     """
 
+    watch: int = 60
     silence: float = 90.0
     tolerated: float = 5.0
 
@@ -139,7 +143,8 @@ class ObjectCache(Generic[T]):
             raise ApiException(status=0, reason="closing")
         if arguments.get("watch"):
             timeout = (_CONNECT_SECONDS, self._times.silence)
-            response = self._call(**arguments, allow_watch_bookmarks=True, _request_timeout=timeout)
+            asked = {**arguments, "timeout_seconds": self._times.watch, "allow_watch_bookmarks": True}
+            response = self._call(**asked, _request_timeout=timeout)
             self._recover()
             return response
         response = self._call(**arguments, _preload_content=False, _request_timeout=REQUEST_TIMEOUT)
@@ -172,6 +177,10 @@ class ObjectCache(Generic[T]):
     def _fail(self, error: object) -> None:
         """Record a failed watch, and wait before the informer retries, because it does not wait itself."""
         if self._closing.is_set():
+            return
+        if isinstance(error, ApiException) and error.status == HTTPStatus.GONE:
+            # The server has forgotten where the last watch ended. The informer lists the objects again.
+            self._closing.wait(retry_delay(1))
             return
         self._failures += 1
         self.error = error_text(error)

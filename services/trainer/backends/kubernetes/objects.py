@@ -100,6 +100,7 @@ class Container(_Model):
 class PodSpec(_Model):
     """The desired state of a pod."""
 
+    node_name: str = ""
     containers: list[Container] = []
 
 

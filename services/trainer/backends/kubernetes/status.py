@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from services.trainer.backends.base import Diagnosis, Job, JobState
 from services.trainer.backends.kubernetes import diagnosis
@@ -14,13 +15,16 @@ __all__ = ["JOB", "job_of_event", "job_of_pod", "job_status", "pods_are_outdated
 JOB = "batch.kubernetes.io/job-name"
 
 
-def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event] = ()) -> Job:
+def job_status(
+    job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event] = (), now: datetime | None = None
+) -> Job:
     """Derive the state of a backend job.
 
     Args:
         job: The Kubernetes Job.
         pods: The Job's pods that still exist, in any order.
         events: Warnings about the Job and about its pods.
+        now: The time, with its zone; by default that of the clock.
     """
     last = max((pod for pod in pods if pod.ended), key=lambda pod: pod.age, default=None)
     newest = max((pod for pod in pods if not pod.ended), key=lambda pod: pod.age, default=None)
@@ -33,7 +37,7 @@ def job_status(job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event]
         restarts=max(failed - 1, 0) if state is JobState.FAILED else failed,
         exit_code=terminated.exit_code if terminated and state is not JobState.RUNNING else None,
         exit_report=diagnosis.exit_report(last) if last else None,
-        diagnosis=_diagnosis(job, state, newest, last, events),
+        diagnosis=_diagnosis(job, state, newest, last, events, now or datetime.now(UTC)),
     )
 
 
@@ -80,10 +84,12 @@ def _state(job: JobObject, newest: Pod | None, last: Pod | None) -> JobState:
 
 
 def _diagnosis(
-    job: JobObject, state: JobState, newest: Pod | None, last: Pod | None, events: Sequence[Event]
+    job: JobObject, state: JobState, newest: Pod | None, last: Pod | None, events: Sequence[Event], now: datetime
 ) -> Diagnosis | None:
     if state is JobState.SUCCEEDED:
         return None
+    if newest is not None and (leaving := diagnosis.diagnose_leaving(newest, now)):
+        return leaving
     ended = diagnosis.diagnose_ended(last) if last else None
     if state is JobState.FAILED:
         return ended or _failed(job)

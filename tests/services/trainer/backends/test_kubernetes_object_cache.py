@@ -25,6 +25,7 @@ class ApiServer:
     def __init__(self) -> None:
         self.items: list[Object] = []
         self.status = 200
+        self.ends_watches = False  # as it is asked to
         self.lists = self.watches = 0
         self.versions: list[str] = []
         self._events: list[Object] = []
@@ -82,18 +83,19 @@ class ApiServer:
         elif not watch:
             self._write(request, json.dumps({"metadata": {"resourceVersion": "10"}, "items": self.items}).encode())
         else:
-            self._stream(request, cut)
+            asked = float(query["timeoutSeconds"][0]) if self.ends_watches else None
+            self._stream(request, cut, asked)
         self._write(request, b"")
 
     def _write(self, request: BaseHTTPRequestHandler, data: bytes) -> None:
         request.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         request.wfile.flush()
 
-    def _stream(self, request: BaseHTTPRequestHandler, cut: int) -> None:
+    def _stream(self, request: BaseHTTPRequestHandler, cut: int, seconds: float | None) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._events or self._cut > cut)
-                if self._cut > cut:
+                self._changed.wait_for(lambda: self._events or self._cut > cut, seconds)
+                if self._cut > cut or not self._events:
                     return
                 event = self._events.pop(0)
             self._write(request, json.dumps(event).encode() + b"\n")
@@ -203,6 +205,20 @@ def test_a_server_that_was_never_there_is_not_current(server: ApiServer, watch: 
 def test_a_watch_whose_server_went_silent_is_opened_again(server: ApiServer, watch: Watch) -> None:
     assert watch(CacheTimes(silence=0.3)).is_current(60)
     wait_until(lambda: server.watches >= 2)
+
+
+def test_a_working_server_that_has_nothing_to_say_is_no_failure(
+    server: ApiServer, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.ends_watches = True
+    seen = watch(CacheTimes(watch=1, silence=30.0, tolerated=0.0))
+    assert seen.is_current(60)
+    wait_until(lambda: server.watches >= 3)
+    assert seen.is_current(0) and server.lists == 1
+    server.send("ERROR", {"code": 410, "reason": "Expired", "message": "too old"})
+    wait_until(lambda: server.lists == 2)
+    assert seen.is_current(0) and seen.error == ""
+    assert [record.message for record in caplog.records if "watch_failed" in record.message] == []
 
 
 def test_closing_ends_a_silent_watch(server: ApiServer, watch: Watch) -> None:

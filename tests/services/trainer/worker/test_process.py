@@ -169,6 +169,18 @@ def test_a_worker_whose_parent_is_gone_does_nothing(store: Store, spawn: Spawn, 
     assert not (tmp_path / "exit-report").exists()
 
 
+def test_a_worker_that_fills_its_scratch_ends_for_good_and_says_what_to_raise(
+    store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
+) -> None:
+    full = tmp_path / "scratch"
+    full.mkdir()
+    (full / "core").write_bytes(b"x" * 20_000)
+    worker = spawn(uri_of(store, put_attempt()), scratch_dir=full, scratch_bytes=10_000)
+    assert worker.wait(90) == ExitCode.BAD_INPUT
+    report = exit_report(tmp_path)
+    assert report.reason == "SCRATCH_FULL" and "worker.scratch" in report.message
+
+
 def test_a_worker_without_progress_ends_as_interrupted(
     store: Store, spawn: Spawn, put_attempt: Callable[..., Attempt], tmp_path: Path
 ) -> None:
