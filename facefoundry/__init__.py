@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from facefoundry.dataset.sources import upload
     from facefoundry.planning.checking import check
     from facefoundry.planning.draft import plan
+    from facefoundry.planning.running import run
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
     from facefoundry.v1.converter_pb2 import ConvertRequest
     from facefoundry.v1.recipe_pb2 import Recipe
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "errors",
     "plan",
+    "run",
     "upload",
     "upload_model",
 ]
@@ -47,6 +49,7 @@ _MODULES = {
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
     "check": "facefoundry.planning.checking",
     "plan": "facefoundry.planning.draft",
+    "run": "facefoundry.planning.running",
     "upload": "facefoundry.dataset.sources",
     "upload_model": "facefoundry.dataset.models",
 }

@@ -13,6 +13,7 @@ from facefoundry.dataset.run import Limits
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput
 from facefoundry.local import User, local_stack
+from facefoundry.planning.making import Connections
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage.store import Store
 
@@ -22,20 +23,10 @@ Emit = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Connection:
-    """An open connection.
+class Connection(Connections):
+    """An open connection; `store_settings` are those of the object store, with keys if there are any."""
 
-    Attributes:
-        transfers: The client of the services, and the connections by which files come and go.
-        store: The object store, for the record of a run; None without keys of it.
-        store_settings: Settings of the object store, with keys if there are any.
-        limits: How much work a run starts at once.
-    """
-
-    transfers: Transfers
-    store: Store | None
     store_settings: StoreSettings
-    limits: Limits
 
 
 @contextmanager
@@ -89,4 +80,4 @@ def _emit_users(emit: Emit, users: list[User]) -> None:
 
 def _connection(client: Client, settings: StoreSettings, emit: Emit, limits: Limits) -> Connection:
     store = Store(settings) if settings.has_keys else None
-    return Connection(Transfers(client, settings, on_wait=emit), store, settings, limits)
+    return Connection(Transfers(client, settings, on_wait=emit), store, limits, settings)

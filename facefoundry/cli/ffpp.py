@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,12 +18,13 @@ from facefoundry.cli.options import (
     output_options,
     recipe_options,
 )
-from facefoundry.cli.session import RunPlan, face_shares, make_dataset, open_session
+from facefoundry.cli.session import face_shares, make_dataset, open_session
 from facefoundry.dataset import models, plan
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.subjects import with_subjects
 from facefoundry.errors import InvalidInput, Unavailable
+from facefoundry.planning.making import RunPlan
 from facefoundry.storage import keys
 
 __all__ = ["convert", "create_from_models", "extract_faces", "generate_models", "train"]
@@ -105,8 +108,14 @@ def generate_models(
     if not pairs:
         raise InvalidInput(f"Expected at least two clips in {clips_path}. Received one. Add a clip.", reason="NO_PAIRS")
     plan.require_clips(pairs, clips, clips_path)
-    run_plan = RunPlan(convert_images, keep_faces, name, pairing_seed)
-    make_dataset(pairs, clips, run_plan, recipe, connection, output, messages=messages)
+    run_plan = replace(
+        _plan(recipe, clips, output, name),
+        pairs=pairs,
+        convert=convert_images,
+        keep_faces=keep_faces,
+        seed=pairing_seed,
+    )
+    make_dataset(run_plan, connection, output, messages=messages)
 
 
 @click.command(name="create-from-models", short_help="Make the fakes of pairs with models that exist.")
@@ -164,8 +173,8 @@ def create_from_models(
                 f"Models left out, because {clips_path} does not hold both of their clips: {', '.join(without_clips)}."
             )
     plan.require_clips(pairs or found.models, clips, clips_path)
-    run_plan = RunPlan(True, keep_faces, name)
-    make_dataset(pairs, clips, run_plan, recipe, connection, output, given=found.models, messages=messages)
+    run_plan = replace(_plan(recipe, clips, output, name), pairs=pairs, keep_faces=keep_faces, given=found.models)
+    make_dataset(run_plan, connection, output, messages=messages)
 
 
 @click.command(name="extract-faces", short_help="Write the face crops of clips.")
@@ -185,14 +194,16 @@ def extract_faces(
     Example:
       facefoundry extract-faces --local -i CLIPS -o OUT
     """
-    clips = with_subjects(_clips_at(clips_path), recipe.subjects)
-    output.reading.check(clips)
-    with open_session(RunPlan(convert=False, keep_faces=True), recipe, connection, output) as session:
+    clips = _clips_at(clips_path)
+    run_plan = replace(_plan(recipe, clips, output), convert=False, keep_faces=True)
+    run_plan.reading.check(clips)
+    with open_session(run_plan, connection, output) as session:
+        making = session.making
         for message in [] if _is_one_clip(clips_path) else plan.left_out(clips_path, clips):
             session.view.message(message)
-        failed = session.run.extract(clips)
-        done = f"{len(clips) - len(failed)} of {len(clips)} clips done in {session.layout.root}. "
-        session.view.message((done + face_shares(session.record)).rstrip())
+        failed = making.run.extract(run_plan.clips)
+        done = f"{len(clips) - len(failed)} of {len(clips)} clips done in {making.layout.root}. "
+        session.view.message((done + face_shares(making.record)).rstrip())
     if failed:
         had_outage = any(isinstance(error, Unavailable) for error in failed.values())
         raise click.exceptions.Exit(1 if had_outage else SOME_FAILED)
@@ -222,7 +233,8 @@ def train(
     """
     a, b = _clip_at(clip_a), _clip_at(clip_b)
     pairs = plan.check_pairs([(a.id, b.id)], where="-i, -i2")
-    make_dataset(pairs, {a.id: a, b.id: b}, RunPlan(convert=False, name=name), recipe, connection, output)
+    run_plan = _plan(recipe, {a.id: a, b.id: b}, output, name)
+    make_dataset(replace(run_plan, pairs=pairs, convert=False), connection, output)
 
 
 @click.command()
@@ -259,17 +271,24 @@ def convert(
       facefoundry convert --local -i 033.mp4 --model_path OUT/manipulated_sequences/Deepfakes/models/033_097 -o OUT2
     """
     clip = _clip_at(clip_path)
-    clip = with_subjects({clip.id: clip}, recipe.subjects)[clip.id]
     found = models.find_models(layout_of(model_path)).models
     if len(found) != 1:
         message = f"Expected --model_path to be the folder of one model. {model_path} holds {len(found)} models."
         raise InvalidInput(message, reason="MODEL")
     pair, folder = next(iter(found.items()))
-    output.reading.check([clip.id])
-    with open_session(RunPlan(convert=True), recipe, connection, output) as session:
-        fake = session.run.convert_clip(clip, folder, pair, swap_model=swap_model)
-        video = session.layout.fake_video("raw", fake.id)
+    run_plan = _plan(recipe, {clip.id: clip}, output)
+    run_plan.reading.check([clip.id])
+    with open_session(run_plan, connection, output) as session:
+        making = session.making
+        fake = making.run.convert_clip(run_plan.clips[clip.id], folder, pair, swap_model=swap_model)
+        video = making.layout.fake_video("raw", fake.id)
         session.view.message(f"{fake.swapped} of {fake.frames} frames swapped: {video}")
+
+
+def _plan(recipe: RecipeOptions, clips: Mapping[str, Clip], output: OutputOptions, name: str | None = None) -> RunPlan:
+    """Return the plan of a run on clips, by the options that all commands have."""
+    subjects = with_subjects(clips, recipe.subjects)
+    return RunPlan(recipe.resolve(), subjects, reading=output.reading, name=name, base=recipe.base)
 
 
 def _clips_at(path: Path) -> dict[str, Clip]:

@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "plan": "plan:plan",
+    "run": "run:run",
     "generate-models": "ffpp:generate_models",
     "create-from-models": "ffpp:create_from_models",
     "extract-faces": "ffpp:extract_faces",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import click
 
 from facefoundry import recipes
-from facefoundry.bases import PREFIX, Bases
 from facefoundry.dataset.reading import Reading
 from facefoundry.errors import InvalidInput
+from facefoundry.planning.recipe import base_of, resolved
 from facefoundry.v1 import recipe_pb2
 
 if TYPE_CHECKING:
@@ -74,13 +74,7 @@ class RecipeOptions:
         Raises:
             InvalidInput: the name of the recipe, a field or a value is wrong, or there is no such base.
         """
-        request = self._request()
-        if self.base is not None:
-            request.training.ClearField("start_from")
-        resolved = recipes.resolve(request)
-        if resolved.training.start_from.startswith(PREFIX):
-            Bases().load(resolved.training.start_from)  # the trainer would say so too, but after the extractions
-        return resolved
+        return resolved(self._request())
 
     @property
     def base(self) -> Path | None:
@@ -89,17 +83,7 @@ class RecipeOptions:
         Raises:
             InvalidInput: a field is wrong, or there is nothing at the path (BASE_PATH).
         """
-        start_from = self._request().training.start_from
-        if not start_from or start_from.startswith((PREFIX, "s3://")):
-            return None
-        path = Path(start_from)
-        if not path.exists():
-            raise InvalidInput(
-                f"Expected training.start_from to be the path of a model, its URI or base:NAME. Received {start_from}, "
-                "which does not exist.",
-                reason="BASE_PATH",
-            )
-        return path
+        return base_of(self._request(), Path())
 
     def _request(self) -> recipe_pb2.Recipe:
         request = recipe_pb2.Recipe(name=self.recipe_name)

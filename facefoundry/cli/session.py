@@ -1,163 +1,112 @@
-"""Opens and closes the run of a command: resolves the recipe, connects, shows progress, records, and reports."""
+"""Opens and closes the run of a command: connects, shows progress, and prints how the pairs ended."""
 
 from __future__ import annotations
 
-import json
-import re
-import secrets
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
-from pathlib import Path
 
 import click
 
-from facefoundry import recipes
 from facefoundry.cli.connection import Connection, connect
 from facefoundry.cli.errors import SOME_FAILED
-from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
+from facefoundry.cli.options import ConnectionOptions, OutputOptions
 from facefoundry.cli.view import View, make_view
-from facefoundry.dataset import files, models, verdict
-from facefoundry.dataset.layout import Layout
+from facefoundry.dataset import verdict
 from facefoundry.dataset.layouts import layout_of
-from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
-from facefoundry.dataset.recorder import RunRecorder
-from facefoundry.dataset.run import DatasetRun
-from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.dataset.service_stages import ServiceStages
-from facefoundry.dataset.subjects import with_subjects
-from facefoundry.storage import document, keys
+from facefoundry.planning.making import Making, RunPlan, assemble, run_name
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["RunPlan", "Session", "face_shares", "make_dataset", "open_session", "run_name", "slow_training_warning"]
+__all__ = [
+    "Session",
+    "command_line",
+    "connected_view",
+    "face_shares",
+    "make_dataset",
+    "make_pairs",
+    "open_session",
+    "slow_training_warning",
+]
 
 # A training on a CPU takes months if the network and the number of iterations have at least these sizes.
 _LARGE_BOTTLENECK, _MANY_ITERATIONS = 1024, 100_000
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """What a run makes.
-
-    Attributes:
-        convert: Whether to make fakes, not only models.
-        keep_faces: Whether to write face crops and alignments too.
-        name: Name of the run; None for the name that `run_name` derives from the output folder.
-        seed: Seed of the random pairing; None if the pairs were given.
-    """
-
-    convert: bool
-    keep_faces: bool = False
-    name: str | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
 class Session:
-    """An open run: its progress display, its files, its recipe, the run itself and its record."""
+    """An open run: its progress display, and the run."""
 
     view: View
-    layout: Layout
-    recipe: recipe_pb2.Recipe
-    run: DatasetRun
-    record: RunRecord
+    making: Making
 
 
 @contextmanager
-def open_session(
-    plan: RunPlan, recipe: RecipeOptions, connection: ConnectionOptions, output: OutputOptions
-) -> Iterator[Session]:
+def open_session(plan: RunPlan, connection: ConnectionOptions, output: OutputOptions) -> Iterator[Session]:
     """Open a run. Ctrl-C and SIGTERM stop it, and print the command that continues it."""
-    resolved, reading = recipe.resolve(), output.reading
     layout = layout_of(output.out, output.layout)
-    command = shlex.join(["facefoundry", *sys.argv[1:]])
-    name = run_name(plan.name, layout)
+    plan = replace(plan, name=run_name(plan.name, layout))  # a wrong name is refused before anything is started
+    with connected_view(connection, output.as_json) as (view, connected):
+        yield Session(view, assemble(plan, layout, connected, view.event, command_line()))
+
+
+@contextmanager
+def connected_view(connection: ConnectionOptions, as_json: bool) -> Iterator[tuple[View, Connection]]:
+    """Open a progress display and a connection. Ctrl-C and SIGTERM end the block, and print how to continue."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with make_view(output.as_json) as view, connect(connection, view.message) as connected:
-            if recipe.base is not None:
-                resolved.training.start_from = models.upload(connected.transfers, recipe.base)
-                resolved = recipes.resolve(resolved)
-            record = RunRecord(name, command, recipes.options(resolved), plan.seed, layout=layout.name)
-            recorder = _recorder(record, layout, view, connected)
-            stages = ServiceStages(
-                connected.transfers,
-                resolved,
-                layout,
-                recorder,
-                view.event,
-                keep_faces=plan.keep_faces,
-                reading=reading,
-            )
-            run = DatasetRun(
-                stages,
-                recorder,
-                view.event,
-                convert=plan.convert,
-                compare=resolved.extraction.identity,
-                limits=connected.limits,
-            )
-            yield Session(view, layout, resolved, run, record)
+        with make_view(as_json) as view, connect(connection, view.message) as connected:
+            yield view, connected
     except KeyboardInterrupt:
-        click.echo(f"\nStopped. Finished work is kept. This command continues the run:\n  {command}", err=True)
+        click.echo(f"\nStopped. Finished work is kept. This command continues the run:\n  {command_line()}", err=True)
         raise click.exceptions.Exit(130) from None
 
 
 def make_dataset(
-    pairs: Sequence[Pair],
-    clips: Mapping[str, Clip],
-    plan: RunPlan,
-    recipe: RecipeOptions,
-    connection: ConnectionOptions,
-    output: OutputOptions,
-    *,
-    given: Mapping[Pair, Path] | None = None,
-    messages: Sequence[str] = (),
+    plan: RunPlan, connection: ConnectionOptions, output: OutputOptions, *, messages: Sequence[str] = ()
 ) -> None:
     """Run all pairs. If some fail, exit with code 1 after an outage of a service or the store, and with 3 otherwise.
 
     Args:
-        pairs: The pairs, in order.
-        clips: The clips of the pairs, by id.
         plan: What the run makes.
-        recipe: The options of the recipe.
         connection: The options that locate the services.
         output: The options of the output.
-        given: Folders of existing models, by pair.
         messages: Sentences to print first.
     """
-    output.reading.check(clips)
-    clips = with_subjects(clips, recipe.subjects)
-    with open_session(plan, recipe, connection, output) as session:
-        view, layout = session.view, session.layout
-        text = json.dumps([list(pair) for pair in pairs], indent=1) + "\n"
-        files.write(layout.filelist(), text.encode())
-        for message in messages:
-            view.message(message)
-        warning = None if given else slow_training_warning(session.recipe, on_this_machine=connection.use_local)
-        if warning:
-            view.message(warning)
-        if plan.seed is not None:
-            first = ", ".join(pair.id for pair in pairs[:8])
-            view.message(f"Paired by seed {plan.seed}: {first}. All pairs are in {layout.filelist()}.")
-        records = session.run.run(pairs, clips, given)
-        failed = [pair for pair in records if pair.state == "failed"]
-        for pair in failed:
-            if pair.failure:
-                view.message(f"{pair.id} failed: {pair.failure.message} [{pair.failure.reason}]")
-        reused = sum(pair.reused for pair in records)
-        counted = f" ({reused} reused from the store)" if reused else ""
-        view.message(
-            f"{len(pairs) - len(failed)} of {len(pairs)} pairs done in {layout.root}{counted}. "
-            f"{face_shares(session.record)}{verdict.summary(records)}Report: {layout.report_page()}"
-        )
+    plan.reading.check(plan.clips)
+    with open_session(plan, connection, output) as session:
+        make_pairs(session, messages, on_this_machine=connection.use_local)
+
+
+def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bool) -> None:
+    """Run all pairs of an open run, as `make_dataset` does."""
+    view, making = session.view, session.making
+    plan, layout = making.plan, making.layout
+    for message in messages:
+        view.message(message)
+    warning = None if plan.given else slow_training_warning(plan.recipe, on_this_machine=on_this_machine)
+    if warning:
+        view.message(warning)
+    if plan.seed is not None:
+        first = ", ".join(pair.id for pair in plan.pairs[:8])
+        view.message(f"Paired by seed {plan.seed}: {first}. All pairs are in {layout.filelist()}.")
+    records = making.make_pairs()
+    failed = [pair for pair in records if pair.state == "failed"]
+    for pair in failed:
+        if pair.failure:
+            view.message(f"{pair.id} failed: {pair.failure.message} [{pair.failure.reason}]")
+    reused = sum(pair.reused for pair in records)
+    counted = f" ({reused} reused from the store)" if reused else ""
+    view.message(
+        f"{len(records) - len(failed)} of {len(records)} pairs done in {layout.root}{counted}. "
+        f"{face_shares(making.record)}{verdict.summary(records)}Report: {layout.report_page()}"
+    )
     if failed:
-        raise click.exceptions.Exit(1 if session.run.had_outage else SOME_FAILED)
+        raise click.exceptions.Exit(1 if making.run.had_outage else SOME_FAILED)
 
 
 def face_shares(record: RunRecord) -> str:
@@ -186,33 +135,9 @@ def slow_training_warning(recipe: recipe_pb2.Recipe, *, on_this_machine: bool) -
     )
 
 
-def run_name(name: str | None, layout: Layout) -> str:
-    """Return the name of a run: the given name, or the name of the earlier run in the folder, or a new unique name.
-
-    Args:
-        name: The given name, if any.
-        layout: Layout of the output folder, in which an earlier run may have left its record.
-    """
-    chosen = name or RunFolder(layout.run_folder()).run_name()
-    if chosen is None:
-        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", layout.root.resolve().name).lstrip("._-")[:54] or "run"
-        chosen = f"{folder}-{secrets.token_hex(4)}"
-    keys.run(chosen)
-    return chosen
-
-
-def _recorder(record: RunRecord, layout: Layout, view: View, connected: Connection) -> RunRecorder:
-    """Make the recorder of a run. At each save it writes the report, and copies the record to a store with keys."""
-    from facefoundry import report
-
-    prefix, store = keys.run(record.name), connected.store
-
-    def upload(name: str, data: bytes) -> None:
-        if store is not None:
-            document.put(store, f"{prefix}/{name}", data)  # if this fails, the next save repeats it
-
-    folder = RunFolder(layout.run_folder())
-    return RunRecorder(record, folder, view.event, upload=upload, on_save=lambda: report.write(layout))
+def command_line() -> str:
+    """Return the command line of this process."""
+    return shlex.join(["facefoundry", *sys.argv[1:]])
 
 
 def _has_tensorflow_for_cpu() -> bool:

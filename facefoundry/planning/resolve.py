@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
-from facefoundry.errors import FieldViolation, InvalidInput, NotFound
+from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import pairing, splitting
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
 from facefoundry.planning.dataset_file import (
@@ -87,8 +87,8 @@ def resolve(
         features: Numbers that describe the face in each clip, for the strategy `nearest`.
 
     Raises:
-        InvalidInput: a source, a filelist or a split cannot be used, or the clips cannot be divided.
-        NotFound: the strategy is `nearest`, and no features are given (NOT_CHECKED).
+        InvalidInput: a source, a filelist or a split cannot be used, the clips cannot be divided, or the strategy
+            is `nearest` and no features are given (NOT_CHECKED).
     """
     clips = find_clips(dataset, base, list_objects)
     identities = {clip.id: clip.keys for clip in clips.values()}
@@ -168,7 +168,7 @@ def _paired(
                         "The strategy nearest pairs by faces that are not measured yet. Run `facefoundry plan --check` "
                         "on the dataset file first."
                     )
-                    raise NotFound(message, reason="NOT_CHECKED", resource="pairs.strategy")
+                    raise InvalidInput(message, reason="NOT_CHECKED")
                 pairs += pairing.nearest(inside, features, strategy.partners)
     return pairs
 

@@ -26,6 +26,7 @@ PACKAGE = {
     "check",
     "errors",
     "plan",
+    "run",
     "upload",
     "upload_model",
 }

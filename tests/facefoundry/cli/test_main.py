@@ -19,6 +19,8 @@ def _run(*arguments, timeout=60):
     "arguments",
     [
         ["--help"],
+        ["plan", "--help"],
+        ["run", "--help"],
         ["generate-models", "--help"],
         ["status", "--help"],
         ["cancel", "--help"],

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from facefoundry import recipes
-from facefoundry.cli.session import run_name, slow_training_warning
+from facefoundry.cli.session import slow_training_warning
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.planning.making import run_name
 from facefoundry.storage import keys
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from facefoundry.dataset.plan import Pair
-from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.errors import InvalidInput
 from facefoundry.planning.dataset_file import DatasetFile, NoSplits
 from facefoundry.planning.draft import draft, plan
 from facefoundry.planning.ids import assign_ids
@@ -182,7 +182,7 @@ def test_a_filelist_of_other_clips_is_refused(tmp_path):
 
 def test_nearest_needs_measured_faces_and_pairs_by_them(tmp_path):
     dataset = drafted(tmp_path, folder_of(tmp_path, "a", "b", "c", "d"), pairs={"strategy": "nearest"})
-    with pytest.raises(NotFound, match="plan --check"):
+    with pytest.raises(InvalidInput, match="plan --check"):
         resolve(dataset, tmp_path, no_bucket)
     features = {"a": (0.0,), "b": (9.0,), "c": (0.1,), "d": (9.1,)}
     assert set(resolve(dataset, tmp_path, no_bucket, features).pairs) == {Pair("a", "c"), Pair("b", "d")}

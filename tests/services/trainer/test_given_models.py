@@ -10,22 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 
 import facefoundry
-from facefoundry import codec, recipes
+from facefoundry import codec
 from facefoundry.cli.options import ConnectionOptions, OutputOptions, RecipeOptions
-from facefoundry.cli.session import RunPlan, open_session
+from facefoundry.cli.session import open_session
 from facefoundry.client import Client
 from facefoundry.dataset import models
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.model import weights
+from facefoundry.planning.making import RunPlan
 from facefoundry.settings import ChannelSettings
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
+from facefoundry.v1 import recipe_pb2
 from services.trainer.functions import NETWORKS
 from tests.services.trainer.importing import TINY, Service, importing, tensors_of
 
@@ -143,12 +146,15 @@ def test_a_command_imports_the_base_that_its_recipe_names_by_path(
     recipe = RecipeOptions("preview", None, (f"training.start_from={ours / file}", "training.common_iterations=5"))
     connection = ConnectionOptions(trainer_address=f"127.0.0.1:{service.server.port}")
     output = OutputOptions(tmp_path / "out", as_json=True, fps=(), tolerate_damage=False)
-    with open_session(RunPlan(convert=False), recipe, connection, output) as session:
-        assert session.recipe.training.start_from == facefoundry.upload_model(ours, client=transfers.client)
-        assert session.record.recipe == recipes.options(session.recipe)
+    plan = RunPlan(recipe.resolve(), {}, convert=False, base=recipe.base)
+    with open_session(plan, connection, output) as session:
+        used = recipe_pb2.Recipe()
+        json_format.ParseDict(session.making.record.recipe, used)
+    assert used.training.start_from == facefoundry.upload_model(ours, client=transfers.client)
+    assert used.training.common_iterations == 5 and not plan.recipe.training.start_from
     faithful = RecipeOptions("ffpp", None, (f"training.start_from={ours}",))
     with (
         pytest.raises(InvalidInput, match="which is faithful"),
-        open_session(RunPlan(convert=False), faithful, connection, output),
+        open_session(RunPlan(faithful.resolve(), {}, base=faithful.base), connection, output),
     ):
         pass

@@ -1,0 +1,172 @@
+"""Makes a dataset: puts a run together, with its record and report. Every command that makes one comes through here."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facefoundry import recipes, report
+from facefoundry.dataset import files, models
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.progress import OnEvent
+from facefoundry.dataset.reading import Reading
+from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.run import DatasetRun, Limits
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.dataset.transfer import Transfers
+from facefoundry.storage import document, keys
+from facefoundry.storage.store import Store
+from facefoundry.v1 import recipe_pb2
+
+__all__ = ["Connections", "Making", "RunPlan", "assemble", "run_name"]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run makes.
+
+    Attributes:
+        recipe: The complete recipe.
+        clips: The clips by id.
+        pairs: The pairs, in order.
+        reading: How the clips are read.
+        convert: Whether to make fakes, not only models.
+        keep_faces: Whether to write face crops and alignments too.
+        name: Name of the run; None for the name that `run_name` derives from the output folder.
+        seed: Seed of the random pairing; None if the pairs were given.
+        given: Folders of existing models, by pair.
+        splits: Texts of the files of the splits, by name; empty without splits.
+        base: The model on this machine from which trainings start; None for what the recipe says.
+    """
+
+    recipe: recipe_pb2.Recipe
+    clips: Mapping[str, Clip]
+    pairs: Sequence[Pair] = ()
+    reading: Reading = field(default_factory=Reading)
+    convert: bool = True
+    keep_faces: bool = False
+    name: str | None = None
+    seed: int | None = None
+    given: Mapping[Pair, Path] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    base: Path | None = None
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What a run is made with.
+
+    Attributes:
+        transfers: The client of the services, and the connections by which files come and go.
+        store: The object store, for a copy of the record; None without keys of it.
+        limits: How much work is under way at once.
+    """
+
+    transfers: Transfers
+    store: Store | None
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Making:
+    """A run that can be started.
+
+    Attributes:
+        plan: What it makes.
+        layout: Names the paths of the files.
+        record: The record of the run.
+        run: Runs single stages, for commands that do not make pairs.
+    """
+
+    plan: RunPlan
+    layout: Layout
+    record: RunRecord
+    run: DatasetRun
+
+    def make_pairs(self) -> list[PairRecord]:
+        """Write the filelist and the splits, make all pairs, and return their records, of those that failed too."""
+        filelist = self.layout.filelist()
+        files.write(filelist, (json.dumps([list(pair) for pair in self.plan.pairs], indent=1) + "\n").encode())
+        for name, text in self.plan.splits.items():
+            files.write(filelist.parent / "splits" / name, text.encode())
+        return self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
+
+
+def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: OnEvent, command: str) -> Making:
+    """Put a run together. At each save of its record, the report is written, and the record copied to the store.
+
+    A base on this machine is uploaded.
+
+    Args:
+        plan: What the run makes.
+        layout: Names the paths of the files.
+        connections: What the run is made with.
+        on_event: Called with each event, from many threads.
+        command: The command line that started the run, for the record.
+
+    Raises:
+        InvalidInput: a frame rate is that of no clip, or the name of the run is not valid.
+    """
+    plan.reading.check(plan.clips)
+    name = run_name(plan.name, layout)
+    recipe = recipe_pb2.Recipe()
+    recipe.CopyFrom(plan.recipe)
+    if plan.base is not None:
+        recipe.training.start_from = models.upload(connections.transfers, plan.base)
+        recipe = recipes.resolve(recipe)
+    record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name)
+    recorder = RunRecorder(
+        record,
+        RunFolder(layout.run_folder()),
+        on_event,
+        upload=_upload(keys.run(name), connections.store),
+        on_save=lambda: report.write(layout),
+    )
+    stages = ServiceStages(
+        connections.transfers,
+        recipe,
+        layout,
+        recorder,
+        on_event,
+        keep_faces=plan.keep_faces,
+        reading=plan.reading,
+    )
+    run = DatasetRun(
+        stages,
+        recorder,
+        on_event,
+        convert=plan.convert,
+        compare=recipe.extraction.identity,
+        limits=connections.limits,
+    )
+    return Making(plan, layout, record, run)
+
+
+def run_name(name: str | None, layout: Layout) -> str:
+    """Return the name of a run: the given name, or the name of the earlier run in the folder, or a new unique name.
+
+    Args:
+        name: The given name, if any.
+        layout: Layout of the output folder, in which an earlier run may have left its record.
+    """
+    chosen = name or RunFolder(layout.run_folder()).run_name()
+    if chosen is None:
+        folder = re.sub(r"[^A-Za-z0-9._-]+", "-", layout.root.resolve().name).lstrip("._-")[:54] or "run"
+        chosen = f"{folder}-{secrets.token_hex(4)}"
+    keys.run(chosen)
+    return chosen
+
+
+def _upload(prefix: str, store: Store | None) -> Callable[[str, bytes], None]:
+    def upload(name: str, data: bytes) -> None:
+        if store is not None:
+            document.put(store, f"{prefix}/{name}", data)  # if this fails, the next save repeats it
+
+    return upload

@@ -1,0 +1,100 @@
+"""Makes the dataset that a dataset file describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facefoundry.client import Client
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.plan import Clip
+from facefoundry.dataset.progress import OnEvent
+from facefoundry.dataset.record import PairRecord
+from facefoundry.dataset.run import Limits
+from facefoundry.dataset.subjects import with_subjects
+from facefoundry.dataset.transfer import Transfers
+from facefoundry.planning import yaml_file
+from facefoundry.planning.check import CheckFolder, features_of, reading_of
+from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
+from facefoundry.planning.dataset_file import DatasetFile, Nearest, RoundRobin, Shuffle
+from facefoundry.planning.making import Connections, RunPlan, assemble
+from facefoundry.planning.objects import lister
+from facefoundry.planning.recipe import base_of, recipe_of, request_of
+from facefoundry.planning.resolve import ResolvedDataset, resolve, splits_json
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
+
+__all__ = ["plan_of", "run"]
+
+
+def run(
+    dataset_file: str | Path,
+    out: str | Path = "output",
+    client: Client | None = None,
+    *,
+    layout: str | None = None,
+    limits: Limits | None = None,
+    on_event: OnEvent = lambda _: None,
+) -> list[PairRecord]:
+    """Make the dataset that a dataset file describes. What is finished is not made again.
+
+    Args:
+        dataset_file: The dataset file.
+        out: Folder of the results.
+        client: The client of the services; by default one with the addresses of the environment.
+        layout: Name of an installed layout; by default that of the folder's earlier run, or `ffpp`.
+        limits: How much work is under way at once.
+        on_event: Called with each event of the run, from many threads.
+
+    Returns:
+        The records of all pairs, of those that failed too.
+
+    Raises:
+        InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or they are paired by their
+            faces and were not checked (NOT_CHECKED).
+    """
+    if client is None:
+        with Client() as own:
+            return run(dataset_file, out, own, layout=layout, limits=limits, on_event=on_event)
+    settings = read(StoreSettings)
+    plan, _ = plan_of(Path(dataset_file), lister(settings))
+    store = Store(settings) if settings.has_keys else None
+    connections = Connections(Transfers(client), store, limits or Limits())
+    command = f"facefoundry.run({str(dataset_file)!r}, {str(out)!r})"
+    return assemble(plan, layout_of(Path(out), layout), connections, on_event, command).make_pairs()
+
+
+def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDataset]:
+    """Return what a run makes of a dataset file, and its clips, splits and pairs; errors are as in `run`.
+
+    Args:
+        path: The dataset file.
+        list_objects: Lists a prefix of a bucket.
+    """
+    dataset = yaml_file.load(path)
+    recipe, folder = recipe_of(dataset), path.parent
+    features = None
+    if isinstance(dataset.pairs, Nearest):
+        features = features_of(CheckFolder.of(path), find_clips(dataset, folder, list_objects))
+    resolved = resolve(dataset, folder, list_objects, features)
+    plan = RunPlan(
+        recipe,
+        _clips(dataset, resolved.clips, folder),
+        resolved.pairs,
+        reading_of(dataset),
+        keep_faces=dataset.keep_faces,
+        name=dataset.name,
+        seed=dataset.pairs.seed if isinstance(dataset.pairs, Shuffle | RoundRobin) else None,
+        splits=splits_json(resolved),
+        base=base_of(request_of(dataset), folder),
+    )
+    return plan, resolved
+
+
+def _clips(dataset: DatasetFile, clips: dict[str, SourceClip], base: Path) -> dict[str, Clip]:
+    """Return the clips with their subjects. The path of a picture of a subject is relative to the dataset file."""
+    found = {clip_id: clip.clip for clip_id, clip in clips.items()}
+    assignments = []
+    for clip_id, who in dataset.subjects.items():
+        picture = base / who
+        assignments.append(f"{clip_id}={picture if picture.is_file() else who}")
+    return with_subjects(found, assignments)

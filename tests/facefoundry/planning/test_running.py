@@ -1,0 +1,123 @@
+"""`facefoundry run` makes what the dataset file says: its clips, pairs, splits, recipe and subjects."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+
+from facefoundry.cli.main import main
+from facefoundry.client import Client
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.planning.check import CheckFolder
+from facefoundry.planning.draft import plan
+from facefoundry.planning.facts import ClipFacts, FaceFacts
+from facefoundry.planning.objects import lister
+from facefoundry.planning.running import plan_of, run
+from facefoundry.settings import StoreSettings
+from facefoundry.v1 import extractor_pb2
+from tests.facefoundry.dataset.fakes import FakeServices
+
+
+class RecordingServices(FakeServices):
+    """Services that keep what they were asked for."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.imports: list[extractor_pb2.ImportSourceRequest] = []
+        self.subjects: dict[str, extractor_pb2.Subject] = {}
+        self.names: set[tuple[str, int]] = set()
+
+    def import_source(self, request, on_progress):
+        self.imports.append(request)
+        return super().import_source(request, on_progress)
+
+    def extract(self, source_uri, sequence_id, recipe, on_progress, subject=None):
+        self.subjects[sequence_id] = subject
+        return super().extract(source_uri, sequence_id, recipe, on_progress, subject)
+
+    def start_training(self, request):
+        self.names.add((request.dataset, request.recipe.training.iterations))
+        return super().start_training(request)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A dataset file of six clips in a list, one of them in a bucket."""
+    (tmp_path / "clips").mkdir()
+    rows = ["clip,subject,rights"]
+    for number in range(5):
+        (tmp_path / "clips" / f"{number}.mp4").write_bytes(b"clip %d" % number)
+        rows.append(f"clips/{number}.mp4,s{number},consent {number}")
+    (tmp_path / "list.csv").write_text("\n".join([*rows, "s3://elsewhere/in/5.mp4,s5,"]) + "\n")
+    plan([tmp_path / "list.csv"], tmp_path / "dataset.yaml", name="six", recipe="preview")
+    return tmp_path / "dataset.yaml"
+
+
+def edit(path, *changes):
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
+    edit(dataset, ("subjects: {}", "subjects: {'3': moving}"), ("levels: []", "levels: [c40, raw]"))
+    edit(dataset, ("set: {}", "set: {training.iterations: 7, extraction.identity: false}"))
+    services = RecordingServices(store, ["raw", "c40"])
+    out = tmp_path / "out"
+    records = run(dataset, out, cast(Client, services))
+    assert [pair.state for pair in records] == ["done"] * 3, [pair.failure for pair in records]
+    pairs = json.loads((out / "misc" / "filelist.json").read_text())
+    splits = {path.stem: json.loads(path.read_text()) for path in (out / "misc" / "splits").iterdir()}
+    assert sorted(splits) == ["test", "train", "val"]
+    assert [pair for name in ("train", "val", "test") for pair in splits[name]] == pairs
+    assert sorted(clip for pair in pairs for clip in pair) == ["0", "1", "2", "3", "4", "5"]
+    record = RunFolder(FfppLayout(out).run_folder()).load_run()
+    assert record.name == "six" and record.seed == 0
+    assert services.names == {("six", 7)}
+    assert services.subjects["3"].rule == "moving" and services.subjects["2"] is None
+    assert {request.rights for request in services.imports} == {"", *(f"consent {number}" for number in range(5))}
+    assert [r.object_uri for r in services.imports if not r.rights] == ["s3://elsewhere/in/5.mp4"]
+    levels = {path.name for path in (out / "manipulated_sequences" / "Deepfakes").iterdir()}
+    assert {"raw", "c40"} <= levels and "c23" not in levels
+
+
+def test_pairs_by_their_faces_are_those_of_the_check(dataset, capsys):
+    edit(dataset, ("strategy: shuffle", "strategy: nearest"), ("kind: shares", "kind: none"))
+    text = [
+        line
+        for line in dataset.read_text().splitlines()
+        if not line.strip().startswith(("seed", "train", "val", "test"))
+    ]
+    dataset.write_text("\n".join(text))
+    with pytest.raises(SystemExit) as caught:
+        main(["run", str(dataset), "-o", str(dataset.parent / "out")])
+    assert caught.value.code == 2 and "plan --check" in capsys.readouterr().err
+    for number in range(6):
+        facts = ClipFacts(str(number), "", height=100, samples=[FaceFacts(0, 1, 50, 50, yaw=0.1 * (number % 3))])
+        CheckFolder.of(dataset).save(facts, b"")
+    made, resolved = plan_of(dataset, lister(StoreSettings()))
+    assert {frozenset(pair) for pair in made.pairs} == {frozenset(pair) for pair in ("03", "14", "25")}
+    assert made.splits == {} and resolved.left_over == []
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("levels: []", "levels: [c99]"), "c99"),
+        (("subjects: {}", "subjects: {'3': tallest}"), "tallest"),
+        (("name: six", "name: a b"), "name"),
+        (("name: preview", "name: best"), "best"),
+        (("frame_rates: {}", "frame_rates: {'3': 0}"), "frame_rates.3"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_any_work(dataset, capsys, change, complaint):
+    edit(dataset, change)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", str(dataset), "-o", str(dataset.parent / "out")])
+    assert caught.value.code == 2 and complaint in capsys.readouterr().err
+    assert not (dataset.parent / "out").exists()

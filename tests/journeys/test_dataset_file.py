@@ -1,0 +1,46 @@
+"""From clips to a dataset by one file: plan, check, run; and the same pairs by the options of `generate-models`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
+from tests import tiny
+from tests.clips import drifting_face, encode
+
+
+def digests(out):
+    return {
+        fake.id: fake.content_digest
+        for pair in RunFolder(FfppLayout(out).run_folder()).load_pairs()
+        for fake in pair.fakes
+    }
+
+
+@pytest.mark.full
+def test_one_file_makes_the_dataset_that_the_options_make(new_command, tmp_path):
+    command, clips, path = new_command(), tmp_path / "clips", tmp_path / "dataset.yaml"
+    clips.mkdir()
+    for number in range(6):
+        encode(
+            clips / f"c{number}.mp4", [picture // (1 + number) * 2 for picture in drifting_face(12, first=9 * number)]
+        )
+    run = command.start("plan", clips, "-o", path, "--name", "six", "--recipe", "preview")
+    assert run.wait(60) == 0
+    overrides = {name: json.loads(value) for name, _, value in (text.partition("=") for text in tiny.assignments())}
+    overrides |= {"training.iterations": 20, "extraction.identity": False}
+    path.write_text(path.read_text().replace("set: {}", f"set: {json.dumps(overrides)}"))
+    (checked,) = [event for event in command.run("plan", "--check", path) if event["event"] == "check"]
+    assert {row["what"]: row["state"] for row in checked["rows"]}["pairs that can be made"] == "ok"
+    out, again, plain = (tmp_path / name for name in ("out", "again", "plain"))
+    command.run("run", path, "-o", out)
+    made = digests(out)
+    assert len(made) == 6 and all(made.values())
+    assert "3 reused from the store" in command.run("run", path, "-o", again)[-1]["message"]
+    options = [f"--set={name}={json.dumps(value)}" for name, value in overrides.items()]
+    filelist = ["--filelist", out / "misc" / "filelist.json", "--recipe", "preview", "--convert_images"]
+    command.run("generate-models", "-i", clips, "-o", plain, *filelist, *options)
+    assert digests(plain) == digests(again) == made
