@@ -64,7 +64,10 @@ own_node() {
     echo "==> Starting Kubernetes"
     started=yes
     "$single_node" up 2
-    [ -z "${FACEFOUNDRY_CLUSTER_FULL:-}" ] || "$single_node" pretend 25 8
+    if [ -n "${FACEFOUNDRY_CLUSTER_FULL:-}" ]; then
+        "$single_node" pretend 25 8
+        "$single_node" devices 2
+    fi
     bring "${images[@]/#/$REPOSITORY/}" localhost/busybox:1
     export KUBECONFIG
     KUBECONFIG=$("$single_node" kubeconfig)

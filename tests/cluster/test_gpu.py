@@ -1,4 +1,4 @@
-"""GPUs by dynamic resource allocation (DRA), with the words of a real scheduler; no driver is behind the devices."""
+"""GPUs by dynamic resource allocation (DRA), with the words of a real scheduler."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from kubernetes import client
 
 from services.trainer.backends.base import JobState
 from tests.cluster.installation import installation
-from tests.cluster.workers import ClusterWorkers, Make, diagnosis
+from tests.cluster.workers import ClusterWorkers, Make, diagnosis, wait_for
 from tests.helm.chart import CHART, ROOT, find_helm
 from tests.waiting import wait_until
 
 URI = "s3://bucket/trainings/x/attempt.json"
+
+
+def make_template(namespace: str, device_class: str) -> None:
+    """Make the ResourceClaimTemplate `gpu` for one device of a class."""
+    request = {"name": "gpu", "exactly": {"deviceClassName": device_class}}
+    body = {"metadata": {"name": "gpu"}, "spec": {"spec": {"devices": {"requests": [request]}}}}
+    client.ResourceV1Api().create_namespaced_resource_claim_template(namespace, body)
 
 
 class Devices:
@@ -39,12 +46,6 @@ class Devices:
             "devices": [{"name": "gpu-0"}],
         }
         self._api.create_resource_slice({"metadata": {"name": self.name}, "spec": spec})
-
-    def template(self, name: str, device_class: str = "") -> None:
-        """Make a ResourceClaimTemplate for one device."""
-        request = {"name": "gpu", "exactly": {"deviceClassName": device_class or self.name}}
-        body = {"metadata": {"name": name}, "spec": {"spec": {"devices": {"requests": [request]}}}}
-        self._api.create_namespaced_resource_claim_template(self._namespace, body)
 
     def limit(self, number: int) -> None:
         """Make a quota of devices of the class."""
@@ -74,13 +75,34 @@ def claim(job: dict[str, Any]) -> None:
     pod["containers"][0]["resources"]["claims"] = [{"name": "gpu"}]
 
 
-def test_a_claim_for_which_no_device_is_free_waits_for_a_gpu(make: Make, devices: Devices) -> None:
-    devices.template("gpu")
+def test_a_claim_for_which_no_device_is_free_waits_for_a_gpu(
+    make: Make, cluster: ClusterWorkers, devices: Devices
+) -> None:
+    make_template(cluster.namespace, devices.name)
     backend = make(edit=claim)
     backend.start("job", URI)
     assert "DRA driver" in diagnosis(backend, "NO_FREE_GPU").message
     job = backend.get("job")
     assert job is not None and job.state is JobState.QUEUED
+
+
+@pytest.mark.usefixtures("full")
+def test_a_worker_runs_with_a_device_that_a_driver_hands_out(make: Make, cluster: ClusterWorkers) -> None:
+    driver, classes, name = "test-driver.cdi.k8s.io", client.ResourceV1Api(), f"driver-{cluster.namespace}"
+    if not classes.list_resource_slice(field_selector=f"spec.driver={driver}").items:
+        pytest.skip("no DRA driver: tests/cluster/single-node/single-node.sh devices 2")
+    selector = {"cel": {"expression": f"device.driver == '{driver}'"}}
+    classes.create_device_class({"metadata": {"name": name}, "spec": {"selectors": [selector]}})
+    try:
+        make_template(cluster.namespace, name)
+        backend = make(edit=claim)
+        backend.start("job", URI)
+        wait_for(backend, "job", JobState.SUCCEEDED, seconds=120)
+        (pod,) = cluster.pods("job")
+        (claimed,) = pod.status.resource_claim_statuses
+        assert claimed.name == "gpu"
+    finally:
+        classes.delete_device_class(name)
 
 
 @pytest.mark.usefixtures("full")
@@ -95,9 +117,11 @@ def test_a_resource_that_a_device_class_serves_is_taken_and_waited_for(make: Mak
 
 @pytest.mark.usefixtures("full")
 @pytest.mark.parametrize("by_claim", [True, False], ids=["by a claim", "by the resource"])
-def test_a_full_quota_of_devices_is_a_quota(make: Make, devices: Devices, by_claim: bool) -> None:
+def test_a_full_quota_of_devices_is_a_quota(
+    make: Make, cluster: ClusterWorkers, devices: Devices, by_claim: bool
+) -> None:
     devices.offer()
-    devices.template("gpu")
+    make_template(cluster.namespace, devices.name)
     devices.limit(0)
     backend = make(edit=claim) if by_claim else make(gpus=1, gpu_resource=devices.resource)
     backend.start("job", URI)
@@ -105,11 +129,11 @@ def test_a_full_quota_of_devices_is_a_quota(make: Make, devices: Devices, by_cla
 
 
 @pytest.mark.usefixtures("full")
-def test_what_a_claim_lacks_is_named(make: Make, devices: Devices) -> None:
+def test_what_a_claim_lacks_is_named(make: Make, cluster: ClusterWorkers) -> None:
     backend = make(edit=claim)
     backend.start("job", URI)
     assert "'gpu'" in diagnosis(backend, "CLAIM_TEMPLATE_MISSING").message
-    devices.template("gpu", "no-such-class")
+    make_template(cluster.namespace, "no-such-class")
     assert "'no-such-class'" in diagnosis(backend, "DEVICE_CLASS_MISSING", seconds=120).message
 
 

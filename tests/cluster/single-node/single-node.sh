@@ -6,6 +6,8 @@
 #                               kube-proxy, CoreDNS and metrics-server; the node says it has GPUS x nvidia.com/gpu (2)
 #   single-node.sh pretend NODES GPUS
 #                               add nodes of label type=kwok and GPUS x nvidia.com/gpu each, whose pods only seem to run
+#   single-node.sh devices NUMBER
+#                               offer devices by DRA, driver test-driver.cdi.k8s.io
 #   single-node.sh load FILE    bring images (docker-archive or oci-archive) onto the node; - reads standard input
 #   single-node.sh down         stop it and remove its state
 #   single-node.sh kubeconfig   print where its kubeconfig is
@@ -290,6 +292,18 @@ up() {
     wait_for kubectl get --raw /apis/metrics.k8s.io/v1beta1
 }
 
+devices() { # number: Kubernetes' own test driver offers them; it looks into no device
+    local plugins=$state/kubelet/plugins
+    export KUBECONFIG=$state/admin.conf
+    programs kubernetes k8s.io/kubernetes/test/e2e/dra/test-driver
+    mkdir -p "$plugins/test-driver.cdi.k8s.io"
+    start test-driver test-driver kubelet-plugin --kubeconfig="$KUBECONFIG" --node-name=node1 --num-devices="$1" \
+        --datadir="$plugins" --plugin-registration-path="$state/kubelet/plugins_registry" --cdi-dir=/var/run/cdi
+    wait_for has_devices
+}
+
+has_devices() { kubectl get resourceslices --output name | grep -q .; }
+
 pretend() { # nodes, GPUs each: kwok plays their kubelets
     local number stages
     export KUBECONFIG=$state/admin.conf
@@ -333,7 +347,7 @@ stop() { # signal, names...
 down() {
     [ -d "$state" ] || return 0
     local one at="ctr -a $state/containerd/c.sock -n k8s.io"
-    stop TERM kubelet scheduler controller-manager metrics-server coredns proxy kwok
+    stop TERM kubelet scheduler controller-manager metrics-server coredns proxy kwok test-driver
     if [ -S "$state/containerd/c.sock" ]; then
         for one in $($at tasks ls -q 2>/dev/null); do $at tasks kill -s KILL "$one" 2>/dev/null || true; done
         sleep 1
@@ -342,7 +356,7 @@ down() {
     fi
     stop TERM containerd apiserver etcd
     sleep 1
-    stop KILL kubelet scheduler controller-manager metrics-server coredns proxy kwok containerd apiserver etcd
+    stop KILL kubelet scheduler controller-manager metrics-server coredns proxy kwok test-driver containerd apiserver etcd
     for one in $(pgrep -f "containerd-shim-runc-v2 .*-address $state/" || true); do kill -9 "$one" 2>/dev/null || true; done
     awk -v under="$state/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
     for one in $(ls /run/netns 2>/dev/null | grep '^cni-' | grep -vxF -f "$state/others-networks"); do
@@ -355,7 +369,7 @@ down() {
 
 case "${1:-}" in
 build | down) "$1" ;;
-up | load | pretend) "$@" ;;
+up | load | pretend | devices) "$@" ;;
 kubeconfig) echo "$state/admin.conf" ;;
-*) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
