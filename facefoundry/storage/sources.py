@@ -68,6 +68,7 @@ class SourceFiles:
             its own.
         tolerate_damage: Whether damaged frames are labelled and not refused.
         rights: The basis on which the source may be used.
+        pixels: Pixels of all frames together; 0 if the manifest does not say.
     """
 
     name: str
@@ -79,6 +80,7 @@ class SourceFiles:
     frame_rate: tuple[int, int] | None
     tolerate_damage: bool
     rights: str
+    pixels: int = 0
 
     @property
     def size(self) -> int:
@@ -161,6 +163,7 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
         frame_rate=info.given_rate,
         tolerate_damage=info.tolerate_damage,
         rights=info.rights,
+        pixels=max(0, info.width) * max(0, info.height) * max(0, info.frame_count),
     )
 
 

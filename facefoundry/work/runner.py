@@ -18,6 +18,7 @@ from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage import manifest, sources
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.sources import SourceFiles
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import FRAMES, logger
 from facefoundry.work.delivery import Delivery
@@ -60,6 +61,7 @@ class Runner:
         stopping: Set when the service is asked to stop.
         pool: Sandboxes; by default the runner makes a pool.
         readable: Folders that sandboxes may read, besides their own.
+        max_pixels: Most pixels of all frames of a source together that a plan may work on; None for no limit.
 
     Raises:
         InvalidInput: the settings require an isolation that this kernel lacks (ISOLATION).
@@ -76,9 +78,11 @@ class Runner:
         stopping: threading.Event,
         pool: SandboxPool | None = None,
         readable: Sequence[Path] = (),
+        max_pixels: int | None = None,
     ) -> None:
         self._service, self._store, self._slots, self._stopping = service, store, slots, stopping
         self._drain_seconds = settings.drain_seconds
+        self._max_pixels = max_pixels
         self._max_bytes = min(max_source_bytes, settings.sandbox_disk_bytes)
         if settings.sandbox_isolation == "required":
             available().require()
@@ -112,6 +116,7 @@ class Runner:
             yield Committed(self._store.uri(plan.prefix), stored, reused=True)
             return
         source = plan.job.source
+        self._check_pixels(source)
         with source.named(), self.admitted(source.name, source.size, context) as (sandbox, workspace, drain):
             arguments = plan.job.arguments()
             for progress in self._fetch(plan.job, workspace):
@@ -184,6 +189,16 @@ class Runner:
     def close(self) -> None:
         """End the processes of the sandboxes that are not in use."""
         self._pool.close()
+
+    def _check_pixels(self, source: SourceFiles) -> None:
+        """Refuse a source on which the work would take too long, before anything is spent on it."""
+        if self._max_pixels is not None and source.pixels > self._max_pixels:
+            message = (
+                f"{source.uri} has {source.pixels} pixels in all its frames; this {self._service} works on at most "
+                f"{self._max_pixels}. Use a shorter or smaller clip, or raise FACEFOUNDRY_{self._service.upper()}"
+                "_MAX_PIXELS of the service."
+            )
+            raise Unusable(message, reason="TOO_LARGE", resource=source.uri)
 
     def _fetch(self, job: Job[Args, Info], workspace: Workspace) -> Iterator[Progress]:
         for done, total in sources.fetch(self._store, job.files, workspace.inputs):

@@ -42,6 +42,7 @@ def build(settings: ConverterSettings, store: Store, pool: SandboxPool | None = 
         store,
         settings,
         max_source_bytes=settings.converter_max_source_bytes,
+        max_pixels=settings.converter_max_pixels,
         slots=server.slots,
         stopping=server.draining,
         pool=pool,

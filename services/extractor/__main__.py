@@ -59,6 +59,7 @@ def build(
         store,
         settings,
         max_source_bytes=settings.extractor_max_source_bytes,
+        max_pixels=settings.extractor_max_pixels,
         slots=server.slots,
         stopping=server.draining,
         pool=pool,

@@ -17,6 +17,13 @@ class ExtractorSettings(ImportSettings):
     extractor_max_source_bytes: int = Field(
         8 << 30, ge=1, le=1 << 62, description="Largest clip, in bytes, that is accepted."
     )
+    extractor_max_pixels: int = Field(
+        1 << 40,
+        ge=1,
+        le=1 << 62,
+        description="Most pixels of all frames of a clip together: width x height x frames. It limits the CPU time of "
+        "a call; the default is that of 530,000 frames of 1920x1080.",
+    )
     extractor_max_frames: int = Field(
         50_000, ge=1, le=1 << 31, description="Largest number of frames that ImportSource accepts in a folder or a tar."
     )

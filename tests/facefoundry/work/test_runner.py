@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from facefoundry import __version__
+from facefoundry.codec import JsonObject
 from facefoundry.errors import Busy, Cancelled, Interrupted, Unusable
 from facefoundry.process.sandbox import Limits
 from facefoundry.process.scratch import Scratch
@@ -150,7 +151,7 @@ def pool_without_the_kernels_help(tmp_path_factory):
 class Copier:
     """A runner, and plans for it."""
 
-    def __init__(self, store, folder: Path, pool, work, max_source_bytes=1 << 20):
+    def __init__(self, store, folder: Path, pool, work, max_source_bytes=1 << 20, max_pixels=None):
         self.store, self.work = store, work
         self.slots, self.stopping = Slots("copier", 1), threading.Event()
         self.runner = Runner(
@@ -161,10 +162,12 @@ class Copier:
             slots=self.slots,
             stopping=self.stopping,
             pool=pool,
+            max_pixels=max_pixels,
         )
         prefix = keys.source("0" * 40)
         part = manifest.put_part(store, prefix, "source.mp4", b"a clip")
-        manifest.commit(store, prefix, Manifest("source", {}, {}, (part,), {"kind": "video", "file_name": "a"}, "00"))
+        facts: JsonObject = {"kind": "video", "file_name": "a", "width": 8, "height": 4, "frame_count": 3}
+        manifest.commit(store, prefix, Manifest("source", {}, {}, (part,), facts, "00"))
         self.source = find_source(store, store.uri(prefix), "clip")
 
     def job(self, function="copies", trick="", parts=3):
@@ -293,6 +296,17 @@ def test_a_source_that_is_too_large_is_refused(store, tmp_path, pool, work):
     with pytest.raises(Unusable, match=r"clip\.mp4 \(s3://.*\) has 6 bytes; this copier accepts at most 5") as caught:
         Copier(store, tmp_path, pool, work, max_source_bytes=5).run()
     assert caught.value.reason == "TOO_LARGE"
+
+
+def test_a_source_of_too_many_pixels_is_refused_before_anything_is_spent_on_it(store, tmp_path, pool, work):
+    copier = Copier(store, tmp_path, pool, work, max_pixels=95)
+    with (
+        copier.slots.take(),
+        pytest.raises(Unusable, match=r"has 96 pixels .* at most 95\..*COPIER_MAX_PIXELS") as caught,
+    ):
+        copier.run()
+    assert (caught.value.reason, caught.value.resource) == ("TOO_LARGE", copier.source.uri)
+    assert len(Copier(store, tmp_path, pool, work, max_pixels=96).run()) > 1
 
 
 def test_a_full_service_is_busy(copier):
