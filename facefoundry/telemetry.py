@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 
@@ -20,7 +21,11 @@ __all__ = [
     "JOBS_SWEPT",
     "SLOTS",
     "SLOTS_IN_USE",
+    "TRAININGS_STALLED",
     "TRAININGS_STARTED",
+    "TRAINING_ITERATIONS",
+    "TRAINING_SECONDS",
+    "ReasonLabels",
     "configure_logging",
     "logger",
 ]
@@ -39,8 +44,41 @@ TRAININGS_STARTED = Counter("facefoundry_trainings_started", "Started training a
 JOBS_SWEPT = Counter(
     "facefoundry_jobs_swept", "Jobs that were ended because their training had ended before.", ["backend"]
 )
+TRAININGS_STALLED = Gauge(
+    "facefoundry_trainings_stalled", "Trainings whose worker was seen to be silent in the last 5 minutes.", ["backend"]
+)
+TRAINING_ITERATIONS = Counter(
+    "facefoundry_training_iterations", "Iterations of models, counted when a training succeeds.", ["backend"]
+)
+TRAINING_SECONDS = Counter(
+    "facefoundry_training_seconds",
+    "Seconds that workers trained models, counted when a training succeeds; times GPUs per worker, GPU-seconds.",
+    ["backend"],
+)
+
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class ReasonLabels:
+    """The values of the label `reason`. A sandbox or another package may make reasons, and each value takes memory.
+
+    Args:
+        most: Largest number of values.
+    """
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._seen = {""}
+
+    def of(self, reason: str) -> str:
+        """Return the label of a reason: `OTHER` for what is no reason, and if there are too many others."""
+        if reason not in self._seen:
+            if not _REASON.fullmatch(reason) or len(self._seen) >= self._most:
+                return "OTHER"
+            self._seen.add(reason)
+        return reason
 
 
 class _JsonFormatter(logging.Formatter):

@@ -24,7 +24,7 @@ from facefoundry.rpc.call import Call, Pause
 from facefoundry.rpc.lanes import Lane, Lanes
 from facefoundry.rpc.status import code_of, to_status
 from facefoundry.rpc.validation import check
-from facefoundry.telemetry import CALL_SECONDS, CALLS, logger
+from facefoundry.telemetry import CALL_SECONDS, CALLS, ReasonLabels, logger
 
 if TYPE_CHECKING:
     _Handler: TypeAlias = grpc.RpcMethodHandler[Message, Message]
@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 _END = object()
 _log = logger(__name__)
+_REASONS = ReasonLabels()
 
 
 class Calls:
@@ -82,7 +83,7 @@ class Calls:
 
         def record(code: str, reason: str = "", message: str = "") -> None:
             seconds = time.monotonic() - start
-            CALLS.labels(self._service, method, code, reason).inc()
+            CALLS.labels(self._service, method, code, _REASONS.of(reason)).inc()
             CALL_SECONDS.labels(self._service, method).observe(seconds)
             _log.event(
                 "call",

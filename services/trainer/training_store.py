@@ -113,6 +113,12 @@ class TrainingStore:
         """Return whether the model of the attempt's training is committed."""
         return manifest.load_if_committed(self._store, attempt.model_prefix) is not None
 
+    def seconds(self, attempt: Attempt) -> float:
+        """Return how long the workers of a committed model trained, seconds; 0 if its manifest does not say."""
+        model = manifest.load_if_committed(self._store, attempt.model_prefix)
+        seconds = model.info.get("seconds", 0.0) if model is not None else 0.0
+        return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0
+
     def save_attempt(self, attempt: Attempt, replaced: Attempt | None = None) -> None:
         """Save the newest attempt at a training.
 

@@ -23,7 +23,7 @@ from facefoundry.bases import Bases
 from facefoundry.errors import Conflict
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
-from facefoundry.telemetry import TRAININGS_STARTED, logger
+from facefoundry.telemetry import TRAINING_ITERATIONS, TRAINING_SECONDS, TRAININGS_STARTED, logger
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import Job, JobState, TrainingBackend
@@ -32,6 +32,7 @@ from services.trainer.listing import TrainingList
 from services.trainer.locks import Locks
 from services.trainer.messages import describe, timestamp
 from services.trainer.settings import TrainerSettings
+from services.trainer.stalls import Stalls
 from services.trainer.training_index import EndedAttempt
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import LOST, Attempt, Outcome, Status
@@ -94,6 +95,7 @@ class Trainings:
         self._clock = clock
         self._bases = bases or Bases()
         self._locks = Locks()
+        self._stalls = Stalls(backend.name)
         self._starts = threading.Semaphore(STARTS)
         self._list = TrainingList(store, settings, self._describe)
         self._recent: dict[str, tuple[float, trainer_pb2.Training]] = {}
@@ -270,9 +272,11 @@ class Trainings:
             outcome = Outcome(attempt.number, "SUCCEEDED", iteration=attempt.iterations)
             self._save_outcome(attempt, outcome)
         if outcome is not None:
+            self._stalls.see(attempt.training, is_stalled=False)
             return self._ended_message(attempt, outcome, status)
         training = describe(self._store.uri(attempt.prefix), attempt, status)
         training.state = self._unfinished_state(job, status)
+        self._stalls.see(attempt.training, is_stalled=training.state == trainer_pb2.Training.STATE_STALLED)
         if job is not None and job.diagnosis is not None:
             training.diagnosis.reason, training.diagnosis.message = job.diagnosis.reason, job.diagnosis.message
         if status is not None and training.state == trainer_pb2.Training.STATE_RUNNING:
@@ -356,4 +360,7 @@ class Trainings:
 
     def _save_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         self._documents.save_outcome(attempt, outcome)
+        if outcome.state == "SUCCEEDED":
+            TRAINING_ITERATIONS.labels(self._backend.name).inc(attempt.iterations)
+            TRAINING_SECONDS.labels(self._backend.name).inc(self._documents.seconds(attempt))
         _log.event("training_ended", job=job_name(attempt), state=outcome.state, reason=outcome.reason)
