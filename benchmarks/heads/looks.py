@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.heads.job import Look
-from benchmarks.heads.mesh import Pose
+from tools.heads.job import Look
+from tools.heads.mesh import Pose
 
 __all__ = ["LOOKS", "POSES"]
 

@@ -5,11 +5,11 @@ import gzip
 import numpy as np
 import pytest
 
-from benchmarks.heads.job import Job
-from benchmarks.heads.landmarks import BROWS, VERTICES
 from benchmarks.heads.looks import LOOKS, POSES
-from benchmarks.heads.mesh import CENTRE, Camera, Mesh, Pose, read_mesh, shaped
 from benchmarks.heads.pictures import PLAIN, Pictures, errors, failures, table
+from tools.heads.job import Head, Job, Light, Shot
+from tools.heads.landmarks import BROWS, VERTICES
+from tools.heads.mesh import CENTRE, FACE, Camera, Mesh, Pose, moved, read_mesh, shaped
 
 CAMERA = Camera(size=401, lift=0.0)
 NOSE = CENTRE + np.array([[0, 0, 1.0]])
@@ -61,12 +61,24 @@ def test_there_are_68_different_vertices_and_brows_of_five():
     assert [len(brow) for brow in BROWS] == [5, 5] and BROWS[0][0] == VERTICES[17] and BROWS[1][0] == VERTICES[26]
 
 
+def test_a_head_that_turns_around_its_face_keeps_it_in_the_middle():
+    pose = Pose(yaw=40, pitch=-20, roll=10, centre=FACE)
+    np.testing.assert_allclose(CAMERA.project(np.array([FACE]), pose), [[200, 200]], atol=1e-9)
+
+
+def test_actions_move_a_head_and_leave_the_given_vertices_as_they_are(tmp_path):
+    (tmp_path / "jawOpen.target").write_text("0 0 -1 0\n")
+    vertices = np.zeros((2, 3))
+    np.testing.assert_array_equal(moved(vertices, {tmp_path / "jawOpen.target": 0.5}), [[0, -0.5, 0], [0, 0, 0]])
+    assert not vertices.any()
+
+
 def test_a_job_is_read_as_it_was_written(tmp_path):
-    job = Job("mesh", "targets", "skins", "out", 64, BROWS, LOOKS, POSES)
+    shots = [Shot(Pose(yaw=3, centre=FACE), {"jawOpen": 0.5}, (1.0, 2.0), [Light(), Light((0.0, 0.1), 2.0)]), Shot()]
+    job = Job("mesh", "targets", "actions", "skins", "out", 64, 2.2, 8, [Head(look, shots) for look in LOOKS])
     job.write(tmp_path / "job.json")
-    read = Job.read(tmp_path / "job.json")
-    assert [look.name for look in read.looks] == [look.name for look in LOOKS] and read.poses == POSES
-    assert (read.brows, read.size) == (BROWS, 64)
+    assert Job.read(tmp_path / "job.json") == job
+    assert str(job.picture(job.heads[0], 1)) == "out/young-woman-01.png"
     assert [str(pose) for pose in POSES[:3]] == ["front", "yaw -40", "yaw -20"]
 
 

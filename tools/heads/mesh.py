@@ -9,18 +9,22 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CENTRE", "Camera", "Mesh", "Pose", "eye_shape", "read_mesh", "shaped"]
+__all__ = ["CENTRE", "FACE", "Camera", "Mesh", "Pose", "eye_shape", "moved", "read_mesh", "shaped"]
 
 Points = NDArray[np.float64]
 
 CENTRE: Final = np.array([0.0, 7.0, 0.6])
-"""The point around which heads turn, a little above the middle of the neck."""
+"""The point at which the camera looks, a little above the middle of the neck; by default heads turn around it."""
+
+FACE: Final = (0.0, 7.0, 1.3)
+"""The middle of the face: a head that turns around it stays in the middle of the picture."""
 
 _EYES: Final = np.array([0.0, 7.28, 1.25])
 
@@ -42,11 +46,19 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Pose:
-    """A pose in degrees: yaw to the person's left, pitch upwards, and roll to the person's right shoulder."""
+    """A pose in degrees: yaw to the person's left, pitch upwards, and roll to the person's right shoulder.
+
+    Attributes:
+        yaw: Turn around the upward axis.
+        pitch: Turn around the axis to the left.
+        roll: Turn around the axis to the front.
+        centre: The point around which the head turns.
+    """
 
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
+    centre: tuple[float, float, float] = (0.0, 7.0, 0.6)
 
     def __str__(self) -> str:
         """Return the angles that are not 0, such as `yaw 20`."""
@@ -54,7 +66,7 @@ class Pose:
         return ", ".join(f"{name} {angle:+g}" for name, angle in angles.items() if angle) or "front"
 
     def matrix(self) -> Points:
-        """Return the rotation around `CENTRE`, float64 [4, 4]: first pitch, then yaw, then roll."""
+        """Return the rotation around `centre`, float64 [4, 4]: first pitch, then yaw, then roll."""
         (sy, cy), (sp, cp), (sr, cr) = (
             (np.sin(angle), np.cos(angle)) for angle in np.deg2rad((self.yaw, self.pitch, self.roll))
         )
@@ -64,7 +76,8 @@ class Pose:
             @ np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
         )
         whole = np.eye(4)
-        whole[:3, :3], whole[:3, 3] = turn, CENTRE - turn @ CENTRE
+        centre = np.array(self.centre)
+        whole[:3, :3], whole[:3, 3] = turn, centre - turn @ centre
         return whole
 
 
@@ -125,17 +138,34 @@ def shaped(mesh: Mesh, targets: Mapping[Path, float]) -> Points:
 
     Args:
         mesh: The base mesh.
-        targets: How far to go towards each target. A target is a gzip file with a line for each vertex that it moves:
-            its number, and its shift in x, y and z.
+        targets: How far to go towards each target, by its file.
     """
-    vertices = mesh.vertices.copy()
-    for path, weight in targets.items():
-        with gzip.open(path, "rt") as lines:
-            rows = np.array([line.split() for line in lines if line.strip() and not line.startswith("#")], np.float64)
-        rows = rows.reshape(-1, 4)
-        np.add.at(vertices, rows[:, 0].astype(int), weight * rows[:, 1:])
+    vertices = moved(mesh.vertices, targets)
     middle = np.mean([eye_shape(mesh, vertices, side).mean(axis=0) for side in "lr"], axis=0)
     return np.asarray(vertices + (_EYES - middle), np.float64)
+
+
+def moved(vertices: Points, targets: Mapping[Path, float]) -> Points:
+    """Return vertices, float64 [n, 3], after moving them towards targets.
+
+    Args:
+        vertices: float64 [n, 3].
+        targets: How far to go towards each target. A target is a text file, or a gzip of one, with a line for each
+            vertex that it moves: its number, and its shift in x, y and z.
+    """
+    result = vertices.copy()
+    for path, weight in targets.items():
+        numbers, shifts = _target(path)
+        np.add.at(result, numbers, weight * shifts)
+    return result
+
+
+@cache
+def _target(path: Path) -> tuple[NDArray[np.int64], Points]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    values = np.array(rows, np.float64).reshape(-1, 4)
+    return values[:, 0].astype(np.int64), values[:, 1:]
 
 
 def eye_shape(mesh: Mesh, vertices: Points, side: str) -> Points:

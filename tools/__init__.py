@@ -1,0 +1,1 @@
+"""What makes files that are part of the product or of its benchmarks; nothing of it is installed."""
