@@ -1,0 +1,1 @@
+"""Makes bases, from which trainings start, from heads that are nobody's."""
