@@ -55,7 +55,8 @@ facefoundry generate-models ... --recipe preview --set training.start_from=base.
 ```
 
 The value is the folder of a model on disk or its safetensors file, which the command imports first; the URI of a model
-in the bucket; or `base:NAME`, a base that ships with the package. A request to a service has a URI or `base:NAME`;
+in the bucket; or `base:NAME`, a base that ships with the package: `base:heads`, which learnt drawn heads and has the
+sizes of `preview` ([figures](decisions/preview.md)). A request to a service has a URI or `base:NAME`;
 `facefoundry.upload_model` of the Python package, and `ImportModel`, return the URI. The digest of the base's tensors is
 part of the training's digest, so equal bases give equal trainings wherever they lie. It is `base_digest` in the
 manifest of the model (`inputs`) and in the labels of its fakes. A base that changes before the worker reads it is
