@@ -22,9 +22,9 @@ def drawn(tmp_path):
         path = tmp_path / "targets" / f"{name}.target.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(b""))
-    for origin in ("african", "asian", "caucasian"):
+    for ancestry in ("african", "asian", "caucasian"):
         for sex in ("female", "male"):
-            path = tmp_path / "skins" / f"young_{origin}_{sex}" / "textures" / f"young_{sex}_diffuse.png"
+            path = tmp_path / "skins" / f"young_{ancestry}_{sex}" / "textures" / f"young_{sex}_diffuse.png"
             path.parent.mkdir(parents=True)
             path.touch()
     return lambda count, shots: heads(tmp_path / "targets", tmp_path / "skins", count, shots)

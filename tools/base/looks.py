@@ -22,7 +22,7 @@ _OPPOSITES: Final = (
     ("concave", "convex"),
     ("compress", "uncompress"),
 )
-_ORIGINS: Final = ("african", "asian", "caucasian")
+_ANCESTRIES: Final = ("african", "asian", "caucasian")
 _IRISES: Final[tuple[Colour, ...]] = (
     (0.05, 0.025, 0.01),
     (0.08, 0.04, 0.02),
@@ -113,10 +113,10 @@ def _sliders(folder: Path) -> Iterator[tuple[list[str], list[str]]]:
 def _look(random: np.random.Generator, name: str, sliders: list[tuple[list[str], list[str]]], skins: list[str]) -> Look:
     sex = random.choice(["female", "male"])
     old = random.choice([0.0, random.uniform(0, 1), random.uniform(0, 0.4)])
-    origins = random.dirichlet([0.5] * 3)
+    ancestries = random.dirichlet([0.5] * 3)
     targets = {
-        f"macrodetails/{origin}-{sex}-{age}": round(float(share * part), 4)
-        for origin, share in zip(_ORIGINS, origins, strict=True)
+        f"macrodetails/{ancestry}-{sex}-{age}": round(float(share * part), 4)
+        for ancestry, share in zip(_ANCESTRIES, ancestries, strict=True)
         for age, part in (("young", 1 - old), ("old", old))
     }
     weight = random.choice(["minweight", "averageweight", "maxweight"])
@@ -124,7 +124,7 @@ def _look(random: np.random.Generator, name: str, sliders: list[tuple[list[str],
     for less, more in sliders:
         strength = float(np.clip(random.normal(0, 0.25), -0.6, 0.6))
         targets |= dict.fromkeys(more if strength > 0 else less, round(abs(strength), 4))
-    likely = [skin for skin in skins if f"_{sex}/" in skin and _ORIGINS[int(origins.argmax())] in skin]
+    likely = [skin for skin in skins if f"_{sex}/" in skin and _ANCESTRIES[int(ancestries.argmax())] in skin]
     skin = str(random.choice(likely or skins))
     dark = "dark" in skin
     iris = _IRISES[random.integers(2 if dark else len(_IRISES))]

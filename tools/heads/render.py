@@ -1,6 +1,6 @@
 """Draws heads with Blender: `python -m tools.heads.render JOB`, in a Python that has `bpy`.
 
-JOB is a file that `Job.write` wrote. A picture that is there already is not drawn again.
+JOB is a file that `Job.write` wrote. A picture that exists is not drawn again.
 """
 
 from __future__ import annotations
