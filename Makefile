@@ -10,7 +10,7 @@ DEMO := $(if $(wildcard $(SET_UP)),$(SET_UP),$(VENV)/.demo)
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz attack crash-test clients bench \
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz attack crash-test clients stores bench \
     bench-check lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
 
 help:  ## List the commands
@@ -90,6 +90,10 @@ crash-test: $(SET_UP)  ## Kill every process at every commit point, and break th
 # About a minute and a half for each client, and as long for the pages. The first time Go loads and builds its modules.
 clients: $(SET_UP)  ## Build the clients in other languages and make a pair with each; CLIENTS="go shell" for some
 	@$(BIN)/python -m tests.clients $(CLIENTS)
+
+stores: $(SET_UP)  ## Run S3 servers, the product on each, and print the table of docs/stores.md (Go, cargo); STORES="minio" for some
+	@tests/stores/servers.sh $(TOOLS)
+	$(BIN)/python -m tests.stores $(STORES)
 
 bench: $(SET_UP) $(TORCH)  ## Measure every stage against its reference; ROWS="encode frames" for some, JSON=DIR to keep figures
 	$(BIN)/python -m benchmarks $(ROWS) $(if $(JSON),--json $(JSON))

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from facefoundry.cli.env_files import settings_of
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
@@ -25,7 +26,10 @@ _SUMMARIES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
-    """Settings of a real S3 server that lives as long as the session."""
+    """Settings of a real S3 server that lives as long as the session, or of that of the file FACEFOUNDRY_TEST_STORE."""
+    if given := os.environ.get("FACEFOUNDRY_TEST_STORE"):
+        yield settings_of(Path(given), StoreSettings)
+        return
     with ObjectStore(tmp_path_factory.mktemp("object-store")) as settings:
         yield settings
 

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from facefoundry.connections import Connections
-from facefoundry.errors import Denied, FaceFoundryError, NotFound
+from facefoundry.errors import Conflict, Denied, FaceFoundryError, NotFound
+from facefoundry.storage.conditional import put_if_unchanged
 from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.store import Store
 
@@ -187,6 +188,17 @@ def _no_overwrite(probed: Probed) -> Answer:
     return Answer("ok", "412") if status == 412 else Answer("differs", str(status))
 
 
+def _if_unchanged(probed: Probed) -> Answer:
+    probed.store.put_bytes(probed.key("changed"), _OLD)
+    try:
+        put_if_unchanged(probed.store, probed.key("changed"), _NEW, "0" * 32)
+    except Conflict:
+        return Answer("ok", "412")
+    except Denied as error:
+        return Answer("differs", f"refused, {error.reason}")
+    return Answer("differs", "ignored, and overwritten")
+
+
 def _digest(probed: Probed) -> Answer:
     status = probed.put_by_url("digest", b"content", {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="})
     return Answer("ok", "refused") if status == 400 else Answer("differs", f"status {status}")
@@ -260,6 +272,7 @@ QUESTIONS: dict[str, Callable[[Probed], Answer]] = {
     "deletion of as many keys, one missing": _delete,
     "an object below another one's key": _below,
     "If-None-Match: * on an existing key": _no_overwrite,
+    "If-Match with another entity tag": _if_unchanged,
     "a wrong Content-MD5": _digest,
     "a client that ends within a PUT": _half,
     "a wrong region": _region,

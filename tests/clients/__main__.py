@@ -1,7 +1,7 @@
 """`python -m tests.clients [NAME ...]`: the clients in other languages make a pair each; a table shows how they did.
 
-The names are folders of examples/clients, `page` for the commands of docs/clients.md, and `gateway` for those of
-examples/gateway.
+The names are folders of examples/clients, `page` for the commands of docs/clients.md, `api` for those of
+docs/api.md, and `gateway` for those of examples/gateway.
 """
 
 from __future__ import annotations

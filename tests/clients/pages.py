@@ -1,4 +1,4 @@
-"""The shell commands of docs/clients.md and of the gateway's page, run in their order."""
+"""The shell commands of docs/clients.md, docs/api.md and the gateway's page, run in their order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ class Page:
 
 
 NEEDS = ("go", "buf", "curl", "jq")
-PAGES = {"page": Page("docs/clients.md", "."), "gateway": Page("examples/gateway/README.md", "examples/gateway")}
+PAGES = {
+    "page": Page("docs/clients.md", "."),
+    "api": Page("docs/api.md", "."),
+    "gateway": Page("examples/gateway/README.md", "examples/gateway"),
+}
 
 
 def run(page: Page, copy: Path, local_dir: Path) -> float:
