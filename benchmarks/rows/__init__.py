@@ -20,6 +20,7 @@ class Spec(NamedTuple):
 ROWS = {
     "frames": Spec(cheap=True),
     "tracking": Spec(cheap=False),
+    "extraction": Spec(cheap=False),
     "landmarks": Spec(cheap=False),
     "crop": Spec(cheap=True),
     "augmentation": Spec(cheap=True),

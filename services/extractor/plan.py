@@ -33,7 +33,7 @@ from services.extractor.functions import (
 
 __all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
 
-ALGORITHM_VERSION = 8
+ALGORITHM_VERSION = 9
 """Version of what extractions compute.
 
 Increment it when equal inputs give other boxes or crops: results and parts of another version are not reused.

@@ -164,19 +164,26 @@ class Subject:
         last = self._last if is_recent else None
         if last is not None and not any(iou(box, last) > _SAME_FACE for box in detected):
             boxes = np.concatenate([detected, self._engine.near(frame, last)])
-        if not len(boxes) and (self._lost < _MEMORY or self._lost % self._detect_every == 0):
-            boxes = detected = self._engine.detect_unsure(frame)
+        box = self._picked(frame, boxes)
+        if box is None and (self._lost < _MEMORY or self._lost % self._detect_every == 0):
+            for unsure in self._engine.detect_unsure(frame):
+                box = self._picked(frame, unsure)
+                if box is not None or not len(boxes):
+                    boxes = detected = unsure
+                if box is not None:
+                    break
         seen = min(len(detected), NOT_SEARCHED - 1)
         before, self._searched = self._searched, frame
-        if not len(boxes):
-            return Sighting(None, NO_FACE, seen)
-        box = self._choice.pick(frame, boxes, self._last)
         if box is None:
-            return Sighting(None, OTHER_PERSON, seen)
+            return Sighting(None, OTHER_PERSON if len(boxes) else NO_FACE, seen)
         if self._detect_every > 1:
             self._tracker = self._engine.tracker(frame, box)
         is_detected = any(np.array_equal(box, other) for other in detected)
         return Sighting(box, FOUND, seen, not is_detected, _motions(before, frame, box, boxes))
+
+    def _picked(self, frame: Frame, boxes: NDArray[np.float64]) -> Box | None:
+        """Return the subject's box; None if none of the faces, if there are any, is the subject's."""
+        return self._choice.pick(frame, boxes, self._last) if len(boxes) else None
 
 
 def _motions(before: Frame | None, frame: Frame, box: Box, boxes: NDArray[np.float64]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -95,18 +95,18 @@ class Engine(ABC):
 
         return np.zeros((0, 4))
 
-    def detect_unsure(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Find what may be a face where `detect` finds none, by a search that may take much longer; by default nothing.
+    def detect_unsure(self, frame: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+        """Find what may be a face where `detect` finds none that is meant, by searches that may take much longer.
+
+        By default there are no searches.
 
         Args:
             frame: uint8 [h, w, 3], BGR; not changed.
 
-        Returns:
-            Boxes float64 [k, 4].
+        Yields:
+            The boxes that one search finds, float64 [k, 4]; the quickest search comes first.
         """
-        import numpy as np
-
-        return np.zeros((0, 4))
+        yield from ()
 
     @abstractmethod
     def landmarks(self, frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -85,11 +85,11 @@ def test_a_frame_without_a_face_gives_no_box(engine, size):
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 2.2])
-def test_near_finds_the_box_that_detect_finds_in_the_whole_frame(engine, portrait, scale):
+def test_near_finds_a_face_where_detect_finds_it_in_the_whole_frame(engine, portrait, scale):
     frame = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     box = engine.detect(frame)[0]
     moved = box + np.array([6, -4, 0, 0]) * scale
-    assert iou(nearest(engine.near(frame, moved), moved), box) > 0.9
+    assert iou(nearest(engine.near(frame, moved), moved), box) > 0.75
 
 
 def test_near_finds_nothing_where_there_is_no_face(engine, portrait):
@@ -109,7 +109,33 @@ def test_near_finds_a_face_that_is_a_level_larger_or_smaller_than_the_box(engine
     box = engine.detect(portrait)[0]
     for growth in (-0.1, 0.1):
         other_level = box + np.array([-growth, -growth, 2 * growth, 2 * growth]) * box[2]
-        assert iou(nearest(engine.near(portrait, other_level), box), box) > 0.9
+        assert iou(nearest(engine.near(portrait, other_level), box), box) > 0.75
+
+
+def test_a_box_moves_with_the_face_and_not_with_the_cells_of_the_detector(engine, portrait):
+    boxes = [engine.detect(np.roll(portrait, (step, step), (0, 1)))[0] - (step, step, 0, 0) for step in range(10)]
+    assert np.ptp(boxes, axis=0).max() <= 5
+
+
+def test_a_tilted_face_is_followed_with_its_tilt(engine, portrait):
+    upright = engine.landmarks(portrait, engine.detect(portrait)[0])
+    eyes = np.linalg.norm(upright[36:42].mean(axis=0) - upright[42:48].mean(axis=0))
+    frame, _ = turned(portrait, 10)
+    tracker = engine.tracker(frame, engine.detect(frame)[0])
+    for degrees in range(13, 41, 3):
+        frame, matrix = turned(portrait, degrees)
+        points = engine.landmarks(frame, tracker.update(frame))
+        apart = np.linalg.norm(points - cv2.transform(upright[None], matrix)[0], axis=1)
+        assert apart.mean() / eyes < 0.1, degrees
+
+
+def test_a_dark_face_has_the_landmarks_of_the_bright_one(engine, portrait):
+    box = engine.detect(portrait)[0]
+    bright = engine.landmarks(portrait, box)
+    noise = np.random.default_rng(0).normal(0, 1, portrait.shape)
+    dark = np.clip(portrait * 0.1 + noise, 0, 255).astype(np.uint8)
+    eyes = np.linalg.norm(bright[36:42].mean(axis=0) - bright[42:48].mean(axis=0))
+    assert np.linalg.norm(engine.landmarks(dark, box) - bright, axis=1).mean() / eyes < 0.06
 
 
 @pytest.mark.parametrize("face", [80, 110, 150, 190, 300])

@@ -3,7 +3,7 @@ import pytest
 
 from services.extractor.boxes import iou, largest, nearest
 from services.extractor.engines.base import Engine, Tracker
-from services.extractor.tracking import Subject, is_cut, thumbnail
+from services.extractor.tracking import NearestFace, Subject, is_cut, thumbnail
 
 SMALL_LEFT, LARGE_RIGHT = (0, 40, 20, 20), (100, 40, 40, 40)
 
@@ -193,7 +193,7 @@ def test_where_no_face_is_found_what_the_engine_is_unsure_of_is_taken():
 
         def detect_unsure(self, frame):
             self.searched.append(self.frame)
-            return boxes() if self.frame else boxes(SMALL_LEFT)
+            yield boxes() if self.frame else boxes(SMALL_LEFT)
 
     engine = Unsure([[], *[[]] * 80])
     assert followed(engine, 10)[:2] == [SMALL_LEFT, SMALL_LEFT]
@@ -202,3 +202,23 @@ def test_where_no_face_is_found_what_the_engine_is_unsure_of_is_taken():
     followed(engine, 10)
     # In 48 frames after the last face, then in one of ten.
     assert engine.searched == [*range(1, 49), 51, 61, 71]
+
+
+def test_where_only_other_people_are_found_the_subject_is_searched_more_closely():
+    class Closer(Scripted):
+        looks = 0
+
+        def detect_unsure(self, frame):
+            for found in (boxes(), boxes(SMALL_LEFT), boxes(SMALL_LEFT, LARGE_RIGHT), boxes(LARGE_RIGHT)):
+                self.looks += 1
+                yield found
+
+    class OnTheRight(NearestFace):
+        def pick(self, frame, boxes, last):
+            mine = boxes[boxes[:, 0] > 50]
+            return mine[0] if len(mine) else None
+
+    engine = Closer([[SMALL_LEFT]])
+    engine.frame = 0
+    sighting = Subject(engine, 12, OnTheRight()).follow(shot())
+    assert tuple(sighting.box) == LARGE_RIGHT and sighting.seen == 2 and engine.looks == 3

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from facefoundry.errors import DataLoss
 from services.extractor.boxes import iou
 from services.extractor.engines.centerface import ENGINE
-from services.extractor.engines.centerface.upright import Frame, Points, box_of, stretched
+from services.extractor.engines.centerface.upright import Frame, Points, box_of
+from services.extractor.engines.levels import stretched
 
 __all__ = ["CenterFace", "faces_in"]
 
@@ -53,7 +54,7 @@ class CenterFace:
     def find(self, picture: Frame, min_score: float) -> tuple[NDArray[np.float64], Points]:
         """Find the faces in a picture, uint8 [h, w, 3] BGR; arguments and result as in `faces_in`."""
         below, right = (-side % _MULTIPLE for side in picture.shape[:2])
-        padded = cv2.copyMakeBorder(stretched(picture, picture), 0, below, 0, right, cv2.BORDER_CONSTANT)
+        padded = cv2.copyMakeBorder(stretched(picture, picture[::4, ::4]), 0, below, 0, right, cv2.BORDER_CONSTANT)
         self._network.setInput(cv2.dnn.blobFromImage(padded, swapRB=True))
         return faces_in([output[0] for output in self._network.forward(_OUTPUTS)], min_score)
 

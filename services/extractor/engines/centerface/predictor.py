@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.extractor.boxes import Box
-from services.extractor.engines.centerface.upright import Frame, cut, stretched
+from services.extractor.engines.centerface.upright import Frame, cut
 from services.extractor.engines.dlib import predictor
+from services.extractor.engines.levels import stretched
 
 __all__ = ["Predictor"]
 
@@ -55,7 +56,7 @@ class Predictor:
         """
         picture, back = cut(gray, box, turn, 2 * _FACE)
         smooth = np.asarray(cv2.GaussianBlur(picture, (0, 0), _SIGMA), dtype=np.uint8)
-        middle = slice(_FACE // 2, _FACE * 3 // 2)
+        middle = slice(_FACE // 2, _FACE * 3 // 2, 4)
         shape = self._predict(stretched(smooth, smooth[middle, middle]), self._rectangle)
         found = np.array([[(point.x, point.y) for point in shape.parts()]], dtype=np.float64)
         return np.asarray(np.rint(cv2.transform(found, back)[0]), dtype=np.float32)

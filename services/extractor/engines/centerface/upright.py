@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.extractor.boxes import Box
 
-__all__ = ["box_of", "cut", "grown", "stretched", "turn_of"]
+__all__ = ["box_of", "cut", "grown", "turn_of"]
 
 Frame: TypeAlias = NDArray[np.uint8]
 Points: TypeAlias = NDArray[np.float64]
@@ -23,8 +23,6 @@ Points: TypeAlias = NDArray[np.float64]
 # Side of dlib's boxes on 252 frames of 13 people, in lengths of the diagonal of the eyes' distance and the distance
 # from eyes to mouth. Their centre is midway between eyes and mouth.
 _SIDE: Final = 1.71
-# Range of levels, between the 2nd and the 98th percentile, below which a picture is stretched to it.
-_RANGE: Final = 130.0
 
 
 def box_of(points: Points) -> Box:
@@ -86,20 +84,3 @@ def cut(frame: Frame, box: Box, turn: float, size: int) -> tuple[Frame, NDArray[
     back[:, 2] = (back[:, 2] + 0.5) / moved - 0.5 + low
     back[:, :2] /= moved[:, None]
     return picture, np.asarray(back, dtype=np.float64)
-
-
-def stretched(picture: Frame, seen: Frame) -> Frame:
-    """Stretch the levels of a dark or pale picture.
-
-    The network and the landmark predictor know no dark faces; the latter compares differences with fixed numbers.
-
-    Args:
-        picture: uint8, of any shape; not changed.
-        seen: The part of the picture, [h, w, ..], whose range decides.
-    """
-    low, high = np.percentile(seen[::4, ::4], (2, 98))
-    gain = _RANGE / max(high - low, 1.0)
-    if gain <= 1:
-        return picture
-    table = (np.arange(256) - low) * gain + min(low, 255 - _RANGE)
-    return np.asarray(cv2.LUT(picture, np.rint(np.clip(table, 0, 255)).astype(np.uint8)), dtype=np.uint8)

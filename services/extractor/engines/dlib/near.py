@@ -73,12 +73,13 @@ class NearDetector:
     def __init__(self, dlib: Dlib, detector: Dlib) -> None:
         self._detector = single_level(dlib, detector)
 
-    def search(self, picture: Picture, box: Box) -> tuple[NDArray[np.float64], list[float]]:
-        """Search the place of a box.
+    def search(self, picture: Picture, box: Box, sure: float) -> tuple[NDArray[np.float64], list[float]]:
+        """Search the place of a box, on the neighbouring levels only if no face there is sure.
 
         Args:
             picture: uint8 [h, w].
             box: float64 [4], pixels of the picture.
+            sure: Score from which on a face is sure.
 
         Returns:
             The best window of each face, float64 [k, 4], best first, and their scores.
@@ -93,16 +94,25 @@ class NearDetector:
             if level == 0 or min(shapes[level]) >= _MIN_SIDE
             if not (area := _area(shapes[level], level, box)).is_empty
         }
-        scored = [
-            pair
-            for level, pixels in _levels(picture, shapes, searched)
-            for pair in self._windows(pixels, level, searched[level])
-        ]
+        at_own = {own: searched.pop(own)} if own in searched else {}
+        scored = self._scored(picture, shapes, at_own)
+        if not any(score >= sure for score, _ in scored):
+            scored += self._scored(picture, shapes, searched)
         kept: list[tuple[float, Box]] = []
         for score, window in sorted(scored, key=lambda each: -each[0]):
             if all(iou(window, better) <= SAME_FACE for _, better in kept):
                 kept.append((score, window))
         return np.array([window for _, window in kept], np.float64).reshape(-1, 4), [score for score, _ in kept]
+
+    def _scored(
+        self, picture: Picture, shapes: Sequence[Sequence[int]], searched: dict[int, _Area]
+    ) -> list[tuple[float, Box]]:
+        """Return score and window of each face in areas of levels."""
+        return [
+            pair
+            for level, pixels in _levels(picture, shapes, searched)
+            for pair in self._windows(pixels, level, searched[level])
+        ]
 
     def _windows(self, pixels: Picture, level: int, area: _Area) -> list[tuple[float, Box]]:
         """Return score and window of each face in an area of a level; windows are in pixels of the first level."""
