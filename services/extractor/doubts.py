@@ -132,7 +132,11 @@ class PeopleSeen:
         is_other = self._newest is not None and self._is_other(self._embed(*self._newest))
         if self._jump is not None and not is_other:
             self._calm = index + _CALM
-        self._compared.append(_Compared(index if self._jump is None else self._jump.frame, is_other))
+        frame, last = index if self._jump is None else self._jump.frame, self._compared[-1]
+        if last.is_other and not is_other and frame - last.frame <= _SOON:
+            # A face that is itself again so soon was turned or made a grimace.
+            self._compared[-1] = _Compared(last.frame, is_other=False)
+        self._compared.append(_Compared(frame, is_other))
         self._last, self._pending, self._jump = self._picture, False, None
 
     def _is_other(self, embedding: Embedding) -> bool:
