@@ -221,4 +221,5 @@ def test_where_only_other_people_are_found_the_subject_is_searched_more_closely(
     engine = Closer([[SMALL_LEFT]])
     engine.frame = 0
     sighting = Subject(engine, 12, OnTheRight()).follow(shot())
-    assert tuple(sighting.box) == LARGE_RIGHT and sighting.seen == 2 and engine.looks == 3
+    np.testing.assert_array_equal(sighting.box, LARGE_RIGHT)
+    assert sighting.seen == 2 and engine.looks == 3
