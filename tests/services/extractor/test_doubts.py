@@ -132,13 +132,13 @@ def test_a_face_that_changes_for_a_moment_alone_is_not_compared():
     assert embed.frames == 0
 
 
-@pytest.mark.parametrize(("frames", "is_told"), [(4, False), (6, True)])
-def test_a_face_that_is_itself_again_soon_was_not_another_persons(frames, is_told):
+@pytest.mark.parametrize(("frames", "is_reported"), [(4, False), (6, True)])
+def test_a_face_that_is_itself_again_soon_was_not_another_persons(frames, is_reported):
     people = doubts.PeopleSeen(Embedded(), 12)
     others = range(20, 20 + frames)
     for index in range(40):
         person = int(index in others)
         face = np.full((68, 2), person, np.float32), TO_UNIT_SQUARE
         people.see(index, FACES[person], face, 1 if index == 0 else NOT_SEARCHED)
-    told = np.flatnonzero(people.others(np.ones(40, dtype=bool))).tolist()
-    assert told == (list(others) if is_told else [])
+    reported = np.flatnonzero(people.others(np.ones(40, dtype=bool))).tolist()
+    assert reported == (list(others) if is_reported else [])
