@@ -92,10 +92,12 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, file_stem: str | None = None, hosts: Sequence[str] = ()) -> tuple[Path, Path]:
-        """Return certificate and key files for the loopback address and for hosts by name."""
+    def issue(
+        self, name: str, file_stem: str | None = None, hosts: Sequence[str] = (), address: str = "127.0.0.1"
+    ) -> tuple[Path, Path]:
+        """Return certificate and key files for an address, and for hosts by name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
+        names = [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, hosts)]
         certificate = self._sign(name, key.public_key(), names)
         stem = file_stem or name
         cert_file, key_file = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
