@@ -30,7 +30,7 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         moves = write_clip(Path(folder) / "moves.mp4", frames)
         rolls = write_clip(Path(folder) / "rolls.mp4", rolled(frames))
-        return [_row("a head that moves", 6.5, moves), _row(f"a head that rolls to {ROLL:.0f} degrees", 6.2, rolls)]
+        return [_row("a head that moves", 6.9, moves), _row(f"a head that rolls to {ROLL:.0f} degrees", 6.7, rolls)]
 
 
 def rolled(frames: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
