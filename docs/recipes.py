@@ -45,11 +45,12 @@ less.
   both sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders
   are equal and a fake shows the target's own face; the warning `COMMON_DECODER_ONLY` says so.
 - **`training.start_from`**: the encoder and one decoder of a base, `training.start_decoder`, are copied to both sides.
-  A base is any model with the recipe's sizes, face_size, filters and bottleneck: another is refused when the training
-  is started (`BASE_SIZES`).
+  A base is a model whose `face_size`, filters and bottleneck are those of the recipe. Another model is refused when the
+  training is started (`BASE_SIZES`).
 
 ```sh
 facefoundry generate-models ... --recipe preview --set training.common_iterations=500
+facefoundry generate-models ... --recipe preview --set training.start_from=base:heads
 facefoundry generate-models ... --recipe preview --set training.start_from=MODELS/033_097
 facefoundry generate-models ... --recipe preview --set training.start_from=base.safetensors
 ```

@@ -244,8 +244,8 @@ class ServerSettings(Settings):
         256,
         ge=4,
         le=1 << 16,
-        description="How many calls are served at once. GetInfo, GetTraining, CancelTraining and WatchTraining have "
-        "places of their own.",
+        description="How many calls are served at once. A trainer also serves twice as many watches, this many of one "
+        "host. GetInfo, GetTraining and CancelTraining have places of their own.",
     )
     slots: int = Field(
         1, ge=1, le=1 << 16, description="How many heavy calls run at once; more are refused with RetryInfo."

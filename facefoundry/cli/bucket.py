@@ -57,7 +57,9 @@ def setup(server: str, accounts: Path | None, principal: str | None, versions: b
     \b
     Examples:
       facefoundry bucket setup --server minio
+      facefoundry bucket setup --server seaweedfs --versions
       facefoundry bucket setup --server versitygw --accounts accounts
+      facefoundry bucket setup --server aws --accounts accounts --principal 'arn:aws:iam::123456789012:user/{account}'
 
     The exit code is 1 if an account does not have a right that it needs.
     """

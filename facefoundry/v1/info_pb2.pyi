@@ -138,8 +138,8 @@ class StoreInfo(_message.Message):
     detail: _builtins.str
     """The error of the store; empty if it is reachable."""
     conditional_writes: _builtins.bool
-    """True if the store honours conditional writes (If-None-Match): then no manifest is ever written over. It is tried
-    once, by a write to an object that nothing reads.
+    """True if the store honours conditional writes (If-None-Match): then no manifest of a result is written over. It is
+    found out once, by at most two writes to an object that nothing reads.
     """
     @_builtins.property
     def buckets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
