@@ -15,7 +15,10 @@ REFUSING = (
     "facefoundry/process/sandbox/*.py",
 )
 # Reasons of defects of ours and of options, which no clip can cause.
-NOT_OF_CLIPS = {"SANDBOX_FUNCTION", "SANDBOX_BUSY", "FRAMES_LOST", "COMPRESSION_LEVEL", "FRAME_SHAPE", "MASK_VALUES"}
+NOT_OF_CLIPS = {
+    *("SANDBOX_FUNCTION", "SANDBOX_BUSY", "ISOLATION"),
+    *("FRAMES_LOST", "COMPRESSION_LEVEL", "FRAME_SHAPE", "MASK_VALUES"),
+}
 
 
 def reasons(*patterns):
@@ -52,9 +55,11 @@ def test_every_setting_on_the_page_is_one():
 
 
 BEFORE = (
+    "facefoundry/bases/*.py",
     "facefoundry/cli/*.py",
     "facefoundry/dataset/plan.py",
     "facefoundry/dataset/subjects.py",
+    "facefoundry/planning/recipe.py",
     "facefoundry/recipes/*.py",
     "facefoundry/settings.py",
     "facefoundry/storage/keys.py",
