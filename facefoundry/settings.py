@@ -265,11 +265,11 @@ class ServerSettings(Settings):
         description="Limit of the files of a sandbox: each file that it writes, and all files in its folder together.",
     )
     sandbox_processes: int = Field(
-        4096,
+        16384,
         ge=0,
         le=1 << 22,
         description="A sandbox can start no thread while the service's user has this many processes and threads on the "
-        "machine (RLIMIT_NPROC); 0 for no limit. The kernel does not apply it to root.",
+        "machine, in all containers together (RLIMIT_NPROC); 0 for no limit. The kernel does not apply it to root.",
     )
     sandbox_isolation: Literal["off", "available", "required"] = Field(
         "available",

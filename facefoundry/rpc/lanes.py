@@ -14,9 +14,9 @@ from facefoundry.errors import Busy
 __all__ = ["Lane", "Lanes"]
 
 _RETRY_SECONDS = 5.0
-_QUICK_THREADS, _QUICK_CALLS = 8, 1024
+_QUICK_THREADS, _QUICK_CALLS = 32, 1024
 _INFO_THREADS, _INFO_CALLS = 4, 64
-_WATCH_THREADS = 4
+_WATCH_THREADS = 32
 
 
 class Lane:

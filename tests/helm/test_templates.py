@@ -149,13 +149,14 @@ def test_contradicting_values_are_refused(helm: Helm, values, words):
         ("8000m", "16Gi", "8", 2080374784),
     ],
 )
-def test_slots_are_whole_cores_and_sandboxes_share_the_memory(helm: Helm, cpu, memory, slots, child):
+def test_slots_are_whole_cores_and_sandboxes_share_memory_and_scratch(helm: Helm, cpu, memory, slots, child):
     values = _and(BASE, "converter.resources", {"requests": {"cpu": cpu}, "limits": {"memory": memory}})
     pod = named(helm.objects(values), "Deployment", "ff-facefoundry-converter")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
     assert variables["FACEFOUNDRY_SLOTS"] == slots
     assert variables["FACEFOUNDRY_SANDBOX_THREADS"] == "1"
     assert int(variables["FACEFOUNDRY_SANDBOX_MEMORY_BYTES"]) == child
+    assert int(variables["FACEFOUNDRY_SANDBOX_DISK_BYTES"]) == (20 << 30) * 9 // (10 * int(slots))
 
 
 def test_a_trainer_imports_one_model_at_a_time_beside_its_server(helm: Helm):

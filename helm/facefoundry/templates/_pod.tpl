@@ -142,6 +142,9 @@ spec:
         {{- if not $settings.sandboxThreads }}
         - {name: FACEFOUNDRY_SANDBOX_THREADS, value: {{ max 1 (div $cores $slots) | quote }}}
         {{- end }}
+        {{- if not $settings.sandboxDiskBytes }}
+        - {name: FACEFOUNDRY_SANDBOX_DISK_BYTES, value: {{ div (mul (include "facefoundry.bytes" $block.scratch | int64) 9) (mul 10 $slots) | quote }}}
+        {{- end }}
         {{- with (($block.resources).limits).memory }}
         {{- if not $settings.sandboxMemoryBytes }}
         - {name: FACEFOUNDRY_SANDBOX_MEMORY_BYTES, value: {{ include "facefoundry.sandboxBytes" (dict "name" $.name "memory" . "slots" $slots) | quote }}}
