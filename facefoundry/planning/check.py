@@ -6,9 +6,9 @@ a check that was stopped goes on, and the imports are those that a run needs any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from facefoundry.planning.dataset_file import DatasetFile
 from facefoundry.planning.facts import ClipFacts, facts_of, features, oddness
 from facefoundry.planning.sheet import contact_sheet
 
-__all__ = ["CheckFolder", "Checker", "features_of", "reading_of"]
+__all__ = ["CheckFolder", "Checker", "content_of", "features_of", "known_facts", "reading_of", "signature_of"]
 
 # Errors that are about the clip. All others, such as an outage or an unknown engine, end the check.
 _OF_CLIP = (Unusable, DataLoss, NotFound)
@@ -92,12 +92,15 @@ class Checker:
             FaceFoundryError: a service or the store does not answer.
         """
         self._reading.check(clips)
-        known = {clip_id: facts for clip_id, clip in clips.items() if (facts := self._known(clip))}
+        asked = (self._engine, self._sample_frames)
+        found = known_facts(self._folder, clips, self._reading)
+        known = {clip_id: facts for clip_id, facts in found.items() if (facts.engine, facts.sample_frames) == asked}
         for facts in known.values():
             on_clip(facts)
 
         def check(clip: SourceClip) -> ClipFacts:
-            facts, sheet = self._look_at(clip)
+            looked_at, sheet = self._look_at(clip)
+            facts = replace(looked_at, engine=self._engine, sample_frames=self._sample_frames)
             self._folder.save(facts, sheet)
             on_clip(facts)
             return facts
@@ -113,12 +116,8 @@ class Checker:
                 raise
         return {clip_id: known.get(clip_id) or made[clip_id] for clip_id in clips}
 
-    def _known(self, clip: SourceClip) -> ClipFacts | None:
-        facts = self._folder.load(clip.id)
-        return facts if facts and facts.signature == self._signature(clip) else None
-
     def _look_at(self, clip: SourceClip) -> tuple[ClipFacts, bytes]:
-        signature = self._signature(clip)
+        signature = signature_of(clip, self._reading)
         try:
             source = import_source(self._transfers, clip.clip, self._reading)
         except (InvalidInput, *_OF_CLIP) as error:
@@ -129,17 +128,6 @@ class Checker:
             return ClipFacts(clip.id, signature, error.reason, error.message), b""
         facts = facts_of(clip.id, signature, source, found)
         return facts, contact_sheet([sample.largest.picture for sample in found.samples], oddness(facts.samples))
-
-    def _signature(self, clip: SourceClip) -> str:
-        rate = self._reading.rate_of(clip.id, Path(clip.location))
-        return " ".join(
-            [
-                clip.location,
-                *([] if clip.is_object else _stamps(Path(clip.location))),
-                f"rate={rate} damage={self._reading.tolerate_damage}",
-                f"engine={self._engine} frames={self._sample_frames}",
-            ]
-        )
 
 
 def reading_of(dataset: DatasetFile) -> Reading:
@@ -159,12 +147,32 @@ def reading_of(dataset: DatasetFile) -> Reading:
     return Reading(rates=rates, tolerate_damage=dataset.tolerate_damage)
 
 
-def features_of(folder: CheckFolder, clips: Mapping[str, SourceClip]) -> dict[str, tuple[float, ...]] | None:
-    """Return the features of all clips that have faces, for `nearest`; None if a clip was not checked."""
-    found = {clip_id: folder.load(clip_id) for clip_id in clips}
-    if not all(found.values()):
+def signature_of(clip: SourceClip, reading: Reading) -> str:
+    """Return the signature of a clip as it is now. Facts with another one are out of date."""
+    stamps = [clip.version] if clip.is_object else _stamps(Path(clip.location))
+    rate = reading.rate_of(clip.id, Path(clip.location))
+    return " ".join([clip.location, *filter(None, stamps), f"rate={rate} damage={reading.tolerate_damage}"])
+
+
+def known_facts(folder: CheckFolder, clips: Mapping[str, SourceClip], reading: Reading) -> dict[str, ClipFacts]:
+    """Return what a check found out about the clips, by id, without those that changed since then."""
+    found = ((clip, folder.load(clip.id)) for clip in clips.values())
+    return {clip.id: facts for clip, facts in found if facts and facts.signature == signature_of(clip, reading)}
+
+
+def features_of(
+    facts: Mapping[str, ClipFacts], clips: Iterable[str], engine: str
+) -> dict[str, tuple[float, ...]] | None:
+    """Return the features of all clips that have faces, for `nearest`; None if a clip was not checked by the engine."""
+    found = {clip_id: facts.get(clip_id) for clip_id in clips}
+    if not all(known and known.engine == engine for known in found.values()):
         return None
-    return {clip_id: row for clip_id, facts in found.items() if facts and (row := features(facts)) is not None}
+    return {clip_id: row for clip_id, known in found.items() if known and (row := features(known)) is not None}
+
+
+def content_of(facts: Mapping[str, ClipFacts]) -> dict[str, str]:
+    """Return the URI of the stored clip of each clip that could be imported, by id. Equal clips have equal URIs."""
+    return {clip_id: known.source_uri for clip_id, known in facts.items() if known.source_uri}
 
 
 def _stamps(path: Path) -> list[str]:

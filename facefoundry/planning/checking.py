@@ -12,7 +12,7 @@ from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.planning import yaml_file
-from facefoundry.planning.check import Checker, CheckFolder, features_of
+from facefoundry.planning.check import Checker, CheckFolder, content_of, features_of, known_facts, reading_of
 from facefoundry.planning.clips import ListObjects, find_clips
 from facefoundry.planning.dataset_file import Nearest
 from facefoundry.planning.estimate import Rates, estimate, rates_of
@@ -75,11 +75,13 @@ def check_with(
     recipe = recipe_of(dataset)
     measured = _rates(rates, recipe)
     clips = find_clips(dataset, path.parent, list_objects)
-    if not isinstance(dataset.pairs, Nearest):
-        resolve(dataset, path.parent, list_objects)  # what is wrong without a look at the clips is found at once
-    folder = CheckFolder.of(path)
-    facts = Checker(dataset, transfers, folder, recipe.extraction.engine, sample_frames).check(clips, threads, on_clip)
-    resolved = resolve(dataset, path.parent, list_objects, features_of(folder, clips))
+    folder, engine = CheckFolder.of(path), recipe.extraction.engine
+    if not isinstance(dataset.pairs, Nearest):  # what is wrong without a look at the clips is found at once
+        content = content_of(known_facts(folder, clips, reading_of(dataset)))
+        resolve(dataset, path.parent, list_objects, content=content)
+    facts = Checker(dataset, transfers, folder, engine, sample_frames).check(clips, threads, on_clip)
+    features = features_of(facts, clips, engine)
+    resolved = resolve(dataset, path.parent, list_objects, features, content_of(facts))
     outcome = Outcome(dataset.name, resolved, facts, estimate(resolved.pairs, facts, recipe, measured))
     outcome.write(folder)
     return outcome

@@ -25,10 +25,20 @@ from facefoundry.planning.dataset_file import (
 from facefoundry.planning.ids import assign_ids
 from facefoundry.planning.trees import FoundClip
 
-__all__ = ["ListObjects", "SourceClip", "find_clips"]
+__all__ = ["ListObjects", "ListedObject", "SourceClip", "find_clips"]
 
-ListObjects = Callable[[str], Iterable[str]]
-"""Returns the URIs of the objects below a prefix `s3://bucket/prefix`."""
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object of a bucket, as a listing shows it: URI, size in bytes, and ETag, which changes with the content."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+ListObjects = Callable[[str], Iterable[ListedObject]]
+"""Returns the objects below a prefix `s3://bucket/prefix`."""
 
 _COLUMNS = ("clip", "id", "subject", "source_video", "rights", "split")
 
@@ -44,6 +54,7 @@ class SourceClip:
         keys: Whom and what it shows: `subject ...`, `source video ...`; clips with a common key belong together.
         rights: Licence of the clip or consent of its subject.
         split: The split that the source gives it; empty if it gives none.
+        version: Size and ETag of an object of a bucket that was listed; empty for a file, and for a URI in a list.
     """
 
     id: str
@@ -52,6 +63,7 @@ class SourceClip:
     keys: tuple[str, ...] = ()
     rights: str = ""
     split: str = ""
+    version: str = ""
 
     @property
     def is_object(self) -> bool:
@@ -92,7 +104,7 @@ def find_clips(dataset: DatasetFile, base: Path, list_objects: ListObjects) -> d
             )
             raise InvalidInput(message, reason="DUPLICATE_SEQUENCE")
         rights = clip.rights or dataset.sources[number].rights
-        clips[clip_id] = SourceClip(clip_id, clip.name, clip.location, clip.keys, rights, clip.split)
+        clips[clip_id] = SourceClip(clip_id, clip.name, clip.location, clip.keys, rights, clip.split, clip.version)
     unknown = sorted(set(dataset.exclude.clips) - set(clips))
     if unknown:
         violation = FieldViolation("exclude.clips", f"names {', '.join(unknown)}, and no source has these clips")
@@ -124,10 +136,12 @@ def _of_source(source: Source, base: Path, list_objects: ListObjects) -> list[Fo
 def _objects(prefix: str, list_objects: ListObjects) -> list[FoundClip]:
     """Return the clips below a prefix; the path below it is the name."""
     found: list[FoundClip] = []
-    for uri in sorted(list_objects(prefix)):
+    for listed in sorted(list_objects(prefix), key=lambda listed: listed.uri):
+        uri = listed.uri
         path = PurePosixPath(uri.removeprefix(prefix).lstrip("/") or uri.rpartition("/")[2])
         if path.suffix.lower() in plan.CLIP_SUFFIXES:
-            found.append(FoundClip(str(path.with_suffix("")).replace("/", "_"), uri))
+            name = str(path.with_suffix("")).replace("/", "_")
+            found.append(FoundClip(name, uri, version=f"{listed.size} bytes etag={listed.etag}"))
     if not found:
         raise InvalidInput(
             f"Expected clips below {prefix}: objects with a suffix such as .mp4. Received none. Check the prefix.",

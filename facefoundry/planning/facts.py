@@ -39,7 +39,7 @@ class ClipFacts:
 
     Attributes:
         id: Id of the clip.
-        signature: What the facts hold for: the clip's place, size and time, and how it was read.
+        signature: What the facts hold for: the clip's place, its size and time or ETag, and how it was read.
         reason: Reason of the error, if the clip cannot be used; empty otherwise.
         message: Message of the error.
         source_uri: URI of the stored clip.
@@ -51,6 +51,8 @@ class ClipFacts:
         cuts: The first frames after cuts.
         samples: The faces in the frames that were searched.
         remarks: Sentences on what is doubtful.
+        engine: Name of the engine that searched for faces.
+        sample_frames: Number of frames to search that was asked for; a short clip has fewer.
     """
 
     id: str
@@ -66,6 +68,8 @@ class ClipFacts:
     cuts: list[int] = field(default_factory=list)
     samples: list[FaceFacts] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    engine: str = ""
+    sample_frames: int = 0
 
     @property
     def share(self) -> float:

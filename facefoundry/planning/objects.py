@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from facefoundry.errors import InvalidInput
-from facefoundry.planning.clips import ListObjects
+from facefoundry.planning.clips import ListedObject, ListObjects
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
 
@@ -19,7 +19,7 @@ def lister(settings: StoreSettings) -> ListObjects:
         InvalidInput: the settings have no keys of the object store (NO_KEYS).
     """
 
-    def list_objects(prefix: str) -> Iterator[str]:
+    def list_objects(prefix: str) -> Iterator[ListedObject]:
         if not settings.has_keys:
             raise InvalidInput(
                 f"Listing {prefix} needs keys of the object store. Set FACEFOUNDRY_STORE_ENDPOINT, "
@@ -28,6 +28,6 @@ def lister(settings: StoreSettings) -> ListObjects:
             )
         bucket, _, below = prefix.removeprefix("s3://").partition("/")
         store = Store(settings.model_copy(update={"bucket": bucket}))
-        return (f"s3://{bucket}/{key}" for key, _ in store.sizes(below))
+        return (ListedObject(f"s3://{bucket}/{found.key}", found.size, found.etag) for found in store.objects(below))
 
     return list_objects

@@ -40,7 +40,7 @@ class ResolvedDataset:
         pairs: The pairs, in the order of the splits.
         split_of: The split of each clip; empty without splits.
         leaks: What is in two splits, of splits that were given.
-        related: Pairs of one subject or source video, of a filelist.
+        related: Pairs of one subject, source video or content, of a filelist.
         left_over: Clips in no pair.
     """
 
@@ -61,9 +61,11 @@ class ResolvedDataset:
         return [pair for pair in self.pairs if all(self.split_of.get(clip) == split for clip in pair)]
 
     def findings(self) -> list[str]:
-        """Return sentences on what a person should look at: leaks, related pairs, clips without a partner."""
+        """Return sentences on what a person should look at: leaks, related pairs, what has no pair."""
         made = [f"LEAK: {leak.sentence()}" for leak in self.leaks]
-        made += [f"{pair.id} pairs two clips of one subject or source video." for pair in self.related]
+        made += [f"{pair.id} pairs two clips of one subject, source video or content." for pair in self.related]
+        empty = [name for name in SPLITS if name in self.split_of.values() and not self.pairs_of(name)]
+        made += [f"The split {name} has clips, but no pair of two of them." for name in empty]
         halved = [pair.id for pair in self.pairs if self.split_of and not any(map(self.split_of.get, pair))]
         if halved:
             made.append(f"{len(halved)} pairs are in no split: {_listed(halved)}.")
@@ -77,6 +79,7 @@ def resolve(
     base: Path,
     list_objects: ListObjects,
     features: Mapping[str, Sequence[float]] | None = None,
+    content: Mapping[str, str] | None = None,
 ) -> ResolvedDataset:
     """Find the clips of a dataset, divide them into splits, and pair them.
 
@@ -85,13 +88,18 @@ def resolve(
         base: Folder of the dataset file, which its paths are relative to.
         list_objects: Lists a prefix of a bucket.
         features: Numbers that describe the face in each clip, for the strategy `nearest`.
+        content: The URI of the stored clip of each clip of which it is known, by id. Clips of one URI belong together.
 
     Raises:
-        InvalidInput: a source, a filelist or a split cannot be used, the clips cannot be divided, or the strategy
-            is `nearest` and no features are given (NOT_CHECKED).
+        InvalidInput: a source, a filelist or a split cannot be used, the clips cannot be divided, a split by shares
+            would have no pair (SPLIT_EMPTY), or the strategy is `nearest` and no features are given (NOT_CHECKED).
     """
     clips = find_clips(dataset, base, list_objects)
-    identities = {clip.id: clip.keys for clip in clips.values()}
+    stored = content or {}
+    identities = {
+        clip.id: (*clip.keys, f"content {stored[clip.id]}") if clip.id in stored else clip.keys
+        for clip in clips.values()
+    }
     chosen = dataset.pairs
     fixed = _read_pairs(base / chosen.path, clips, dataset.exclude.clips) if isinstance(chosen, Filelist) else []
     if fixed:
@@ -105,6 +113,8 @@ def resolve(
     if not pairs:
         message = f"Expected at least two clips of different people. Received {len(clips)} clips. Add clips."
         raise InvalidInput(message, reason="NO_PAIRS")
+    if isinstance(dataset.splits, SharedSplits):
+        _check_filled(dataset.splits, pairs, split_of)
     return ResolvedDataset(
         clips,
         sorted(pairs, key=lambda pair: _place(split_of.get(pair.a, ""))),
@@ -165,12 +175,28 @@ def _paired(
             case Nearest():
                 if features is None:
                     message = (
-                        "The strategy nearest pairs by faces that are not measured yet. Run `facefoundry plan --check` "
-                        "on the dataset file first."
+                        "The strategy nearest pairs by faces that are not measured yet, or of clips that changed since "
+                        "then. Run `facefoundry plan --check` on the dataset file first."
                     )
                     raise InvalidInput(message, reason="NOT_CHECKED")
                 pairs += pairing.nearest(inside, features, strategy.partners)
     return pairs
+
+
+def _check_filled(splits: SharedSplits, pairs: Sequence[Pair], split_of: Mapping[str, str]) -> None:
+    """Refuse splits of which one has no pair. Both clips of a pair are in one split."""
+    filled = {split_of[pair.a] for pair in pairs}
+    empty = [name for name, share in splits.shares.items() if share > 0 and name not in filled]
+    if empty:
+        clips = {name: sorted(clip for clip, split in split_of.items() if split == name) for name in empty}
+        received = "; ".join(f"{name} with {_listed(clips[name])}" for name in empty)
+        raise InvalidInput(
+            f"Expected at least one pair in every split. Received splits without a pair: {received}. Their clips "
+            "belong together (one subject, source video or content), or have no face. Raise the share of these splits, "
+            "add clips of other people, choose another splits.seed, or set the share to 0.",
+            reason="SPLIT_EMPTY",
+            violations=[FieldViolation(f"splits.{name}", "has no pair") for name in empty],
+        )
 
 
 def _read_pairs(path: Path, clips: Mapping[str, SourceClip], excluded: Sequence[str]) -> list[Pair]:

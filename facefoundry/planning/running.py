@@ -13,9 +13,9 @@ from facefoundry.dataset.run import Limits
 from facefoundry.dataset.subjects import with_subjects
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.planning import yaml_file
-from facefoundry.planning.check import CheckFolder, features_of, reading_of
+from facefoundry.planning.check import CheckFolder, content_of, features_of, known_facts, reading_of
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
-from facefoundry.planning.dataset_file import DatasetFile, Nearest, RoundRobin, Shuffle
+from facefoundry.planning.dataset_file import DatasetFile, RoundRobin, Shuffle
 from facefoundry.planning.making import Connections, RunPlan, assemble
 from facefoundry.planning.objects import lister
 from facefoundry.planning.recipe import base_of, recipe_of, request_of
@@ -50,7 +50,7 @@ def run(
 
     Raises:
         InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or they are paired by their
-            faces and were not checked (NOT_CHECKED).
+            faces and were not checked, or changed since then (NOT_CHECKED).
     """
     if client is None:
         with Client() as own:
@@ -71,16 +71,16 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         list_objects: Lists a prefix of a bucket.
     """
     dataset = yaml_file.load(path)
-    recipe, folder = recipe_of(dataset), path.parent
-    features = None
-    if isinstance(dataset.pairs, Nearest):
-        features = features_of(CheckFolder.of(path), find_clips(dataset, folder, list_objects))
-    resolved = resolve(dataset, folder, list_objects, features)
+    recipe, reading, folder = recipe_of(dataset), reading_of(dataset), path.parent
+    clips = find_clips(dataset, folder, list_objects)
+    facts = known_facts(CheckFolder.of(path), clips, reading)
+    features = features_of(facts, clips, recipe.extraction.engine)
+    resolved = resolve(dataset, folder, list_objects, features, content_of(facts))
     plan = RunPlan(
         recipe,
         _clips(dataset, resolved.clips, folder),
         resolved.pairs,
-        reading_of(dataset),
+        reading,
         keep_faces=dataset.keep_faces,
         name=dataset.name,
         seed=dataset.pairs.seed if isinstance(dataset.pairs, Shuffle | RoundRobin) else None,

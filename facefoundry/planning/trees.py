@@ -28,6 +28,7 @@ class FoundClip:
     split: str = ""
     rights: str = ""
     given_id: str = ""
+    version: str = ""
 
 
 def kind_of(folder: Path) -> str:

@@ -10,12 +10,14 @@ import pytest
 
 from facefoundry.cli.main import main
 from facefoundry.client import Client
+from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput
 from facefoundry.planning import yaml_file
 from facefoundry.planning.check import CheckFolder
-from facefoundry.planning.checking import check
+from facefoundry.planning.checking import check, check_with
 from facefoundry.planning.draft import plan
 from facefoundry.planning.facts import ClipFacts
+from facefoundry.planning.objects import lister
 from facefoundry.storage.store import Store
 from tests.clips import drifting_face, encode
 from tests.services.running import serving
@@ -29,11 +31,12 @@ def services(new_store, tmp_path_factory):
 
 @pytest.fixture
 def dataset(tmp_path) -> Path:
-    """A dataset file for six clips: two good ones, one of them under a second name, a cut, no face, half a file."""
+    """A dataset file for eight clips: four good ones, one of them under a second name, a cut, no face, half a file."""
     folder = tmp_path / "clips"
     folder.mkdir()
     good = encode(folder / "good.mp4", drifting_face(8))
-    encode(folder / "b_2.mp4", drifting_face(8, first=40))
+    for number in (2, 3, 4):
+        encode(folder / f"b_{number}.mp4", drifting_face(8, first=20 * number))
     (folder / "good-again.mp4").write_bytes(good.read_bytes())
     flat = [picture * 0 + 90 for picture in drifting_face(8)]
     encode(folder / "cut.mp4", chain(list(drifting_face(5)), [picture[::-1] // 3 for picture in drifting_face(4)]))
@@ -48,22 +51,24 @@ def test_a_check_tells_what_a_run_would_fail_on_and_is_not_made_twice(services, 
     seen: list[ClipFacts] = []
     with Client(services.channels, retry_seconds=5) as client:
         outcome = check(dataset, client, sample_frames=4, threads=2, on_clip=seen.append)
-        assert sorted(facts.id for facts in seen) == ["b-2", "cut", "flat", "good", "good-again", "half"]
+        assert sorted(facts.id for facts in seen) == ["b-2", "b-3", "b-4", "cut", "flat", "good", "good-again", "half"]
         table = {row.what: (row.state, row.found) for row in outcome.table() if row.what}
-        assert table["readable"] == ("fails", "5 of 6 clips: half")
+        assert table["readable"] == ("fails", "7 of 8 clips: half")
         assert table["without a face"] == ("fails", "1: flat")
         assert table["cuts"] == ("look", "1: cut") and outcome.facts["cut"].cuts == [5]
         assert table["same clip"] == ("look", "1: good = good-again")
-        assert table["ids changed"] == ("ok", "1, see ids.json")
+        splits_of = [outcome.resolved.split_of[clip] for clip in ("good", "good-again")]
+        assert splits_of == ["train", "train"] and {"good", "good-again"} not in map(set, outcome.resolved.pairs)
+        assert table["ids changed"] == ("ok", "3, see ids.json")
         assert table["pairs that can be made"][0] == "fails"
         folder = CheckFolder.of(dataset)
         assert folder.sheet("good").read_bytes().startswith(b"\x89PNG")
         page = (folder.path / "index.html").read_text()
         assert page.index('id="flat"') < page.index('id="good"') and 'src="faces/good.png"' in page
-        assert json.loads((folder.path / "ids.json").read_text()) == {"b-2": "b_2"}
+        assert json.loads((folder.path / "ids.json").read_text()) == {"b-2": "b_2", "b-3": "b_3", "b-4": "b_4"}
         pairs = json.loads((folder.path / "filelist.json").read_text())
         splits = [json.loads((folder.path / f"{name}.json").read_text()) for name in ("train", "val", "test")]
-        assert len(pairs) == 3 and sorted(pair for split in splits for pair in split) == sorted(pairs)
+        assert len(pairs) == 4 and sorted(pair for split in splits for pair in split) == sorted(pairs)
 
         known = {path: path.stat().st_mtime_ns for path in (folder.path / "clips").iterdir()}
         (folder.path / "clips" / "cut.json").write_text("{")  # as if the check had been killed before this clip
@@ -102,12 +107,12 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_clips_fail(
 
     assert run(dataset) == 3
     printed = capsys.readouterr().out
-    assert "5 of 6 clips: half" in printed and "index.html" in printed
+    assert "7 of 8 clips: half" in printed and "index.html" in printed
     text = dataset.read_text().replace("clips: []", "clips: [flat, half]").replace("0.72", "1").replace("0.14", "0")
     dataset.write_text(text)
     assert run(dataset, "--json") == 0
     (event,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert event["event"] == "check" and {"what": "readable", "state": "ok", "found": "4 of 4 clips"} in event["rows"]
+    assert event["event"] == "check" and {"what": "readable", "state": "ok", "found": "6 of 6 clips"} in event["rows"]
     assert run(dataset, "--rates", dataset.parent) == 2
     assert "run.json does not exist" in capsys.readouterr().err
 
@@ -129,3 +134,27 @@ def test_what_is_wrong_with_the_file_is_found_before_any_clip_is_sent(services, 
                 check(dataset, client)
             assert caught.value.reason == reason
     assert sorted(services.store.list("")) == sent
+
+
+def test_an_object_that_was_replaced_is_checked_again_and_one_that_was_not_is_not(services, tmp_path):
+    store: Store = services.store
+    first, other = (encode(tmp_path / f"{name}.mp4", drifting_face(4, first=at)) for name, at in (("a", 0), ("b", 30)))
+    for number in range(2):
+        store.put_file(f"replaced/{number}.mp4", first)
+    list_objects = lister(store.settings)
+    path = tmp_path / "dataset.yaml"
+    plan([store.uri("replaced/")], path, name="replaced", recipe="preview", list_objects=list_objects)
+    with Client(services.channels, retry_seconds=5) as client:
+
+        def checked() -> dict[str, ClipFacts]:
+            return check_with(path, Transfers(client), list_objects, 2, 1, None, lambda _: None).facts
+
+        with pytest.raises(InvalidInput) as caught:
+            checked()
+        assert caught.value.reason == "NO_PAIRS", "both objects are one clip"
+        files = CheckFolder.of(path).path / "clips"
+        times = {name: (files / f"{name}.json").stat().st_mtime_ns for name in "01"}
+        store.put_file("replaced/1.mp4", other)
+        facts = checked()
+    assert facts["0"].source_uri != facts["1"].source_uri
+    assert [name for name in "01" if (files / f"{name}.json").stat().st_mtime_ns != times[name]] == ["1"]

@@ -8,6 +8,7 @@ import pytest
 
 from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
+from facefoundry.planning.clips import ListedObject
 from facefoundry.planning.dataset_file import DatasetFile, NoSplits
 from facefoundry.planning.draft import draft, plan
 from facefoundry.planning.ids import assign_ids
@@ -143,12 +144,12 @@ def test_a_list_that_is_wrong_is_refused_with_its_line(tmp_path, text, complaint
 
 
 def test_a_prefix_of_a_bucket_is_listed_and_nothing_is_read(tmp_path):
-    listed = ["s3://clips/in/x/a.mp4", "s3://clips/in/b.MP4", "s3://clips/in/notes.txt"]
+    listed = [ListedObject(f"s3://clips/in/{name}", 7, "e1") for name in ("x/a.mp4", "b.MP4", "notes.txt")]
     dataset = drafted(
         tmp_path, "s3://clips/in/", list_objects=lambda prefix: listed if prefix == "s3://clips/in/" else []
     )
     clips = resolve(dataset, tmp_path, lambda _: listed).clips
-    assert {clip.id: clip.location for clip in clips.values()} == {"x-a": listed[0], "b": listed[1]}
+    assert {clip.id: clip.location for clip in clips.values()} == {"x-a": listed[0].uri, "b": listed[1].uri}
     with pytest.raises(InvalidInput, match="Expected clips below s3://clips/in/"):
         resolve(dataset, tmp_path, lambda _: [])
 
@@ -202,3 +203,65 @@ def test_the_python_function_writes_the_file_once(tmp_path):
     with pytest.raises(InvalidInput, match="does not exist"):
         plan([tmp_path / "nothing"], tmp_path / "other.yaml")
     assert not (tmp_path / "other.yaml").exists()
+
+
+def test_clips_of_one_content_are_in_one_split_and_never_paired(tmp_path):
+    clips = folder_of(tmp_path, *(f"c{number:02}" for number in range(20)))
+    content = {f"c{number:02}": f"s3://bucket/sources/{number % 10}" for number in range(20)}
+    shares = {"kind": "shares", "train": 0.6, "val": 0.2, "test": 0.2}
+    for pairs in ({"strategy": "shuffle"}, {"strategy": "round-robin", "partners": 3}):
+        dataset = drafted(tmp_path, clips, splits=shares, pairs=pairs)
+        apart = resolve(dataset, tmp_path, no_bucket)
+        assert any(apart.split_of[a] != apart.split_of[b] for a, b in zip(content, list(content)[10:], strict=False))
+        resolved = resolve(dataset, tmp_path, no_bucket, content=content)
+        assert {
+            len({resolved.split_of[clip] for clip in content if content[clip] == uri}) for uri in content.values()
+        } == {1}
+        assert all(content[a] != content[b] for a, b in resolved.pairs) and resolved.leaks == []
+
+
+def test_one_content_in_two_given_splits_is_a_leak_and_in_a_pair_of_a_filelist_it_is_named(tmp_path):
+    folder_of(tmp_path, "a", "b", "c", "d")
+    rows = "clips/a.mp4,train\nclips/b.mp4,train\nclips/c.mp4,test\nclips/d.mp4,test\n"
+    (tmp_path / "clips.csv").write_text(f"clip,split\n{rows}")
+    (tmp_path / "pairs.json").write_text('[["a", "b"], ["c", "d"]]')
+    changes = {"splits": {"kind": "given"}, "pairs": {"strategy": "filelist", "path": "pairs.json"}}
+    dataset = drafted(tmp_path, tmp_path / "clips.csv", **changes)
+    content = dict.fromkeys("acd", "s3://bucket/sources/1")
+    resolved = resolve(dataset, tmp_path, no_bucket, content=content)
+    assert resolved.findings() == [
+        "LEAK: content s3://bucket/sources/1 is in 2 splits (train: a; test: c, d).",
+        "c_d pairs two clips of one subject, source video or content.",
+    ]
+
+
+def people(tmp_path, split_of=lambda subject: ""):
+    """A list of two clips of each of ten people."""
+    names = [(f"s{subject}-{take}", subject) for subject in range(10) for take in range(2)]
+    folder_of(tmp_path, *(name for name, _ in names))
+    rows = [f"clips/{name}.mp4,{subject},{split_of(subject)}" for name, subject in names]
+    (tmp_path / "clips.csv").write_text("\n".join(["clip,subject,split", *rows]))
+    return tmp_path / "clips.csv"
+
+
+def test_a_split_by_shares_without_a_pair_is_refused_with_the_way_out(tmp_path):
+    shares = {"kind": "shares", "train": 0.8, "val": 0.1, "test": 0.1}
+    dataset = drafted(tmp_path, people(tmp_path), splits=shares)
+    with pytest.raises(
+        InvalidInput, match=r"val with (s\d)-0, \1-1; test with (s\d)-0, \2-1\..*splits\.seed"
+    ) as caught:
+        resolve(dataset, tmp_path, no_bucket)
+    assert caught.value.reason == "SPLIT_EMPTY"
+    assert [violation.field for violation in caught.value.violations] == ["splits.val", "splits.test"]
+    larger = drafted(tmp_path, tmp_path / "clips.csv", splits=shares | {"train": 0.6, "val": 0.2, "test": 0.2})
+    resolved = resolve(larger, tmp_path, no_bucket)
+    assert [len(resolved.pairs_of(name)) for name in ("train", "val", "test")] == [6, 2, 2]
+    without = drafted(tmp_path, tmp_path / "clips.csv", splits=shares | {"train": 1.0, "val": 0.0, "test": 0.0})
+    assert len(resolve(without, tmp_path, no_bucket).pairs) == 10
+
+
+def test_a_given_split_without_a_pair_is_named(tmp_path):
+    listed = people(tmp_path, lambda subject: "test" if subject == 3 else "train")
+    resolved = resolve(drafted(tmp_path, listed, splits={"kind": "given"}), tmp_path, no_bucket)
+    assert resolved.findings()[0] == "The split test has clips, but no pair of two of them."
+    assert not any("split val" in finding or "split train" in finding for finding in resolved.findings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -11,7 +12,10 @@ from facefoundry.cli.main import main
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.planning.check import CheckFolder
+from facefoundry.errors import InvalidInput
+from facefoundry.planning import yaml_file
+from facefoundry.planning.check import CheckFolder, reading_of, signature_of
+from facefoundry.planning.clips import find_clips
 from facefoundry.planning.draft import plan
 from facefoundry.planning.facts import ClipFacts, FaceFacts
 from facefoundry.planning.objects import lister
@@ -86,23 +90,60 @@ def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     assert {"raw", "c40"} <= levels and "c23" not in levels
 
 
-def test_pairs_by_their_faces_are_those_of_the_check(dataset, capsys):
-    edit(dataset, ("strategy: shuffle", "strategy: nearest"), ("kind: shares", "kind: none"))
+def save_facts(dataset, **facts_of):
+    """Write what a check would have found out about every clip: one face in one frame, and the given facts by id."""
+    made = yaml_file.load(dataset)
+    for clip in find_clips(made, dataset.parent, lister(StoreSettings())).values():
+        samples = [FaceFacts(0, 1, 50, 50, yaw=0.1 * (int(clip.id) % 3))]
+        facts = ClipFacts(clip.id, signature_of(clip, reading_of(made)), height=100, samples=samples, engine="dlib")
+        CheckFolder.of(dataset).save(replace(facts, **facts_of.get(f"c{clip.id}", {})), b"")
+
+
+def without_splits(dataset, strategy):
+    edit(dataset, ("strategy: shuffle", f"strategy: {strategy}"), ("kind: shares", "kind: none"))
     text = [
         line
         for line in dataset.read_text().splitlines()
         if not line.strip().startswith(("seed", "train", "val", "test"))
     ]
     dataset.write_text("\n".join(text))
+
+
+def test_pairs_by_their_faces_are_those_of_the_check(dataset, capsys):
+    without_splits(dataset, "nearest")
     with pytest.raises(SystemExit) as caught:
         main(["run", str(dataset), "-o", str(dataset.parent / "out")])
     assert caught.value.code == 2 and "plan --check" in capsys.readouterr().err
-    for number in range(6):
-        facts = ClipFacts(str(number), "", height=100, samples=[FaceFacts(0, 1, 50, 50, yaw=0.1 * (number % 3))])
-        CheckFolder.of(dataset).save(facts, b"")
+    save_facts(dataset)
     made, resolved = plan_of(dataset, lister(StoreSettings()))
     assert {frozenset(pair) for pair in made.pairs} == {frozenset(pair) for pair in ("03", "14", "25")}
     assert made.splits == {} and resolved.left_over == []
+
+
+@pytest.mark.parametrize("change", ["clip", "rate", "engine"])
+def test_faces_of_what_is_no_longer_there_are_not_paired_by(dataset, change):
+    without_splits(dataset, "nearest")
+    save_facts(dataset)
+    if change == "clip":
+        (dataset.parent / "clips" / "3.mp4").write_bytes(b"another clip")
+    elif change == "rate":
+        edit(dataset, ("frame_rates: {}", "frame_rates: {'3': 12}"))
+    else:
+        save_facts(dataset, c3={"engine": "another"})
+    with pytest.raises(InvalidInput, match="changed since") as caught:
+        plan_of(dataset, lister(StoreSettings()))
+    assert caught.value.reason == "NOT_CHECKED"
+
+
+def test_a_run_keeps_clips_of_one_content_together_as_the_check_did(dataset):
+    edit(dataset, ("train: 0.72", "train: 1"), ("val: 0.14", "val: 0"), ("test: 0.14", "test: 0"))
+    _, before = plan_of(dataset, lister(StoreSettings()))
+    a, b = before.pairs[0]
+    save_facts(dataset, **{f"c{clip}": {"source_uri": "s3://bucket/sources/1"} for clip in (a, b)})
+    _, resolved = plan_of(dataset, lister(StoreSettings()))
+    assert len(resolved.pairs) == 3 and {a, b} not in [set(pair) for pair in resolved.pairs]
+    (dataset.parent / "clips" / f"{a if a != '5' else b}.mp4").write_bytes(b"another clip")
+    assert plan_of(dataset, lister(StoreSettings()))[1].pairs == before.pairs
 
 
 @pytest.mark.parametrize(
