@@ -5,13 +5,16 @@ from __future__ import annotations
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facefoundry.dataset.plan import Pair
 
 __all__ = ["nearest", "round_robin", "shuffle"]
+
+_CANDIDATES = 64  # kept for each clip at a time: the 180 million pairs of 19,000 clips would fill the memory
 
 
 def shuffle(groups: Mapping[str, int], seed: str) -> list[Pair]:
@@ -68,10 +71,55 @@ def nearest(groups: Mapping[str, int], features: Mapping[str, Sequence[float]], 
     values = np.array([features[clip] for clip in clips], dtype=np.float64)
     deviation = values.std(axis=0)
     values = values / np.where(deviation > 0, deviation, 1.0)
-    first, second = np.triu_indices(len(clips), 1)
-    distances = np.square(values[first] - values[second]).sum(axis=1)
-    order = np.argsort(distances, kind="stable")
-    return _taken(((clips[first[index]], clips[second[index]]) for index in order), groups, partners)
+    group = np.array([groups[clip] for clip in clips])
+    free = np.full(len(clips), partners)
+    pairs: list[Pair] = []
+    for _, a, b in heapq.merge(*(_by_distance(clip, values, group, free) for clip in range(len(clips)))):
+        if free[a] and free[b]:
+            pairs.append(Pair(clips[a], clips[b]))
+            free[[a, b]] -= 1
+    return pairs
+
+
+def _by_distance(
+    first: int, values: NDArray[np.float64], group: NDArray[np.int_], free: NDArray[np.int_]
+) -> Iterator[tuple[float, int, int]]:
+    """Yield a clip's unrelated pairs with the clips after it, as distance and two numbers of clips, in this order.
+
+    Args:
+        first: Number of the clip.
+        values: The features of the clips, (clips, features).
+        group: Number of the group of each clip.
+        free: Number of partners that each clip may still get. The caller counts down while the pairs are yielded:
+            pairs of a clip with 0 are left out.
+    """
+    distance, second = -1.0, first
+    while candidates := _candidates(first, (distance, second), values, group, free):
+        for distance, second in candidates:
+            if free[first] and free[second]:
+                yield distance, first, second
+
+
+def _candidates(
+    first: int,
+    after: tuple[float, int],
+    values: NDArray[np.float64],
+    group: NDArray[np.int_],
+    free: NDArray[np.int_],
+) -> list[tuple[float, int]]:
+    """Return distance and number of the nearest clips that a clip may be paired with, beyond those up to `after`."""
+    if not free[first]:
+        return []
+    rest = slice(first + 1, None)
+    others = first + 1 + np.flatnonzero((free[rest] > 0) & (group[rest] != group[first]))
+    distances = np.square(values[first] - values[others]).sum(axis=1)
+    beyond = (distances > after[0]) | ((distances == after[0]) & (others > after[1]))
+    others, distances = others[beyond], distances[beyond]
+    if len(others) > _CANDIDATES:
+        near = distances <= np.partition(distances, _CANDIDATES - 1)[_CANDIDATES - 1]
+        others, distances = others[near], distances[near]
+    order = np.argsort(distances, kind="stable")[:_CANDIDATES]
+    return list(zip(distances[order].tolist(), others[order].tolist(), strict=True))
 
 
 def _in_random_order(clips: Iterable[str], seed: str) -> list[str]:

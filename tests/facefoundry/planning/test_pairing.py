@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from facefoundry.dataset.plan import Pair
 from facefoundry.planning import pairing
 
 
@@ -71,3 +74,45 @@ def test_nearest_pairs_what_is_alike_in_every_feature_whatever_its_unit():
     }
     assert len(pairing.nearest(groups | {"e": 5}, features, 1)) == 2, "a clip without a face is in no pair"
     assert pairing.nearest({"a": 1}, features, 1) == []
+
+
+def nearest_of_all_pairs(groups, features, partners):
+    """The pairs of `nearest` from the sorted list of all pairs, the plain way."""
+    clips = sorted(features)
+    values = np.array([features[clip] for clip in clips])
+    deviation = values.std(axis=0)
+    values = values / np.where(deviation > 0, deviation, 1.0)
+    first, second = np.triu_indices(len(clips), 1)
+    distances = np.square(values[first] - values[second]).sum(axis=1)
+    free, pairs = dict.fromkeys(clips, partners), []
+    for index in np.argsort(distances, kind="stable"):
+        a, b = clips[first[index]], clips[second[index]]
+        if groups[a] != groups[b] and free[a] and free[b]:
+            pairs.append(Pair(a, b))
+            free[a] -= 1
+            free[b] -= 1
+    return pairs
+
+
+@pytest.mark.parametrize("partners", [1, 3, 100])
+@pytest.mark.parametrize("steps", [2, 4, 1_000_000], ids=["equal distances", "some equal", "all different"])
+def test_nearest_takes_what_the_sorted_list_of_all_pairs_gives(partners, steps):
+    draw = random.Random(steps + partners)
+    for clips in (2, 3, 70, 300):
+        groups = {f"c{number:03}": draw.randrange(clips // 2 + 1) for number in range(clips)}
+        features = {clip: tuple(float(draw.randrange(steps)) for _ in range(6)) for clip in groups}
+        assert pairing.nearest(groups, features, partners) == nearest_of_all_pairs(groups, features, partners)
+
+
+def test_nearest_does_not_hold_all_pairs_at_once():
+    draw = random.Random(0)
+    groups = {f"c{number:04}": number for number in range(1600)}
+    features = {clip: tuple(draw.random() for _ in range(6)) for clip in groups}
+    tracemalloc.start()
+    try:
+        assert len(pairing.nearest(groups, features, 1)) == 800
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    all_pairs = 1600 * 1599 // 2
+    assert peak < 16 * all_pairs, f"{peak} bytes are more than two numbers for each pair of clips"
