@@ -44,13 +44,15 @@ def set_policy(store: Store, principals: Mapping[str, str]) -> str:
 def apply_rules(store: Store, rules: Sequence[Rule]) -> tuple[list[Rule], dict[str, str]]:
     """Set the rules by which the server deletes old objects, in place of earlier ones.
 
-    A server may refuse all rules because of a single one, or accept one and forget what it says. So if the server does
-    not have all rules afterwards, each is tried alone.
+    A server may refuse all rules because of a single one, or accept one and keep something else, such as a rule
+    without its prefix. What it keeps instead is deleted at once. If the server does not have all rules afterwards,
+    each is tried alone.
 
     Returns:
         The rules that the server has, and why it does not have each of the others, by name.
 
     Raises:
+        Denied: the server keeps other rules, and does not delete them (WRONG_RULES).
         Unavailable: the server does not answer.
     """
     if not _problem(store, rules):
@@ -107,18 +109,44 @@ def add_account(settings: StoreSettings, name: str, access_key: str, secret_key:
 
 
 def _problem(store: Store, rules: Sequence[Rule]) -> str:
-    """Set these rules and no others; return why the server does not have them, empty if it does."""
+    """Set these rules and no others; return why the server does not have them, empty if it does.
+
+    If it has something else, that is deleted at once: a rule without its prefix deletes the whole bucket.
+    """
     wanted = LifecycleConfig([_s3_rule(rule) for rule in rules])
     if refusal := _refusal(store, "lifecycle", lambda client: client.set_bucket_lifecycle(store.bucket, wanted)):
         return refusal
     try:
         found = store.request("lifecycle", lambda client: client.get_bucket_lifecycle(store.bucket))
+        held = {_content(rule) for rule in found.rules} if found else set()
     except FaceFoundryError:  # rules without content cannot be parsed
-        found = None
-    held = {_content(rule) for rule in found.rules} if found else set()
-    return (
-        "" if held == {_content(rule) for rule in wanted.rules} else "the server accepts it, and forgets what it says"
-    )
+        held = None
+    if held == {_content(rule) for rule in wanted.rules}:
+        return ""
+    if held == set():
+        return "the server accepts it, and forgets it"
+    _delete_rules(store)
+    return "the server accepts it, and keeps something else, which was deleted at once"
+
+
+def _delete_rules(store: Store) -> None:
+    """Delete all rules of the bucket.
+
+    Raises:
+        Denied: the server does not do so (WRONG_RULES).
+    """
+    try:
+        problem = _refusal(store, "lifecycle", lambda client: client.delete_bucket_lifecycle(store.bucket))
+    except FaceFoundryError as error:
+        problem = error.message
+    if problem:
+        raise Denied(
+            f"The store at {store.settings.endpoint} keeps other rules of the bucket {store.bucket!r} than were set, "
+            f"and does not delete them: {problem.rstrip('.')}. They may delete every object. Delete the bucket's "
+            "lifecycle configuration at once.",
+            reason="WRONG_RULES",
+            resource=store.bucket,
+        )
 
 
 def _refusal(store: Store, subject: str, request: Callable[[Minio], object]) -> str:
@@ -148,7 +176,7 @@ def _s3_rule(rule: Rule) -> S3Rule:
     )
 
 
-def _content(rule: S3Rule) -> tuple[str | None, int | None, int | None, int | None]:
+def _content(rule: S3Rule) -> tuple[str | None, str, int | None, int | None, int | None]:
     aborted, expired, old = (
         rule.abort_incomplete_multipart_upload,
         rule.expiration,
@@ -156,6 +184,7 @@ def _content(rule: S3Rule) -> tuple[str | None, int | None, int | None, int | No
     )
     return (
         rule.rule_id,
+        (rule.rule_filter.prefix if rule.rule_filter else None) or "",  # a rule without a prefix is for every object
         aborted.days_after_initiation if aborted else None,
         expired.days if expired else None,
         old.noncurrent_days if old else None,
