@@ -104,12 +104,15 @@ def probe_server() -> None:
 @click.argument("source", metavar="FROM", type=_env_file)
 @click.argument("target", metavar="TO", type=_env_file)
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Objects copied at once.")
-def copy(source: Path, target: Path, parallel: int) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace objects of TO that differ from those of FROM and are newer.")
+def copy(source: Path, target: Path, parallel: int, overwrite: bool) -> None:
     """Copy all objects of a bucket to the bucket of another store, and verify each by its digest.
 
     FROM and TO are files with lines such as FACEFOUNDRY_STORE_ENDPOINT=HOST:9000. What a file does not set has the
     value of the variable of that name. Stop the services and trainings first. A copy that was stopped continues where
     it was: repeat the command. Each copied object needs its size in the folder for temporary files.
+
+    An object of TO that differs from that of FROM and is newer ends the command (TARGET_NEWER): TO may be in use.
 
     \b
     Example:
@@ -132,7 +135,7 @@ def copy(source: Path, target: Path, parallel: int) -> None:
             last = time.monotonic()
             click.echo(_sentence(progress))
 
-    click.echo(_sentence(copy_bucket(*stores, parallel=parallel, on_progress=show)))
+    click.echo(_sentence(copy_bucket(*stores, parallel=parallel, overwrite=overwrite, on_progress=show)))
 
 
 @bucket.command(name="expire", short_help="Delete old objects that the server does not delete.")

@@ -2,6 +2,9 @@
 
 Manifests are copied last, so no result is visible at its destination before all its parts are. What an earlier copy
 has stored is found and left as it is, so a copy that was stopped continues.
+
+A target may be in use by now. So an object of it that differs from the source's and is newer is not written over,
+unless the caller says so or the target's is damaged.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from facefoundry.errors import DataLoss, NotFound
+from facefoundry.errors import Conflict, DataLoss, NotFound
 from facefoundry.storage import document
 from facefoundry.storage.manifest import content_type
 from facefoundry.storage.store import Store, StoredObject
@@ -54,7 +57,12 @@ class Progress:
 
 
 def copy_bucket(
-    source: Store, target: Store, *, parallel: int = 4, on_progress: Callable[[Progress], object] = lambda _: None
+    source: Store,
+    target: Store,
+    *,
+    parallel: int = 4,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> Progress:
     """Copy all objects of a bucket, with their digests. Objects that only the target has stay there.
 
@@ -62,12 +70,14 @@ def copy_bucket(
         source: The store to read. Nothing may write to it during the copy.
         target: The store to write. Its bucket exists.
         parallel: Number of objects that are copied at once; each needs its size in the folder for temporary files.
+        overwrite: Whether to write over objects of the target that differ from the source's and are newer.
         on_progress: Called after each object, by one thread at a time.
 
     Returns:
         The progress at the end.
 
     Raises:
+        Conflict: an object of the target differs from the source's and is newer (TARGET_NEWER).
         DataLoss: an object of the source does not have its digest, or arrived with another one (DIGEST_MISMATCH); or a
             document has no digest (BAD_DOCUMENT).
     """
@@ -77,7 +87,7 @@ def copy_bucket(
 
     def copy(item: StoredObject) -> None:
         nonlocal progress
-        copied = _copy(source, target, item, stored.get(item.key))
+        copied = _copy(source, target, item, stored.get(item.key), overwrite=overwrite)
         with lock:
             progress = progress.after(item, copied=copied)
             on_progress(progress)
@@ -105,10 +115,10 @@ def _is_document(key: str) -> bool:
     return key.endswith(".json") and not _PART.search(key) and not _FREE.match(key)
 
 
-def _copy(source: Store, target: Store, item: StoredObject, stored: StoredObject | None) -> bool:
+def _copy(source: Store, target: Store, item: StoredObject, stored: StoredObject | None, *, overwrite: bool) -> bool:
     """Copy an object unless the target has it; return whether it was copied."""
     if _is_document(item.key):
-        return _copy_document(source, target, item.key, is_stored=stored is not None)
+        return _copy_document(source, target, item, stored, overwrite=overwrite)
     if stored and (stored.size, stored.etag) == (item.size, item.etag):
         return False
     match = _PART.search(item.key)
@@ -119,20 +129,40 @@ def _copy(source: Store, target: Store, item: StoredObject, stored: StoredObject
             raise _mismatch(item.key, source, match[1], sha256)
         if stored and stored.size == item.size and _digest(target, item) == sha256:
             return False  # servers make the tags of large objects in different ways
+        if not match and not overwrite:  # a part that differs is damaged
+            _refuse_newer(target, item, stored)
         target.put_file(item.key, path, content_type(item.key.rpartition("/")[2]))
     if (received := _digest(target, item)) != sha256:
         raise _mismatch(item.key, target, sha256, received)
     return True
 
 
-def _copy_document(source: Store, target: Store, key: str, *, is_stored: bool) -> bool:
+def _copy_document(
+    source: Store, target: Store, item: StoredObject, stored: StoredObject | None, *, overwrite: bool
+) -> bool:
+    key = item.key
     data = document.read(source, key)
-    if is_stored and _document(target, key) == data:
+    found = _document(target, key) if stored else None
+    if found == data:
         return False
+    if found is not None and not overwrite:
+        _refuse_newer(target, item, stored)
     document.put(target, key, data)
     if document.read(target, key) != data:
         raise DataLoss(f"{key} arrived in {target.uri('')} with other bytes. Copy again.", resource=key)
     return True
+
+
+def _refuse_newer(target: Store, item: StoredObject, stored: StoredObject | None) -> None:
+    """Raise Conflict if the target's object was written after the source's (TARGET_NEWER)."""
+    if stored and stored.modified and item.modified and stored.modified > item.modified:
+        raise Conflict(
+            f"Expected {item.key} in {target.uri('')} to be no newer than in the source, where it was written at "
+            f"{item.modified.isoformat()}. It has other content, written at {stored.modified.isoformat()}, so the "
+            "bucket may be in use. To replace this object and all others that are newer there, copy with --overwrite.",
+            reason="TARGET_NEWER",
+            resource=item.key,
+        )
 
 
 def _document(store: Store, key: str) -> bytes | None:

@@ -12,7 +12,8 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -41,11 +42,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of the bucket. After its content changes it has another `etag`; `size` is in bytes."""
+    """An object of the bucket. After its content changes it has another `etag`; `size` is in bytes.
+
+    `modified` is when it was written, UTC; None for a folder. `stat` returns whole seconds, so it does not compare.
+    """
 
     key: str
     size: int
     etag: str
+    modified: datetime | None = field(compare=False)
 
 
 class Store:
@@ -129,11 +134,7 @@ class Store:
         self._do(
             key,
             lambda: self._client.fput_object(
-                bucket_name=self.bucket,
-                object_name=key,
-                file_path=str(path),
-                content_type=content_type,
-                part_size=_MULTIPART_BYTES,
+                self.bucket, key, str(path), content_type=content_type, part_size=_MULTIPART_BYTES
             ),
         )
 
@@ -260,13 +261,13 @@ class Store:
         return self._client.get_object(bucket_name=self.bucket, object_name=key, offset=offset, length=length)
 
     def stat(self, key: str) -> StoredObject:
-        """Return the size and entity tag of an object.
+        """Return the size, entity tag and time of an object.
 
         Raises:
             NotFound: there is no such object (NO_SUCH_OBJECT), or no such bucket.
         """
         found = self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
-        return StoredObject(key, found.size or 0, found.etag or "")
+        return StoredObject(key, found.size or 0, found.etag or "", found.last_modified)
 
     def exists(self, key: str) -> bool:
         """Return whether an object with this key exists."""
@@ -309,8 +310,10 @@ class Store:
                 encoding_type="url",
             )
             objects = (item for item in items if item.object_name and (folder or not item.is_dir))
-            first = islice(objects, limit)
-            return tuple(StoredObject(item.object_name or "", item.size or 0, item.etag or "") for item in first)
+            return tuple(
+                StoredObject(item.object_name or "", item.size or 0, item.etag or "", item.last_modified)
+                for item in islice(objects, limit)
+            )
 
         return self._do(prefix, found)
 
@@ -319,9 +322,7 @@ class Store:
         wanted = list(keys)
 
         def remove() -> None:
-            for problem in self._client.remove_objects(
-                bucket_name=self.bucket, delete_object_list=[DeleteObject(key) for key in wanted]
-            ):
+            for problem in self._client.remove_objects(self.bucket, [DeleteObject(key) for key in wanted]):
                 key, message = problem.name or "", problem.message or ""
                 raise error_of(problem.code, message, self.settings.endpoint, self.bucket, key)
 

@@ -121,3 +121,19 @@ def test_a_bucket_is_not_copied_onto_itself(store, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["bucket", "copy", *files])
     assert ended.value.code == 2 and "same bucket" in capsys.readouterr().err
+
+
+def test_what_is_newer_in_the_other_bucket_is_replaced_only_if_asked_for(store, new_store, tmp_path, capsys):
+    target, key = new_store(), "runs/a/run.json"
+    document.put(store, key, b"{}")
+    document.put(target, key, b"[]")
+    while target.objects(key)[0].modified <= store.objects(key)[0].modified:  # times may be whole seconds
+        document.put(target, key, b"[]")
+    files = [str(env_file(tmp_path / f"{number}.env", each.settings)) for number, each in enumerate((store, target))]
+    with pytest.raises(SystemExit) as ended:
+        main(["bucket", "copy", *files])
+    assert ended.value.code and "TARGET_NEWER" in (printed := capsys.readouterr().err) and key in printed
+    assert target.get_bytes(key) == b"[]"
+    with pytest.raises(SystemExit) as ended:
+        main(["bucket", "copy", *files, "--overwrite"])
+    assert not ended.value.code and target.get_bytes(key) == b"{}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from facefoundry.errors import DataLoss
+from facefoundry.errors import Conflict, DataLoss
 from facefoundry.storage import document, manifest
 from facefoundry.storage.bucket_copy import copy_bucket
+from facefoundry.storage.store import Store
 from tests.faults.proxied_store import half_visible
 from tests.faults.proxy import Fault, Proxy, Request
 
@@ -79,3 +82,37 @@ def test_a_manifest_is_copied_after_its_parts(filled, new_store):
         copy_bucket(filled, type(target)(target.settings.model_copy(update={"endpoint": proxy.endpoint})))
     written = [request.key for request in seen if request.kind == "PUT"]
     assert written[-1] == f"{PREFIX}/manifest.json" and len(written) == 5
+
+
+def put_later(store: Store, key: str, put: Callable[[], object], than: Store) -> None:
+    """Write an object until the store says that it is newer than that of another one; times may be whole seconds."""
+    while True:
+        put()
+        written, other = store.objects(key)[0].modified, than.objects(key)[0].modified
+        assert written and other
+        if written > other:
+            return
+
+
+@pytest.mark.parametrize("key", ["runs/a/run.json", f"{PREFIX}/manifest.json", "uploads/b/clip.json"])
+def test_what_is_newer_in_the_target_stays_unless_it_may_be_written_over(filled: Store, new_store, key: str) -> None:
+    target = new_store()
+    copy_bucket(filled, target)
+    put = target.put_bytes if key.startswith("uploads/") else lambda name, data: document.put(target, name, data)
+    put_later(target, key, lambda: put(key, b'{"live": 1}'), than=filled)
+    with pytest.raises(Conflict, match="--overwrite") as caught:
+        copy_bucket(filled, target)
+    assert (caught.value.reason, caught.value.resource) == ("TARGET_NEWER", key) and key in caught.value.message
+    assert target.get_bytes(key) == b'{"live": 1}'
+    assert copy_bucket(filled, target, overwrite=True).copied == 1
+    assert everything(target) == everything(filled)
+
+
+def test_a_damaged_part_or_document_of_the_target_is_replaced_though_it_is_newer(filled: Store, new_store) -> None:
+    target = new_store()
+    copy_bucket(filled, target)
+    part = next(filled.list(f"{PREFIX}/faces-00001-"))
+    for key in (part, "runs/a/run.json"):
+        put_later(target, key, partial(target.put_bytes, key, b"x"), than=filled)
+    assert copy_bucket(filled, target).copied == 2
+    assert everything(target) == everything(filled)
