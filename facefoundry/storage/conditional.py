@@ -7,9 +7,10 @@ another way for both. `ConditionalWrites` tells which stores have them.
 from __future__ import annotations
 
 import hashlib
+import time
 
 from minio import Minio
-from minio.error import S3Error
+from minio.error import InvalidResponseError, S3Error
 
 from facefoundry.errors import Conflict, Denied
 from facefoundry.storage.store import Store
@@ -19,8 +20,9 @@ __all__ = ["REFUSALS", "ConditionalWrites", "put_if_absent", "put_if_unchanged"]
 REFUSALS = frozenset({"STORE_UNSUPPORTED", "STORE_REFUSED"})
 """Reasons with which a store refuses a condition that it does not know."""
 
-# The second one is the answer to two such requests at once.
-_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
+_PRECONDITION_FAILED, _AGAIN = 412, 409
+_WAIT_SECONDS = (0.1, 0.2, 0.4, 0.8)
+"""Waits before a request is sent again that met another one on the same key; AWS answers 409 to it."""
 
 
 def put_if_absent(store: Store, key: str, data: bytes) -> str:
@@ -29,6 +31,7 @@ def put_if_absent(store: Store, key: str, data: bytes) -> str:
     Raises:
         Conflict: there is one (OBJECT_EXISTS).
         Denied: the store does not have such requests (`REFUSALS`).
+        Unavailable: the store does not answer, or others write the object at every attempt.
     """
     return _put(store, key, data, {"If-None-Match": "*"}, "OBJECT_EXISTS")
 
@@ -39,6 +42,7 @@ def put_if_unchanged(store: Store, key: str, data: bytes, etag: str) -> str:
     Raises:
         Conflict: the object has another entity tag, or is gone (OBJECT_CHANGED).
         Denied: the store does not have such requests (`REFUSALS`).
+        Unavailable: the store does not answer, or others write the object at every attempt.
     """
     return _put(store, key, data, {"If-Match": f'"{etag}"'}, "OBJECT_CHANGED")
 
@@ -82,17 +86,33 @@ def _put(store: Store, key: str, data: bytes, condition: dict[str, str], reason:
         **condition,
     }
 
+    def put(client: Minio) -> str:
+        # The public method has no parameter for conditions.
+        return client._put_object(store.bucket, key, data, headers=headers).etag or ""
+
     def send(client: Minio) -> str:
-        try:
-            # The public method has no parameter for conditions.
-            return client._put_object(store.bucket, key, data, headers=headers).etag or ""
-        except S3Error as error:
-            if error.code not in _CHANGED and error.response.status != 412:
-                raise
-            raise Conflict(
-                f"Expected {key} as it was when it was read. Another process has written it.",
-                reason=reason,
-                resource=key,
-            ) from error
+        waits = iter(_WAIT_SECONDS)
+        while True:
+            try:
+                return put(client)
+            except (S3Error, InvalidResponseError) as error:
+                status = _status(error)
+                if status == _PRECONDITION_FAILED:
+                    raise Conflict(
+                        f"Expected {key} as it was when it was read. Another process has written it.",
+                        reason=reason,
+                        resource=key,
+                    ) from error
+                wait = next(waits, None)
+                if status != _AGAIN or wait is None:
+                    raise
+            time.sleep(wait)
 
     return store.request(key, send)
+
+
+def _status(error: S3Error | InvalidResponseError) -> int:
+    """Return the HTTP status of a response with an error."""
+    if isinstance(error, S3Error):
+        return _PRECONDITION_FAILED if error.code == "PreconditionFailed" else error.response.status
+    return error._code  # a response without XML; the library has no public name for its status
