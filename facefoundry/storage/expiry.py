@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from itertools import islice
 
 from minio import Minio
 
+from facefoundry.errors import NotFound
 from facefoundry.storage.rights import LIFECYCLE, Rule
-from facefoundry.storage.store import Store
+from facefoundry.storage.store import Store, StoredObject
 
 __all__ = ["expire"]
+
+_BATCH = 100
+"""Objects that are looked at again and then deleted together."""
 
 
 def _now() -> datetime:
@@ -20,6 +25,8 @@ def _now() -> datetime:
 
 def expire(store: Store, now: Callable[[], datetime] = _now) -> dict[str, int]:
     """Delete what is older than the rules say. Old versions of objects are left.
+
+    The age of an object is looked at again right before it is deleted, so one that was written again stays.
 
     Args:
         store: The bucket.
@@ -38,17 +45,28 @@ def expire(store: Store, now: Callable[[], datetime] = _now) -> dict[str, int]:
 
 
 def _delete_objects(store: Store, rule: Rule, before: datetime) -> int:
-    def old(client: Minio) -> list[str]:
-        items = client.list_objects(store.bucket, prefix=rule.prefix, recursive=True)
-        return [
-            item.object_name
-            for item in items
-            if item.object_name and item.last_modified and item.last_modified < before
-        ]
+    listed = (item.key for item in store.objects(rule.prefix) if _is_older(item, before))
+    count = 0
+    while keys := list(islice(listed, _BATCH)):
+        # An object may have been written again since it was listed.
+        old = [key for key in keys if _is_still_older(store, key, before)]
+        store.delete(old)
+        count += len(old)
+    return count
 
-    keys = store.request(rule.prefix, old)
-    store.delete(keys)
-    return len(keys)
+
+def _is_older(item: StoredObject, before: datetime) -> bool:
+    return item.modified is not None and item.modified < before
+
+
+def _is_still_older(store: Store, key: str, before: datetime) -> bool:
+    """Return whether the object of a key is still there and older than a time."""
+    try:
+        return _is_older(store.stat(key), before)
+    except NotFound as error:
+        if error.reason != "NO_SUCH_OBJECT":
+            raise
+        return False
 
 
 def _abort_uploads(store: Store, rule: Rule, before: datetime) -> int:
