@@ -33,7 +33,7 @@ def extract(settings: StoreSettings, folder, name: str, source: str):
 
 @pytest.mark.full
 def test_the_exercise_restores_what_the_lost_store_had(new_object_store, tmp_path):
-    (script,) = re.findall(r"```sh\n(cat > backup\.env.*?)```", (files.ROOT / "docs/operations.md").read_text(), re.S)
+    (script,) = re.findall(r"```sh\n(umask 077.*?)```", (files.ROOT / "docs/operations.md").read_text(), re.S)
     live: ObjectStore = new_object_store("live")
     settings, copied = live.start(), new_object_store("backup").start()
     source = put_source(Store(settings), write_clip(tmp_path / "clip.mp4", phase=0))
