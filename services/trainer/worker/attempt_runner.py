@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable
 from facefoundry.model.network import SIDES, SideName
@@ -21,6 +22,7 @@ from facefoundry.storage import manifest
 from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
+from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker import base, checkpoint, faces, loop
@@ -106,14 +108,7 @@ class AttemptRunner:
             "a": faces.fetch(self._store, attempt.extraction_a),
             "b": faces.fetch(self._store, attempt.extraction_b),
         }
-        start = base.fetch(self._store, attempt.base) if attempt.base else None
-        training = loop.Training(
-            options,
-            {side: found[side].crops for side in SIDES},
-            {side: found[side].margin for side in SIDES},
-            base.on_both_sides(start, options.start_decoder) if start else None,
-        )
-        self._resume(training)
+        training = self._begin_or_resume(options, found)
         used = 0 if device == "GPU" else self._settings.threads or len(os.sched_getaffinity(0))
         self._threads = tuple(sorted({*self._threads, used}))
         self._check_stop()
@@ -170,17 +165,29 @@ class AttemptRunner:
             _log.event("model_found", uri=self._store.uri(self._attempt.model_prefix))
         return found
 
-    def _resume(self, training: loop.Training) -> None:
-        state = checkpoint.find_newest(self._store, self._attempt)
+    def _begin_or_resume(self, options: TrainingOptions, found: Mapping[SideName, faces.Faces]) -> loop.Training:
+        """Make the training, in the newest state that is stored.
+
+        The base is fetched only where its weights are needed, because it may be gone by the time a worker resumes.
+        """
+        state, first = checkpoint.find_newest(self._store, self._attempt), self._attempt.base
+        training = loop.Training(
+            options,
+            {side: found[side].crops for side in SIDES},
+            {side: found[side].margin for side in SIDES},
+            partial(base.initial_weights, self._store, first, options.start_decoder) if first is not None else None,
+            resumes=state is not None,
+        )
         if state is not None:
             if state.restart is not None:
-                training.restart(state.restart.learning_rate)
+                training.use_learning_rate(state.restart.learning_rate)
             training.restore(state.iteration, state.weights, state.moments)
             self._history, self._previews, self._seconds = state.history, state.previews, state.seconds
             self._threads, self._restart = state.threads, state.restart
             self._checkpoints.iteration = state.iteration
             _log.event("resumed", iteration=state.iteration)
         self.progress.update(training.iteration)
+        return training
 
     def _train(self, training: loop.Training, previewer: Previewer, check: CollapseCheck) -> bool:
         """Run the remaining iterations, and after a collapse all of them again, once, if the recipe allows it.

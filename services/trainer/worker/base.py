@@ -10,7 +10,22 @@ from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from services.trainer.worker_protocol import Base
 
-__all__ = ["fetch", "on_both_sides"]
+__all__ = ["fetch", "initial_weights", "on_both_sides"]
+
+
+def initial_weights(store: Store, base: Base, decoder: str) -> Tensors:
+    """Load the base of a training, and return the weights from which the training starts.
+
+    Args:
+        store: The object store.
+        base: The base.
+        decoder: Side of the base's decoder that is copied, `a` or `b`.
+
+    Raises:
+        NotFound: the model does not exist any more.
+        Unusable: it is not the model with which the training was started (BASE_CHANGED).
+    """
+    return on_both_sides(fetch(store, base), decoder)
 
 
 def fetch(store: Store, base: Base) -> Tensors:

@@ -12,7 +12,7 @@ are copies of them after every call. So every state is whole, and the decoders p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -81,7 +81,8 @@ class Training:
         options: Training options of the recipe.
         faces: Crops of each side, uint8 [n, 256, 256, 3], BGR, n >= 1.
         margins: Distance from the border of each side's crops to the mean-face square, pixels; by default FF++'s.
-        start: Initial weights; None for random ones.
+        start: Loads the initial weights; None for random ones.
+        resumes: Whether `restore` follows, so that initial weights are needed for a restart alone.
 
     Attributes:
         options: Training options of the recipe.
@@ -94,13 +95,15 @@ class Training:
         options: TrainingOptions,
         faces: Mapping[SideName, NDArray[np.uint8]],
         margins: Mapping[SideName, float] | None = None,
-        start: Tensors | None = None,
+        start: Callable[[], Tensors] | None = None,
+        *,
+        resumes: bool = False,
     ) -> None:
         self.options = options
         self.network: Network = build(Architecture.of(options), options.seed, options.precision)
         self._start = start
-        if start is not None:
-            self.network.assign(start)
+        if start is not None and not resumes:
+            self.network.assign(start())
         self.iteration = 0
         self._moments = {side: adam.make_moments(self.network.side_variables(side)) for side in SIDES}
         size = self.network.architecture.face_size
@@ -146,11 +149,18 @@ class Training:
 
     def restart(self, learning_rate: float) -> None:
         """Go back to the initial weights and to iteration 0, with another learning rate and the same random draws."""
+        if self._start is not None:
+            initial = self._start()
+        else:
+            initial = build(self.network.architecture, self.options.seed, self.options.precision).tensors()
+        self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
+        self.use_learning_rate(learning_rate)
+
+    def use_learning_rate(self, learning_rate: float) -> None:
+        """Go on with another learning rate."""
         options = TrainingOptions()
         options.CopyFrom(self.options)
         options.learning_rate = learning_rate
-        initial = self._start or build(self.network.architecture, options.seed, options.precision).tensors()
-        self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
         self.options = options
         self._make_loops()  # the learning rate is a constant of the compiled loops
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +12,23 @@ import pytest
 from facefoundry import codec
 from facefoundry.errors import NotFound, Unusable
 from facefoundry.model import weights
-from facefoundry.model.network import SideName
+from facefoundry.model.network import SideName, build
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from services.trainer.imports import store_model
 from services.trainer.worker import base
 from services.trainer.worker.loop import Training
-from services.trainer.worker_protocol import Base
+from services.trainer.worker_protocol import Attempt, Base
 from tests.services.trainer.importing import TINY, tensors_of
+from tests.services.trainer.worker.test_collapse import put_checkpoint, run
 from tests.services.trainer.worker.test_loop import options
 
 
 @pytest.fixture
 def put(store: Store) -> Base:
     """A stored base."""
-    tensors = tensors_of(TINY, 3)
+    tensors = build(TINY, seed=3).tensors()
     digest = weights.content_digest(tensors)
     done = store_model(store, digest, TINY.pack(tensors), codec.to_values(TINY), {})
     return Base(keys.prefix_of(store.bucket, done.uri, "imports"), digest)
@@ -44,12 +47,30 @@ def test_a_training_begins_with_its_base_and_a_restart_goes_back_to_it(
 ) -> None:
     start = base.on_both_sides(base.fetch(store, put), "a")
     crops: dict[SideName, Any] = {"a": draw_faces(4, 1), "b": draw_faces(4, 2)}
-    training = Training(options(), crops, start=start)
+    training = Training(options(), crops, start=lambda: start)
     assert weights.content_digest(training.network.tensors()) == weights.content_digest(start)
     assert not any(moment.any() for moment in training.moments().values()), "the optimizer starts from zero"
     training.network.assign({name: tensor + 1 for name, tensor in start.items()})
     training.restart(1e-5)
     assert weights.content_digest(training.network.tensors()) == weights.content_digest(start)
+
+
+def test_a_worker_that_resumes_needs_its_base_no_more(
+    store: Store, put: Base, put_attempt: Callable[..., Attempt], draw_faces: Any
+) -> None:
+    attempt, restart = put_attempt(iterations=6, base=put), Restart(5, 1e-5)
+    chosen = attempt.training_options()
+    chosen.learning_rate = restart.learning_rate
+    crops: dict[SideName, Any] = {"a": draw_faces(12, 1), "b": draw_faces(12, 2)}
+    unbroken = Training(chosen, crops, start=lambda: base.initial_weights(store, put, "a"))
+    unbroken.run(3)
+    put_checkpoint(store, attempt, "killed", unbroken, restart)
+    unbroken.run(3)
+    store.delete(store.list(put.prefix))
+    run(store, attempt)
+    model = manifest.load(store, attempt.model_prefix)
+    assert model.content_digest == weights.content_digest(unbroken.network.tensors())
+    assert model.inputs["base_digest"] == put.content_digest
 
 
 def test_a_base_that_changed_since_the_start_is_refused(store: Store, put: Base) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_b11_a_stopped_training_goes_on_to_the_model_of_an_unbroken_one_in_as_ma
 
     loop.configure()
     crops: dict[SideName, Any] = {"a": draw_faces(12, 1), "b": draw_faces(12, 2)}
-    first_weights = base.on_both_sides(base.fetch(store, attempt.base), "a") if attempt.base else None
+    first_weights = partial(base.initial_weights, store, attempt.base, "a") if attempt.base else None
     assert model.inputs.get("base_digest") == (attempt.base.content_digest if attempt.base else None)
     unbroken = loop.Training(attempt.training_options(), crops, start=first_weights)
     unbroken.run(120)
