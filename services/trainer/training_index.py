@@ -5,7 +5,8 @@ An entry is an object whose key is all that it says: `trainings/index/all/<time>
 order are those of the newest trainings first. One listing of keys is therefore one page, however many trainings there
 are.
 
-An entry is written before the attempt that it is about, so no attempt is missing from the index. It is emptied, because
+An entry is written before the attempt that it is about, so no attempt is missing from the index, except those of
+versions that had none: the sweep and the next start of the training write their entries. An entry is emptied, because
 the trainer may not delete objects, once a newer attempt is saved. Readers skip empty entries, and those whose time is
 not that of the newest attempt: their writer was interrupted, or is about to save the attempt.
 
@@ -95,7 +96,7 @@ class TrainingIndex:
         self._write(attempt, labels, b"")
 
     def has(self, attempt: Attempt, label: str) -> bool:
-        """Return whether a training has an entry for a label."""
+        """Return whether a training has an entry for a label; empty for the entry among all trainings."""
         return self._store.exists(f"{_folder(label)}/{entry_name(attempt)}")
 
     def page(self, label: str, after: str, limit: int) -> Sequence[Entry]:

@@ -71,15 +71,24 @@ class TrainingStore:
         return sorted(item.key.removeprefix(prefix + _LABELS).removesuffix(_LABEL) for item in found)
 
     def save_label(self, prefix: str, label: str) -> None:
-        """Save a label of a training. Each is an object of its own, so replicas lose none of each other's.
+        """Save a label of a training where it is missing: the label itself, and the training's entries in the index.
+
+        Each label is an object of its own, so replicas lose none of each other's.
+
+        Args:
+            prefix: Prefix of the training.
+            label: The label; empty for the entry among all trainings alone.
 
         Raises:
             NotFound: the training was never started.
             DataLoss: its newest attempt is damaged.
         """
-        if self.index.has(self.load(prefix), label):
+        attempt, key = self.load(prefix), f"{prefix}{_LABELS}{label}{_LABEL}"
+        is_saved = not label or self._store.exists(key)
+        if is_saved and all(self.index.has(attempt, each) for each in {"", label}):
             return
-        self._store.put_bytes(f"{prefix}{_LABELS}{label}{_LABEL}", label.encode(), "text/plain")
+        if not is_saved:
+            self._store.put_bytes(key, label.encode(), "text/plain")
         # The attempt is read after the label was saved: who replaces the attempt later reads the label.
         self.index.put(self.load(prefix), self.labels(prefix))
 
@@ -103,11 +112,16 @@ class TrainingStore:
         """
         return self._read(Outcome, worker_protocol.outcome_key(attempt.prefix, attempt.number))
 
-    def next_number(self, current: Attempt) -> int:
-        """Return the number of the next attempt, higher than that of the current attempt and of every saved outcome."""
-        keys = self._store.list(f"{worker_protocol.outcomes_prefix(current.prefix)}/")
+    def next_number(self, prefix: str, current: int = 0) -> int:
+        """Return the number of a training's next attempt, higher than that of every saved outcome.
+
+        Args:
+            prefix: Prefix of the training.
+            current: Number of the newest attempt, which the next number exceeds too; 0 for none.
+        """
+        keys = self._store.list(f"{worker_protocol.outcomes_prefix(prefix)}/")
         stems = (key.rpartition("/")[2].partition(".")[0] for key in keys)
-        return max([current.number, *(int(stem) for stem in stems if stem.isdigit())]) + 1
+        return max([current, *(int(stem) for stem in stems if stem.isdigit())]) + 1
 
     def has_model(self, attempt: Attempt) -> bool:
         """Return whether the model of the attempt's training is committed."""

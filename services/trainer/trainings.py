@@ -110,8 +110,7 @@ class Trainings:
         """
         new_attempt = self._first_attempt(request)
         training = self._start(new_attempt)
-        if request.dataset:
-            self._documents.save_label(new_attempt.prefix, request.dataset)
+        self._documents.save_label(new_attempt.prefix, request.dataset)
         return self._labelled(training, new_attempt.prefix)
 
     def _start(self, new_attempt: Attempt) -> trainer_pb2.Training:
@@ -119,7 +118,7 @@ class Trainings:
             self._forget(new_attempt.prefix)
             current = self._documents.find(new_attempt.prefix)
             if current is None:
-                return self._begin(self._with_unused_job(new_attempt))
+                return self._begin(self._with_unused_job(self._renumbered(new_attempt)))
             training = self._describe(current)
             same = current.iterations == new_attempt.iterations
             if training.state == trainer_pb2.Training.STATE_SUCCEEDED and same and self._documents.has_model(current):
@@ -223,9 +222,13 @@ class Trainings:
             base=base,
         )
 
-    def _renumbered(self, new_attempt: Attempt, current: Attempt) -> Attempt:
-        """Return a copy of `new_attempt` with the first number after `current` that has no outcome."""
-        return replace(new_attempt, number=self._documents.next_number(current))
+    def _renumbered(self, new_attempt: Attempt, current: Attempt | None = None) -> Attempt:
+        """Return a copy of `new_attempt` with the first number after `current` and after every saved outcome.
+
+        Outcomes of earlier attempts may be there without a current attempt, because each object expires by itself.
+        """
+        number = self._documents.next_number(new_attempt.prefix, current.number if current is not None else 0)
+        return replace(new_attempt, number=number)
 
     def _with_unused_job(self, attempt: Attempt) -> Attempt:
         """Return a copy of the attempt with a number for which the backend has no ended job.

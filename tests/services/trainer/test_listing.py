@@ -15,9 +15,12 @@ import pytest
 
 from facefoundry.errors import Cancelled
 from facefoundry.settings import StoreSettings, read
+from facefoundry.storage import document
 from facefoundry.storage.store import Store, StoredObject
 from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
+from services.trainer import worker_protocol
 from services.trainer.backends.base import Job
+from services.trainer.index_repair import IndexRepair
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_index import TrainingIndex
 from services.trainer.training_store import TrainingStore
@@ -191,3 +194,45 @@ def test_a_training_is_listed_once_even_if_its_start_was_interrupted(
     for label in ("", "set", "other"):
         (training,), token = replica.trainings.list(label, 0, "")
         assert training == again and list(training.datasets) == ["other", "set"] and not token
+
+
+def save_without_index(store: Store, attempt: Attempt) -> None:
+    """Save an attempt as a version without the index did."""
+    document.put(store, worker_protocol.attempt_key(attempt.prefix), document.encode(attempt))
+
+
+def test_trainings_that_a_version_without_the_index_began_are_listed_after_some_rounds(
+    store: Store, store_settings: StoreSettings, make_replica: MakeReplica
+) -> None:
+    for index in range(5):
+        save_without_index(store, attempt_number(index))
+    store.put_bytes(f"{attempt_number(3).prefix}/labels/old.txt", b"old", "text/plain")
+    TrainingStore(store).save_attempt(attempt_number(5))
+    newer = replace(attempt_number(9), training=attempt_number(5).training, number=2)
+    save_without_index(store, newer)
+    store.put_bytes(worker_protocol.attempt_key(attempt_number(2).prefix), b"{}")  # damaged
+    trainings = make_replica().trainings
+    assert trainings.list("", 0, "") == ([], "")
+    counted = CountingStore(store_settings)
+    repair = IndexRepair(counted, at_once=2)
+    rounds = []
+    for _ in range(6):
+        repair.once()
+        rounds.append(len(trainings.list("", 0, "")[0]))
+    assert rounds == [2, 3, 5, 5, 5, 5]
+    assert pairs(trainings.list("", 0, "")) == ["A_9", "A_4", "A_3", "A_1", "A_0"]
+    assert pairs(trainings.list("old", 0, "")) == ["A_3"]
+    counted.requests.clear()
+    repair.once()
+    assert not counted.requests, "it looks at each training once"
+
+
+def test_a_training_without_an_entry_is_listed_when_it_is_started_again(
+    store: Store, make_replica: MakeReplica, ask: Ask
+) -> None:
+    replica = make_replica()
+    started = replica.trainings.start(ask(dataset=""))
+    store.delete(store.list("trainings/index/"))
+    assert replica.trainings.list("", 0, "") == ([], "")
+    assert replica.trainings.start(ask(dataset="")).attempt == 1
+    assert [training.uri for training in replica.trainings.list("", 0, "")[0]] == [started.uri]
