@@ -1,8 +1,10 @@
 """The sweep: ends jobs whose training has ended, such as that of a cancel that failed after it had saved the outcome.
 
+It also completes the index of trainings, after each start of a replica.
+
 One replica sweeps at a time. It claims the sweep by a conditional write of `trainings/sweep.json`. A store without
 conditional writes lets several replicas sweep at once, which does no harm. A sweep looks at the attempts that ended
-since the last complete one, so its cost does not depend on how many trainings there are.
+since the last one, and again at those where it failed, so its cost does not depend on how many trainings there are.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from facefoundry.storage.conditional import REFUSALS, put_if_absent, put_if_unch
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import JOBS_SWEPT, logger
 from services.trainer.backends.base import JobState, TrainingBackend
+from services.trainer.index_repair import IndexRepair
 from services.trainer.training_index import EndedAttempt, TrainingIndex
 from services.trainer.trainings import job_name, utc_now
 from services.trainer.worker_protocol import Moment, outcome_key
@@ -30,6 +33,7 @@ _CLAIM = timedelta(minutes=10)
 # Clocks differ, and the end of an attempt is noted shortly before its outcome is saved.
 _MARGIN = timedelta(minutes=1)
 _START = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_FAILED = 1000  # with more, all attempts since the last sweep are tried again instead of being recorded
 _log = logger(__name__)
 
 
@@ -40,12 +44,14 @@ class SweepRecord:
     Attributes:
         replica: Random id of the replica that swept last, or sweeps.
         next: UTC time before which no replica starts a sweep, ISO 8601.
-        swept: The jobs of all attempts that ended before this UTC time have ended, ISO 8601.
+        swept: The jobs of all attempts that ended before this UTC time have ended, except those of `failed`, ISO 8601.
+        failed: Attempts whose jobs the last sweep could not look at or end; the next one tries them again.
     """
 
     replica: str
     next: Moment
     swept: Moment
+    failed: tuple[EndedAttempt, ...] = ()
 
 
 class Sweep:
@@ -63,6 +69,7 @@ class Sweep:
     ) -> None:
         self._store = store
         self._index = TrainingIndex(store)
+        self._repair = IndexRepair(store)
         self._backend = backend
         self._interval = timedelta(seconds=seconds)
         self._clock = clock
@@ -71,16 +78,17 @@ class Sweep:
     def run(self, stopping: threading.Event) -> None:
         """Sweep again and again until an event is set. A sweep that fails is logged and repeated."""
         while not stopping.wait(self._interval.total_seconds()):
-            try:
-                self.once()
-            except FaceFoundryError as error:
-                _log.warning("sweep_failed", reason=error.reason, detail=error.message)
+            for step in (self.once, self._repair.once):
+                try:
+                    step()
+                except Exception as error:  # whatever it is, the next sweep needs this thread
+                    _log_failure("sweep_failed", error)
 
     def once(self) -> bool:
         """Sweep if it is time and no other replica does; return whether this replica has swept.
 
         Raises:
-            Unavailable: the store or the backend does not answer. The next sweep looks at the same attempts again.
+            Unavailable: the store does not answer. The next sweep looks at the same attempts again.
         """
         now = self._clock()
         record, etag = self._read()
@@ -91,13 +99,24 @@ class Sweep:
         except Conflict:
             return False
         since = datetime.fromisoformat(record.swept)
-        swept = record.swept
+        swept, failed = record.swept, record.failed
         try:
-            for attempt in self._index.ended(since):
-                self._end_job(attempt)
-            swept = max(since, now - _MARGIN).isoformat()
+            # A dictionary has each attempt once, in order.
+            attempts = dict.fromkeys((*failed, *self._index.ended(since)))
+            left = tuple(attempt for attempt in attempts if not self._has_swept(attempt))
+            if len(left) <= _MAX_FAILED:
+                swept, failed = max(since, now - _MARGIN).isoformat(), left
         finally:
-            self._write(SweepRecord(self._replica, (now + self._interval).isoformat(), swept), etag)
+            self._write(SweepRecord(self._replica, (now + self._interval).isoformat(), swept, failed), etag)
+        return True
+
+    def _has_swept(self, attempt: EndedAttempt) -> bool:
+        """End the job of an attempt if it still runs; return whether that worked. A failure is logged."""
+        try:
+            self._end_job(attempt)
+        except Exception as error:  # a backend of another package may raise any, and other attempts must be swept
+            _log_failure("job_sweep_failed", error, job=job_name(attempt))
+            return False
         return True
 
     def _end_job(self, attempt: EndedAttempt) -> None:
@@ -136,3 +155,11 @@ class Sweep:
                 raise
             document.put(self._store, _KEY, data)
             return self._store.stat(_KEY).etag
+
+
+def _log_failure(event: str, error: Exception, **fields: object) -> None:
+    """Log the current exception; one that is not of this project with its traceback."""
+    if isinstance(error, FaceFoundryError):
+        _log.warning(event, reason=error.reason, detail=error.message, **fields)
+    else:
+        _log.exception(event, **fields)

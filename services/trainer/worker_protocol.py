@@ -47,13 +47,13 @@ __all__ = [
 ]
 
 
-def _checked_moment(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
+def _with_zone(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    return text if moment.tzinfo else moment.replace(tzinfo=timezone.utc).isoformat()
 
 
-Moment = Annotated[str, AfterValidator(_checked_moment)]
-"""A UTC time, ISO 8601."""
+Moment = Annotated[str, AfterValidator(_with_zone)]
+"""A UTC time, ISO 8601. A time without a zone is read as UTC."""
 
 ALGORITHM_VERSION = 3
 """Version of what trainings compute.

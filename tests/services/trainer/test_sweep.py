@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from prometheus_client import REGISTRY
 
 from facefoundry.errors import Unavailable
-from facefoundry.storage import keys
+from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
+from services.trainer.backends.base import Job
 from services.trainer.sweep import Sweep
 from services.trainer.trainings import STARTS, job_name, utc_now
 from tests.services.trainer.documents import attempt_of
-from tests.services.trainer.replicas import Replica
+from tests.services.trainer.replicas import HookedBackend, Replica
+from tests.waiting import wait_until
 
 MakeReplica = Callable[..., Replica]
 Ask = Callable[..., trainer_pb2.StartTrainingRequest]
@@ -26,6 +28,20 @@ Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 def fail() -> None:
     raise Unavailable("The API server does not answer.")
+
+
+class OddBackend(HookedBackend):
+    """A backend of another package, which cannot look at one job and raises an error of its own."""
+
+    def __init__(self, replica: Replica, odd: str) -> None:
+        super().__init__(replica.backend)
+        self.odd, self.asked = odd, list[str]()
+
+    def get(self, name: str) -> Job | None:
+        self.asked.append(name)
+        if name == self.odd:
+            raise KeyError("job")
+        return super().get(name)
 
 
 def swept(replica: Replica) -> float:
@@ -61,11 +77,62 @@ def test_a_sweep_that_failed_is_repeated(half_cancelled: tuple[Replica, str], st
     replica, name = half_cancelled
     sweep = Sweep(store, replica.backend, 60.0)
     replica.backend.before("cancel", fail)
-    with pytest.raises(Unavailable):
-        sweep.once()
+    assert sweep.once() and replica.backend.get(name) is not None
     assert not sweep.once(), "not before its time"
     later = Sweep(store, replica.backend, 60.0, lambda: utc_now() + timedelta(minutes=2))
     assert later.once() and replica.backend.get(name) is None
+
+
+def test_a_job_that_cannot_be_swept_holds_up_no_other_one_and_is_tried_again(
+    half_cancelled: tuple[Replica, str], ask: Ask, store: Store
+) -> None:
+    replica, odd = half_cancelled
+    other = replica.trainings.start(ask(seed=9))
+    replica.backend.before("cancel", fail)
+    with pytest.raises(Unavailable):
+        replica.trainings.cancel(other.uri)
+    backend, name = OddBackend(replica, odd), job_name(attempt_of(store, other))
+    assert Sweep(store, backend, 60.0, lambda: utc_now() + timedelta(hours=1)).once()
+    assert sorted(backend.asked) == sorted([odd, name])
+    assert Sweep(store, backend, 60.0, lambda: utc_now() + timedelta(hours=2)).once()
+    assert backend.asked[2:] == [odd]
+    assert replica.backend.get(name) is None
+    assert replica.backend.get(odd) is not None
+    backend.odd = ""
+    assert Sweep(store, backend, 60.0, lambda: utc_now() + timedelta(hours=3)).once()
+    assert replica.backend.get(odd) is None
+
+
+def test_the_sweeps_go_on_after_any_error_and_complete_the_index(
+    half_cancelled: tuple[Replica, str], store: Store
+) -> None:
+    replica, name = half_cancelled
+    store.delete(store.list("trainings/index/all/"))
+    errors = [ValueError("a defect")]
+
+    def clock() -> datetime:
+        if errors:
+            raise errors.pop()
+        return utc_now()
+
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(Sweep(store, replica.backend, 0.02, clock).run, stopping)
+        try:
+            wait_until(lambda: running.done() or replica.backend.get(name) is None, 20.0)
+            wait_until(lambda: running.done() or bool(replica.trainings.list("", 0, "")[0]), 20.0)
+        finally:
+            stopping.set()
+        running.result()
+    assert replica.backend.get(name) is None
+
+
+def test_times_without_a_zone_in_the_record_are_utc(half_cancelled: tuple[Replica, str], store: Store) -> None:
+    replica, name = half_cancelled
+    record = b'{"replica": "x", "next": "2026-01-01T00:00:00", "swept": "2026-01-01T00:00:00"}'
+    document.put(store, "trainings/sweep.json", record)
+    assert Sweep(store, replica.backend, 60.0).once()
+    assert replica.backend.get(name) is None
 
 
 def test_one_replica_sweeps_at_a_time(half_cancelled: tuple[Replica, str], store: Store) -> None:

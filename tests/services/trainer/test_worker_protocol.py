@@ -38,6 +38,20 @@ def test_what_a_later_version_adds_is_ignored_and_what_it_leaves_out_has_a_defau
 
 
 @pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        (CREATED, CREATED),
+        ("2026-01-01T00:00:00", CREATED),
+        ("2026-01-01", CREATED),
+        ("2026-01-01T02:00:00+02:00", "2026-01-01T02:00:00+02:00"),
+    ],
+)
+def test_a_time_without_a_zone_is_read_as_utc(store: Store, written: str, moment: str) -> None:
+    document.put(store, KEY, document.encode(ATTEMPT).replace(CREATED.encode(), written.encode()))
+    assert document.get(store, KEY, Attempt).created == moment
+
+
+@pytest.mark.parametrize(
     ("kind", "changes", "field"),
     [
         (Outcome, {"state": "LOST"}, "state"),
