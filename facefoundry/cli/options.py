@@ -25,6 +25,7 @@ __all__ = [
     "OutputOptions",
     "RecipeOptions",
     "connection_options",
+    "layout_option",
     "local_dir_option",
     "output_options",
     "recipe_options",
@@ -32,6 +33,11 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., object])
 
+layout_option = click.option(
+    "--layout",
+    help="Name of an installed layout: the folders of the results.  "
+    "[default: that of the folder's earlier run, or ffpp]",
+)
 local_dir_option = click.option(
     "--local-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -199,11 +205,7 @@ def output_options(function: F) -> F:
             is_flag=True,
             help="Read damaged clips as far as possible. Damaged frames are labelled and not swapped.",
         ),
-        click.option(
-            "--layout",
-            help="Name of an installed layout: the folders of the results.  "
-            "[default: that of the folder's earlier run, or ffpp]",
-        ),
+        layout_option,
         click.option(
             "-o",
             "--output_path",

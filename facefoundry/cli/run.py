@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from facefoundry.cli.options import ConnectionOptions, connection_options
+from facefoundry.cli.options import ConnectionOptions, connection_options, layout_option
 from facefoundry.cli.plan import summary
 from facefoundry.cli.session import Session, command_line, connected_view, make_pairs
 from facefoundry.dataset.layouts import layout_of
@@ -30,11 +30,7 @@ __all__ = ["run"]
     show_default=True,
     help="Folder of the results.",
 )
-@click.option(
-    "--layout",
-    help="Name of an installed layout: the folders of the results.  "
-    "[default: that of the folder's earlier run, or ffpp]",
-)
+@layout_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
 @connection_options
 def run(dataset_file: Path, out: Path, layout: str | None, as_json: bool, connection: ConnectionOptions) -> None:
