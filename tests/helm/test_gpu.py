@@ -96,3 +96,14 @@ def test_pods_run_on_the_architectures_that_the_images_were_built_for(helm: Helm
 def test_the_message_of_an_installation_shows_the_gpus_of_both_kinds(helm: Helm, values, words, absent):
     message = helm.install_message(values)
     assert all(word in message for word in words) and absent not in message, message
+
+
+def test_values_from_before_a_key_was_added_render_as_its_default(helm: Helm):
+    """`helm upgrade --reuse-values` gives the values of the previous chart, without the keys of this one."""
+    # Helm removes a key that is null.
+    absent = _with(claim=None, kernelCacheClaim=None) | {
+        "image": {"architectures": None},
+        "jobs": {"podSecurity": None},
+    }
+    labels = named(helm.objects(absent), "Namespace", "ff-facefoundry-jobs")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"

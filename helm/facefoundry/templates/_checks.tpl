@@ -16,7 +16,7 @@
 {{- if and $values.jobs.policy.enabled (gt (int $values.worker.gpu.count) (int $values.jobs.policy.maxGPUs)) -}}
 {{- fail (printf "worker.gpu.count is %d, but jobs.policy.maxGPUs is %d. Raise the maximum or lower the count." (int $values.worker.gpu.count) (int $values.jobs.policy.maxGPUs)) -}}
 {{- end -}}
-{{- $claim := $values.worker.gpu.claim -}}
+{{- $claim := $values.worker.gpu.claim | default dict -}}
 {{- if and $claim.deviceClass $claim.template -}}
 {{- fail "Both worker.gpu.claim.deviceClass and worker.gpu.claim.template are set. Use one of them." -}}
 {{- end -}}

@@ -65,7 +65,7 @@
 {{- /* Name of the ResourceClaimTemplate of workers; empty: none. The chart's own has a new name for each content, because
 Kubernetes lets nobody change one, and running Jobs keep theirs. */ -}}
 {{- define "facefoundry.claimTemplate" -}}
-{{- $claim := .Values.worker.gpu.claim -}}
+{{- $claim := .Values.worker.gpu.claim | default dict -}}
 {{- if $claim.deviceClass -}}
 {{ include "facefoundry.fullname" . }}-gpu-{{ include "facefoundry.claim" . | sha256sum | trunc 8 }}
 {{- else -}}
