@@ -1,41 +1,34 @@
-"""Reads and writes whole objects of an S3 bucket. Errors are raised as exceptions of `facefoundry.errors`.
+"""The objects of an S3 bucket: reads, writes, lists and deletes them.
 
-Requests are repeated in two cases:
-- A request fails, is interrupted, or its response is corrupted: it is sent up to `attempts` times, within seconds.
-- The store does not answer: requests are repeated for the seconds that `with_retries_for` was given, by default 0.
+`requests.py` sends the requests and says when they are repeated; `reading.py` reads what objects contain.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from facefoundry.connections import Connections
-from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable
+from facefoundry.errors import Denied, NotFound
 from facefoundry.settings import StoreSettings
-from facefoundry.storage.failures import CorruptedResponse, converted, error_of, no_bucket
+from facefoundry.storage import reading
+from facefoundry.storage.failures import error_of, no_bucket
 from facefoundry.storage.keys import uri
+from facefoundry.storage.requests import Requests
 
 __all__ = ["Store", "StoredObject"]
 
-_BLOCK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
 _USER_METADATA = "x-amz-meta-"
-_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 5.0
 
 T = TypeVar("T")
 
@@ -58,39 +51,21 @@ class Store:
 
     Attributes:
         settings: Address, credentials and limits.
-        bucket: Name of the bucket.
     """
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings
-        self.bucket = settings.bucket
-        self._retry_seconds = 0.0
-        self._on_wait: Callable[[str], object] = lambda _: None
-        # All requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
-        retries = urllib3.Retry(
-            total=settings.attempts - 1,
-            backoff_factor=0.2,
-            backoff_jitter=0.2,
-            allowed_methods=None,
-            other=0,  # such as a certificate that is not trusted
-            raise_on_status=False,  # so that the last response arrives with its error code
-            status_forcelist=(429, 500, 502, 503, 504),
-        )
-        self._connections = _Connections(settings.timeout_seconds, ca_file=settings.ca_file, retries=retries)
-        self._connections.last_activity = time.monotonic()
-        self._client = Minio(
-            endpoint=settings.endpoint,
-            access_key=settings.access_key.get_secret_value() or None,
-            secret_key=settings.secret_key.get_secret_value() or None,
-            secure=settings.secure,
-            region=settings.region,
-            http_client=self._connections,
-        )
+        self._requests = Requests(settings)
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._requests.bucket
 
     @property
     def last_activity(self) -> float:
         """Time of the last response or received block of data, by `time.monotonic`."""
-        return self._connections.last_activity
+        return self._requests.last_activity
 
     def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
         """Return a copy of this store that repeats requests while the server does not answer.
@@ -99,10 +74,7 @@ class Store:
             seconds: How long to repeat each request.
             on_wait: Called with a sentence for the user when a request has failed and will be repeated.
         """
-        other = copy(self)
-        other._retry_seconds = seconds
-        other._on_wait = on_wait
-        return other
+        return self._with(self._requests.repeated_for(seconds, on_wait))
 
     def uri(self, prefix: str) -> str:
         """Return the URI of a prefix in the bucket."""
@@ -116,9 +88,9 @@ class Store:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write an object and its user metadata; readers see the old content or all of the new."""
-        self._do(
+        self.request(
             key,
-            lambda: self._client.put_object(
+            lambda client: client.put_object(
                 bucket_name=self.bucket,
                 object_name=key,
                 data=io.BytesIO(data),
@@ -131,9 +103,9 @@ class Store:
 
     def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
         """Write an object from a local file."""
-        self._do(
+        self.request(
             key,
-            lambda: self._client.fput_object(
+            lambda client: client.fput_object(
                 self.bucket, key, str(path), content_type=content_type, part_size=_MULTIPART_BYTES
             ),
         )
@@ -151,7 +123,7 @@ class Store:
                 every attempt (TRUNCATED_OBJECT).
         """
         buffer = io.BytesIO()
-        self._do(key, lambda: self._read(key, buffer, size))
+        reading.read(self._requests, key, buffer, size)
         return buffer.getvalue()
 
     def get_with_metadata(self, key: str, max_size: int | None = None) -> tuple[bytes, dict[str, str]]:
@@ -162,7 +134,7 @@ class Store:
             max_size: Largest size in bytes; a larger object is refused before its bytes are read (WRONG_SIZE).
         """
         buffer = io.BytesIO()
-        headers = self._do(key, lambda: self._read(key, buffer, None, max_size))[1]
+        _, headers = reading.read(self._requests, key, buffer, None, max_size)
         names = {name: name.lower().removeprefix(_USER_METADATA) for name in headers}
         return buffer.getvalue(), {short: headers[name] for name, short in names.items() if short != name.lower()}
 
@@ -172,60 +144,11 @@ class Store:
         An object of another size is refused before its bytes are read.
         """
         with path.open("wb") as file:
-            return self._do(key, lambda: self._read(key, file, size))[0]
-
-    def _read(
-        self, key: str, sink: io.BufferedIOBase, size: int | None, max_size: int | None = None
-    ) -> tuple[str, Mapping[str, str]]:
-        """Stream an object into a file; return its SHA-256 and headers. Restart an interrupted transfer."""
-        for attempt in range(self.settings.attempts):
-            sink.seek(0)
-            sink.truncate()
-            hashed = hashlib.sha256()
-            received = 0
-            response = self._client.get_object(bucket_name=self.bucket, object_name=key)
-            try:
-                announced = int(response.headers.get("Content-Length", "-1"))
-                expected = announced if size is None else size
-                if announced not in (-1, expected):
-                    raise DataLoss(
-                        f"Expected {expected} bytes of the object {key!r}. The store has {announced}. Delete its "
-                        "prefix and repeat the request.",
-                        reason="WRONG_SIZE",
-                        resource=key,
-                    )
-                if max_size is not None and not 0 <= expected <= max_size:
-                    raise DataLoss(
-                        f"Expected at most {max_size} bytes of the object {key!r}. The store has "
-                        f"{expected if expected >= 0 else 'an unknown number of'} bytes.",
-                        reason="WRONG_SIZE",
-                        resource=key,
-                    )
-                for block in response.stream(_BLOCK):
-                    hashed.update(block)
-                    sink.write(block)
-                    received += len(block)
-                    self._connections.last_activity = time.monotonic()
-            except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError):
-                if attempt + 1 == self.settings.attempts:
-                    raise
-                continue
-            finally:
-                response.close()
-                response.release_conn()
-            if expected in (-1, received):
-                return hashed.hexdigest(), response.headers
-        raise DataLoss(
-            f"Expected {expected} bytes of the object {key!r}. Received {received}.",
-            reason="TRUNCATED_OBJECT",
-            resource=key,
-        )
+            return reading.read(self._requests, key, file, size)[0]
 
     def in_bucket(self, bucket: str) -> Store:
         """Return a store of the same server and account, on another bucket."""
-        other = copy(self)
-        other.bucket = bucket
-        return other
+        return self._with(self._requests.to(bucket))
 
     def blocks(self, key: str, size: int) -> Iterator[bytes]:
         """Yield the first bytes of an object. An interrupted transfer continues where it stopped.
@@ -238,27 +161,7 @@ class Store:
             NotFound: there is no such object.
             Unavailable: several transfers in a row were interrupted before any byte arrived.
         """
-        offset, cuts = 0, 0
-        while offset < size:
-            before = offset
-            response = self._do(key, partial(self._get, key, offset, size - offset))
-            try:
-                with converted(self.settings.endpoint, self.bucket, key):
-                    for block in response.stream(_BLOCK):
-                        offset += len(block)
-                        self._connections.last_activity = time.monotonic()
-                        yield block
-                return
-            except Unavailable:
-                cuts = 1 if offset > before else cuts + 1
-                if cuts == self.settings.attempts:
-                    raise
-            finally:
-                response.close()
-                response.release_conn()
-
-    def _get(self, key: str, offset: int, length: int) -> urllib3.BaseHTTPResponse:
-        return self._client.get_object(bucket_name=self.bucket, object_name=key, offset=offset, length=length)
+        return reading.blocks(self._requests, key, size)
 
     def stat(self, key: str) -> StoredObject:
         """Return the size, entity tag and time of an object.
@@ -266,7 +169,7 @@ class Store:
         Raises:
             NotFound: there is no such object (NO_SUCH_OBJECT), or no such bucket.
         """
-        found = self._do(key, lambda: self._client.stat_object(bucket_name=self.bucket, object_name=key))
+        found = self.request(key, lambda client: client.stat_object(bucket_name=self.bucket, object_name=key))
         return StoredObject(key, found.size or 0, found.etag or "", found.last_modified)
 
     def exists(self, key: str) -> bool:
@@ -299,9 +202,9 @@ class Store:
             after: Only keys that come after this one, in alphabetical order; it need not exist.
         """
 
-        def found() -> tuple[StoredObject, ...]:
+        def found(client: Minio) -> tuple[StoredObject, ...]:
             # The public method asks for 1,000 keys even if one is wanted, which takes a store 0.1 s.
-            items = self._client._list_objects(
+            items = client._list_objects(
                 self.bucket,
                 prefix=prefix,
                 delimiter="/" if folder else None,
@@ -315,31 +218,31 @@ class Store:
                 for item in islice(objects, limit)
             )
 
-        return self._do(prefix, found)
+        return self.request(prefix, found)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects with these keys, if they exist."""
         wanted = list(keys)
 
-        def remove() -> None:
-            for problem in self._client.remove_objects(self.bucket, [DeleteObject(key) for key in wanted]):
+        def remove(client: Minio) -> None:
+            for problem in client.remove_objects(self.bucket, [DeleteObject(key) for key in wanted]):
                 key, message = problem.name or "", problem.message or ""
                 raise error_of(problem.code, message, self.settings.endpoint, self.bucket, key)
 
-        self._do("delete", remove)
+        self.request("delete", remove)
 
     def make_bucket(self) -> None:
         """Create the bucket if it does not exist."""
 
-        def make() -> None:
-            if not self._client.bucket_exists(bucket_name=self.bucket):
+        def make(client: Minio) -> None:
+            if not client.bucket_exists(bucket_name=self.bucket):
                 try:
-                    self._client.make_bucket(bucket_name=self.bucket)
+                    client.make_bucket(bucket_name=self.bucket)
                 except S3Error:  # maybe the response was lost, and the repeated request found the bucket
-                    if not self._client.bucket_exists(bucket_name=self.bucket):
+                    if not client.bucket_exists(bucket_name=self.bucket):
                         raise
 
-        self._do(self.bucket, make)
+        self.request(self.bucket, make)
 
     def check(self) -> None:
         """Check that the store answers and has the bucket.
@@ -350,7 +253,7 @@ class Store:
             Unavailable: the store does not answer.
         """
         try:
-            found = self._do(self.bucket, lambda: self._client.bucket_exists(bucket_name=self.bucket))
+            found = self.request(self.bucket, lambda client: client.bucket_exists(bucket_name=self.bucket))
         except Denied:
             self.objects("uploads/", limit=1)  # its response has a body, which says why
             raise
@@ -359,42 +262,9 @@ class Store:
 
     def request(self, key: str, send: Callable[[Minio], T]) -> T:
         """Call a function that sends a request about a key, with the repetitions and the errors of this store."""
-        return self._do(key, lambda: send(self._client))
+        return self._requests.send(key, lambda: send(self._requests.client))
 
-    def _do(self, key: str, operation: Callable[[], T]) -> T:
-        """Run an operation, repeat it where that can help, and raise exceptions of `facefoundry.errors`.
-
-        Args:
-            key: Key of the object, for messages.
-            operation: Sends the requests.
-        """
-        deadline = time.monotonic() + self._retry_seconds
-        wait, corrupted = _MIN_WAIT_SECONDS, 0
-        while True:
-            try:
-                with converted(self.settings.endpoint, self.bucket, key):
-                    return operation()
-            except CorruptedResponse:
-                corrupted += 1
-                if corrupted >= self.settings.attempts:
-                    raise
-            except Unavailable as error:
-                if time.monotonic() + wait > deadline:
-                    raise
-                if wait == _MIN_WAIT_SECONDS:
-                    self._on_wait(f"{error.message} Retrying for up to {self._retry_seconds:g} s.")
-                time.sleep(wait)
-                wait = min(2 * wait, _MAX_WAIT_SECONDS)
-
-
-class _Connections(Connections):
-    """HTTP connections that record when the store last responded."""
-
-    last_activity = 0.0
-
-    def urlopen(  # type: ignore[override]  # urllib3's own class differs from its base class too
-        self, method: str, url: str, redirect: bool = True, **options: object
-    ) -> urllib3.BaseHTTPResponse:
-        response = super().urlopen(method, url, redirect, **options)
-        self.last_activity = time.monotonic()
-        return response
+    def _with(self, requests: Requests) -> Store:
+        other = copy(self)
+        other._requests = requests
+        return other
