@@ -298,6 +298,23 @@ class Client:
             except grpc.RpcError as error:
                 retries.wait_after(from_rpc_error(error, self._addresses["trainer"]))
 
+    def watch_trainings(self, dataset: str) -> Iterator[trainer_pb2.Training]:
+        """Yield the trainings of a dataset run, then each one that is new or has changed, without an end.
+
+        A stream that was cut is opened again, and continues where it was.
+        """
+        request = trainer_pb2.WatchTrainingsRequest(dataset=dataset)
+        retries = self._retries()
+        while True:
+            try:
+                for message in self._stream(self._trainer.WatchTrainings, request):
+                    retries.progressed()
+                    yield from message.trainings
+                    request.position = message.position
+                retries.wait_after(Unavailable(_ENDED_EARLY, reason="STREAM_ENDED"))
+            except grpc.RpcError as error:
+                retries.wait_after(from_rpc_error(error, self._addresses["trainer"]))
+
     def _run(
         self,
         service: str,

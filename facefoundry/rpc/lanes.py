@@ -95,6 +95,7 @@ class Lanes:
             "CancelTraining": self.quick,
             "GetInfo": self.info,
             "WatchTraining": self.watch,
+            "WatchTrainings": self.watch,
         }
 
     def of(self, method: str) -> Lane:

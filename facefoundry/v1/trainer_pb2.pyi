@@ -50,8 +50,8 @@ class Training(_message.Message):
         STATE_CANCELLED: Training._State.ValueType  # 6
         """The training was cancelled."""
         STATE_DAMAGED: Training._State.ValueType  # 7
-        """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists;
-        GetTraining fails instead.
+        """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists
+        and by WatchTrainings; GetTraining fails instead.
         """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
@@ -72,8 +72,8 @@ class Training(_message.Message):
     STATE_CANCELLED: Training.State.ValueType  # 6
     """The training was cancelled."""
     STATE_DAMAGED: Training.State.ValueType  # 7
-    """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists;
-    GetTraining fails instead.
+    """A document of the training is damaged, or a newer version wrote it; `failure` names its key. Sent only in lists
+    and by WatchTrainings; GetTraining fails instead.
     """
 
     @_typing.final
@@ -421,6 +421,62 @@ class WatchTrainingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchTrainingResponse: _TypeAlias = WatchTrainingResponse  # noqa: Y015
+
+@_typing.final
+class WatchTrainingsRequest(_message.Message):
+    """Request to watch the trainings with a label."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """The label, at most 10,000 trainings may have it."""
+    position: _builtins.str
+    """`position` of the last response of an earlier stream with the same label, of any replica: trainings that had ended
+    before it are not sent again. Empty for all trainings.
+    """
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTrainingsRequest: _TypeAlias = WatchTrainingsRequest  # noqa: Y015
+
+@_typing.final
+class WatchTrainingsResponse(_message.Message):
+    """Trainings that are new or have changed, sent within seconds, and a sign of life at least every 15 seconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAININGS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where a later stream continues."""
+    @_builtins.property
+    def trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Training]:
+        """The trainings; none in a sign of life. A training of which a document is damaged is in STATE_DAMAGED."""
+
+    def __init__(
+        self,
+        *,
+        trainings: _abc.Iterable[Global___Training] | None = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "trainings", b"trainings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTrainingsResponse: _TypeAlias = WatchTrainingsResponse  # noqa: Y015
 
 @_typing.final
 class CancelTrainingRequest(_message.Message):

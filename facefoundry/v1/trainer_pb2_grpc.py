@@ -56,6 +56,11 @@ class TrainerServiceStub:
                 request_serializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingRequest.SerializeToString,
                 response_deserializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingResponse.FromString,
                 _registered_method=True)
+        self.WatchTrainings = channel.unary_stream(
+                '/facefoundry.v1.TrainerService/WatchTrainings',
+                request_serializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsRequest.SerializeToString,
+                response_deserializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsResponse.FromString,
+                _registered_method=True)
         self.CancelTraining = channel.unary_unary(
                 '/facefoundry.v1.TrainerService/CancelTraining',
                 request_serializer=facefoundry_dot_v1_dot_trainer__pb2.CancelTrainingRequest.SerializeToString,
@@ -112,6 +117,14 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchTrainings(self, request, context):
+        """Streams the trainings with a label: first all of them, then each one that is new or has changed. One stream serves
+        thousands of trainings. It does not end by itself, because further trainings may get the label.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelTraining(self, request, context):
         """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again.
         """
@@ -163,6 +176,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.WatchTraining,
                     request_deserializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingRequest.FromString,
                     response_serializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingResponse.SerializeToString,
+            ),
+            'WatchTrainings': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTrainings,
+                    request_deserializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsRequest.FromString,
+                    response_serializer=facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsResponse.SerializeToString,
             ),
             'CancelTraining': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelTraining,
@@ -294,6 +312,33 @@ class TrainerService:
             '/facefoundry.v1.TrainerService/WatchTraining',
             facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingRequest.SerializeToString,
             facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTrainings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/facefoundry.v1.TrainerService/WatchTrainings',
+            facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsRequest.SerializeToString,
+            facefoundry_dot_v1_dot_trainer__pb2.WatchTrainingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

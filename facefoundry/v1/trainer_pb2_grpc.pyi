@@ -46,6 +46,10 @@ class TrainerServiceStub:
     """Streams snapshots of a training until it ends; the first one shows its current state. Cancelling the call does not
     cancel the training.
     """
+    WatchTrainings: _grpc.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingsRequest, _trainer_pb2.WatchTrainingsResponse]
+    """Streams the trainings with a label: first all of them, then each one that is new or has changed. One stream serves
+    thousands of trainings. It does not end by itself, because further trainings may get the label.
+    """
     CancelTraining: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]
     """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again."""
     CreateUpload: _grpc.UnaryUnaryMultiCallable[_files_pb2.CreateUploadRequest, _files_pb2.CreateUploadResponse]
@@ -73,6 +77,10 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     WatchTraining: _aio.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRequest, _trainer_pb2.WatchTrainingResponse]  # type: ignore[assignment]
     """Streams snapshots of a training until it ends; the first one shows its current state. Cancelling the call does not
     cancel the training.
+    """
+    WatchTrainings: _aio.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingsRequest, _trainer_pb2.WatchTrainingsResponse]  # type: ignore[assignment]
+    """Streams the trainings with a label: first all of them, then each one that is new or has changed. One stream serves
+    thousands of trainings. It does not end by itself, because further trainings may get the label.
     """
     CancelTraining: _aio.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRequest, _trainer_pb2.CancelTrainingResponse]  # type: ignore[assignment]
     """Stops a training. Its checkpoints are kept, so it can be resumed by starting it again."""
@@ -122,6 +130,16 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_trainer_pb2.WatchTrainingResponse], _abc.AsyncIterator[_trainer_pb2.WatchTrainingResponse]]:
         """Streams snapshots of a training until it ends; the first one shows its current state. Cancelling the call does not
         cancel the training.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchTrainings(
+        self,
+        request: _trainer_pb2.WatchTrainingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_trainer_pb2.WatchTrainingsResponse], _abc.AsyncIterator[_trainer_pb2.WatchTrainingsResponse]]:
+        """Streams the trainings with a label: first all of them, then each one that is new or has changed. One stream serves
+        thousands of trainings. It does not end by itself, because further trainings may get the label.
         """
 
     @_abc_1.abstractmethod

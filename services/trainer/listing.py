@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from facefoundry.errors import Cancelled, DataLoss, Unusable
+from facefoundry.errors import Cancelled
 from facefoundry.rpc import paging
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
+from services.trainer.entry_reader import EntryReader
 from services.trainer.settings import TrainerSettings
-from services.trainer.training_index import Entry, entry_name
+from services.trainer.training_index import Entry
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import LOST, Attempt
 
@@ -31,7 +32,6 @@ _THREADS = 16
 _REMEMBERED = 20_000
 # A worker that was cancelled may still commit its model within its grace period.
 _SETTLED = timedelta(minutes=5)
-_TEXT_CHARACTERS = 4000
 _TOKEN_BYTES = 1000
 _FRAME_BYTES = 8  # tag and length of a row
 _LISTED = 1000  # keys that a store lists by one request
@@ -60,10 +60,9 @@ class TrainingList:
         describe: Callable[[Attempt], trainer_pb2.Training],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
         self._documents = TrainingStore(store)
         self._settings = settings
-        self._describe = describe
+        self._reader = EntryReader(store, describe)
         self._clock = clock
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="list")
         self._rows: OrderedDict[str, _Row] = OrderedDict()
@@ -124,33 +123,16 @@ class TrainingList:
             if known is not None and known.version == entry.version and self._clock() < known.until:
                 self._rows.move_to_end(entry.prefix)
                 return known.training
-        training = self._read(entry)
-        if training is not None:
-            row = _Row(entry.version, training, self._clock() + self._lifetime(training))
-            with self._lock:
-                self._rows[entry.prefix] = row
-                self._rows.move_to_end(entry.prefix)
-                if len(self._rows) > _REMEMBERED:
-                    self._rows.popitem(last=False)
-        return training
-
-    def _read(self, entry: Entry) -> trainer_pb2.Training | None:
-        pair_id = ""
-        try:
-            attempt = self._documents.find(entry.prefix)
-            if attempt is None or entry_name(attempt) != entry.name:
-                return None
-            pair_id = attempt.pair_id
-            training = self._describe(attempt)
-        except (DataLoss, Unusable) as error:
-            training = trainer_pb2.Training(uri=self._store.uri(entry.prefix), pair_id=pair_id)
-            training.state = trainer_pb2.Training.STATE_DAMAGED
-            training.failure.reason, training.failure.message = error.reason, error.message
-        for text in (training.failure, training.diagnosis):
-            if len(text.message) > _TEXT_CHARACTERS:
-                text.message = f"{text.message[:_TEXT_CHARACTERS]} ..."
-        training.datasets.extend(self._documents.labels(entry.prefix))
-        return training
+        found = self._reader.read(entry)
+        if found is None:
+            return None
+        row = _Row(entry.version, found.training, self._clock() + self._lifetime(found.training))
+        with self._lock:
+            self._rows[entry.prefix] = row
+            self._rows.move_to_end(entry.prefix)
+            if len(self._rows) > _REMEMBERED:
+                self._rows.popitem(last=False)
+        return found.training
 
     def _lifetime(self, training: trainer_pb2.Training) -> float:
         """Return for how many seconds a training is remembered."""

@@ -10,7 +10,16 @@ from facefoundry.v1 import trainer_pb2
 from services.trainer.stagnation import stagnation
 from services.trainer.worker_protocol import Attempt, Status
 
-__all__ = ["describe", "timestamp"]
+__all__ = ["ENDED", "describe", "timestamp"]
+
+ENDED = frozenset(
+    {
+        trainer_pb2.Training.STATE_SUCCEEDED,
+        trainer_pb2.Training.STATE_FAILED,
+        trainer_pb2.Training.STATE_CANCELLED,
+    }
+)
+"""States in which a training has ended."""
 
 _COMMON = (
     "The training ends with one common decoder, so its fakes show the target's own face: its {} iterations are no more "

@@ -19,8 +19,10 @@ from facefoundry.v1 import files_pb2, trainer_pb2, trainer_pb2_grpc
 from facefoundry.work.messages import Progress
 from facefoundry.work.runner import Committed
 from services.trainer.imports import Imports
+from services.trainer.messages import ENDED
 from services.trainer.settings import TrainerSettings
-from services.trainer.trainings import ENDED, Trainings
+from services.trainer.trainings import Trainings
+from services.trainer.watch_streams import TrainingStream
 
 __all__ = ["TrainerServicer"]
 
@@ -100,6 +102,28 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServiceServicer):
             yield Pause(poll)
             if self._draining.is_set():
                 raise Interrupted("This trainer is shutting down. Watch the training again; another replica answers.")
+
+    def WatchTrainings(  # type: ignore[override]  # pauses are no responses
+        self, request: trainer_pb2.WatchTrainingsRequest, context: grpc.ServicerContext
+    ) -> Iterator[trainer_pb2.WatchTrainingsResponse | Pause]:
+        """Send the trainings of a label, then each one that changes, and a message at least every `heartbeat_seconds`.
+
+        Raises:
+            Interrupted: this process is shutting down.
+        """
+        poll, sent_at = self._settings.poll_seconds, float("-inf")
+        with self._trainings.watch(request.dataset) as watch:
+            stream = TrainingStream(watch, request.position, self._settings.max_message_bytes)
+            while context.is_active():
+                for message in stream.messages(context.is_active):
+                    yield message
+                    sent_at = self._clock()
+                if self._clock() - sent_at + poll > self._settings.heartbeat_seconds:
+                    yield trainer_pb2.WatchTrainingsResponse(position=stream.position)
+                    sent_at = self._clock()
+                yield Pause(poll)
+                if self._draining.is_set():
+                    raise Interrupted("This trainer is shutting down. Watch again; another replica answers.")
 
     def CancelTraining(
         self, request: trainer_pb2.CancelTrainingRequest, context: grpc.ServicerContext

@@ -21,10 +21,8 @@ class TrainerSettings(ImportSettings):
         description="Where workers run: `local` (processes on the trainer's machine), `kubernetes` (one Job for each "
         "attempt at a training), or the name of a backend that another package adds.",
     )
-    poll_seconds: float = Field(1.0, gt=0, le=3600, description="Time between two looks of WatchTraining for a change.")
-    heartbeat_seconds: float = Field(
-        15.0, gt=0, le=15, description="Longest time between two messages of WatchTraining."
-    )
+    poll_seconds: float = Field(1.0, gt=0, le=3600, description="Time between two looks of a watch for a change.")
+    heartbeat_seconds: float = Field(15.0, gt=0, le=15, description="Longest time between two messages of a watch.")
     stalled_seconds: float = Field(
         60.0,
         gt=0,

@@ -47,11 +47,13 @@ class Entry:
         name: `<time>-<digest>`; names in alphabetical order are those of the newest trainings first.
         version: A text that is another one after the training's labels have changed.
         is_skipped: Whether readers skip it: a newer attempt has replaced it, or another program wrote it.
+        written: When it was written, seconds since 1970.
     """
 
     name: str
     version: str
     is_skipped: bool
+    written: float
 
     @property
     def prefix(self) -> str:
@@ -111,7 +113,12 @@ class TrainingIndex:
         found = self._store.objects(f"{folder}/", limit=limit, after=f"{folder}/{after}")
         names = [item.key.removeprefix(f"{folder}/") for item in found]
         return [
-            Entry(name, item.etag, item.size == 0 or not _NAME.fullmatch(name))
+            Entry(
+                name,
+                item.etag,
+                item.size == 0 or not _NAME.fullmatch(name),
+                item.modified.timestamp() if item.modified else 0.0,
+            )
             for name, item in zip(names, found, strict=True)
         ]
 

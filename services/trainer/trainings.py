@@ -15,8 +15,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from facefoundry import recipes
 from facefoundry.bases import Bases
@@ -30,22 +33,16 @@ from services.trainer.backends.base import Job, JobState, TrainingBackend
 from services.trainer.bases import find_base
 from services.trainer.listing import TrainingList
 from services.trainer.locks import Locks
-from services.trainer.messages import describe, timestamp
+from services.trainer.messages import ENDED, describe, timestamp
 from services.trainer.settings import TrainerSettings
 from services.trainer.stalls import Stalls
 from services.trainer.training_index import EndedAttempt
 from services.trainer.training_store import TrainingStore
+from services.trainer.watch_streams import LabelWatches
+from services.trainer.watching import LabelWatch
 from services.trainer.worker_protocol import LOST, Attempt, Outcome, Status
 
-__all__ = ["ENDED", "STARTS", "Trainings", "job_name", "utc_now"]
-
-ENDED = frozenset(
-    {
-        trainer_pb2.Training.STATE_SUCCEEDED,
-        trainer_pb2.Training.STATE_FAILED,
-        trainer_pb2.Training.STATE_CANCELLED,
-    }
-)
+__all__ = ["STARTS", "Trainings", "job_name", "utc_now"]
 
 _STATES: dict[str, trainer_pb2.Training.State.ValueType] = {
     "SUCCEEDED": trainer_pb2.Training.STATE_SUCCEEDED,
@@ -56,6 +53,7 @@ STARTS = 4
 """How many trainings are started at once. More wait here and not at the backend, whose requests have a limited rate, so
 a cancel waits for the requests of these few starts at most."""
 
+_WATCHERS = 16
 _log = logger(__name__)
 
 
@@ -99,6 +97,8 @@ class Trainings:
         self._starts = threading.Semaphore(STARTS)
         self._list = TrainingList(store, settings, self._describe)
         self._recent: dict[str, tuple[float, trainer_pb2.Training]] = {}
+        self._watchers = ThreadPoolExecutor(_WATCHERS, thread_name_prefix="watch")
+        self._watches = LabelWatches(self._watch_of)
 
     def start(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
         """Start a training and return its state; a training that is running or done is not started again.
@@ -174,6 +174,21 @@ class Trainings:
         else:
             self._recent[prefix] = time.monotonic(), training
         return training
+
+    def watch(self, label: str) -> AbstractContextManager[LabelWatch]:
+        """Return a context with what tells the changes of the trainings with a label; lost jobs are restarted."""
+        return self._watches.of(label)
+
+    def _watch_of(self, label: str) -> LabelWatch:
+        return LabelWatch(
+            label,
+            self._store,
+            partial(self._describe, restart_if_lost=True),
+            lambda attempt: self._backend.get(job_name(attempt)),
+            self._watchers,
+            timedelta(seconds=self._settings.poll_seconds / 2),
+            self._clock,
+        )
 
     def cancel(self, uri: str) -> trainer_pb2.Training:
         """Stop a training, and return its state. A training that has ended is returned without a change.

@@ -158,6 +158,7 @@ class Attacks:
                 of("trainer", "GetTraining", trainer_pb2.GetTrainingRequest(training_uri=uris["training"])),
                 of("trainer", "ListTrainings", trainer_pb2.ListTrainingsRequest()),
                 of("trainer", "WatchTraining", trainer_pb2.WatchTrainingRequest(training_uri=uris["training"])),
+                of("trainer", "WatchTrainings", trainer_pb2.WatchTrainingsRequest(dataset="attacked")),
                 of("trainer", "StartTraining", start),
             ],
             "uploads": [
@@ -177,7 +178,7 @@ class Attacks:
                 return
             responses = channel.unary_stream(path)(data, timeout=_CALL_SECONDS)
             for number, _ in enumerate(responses):
-                if path.endswith("/WatchTraining") or number > 1000:
+                if "/WatchTraining" in path or number > 1000:
                     responses.cancel()
                     return
 

@@ -64,16 +64,17 @@ async def _ask(call: grpc.aio.StreamStreamCall) -> None:
 
 
 async def watches(address: str, count: int, uri: str) -> object:
-    """Watch a training that does not change."""
+    """Watch a training that does not change, and by every second call all trainings of a run."""
     channels = _channels(address, count)
-    calls = [
-        channels[number // _PER_CONNECTION].unary_stream(
-            _METHOD + "WatchTraining",
-            request_serializer=trainer_pb2.WatchTrainingRequest.SerializeToString,
-            response_deserializer=trainer_pb2.WatchTrainingResponse.FromString,
-        )(trainer_pb2.WatchTrainingRequest(training_uri=uri))
-        for number in range(count)
-    ]
+    requests = (
+        ("WatchTraining", trainer_pb2.WatchTrainingRequest(training_uri=uri).SerializeToString()),
+        ("WatchTrainings", trainer_pb2.WatchTrainingsRequest(dataset="attacked").SerializeToString()),
+    )
+    calls: list[Any] = []
+    for number in range(count):
+        method, request = requests[number % 2]
+        channel: Any = channels[number // _PER_CONNECTION]
+        calls.append(channel.unary_stream(_METHOD + method)(request))
     first = [asyncio.ensure_future(call.read()) for call in calls]
     await asyncio.wait(first, timeout=60.0)
     return channels, calls, first

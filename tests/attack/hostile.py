@@ -76,6 +76,16 @@ def _messages(uris: Mapping[str, str]) -> Iterator[tuple[str, str, str, Message]
     for name, token in _tokens():
         yield name, "trainer", "ListTrainings", trainer_pb2.ListTrainingsRequest(page_token=token)
         yield name, "extractor", "ListFiles", files_pb2.ListFilesRequest(uri=uris["source"], page_token=token)
+    for name, label, position in (
+        ("a label upwards", "../x", ""),
+        ("a long label", "x" * 64, ""),
+        ("a position without a zone", "set", "2026-01-01T00:00:00"),
+        ("a position before all times", "set", "0001-01-01T00:00:00+23:59"),
+        ("a position after all times", "set", "9999-12-31T23:59:59-23:59"),
+        ("a position of 900 digits", "set", "9" * 900),
+    ):
+        watch = trainer_pb2.WatchTrainingsRequest(dataset=label, position=position)
+        yield name, "trainer", "WatchTrainings", watch
     for size in (-1, 0, 2**31 - 1):
         yield f"{size} in a page", "trainer", "ListTrainings", trainer_pb2.ListTrainingsRequest(page_size=size)
     for size in (-1, 0, 2**62, 2**63 - 1):

@@ -139,6 +139,7 @@ def _fill(target: Target) -> None:
             extraction_a_uri=uris["extraction_a"],
             extraction_b_uri=uris["extraction_b"],
             pair_id="033_097",
+            dataset="attacked",
             recipe=recipe_pb2.Recipe(name="preview"),
         )
         uris["training"] = stub.StartTraining(request, timeout=60).training.uri

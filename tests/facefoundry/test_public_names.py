@@ -67,6 +67,7 @@ CLIENT = {
     "transcode": "source_uri sequence_id recipe on_progress",
     "wait": "seconds",
     "watch_training": "training_uri",
+    "watch_trainings": "dataset",
 }
 
 
@@ -98,7 +99,7 @@ def test_the_client_has_these_methods_and_arguments():
 def test_calls_return_their_final_message_and_progress_is_optional():
     methods = {name: getattr(facefoundry.Client, name) for name in CLIENT}
     generators = {name for name, method in methods.items() if inspect.isgeneratorfunction(method)}
-    assert generators == {"list_files", "list_trainings", "watch_training"}
+    assert generators == {"list_files", "list_trainings", "watch_training", "watch_trainings"}
     for name in (name for name, arguments in CLIENT.items() if "on_progress" in arguments):
         signature = inspect.signature(methods[name])
         assert signature.parameters["on_progress"].default is not inspect.Parameter.empty, name

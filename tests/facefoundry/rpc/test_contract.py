@@ -50,7 +50,7 @@ def test_every_call_has_its_own_path_for_gateways():
         paths.append(rule.get or rule.post)
         assert rule.body == ("*" if rule.post else ""), method.full_name
     assert all(path.startswith("/v1/") for path in paths)
-    assert len(set(paths)) == len(paths) == 17
+    assert len(set(paths)) == len(paths) == 18
 
 
 def test_no_name_loses_letters_in_json():

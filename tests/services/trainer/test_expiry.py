@@ -9,7 +9,7 @@ import pytest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
-from services.trainer.trainings import ENDED
+from services.trainer.messages import ENDED
 from tests.services.trainer.documents import attempt_of
 from tests.services.trainer.replicas import Replica
 

@@ -16,8 +16,9 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
 from services.trainer.backends.base import JobState
+from services.trainer.messages import ENDED
 from services.trainer.training_store import TrainingStore
-from services.trainer.trainings import ENDED, job_name
+from services.trainer.trainings import job_name
 from services.trainer.worker_protocol import Outcome
 from tests.services.trainer.documents import LONG_AGO, attempt_of, commit_model, make_old, put_status
 from tests.services.trainer.replicas import Replica

@@ -19,7 +19,8 @@ from facefoundry.v1 import trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer import worker_protocol
 from services.trainer.backends.base import JobState
-from services.trainer.trainings import ENDED, job_name
+from services.trainer.messages import ENDED
+from services.trainer.trainings import job_name
 from services.trainer.worker_protocol import training_digest
 from tests.services.trainer.documents import LONG_AGO, attempt_of, commit_model, make_old, put_status
 from tests.services.trainer.replicas import Replica

@@ -1,0 +1,189 @@
+"""Watches the trainings with a label: what WatchTrainings sends.
+
+A look costs a page of the index, the ends of the last minute, and the documents of those trainings that have changed:
+the backend says which, from its memory. A training that waits in a queue is therefore not read again, and of those that
+run only a few at each look. All streams of a label share its looks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from facefoundry.errors import Cancelled, Unusable
+from facefoundry.storage import keys
+from facefoundry.storage.store import Store
+from facefoundry.v1 import trainer_pb2
+from services.trainer.backends.base import Job, JobState
+from services.trainer.entry_reader import EntryReader, Found
+from services.trainer.messages import ENDED
+from services.trainer.training_index import Entry, TrainingIndex
+from services.trainer.worker_protocol import Attempt
+
+__all__ = ["MARGIN", "MAX_WATCHED", "Change", "LabelWatch"]
+
+MAX_WATCHED = 10_000
+"""Most trainings with a label that is watched."""
+
+MARGIN = timedelta(minutes=1)
+"""Clocks differ by less, and the end of an attempt is noted shortly before its outcome is saved."""
+
+_PAGE = 1000
+_RUNNING_READS = 16
+
+
+@dataclass(frozen=True)
+class Change:
+    """A training that is new or has changed.
+
+    Attributes:
+        entry: Its entry in the index.
+        found: What was read of it.
+        read_at: When that was.
+        revision: Number of the change.
+    """
+
+    entry: Entry
+    found: Found
+    read_at: datetime
+    revision: int
+
+
+class LabelWatch:
+    """The trainings with a label, as they change. Threads may share it.
+
+    Args:
+        label: The label.
+        store: The object store.
+        describe: Derives the state of a training from its newest attempt, for a caller that waits for its end.
+        job_of: Returns the job of an attempt.
+        pool: Threads that read trainings.
+        fresh_for: A look less than this time ago is not repeated.
+        clock: Returns the current UTC time.
+        most: Most trainings that the label may have.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        store: Store,
+        describe: Callable[[Attempt], trainer_pb2.Training],
+        job_of: Callable[[Attempt], Job | None],
+        pool: ThreadPoolExecutor,
+        fresh_for: timedelta,
+        clock: Callable[[], datetime],
+        most: int = MAX_WATCHED,
+    ) -> None:
+        self._label, self._index, self._reader = label, TrainingIndex(store), EntryReader(store, self._describe)
+        self._describe_attempt, self._job_of, self._pool = describe, job_of, pool
+        self._fresh_for, self._clock, self._most = fresh_for, clock, most
+        self._lock = threading.Lock()
+        self._newest: dict[str, Change] = {}  # by prefix, as the next two
+        self._open: dict[str, Change] = {}
+        self._jobs: dict[str, Job | None] = {}
+        self._after = ""
+        self._is_complete = False
+        self._revision = 0
+        self._looked_at = clock()
+
+    def look(self, is_wanted: Callable[[], bool]) -> None:
+        """Look for changes, unless another caller has just looked. The first look reads all trainings.
+
+        Args:
+            is_wanted: Whether the caller still waits.
+
+        Raises:
+            Unusable: more trainings have the label than can be watched (TOO_MANY_TRAININGS).
+            Cancelled: the caller does not wait any more.
+            Unavailable: the store or the backend does not answer.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._is_complete and now - self._looked_at < self._fresh_for:
+                return
+            self._read_page(now)
+            while not self._is_complete:
+                if not is_wanted():
+                    raise Cancelled("The caller does not wait for the trainings any more.")
+                self._read_page(now)
+            self._read_changed(now)
+            self._looked_at = now
+
+    def changes(self, after: int) -> tuple[list[Change], int, datetime]:
+        """Return the newest change of each training that changed after a revision, the revision now, and its time."""
+        with self._lock:
+            if after == self._revision:
+                return [], after, self._looked_at
+            found = [change for change in self._newest.values() if change.revision > after]
+            return found, self._revision, self._looked_at
+
+    def _read_page(self, now: datetime) -> None:
+        """Read the trainings that are new on the next page of the index."""
+        entries = self._index.page(self._label, self._after, _PAGE)
+        self._after = entries[-1].name if len(entries) == _PAGE else ""
+        self._is_complete |= not self._after
+        self._read([entry for entry in entries if self._is_new(entry)], now)
+        if len(self._newest) > self._most:
+            raise Unusable(
+                f"Expected at most {self._most} trainings with the label {self._label}. There are more. Give the "
+                "trainings of each run a label of their own, or watch single ones by WatchTraining.",
+                reason="TOO_MANY_TRAININGS",
+            )
+
+    def _is_new(self, entry: Entry) -> bool:
+        known = self._newest.get(entry.prefix)
+        if entry.is_skipped:
+            return False
+        # Names are in descending order of time: an entry with a later name is that of an earlier attempt.
+        return (
+            known is None
+            or entry.name < known.entry.name
+            or (entry.name == known.entry.name and entry.version != known.entry.version)
+        )
+
+    def _read_changed(self, now: datetime) -> None:
+        """Read again the trainings whose job has changed or whose end was noted, and some of those that run."""
+        again, running = dict[str, Change](), list[Change]()
+        for end in self._index.ended(self._looked_at - MARGIN):
+            change = self._open.get(keys.training(end.training))
+            if change is not None and change.found.attempt is not None and change.found.attempt.number == end.number:
+                again[change.entry.prefix] = change
+        for prefix, change in self._open.items():
+            attempt, job = change.found.attempt, self._jobs.get(prefix)
+            if attempt is None or job is None:
+                running.append(change)
+            elif self._job_of(attempt) != job:
+                again[prefix] = change
+            elif job.state is not JobState.QUEUED:
+                running.append(change)
+        running.sort(key=lambda change: change.read_at)
+        again |= {change.entry.prefix: change for change in running[:_RUNNING_READS]}
+        self._read([change.entry for change in again.values()], now)
+
+    def _read(self, entries: Iterable[Entry], now: datetime) -> None:
+        for entry, found in self._pool.map(self._find, entries):
+            known = self._newest.get(entry.prefix)
+            if found is None:
+                continue
+            if known is None or known.found.training != found.training:
+                self._revision += 1
+                known = None
+            change = Change(entry, found, now, known.revision if known is not None else self._revision)
+            self._newest[entry.prefix] = change
+            if found.training.state in ENDED:
+                self._open.pop(entry.prefix, None)
+                self._jobs.pop(entry.prefix, None)
+            else:
+                self._open[entry.prefix] = change
+
+    def _find(self, entry: Entry) -> tuple[Entry, Found | None]:
+        known = self._newest.get(entry.prefix)
+        return entry, self._reader.read(entry, known.found if known is not None and known.entry == entry else None)
+
+    def _describe(self, attempt: Attempt) -> trainer_pb2.Training:
+        """Derive the state of a training. The job is read before, so that each later change of it is noticed."""
+        self._jobs[attempt.prefix] = self._job_of(attempt)
+        return self._describe_attempt(attempt)
