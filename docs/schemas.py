@@ -19,6 +19,7 @@ from facefoundry.dataset import record
 from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.parts import LABELS_FORMAT
 from facefoundry.storage.uploads import UploadRecord
 from services.converter import chunks, labels
 from services.trainer import worker_protocol
@@ -36,7 +37,7 @@ _DOCUMENTS = {
     "run": record.RunRecord,
     "pair": record.PairRecord,
 }
-_FORMATS = {"labels": labels.FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT}
+_FORMATS = {"labels": LABELS_FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT}
 _INFO = {
     "source": info.SourceInfo,
     "extraction": info.ExtractionInfo,

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -80,12 +81,34 @@ def sandboxes() -> set[int]:
     return found
 
 
+@dataclass(frozen=True)
+class Release:
+    """A version of the code.
+
+    Attributes:
+        folder: Folder of its repository.
+        python: Interpreter with its libraries.
+        variables: What a process needs in its environment to import it.
+    """
+
+    folder: Path
+    python: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+THIS = Release(ROOT, sys.executable)
+"""The code under test."""
+
+
 class Process:
     """A process of ours that can be started, killed and started again."""
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], folder: Path, release: Release = THIS
+    ) -> None:
         self.name = name
-        self._command, self._environment = command, dict(environment)
+        self._command, self._release = command, release
+        self._environment = {**environment, **release.variables}
         self.log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -98,9 +121,9 @@ class Process:
         """Start it with further arguments."""
         with self.log.open("ab") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._command, *arguments],
+                [self._release.python, "-m", *self._command, *arguments],
                 env=self._environment,
-                cwd=ROOT,
+                cwd=self._release.folder,
                 stdout=sink,
                 stderr=sink,
                 stdin=subprocess.DEVNULL,
@@ -143,11 +166,16 @@ class Service(Process):
     """One of the three services, on a port that it keeps when it is started again."""
 
     def __init__(
-        self, name: str, environment: Mapping[str, str], folder: Path, command: list[str] | None = None
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        command: list[str] | None = None,
+        release: Release = THIS,
     ) -> None:
         self.address = f"{LOOPBACK}:{free_ports(1)[0]}"
         listening = {**environment, "FACEFOUNDRY_LISTEN": self.address}
-        super().__init__(name, command or [f"services.{name}"], listening, folder)
+        super().__init__(name, command or [f"services.{name}"], listening, folder, release)
 
     def ready(self) -> grpc.Channel:
         """Start it unless it runs, and return a fresh channel to it once it answers."""

@@ -11,7 +11,8 @@ from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.results import StoredResult
 from facefoundry.faces.alignments import Alignments
-from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, MASKS, SAMPLES
+from facefoundry.formats import refuse_newer_json
+from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, LABELS_FORMAT, MASKS, SAMPLES
 
 __all__ = ["fetch_faces", "fetch_fake", "fetch_real", "fetch_samples", "read_alignments"]
 
@@ -61,6 +62,9 @@ def fetch_fake(conversion: StoredResult, layout: Layout, fake: str) -> list[int]
 
     Returns:
         The labels in the order of the frames: 1 if the frame is swapped, 0 if not.
+
+    Raises:
+        Unusable: a newer version of FaceFoundry wrote the labels (NEWER_FORMAT).
     """
     for name in conversion.names:
         stem, _, suffix = name.partition(".")
@@ -68,7 +72,9 @@ def fetch_fake(conversion: StoredResult, layout: Layout, fake: str) -> list[int]
             conversion.fetch(name, layout.mask_video(stem, fake) if stem in MASKS else layout.fake_video(stem, fake))
     path = layout.labels(fake)
     conversion.fetch(LABELS, path)
-    return [int(label.swapped) for label in codec.from_json(_Labels, path.read_bytes()).frames]
+    data = path.read_bytes()
+    refuse_newer_json(data, LABELS_FORMAT, str(path))
+    return [int(label.swapped) for label in codec.from_json(_Labels, data).frames]
 
 
 def fetch_faces(extraction: StoredResult, layout: Layout, sequence: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from facefoundry import codec
 from facefoundry.client import Client, OnProgress
+from facefoundry.codec import JsonObject
 from facefoundry.dataset import files, h5_models
 from facefoundry.dataset.contents import FileContent
 from facefoundry.dataset.layout import Layout
@@ -21,6 +22,8 @@ from facefoundry.dataset.plan import Pair, check_pairs
 from facefoundry.dataset.results import StoredResult, matches
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, FieldViolation, InvalidInput
+from facefoundry.formats import refuse_newer_json
+from facefoundry.storage import document
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import WEIGHTS
@@ -63,7 +66,7 @@ class _ModelRecord:
     """The content of `model.json`: the manifest of the model, and the prefix from which it was downloaded."""
 
     format: str
-    manifest: Manifest
+    manifest: JsonObject
     prefix: str = ""
 
 
@@ -254,14 +257,18 @@ def load_verified(folder: Path) -> Manifest:
 
     Raises:
         InvalidInput: `model.json` is wrong, or a file is missing or has changed.
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     path = folder / RECORD
     try:
-        record = codec.from_json(_ModelRecord, path.read_bytes())
+        data = path.read_bytes()
+        refuse_newer_json(data, _FORMAT, str(path))
+        record = codec.from_json(_ModelRecord, data)
         if record.format != _FORMAT:
             raise ValueError(f"expected format {_FORMAT!r}, received {record.format!r}")
-        record.manifest.info_as(ModelInfo)
-        parts = tuple(part for part in record.manifest.parts if part.name in _FILES)
+        manifest = document.parse(Manifest, json.dumps(record.manifest), str(path))
+        manifest.info_as(ModelInfo)
+        parts = tuple(part for part in manifest.parts if part.name in _FILES)
         if WEIGHTS not in {part.name for part in parts}:
             raise ValueError(f"it does not name {WEIGHTS}")
     except (OSError, ValueError, DataLoss) as error:
@@ -276,4 +283,4 @@ def load_verified(folder: Path) -> Manifest:
                 "Copy the whole folder of the model again.",
                 reason="BAD_MODEL",
             )
-    return replace(record.manifest, parts=parts)
+    return replace(manifest, parts=parts)

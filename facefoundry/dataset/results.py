@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from facefoundry import codec
 from facefoundry.dataset import files
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, Denied, FaceFoundryError, NotFound, Unavailable
+from facefoundry.storage import document
 from facefoundry.storage.manifest import Manifest
 from facefoundry.v1 import files_pb2
 
@@ -45,8 +45,13 @@ class StoredResult:
         return tuple(self._files)
 
     def manifest(self) -> Manifest:
-        """Read the manifest of the result."""
-        return codec.from_json(Manifest, self.read(_MANIFEST))
+        """Read the manifest of the result. It raises the errors of `read`.
+
+        Raises:
+            DataLoss: it is not a manifest (BAD_DOCUMENT).
+            Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
+        """
+        return document.parse(Manifest, self.read(_MANIFEST), f"{self.uri}/{_MANIFEST}")
 
     def read(self, name: str) -> bytes:
         """Read a file into memory.

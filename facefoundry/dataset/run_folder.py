@@ -16,6 +16,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import FORMAT, PairRecord, RunRecord
 from facefoundry.errors import DataLoss, InvalidInput, NotFound
+from facefoundry.formats import refuse_newer_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -70,6 +71,7 @@ class RunFolder:
         Raises:
             NotFound: the file does not exist.
             InvalidInput: the file has another format or a wrong field; the message names it.
+            Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
         """
         path = self.path / RUN_FILE
         try:
@@ -78,6 +80,7 @@ class RunFolder:
             raise NotFound(
                 f"{path} does not exist. Give the output folder of a dataset run.", reason="NO_RUN", resource=str(path)
             ) from error
+        refuse_newer_json(data, FORMAT, str(path))
         header = _read(RunHeader, data, path)
         if header.format != FORMAT:
             raise InvalidInput(

@@ -43,7 +43,7 @@ class ServiceStages(Stages):
 
     Args:
         transfers: The client of the services, and the connections by which files come and go.
-        recipe: The complete recipe.
+        recipe: The recipe of the requests; `recipes.portable` makes it.
         layout: Names the paths of the files.
         recorder: Keeps the run record.
         on_event: Called with each event, from many threads.

@@ -25,6 +25,7 @@ import psutil
 
 from facefoundry import codec
 from facefoundry.errors import DataLoss
+from facefoundry.formats import refuse_newer_json
 
 __all__ = ["ProcessId", "LocalFolder", "State", "User"]
 
@@ -161,9 +162,12 @@ class LocalFolder:
 
         Raises:
             DataLoss: the state file is damaged (BAD_LOCAL_STATE).
+            Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
         """
         try:
-            state = codec.from_json(State, self._state.read_bytes())
+            data = self._state.read_bytes()
+            refuse_newer_json(data, FORMAT, str(self._state))
+            state = codec.from_json(State, data)
             if state.format != FORMAT:
                 raise DataLoss(f"Expected format={FORMAT}. Received format={state.format!r}.")
         except FileNotFoundError:

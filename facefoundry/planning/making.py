@@ -131,7 +131,7 @@ def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: 
     )
     stages = ServiceStages(
         connections.transfers,
-        recipe,
+        recipes.portable(recipe),
         layout,
         recorder,
         on_event,

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from facefoundry.codec import JsonObject
 from facefoundry.errors import FieldViolation, InvalidInput
-from facefoundry.planning.dataset_file import DatasetFile
+from facefoundry.formats import refuse_newer
+from facefoundry.planning.dataset_file import FORMAT, DatasetFile
 
 __all__ = ["dump", "invalid", "load", "loads", "schema"]
 
@@ -26,6 +27,7 @@ def load(path: Path) -> DatasetFile:
     Raises:
         InvalidInput: the file cannot be read, is not YAML, or has a wrong field; the message names all of them
             (DATASET_FILE).
+        Unusable: it has the format of a newer version (NEWER_FORMAT).
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -45,6 +47,8 @@ def loads(text: str, name: str = "dataset.yaml") -> DatasetFile:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         message = f"The dataset file {name} is not YAML: {error}. Correct the file."
         raise InvalidInput(message, reason="DATASET_FILE") from error
+    if isinstance(values, dict):
+        refuse_newer(values.get("format"), FORMAT, name)
     try:
         return DatasetFile.model_validate(values)
     except ValidationError as error:

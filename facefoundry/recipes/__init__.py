@@ -20,11 +20,11 @@ from google.protobuf.message import Message
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes import ranges, refused
-from facefoundry.recipes.digests import complete
+from facefoundry.recipes.digests import complete, implied
 from facefoundry.recipes.limits import violations
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["DEFAULT", "load", "names", "options", "override", "resolve"]
+__all__ = ["DEFAULT", "load", "names", "options", "override", "portable", "resolve"]
 
 DEFAULT = "ffpp"
 
@@ -103,6 +103,29 @@ def resolve(request: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
     if wrong:
         raise _invalid("RECIPE_RANGE", wrong)
     return recipe
+
+
+def portable(recipe: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
+    """Return the request for a complete recipe that services of an earlier version take too, where they can.
+
+    A field is left out if its value and that of the shipped recipe are the implied one. A service that knows the field
+    then takes this value from the recipe, and one that does not know it computes the same. Every other field stays, so
+    a service that does not know it refuses the request.
+    """
+    request = recipe_pb2.Recipe()
+    request.CopyFrom(recipe)
+    shipped = _shipped(recipe.name)
+    _leave_out_implied(request.extraction, shipped.extraction)
+    _leave_out_implied(request.training, shipped.training)
+    for level in request.compression.levels:
+        _leave_out_implied(level, level)  # `resolve` completes levels from nothing else
+    return request
+
+
+def _leave_out_implied(message: Message, shipped: Message) -> None:
+    for name, value in implied(message).items():
+        if getattr(message, name) == getattr(shipped, name) == value:
+            message.ClearField(name)
 
 
 def override(request: recipe_pb2.Recipe, assignment: str) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from facefoundry import errors
+from facefoundry import __version__, errors
 from facefoundry.errors import ErrorRecord, FaceFoundryError, FieldViolation
 
 __all__ = ["CODES", "DOMAIN", "code_of", "from_rpc_error", "to_status"]
@@ -155,6 +155,13 @@ def _foreign(code: grpc.StatusCode, message: str, peer: str) -> FaceFoundryError
             f"The service at {peer} has no certificate that can be trusted: {message} Set FACEFOUNDRY_CA_FILE to the "
             "certificate of its authority, and call it by a name in its certificate.",
             reason="SERVICE_CERTIFICATE",
+            resource=peer,
+        )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return errors.Unusable(
+            f"The service at {peer} does not know this call: {message} It is older than this client, version "
+            f"{__version__}, or another program answers there. Update the services before their clients.",
+            reason="UNKNOWN_CALL",
             resource=peer,
         )
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -6,7 +6,7 @@ from itertools import islice
 
 from google.protobuf.message import Message
 
-from facefoundry import constraints
+from facefoundry import __version__, constraints
 from facefoundry.constraints import Violation
 from facefoundry.errors import FieldViolation, InvalidInput
 
@@ -39,8 +39,8 @@ def check(request: object) -> None:
     unknown = list(islice(constraints.unknown_fields(request), _MAX_UNKNOWN))
     if unknown:
         raise InvalidInput(
-            f"Expected fields that this service knows. Received the unknown fields {', '.join(unknown)}. "
-            "Leave them out, or use a service of the client's version.",
+            f"Expected fields that this service, version {__version__}, knows. Received the unknown fields "
+            f"{', '.join(unknown)}. Update the service to the client's version, or leave them out.",
             reason="RECIPE_FIELD" if unknown[0].startswith(_RECIPE) else "UNKNOWN_FIELD",
             violations=[FieldViolation(path, "is unknown to this service") for path in unknown],
         )

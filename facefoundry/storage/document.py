@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from facefoundry import codec
 from facefoundry.codec import JsonValue
 from facefoundry.errors import DataLoss, Internal
+from facefoundry.formats import format_of, refuse_newer_json
 from facefoundry.storage.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def get(store: Store, key: str, kind: type[T]) -> T:
         NotFound: there is no such object.
         DataLoss: the bytes have changed, have no digest, or are not the JSON of the dataclass; the message names the
             key (BAD_DOCUMENT).
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     return parse(kind, read(store, key), key)
 
@@ -86,12 +88,14 @@ def read(store: Store, key: str) -> bytes:
         raise _damaged(key, error) from error
 
 
-def parse(kind: type[T], data: bytes, key: str) -> T:
-    """Return the bytes of a document as a dataclass.
+def parse(kind: type[T], data: bytes | str, key: str) -> T:
+    """Return the text of a document as a dataclass.
 
     Raises:
-        DataLoss: they are not the JSON of the dataclass; the message names the key (BAD_DOCUMENT).
+        DataLoss: it is not the JSON of the dataclass; the message names the key (BAD_DOCUMENT).
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
+    refuse_newer_json(data, format_of(kind), key)
     try:
         return codec.from_json(kind, data)
     except DataLoss as error:

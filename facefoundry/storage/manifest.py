@@ -23,7 +23,6 @@ from pydantic import Field
 from facefoundry import __version__, codec
 from facefoundry.codec import JsonValue
 from facefoundry.errors import Conflict, DataLoss, Denied, NotFound
-from facefoundry.formats import refuse_newer
 from facefoundry.storage import document
 from facefoundry.storage.conditional import REFUSALS, put_if_absent
 from facefoundry.storage.store import Store
@@ -134,14 +133,6 @@ class Manifest:
             raise DataLoss(message, reason="BAD_MANIFEST") from error
 
 
-@dataclass(frozen=True)
-class _Written:
-    """The fields that the manifest of every version has."""
-
-    format: str
-    versions: dict[str, str]
-
-
 def content_type(name: str) -> str:
     """Return the media type of a part or manifest, such as `video/mp4`."""
     _, dot, suffix = name.partition(".")
@@ -232,8 +223,6 @@ def load_with_file(store: Store, prefix: str) -> tuple[Manifest, Part]:
     key = f"{prefix}/{_NAME}"
     try:
         data = document.read(store, key)
-        written = document.parse(_Written, data, key)
-        refuse_newer(written.format, _FORMAT, key, written.versions.get("facefoundry"))
         found = document.parse(Manifest, data, key)
         for part in found.parts:
             if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):

@@ -62,6 +62,9 @@ CHUNKS = Numbered("chunk", ".tar")
 LABELS = "labels.json"
 """The labels of a conversion: for every frame, whether it is swapped, and the reason if not."""
 
+LABELS_FORMAT = "facefoundry.labels/1"
+"""The format of the file `LABELS`."""
+
 SAMPLES = "samples.tar"
 """Small pictures of some frames of an extraction or a conversion, for the report."""
 

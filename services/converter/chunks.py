@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from facefoundry import codec
 from facefoundry.archive import ArchiveWriter
 from facefoundry.errors import DataLoss
+from facefoundry.formats import refuse_newer_json
 from facefoundry.media import still
 from services.converter.composite import Patch
 from services.converter.labels import Row
@@ -109,11 +110,13 @@ def read(
 
     Raises:
         DataLoss: the file is damaged, or does not contain these frames (BAD_CHUNK).
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     with ExitStack() as opened:
         with _refused(path):
             archive = opened.enter_context(tarfile.open(path, "r:"))
             data = _member(archive, _INDEX, _MAX_INDEX_BYTES)
+            refuse_newer_json(data, FORMAT, path.name)
             received = codec.from_json(_Header, data).format
             if received != FORMAT:
                 raise ValueError(f"expected the format {FORMAT}, received {received!r}")

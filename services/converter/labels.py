@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facefoundry import codec
+from facefoundry.storage.parts import LABELS_FORMAT
 from services.converter.functions import Start
 from services.converter.mask import Box
 
-__all__ = ["FORMAT", "OUT_OF_RANGE", "Label", "Labels", "Row", "to_json", "unswapped"]
-
-FORMAT = "facefoundry.labels/1"
+__all__ = ["OUT_OF_RANGE", "Label", "Labels", "Row", "to_json", "unswapped"]
 
 OUT_OF_RANGE = "OUT_OF_RANGE"
 """Why a frame is not swapped: it is outside the recipe's frame ranges."""
@@ -62,7 +61,7 @@ class Labels:
     """The file `labels.json`.
 
     Attributes:
-        format: `FORMAT`.
+        format: `LABELS_FORMAT`.
         synthetic: Whether the video is a fake; always true. Loaders of datasets read it.
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
         frame_count: Number of frames.
@@ -94,7 +93,7 @@ def to_json(rows: Sequence[Label], *, control: bool, start: Start) -> bytes:
     """
     swapped = sum(row.swapped for row in rows)
     outside = sum(row.changed_outside for row in rows)
-    labels = codec.to_values(Labels(FORMAT, True, control, len(rows), swapped, outside, list(rows)))
+    labels = codec.to_values(Labels(LABELS_FORMAT, True, control, len(rows), swapped, outside, list(rows)))
     for name, value in codec.to_values(start).items():
         if value:
             labels[name] = value

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from google.protobuf import json_format
 from pydantic import AfterValidator, Field
 
+from facefoundry import __version__
 from facefoundry.codec import Count, JsonObject
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.recipes.digests import complete, digest_values
@@ -147,8 +148,9 @@ class Attempt:
             options = json_format.ParseDict(self.options, TrainingOptions())
         except json_format.ParseError as error:
             message = (
-                f"Expected the options of attempt {self.number} at {self.prefix} to be training options of this "
-                f"version. Received others: {error}. Start the training again with this version."
+                f"Expected the options of attempt {self.number} at {self.prefix} to be training options of version "
+                f"{__version__}, which runs here. Received others: {error}. Update the worker to the trainer's "
+                "version, and start the training again."
             )
             raise InvalidInput(message, reason="ATTEMPT") from error
         complete(options)

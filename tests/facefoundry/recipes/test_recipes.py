@@ -155,5 +155,25 @@ def test_another_version_is_refused():
         recipes.resolve(recipe_pb2.Recipe(name="ffpp", version="0"))
 
 
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_request_without_the_fields_that_imply_their_values_is_the_same_recipe(name):
+    recipe = recipes.load(name)
+    request = recipes.portable(recipe)
+    assert recipes.resolve(request) == recipe
+    for field in ("face_size", "common_iterations", "start_from", "start_decoder"):
+        assert not request.training.HasField(field), field
+    assert not any(level.HasField("coder") for level in request.compression.levels)
+
+
+def test_a_request_keeps_a_value_that_the_shipped_recipe_does_not_have():
+    """`preview` composes its augmentation, so a request without the field would get another one."""
+    recipe = recipes.load("preview")
+    recipe.training.augmentation = "two_stages"
+    recipe.training.common_iterations = 5
+    request = recipes.portable(recipe)
+    assert (request.training.augmentation, request.training.common_iterations) == ("two_stages", 5)
+    assert recipes.resolve(request) == recipe
+
+
 def test_options_are_the_set_fields_only():
     assert recipes.options(recipe_pb2.TrainingOptions(batch_size=3)) == {"batch_size": 3}

@@ -8,8 +8,8 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from facefoundry import errors
-from facefoundry.errors import Busy, FaceFoundryError, FieldViolation, Internal, InvalidInput, Unavailable
+from facefoundry import __version__, errors
+from facefoundry.errors import Busy, FaceFoundryError, FieldViolation, Internal, InvalidInput, Unavailable, Unusable
 from facefoundry.rpc.channel import open_channel
 from facefoundry.rpc.status import CODES, DOMAIN, code_of, from_rpc_error, to_status
 from facefoundry.settings import ChannelSettings, read
@@ -136,7 +136,6 @@ def test_a_service_that_does_not_answer_is_unavailable_and_named():
         (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", True),
         (grpc.StatusCode.UNKNOWN, "Stream removed", True),
         (grpc.StatusCode.INTERNAL, "Exception deserializing response!", False),
-        (grpc.StatusCode.UNIMPLEMENTED, "Method not found!", False),
     ],
 )
 def test_what_a_proxy_says_of_a_cut_call_is_unavailable(code, details, cut):
@@ -155,13 +154,14 @@ def test_what_a_proxy_says_of_a_cut_call_is_unavailable(code, details, cut):
     assert details in error.message
 
 
-def test_a_deadline_is_unavailable_and_an_unknown_method_is_internal(running, stub):
+def test_a_deadline_is_unavailable_and_an_unknown_call_tells_which_side_is_older(running, stub):
     late = raised(lambda: list(stub.Extract(extract_request(), timeout=0.2)))
     assert type(late) is Unavailable
     with grpc.insecure_channel(running.address) as channel:
         trainer = trainer_pb2_grpc.TrainerServiceStub(channel)
         unknown = raised(lambda: trainer.GetTraining(trainer_pb2.GetTrainingRequest()))
-    assert (type(unknown), unknown.reason) == (Internal, "UNIMPLEMENTED")
+    assert (type(unknown), unknown.reason) == (Unusable, "UNKNOWN_CALL")
+    assert f"older than this client, version {__version__}" in unknown.message
 
 
 def test_a_message_over_the_cap_is_the_callers_error_and_not_a_full_replica(running, stub):
