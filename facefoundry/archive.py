@@ -5,14 +5,17 @@ Tars are packed and unpacked in memory, or sent as they are read; nothing is ext
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from facefoundry.errors import DataLoss
 
-__all__ = ["ArchiveWriter", "header", "pack", "unpack"]
+__all__ = ["ArchiveWriter", "digests", "header", "pack", "unpack"]
+
+_BLOCK = 1 << 20
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -50,6 +53,30 @@ def unpack(data: bytes) -> dict[str, bytes]:
             f"Expected a tar. Received {len(data)} bytes of something else: {error}.", reason="BAD_ARCHIVE"
         ) from error
     return files
+
+
+def digests(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the SHA-256, 32 bytes, of each file in a tar. It is read in blocks.
+
+    Raises:
+        DataLoss: the file is no tar as `pack` makes it (BAD_ARCHIVE).
+    """
+    try:
+        with path.open("rb") as tar:
+            while (block := tar.read(tarfile.BLOCKSIZE)).strip(tarfile.NUL):
+                member = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+                if member.type != tarfile.REGTYPE:
+                    raise ValueError(f"{member.name!r} is no plain file")
+                hashed, left = hashlib.sha256(), member.size
+                while left and (data := tar.read(min(left, _BLOCK))):
+                    hashed.update(data)
+                    left -= len(data)
+                if left:
+                    raise ValueError(f"it ends within {member.name!r}")
+                tar.read(-member.size % tarfile.BLOCKSIZE)
+                yield member.name, hashed.digest()
+    except (tarfile.HeaderError, ValueError) as error:
+        raise DataLoss(f"Expected a tar of plain files in {path.name}: {error}.", reason="BAD_ARCHIVE") from error
 
 
 def header(name: str, size: int) -> bytes:

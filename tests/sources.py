@@ -23,13 +23,18 @@ def put_source(
     tar_limits: TarLimits | None = None,
     *,
     tolerate_damage: bool = False,
+    **facts: int,
 ) -> str:
-    """Store a video or a folder of frames below the prefix that ImportSource gives it, unchecked; return its URI."""
+    """Store a video or a folder of frames below the prefix that ImportSource gives it, unchecked; return its URI.
+
+    `facts` are further fields of its `SourceInfo`.
+    """
     if not path.is_dir():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         prefix = prefix_of_source({"video": digest}, None, tolerate_damage=tolerate_damage)
         parts = [manifest.put_part(store, prefix, "source" + path.suffix.lower(), path)]
-        return _commit(store, prefix, parts, SourceInfo(file_name=path.name, tolerate_damage=tolerate_damage), digest)
+        info = SourceInfo(file_name=path.name, tolerate_damage=tolerate_damage, **facts)  # type: ignore[arg-type]  # numbers
+        return _commit(store, prefix, parts, info, digest)
     frames = [path / name for name in in_order(frame.name for frame in path.iterdir())]
     packer, rate = FramePacker(tar_limits), Fraction(frame_rate)
     tars = dict(packer.pack(frames))

@@ -43,7 +43,8 @@ class StoredFiles:
         after = paging.read_token(request.uri, request.page_token)
         size = min(request.page_size or _DEFAULT_SIZE, _MAX_SIZE)
         committed, own = manifest.load_with_file(self._store, self._prefix(request.uri))
-        found = sorted([*committed.parts, own, *_previews(self._store, committed)], key=lambda part: part.name)
+        previews = _previews(self._store, request.uri, committed)
+        found = sorted([*committed.parts, own, *previews], key=lambda part: part.name)
         files = [part for part in found if after is None or part.name > after]
         token = paging.make_token(request.uri, files[size - 1].name) if len(files) > size else ""
         return files_pb2.ListFilesResponse(files=map(self._file, files[:size]), next_page_token=token)
@@ -76,12 +77,11 @@ class StoredFiles:
         return file
 
 
-def _previews(store: Store, committed: Manifest) -> list[Part]:
+def _previews(store: Store, uri: str, committed: Manifest) -> list[Part]:
     """Return the preview pictures of a model's training, which are parts of no result. Some may be deleted by now."""
-    if committed.kind != "model":
+    if keys.kind_of(uri) != "models" or committed.kind != "model":
         return []
-    previews = committed.info_as(ModelInfo).previews
-    named = {preview.key for preview in previews if preview.key.startswith("trainings/")}
-    folders = sorted({key.rpartition("/")[0] for key in named})
-    stored = {key: size for folder in folders for key, size in store.sizes(f"{folder}/")}
+    folder = f"{keys.training(uri.split('/')[-2])}/previews/"
+    named = {preview.key for preview in committed.info_as(ModelInfo).previews}
+    stored = dict(store.sizes(folder)) if named else {}
     return [replace(manifest.part_of_key(key), size=stored[key]) for key in named & stored.keys()]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from facefoundry import archive
+from facefoundry.errors import DataLoss
 from facefoundry.storage.parts import FRAMES
 
-__all__ = ["FramePacker", "TarLimits"]
+__all__ = ["FramePacker", "TarLimits", "content_digest"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,23 @@ class FramePacker:
                 self._hashed.update(hashlib.sha256(data).digest())
                 files[f"{index:06d}{frames[index].suffix.lower()}"] = data
             yield FRAMES.name(number), archive.pack(files)
+
+
+def content_digest(tars: Sequence[Path]) -> str:
+    """Return the content digest of the frames in tars that `FramePacker` made, as computed from their bytes.
+
+    Raises:
+        DataLoss: a file is no such tar (BAD_ARCHIVE).
+    """
+    hashed, number = hashlib.sha256(), 0
+    for tar in tars:
+        for name, sha256 in archive.digests(tar):
+            if PurePath(name).stem != f"{number:06d}":
+                message = f"Expected frame {number:06d} next in {tar.name}. Received {name!r}."
+                raise DataLoss(message, reason="BAD_ARCHIVE")
+            hashed.update(sha256)
+            number += 1
+    return hashed.hexdigest()
 
 
 def _split(sizes: Sequence[int], limits: TarLimits) -> Iterator[range]:

@@ -174,7 +174,14 @@ def find_parts(store: Store, prefix: str) -> dict[str, Part]:
     return found
 
 
-def commit(store: Store, prefix: str, manifest: Manifest, *, replace: bool = False) -> Manifest:
+def commit(
+    store: Store,
+    prefix: str,
+    manifest: Manifest,
+    *,
+    replace: bool = False,
+    keeps: Callable[[Manifest], bool] | None = None,
+) -> Manifest:
     """Write the manifest of a prefix, which makes it visible to readers. All its parts must be stored before.
 
     A manifest that another process has written first is kept, on stores that have conditional writes.
@@ -184,13 +191,15 @@ def commit(store: Store, prefix: str, manifest: Manifest, *, replace: bool = Fal
         prefix: The prefix.
         manifest: The manifest.
         replace: Whether to write over a manifest, as checkpoints do.
+        keeps: Returns whether a manifest that is stored already is a right one. One that is not, or that is damaged, is
+            written over. None keeps any manifest.
 
     Returns:
         The manifest that is in the store now.
 
     Raises:
         Internal: a number cannot be stored (NUMBER), or the manifest is too large (DOCUMENT_SIZE).
-        DataLoss: there was a manifest, and it is damaged.
+        DataLoss: there was a manifest, and it is damaged; without `keeps`.
     """
     key, data = f"{prefix}/{_NAME}", document.encode(manifest)
     if replace:
@@ -199,12 +208,23 @@ def commit(store: Store, prefix: str, manifest: Manifest, *, replace: bool = Fal
     try:
         put_if_absent(store, key, data)
     except Conflict:
-        return load(store, prefix)
+        kept = load(store, prefix) if keeps is None else _load_right(store, prefix, keeps)
+        if kept is not None:
+            return kept
+        document.put(store, key, data)
     except Denied as error:
         if error.reason not in REFUSALS:
             raise
         document.put(store, key, data)
     return manifest
+
+
+def _load_right(store: Store, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
+    try:
+        found = load_if_committed(store, prefix)
+        return found if found is not None and is_right(found) else None
+    except DataLoss:
+        return None
 
 
 def load(store: Store, prefix: str) -> Manifest:
@@ -225,7 +245,10 @@ def load_with_file(store: Store, prefix: str) -> tuple[Manifest, Part]:
         data = document.read(store, key)
         found = document.parse(Manifest, data, key)
         for part in found.parts:
-            if not part.key.startswith(prefix + "/") or not _PART_NAME.fullmatch(part.name):
+            folder, _, base = part.key.rpartition("/")
+            match = _KEY.fullmatch(base)
+            is_right = match is not None and (folder, match["sha256"]) == (prefix, part.sha256)
+            if not is_right or not _PART_NAME.fullmatch(part.name):
                 raise DataLoss(f"Expected parts of {key} below {prefix}/. Received part {part.name!r} at {part.key!r}.")
     except NotFound as error:
         if error.reason != "NO_SUCH_OBJECT":

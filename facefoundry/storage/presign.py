@@ -1,7 +1,8 @@
 """Signs URLs: whoever has one reads or writes one object of the bucket, by plain HTTP and without keys.
 
 A URL is made without a request to the store. It names the address at which clients reach the store, and it is valid
-for a limited time. The permissions of the account that signed it apply when it is used.
+for a limited time. The permissions of the account that signed it apply when it is used. Whatever account signs, a URL
+writes nothing but a part of an upload.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from minio import Minio
 
 from facefoundry.settings import StoreSettings
+from facefoundry.storage.rights import ACCOUNTS
 
 __all__ = ["SignedUrl", "UrlSigner"]
 
@@ -63,7 +65,13 @@ class UrlSigner:
         return self._sign("GET", key)
 
     def put(self, key: str) -> SignedUrl:
-        """Sign a URL that writes an object by PUT."""
+        """Sign a URL that writes an object by PUT.
+
+        Raises:
+            ValueError: it is no part of an upload.
+        """
+        if not ACCOUNTS["signer"].allow("write", key) or {"", ".", ".."} & set(key.split("/")):
+            raise ValueError(f"Expected the key of a part of an upload. Received {key!r}.")
         return self._sign("PUT", key)
 
     def _sign(self, method: str, key: str) -> SignedUrl:

@@ -56,7 +56,7 @@ ACCOUNTS = {
     "client": Rights(tuple(name for name in keys.CLASSES if name != "uploads"), ("runs",)),
     "signer": Rights(
         ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions"),
-        ("uploads",),
+        ("uploads/*",),
         lists=False,
     ),
 }

@@ -1,4 +1,8 @@
-"""Finds and downloads stored sources (clips). The extractor stores them."""
+"""Finds and downloads stored sources (clips). The extractor stores them.
+
+What a manifest says of a source's content is believed only if it leads to the prefix of the source, and what is read
+only if it has that content. So nobody can put another clip in the place of one that others will import.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from facefoundry.errors import DataLoss, FieldViolation, InvalidInput, Unusable, from_record, to_record
-from facefoundry.storage import keys, manifest
+from facefoundry.storage import frames, keys, manifest
 from facefoundry.storage.info import SourceInfo
-from facefoundry.storage.manifest import Part
+from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.parts import FRAMES, RAW, SOURCE
 from facefoundry.storage.store import Store
 
-__all__ = ["SourceFiles", "fetch", "find_source", "naming", "prefix_of_source", "synthetic"]
+__all__ = ["SourceFiles", "fetch", "find_source", "leads_to", "naming", "prefix_of_source", "synthetic"]
 
 _NO_ID = "source"
 
@@ -34,6 +38,20 @@ def prefix_of_source(content: Mapping[str, str], frame_rate: Fraction | None, *,
     if tolerate_damage:
         inputs["tolerate_damage"] = True
     return keys.source(keys.digest_of(inputs))
+
+
+def leads_to(prefix: str, source: Manifest) -> bool:
+    """Return whether what a manifest says of a source's content leads to a prefix: whether the source belongs there.
+
+    Raises:
+        DataLoss: a fact in the manifest is damaged (BAD_MANIFEST).
+    """
+    info = source.info_as(SourceInfo)
+    rate = Fraction(*info.given_rate) if info.given_rate else None
+    content: dict[str, str] = {info.kind: source.content_digest}
+    return (info.kind == "frames" or [part.sha256 for part in source.parts] == [source.content_digest]) and (
+        prefix == prefix_of_source(content, rate, tolerate_damage=info.tolerate_damage)
+    )
 
 
 def synthetic(uri: str, field: str, advice: str) -> InvalidInput:
@@ -69,6 +87,7 @@ class SourceFiles:
         tolerate_damage: Whether damaged frames are labelled and not refused.
         rights: The basis on which the source may be used.
         pixels: Pixels of all frames together; 0 if the manifest does not say.
+        is_frames: Whether the files are tars of frames, and not one video.
     """
 
     name: str
@@ -81,6 +100,7 @@ class SourceFiles:
     tolerate_damage: bool
     rights: str
     pixels: int = 0
+    is_frames: bool = False
 
     @property
     def size(self) -> int:
@@ -90,6 +110,25 @@ class SourceFiles:
     def named(self) -> AbstractContextManager[None]:
         """Name the source's URI in errors of the block about its local files."""
         return naming(self.uri, [self.name, *self.files], self.sequence_id)
+
+    def verify(self, folder: Path) -> None:
+        """Check that the files in a folder have the content of the source. That of a video is verified as it is read.
+
+        Raises:
+            DataLoss: they do not (DIGEST_MISMATCH).
+        """
+        if not self.is_frames:
+            return
+        try:
+            found = frames.content_digest([folder / name for name in self.files])
+        except DataLoss as error:
+            raise DataLoss(f"{self.uri} is damaged. {error.message}", reason=error.reason, resource=self.uri) from error
+        if found != self.content_digest:
+            message = (
+                f"Expected frames with the content digest {self.content_digest} in {self.uri}. Received frames with "
+                f"{found}: another program wrote them. Import the clip again."
+            )
+            raise DataLoss(message, resource=self.uri)
 
 
 @contextmanager
@@ -129,7 +168,7 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
     Raises:
         InvalidInput: the URI is malformed or names another bucket.
         NotFound: there is no such source.
-        DataLoss: its manifest is damaged (BAD_MANIFEST).
+        DataLoss: its manifest is damaged, or that of another clip (BAD_MANIFEST).
     """
     name = sequence_id or _NO_ID
     kind = "conversions" if "/conversions/" in uri else "sources"
@@ -151,6 +190,12 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
     if info.kind == "frames" and info.rate is None:
         message = f"Expected a frame_rate such as 25/1 in the manifest of {uri}. Received {info.frame_rate!r}."
         raise DataLoss(message, reason="BAD_MANIFEST", resource=uri)
+    if kind == "sources" and not leads_to(prefix, committed):
+        message = (
+            f"Expected the clip of {uri} there. Received the manifest of another clip: another program wrote it. "
+            "Import the clip again."
+        )
+        raise DataLoss(message, reason="BAD_MANIFEST", resource=uri)
     labels = [name] if len(parts) == 1 else [f"{name}-{index:05d}" for index in range(len(parts))]
     files = {label + PurePosixPath(part.name).suffix: part for label, part in zip(labels, parts, strict=True)}
     return SourceFiles(
@@ -164,6 +209,7 @@ def find_source(store: Store, uri: str, sequence_id: str = "", field: str = "sou
         tolerate_damage=info.tolerate_damage,
         rights=info.rights,
         pixels=max(0, info.width) * max(0, info.height) * max(0, info.frame_count),
+        is_frames=info.kind == "frames",
     )
 
 

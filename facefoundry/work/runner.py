@@ -108,6 +108,7 @@ class Runner:
             Busy: no slot is free.
             Interrupted: the service is stopping; finished parts are kept.
             Unusable: the source is too large, or the sandbox refused it, exceeded a limit or died.
+            DataLoss: a file has other bytes than its name or its source says.
             Cancelled: the caller cancelled the call.
         """
         stored = manifest.load_if_committed(self._store, plan.prefix)
@@ -203,6 +204,7 @@ class Runner:
     def _fetch(self, job: Job[Args, Info], workspace: Workspace) -> Iterator[Progress]:
         for done, total in sources.fetch(self._store, job.files, workspace.inputs):
             yield Progress("download", done, total, unit="bytes")
+        job.source.verify(workspace.inputs)
 
     def _count(self, plan: Plan[Args, Info], result: Result[Info]) -> None:
         for outcome, frames in result.frames.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from facefoundry.errors import DataLoss
 from facefoundry.media.level import Level
 from facefoundry.storage.info import ConversionFacts, VideoFacts
 from facefoundry.work.function import SandboxFunction
@@ -46,6 +47,32 @@ class Start:
     common_iterations: int = 0
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a result must have as its content, because the digest of the conversion is made of it.
+
+    Attributes:
+        uri: URI of the result, for messages.
+        digest: Its content digest; empty for any.
+    """
+
+    uri: str = ""
+    digest: str = ""
+
+    def require(self, found: str) -> None:
+        """Check the content digest that was computed from what was read.
+
+        Raises:
+            DataLoss: it is another one (DIGEST_MISMATCH).
+        """
+        if self.digest not in ("", found):
+            raise DataLoss(
+                f"Expected {self.uri} to have the content digest {self.digest} of its manifest. Received {found}: "
+                "another program wrote it. Delete its prefix and make it again.",
+                resource=self.uri,
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TranscodeArgs:
     """Arguments of `TRANSCODE`. Files are given by their names in the sandbox's workspace.
@@ -74,6 +101,8 @@ class ConvertArgs(TranscodeArgs):
         decoder: Side whose decoder makes the faces.
         control: Whether `decoder` is the target's own side, so that the result is a control and not a swap.
         options: Conversion options of the recipe.
+        target: Content of the target's extraction.
+        model: Content of the model.
         start: How the training of the model began.
     """
 
@@ -82,6 +111,8 @@ class ConvertArgs(TranscodeArgs):
     decoder: Letter
     control: bool
     options: ConversionOptions
+    target: Content = Content()
+    model: Content = Content()
     start: Start = Start()
 
 

@@ -22,6 +22,7 @@ from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LevelsWriter
 from facefoundry.model.architecture import unpack
 from facefoundry.model.swap import Swapper
+from facefoundry.model.weights import content_digest
 from facefoundry.recipes import ranges
 from facefoundry.storage.info import ConversionFacts, VideoFacts
 from facefoundry.storage.parts import CHUNKS, video
@@ -29,7 +30,7 @@ from facefoundry.work.messages import Message, PartsReady, Progress, Result, Res
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, Patch, composite
-from services.converter.functions import ConversionOptions, ConvertArgs, Letter, TranscodeArgs
+from services.converter.functions import ConversionOptions, ConvertArgs, TranscodeArgs
 from services.converter.labels import OUT_OF_RANGE, Row
 from services.converter.mask import MaskOptions
 from services.converter.outputs import Outputs, content_hash
@@ -58,10 +59,12 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
     Raises:
         Unusable: the target cannot be decoded as it was at its extraction, or it has no face that can be swapped (such
             as DECODER_MISMATCH, SIZE_MISMATCH, NO_FACE, NOTHING_SWAPPED).
-        DataLoss: the content of a finished chunk is not as expected (BAD_CHUNK).
+        DataLoss: the content of the extraction, of the model (DIGEST_MISMATCH) or of a finished chunk (BAD_CHUNK) is
+            not as expected.
     """
     options = arguments.options
     known = Alignments.from_bytes(workspace.input(arguments.alignments).read_bytes())
+    arguments.target.require(known.content_digest())
     chosen = _chosen(options, len(known))
     if not (known.found & chosen).any():
         where = "" if chosen.all() else " within the frame ranges"
@@ -84,7 +87,7 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
             start=arguments.start,
         )
         outputs = opened.enter_context(files)
-        converter = _Converter(known, chosen, workspace.input(arguments.weights), arguments.decoder, options)
+        converter = _Converter(known, chosen, workspace.input(arguments.weights), arguments)
         frames = _verified(source, known)
         numbers_of = _chunk_ranges(len(known), options.chunk_frames)
         finished = set(numbers_of) & set(workspace.finished)
@@ -170,22 +173,16 @@ class _Converter:
         known: The alignments of the target's extraction.
         chosen: bool [n], whether each frame is to be swapped.
         weights: File of the model's weights.
-        decoder: Side whose decoder makes the faces.
-        options: Conversion options of the recipe.
+        arguments: The model, the side whose decoder makes the faces, and the options.
     """
 
-    def __init__(
-        self,
-        known: Alignments,
-        chosen: NDArray[np.bool_],
-        weights: Path,
-        decoder: Letter,
-        options: ConversionOptions,
-    ) -> None:
+    def __init__(self, known: Alignments, chosen: NDArray[np.bool_], weights: Path, arguments: ConvertArgs) -> None:
         self._known = known
         self._chosen = chosen
         self._weights = weights
-        self._decoder = decoder
+        self._model = arguments.model
+        self._decoder = arguments.decoder
+        options = arguments.options
         self._options = MaskOptions(options.mask, options.erosion, options.blur)
         self._clone = options.clone
         self._batch = options.batch_size
@@ -238,7 +235,9 @@ class _Converter:
         if not found:
             return {}
         if self._swap is None:
-            self._swap = Swapper(*unpack(self._weights), self._decoder, self._batch)
+            architecture, tensors = unpack(self._weights)
+            self._model.require(content_digest(tensors))
+            self._swap = Swapper(architecture, tensors, self._decoder, self._batch)
         size = self._swap.face_size
         window = np.zeros((len(numbers), size, size, 3), np.uint8)
         for number in found:

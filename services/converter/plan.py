@@ -24,6 +24,7 @@ from facefoundry.work.plan import Job, Plan
 from services.converter.functions import (
     CONVERT,
     TRANSCODE,
+    Content,
     ConversionOptions,
     ConvertArgs,
     Letter,
@@ -113,6 +114,8 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
                 decoder=decoder,
                 control=request.control,
                 options=options,
+                target=Content(request.target_extraction_uri, extraction.content_digest),
+                model=Content(request.model_uri, model.content_digest),
                 start=codec.from_values(Start, {**model.inputs, **model.options}),
             ),
         ),

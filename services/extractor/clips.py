@@ -13,8 +13,9 @@ from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.source import FRAME_RATES
 from facefoundry.storage.frames import FramePacker
 from facefoundry.storage.info import SourceInfo
+from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import SOURCE
-from facefoundry.storage.sources import prefix_of_source
+from facefoundry.storage.sources import leads_to, prefix_of_source
 from facefoundry.v1 import extractor_pb2
 from facefoundry.work.function import misbehaved
 from facefoundry.work.workspace import Workspace
@@ -80,9 +81,22 @@ class Wanted:
         """The given frame rate as numerator and denominator."""
         return (self.frame_rate.numerator, self.frame_rate.denominator) if self.frame_rate else None
 
-    def reads_like(self, info: SourceInfo) -> bool:
-        """Return whether a stored source is read as is wanted."""
-        return (info.given_rate, info.tolerate_damage) == (self.rate, self.tolerate_damage)
+    def is_met_by(self, source: Manifest, prefix: str, announced: str) -> bool:
+        """Return whether a stored source is this clip, read as is wanted.
+
+        Args:
+            source: Manifest of the source.
+            prefix: Prefix of the source.
+            announced: SHA-256 that was announced for an upload; empty if none was. That of a tar is not compared with
+                the source, which has the digest of its frames.
+
+        Raises:
+            DataLoss: a fact in the manifest is damaged (BAD_MANIFEST).
+        """
+        info, known = source.info_as(SourceInfo), {self.sha256, announced} - {""}
+        same_bytes = self.sha256 in ("", announced) if self.is_tar else known <= {source.content_digest}
+        same_reading = (info.given_rate, info.tolerate_damage) == (self.rate, self.tolerate_damage)
+        return same_bytes and same_reading and leads_to(prefix, source)
 
     def prefix_of(self, kind: Literal["video", "frames"], content_digest: str) -> str:
         """Return the prefix of the source that content becomes when it is imported as wanted."""
@@ -115,6 +129,15 @@ class ImportedClip:
     prefix: str
     content_digest: str
     parts: dict[str, str]
+
+    def is_in(self, source: Manifest) -> bool:
+        """Return whether a stored source has this clip.
+
+        Raises:
+            DataLoss: a fact in the manifest is damaged (BAD_MANIFEST).
+        """
+        stored = {part.sha256 for part in source.parts}
+        return leads_to(self.prefix, source) and stored == set(self.parts.values())
 
 
 def video_of(part: str, sha256: str, wanted: Wanted) -> ImportedClip:

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import grpc
 
 from facefoundry import codec
-from facefoundry.errors import Conflict, NotFound, Unusable
+from facefoundry.errors import Conflict, DataLoss, NotFound, Unusable
 from facefoundry.media.frames import in_order
 from facefoundry.process.sandbox import Sandbox
 from facefoundry.storage import keys, manifest
@@ -129,12 +129,11 @@ class SourceImports:
             uri = self._store.uri(wanted.prefix_of("video", sha256))
         else:
             return None
-        stored = None
         if keys.kind_of(uri) == "sources":
-            stored = manifest.load_if_committed(self._store, keys.prefix_of(self._store.bucket, uri, "sources"))
-        same_bytes = stored is not None and wanted.sha256 in ("", file.sha256, stored.content_digest)
-        if stored is not None and same_bytes and wanted.reads_like(stored.info_as(SourceInfo)):
-            return Committed(uri, stored, reused=True)
+            prefix = keys.prefix_of(self._store.bucket, uri, "sources")
+            stored = self._load(prefix, lambda source: wanted.is_met_by(source, prefix, file.sha256))
+            if stored is not None:
+                return Committed(uri, stored, reused=True)
         if file.result:
             self._files.forget(file)  # otherwise CreateUpload would say that nothing need be put again
             message = f"{wanted.uri} was imported as {uri} and then deleted. Upload it again."
@@ -188,7 +187,7 @@ class SourceImports:
     def _steps(self, fetch: Fetch, call: _Call, wanted: Wanted) -> Iterator[Progress | Committed]:
         yield Progress("download", 0, 0, unit="bytes")
         clip = yield from fetch(call)
-        stored = manifest.load_if_committed(self._store, clip.prefix)
+        stored = self._load(clip.prefix, clip.is_in)
         reused = stored is not None
         if stored is None:
             arguments = InspectArgs(
@@ -202,6 +201,18 @@ class SourceImports:
             stored = yield from self._put(clip, found, call.workspace, wanted)
         _log.event("imported", clip=wanted.uri, prefix=clip.prefix, reused=reused)
         yield Committed(self._store.uri(clip.prefix), stored, reused)
+
+    def _load(self, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
+        """Return a stored source; None if there is none, or one that another program wrote there or that is damaged."""
+        try:
+            stored = manifest.load_if_committed(self._store, prefix)
+            if stored is None or is_right(stored):
+                return stored
+        except DataLoss as error:
+            _log.warning("source_damaged", prefix=prefix, detail=error.message)
+            return None
+        _log.warning("source_foreign", prefix=prefix)
+        return None
 
     def _put(self, clip: ImportedClip, found: Inspection, workspace: Workspace, wanted: Wanted) -> Steps[Manifest]:
         """Store the parts of a clip, and then its manifest."""
@@ -232,4 +243,4 @@ class SourceImports:
             tolerate_damage=wanted.tolerate_damage,
         )
         made = Manifest("source", {}, {}, tuple(parts), codec.to_values(info), clip.content_digest)
-        return manifest.commit(self._store, clip.prefix, made)
+        return manifest.commit(self._store, clip.prefix, made, keeps=clip.is_in)

@@ -93,6 +93,8 @@ def plan_extraction(
             "version": recipe.version,
             "method": ALGORITHM_VERSION,
             **({"subject": person} if person else {}),
+            # The digest of a source is that of its bytes; that of a fake is not.
+            **({"bytes": [part.sha256 for part in source.files.values()]} if is_fake else {}),
         }
     )
 

@@ -235,6 +235,7 @@ class Trainings:
             iterations=recipe.training.iterations,
             created=self._clock().isoformat(),
             base=base,
+            version=recipe.version,
         )
 
     def _renumbered(self, new_attempt: Attempt, current: Attempt | None = None) -> Attempt:

@@ -114,6 +114,7 @@ class Attempt:
         iterations: Number of iterations after which the training is done, counted over all attempts.
         created: UTC time at which the attempt was made, ISO 8601.
         base: The model from which the training starts; None if it starts from random weights.
+        version: Version of the recipe. Attempts of before there was this field are of version 2.
     """
 
     training: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
@@ -125,6 +126,7 @@ class Attempt:
     iterations: Annotated[int, Field(ge=1, lt=2**31)]
     created: Moment
     base: Base | None = None
+    version: str = "2"
 
     @property
     def prefix(self) -> str:
@@ -155,6 +157,25 @@ class Attempt:
             raise InvalidInput(message, reason="ATTEMPT") from error
         complete(options)
         return options
+
+    def require_content(self, content_a: str, content_b: str) -> None:
+        """Check that what was read, with these options and this base, is what the digest of the training says.
+
+        Args:
+            content_a: Content digest of A's extraction.
+            content_b: Content digest of B's extraction.
+
+        Raises:
+            InvalidInput: it is not (ATTEMPT).
+        """
+        found = training_digest(content_a, content_b, self.training_options(), self.version, self.base)
+        if found != self.training:
+            message = (
+                f"Expected attempt {self.number} at {self.prefix} to train what this digest says. Received extractions "
+                f"and options that lead to {keys.training(found)}: they have changed since the training was started, "
+                "or another program or version wrote the attempt. Start the training again."
+            )
+            raise InvalidInput(message, reason="ATTEMPT", resource=attempt_key(self.prefix))
 
 
 @dataclass(frozen=True)

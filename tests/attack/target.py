@@ -17,7 +17,6 @@ import grpc
 import psutil
 
 from facefoundry import codec
-from facefoundry.codec import JsonObject
 from facefoundry.local.store import ObjectStore
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ExtractionInfo, FrameRate
@@ -25,6 +24,7 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import files_pb2, info_pb2, info_pb2_grpc, recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from tests.processes import ROOT, environment_of
+from tests.sources import put_source
 
 __all__ = ["Polite", "Target", "attacked"]
 
@@ -85,7 +85,7 @@ def attacked(folder: Path) -> Iterator[Target]:
             addresses = json.loads(process.stdout.readline())
             threading.Thread(target=_drain, args=(process.stdout, log), daemon=True).start()
             target = Target(store, psutil.Process(process.pid), addresses, log)
-            _fill(target)
+            _fill(target, folder)
             yield target
         finally:
             process.terminate()
@@ -101,14 +101,12 @@ def _drain(printed: object, log: Path) -> None:
             sink.write(line)
 
 
-def _fill(target: Target) -> None:
+def _fill(target: Target, folder: Path) -> None:
     """Store something valid of each kind, and start a training whose worker does nothing."""
     store, uris = target.store, target.uris
-    prefix = keys.source("1" * 40)
-    part = manifest.put_part(store, prefix, "source.mp4", b"no clip")
-    info: JsonObject = {"kind": "video", "file_name": "033.mp4", "frame_count": 3, "width": 64, "height": 64}
-    manifest.commit(store, prefix, Manifest("source", {}, {}, (part,), info, _DIGEST))
-    uris["source"] = store.uri(prefix)
+    clip = folder / "033.mp4"
+    clip.write_bytes(b"no clip")
+    uris["source"] = put_source(store, clip, frame_count=3, width=64, height=64)
     for side, digit in (("a", "2"), ("b", "3")):
         prefix = keys.extraction(digit * 40)
         parts = (

@@ -56,11 +56,13 @@ def test_the_files_of_every_kind_of_result_are_fetched_by_url(services: Services
 
 
 def test_the_files_of_a_model_include_the_previews_of_its_training_that_are_left(services: Services) -> None:
-    folder = f"{keys.training(DIGEST)}/previews"
+    training = keys.training("6" * 40)
+    folder = f"{training}/previews"
     left, deleted, other = (manifest.put_part(services.store, folder, name, name.encode()) for name in PREVIEWS)
     services.store.delete([deleted.key])
-    alien = manifest.put_part(services.store, "runs/demo", "0000003.jpg", b"of another result")
-    named = [PreviewInfo(number, part.key) for number, part in enumerate((left, deleted, alien))]
+    others = ("runs/demo", f"{keys.training('5' * 40)}/previews", f"{training}/checkpoints/worker")
+    aliens = [manifest.put_part(services.store, each, "0000003.jpg", b"of another result") for each in others]
+    named = [PreviewInfo(number, part.key) for number, part in enumerate((left, deleted, *aliens))]
     info = codec.to_values(ModelInfo(iterations=300, previews=named))
     prefix = keys.model("6" * 40, 300)
     manifest.commit(services.store, prefix, Manifest("model", {}, {}, (), info, "content"))

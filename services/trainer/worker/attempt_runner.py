@@ -108,6 +108,7 @@ class AttemptRunner:
             "a": faces.fetch(self._store, attempt.extraction_a),
             "b": faces.fetch(self._store, attempt.extraction_b),
         }
+        attempt.require_content(found["a"].content_digest, found["b"].content_digest)
         training = self._begin_or_resume(options, found)
         used = 0 if device == "GPU" else self._settings.threads or len(os.sched_getaffinity(0))
         self._threads = tuple(sorted({*self._threads, used}))

@@ -5,6 +5,7 @@ The extractor cuts a crop with a margin around the square of the mean face, so t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry import codec
-from facefoundry.errors import Unusable
+from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces import face_tar
+from facefoundry.faces.alignments import Alignments
 from facefoundry.faces.fixed_point import affine_points
+from facefoundry.media.source import frame_digest
 from facefoundry.storage import manifest
-from facefoundry.storage.parts import FACES
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.parts import ALIGNMENTS, FACES
 from facefoundry.storage.store import Store
 from services.trainer.worker.augmentation import MAX_FACES
 from services.trainer.worker.warp_grid import CROP_SIZE, MARGIN
@@ -49,19 +53,23 @@ class _CropOptions:
 def fetch(store: Store, prefix: str) -> Faces:
     """Load the crops of an extraction; if there are more than `MAX_FACES`, evenly spaced ones.
 
+    The content digest is computed from the alignments, which have digests of the crops. Both are verified.
+
     Args:
         store: The object store.
         prefix: Bucket prefix of the extraction.
 
     Raises:
         NotFound: the extraction is not committed.
-        DataLoss: a part is damaged.
+        DataLoss: a part is damaged, or the content is not that of the manifest (DIGEST_MISMATCH).
         Unusable: no frame has a face (NO_FACES).
     """
     extraction = manifest.load(store, prefix)
     parts = sorted((part for part in extraction.parts if FACES.matches(part.name)), key=lambda part: part.name)
-    crops_by_part = [face_tar.unpack(manifest.read_part(store, part))[1] for part in parts]
-    found = [crops for crops in crops_by_part if len(crops)]
+    unpacked = [face_tar.unpack(manifest.read_part(store, part)) for part in parts]
+    alignments = Alignments.from_bytes(manifest.read_part(store, extraction.part(ALIGNMENTS)))
+    _require_own(alignments, unpacked, extraction, store.uri(prefix))
+    found = [crops for _, crops in unpacked if len(crops)]
     if not found:
         raise Unusable(
             f"Expected faces to train on. The extraction {store.uri(prefix)} has no face in any frame. "
@@ -74,6 +82,32 @@ def fetch(store: Store, prefix: str) -> Faces:
         crops = crops[np.linspace(0, len(crops) - 1, MAX_FACES).astype(np.int64)]
     margin = codec.from_values(_CropOptions, extraction.options).padding * CROP_SIZE / size
     return Faces(crops, margin, extraction.content_digest)
+
+
+def _require_own(
+    alignments: Alignments,
+    unpacked: Sequence[tuple[NDArray[np.int64], NDArray[np.uint8]]],
+    extraction: Manifest,
+    uri: str,
+) -> None:
+    """Check that alignments have the content digest of a manifest, and that the crops are those of the alignments.
+
+    Raises:
+        DataLoss: they are not (DIGEST_MISMATCH).
+    """
+    digests = [frame_digest(crop) for _, crops in unpacked for crop in crops]
+    frames = [int(number) for numbers, _ in unpacked for number in numbers]
+    own = np.flatnonzero(alignments.found).tolist()
+    if (
+        alignments.content_digest() != extraction.content_digest
+        or frames != own
+        or digests != alignments.crop_digests[own].tolist()
+    ):
+        raise DataLoss(
+            f"Expected faces and alignments in {uri} with the content digest {extraction.content_digest} of its "
+            "manifest. Received others: another program wrote them. Delete the prefix and extract the clip again.",
+            resource=uri,
+        )
 
 
 def _resized(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ def test_a_url_gives_no_more_than_it_was_signed_for(store):
     other = url.replace("/uploads/0123/", "/uploads/4567/")
     assert http.request("PUT", url, body=b"new").status == 403
     assert http.request("DELETE", url).status == 403
-    assert http.request("PUT", signer.put(KEY).url.replace("/uploads/0123/", "/runs/0123/"), body=b"x").status == 403
+    assert http.request("PUT", signer.put(KEY).url.replace("/uploads/0123/", "/uploads/4567/"), body=b"x").status == 403
     assert http.request("GET", other).status == 403
     assert list(store.sizes("")) == [(KEY, 3)]
 
@@ -50,6 +51,24 @@ def test_a_url_stops_to_be_valid_when_it_says_so(store):
     assert old.expires < now
     assert http.request("GET", fresh.url).status == 200
     assert http.request("GET", old.url).status == 403
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "probe",
+        "models/a/1/manifest.json",
+        "sources/a/manifest.json",
+        "trainings/a/attempt.json",
+        "uploads/" + "0" * 40 + ".json",
+        "uploads/a/../../models/a/1/manifest.json",
+        "uploads//a",
+    ],
+)
+def test_no_url_writes_outside_of_an_upload(key):
+    with pytest.raises(ValueError, match=re.escape(f"key of a part of an upload. Received {key!r}")):
+        UrlSigner(StoreSettings()).put(key)
 
 
 @pytest.mark.parametrize(

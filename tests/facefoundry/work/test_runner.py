@@ -14,14 +14,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from facefoundry import __version__
-from facefoundry.codec import JsonObject
 from facefoundry.errors import Busy, Cancelled, Interrupted, Unusable
 from facefoundry.process.sandbox import Limits
 from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.slots import Slots
 from facefoundry.settings import ServerSettings
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import CHUNKS
 from facefoundry.storage.sources import find_source
 from facefoundry.work.function import ENTRY_MODULE, SandboxFunction
@@ -29,6 +27,7 @@ from facefoundry.work.messages import Progress
 from facefoundry.work.plan import Job, Plan
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.runner import Committed, Runner
+from tests.sources import put_source
 
 MODULE = '''
 from __future__ import annotations
@@ -164,11 +163,11 @@ class Copier:
             pool=pool,
             max_pixels=max_pixels,
         )
-        prefix = keys.source("0" * 40)
-        part = manifest.put_part(store, prefix, "source.mp4", b"a clip")
-        facts: JsonObject = {"kind": "video", "file_name": "a", "width": 8, "height": 4, "frame_count": 3}
-        manifest.commit(store, prefix, Manifest("source", {}, {}, (part,), facts, "00"))
-        self.source = find_source(store, store.uri(prefix), "clip")
+        clip = folder / "a.mp4"
+        clip.write_bytes(b"a clip")
+        uri = put_source(store, clip, width=8, height=4, frame_count=3)
+        clip.unlink()
+        self.source = find_source(store, uri, "clip")
 
     def job(self, function="copies", trick="", parts=3):
         return Job(

@@ -15,8 +15,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from facefoundry.client import Client
-from facefoundry.faces import face_tar
 from facefoundry.model import network
+from facefoundry.model.weights import content_digest
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
@@ -24,6 +24,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from tests import tiny
 from tests.clips import drifting_face
+from tests.extractions import put_extraction as put_crops
 from tests.processes import Service, environment_of
 from tests.sources import put_source
 
@@ -209,9 +210,7 @@ def put_extraction(store: Store) -> Callable[[int], str]:
         prefix = keys.extraction(keys.digest_of({"seed": seed}))
         small = np.random.default_rng(seed).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
         crops = [cv2.resize(crop, (256, 256), interpolation=cv2.INTER_CUBIC) for crop in small]
-        part = manifest.put_part(store, prefix, "faces-00000.tar", face_tar.pack(dict(enumerate(crops))))
-        options = {"crop_size": 256, "padding": 48}
-        manifest.commit(store, prefix, Manifest("extraction", {}, options, (part,), {}, f"content-{seed}"))
+        put_crops(store, prefix, np.stack(crops), crop_size=256, padding=48)
         return store.uri(prefix)
 
     return put
@@ -223,7 +222,7 @@ def model_uri(store: Store) -> str:
     made = network.build(network.Architecture((4, 4, 8, 8), 8, 8, (8, 4, 4)), seed=3)
     prefix = keys.model(keys.digest_of({"test": "model"}), 100)
     part = manifest.put_part(store, prefix, "weights.safetensors", made.to_bytes())
-    manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {}, part.sha256))
+    manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {}, content_digest(made.tensors())))
     return store.uri(prefix)
 
 

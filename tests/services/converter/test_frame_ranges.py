@@ -29,6 +29,7 @@ from services.converter.functions import ConversionOptions, ConvertArgs, Start
 from services.converter.plan import plan_conversion
 from tests.services.child import do
 from tests.services.converter.conftest import CONVERSION
+from tests.sources import put_source
 
 Arguments = Callable[..., tuple[ConvertArgs, Workspace]]
 
@@ -129,7 +130,7 @@ def test_taken_alignments_are_the_rows_of_their_frames(clip: Any) -> None:
 
 
 @pytest.fixture
-def request_with(store: Any) -> Callable[..., converter_pb2.ConvertRequest]:
+def request_with(store: Any, tmp_path: Path) -> Callable[..., converter_pb2.ConvertRequest]:
     """Makes requests on a model and an extraction of 20 frames that are there by their manifests alone."""
 
     def put(prefix: str, kind: str, inputs: dict[str, Any], info: dict[str, Any], *names: str, **options: Any) -> str:
@@ -137,9 +138,9 @@ def request_with(store: Any) -> Callable[..., converter_pb2.ConvertRequest]:
         manifest.commit(store, prefix, Manifest(kind, inputs, options, parts, info, keys.digest_of({"of": prefix})))
         return str(store.uri(prefix))
 
-    of = {name: keys.digest_of({"ranges": name}) for name in ("source", "extraction", "model")}
-    info = {"kind": "video", "file_name": "target.mp4"}
-    source = put(keys.source(of["source"]), "source", {}, info, "source.mp4")
+    of = {name: keys.digest_of({"ranges": name}) for name in ("extraction", "model")}
+    (tmp_path / "target.mp4").write_bytes(b"never read")
+    source = put_source(store, tmp_path / "target.mp4")
     facts = ExtractionInfo(
         content_digest="0" * 64,
         frame_count=20,

@@ -17,6 +17,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
 from services.converter.__main__ import build
 from services.converter.settings import ConverterSettings
+from tests.sources import put_source
 
 DIGEST = "0" * 40
 
@@ -34,10 +35,16 @@ def committed(
 def test_equal_tensors_make_the_same_fake_whether_trained_or_imported(
     store: Store, clip: Any, weights: Path, tmp_path: Path
 ) -> None:
-    source = committed(store, "source", keys.source(DIGEST), "source.mp4", clip.path, "clip")
-    alignments = clip.alignments.to_bytes()
+    source = put_source(store, clip.path)
+    alignments, faces = clip.alignments.to_bytes(), clip.alignments.content_digest()
     extraction = committed(
-        store, "extraction", keys.extraction(DIGEST), "alignments.safetensors", alignments, "faces", source
+        store,
+        "extraction",
+        keys.extraction(DIGEST),
+        "alignments.safetensors",
+        alignments,
+        faces,
+        source,
     )
     digest = content_digest(unpack(weights)[1])
     prefixes = keys.model(DIGEST, 100), keys.imported(DIGEST)

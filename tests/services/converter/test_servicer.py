@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,11 +21,14 @@ import pytest
 
 from facefoundry.errors import FaceFoundryError
 from facefoundry.media.read import DECODER, open_source
+from facefoundry.model.architecture import unpack
+from facefoundry.model.weights import content_digest
 from facefoundry.process.sandbox import Limits
 from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.frames import TarLimits
 from facefoundry.storage.info import ConversionInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
@@ -39,6 +40,7 @@ from services.converter.settings import ConverterSettings
 from tests.faults.proxy import Proxy
 from tests.processes import sandboxes
 from tests.scratch import files_in
+from tests.sources import put_source
 from tests.waiting import wait_until
 
 Convert = converter_pb2.ConvertRequest
@@ -117,22 +119,18 @@ def digest(text: str) -> str:
 
 def put_inputs(store: Store, clip: Any, weights: Path) -> tuple[str, str, str]:
     """Commit a source, its extraction and a model as the other services do."""
-    source = keys.source(digest("source"))
-    part = manifest.put_part(store, source, "source.mp4", clip.path)
-    info = {"kind": "video", "file_name": "target.mp4"}
-    manifest.commit(store, source, Manifest("source", {}, {}, (part,), info, part.sha256))
-    extraction = put_extraction(store, clip.alignments, store.uri(source))
+    source = put_source(store, clip.path)
+    extraction = put_extraction(store, clip.alignments, source)
     model = keys.model(digest("training"), 100)
     part = manifest.put_part(store, model, "weights.safetensors", weights)
-    manifest.commit(store, model, Manifest("model", {}, {}, (part,), {}, part.sha256))
-    return store.uri(model), extraction, store.uri(source)
+    manifest.commit(store, model, Manifest("model", {}, {}, (part,), {}, content_digest(unpack(weights)[1])))
+    return store.uri(model), extraction, source
 
 
 def put_extraction(store: Store, alignments: Any, source_uri: str) -> str:
-    content = alignments.content_digest() + alignments.decoder
-    prefix = keys.extraction(digest(content + source_uri))
+    content = alignments.content_digest()
+    prefix = keys.extraction(digest(content + alignments.decoder + source_uri))
     part = manifest.put_part(store, prefix, "alignments.safetensors", alignments.to_bytes())
-    content = hashlib.sha256(content.encode()).hexdigest()
     manifest.commit(store, prefix, Manifest("extraction", {"source": source_uri}, {}, (part,), {}, content))
     return store.uri(prefix)
 
@@ -283,19 +281,12 @@ def test_a_real_sequence_is_encoded_like_the_fakes(service: Service, clip: Any, 
 
 
 def test_frames_in_tars_are_a_source_too(service: Service, clip: Any, tmp_path: Path) -> None:
-    prefix = keys.source(digest("frames"))
-    parts = []
-    for index, start in enumerate((0, 12)):
-        path = tmp_path / f"frames-{index:05d}.tar"
-        with tarfile.open(path, "w") as archive:
-            for number in range(start, min(start + 12, 20)):
-                picture = tmp_path / f"{number:04d}.png"
-                picture.write_bytes(cv2.imencode(".png", clip.frames[number])[1].tobytes())
-                archive.add(picture, picture.name)
-        parts.append(manifest.put_part(service.store, prefix, path.name, path))
-    info = {"kind": "frames", "file_name": "frames", "frame_rate": "24/1"}
-    manifest.commit(service.store, prefix, Manifest("source", {}, {}, tuple(parts), info, "00"))
-    extraction = put_extraction(service.store, clip.alignments, service.store.uri(prefix))
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(clip.frames):
+        cv2.imwrite(str(folder / f"{number:04d}.png"), frame)
+    source = put_source(service.store, folder, 24, TarLimits(frames=12))
+    extraction = put_extraction(service.store, clip.alignments, source)
     _, conversion = service.convert(target_extraction_uri=extraction)
     assert conversion.swapped_count == 16
     assert service.manifest(conversion.uri).info["frame_rate"] == "24/1"

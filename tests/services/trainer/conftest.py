@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from facefoundry import recipes
-from facefoundry.faces import face_tar
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
@@ -23,6 +22,7 @@ from services.trainer.settings import TrainerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.trainings import Trainings
 from services.trainer.worker_protocol import Attempt, Base
+from tests.extractions import put_extraction as put_crops
 from tests.services.trainer.replicas import HookedBackend, Replica
 
 MakeReplica = Callable[..., Replica]
@@ -51,13 +51,7 @@ def put_extraction(store: Store) -> Callable[..., str]:
 
     def put(seed: int, count: int = 12) -> str:
         prefix = keys.extraction(keys.digest_of({"seed": seed, "count": count}))
-        crops = drawn_faces(count, seed)
-        data = face_tar.pack(dict(enumerate(crops)))
-        parts = (manifest.put_part(store, prefix, "faces-00000.tar", data),)
-        made = manifest.Manifest(
-            "extraction", {}, {"crop_size": 256, "padding": 48}, parts, {}, f"content-{seed}-{count}"
-        )
-        manifest.commit(store, prefix, made)
+        put_crops(store, prefix, drawn_faces(count, seed), crop_size=256, padding=48)
         return prefix
 
     return put
@@ -77,7 +71,9 @@ def tiny_recipe() -> recipe_pb2.Recipe:
 
 
 @pytest.fixture
-def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]) -> Callable[..., Attempt]:
+def make_attempt(
+    store: Store, tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., str]
+) -> Callable[..., Attempt]:
     """Makes attempts at a training of the tiny recipe."""
 
     def make(
@@ -85,10 +81,11 @@ def make_attempt(tiny_recipe: recipe_pb2.Recipe, put_extraction: Callable[..., s
     ) -> Attempt:
         tiny_recipe.training.iterations = iterations
         tiny_recipe.training.common_iterations = common
-        training = recipes.resolve(tiny_recipe).training
+        recipe = recipes.resolve(tiny_recipe)
         first, second = (put_extraction(seed, faces) for seed in (1, 2))
-        digest = worker_protocol.training_digest(f"content-1-{faces}", f"content-2-{faces}", training, "1", base)
-        options = recipes.options(training)
+        a, b = (manifest.load(store, prefix).content_digest for prefix in (first, second))
+        digest = worker_protocol.training_digest(a, b, recipe.training, recipe.version, base)
+        options = recipes.options(recipe.training)
         return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now(), base)
 
     return make

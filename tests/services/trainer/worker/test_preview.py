@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 
 from facefoundry.errors import NotFound, Unusable
-from facefoundry.faces import face_tar
 from facefoundry.model.network import SIDES, Architecture, build
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from services.trainer.worker import faces
 from services.trainer.worker.preview import Previewer, schedule
+from tests.extractions import alignments_of, put_extraction
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 10, 300, 3000, 200_000])
@@ -64,20 +65,19 @@ def test_a_preview_shows_each_sides_decoder_with_the_present_weights() -> None:
 
 def put(store: Store, crops: dict[str, np.ndarray], **options: int) -> str:
     prefix = keys.extraction("1" * 40)
-    parts = tuple(
-        manifest.put_part(store, prefix, name, face_tar.pack(dict(enumerate(stack)))) for name, stack in crops.items()
-    )
-    manifest.commit(store, prefix, manifest.Manifest("extraction", {}, options, parts, {}, "content"))
+    put_extraction(store, prefix, crops, **options)
     return prefix
 
 
 def test_faces_come_in_order_over_all_parts(store: Store, draw_faces: Callable[..., Any]) -> None:
     crops = draw_faces(5, 1)
-    prefix = put(store, {"faces-00001.tar": crops[3:], "faces-00000.tar": crops[:3]}, padding=48)
+    prefix = put(store, {"faces-00000.tar": crops[:3], "faces-00001.tar": crops[3:]}, padding=48)
+    committed = manifest.load(store, prefix)
+    manifest.commit(store, prefix, replace(committed, parts=committed.parts[::-1]), replace=True)
     found = faces.fetch(store, prefix)
     assert np.array_equal(found.crops, crops)
     assert found.margin == 48
-    assert found.content_digest == "content"
+    assert found.content_digest == alignments_of(crops).content_digest()
 
 
 def test_crops_of_another_size_are_resized_with_their_margin(store: Store, draw_faces: Callable[..., Any]) -> None:
