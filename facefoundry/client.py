@@ -7,7 +7,7 @@ free. It raises an error only if a call makes no progress for `retry_seconds`, o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol, TypeVar
 
 import grpc
@@ -298,7 +298,7 @@ class Client:
             except grpc.RpcError as error:
                 retries.wait_after(from_rpc_error(error, self._addresses["trainer"]))
 
-    def watch_trainings(self, dataset: str) -> Iterator[trainer_pb2.Training]:
+    def watch_trainings(self, dataset: str) -> Generator[trainer_pb2.Training, None, None]:
         """Yield the trainings of a dataset run, then each one that is new or has changed, without an end.
 
         A stream that was cut is opened again, and continues where it was.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import statistics
 import tempfile
@@ -144,8 +145,8 @@ class _SleepingStages(Stages):
         self._recorder.add_sequence(clip.id, SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES))
         return ExtractedSequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id))
 
-    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
-        self._work("trainer")
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+        await asyncio.to_thread(self._work, "trainer")
         with self._recorder.lock:
             pair.training.losses = [(step, 0.1 / (step + 1), 0.1 / (step + 2)) for step in range(LOSSES)]
         return f"s3://bench/{pair.id}"

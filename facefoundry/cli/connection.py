@@ -50,7 +50,7 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
             "Expected --local or addresses of services. Received both. Remove --local or the addresses.", reason="USAGE"
         )
     cores = os.cpu_count() or 1
-    limits = Limits(pairs=max(2, cores), extractions=cores, conversions=cores)
+    limits = Limits(extractions=cores, conversions=cores)
     slots = {"FACEFOUNDRY_SLOTS": str(cores)}
     with (
         local_stack(options.local_dir, environment=slots, on_progress=emit, on_wait=on_users(emit)) as stack,

@@ -77,6 +77,13 @@ class RunRecorder:
         self.save()
         return self.pairs
 
+    def start(self, item: str) -> None:
+        """Record that the work on the pairs of a sequence has begun."""
+        with self.lock:
+            for pair in self._pairs_of.get(item, ()):
+                if pair.state == "pending":
+                    pair.state = "running"
+
     def add_sequence(self, name: str, sequence: SequenceRecord) -> None:
         """Record an extracted sequence."""
         with self.lock:

@@ -1,20 +1,22 @@
 """Runs all stages of all pairs of a dataset. This module decides about order, concurrency and failures.
 
-Pairs are independent: if a pair fails, its reason is recorded and the others continue. The services reuse the results
-in the store, so running the same command again continues a stopped run.
+Pairs are independent: if a pair fails, its reason is recorded and the others continue. Each pair is a coroutine, so
+thousands wait for their trainings without threads, while the clips of others are extracted. The services reuse the
+results in the store, so running the same command again continues a stopped run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
-from facefoundry.dataset.concurrency import Once, call_both
+from facefoundry.dataset.concurrency import Once, both, event_loop
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import Failure, FakeRecord, PairRecord
@@ -25,14 +27,21 @@ from facefoundry.v1 import common_pb2, extractor_pb2
 
 __all__ = ["DatasetRun", "Limits"]
 
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
 _POLL_SECONDS = 0.5
+_THREADS = 24  # of extractions and conversions together
+_STARTS = 4  # of trainings at once, in threads of their own
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many pairs, extractions and conversions a run works on at once. Calls beyond the services' slots wait."""
+    """How many extractions and conversions a run has under way at once. Calls beyond the services' slots wait.
 
-    pairs: int = 64
+    Trainings have no limit: each pair's starts when its clips are extracted, and waits for a worker.
+    """
+
     extractions: int = 16
     conversions: int = 16
 
@@ -79,13 +88,9 @@ class DatasetRun:
         compare: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        limits = limits or Limits()
         self._stages, self._recorder, self._on_event = stages, recorder, on_event
         self._with_fakes, self._with_comparison = convert, compare
-        self._max_pairs = limits.pairs
-        self._extracting = threading.BoundedSemaphore(limits.extractions)
-        self._converting = threading.BoundedSemaphore(limits.conversions)
-        self._extracted, self._transcoded = Once[ExtractedSequence](), Once[None]()
+        self._limits = limits or Limits()
         self.had_outage = False
 
     def run(
@@ -107,17 +112,13 @@ class DatasetRun:
         records = self._recorder.begin(pairs)
         given = given or {}
         tasks = [PairTask(pair, record, given.get(pair)) for pair, record in zip(pairs, records, strict=True)]
-        with ThreadPoolExecutor(min(self._max_pairs, max(1, len(tasks))), thread_name_prefix="pair") as pool:
-            running = {pool.submit(self._do_pair, task, clips): task for task in tasks}
-            try:
+        try:
+            with self._scheduler() as scheduler:
+                running = {scheduler.begin(self._do_pair(scheduler, task, clips)): task for task in tasks}
                 self._wait_for(running)
-            except BaseException:
-                self._stages.stop()
-                for future in running:
-                    future.cancel()
-                wait(running)
-                self._recorder.interrupt()
-                raise
+        except BaseException:
+            self._recorder.interrupt()
+            raise
         self._recorder.save(always=True)
         return records
 
@@ -129,25 +130,18 @@ class DatasetRun:
         """
         failed: dict[str, FaceFoundryError] = {}
 
-        def extract(clip: Clip) -> None:
+        async def extract(scheduler: _Scheduler, clip: Clip) -> None:
             try:
-                self._extract(clip)
+                await self._extract(scheduler, clip)
             except Cancelled:
                 raise
             except FaceFoundryError as error:
                 failed[clip.id] = error
                 self._on_event(Event(clip.id, "extract", "failed", message=f"{error.reason}: {error.message}"))
 
-        with ThreadPoolExecutor(min(self._max_pairs, len(clips)), thread_name_prefix="clip") as pool:
-            futures = [pool.submit(extract, clip) for clip in clips.values()]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                self._stages.stop()
-                for future in futures:
-                    future.cancel()
-                raise
+        with self._scheduler() as scheduler:
+            for future in [scheduler.begin(extract(scheduler, clip)) for clip in clips.values()]:
+                future.result()
         return failed
 
     def convert_clip(self, clip: Clip, model: Path, pair: Pair, *, swap_model: bool) -> FakeRecord:
@@ -192,39 +186,52 @@ class DatasetRun:
         self._on_event(Event(task.pair.id, "pair", task.record.state, message=message))
         self._recorder.save()
 
-    def _do_pair(self, task: PairTask, clips: Mapping[str, Clip]) -> None:
+    @contextmanager
+    def _scheduler(self) -> Iterator[_Scheduler]:
+        """Yield what works during the block. After an error, also Ctrl-C, all stages are stopped and waited for."""
+        limits = self._limits
+        threads = min(_THREADS, limits.extractions + limits.conversions)
+        with ThreadPoolExecutor(threads, thread_name_prefix="stage") as pool, event_loop(_STARTS) as loop:
+            try:
+                yield _Scheduler(loop, pool, limits)
+            except BaseException:
+                self._stages.stop()
+                raise
+
+    async def _do_pair(self, scheduler: _Scheduler, task: PairTask, clips: Mapping[str, Clip]) -> None:
         """Do all stages of one pair, in order."""
-        with self._recorder.lock:
-            task.record.state = "running"
         task.stage = "extract"
-        a, b = call_both(partial(self._extract, clips[task.pair.a]), partial(self._extract, clips[task.pair.b]))
+        a, b = await both(self._extract(scheduler, clips[task.pair.a]), self._extract(scheduler, clips[task.pair.b]))
         if a.extraction.content_digest == b.extraction.content_digest:
             message = f"{a.id} and {b.id} are the same clip under two names. A pair needs two different clips."
             raise Unusable(message, reason="SAME_CLIP")
         task.stage = "train"
         if task.model is None:
-            model_uri = self._stages.train(task.record, a, b)
+            model_uri = await self._stages.train(task.record, a, b)
         else:
-            model_uri = self._stages.upload_model(task.model)
-        self._stages.fetch_model(task.record, model_uri, task.model)
-        self._recorder.save()
+            model_uri = await scheduler.convert(self._stages.upload_model, task.model)
+        await scheduler.convert(self._stages.fetch_model, task.record, model_uri, task.model)
+        await asyncio.to_thread(self._recorder.save)
         if self._with_fakes:
             task.stage = "convert"
-            self._make_fakes(task, model_uri, a, b)
-        self._recorder.end(task.record, None)
+            await self._make_fakes(scheduler, task, model_uri, a, b)
+        await asyncio.to_thread(self._recorder.end, task.record, None)
 
-    def _make_fakes(self, task: PairTask, model_uri: str, a: ExtractedSequence, b: ExtractedSequence) -> None:
+    async def _make_fakes(
+        self, scheduler: _Scheduler, task: PairTask, model_uri: str, a: ExtractedSequence, b: ExtractedSequence
+    ) -> None:
         """Make the fakes of both directions of a pair."""
         on_a, on_b = FakeRecord(task.pair.id, a.id, b.id), FakeRecord(task.pair.mirrored, b.id, a.id)
         with self._recorder.lock:
             task.record.fakes += [on_a, on_b]
-        call_both(
-            partial(self._make_fake, on_a, model_uri, common_pb2.SIDE_A, a, b),
-            partial(self._make_fake, on_b, model_uri, common_pb2.SIDE_B, b, a),
+        await both(
+            self._make_fake(scheduler, on_a, model_uri, common_pb2.SIDE_A, a, b),
+            self._make_fake(scheduler, on_b, model_uri, common_pb2.SIDE_B, b, a),
         )
 
-    def _make_fake(
+    async def _make_fake(
         self,
+        scheduler: _Scheduler,
         fake: FakeRecord,
         model_uri: str,
         side: common_pb2.Side.ValueType,
@@ -232,34 +239,59 @@ class DatasetRun:
         source: ExtractedSequence,
     ) -> None:
         """Make a fake, and encode its target at the same compression levels."""
-        with self._converting:
-            self._stages.raise_if_stopped()
-            self._stages.convert(fake, model_uri, side, target, source)
-        self._transcode(target)
+        await scheduler.convert(self._stages.convert, fake, model_uri, side, target, source)
+        await self._transcode(scheduler, target)
         if self._with_comparison:
-            with self._converting:
-                self._stages.compare(fake, model_uri, side, target, source)
-        self._recorder.save()
+            await scheduler.convert(self._stages.compare, fake, model_uri, side, target, source)
+        await asyncio.to_thread(self._recorder.save)
 
-    def _extract(self, clip: Clip) -> ExtractedSequence:
+    async def _extract(self, scheduler: _Scheduler, clip: Clip) -> ExtractedSequence:
         """Extract a clip, only once even if it is in several pairs."""
 
         def extract() -> ExtractedSequence:
-            with self._extracting:
-                self._stages.raise_if_stopped()
-                return self._stages.extract(clip)
+            self._recorder.start(clip.id)
+            return self._stages.extract(clip)
 
-        return self._extracted.get(clip.id, extract)
+        return await scheduler.extracted.get(clip.id, lambda: scheduler.extract(extract))
 
-    def _transcode(self, sequence: ExtractedSequence) -> None:
+    async def _transcode(self, scheduler: _Scheduler, sequence: ExtractedSequence) -> None:
         """Transcode a sequence, only once even if it is in several pairs."""
+        await scheduler.transcoded.get(sequence.id, lambda: scheduler.convert(self._stages.transcode, sequence))
 
-        def transcode() -> None:
-            with self._converting:
-                self._stages.raise_if_stopped()
-                self._stages.transcode(sequence)
 
-        self._transcoded.get(sequence.id, transcode)
+class _Scheduler:
+    """Does the work of one run in threads, and remembers the results of sequences.
+
+    Attributes:
+        extracted: The extracted sequences, by id.
+        transcoded: The sequences that are transcoded, by id.
+
+    Args:
+        loop: Runs the coroutines of pairs.
+        pool: Threads of stages.
+        limits: How much is under way at once.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: ThreadPoolExecutor, limits: Limits) -> None:
+        self._loop, self._pool = loop, pool
+        self._extracting, self._converting = (
+            asyncio.Semaphore(limit) for limit in (limits.extractions, limits.conversions)
+        )
+        self.extracted, self.transcoded = Once[ExtractedSequence](), Once[None]()
+
+    def begin(self, work: Coroutine[None, None, T]) -> Future[T]:
+        """Begin the work of a coroutine."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def extract(self, stage: Callable[[*Args], T], *arguments: *Args) -> T:
+        """Call a stage of an extraction, when there is room for it."""
+        async with self._extracting:
+            return await self._loop.run_in_executor(self._pool, stage, *arguments)
+
+    async def convert(self, stage: Callable[[*Args], T], *arguments: *Args) -> T:
+        """Call a stage that uses or fetches results, when there is room for it."""
+        async with self._converting:
+            return await self._loop.run_in_executor(self._pool, stage, *arguments)
 
 
 def _failure_of(error: BaseException, stage: str) -> Failure:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, Sample, 
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.stages import ExtractedSequence, Stages
+from facefoundry.dataset.training_watch import TrainingWatch
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
@@ -30,8 +33,6 @@ __all__ = ["ServiceStages"]
 
 OnCount = Callable[[int, int], None]
 
-# A restarted trainer may have lost its jobs. Starting a training again resumes it.
-_MAX_RESTARTS = 5
 _WAITING = {
     trainer_pb2.Training.STATE_QUEUED: "queued",
     trainer_pb2.Training.STATE_STALLED: "its worker has not reported for a while",
@@ -65,6 +66,7 @@ class ServiceStages(Stages):
         self._transfers, self._client, self._recipe = transfers, transfers.client, recipe
         self._layout, self._recorder, self._on_event = layout, recorder, on_event
         self._keep_faces, self._reading = keep_faces, reading or Reading()
+        self._watch = TrainingWatch(self._client, recorder.record.name)
 
     def raise_if_stopped(self) -> None:
         """Raise Cancelled if `stop` was called."""
@@ -109,7 +111,7 @@ class ServiceStages(Stages):
         )
         return ExtractedSequence(clip.id, source.uri, extraction, samples)
 
-    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         """Train a pair and return the URI of its model."""
         request = trainer_pb2.StartTrainingRequest(
             extraction_a_uri=a.extraction.uri,
@@ -119,11 +121,9 @@ class ServiceStages(Stages):
             recipe=self._recipe,
         )
         with self._stage(pair.id, "train", "iterations") as (on_count, _):
-            training = self._follow(pair, request, on_count)
-            for _ in range(_MAX_RESTARTS):
-                if training.failure.reason != "JOB_LOST":
-                    break
-                training = self._follow(pair, request, on_count)
+            started = await asyncio.to_thread(self._client.start_training, request)
+            on_change = partial(self._on_training, pair, on_count, set[str]())
+            training = await asyncio.wrap_future(self._watch.follow(started, on_change))
             if training.state == trainer_pb2.Training.STATE_FAILED:
                 raise Unusable(training.failure.message, reason=training.failure.reason, resource=training.uri)
             if training.state == trainer_pb2.Training.STATE_CANCELLED:
@@ -131,25 +131,21 @@ class ServiceStages(Stages):
                 raise Cancelled(message, reason="TRAINING_CANCELLED")
         return training.model_uri
 
-    def _follow(
-        self, pair: PairRecord, request: trainer_pb2.StartTrainingRequest, on_count: OnCount
-    ) -> trainer_pb2.Training:
-        """Start a training and watch it until it ends."""
-        training = self._client.start_training(request)
-        reported = set[str]()
-        for training in self._client.watch_training(training.uri):  # noqa: B020 (the stream needs the first one's URI)
-            self._record_training(pair, training)
-            on_count(training.iteration, training.iterations)
-            for warning in training.warnings:
-                if warning.reason not in reported:
-                    reported.add(warning.reason)
-                    self._on_event(Event(pair.id, "train", "doubt", message=f"{warning.message} [{warning.reason}]"))
-            waiting = _WAITING.get(training.state)
-            if waiting:
-                counts = (training.iteration, training.iterations, "iterations")
-                message = training.diagnosis.message or waiting
-                self._on_event(Event(pair.id, "train", "waiting", *counts, message))
-        return training
+    def _on_training(
+        self, pair: PairRecord, on_count: OnCount, reported: set[str], training: trainer_pb2.Training
+    ) -> None:
+        """Record and report a state of a pair's training; `reported` has the warnings that were reported."""
+        self._record_training(pair, training)
+        on_count(training.iteration, training.iterations)
+        for warning in training.warnings:
+            if warning.reason not in reported:
+                reported.add(warning.reason)
+                self._on_event(Event(pair.id, "train", "doubt", message=f"{warning.message} [{warning.reason}]"))
+        waiting = _WAITING.get(training.state)
+        if waiting:
+            counts = (training.iteration, training.iterations, "iterations")
+            message = training.diagnosis.message or waiting
+            self._on_event(Event(pair.id, "train", "waiting", *counts, message))
 
     def upload_model(self, folder: Path) -> str:
         """Upload a model from disk and return its URI."""

@@ -31,7 +31,7 @@ class ExtractedSequence:
 
 
 class Stages(Protocol):
-    """Does the work of each stage of a pair. Many threads call its methods at once.
+    """Does the work of each stage of a pair. Many threads call its methods at once; an event loop calls `train`.
 
     Each method does its work, records the result and writes the files of the dataset. If the work fails, it raises an
     error. `DatasetRun` decides about order, concurrency and failures.
@@ -46,8 +46,12 @@ class Stages(Protocol):
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
 
-    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
-        """Train a pair and return the URI of its model."""
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+        """Train a pair and return the URI of its model.
+
+        Thousands of pairs wait for their trainings at the same time, so this method holds no thread meanwhile. What it
+        calls in a thread, by `asyncio.to_thread`, ends after `stop` was called.
+        """
 
     def upload_model(self, folder: Path) -> str:
         """Upload a model from disk and return its URI."""

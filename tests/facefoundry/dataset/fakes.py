@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import queue
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -46,7 +47,7 @@ class FakeStages(Stages):
     def extract(self, clip: Clip) -> ExtractedSequence:
         return extracted(clip.id)
 
-    def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
         return f"s3://bucket/models/{pair.id}"
 
     def upload_model(self, folder: Path) -> str:
@@ -77,6 +78,7 @@ class FakeServices:
     def __init__(self, store: Store, levels: Sequence[str] = ()) -> None:
         self._store, self._levels = store, levels
         self._uploads = Uploads(store, max_bytes=1 << 20)
+        self._started: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def raise_if_stopped(self) -> None:
         pass
@@ -127,9 +129,15 @@ class FakeServices:
         )
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
-        return trainer_pb2.Training(uri=f"s3://bucket/trainings/{request.pair_id}", pair_id=request.pair_id)
+        uri = f"s3://bucket/trainings/{request.pair_id}"
+        self._started.put(uri)
+        return trainer_pb2.Training(uri=uri, pair_id=request.pair_id)
 
-    def watch_training(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
+    def watch_trainings(self, dataset: str) -> Generator[trainer_pb2.Training, None, None]:
+        while True:
+            yield from self.states(self._started.get())
+
+    def states(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
         pair = training_uri.rpartition("/")[2]
         preview = manifest.put_part(self._store, keys.training(_digest(pair)), "preview.jpg", JPEG)
         info = {

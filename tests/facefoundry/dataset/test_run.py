@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_fakes_are_compared_only_on_request(run):
 
 
 def test_a_failed_pair_is_recorded_with_its_stage_and_the_others_are_done(run, run_folder, events):
-    def train(pair, *_):
+    async def train(pair, *_):
         if pair.id == "a_b":
             raise Unusable("The losses are not numbers.", reason="COLLAPSED")
         return "s3://bucket/models/x"
@@ -99,12 +100,12 @@ def test_an_outage_is_tried_again_by_the_next_pair_and_remembered(make_recorder,
 def test_pairs_that_were_interrupted_wait_for_the_next_run(make_recorder, run_folder):
     started, stopped = threading.Event(), threading.Event()
 
-    def train(pair, *_):
+    async def train(pair, *_):
         if pair.id == "c_d":
             started.set()
-            assert stopped.wait(20)
+            assert await asyncio.to_thread(stopped.wait, 20)
             raise Cancelled("The client was stopped.")
-        assert started.wait(20)
+        assert await asyncio.to_thread(started.wait, 20)
         return "s3://bucket/models/x"
 
     def interrupt(event):
@@ -124,11 +125,11 @@ def test_a_save_that_came_too_early_is_made_up_for_while_a_long_training_goes_on
         if [pair.state for pair in run_folder.load_pairs()] == ["done", "done", "running"]:
             saved.set()
 
-    def train(pair, *_):
+    async def train(pair, *_):
         if pair.id == "x_y":
-            assert all(ended.acquire(timeout=20) for _ in range(2))
+            assert await asyncio.to_thread(lambda: all(ended.acquire(timeout=20) for _ in range(2)))
             clock.now += 100
-            assert saved.wait(20)
+            assert await asyncio.to_thread(saved.wait, 20)
         return "s3://bucket/models/x"
 
     recorder = make_recorder(clock=clock, on_save=on_save)

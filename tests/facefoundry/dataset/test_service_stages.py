@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_a_warning_of_a_running_training_is_told_once_and_recorded(
     recorder = make_recorder()
     stages = ServiceStages(transfers_of(store), recipe_pb2.Recipe(), FfppLayout(tmp_path), recorder, events.append)
     pair = PairRecord("a_b", "a", "b")
-    stages.train(pair, extracted("a"), extracted("b"))
+    asyncio.run(stages.train(pair, extracted("a"), extracted("b")))
     states = [(event.state, event.message) for event in events if event.state in ("doubt", "done")]
     assert states == [("doubt", "The training stagnates. [STAGNATES]"), ("done", "")]
     assert pair.training.warnings == ["The training stagnates."]

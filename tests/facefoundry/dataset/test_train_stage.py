@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -23,12 +24,12 @@ SENTENCE = "The training collapsed by iteration 40."
 class RestartedTraining(FakeServices):
     """Services whose trainings restart after a collapse."""
 
-    def watch_training(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
+    def states(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
         restart = trainer_pb2.Training.Restart(collapsed_at=40, learning_rate=0.003, message=SENTENCE)
         yield trainer_pb2.Training(uri=training_uri, iteration=40, iterations=70)
         for iteration in (0, 5):
             yield trainer_pb2.Training(uri=training_uri, iteration=iteration, iterations=70, restart=restart)
-        yield from super().watch_training(training_uri)
+        yield from super().states(training_uri)
 
 
 def test_a_restart_is_told_once_and_recorded(store: Store, tmp_path, make_recorder: Callable[[], RunRecorder]) -> None:
@@ -37,6 +38,6 @@ def test_a_restart_is_told_once_and_recorded(store: Store, tmp_path, make_record
     stages = ServiceStages(transfers, recipe_pb2.Recipe(), FfppLayout(tmp_path), make_recorder(), events.append)
     pair = PairRecord("a_b", "a", "b")
     a, b = (ExtractedSequence(name, "", extractor_pb2.Extraction(uri=f"s3://bucket/{name}"), ()) for name in "ab")
-    stages.train(pair, a, b)
+    asyncio.run(stages.train(pair, a, b))
     assert events.count(Event("a_b", "train", "doubt", message=SENTENCE)) == 1
     assert pair.training.restart == SENTENCE

@@ -225,7 +225,7 @@ def test_the_client_goes_on_at_another_replica(run: Run, store_settings: StoreSe
         serving(run.store, first, poll_seconds=0.05) as here,
     ):
         settings = read(ChannelSettings, trainer_address=f"{here.address},{there.address}")
-        with Client(settings) as client, closing(client.watch_trainings("set")) as changes:  # type: ignore[type-var]  # a generator
+        with Client(settings) as client, closing(client.watch_trainings("set")) as changes:
             assert {next(changes).pair_id for _ in range(2)} == {"A_0", "A_1"}
             stopping = threading.Thread(target=here.server.stop)
             stopping.start()
