@@ -91,7 +91,7 @@ crash-test: $(SET_UP)  ## Kill every process at every commit point, and break th
 clients: $(SET_UP)  ## Build the clients in other languages and make a pair with each; CLIENTS="go shell" for some
 	@$(BIN)/python -m tests.clients $(CLIENTS)
 
-stores: $(SET_UP)  ## Run S3 servers, the product on each, and print the table of docs/stores.md (Go, cargo); STORES="minio" for some
+stores: $(SET_UP)  ## Run S3 servers, the product on each, and make the table of docs/stores.md (Go, cargo); STORES="minio" for some
 	@tests/stores/servers.sh $(TOOLS)
 	$(BIN)/python -m tests.stores $(STORES)
 

@@ -1,8 +1,9 @@
-"""`python -m tests.stores [SERVER ...]`: runs S3 servers on this machine, and prints the table of docs/stores.md.
+"""`python -m tests.stores [SERVER ...]`: runs S3 servers on this machine, and makes the table of docs/stores.md.
 
 Each server gets the accounts, the questions of `facefoundry bucket probe`, the product's tests of its store, and a pair
 of clips through three services, twice. A cell that begins with `fault` is something that FaceFoundry needs and does not
-have there. The programs are those that `make stores` built; a server whose program is missing is left out.
+have there. The programs are those that `make stores` built; a server whose program is missing is left out. The table is
+printed; after a run of all servers without a fault it is written to the page.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ from facefoundry.storage.rights import LIFECYCLE
 from facefoundry.storage.servers import SERVERS, Report, prepare
 from facefoundry.storage.store import Store
 from tests.house import files
-from tests.stores import journey
+from tests.stores import journey, page
 from tests.stores.env_file import env_file
 from tests.stores.servers import KINDS, Kind, Running
 
 _TESTS = [f"tests/facefoundry/storage/test_{name}.py" for name in ("store", "manifest", "document", "bucket_copy")]
+_PAGE = files.ROOT / "docs" / "stores.md"
 _TESTS += ["tests/services/trainer/test_listing.py"]
 
 
 def main() -> None:
-    """Examine the servers that are there, and print the table; end with 1 if a cell says `fault`."""
+    """Examine the servers that are there, and make the table; end with 1 if a cell says `fault`."""
     parser = argparse.ArgumentParser(prog="python -m tests.stores", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="SERVER", help=f"{', '.join(KINDS)}; default: all")
     names = parser.parse_args().names or list(KINDS)
@@ -41,13 +43,13 @@ def main() -> None:
             print(f"{name} is left out: {KINDS[name].program} does not exist.", file=sys.stderr)
             continue
         with tempfile.TemporaryDirectory(prefix="stores-") as folder:
-            columns[f"{name} {KINDS[name].version}"] = _examine(KINDS[name], Path(folder))
-    rows = list(dict.fromkeys(row for column in columns.values() for row in column))
-    print(f"Run on {date.today().isoformat()}.\n")
-    print("| | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    for row in rows:
-        print(f"| {row} | " + " | ".join(column.get(row, "") for column in columns.values()) + " |")
-    sys.exit(any(cell.startswith("fault") for column in columns.values() for cell in column.values()))
+            columns[KINDS[name].title] = _examine(KINDS[name], Path(folder))
+    made = page.table(columns, date.today().isoformat())
+    print(made, end="")
+    if any(cell.startswith("fault") for column in columns.values() for cell in column.values()):
+        sys.exit(1)
+    if len(columns) == len(KINDS):
+        _PAGE.write_text(page.replaced(_PAGE.read_text(), made))
 
 
 def _examine(kind: Kind, folder: Path) -> dict[str, str]:

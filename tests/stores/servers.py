@@ -51,13 +51,13 @@ class Kind:
 
     Attributes:
         name: Its name.
-        version: What is run.
+        title: What is run, for people.
         program: The file that runs it; it may be missing.
         start: Starts it in a folder while the context is open.
     """
 
     name: str
-    version: str
+    title: str
     program: Path
     start: Callable[[Path, Path], Iterator[Running]]
 
@@ -163,10 +163,10 @@ def _ready(port: int) -> StoreSettings:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("seaweedfs", "4.48", Path(os.sep), _seaweedfs),
-        Kind("minio", "2026-02-12", TOOLS / "minio-20260212", _minio),
-        Kind("versitygw", "1.8.0", TOOLS / "versitygw-1.8.0", _versitygw),
-        Kind("garage", "2.5.0", TOOLS / "garage-2.5.0", _garage),
+        Kind("seaweedfs", "SeaweedFS 4.48", Path(os.sep), _seaweedfs),
+        Kind("minio", "MinIO 2026-02-12", TOOLS / "minio-20260212", _minio),
+        Kind("versitygw", "VersityGW 1.8.0", TOOLS / "versitygw-1.8.0", _versitygw),
+        Kind("garage", "Garage 2.5.0", TOOLS / "garage-2.5.0", _garage),
     )
 }
 """The servers by the name that `facefoundry bucket setup --server` knows."""
