@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from facefoundry import errors
     from facefoundry.client import Client
+    from facefoundry.cluster.runs import submit
+    from facefoundry.cluster.status import status
     from facefoundry.dataset.models import upload_model
     from facefoundry.dataset.sources import upload
     from facefoundry.planning.checking import check
@@ -33,6 +35,8 @@ __all__ = [
     "errors",
     "plan",
     "run",
+    "status",
+    "submit",
     "upload",
     "upload_model",
 ]
@@ -50,6 +54,8 @@ _MODULES = {
     "check": "facefoundry.planning.checking",
     "plan": "facefoundry.planning.draft",
     "run": "facefoundry.planning.running",
+    "status": "facefoundry.cluster.status",
+    "submit": "facefoundry.cluster.runs",
     "upload": "facefoundry.dataset.sources",
     "upload_model": "facefoundry.dataset.models",
 }

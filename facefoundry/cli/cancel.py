@@ -7,10 +7,12 @@ import json
 import click
 from google.protobuf.json_format import MessageToDict
 
+from facefoundry.cli.cluster import cluster_options, stop_job
 from facefoundry.cli.connection import running_services
 from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.cli.plain import plain
 from facefoundry.client import ENDED, Client
+from facefoundry.cluster.runs import Place
 from facefoundry.errors import NotFound
 from facefoundry.v1 import trainer_pb2
 
@@ -22,12 +24,14 @@ __all__ = ["cancel"]
 @click.option("--pair", help="Stop the trainings of this pair, such as 033_097.")
 @click.option("--dataset", help="Stop the trainings of this run; `facefoundry status` lists runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per training.")
+@cluster_options
 @connection_options
 def cancel(
     uris: tuple[str, ...],
     pair: str | None,
     dataset: str | None,
     as_json: bool,
+    place: Place,
     connection: ConnectionOptions,
 ) -> None:
     """Stop trainings by their URIs, or all unfinished trainings of a pair, of a run, or of a pair in a run.
@@ -36,17 +40,22 @@ def cancel(
     Examples:
       facefoundry cancel --trainer HOST:50052 s3://BUCKET/trainings/DIGEST
       facefoundry cancel --local --pair 033_097       (while another command runs with --local)
+      facefoundry cancel --namespace facefoundry --dataset faces1      (a run that was submitted)
 
-    Checkpoints are kept. Run the command that started a training again to continue it.
+    The Job of a run that was submitted is deleted first, and has no effect any more when its trainings are stopped.
+    Checkpoints are kept. Run the command that started a training again to continue it, or `facefoundry retry`.
     """
     if not uris and pair is None and dataset is None:
         raise click.UsageError("Expected the URI of a training, --pair or --dataset.")
+    stopped = bool(dataset) and pair is None and not connection.use_local and stop_job(str(dataset), place)
+    if stopped and not as_json:
+        click.echo(plain(f"The Job of the run {dataset} is deleted. `facefoundry retry` starts it again."))
     with (
         running_services(connection) as channels,
         Client(channels, retry_seconds=10.0) as client,
     ):
         chosen = list(dict.fromkeys([*uris, *_find(client, pair, dataset)]))
-        if not chosen:
+        if not chosen and not stopped:
             requested = " and ".join(filter(None, [pair and f"pair {pair}", dataset and f"run {dataset}"]))
             raise NotFound(
                 f"There is no unfinished training of {requested}. `facefoundry status` lists all trainings.",

@@ -16,6 +16,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "plan": "plan:plan",
     "run": "run:run",
+    "submit": "submit:submit",
     "generate-models": "ffpp:generate_models",
     "create-from-models": "ffpp:create_from_models",
     "extract-faces": "ffpp:extract_faces",
@@ -23,7 +24,9 @@ _COMMANDS = {
     "convert": "ffpp:convert",
     "export-models": "export:export_models",
     "status": "status:status",
+    "logs": "logs:logs",
     "cancel": "cancel:cancel",
+    "retry": "retry:retry",
     "report": "report:report",
     "local": "local:local",
     "bucket": "bucket:bucket",

@@ -25,6 +25,7 @@ __all__ = [
     "OutputOptions",
     "RecipeOptions",
     "connection_options",
+    "gather",
     "layout_option",
     "local_dir_option",
     "output_options",
@@ -137,7 +138,7 @@ def _frame_rate(text: str) -> Fraction:
 
 def connection_options(function: F) -> F:
     """Add `--local` and the three addresses to a command, which gets them as the argument `connection`."""
-    function = _gather(ConnectionOptions, "connection", function)
+    function = gather(ConnectionOptions, "connection", function)
     for option in (
         click.option("--converter", "converter_address", metavar="HOST:PORT", help="Address of the converter."),
         click.option("--trainer", "trainer_address", metavar="HOST:PORT", help="Address of the trainer."),
@@ -156,7 +157,7 @@ def connection_options(function: F) -> F:
 
 def recipe_options(function: F) -> F:
     """Add `--recipe`, `--set`, `--subject` and `-it` to a command, which gets them as the argument `recipe`."""
-    function = _gather(RecipeOptions, "recipe", function)
+    function = gather(RecipeOptions, "recipe", function)
     for option in (
         click.option(
             "--set",
@@ -190,7 +191,7 @@ def recipe_options(function: F) -> F:
 
 def output_options(function: F) -> F:
     """Add options of the output, and of how clips are read. The command gets them as the argument `output`."""
-    function = _gather(OutputOptions, "output", function)
+    function = gather(OutputOptions, "output", function)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars."),
         click.option(
@@ -221,8 +222,8 @@ def output_options(function: F) -> F:
     return function
 
 
-def _gather(kind: type[DataclassInstance], argument: str, function: F) -> F:
-    """Wrap a command so that options which are fields of a dataclass reach it as one argument."""
+def gather(kind: type[DataclassInstance], argument: str, function: F) -> F:
+    """Wrap a command so that options which are fields of a dataclass reach it as one argument of that name."""
     names = [field.name for field in fields(kind)]
 
     @functools.wraps(function)

@@ -11,13 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from facefoundry.cli.cluster import cluster_options, find_job, sentence
 from facefoundry.cli.connection import running_services
 from facefoundry.cli.errors import show
 from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.cli.plain import plain
 from facefoundry.client import SERVICES, Client
-from facefoundry.codec import JsonObject
+from facefoundry.cluster.runs import Place
+from facefoundry.cluster.status import RunStatus
+from facefoundry.codec import JsonObject, to_values
 from facefoundry.errors import FaceFoundryError
+from facefoundry.planning.stored_run import stored_run
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
 from facefoundry.v1 import info_pb2, trainer_pb2
 
 __all__ = ["status"]
@@ -51,33 +57,67 @@ class ServiceStatus:
 
 
 @click.command(short_help="Show the state of services and trainings.")
-@click.option("--dataset", default="", help="Show only the trainings of this run.")
+@click.option("--dataset", default="", metavar="NAME", help="Show only this run: Job, record and trainings.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@cluster_options
 @connection_options
-def status(dataset: str, as_json: bool, connection: ConnectionOptions) -> None:
+def status(dataset: str, as_json: bool, place: Place, connection: ConnectionOptions) -> None:
     """Show whether the services and the object store answer, and all trainings.
 
     \b
     Examples:
       facefoundry status --local          (while another command runs with --local)
       facefoundry status --trainer HOST:50052 --dataset faces1
+      facefoundry status --namespace facefoundry --dataset faces1      (a run that was submitted)
 
-    The exit code is 1 if a service or the store does not answer, the trainings cannot be listed, or one is damaged.
+    Of one run, its Job is shown where there is a kubeconfig, and its record where there are keys of the store. Then
+    services need not answer.
+
+    The exit code is 1 if a service or the store does not answer, the trainings cannot be listed, or one is damaged; of
+    one run, if nothing is known of it.
     """
+    run = _run_status(dataset, place, connection) if dataset else None
+    is_known = run is not None and (run.job is not None or run.record is not None)
     with running_services(connection) as channels, Client(channels, retry_seconds=2.0) as client:
         services = {name: _status_of(client, name) for name in SERVICES}
         trainings, failure = _trainings(client, dataset)
     if as_json:
         rows = [MessageToDict(training, preserving_proto_field_name=True) for training in trainings]
         values = {name: service.to_values() for name, service in services.items()}
-        click.echo(json.dumps({"services": values, "trainings": rows}))
+        known: JsonObject = {"run": to_values(run)} if run else {}
+        click.echo(json.dumps({**known, "services": values, "trainings": rows}))
     else:
+        if run is not None:
+            _print_run(run)
         _print(services, trainings)
     damaged = any(training.state == trainer_pb2.Training.STATE_DAMAGED for training in trainings)
     if failure is not None and services["trainer"].healthy:  # otherwise the trainer's row has the reason
         show(failure, as_json=False)
-    if failure is not None or damaged or not all(service.healthy for service in services.values()):
+    is_down = failure is not None or not all(service.healthy for service in services.values())
+    if damaged or (is_down and not is_known):
         raise click.exceptions.Exit(1)
+
+
+def _run_status(name: str, place: Place, connection: ConnectionOptions) -> RunStatus:
+    settings = read(StoreSettings)
+    with_record = settings.has_keys and not connection.use_local
+    job = None if connection.use_local else find_job(name, place)
+    return RunStatus(name, job, stored_run(Store(settings), name) if with_record else None)
+
+
+def _print_run(run: RunStatus) -> None:
+    if run.job is not None:
+        click.echo(plain(f"{sentence(run.job)} Output: {run.job.output}"))
+    if run.record is not None:
+        record = run.record
+        click.echo(
+            plain(
+                f"{record.done} of {record.pairs} pairs are done, {len(record.failures)} failed, "
+                f"{record.seconds / 3600:.1f} h after {record.created}."
+            )
+        )
+        for pair, failed in record.failures.items():
+            click.echo(plain(f"{pair} failed: {failed.message} [{failed.reason}]"))
 
 
 def _trainings(client: Client, dataset: str) -> tuple[list[trainer_pb2.Training], FaceFoundryError | None]:

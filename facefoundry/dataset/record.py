@@ -242,6 +242,8 @@ class RunRecord:
         recipe: All fields of the recipe.
         seed: Seed of the random pairing; None if the pairs were given.
         pairs: Ids of the pairs, in order.
+        done: Number of pairs that are done.
+        failures: Why pairs failed, by the id of the pair.
         sequences: The extracted sequences, by id.
         seconds: Duration of the run until now, to the millisecond.
         rights: What is known about the rights to the clips.
@@ -260,6 +262,8 @@ class RunRecord:
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
     rights: str = "unstated"
+    done: int = 0
+    failures: dict[str, Failure] = field(default_factory=dict)
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)
     pairs: list[str] = field(default_factory=list)
     layout: str = FfppLayout.name

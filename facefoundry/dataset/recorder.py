@@ -66,6 +66,7 @@ class RunRecorder:
         with self.lock:
             self.pairs = [PairRecord(pair.id, pair.a, pair.b) for pair in pairs]
             self.record.pairs = [pair.id for pair in self.pairs]
+            self.record.done, self.record.failures = 0, {}
             self._pairs_of.clear()
             for pair in self.pairs:
                 for item in {pair.id, pair.a, pair.b, f"{pair.b}_{pair.a}"}:
@@ -111,6 +112,10 @@ class RunRecorder:
         with self.lock:
             pair.state = "failed" if failure else "done"
             pair.failure = failure
+            if failure:
+                self.record.failures[pair.id] = failure
+            else:
+                self.record.done += 1
             try:
                 self._folder.save_pair(pair)
                 self._not_uploaded.append(pair_file(pair.id))

@@ -27,6 +27,8 @@ PACKAGE = {
     "errors",
     "plan",
     "run",
+    "status",
+    "submit",
     "upload",
     "upload_model",
 }

@@ -1,0 +1,1 @@
+"""Dataset runs as Jobs of a Kubernetes cluster. Only `access` imports the Kubernetes client, when it is used."""

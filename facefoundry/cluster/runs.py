@@ -1,0 +1,322 @@
+"""Submits runs to a cluster, and finds, retries and stops those that were submitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from facefoundry.cluster.manifests import (
+    JobOptions,
+    Object,
+    Submission,
+    config_map,
+    dataset_job,
+    default_output,
+    job_name,
+    template_in,
+)
+from facefoundry.cluster.states import JobState, state_of
+from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
+from facefoundry.planning.freezing import freeze
+from facefoundry.planning.objects import lister
+from facefoundry.planning.resolve import ResolvedDataset
+from facefoundry.settings import StoreSettings, read
+
+if TYPE_CHECKING:
+    from facefoundry.cluster.access import Cluster
+
+__all__ = ["Place", "Runs", "objects_of", "prepare", "read_template", "retry_in", "started", "submit"]
+
+_POLL_SECONDS = 1.0
+_END_SECONDS = 120.0
+_LATE_REASONS = ("NO_NODE", "SUSPENDED")  # what a cluster may take its time for
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are submitted.
+
+    Attributes:
+        namespace: The namespace; by default that of the context.
+        context: Context of the kubeconfig; by default its current one.
+        kubeconfig: Path of the kubeconfig; by default KUBECONFIG, ~/.kube/config, or the account of this pod.
+    """
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Runs]:
+        """Connect to the cluster.
+
+        Raises:
+            InvalidInput: the Kubernetes client is not installed (NO_KUBERNETES_CLIENT), or there is no kubeconfig
+                (NO_KUBECONFIG).
+        """
+        try:
+            from facefoundry.cluster.access import Cluster  # takes a second to import
+        except ModuleNotFoundError as error:
+            raise InvalidInput(
+                "Expected the Kubernetes client for Python. It is not installed: pip install 'facefoundry[cluster]'.",
+                reason="NO_KUBERNETES_CLIENT",
+            ) from error
+        cluster = Cluster(self.kubeconfig, self.context, self.namespace)
+        try:
+            yield Runs(cluster)
+        finally:
+            cluster.close()
+
+
+class Runs:
+    """The submitted runs of a namespace.
+
+    Args:
+        cluster: The namespace.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @property
+    def namespace(self) -> str:
+        """The namespace."""
+        return self._cluster.namespace
+
+    def template(self, release: str | None = None) -> Object:
+        """Return the template of the release; errors are as in `template_in`."""
+        return template_in(self._cluster.templates(release), f"the namespace {self.namespace}")
+
+    def start(self, objects: tuple[Object, Object]) -> JobState:
+        """Create the objects of a run. A Job of the run that has ended is deleted first.
+
+        Raises:
+            Conflict: a Job of the run goes on (NAME_TAKEN).
+        """
+        made, job = objects
+        name = job["metadata"]["name"]
+        before = self._cluster.job(name)
+        if before is not None:
+            if not self._state(before).ended and not before["metadata"].get("deletionTimestamp"):
+                raise self._taken(name)
+            self._delete(before)
+        self._cluster.create_config_map(made)
+        try:
+            self._cluster.create_job(job)
+        except Conflict as error:
+            raise self._taken(name) from error
+        for old in self._cluster.config_maps(name):
+            if old["metadata"]["name"] != made["metadata"]["name"]:
+                self._cluster.delete_config_map(old["metadata"]["name"])
+        return self._found(name)
+
+    def wait_for_start(self, run: str, seconds: float) -> JobState:
+        """Wait until the pod of a run has started, or cannot start, or the time is over; return the state then."""
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.find(run)
+            settled = state.state != "waiting" or (state.reason and state.reason not in _LATE_REASONS)
+            if settled or time.monotonic() >= deadline:
+                return state
+            time.sleep(_POLL_SECONDS)
+
+    def find(self, run: str) -> JobState:
+        """Return the state of the Job of a run.
+
+        Raises:
+            NotFound: there is none (NO_JOB).
+        """
+        return self._found(job_name(run))
+
+    def find_if_any(self, run: str) -> JobState | None:
+        """Return the state of the Job of a run; None if there is none."""
+        job = self._cluster.job(job_name(run))
+        return None if job is None else self._state(job)
+
+    def submission(self, run: str) -> Submission:
+        """Return what was submitted as a run.
+
+        Raises:
+            NotFound: nothing was, or it was deleted (NOT_SUBMITTED).
+        """
+        found = self._cluster.config_maps(job_name(run))
+        if not found:
+            raise NotFound(
+                f"No run {run} was submitted in the namespace {self.namespace}. Give its namespace with --namespace, "
+                "or submit its dataset file.",
+                reason="NOT_SUBMITTED",
+            )
+        return Submission.of(found[-1])
+
+    def stop(self, run: str) -> bool:
+        """Delete the Job of a run, and wait until its pod has ended. Return whether there was one."""
+        job = self._cluster.job(job_name(run))
+        if job is None:
+            return False
+        self._delete(job)
+        return True
+
+    def log(self, run: str, *, follow: bool = False) -> Iterator[str]:
+        """Yield the lines of the log of the newest pod of a run. With `follow`, until it ends.
+
+        Raises:
+            NotFound: there is no Job (NO_JOB), or it has no pod that has started (NO_LOG).
+        """
+        state = self.find(run)
+        if not state.pod or (state.state == "waiting" and state.reason):
+            raise NotFound(f"There is no log of the run {run} yet. {state.message}", reason="NO_LOG")
+        yield from self._cluster.log(state.pod, follow=follow)
+
+    def _found(self, name: str) -> JobState:
+        job = self._cluster.job(name)
+        if job is None:
+            raise NotFound(
+                f"There is no Job {name} in the namespace {self.namespace}. Give the namespace of the run with "
+                "--namespace. A Job that ended is deleted after a week; `facefoundry retry` starts it again.",
+                reason="NO_JOB",
+            )
+        return self._state(job)
+
+    def _state(self, job: Object) -> JobState:
+        name = job["metadata"]["name"]
+        pods = self._cluster.pods(name)
+        return state_of(job, pods, [] if pods else self._cluster.warnings(name))
+
+    def _delete(self, job: Object) -> None:
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        self._cluster.delete_job(name, uid)
+        deadline = time.monotonic() + _END_SECONDS
+        while (left := self._cluster.job(name)) is not None and left["metadata"]["uid"] == uid:
+            if time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"The Job {name} is being deleted, but its pod has not ended after {_END_SECONDS:.0f} s. If its "
+                    "node is lost, delete the Node object (kubectl delete node), and repeat the command.",
+                    reason="JOB_TERMINATING",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _taken(self, name: str) -> Conflict:
+        return Conflict(
+            f"A run of this name goes on: the Job {name} in the namespace {self.namespace}. `facefoundry status "
+            "--dataset` shows it, and `facefoundry cancel --dataset` stops it. Give another dataset another name.",
+            reason="NAME_TAKEN",
+        )
+
+
+def read_template(path: Path) -> Object:
+    """Read the template of a release from a file with its ConfigMap, such as the rendered chart.
+
+    Raises:
+        InvalidInput: the file cannot be read (TEMPLATE).
+        NotFound: it has no template (NO_RELEASE).
+    """
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InvalidInput(f"Cannot read the template {path}: {error}. Give a YAML file.", reason="TEMPLATE") from error
+    items: Iterable[object] = documents
+    if len(documents) == 1 and isinstance(documents[0], dict) and documents[0].get("kind") == "List":
+        items = documents[0]["items"]
+    return template_in(items, str(path))
+
+
+def prepare(
+    dataset_file: Path, template: Object, output: str | None, options: JobOptions
+) -> tuple[Submission, ResolvedDataset]:
+    """Return the submission of a dataset file, and its clips, splits and pairs; errors are as in `submit`."""
+    frozen = freeze(dataset_file, lister(read(StoreSettings)))
+    name = frozen.dataset.name
+    return Submission(name, frozen.files, output or default_output(template, name), options), frozen.resolved
+
+
+def objects_of(template: Object, submission: Submission) -> tuple[Object, Object]:
+    """Return the ConfigMap and the Job of a submission, as `kubectl apply` takes them."""
+    return config_map(template, submission), dataset_job(template, submission)
+
+
+def submit(
+    dataset_file: str | Path,
+    *,
+    output: str | None = None,
+    namespace: str | None = None,
+    context: str | None = None,
+    kubeconfig: str | None = None,
+    release: str | None = None,
+    options: JobOptions | None = None,
+    wait_seconds: float = 60.0,
+    on_message: Callable[[str], object] = lambda _: None,
+) -> JobState:
+    """Start a Job in the cluster that makes the dataset that a dataset file describes.
+
+    Clips, pairs and splits are fixed now, and travel in a ConfigMap. The Job goes on after it was killed, and what is
+    finished is not made again.
+
+    Args:
+        dataset_file: The dataset file. Its clips are in a bucket.
+        output: Prefix at which the dataset is made; by default `datasets/<name>/` of the release's bucket.
+        namespace: Namespace of the release; by default that of the context.
+        context: Context of the kubeconfig; by default its current one.
+        kubeconfig: Path of the kubeconfig; by default KUBECONFIG or ~/.kube/config.
+        release: Name of the release, if the namespace has several.
+        options: What the Job has instead of what the release says.
+        wait_seconds: How long to wait for the start of its pod.
+        on_message: Called with sentences on the clips and pairs.
+
+    Returns:
+        The state of the Job when its pod has started, or the time is over.
+
+    Raises:
+        InvalidInput: the dataset file is wrong, some of its clips are files of this machine (NOT_IN_BUCKET), or there
+            is no kubeconfig (NO_KUBECONFIG).
+        NotFound: the namespace has no release (NO_RELEASE).
+        Conflict: a run of this name goes on (NAME_TAKEN).
+        Denied: Kubernetes does not allow it (FORBIDDEN).
+        Unavailable: the pod cannot start; the reason says why, such as IMAGE_MISSING. The Job is there, and starts when
+            the cause is gone.
+    """
+    with Place(namespace, context, kubeconfig).open() as runs:
+        template = runs.template(release)
+        submission, resolved = prepare(Path(dataset_file), template, output, options or JobOptions())
+        for line in resolved.findings():
+            on_message(line)
+        return started(runs, objects_of(template, submission), wait_seconds)
+
+
+def started(runs: Runs, objects: tuple[Object, Object], wait_seconds: float) -> JobState:
+    """Create the objects of a run and wait for its start; errors are as in `submit`."""
+    state = runs.start(objects)
+    state = runs.wait_for_start(state.run, wait_seconds)
+    if state.state == "waiting" and state.reason and state.reason not in _LATE_REASONS:
+        raise Unavailable(
+            f"The Job {state.job} was created, but its pod cannot start. {state.message}", reason=state.reason
+        )
+    return state
+
+
+def retry_in(
+    runs: Runs, run: str, *, only_failed: bool = False, release: str | None = None, wait_seconds: float = 60.0
+) -> JobState:
+    """Start the Job of a run again, with what was submitted.
+
+    Args:
+        runs: The runs of a namespace.
+        run: Name of the run.
+        only_failed: Whether to do so only if some of its pairs failed.
+        release: As in `submit`.
+        wait_seconds: As in `submit`.
+
+    Raises:
+        NotFound: the run was not submitted (NOT_SUBMITTED), or there is no Job of which to tell the end (NO_JOB).
+        InvalidInput: no pair of the run has failed (NOTHING_FAILED).
+        FaceFoundryError: as in `submit`.
+    """
+    submission = runs.submission(run)
+    if only_failed and (state := runs.find(run)).state == "done":
+        raise InvalidInput(f"All pairs of the run {run} are made: {state.output}.", reason="NOTHING_FAILED")
+    return started(runs, objects_of(runs.template(release), submission), wait_seconds)

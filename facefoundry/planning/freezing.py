@@ -1,0 +1,130 @@
+"""Freezes a dataset: writes its clips, pairs and splits down as files of one folder, which needs nothing else.
+
+A run of these files makes the same dataset anywhere, whatever is added to the bucket in the meantime.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry.errors import FieldViolation, InvalidInput
+from facefoundry.planning import yaml_file
+from facefoundry.planning.check import CheckFolder, content_of, features_of, known_facts, reading_of
+from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
+from facefoundry.planning.dataset_file import ClipList, DatasetFile, Exclusions, Filelist, GivenSplits, NoSplits
+from facefoundry.planning.recipe import base_of, recipe_of, request_of
+from facefoundry.planning.resolve import ResolvedDataset, resolve
+
+__all__ = ["DATASET_FILE", "FrozenDataset", "freeze"]
+
+DATASET_FILE = "dataset.yaml"
+"""Name of the frozen dataset file."""
+
+_CLIPS, _PAIRS = "clips.csv", "pairs.json"
+_KEYS = {"subject": "subject ", "source_video": "source video "}
+
+
+@dataclass(frozen=True)
+class FrozenDataset:
+    """A dataset that needs nothing but its files.
+
+    Attributes:
+        dataset: What its dataset file says.
+        files: The files by name, `DATASET_FILE` among them.
+        resolved: Its clips, splits and pairs.
+    """
+
+    dataset: DatasetFile
+    files: Mapping[str, bytes]
+    resolved: ResolvedDataset
+
+
+def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
+    """Freeze a dataset.
+
+    Args:
+        path: The dataset file.
+        list_objects: Lists a prefix of a bucket.
+
+    Raises:
+        InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or some of its clips or its
+            base are files of this machine (NOT_IN_BUCKET).
+    """
+    dataset, folder = yaml_file.load(path), path.parent
+    recipe, reading = recipe_of(dataset), reading_of(dataset)
+    base = base_of(request_of(dataset), folder)
+    if base is not None:
+        raise _not_in_bucket(
+            "recipe.set",
+            f"has the path {base} for training.start_from",
+            "Import the model with facefoundry.upload_model, and write its URI.",
+        )
+    clips = find_clips(dataset, folder, list_objects)
+    here = [clip.location for clip in clips.values() if not clip.is_object]
+    if here:
+        raise _not_in_bucket(
+            "sources",
+            f"has {len(here)} clips that are files of this machine, such as {here[0]}",
+            "Copy the clips to a bucket and name their prefix, s3://BUCKET/PREFIX/; or make the dataset from here with "
+            "`facefoundry run`.",
+        )
+    reading.check({clip_id: clip.clip for clip_id, clip in clips.items()})
+    facts = known_facts(CheckFolder.of(path), clips, reading)
+    features = features_of(facts, clips, recipe.extraction.engine)
+    resolved = resolve(dataset, folder, list_objects, features, content_of(facts))
+    subjects, pictures = _subjects(dataset, folder, resolved.clips)
+    frozen = dataset.model_copy(
+        update={
+            "sources": (ClipList(path=_CLIPS),),
+            "exclude": Exclusions(),
+            "subjects": subjects,
+            "pairs": Filelist(path=_PAIRS),
+            "splits": GivenSplits() if resolved.split_of else NoSplits(),
+        }
+    )
+    pairs = json.dumps([list(pair) for pair in resolved.pairs], separators=(",", ":")) + "\n"
+    files = {DATASET_FILE: yaml_file.dump(frozen), _CLIPS: _rows(resolved), _PAIRS: pairs}
+    return FrozenDataset(frozen, {**{name: text.encode() for name, text in files.items()}, **pictures}, resolved)
+
+
+def _rows(resolved: ResolvedDataset) -> str:
+    """Return the list of the clips, as `ClipList` reads it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "id", *_KEYS, "rights", "split"])
+    for clip in resolved.clips.values():
+        known = [_key(clip, start) for start in _KEYS.values()]
+        writer.writerow([clip.location, clip.id, *known, clip.rights, resolved.split_of.get(clip.id, "")])
+    return text.getvalue()
+
+
+def _key(clip: SourceClip, start: str) -> str:
+    return next((key.removeprefix(start) for key in clip.keys if key.startswith(start)), "")
+
+
+def _subjects(
+    dataset: DatasetFile, folder: Path, clips: Mapping[str, SourceClip]
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return the subjects of clips, and the files of those that are pictures."""
+    subjects, pictures = dict[str, str](), dict[str, bytes]()
+    for clip_id, who in dataset.subjects.items():
+        picture = folder / who
+        if clip_id in clips and picture.is_file():
+            who = f"subject-{clip_id}{picture.suffix}"
+            pictures[who] = picture.read_bytes()
+        subjects[clip_id] = who
+    return subjects, pictures
+
+
+def _not_in_bucket(field: str, what: str, advice: str) -> InvalidInput:
+    return InvalidInput(
+        f"Expected a dataset of clips in a bucket, because a Job reads no files of this machine. {field} {what}. "
+        f"{advice}",
+        reason="NOT_IN_BUCKET",
+        violations=[FieldViolation(field, what)],
+    )

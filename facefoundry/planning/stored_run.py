@@ -1,0 +1,53 @@
+"""Reads the record of a run from the bucket, from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from facefoundry import codec
+from facefoundry.dataset.record import Failure, RunRecord
+from facefoundry.dataset.run_folder import RUN_FILE
+from facefoundry.errors import DataLoss, NotFound
+from facefoundry.storage import keys
+from facefoundry.storage.store import Store
+
+__all__ = ["StoredRun", "stored_run"]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """How far a run was when its record was last saved.
+
+    Attributes:
+        name: Name of the run.
+        created: When it was started, ISO 8601; again by each pod that follows another one.
+        seconds: How long it has worked since then.
+        pairs: Number of pairs.
+        done: Number of pairs that are done, those that were found done among them.
+        failures: Why pairs failed, by the id of the pair.
+    """
+
+    name: str
+    created: str
+    seconds: float
+    pairs: int
+    done: int
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+def stored_run(store: Store, name: str) -> StoredRun | None:
+    """Return the record of a run; None if the bucket has none.
+
+    Raises:
+        InvalidInput: the name is not valid.
+        DataLoss: the record is damaged.
+    """
+    key = f"{keys.run(name)}/{RUN_FILE}"
+    try:
+        record = codec.from_json(RunRecord, store.get_bytes(key))
+    except NotFound:
+        return None
+    except DataLoss as error:
+        message = f"{store.uri(key)} is not a run record of this version: {error.message}"
+        raise DataLoss(message, reason=error.reason, resource=key) from error
+    return StoredRun(name, record.created, record.seconds, len(record.pairs), record.done, record.failures)

@@ -1,0 +1,187 @@
+"""Runs are submitted, found, stopped and started again through the Kubernetes API, by commands and in Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+import facefoundry
+from facefoundry.cli.main import cli
+from facefoundry.cluster.manifests import JobOptions
+from facefoundry.cluster.runs import Place
+from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable
+from facefoundry.planning.running import plan_of
+from tests.facefoundry.cluster.api_server import ApiServer
+
+ROOT = Path(__file__).parents[3]
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=True)
+
+
+def _only_job(api: ApiServer) -> dict[str, Any]:
+    (job,) = api.objects["jobs"].values()
+    return job
+
+
+def _config_maps(api: ApiServer) -> list[dict[str, Any]]:
+    return [item for item in api.objects["configmaps"].values() if "dataset.yaml" in item["data"]]
+
+
+def test_a_submitted_run_is_a_job_with_the_dataset_in_a_config_map(
+    api: ApiServer, dataset_file: Path, tmp_path: Path
+) -> None:
+    state = facefoundry.submit(dataset_file)
+    assert (state.state, state.run, state.output) == ("running", "Faces_1", "s3://facefoundry/datasets/Faces_1/")
+    assert state.pod in api.objects["pods"]
+    (made,) = _config_maps(api)
+    folder = tmp_path / "in-the-pod"
+    folder.mkdir()
+    for name, text in made["data"].items():
+        (folder / name).write_text(text)
+    (folder / "subject-a.png").write_bytes(b"\x89PNG\xff")
+    assert "subject-a.png" in made["binaryData"]
+    plan, _ = plan_of(folder / "dataset.yaml", lambda prefix: [])
+    assert plan.pairs == plan_of(dataset_file, lambda prefix: [])[0].pairs
+
+
+def test_what_dry_run_prints_is_what_submit_creates_and_creates_nothing(api: ApiServer, dataset_file: Path) -> None:
+    printed = _run("submit", dataset_file, "--dry-run", "--cpu", "1")
+    assert printed.exit_code == 0, printed.output
+    assert not api.objects["jobs"] and not _config_maps(api)
+    assert _run("submit", dataset_file, "--cpu", "1").exit_code == 0
+    config_map, job = yaml.safe_load_all(printed.stdout)
+    assert _only_job(api)["spec"] == job["spec"]
+    assert _config_maps(api)[0]["data"] == config_map["data"]
+    assert _config_maps(api)[0]["metadata"]["name"] == config_map["metadata"]["name"]
+
+
+def test_a_dry_run_with_a_template_needs_no_cluster(dataset_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/no/such/file")
+    printed = _run("submit", dataset_file, "--dry-run", "--template", ROOT / "k8s/facefoundry.yaml")
+    assert [item["kind"] for item in yaml.safe_load_all(printed.stdout)] == ["ConfigMap", "Job"]
+    assert _run("submit", dataset_file, "--template", ROOT / "k8s/facefoundry.yaml").exit_code != 0
+
+
+def test_a_name_that_is_taken_is_refused_until_the_job_has_ended(api: ApiServer, dataset_file: Path) -> None:
+    facefoundry.submit(dataset_file)
+    first = _only_job(api)["metadata"]
+    with pytest.raises(Conflict, match="cancel --dataset") as taken:
+        facefoundry.submit(dataset_file)
+    assert taken.value.reason == "NAME_TAKEN"
+    api.end_job(first["name"], "Failed", 3)
+    dataset_file.write_text(dataset_file.read_text() + "keep_faces: true\n")
+    assert facefoundry.submit(dataset_file).state == "running"
+    assert _only_job(api)["metadata"]["uid"] != first["uid"]
+    assert len(_config_maps(api)) == 1, "the old dataset is deleted"
+
+
+def test_failed_pairs_are_tried_again_with_what_was_submitted(api: ApiServer, dataset_file: Path) -> None:
+    facefoundry.submit(dataset_file, output="s3://facefoundry/datasets/other/")
+    name, made = _only_job(api)["metadata"]["name"], _config_maps(api)
+    api.end_job(name, "Complete", 0)
+    assert _run("retry", "--dataset", "Faces_1", "--failed").exception.reason == "NOTHING_FAILED"
+    api.end_job(name, "Failed", 3)
+    dataset_file.unlink()
+    again = _run("retry", "--dataset", "Faces_1", "--failed", "--json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["output"] == "s3://facefoundry/datasets/other/"
+    assert _config_maps(api) == made
+    with Place().open() as runs, pytest.raises(NotFound) as unknown:
+        runs.submission("another")
+    assert unknown.value.reason == "NOT_SUBMITTED"
+
+
+def test_a_cancelled_run_leaves_what_starts_it_again(api: ApiServer, dataset_file: Path) -> None:
+    facefoundry.submit(dataset_file)
+    with Place().open() as runs:
+        assert runs.stop("Faces_1") and not runs.stop("Faces_1")
+    assert not api.objects["jobs"] and not api.objects["pods"]
+    assert _run("retry", "--dataset", "Faces_1").exit_code == 0
+    assert _only_job(api)["metadata"]["annotations"]["facefoundry/run"] == "Faces_1"
+
+
+def test_the_log_is_that_of_the_newest_pod(api: ApiServer, dataset_file: Path) -> None:
+    facefoundry.submit(dataset_file)
+    api.objects["logs"]["old"] = {"text": "old\n"}
+    pod = api.run_pod(_only_job(api))["metadata"]["name"]
+    api.objects["logs"][pod] = {"text": '{"event": "message"}\nlast, without an end'}
+    assert _run("logs", "--dataset", "Faces_1").output.splitlines() == ['{"event": "message"}', "last, without an end"]
+
+
+def test_status_shows_the_job_of_a_run(api: ApiServer, dataset_file: Path) -> None:
+    assert facefoundry.status("Faces_1").job is None
+    facefoundry.submit(dataset_file)
+    known = facefoundry.status("Faces_1")
+    assert known.job is not None and known.job.state == "running" and known.record is None
+
+
+def _refuse(api: ApiServer, status: int, message: str) -> None:
+    api.refusals["POST", "jobs"] = (status, message)
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_command_with_the_way_out(api: ApiServer, dataset_file: Path) -> None:
+    state = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
+    status = {"phase": "Pending", "containerStatuses": [{"name": "dataset", "state": state}]}
+    api.on_job = lambda job: api.run_pod(job, **status)
+    with pytest.raises(Unavailable, match=r"image registry/none:1: manifest unknown.*--image") as caught:
+        facefoundry.submit(dataset_file, options=JobOptions(image="registry/none:1"))
+    assert caught.value.reason == "IMAGE_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "reason", "words"),
+    [
+        (403, "jobs.batch is forbidden", Denied, "FORBIDDEN", "dataset.submitters"),
+        (401, "Unauthorized", Denied, "UNAUTHENTICATED", "Log in"),
+        (422, 'memory: "x" is wrong', InvalidInput, "JOB", 'memory: "x" is wrong'),
+        (500, "etcd", Unavailable, "API_SERVER", "etcd"),
+    ],
+)
+def test_what_the_api_server_refuses_is_told_with_the_way_out(
+    api: ApiServer, dataset_file: Path, status: int, message: str, kind: type[Exception], reason: str, words: str
+) -> None:
+    _refuse(api, status, message)
+    with pytest.raises(kind, match=words) as caught:
+        facefoundry.submit(dataset_file)
+    assert caught.value.reason == reason  # type: ignore[attr-defined]  # all kinds are errors of this project
+
+
+def test_a_namespace_without_a_release_or_that_does_not_exist_is_told(api: ApiServer, dataset_file: Path) -> None:
+    with pytest.raises(NotFound) as missing:
+        facefoundry.submit(dataset_file, namespace="nowhere")
+    assert missing.value.reason == "NAMESPACE_MISSING"
+    with pytest.raises(NotFound) as none:
+        facefoundry.submit(dataset_file, release="another")
+    assert none.value.reason == "NO_RELEASE"
+
+
+def test_without_a_kubeconfig_the_options_are_named(
+    dataset_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(InvalidInput, match=r"--kubeconfig .*--context") as caught:
+        facefoundry.submit(dataset_file)
+    assert caught.value.reason == "NO_KUBECONFIG"
+
+
+def test_a_context_that_does_not_exist_is_told(api: ApiServer, dataset_file: Path) -> None:
+    with pytest.raises(InvalidInput, match="with the context other") as caught:
+        facefoundry.submit(dataset_file, context="other")
+    assert caught.value.reason == "NO_KUBECONFIG"
+
+
+def test_an_api_server_that_does_not_answer_is_told(api: ApiServer, dataset_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wrong"
+    values = yaml.safe_load((tmp_path / "kubeconfig").read_text())
+    values["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:9"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(Unavailable) as caught:
+        facefoundry.submit(dataset_file, kubeconfig=str(path))
+    assert caught.value.reason == "API_SERVER"
