@@ -7,7 +7,7 @@ free. It raises an error only if a call makes no progress for `retry_seconds`, o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 import grpc
@@ -161,6 +161,7 @@ class Client:
         recipe: recipe_pb2.Recipe,
         on_progress: OnProgress = _ignore,
         subject: extractor_pb2.Subject | None = None,
+        excluded_frames: Iterable[recipe_pb2.FrameRange] = (),
     ) -> extractor_pb2.Extraction:
         """Extract the faces of a sequence, or return the stored result.
 
@@ -170,9 +171,14 @@ class Client:
             recipe: Name of a recipe of the service, and overrides.
             on_progress: Called with each progress message.
             subject: Who the subject is; None for the recipe's rule.
+            excluded_frames: Frames that are neither trained on nor swapped, in ascending order.
         """
         request = extractor_pb2.ExtractRequest(
-            source_uri=source_uri, sequence_id=sequence_id, recipe=recipe, subject=subject
+            source_uri=source_uri,
+            sequence_id=sequence_id,
+            recipe=recipe,
+            subject=subject,
+            excluded_frames=excluded_frames,
         )
         return self._run(
             "extractor",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.frames import FRAME_SUFFIXES, is_frame
 from facefoundry.storage import keys
-from facefoundry.v1 import extractor_pb2
+from facefoundry.v1 import extractor_pb2, recipe_pb2
 
 __all__ = [
     "CLIP_SUFFIXES",
@@ -47,6 +47,7 @@ class Clip:
         id: Id of the sequence, the name of the clip without the suffix.
         path: The file or folder; of an object, the path that ends its URI.
         subject: Who the subject is; None for the recipe's rule.
+        excluded_frames: Frames that are neither trained on nor swapped.
         object_uri: URI of the object; empty for a clip on disk.
         rights: Licence of the clip or consent of its subject.
     """
@@ -54,6 +55,7 @@ class Clip:
     id: str
     path: Path
     subject: extractor_pb2.Subject | None = field(default=None, compare=False)
+    excluded_frames: tuple[recipe_pb2.FrameRange, ...] = field(default=(), compare=False)
     object_uri: str = ""
     rights: str = ""
 

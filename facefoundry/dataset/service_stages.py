@@ -83,7 +83,9 @@ class ServiceStages(Stages):
         for remark in source.remarks:
             self._on_event(Event(clip.id, "upload", "doubt", message=remark))
         with self._stage(clip.id, "extract", "frames") as (_, on_progress):
-            extraction = self._client.extract(source.uri, clip.id, self._recipe, on_progress, clip.subject)
+            extraction = self._client.extract(
+                source.uri, clip.id, self._recipe, on_progress, clip.subject, clip.excluded_frames
+            )
             result = StoredResult(self._transfers, extraction.uri)
             pictures = fetch.fetch_samples(result, self._layout, clip.id)
             samples = tuple(views[""] for views in pictures.values())

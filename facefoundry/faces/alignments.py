@@ -28,6 +28,7 @@ from facefoundry.formats import refuse_newer
 __all__ = [
     "BAD_LANDMARKS",
     "DAMAGED",
+    "EXCLUDED",
     "FOUND",
     "NOT_SEARCHED",
     "NO_FACE",
@@ -50,13 +51,17 @@ DAMAGED: Final = 3
 """The frame is damaged, and was not searched for a face."""
 OTHER_PERSON: Final = 4
 """The frame has faces, but by their embeddings none of them is the subject's."""
-REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS", "DAMAGED", "OTHER_PERSON")
+EXCLUDED: Final = 5
+"""The request excludes the frame, so it was not searched for a face."""
+REASONS: Final = ("FOUND", "NO_FACE", "BAD_LANDMARKS", "DAMAGED", "OTHER_PERSON", "EXCLUDED")
 """The name of each value of `Alignments.reasons`: `REASONS[value]`."""
 
 NOT_SEARCHED: Final = 255
 """Value of `Alignments.seen` for a frame in which only the place of the last face was searched."""
 
 _FORMAT: Final = "facefoundry.alignments/1"
+_FORMAT_WITH_EXCLUDED: Final = "facefoundry.alignments/2"
+"""The format of alignments with excluded frames, whose reason format 1 does not have."""
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "boxes": ("int32", (4,)),
     "landmarks": ("float32", (68, 2)),
@@ -142,6 +147,11 @@ class Alignments:
         """Whether the subject's face was found in each frame, bool [n]."""
         return np.equal(self.reasons, FOUND)
 
+    @property
+    def share(self) -> float:
+        """Share of the frames with the subject's face, without excluded frames; 0 if there are no others."""
+        return int(self.found.sum()) / max(1, int((self.reasons != EXCLUDED).sum()))
+
     def missing(self) -> dict[str, int]:
         """Return the number of frames without a face for each reason, in the order of `REASONS`."""
         counts = Counter(self.reasons.tolist())
@@ -176,7 +186,7 @@ class Alignments:
         """Encode as a safetensors file. Equal alignments give equal bytes."""
         tensors = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
         facts = {
-            "format": _FORMAT,
+            "format": _FORMAT_WITH_EXCLUDED if (self.reasons == EXCLUDED).any() else _FORMAT,
             "frame_rate": list(self.frame_rate),
             "width": self.width,
             "height": self.height,
@@ -198,9 +208,9 @@ class Alignments:
         try:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             facts = json.loads(header["__metadata__"]["facefoundry"])
-            refuse_newer(facts["format"], _FORMAT)
-            if facts["format"] != _FORMAT:
-                raise ValueError(f"Expected format {_FORMAT}. Received {facts['format']!r}.")
+            refuse_newer(facts["format"], _FORMAT_WITH_EXCLUDED)
+            if facts["format"] not in (_FORMAT, _FORMAT_WITH_EXCLUDED):
+                raise ValueError(f"Expected format {_FORMAT_WITH_EXCLUDED}. Received {facts['format']!r}.")
             tensors = safetensors.numpy.load(data)
             return cls(
                 boxes=tensors["boxes"],

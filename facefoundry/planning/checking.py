@@ -16,6 +16,7 @@ from facefoundry.planning.check import Checker, CheckFolder, content_of, feature
 from facefoundry.planning.clips import ListObjects, find_clips
 from facefoundry.planning.dataset_file import Nearest
 from facefoundry.planning.estimate import Rates, estimate, rates_of
+from facefoundry.planning.exclusions import check_exclusions, without_excluded
 from facefoundry.planning.facts import ClipFacts
 from facefoundry.planning.objects import lister
 from facefoundry.planning.outcome import Outcome
@@ -75,11 +76,14 @@ def check_with(
     recipe = recipe_of(dataset)
     measured = _rates(rates, recipe)
     clips = find_clips(dataset, path.parent, list_objects)
+    check_exclusions(dataset.exclude, clips)
     folder, engine = CheckFolder.of(path), recipe.extraction.engine
     if not isinstance(dataset.pairs, Nearest):  # what is wrong without a look at the clips is found at once
         content = content_of(known_facts(folder, clips, reading_of(dataset)))
         resolve(dataset, path.parent, list_objects, content=content)
     facts = Checker(dataset, transfers, folder, engine, sample_frames).check(clips, threads, on_clip)
+    check_exclusions(dataset.exclude, clips, facts)
+    facts = without_excluded(facts, dataset.exclude)
     features = features_of(facts, clips, engine)
     resolved = resolve(dataset, path.parent, list_objects, features, content_of(facts))
     outcome = Outcome(dataset.name, resolved, facts, estimate(resolved.pairs, facts, recipe, measured))

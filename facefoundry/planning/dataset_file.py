@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from facefoundry import recipes
+from facefoundry.recipes import ranges
 
 __all__ = [
     "FORMAT",
@@ -204,10 +205,34 @@ class RecipeChoice(_Model):
     )
 
 
+def _ordered(text: str) -> str:
+    wrong = list(ranges.violations(ranges.parse(text)))
+    if wrong:
+        raise ValueError(f"each range {wrong[0].description}")
+    return text
+
+
+FrameRanges = Annotated[
+    str,
+    Field(pattern=r"^(\d{1,9}|min)-(\d{1,9}|max)([,\s]\s*(\d{1,9}|min)-(\d{1,9}|max))*$"),
+    AfterValidator(_ordered),
+]
+"""Ranges of frames as the command writes them, in ascending order."""
+
+
 class Exclusions(_Model):
     """What is left out."""
 
     clips: tuple[str, ...] = Field((), description="Ids of clips. Write them in quotes: YAML reads 033 as a number.")
+    frames: dict[str, FrameRanges] = Field(
+        default_factory=dict,
+        description="Frames of single clips, by id, such as 0-24,300-max, counted from 0. They count as frames without "
+        "a face: they are neither trained on nor swapped.",
+    )
+
+    def ranges_of(self, clip_id: str) -> list[ranges.Range]:
+        """Return the ranges of excluded frames of a clip."""
+        return ranges.parse(self.frames[clip_id]) if clip_id in self.frames else []
 
 
 class DatasetFile(_Model):

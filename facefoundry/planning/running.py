@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from facefoundry.client import Client
@@ -16,10 +17,12 @@ from facefoundry.planning import yaml_file
 from facefoundry.planning.check import CheckFolder, content_of, features_of, known_facts, reading_of
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
 from facefoundry.planning.dataset_file import DatasetFile, RoundRobin, Shuffle
+from facefoundry.planning.exclusions import check_exclusions, without_excluded
 from facefoundry.planning.making import Connections, RunPlan, assemble
 from facefoundry.planning.objects import lister
 from facefoundry.planning.recipe import base_of, recipe_of, request_of
 from facefoundry.planning.resolve import ResolvedDataset, resolve, splits_json
+from facefoundry.recipes import ranges
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
@@ -73,7 +76,8 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
     dataset = yaml_file.load(path)
     recipe, reading, folder = recipe_of(dataset), reading_of(dataset), path.parent
     clips = find_clips(dataset, folder, list_objects)
-    facts = known_facts(CheckFolder.of(path), clips, reading)
+    check_exclusions(dataset.exclude, clips)
+    facts = without_excluded(known_facts(CheckFolder.of(path), clips, reading), dataset.exclude)
     features = features_of(facts, clips, recipe.extraction.engine)
     resolved = resolve(dataset, folder, list_objects, features, content_of(facts))
     plan = RunPlan(
@@ -91,8 +95,14 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
 
 
 def _clips(dataset: DatasetFile, clips: dict[str, SourceClip], base: Path) -> dict[str, Clip]:
-    """Return the clips with their subjects. The path of a picture of a subject is relative to the dataset file."""
-    found = {clip_id: clip.clip for clip_id, clip in clips.items()}
+    """Return the clips with their subjects and excluded frames.
+
+    The path of a picture of a subject is relative to the dataset file.
+    """
+    found = {
+        clip_id: replace(clip.clip, excluded_frames=tuple(map(ranges.to_message, dataset.exclude.ranges_of(clip_id))))
+        for clip_id, clip in clips.items()
+    }
     assignments = []
     for clip_id, who in dataset.subjects.items():
         picture = base / who

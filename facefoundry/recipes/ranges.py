@@ -1,4 +1,4 @@
-"""The frame ranges of a conversion, which select the frames to swap: their notation, their checks, their frames.
+"""Frame ranges, which select the frames to swap or to leave out: their notation, their checks, their frames.
 
 A range is a mapping with the fields of `v1.FrameRange`: `first`, by default 0, and `last`, which is included and by
 default the last frame of the sequence.
@@ -7,14 +7,12 @@ default the last frame of the sequence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-
-from google.protobuf import json_format
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from facefoundry.errors import FieldViolation
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["FIELD", "frame_numbers", "of", "out_of_bounds", "parse", "violations"]
+__all__ = ["FIELD", "contain", "frame_numbers", "of", "out_of_bounds", "parse", "range_of", "to_message", "violations"]
 
 FIELD = "conversion.frame_ranges"
 """Path of the recipe field with the ranges."""
@@ -26,7 +24,17 @@ Range = Mapping[str, int]
 
 def of(conversion: recipe_pb2.ConversionOptions) -> list[Range]:
     """Return the frame ranges of conversion options."""
-    return [json_format.MessageToDict(item) for item in conversion.frame_ranges]
+    return [range_of(item) for item in conversion.frame_ranges]
+
+
+def range_of(message: recipe_pb2.FrameRange) -> dict[str, int]:
+    """Return a message as a range."""
+    return {field.name: value for field, value in message.ListFields()}
+
+
+def to_message(item: Range) -> recipe_pb2.FrameRange:
+    """Return a range as a message."""
+    return recipe_pb2.FrameRange(**item)
 
 
 def parse(text: str) -> list[Range]:
@@ -45,11 +53,16 @@ def parse(text: str) -> list[Range]:
     return found
 
 
-def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
-    """Yield a violation for each range that ends before it begins or does not begin after the previous range."""
+def violations(ranges: Sequence[Range], path: str = f"recipe.{FIELD}") -> Iterator[FieldViolation]:
+    """Yield a violation for each range that ends before it begins or does not begin after the previous range.
+
+    Args:
+        ranges: The ranges.
+        path: Path of the field with the ranges.
+    """
     previous: Range = {"last": -1}
     for index, current in enumerate(ranges):
-        first, field = current.get("first", 0), f"recipe.{FIELD}[{index}]"
+        first, field = current.get("first", 0), f"{path}[{index}]"
         if "last" in current and first > current["last"]:
             yield FieldViolation(field, f"must not end before it begins; got {_shown(current)}")
         if "last" not in previous or first <= previous["last"]:
@@ -58,12 +71,17 @@ def violations(ranges: Sequence[Range]) -> Iterator[FieldViolation]:
         previous = current
 
 
-def out_of_bounds(ranges: Sequence[Range], count: int) -> Iterator[FieldViolation]:
-    """Yield a violation for each range that goes beyond a sequence of `count` frames."""
+def out_of_bounds(ranges: Sequence[Range], count: int, path: str = f"recipe.{FIELD}") -> Iterator[FieldViolation]:
+    """Yield a violation for each range that goes beyond a sequence of `count` frames; arguments as in `violations`."""
     for index, current in enumerate(ranges):
         if max(current.values(), default=0) >= count:
-            rule = f"must be within the {count} frames of the target, 0-{count - 1}; got {_shown(current)}"
-            yield FieldViolation(f"recipe.{FIELD}[{index}]", rule)
+            rule = f"must be within the {count} frames of the clip, 0-{count - 1}; got {_shown(current)}"
+            yield FieldViolation(f"{path}[{index}]", rule)
+
+
+def contain(ranges: Iterable[Range], number: int) -> bool:
+    """Return whether a frame is in one of the ranges."""
+    return any(item.get("first", 0) <= number <= item.get("last", number) for item in ranges)
 
 
 def frame_numbers(ranges: Sequence[Range], count: int) -> list[int]:

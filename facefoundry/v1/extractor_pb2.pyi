@@ -396,6 +396,7 @@ class ExtractRequest(_message.Message):
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FRAMES_FIELD_NUMBER: _builtins.int
     source_uri: _builtins.str
     """URI of the source, `s3://<bucket>/sources/<digest>`, or of a fake, `s3://<bucket>/conversions/<digest>`."""
     sequence_id: _builtins.str
@@ -410,6 +411,12 @@ class ExtractRequest(_message.Message):
     def subject(self) -> Global___Subject:
         """Who the subject is. If it is set, face embeddings decide in every frame, as with `recipe.extraction.identity`."""
 
+    @_builtins.property
+    def excluded_frames(self) -> _containers.RepeatedCompositeFieldContainer[_recipe_pb2.FrameRange]:
+        """Frames without a use, in ascending order: they count as frames without a face, and their label is EXCLUDED. So they
+        are neither trained on nor swapped. Part of the digest.
+        """
+
     def __init__(
         self,
         *,
@@ -417,10 +424,11 @@ class ExtractRequest(_message.Message):
         sequence_id: _builtins.str = ...,
         recipe: _recipe_pb2.Recipe | None = ...,
         subject: Global___Subject | None = ...,
+        excluded_frames: _abc.Iterable[_recipe_pb2.FrameRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe", "sequence_id", b"sequence_id", "source_uri", b"source_uri", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_frames", b"excluded_frames", "recipe", b"recipe", "sequence_id", b"sequence_id", "source_uri", b"source_uri", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -220,7 +220,7 @@ def warnings(
             made.append(
                 ExtractionWarning(reason="PERSON_UNSURE", message=f"{spans(unsure)} may show another person. {choose}")
             )
-    if found.mean() < warn_share:
+    if whole.share < warn_share:
         made.append(
             ExtractionWarning(
                 reason="FEW_FACES",

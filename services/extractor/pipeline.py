@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.errors import DataLoss, Unusable
+from facefoundry.errors import DataLoss, InvalidInput, Unusable
 from facefoundry.faces import alignments, crop, face_tar
-from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, FOUND, NOT_SEARCHED, Alignments
+from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, EXCLUDED, FOUND, NOT_SEARCHED, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
+from facefoundry.recipes import ranges
 from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
 from facefoundry.storage.parts import ALIGNMENTS, ALIGNMENTS_OF_FACES, FACES, SAMPLES
 from facefoundry.work.messages import Message, PartsReady, Progress, Result, Resumed
@@ -76,7 +77,8 @@ def extract(
             (`FEW_FACES`).
         InvalidInput: the engine is not installed here, or does not predict the landmarks of extractions.
         DataLoss: frames of the clip differ from the frames that finished parts were made of.
-        InvalidInput: the subject is not where the request names it (SUBJECT_NOT_FOUND).
+        InvalidInput: the subject is not where the request names it (SUBJECT_NOT_FOUND), or the request excludes frames
+            beyond the end of the clip (EXCLUDED_FRAMES).
     """
     engines.require_landmarks(arguments.options.engine)
     engine = load(arguments.options.engine, arguments.weights_dir)
@@ -87,7 +89,8 @@ def extract(
         extraction.find_person()
         total = source.info.frame_count or 0
         for index, frame in enumerate(source):
-            yield from extraction.add(index, frame, damaged=index in source.damaged)
+            unused = DAMAGED if index in source.damaged else EXCLUDED if extraction.excludes(index) else None
+            yield from extraction.add(index, frame, unused)
             if index % _PROGRESS_FRAMES == 0:
                 yield Progress("extract", index + 1, total)
         yield from extraction.finish()
@@ -207,17 +210,23 @@ class _Extraction:
         known = None
         if chosen.kind not in ("largest", "centre"):
             with _open(self._arguments, self._workspace) as source:
-                known = scan.find_person(chosen, source, self._engine, self._views)
+                used = (frame for index, frame in enumerate(source) if not self.excludes(index))
+                frames = source if chosen.kind == "point" else used
+                known = scan.find_person(chosen, frames, self._engine, self._views)
         self._person = Person(self._views, pick_centre if chosen.kind == "centre" else None, known)
         self._subject = Subject(self._engine, self._options.detect_every, self._person)
 
-    def add(self, index: int, frame: NDArray[np.uint8], *, damaged: bool = False) -> Iterator[PartsReady]:
+    def excludes(self, index: int) -> bool:
+        """Return whether the request excludes a frame."""
+        return ranges.contain(self._arguments.excluded, index)
+
+    def add(self, index: int, frame: NDArray[np.uint8], unused: int | None = None) -> Iterator[PartsReady]:
         """Work on the next frame. If the frame completes a part, yield the names of the part's files.
 
         Args:
             index: Number of the frame, from 0.
             frame: uint8 [h, w, 3], BGR.
-            damaged: Whether the frame is damaged, so that it is not searched for a face.
+            unused: The value of `alignments.REASONS` why the frame is not searched for a face; None if it is.
 
         Raises:
             DataLoss: the frame differs from the one that a finished part was made of.
@@ -239,7 +248,7 @@ class _Extraction:
         if row == 0:
             self._subject.restart(last_box(self._parts))
             self._spreads.restart()
-        sighting = Sighting(None, DAMAGED, NOT_SEARCHED) if damaged else self._subject.follow(frame)
+        sighting = self._subject.follow(frame) if unused is None else Sighting(None, unused, NOT_SEARCHED)
         reason, found = self._face(frame, sighting)
         self._rows.add(digest, reason, found, sighting)
         if found is not None:
@@ -276,19 +285,23 @@ class _Extraction:
         """Complete the last part, and yield the names of the last files and the result.
 
         Raises:
-            Unusable: no frame had a face.
+            InvalidInput: the request excludes frames beyond the end of the clip (EXCLUDED_FRAMES).
+            Unusable: no frame had a face, or too few.
         """
         if self._rows.reasons:
             yield self._end_part()
         whole, name = alignments.concatenate(self._parts), self._arguments.name
+        if wrong := list(ranges.out_of_bounds(self._arguments.excluded, len(whole), "excluded_frames")):
+            message = f"Excluded frames of {name} {wrong[0].description}. Correct them, or end the range with max."
+            raise InvalidInput(message, reason="EXCLUDED_FRAMES", violations=wrong, resource=name)
         if not whole.found.any():
             message = (
                 f"Expected a face in at least one frame of {name}. None was found in {len(whole)} frames. "
                 "Use a clip that shows a face, or an engine that finds more, such as extraction.engine=centerface."
             )
             raise Unusable(message, reason="NO_FACE_FOUND", metadata={"frames": str(len(whole))}, resource=name)
-        shares, share = self._arguments.shares, float(whole.found.mean())
-        if share < shares.refuse and not self._arguments.is_fake:
+        shares = self._arguments.shares
+        if whole.share < shares.refuse and not self._arguments.is_fake:
             message = (
                 f"Expected a face in at least {shares.refuse:.0%} of the frames of {name}. It was found in "
                 f"{int(whole.found.sum())} of {len(whole)} frames. Use a clip that shows the face more often, or lower "

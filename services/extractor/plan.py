@@ -11,6 +11,8 @@ from pathlib import Path
 
 from facefoundry import codec, recipes
 from facefoundry.codec import JsonObject
+from facefoundry.errors import InvalidInput
+from facefoundry.recipes import ranges
 from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys
 from facefoundry.storage.info import ExtractionInfo
@@ -85,6 +87,8 @@ def plan_extraction(
     is_fake = "/conversions/" in request.source_uri
     follows = options.identity and not is_fake
     chosen = codec.from_values(Chosen, {"kind": options.subject, **person}) if follows else None
+    excluded = _excluded(request)
+    left_out: JsonObject = {"excluded": [{**item} for item in excluded]} if excluded else {}
     source = find_source(store, request.source_uri, request.sequence_id)
     digest = keys.digest_of(
         {
@@ -93,6 +97,7 @@ def plan_extraction(
             "version": recipe.version,
             "method": ALGORITHM_VERSION,
             **({"subject": person} if person else {}),
+            **left_out,
             # The digest of a source is that of its bytes; that of a fake is not.
             **({"bytes": [part.sha256 for part in source.files.values()]} if is_fake else {}),
         }
@@ -111,6 +116,7 @@ def plan_extraction(
             chosen=chosen,
             shares=shares,
             is_fake=is_fake,
+            excluded=tuple(excluded),
         )
 
     return Plan(
@@ -123,10 +129,20 @@ def plan_extraction(
             arguments=arguments,
         ),
         resumable=[FACES, ALIGNMENTS_OF_FACES],
-        inputs={"source": source.uri},
+        inputs={"source": source.uri, **left_out},
         options=recipes.options(recipe.extraction),
         info={"synthetic": is_fake},
     )
+
+
+def _excluded(request: extractor_pb2.ExtractRequest) -> list[dict[str, int]]:
+    """Return the ranges of excluded frames."""
+    found = [{"first": 0, **ranges.range_of(item)} for item in request.excluded_frames]
+    wrong = list(ranges.violations(found, "excluded_frames"))
+    if wrong:
+        listed = "; ".join(f"{each.field} {each.description}" for each in wrong)
+        raise InvalidInput(f"The request is wrong: {listed}.", reason="EXCLUDED_FRAMES", violations=wrong)
+    return found
 
 
 def plan_inspection(

@@ -59,6 +59,7 @@ BEFORE = (
     "facefoundry/cli/*.py",
     "facefoundry/dataset/plan.py",
     "facefoundry/dataset/subjects.py",
+    "facefoundry/planning/exclusions.py",
     "facefoundry/planning/recipe.py",
     "facefoundry/recipes/*.py",
     "facefoundry/settings.py",

@@ -55,7 +55,7 @@ CLIENT = {
     "close": "",
     "convert": "request on_progress",
     "create_upload": "service request",
-    "extract": "source_uri sequence_id recipe on_progress subject",
+    "extract": "source_uri sequence_id recipe on_progress subject excluded_frames",
     "get_training": "training_uri",
     "import_model": "request on_progress",
     "import_source": "request on_progress",

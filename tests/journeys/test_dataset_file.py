@@ -44,3 +44,25 @@ def test_one_file_makes_the_dataset_that_the_options_make(new_command, tmp_path)
     filelist = ["--filelist", out / "misc" / "filelist.json", "--recipe", "preview", "--convert_images"]
     command.run("generate-models", "-i", clips, "-o", plain, *filelist, *options)
     assert digests(plain) == digests(again) == made
+
+
+@pytest.mark.full
+def test_excluded_frames_are_not_swapped_and_say_so(new_command, tmp_path):
+    command, clips, path = new_command(), tmp_path / "clips", tmp_path / "dataset.yaml"
+    clips.mkdir()
+    for number in range(2):
+        encode(clips / f"c{number}.mp4", [picture // (1 + number) * 2 for picture in drifting_face(12)])
+    run = command.start("plan", clips, "-o", path, "--recipe", "preview")
+    assert run.wait(60) == 0
+    overrides = {name: json.loads(value) for name, _, value in (text.partition("=") for text in tiny.assignments())}
+    overrides |= {"training.iterations": 20, "extraction.identity": False}
+    text = path.read_text().replace("set: {}", f"set: {json.dumps(overrides)}")
+    path.write_text(text.replace("frames: {}", "frames: {c0: '0-3,10-max'}"))
+    command.run("run", path, "-o", tmp_path / "out")
+    layout = FfppLayout(tmp_path / "out")
+    labels = {name: json.loads(layout.labels(name).read_text())["frames"] for name in ("c0_c1", "c1_c0")}
+    reasons = [label["reason"] for label in labels["c0_c1"]]
+    assert reasons == ["EXCLUDED"] * 4 + [None] * 6 + ["EXCLUDED"] * 2
+    assert [label["reason"] for label in labels["c1_c0"]] == [None] * 12
+    sequence = RunFolder(layout.run_folder()).load_run().sequences["c0"]
+    assert (sequence.faces, [(row.reason, row.frames) for row in sequence.missing]) == (6, [("EXCLUDED", 6)])

@@ -108,6 +108,7 @@ class FakeServices:
         recipe: recipe_pb2.Recipe,
         on_progress: OnProgress,
         subject: extractor_pb2.Subject | None = None,
+        excluded_frames: Sequence[recipe_pb2.FrameRange] = (),
     ) -> extractor_pb2.Extraction:
         on_progress(common_pb2.Progress(stage="extract", done=FRAMES, total=FRAMES, unit="frames"))
         faces = archive.pack({f"{frame:06d}.png": b"a crop" for frame in range(FRAMES)})

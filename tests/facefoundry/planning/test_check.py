@@ -78,6 +78,14 @@ def test_a_check_tells_what_a_run_would_fail_on_and_is_not_made_twice(services, 
         made = {path.stem for path, time in known.items() if path.stat().st_mtime_ns != time}
         assert made == {"cut", "flat"}
 
+        path = dataset.read_text()
+        dataset.write_text(path.replace("frames: {}", "frames: {cut: 5-max, flat: 0-0}"))
+        used = check(dataset, client, sample_frames=4).facts["cut"]  # nothing is searched again
+        assert used.cuts == [] and {face.frame for face in used.samples} == {0, 3}
+        dataset.write_text(path.replace("frames: {}", "frames: {cut: 5-9}"))
+        with pytest.raises(InvalidInput, match=r"exclude\.frames\.cut\[0\] must be within the 9 frames of the clip"):
+            check(dataset, client, sample_frames=4)
+
 
 def test_nearest_pairs_by_what_the_check_measured_and_a_clip_of_the_bucket_is_not_sent(services, tmp_path):
     store: Store = services.store

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 FULL = DatasetFile(
     name="celebs",
     sources=(ClipFolder(path="clips", rights="consent 17"), FfppTree(path="FaceForensics++", level="c23")),
-    exclude=Exclusions(clips=("033", "1e3")),
+    exclude=Exclusions(clips=("033", "1e3"), frames={"097": "0-24, 300-max"}),
     subjects={"097": "120,80@3"},
     pairs=RoundRobin(partners=3, seed=5),
     splits=SplitFiles(folder="splits"),
@@ -70,6 +70,11 @@ def test_every_field_that_is_written_has_a_comment_above_it():
         ("name: a\nsources: [{kind: zip, path: x}]", "sources.0"),
         ("name: a\nsources: []", "sources"),
         ("name: a\nsources: [{kind: folder, path: x}]\nexclude: {clips: [033]}", "exclude.clips.0"),
+        ("name: a\nsources: [{kind: folder, path: x}]\nexclude: {frames: {'1': 5-}}", "exclude.frames.1"),
+        (
+            "name: a\nsources: [{kind: folder, path: x}]\nexclude: {frames: {'1': '5-9,7-8'}}",
+            "must begin after the end",
+        ),
         ("name: a\nsources: [{kind: folder, path: x}]\nlevel: [c23]", "level: Extra inputs"),
         ("name: a\nsources: [{kind: folder, path: x}]\nsplits: {kind: shares, train: 0.9}", "must add up to 1"),
         ("name: a\nsources: [{kind: folder, path: x}]\npairs: {strategy: best}", "pairs"),
@@ -100,6 +105,7 @@ def test_the_published_schema_is_that_of_the_models_and_refuses_what_they_refuse
     faults: list[dict[str, object]] = [
         {"level": ["c23"]},
         {"sources": []},
+        {"exclude": {"frames": {"033": "5 to 9"}}},
         {"sources": [{"kind": "zip"}]},
         {"format": "other/1"},
     ]

@@ -32,14 +32,16 @@ class RecordingServices(FakeServices):
         super().__init__(*arguments)
         self.imports: list[extractor_pb2.ImportSourceRequest] = []
         self.subjects: dict[str, extractor_pb2.Subject] = {}
+        self.excluded: dict[str, list[tuple[int, int]]] = {}
         self.names: set[tuple[str, int]] = set()
 
     def import_source(self, request, on_progress):
         self.imports.append(request)
         return super().import_source(request, on_progress)
 
-    def extract(self, source_uri, sequence_id, recipe, on_progress, subject=None):
+    def extract(self, source_uri, sequence_id, recipe, on_progress, subject=None, excluded_frames=()):
         self.subjects[sequence_id] = subject
+        self.excluded[sequence_id] = [(frames.first, frames.last) for frames in excluded_frames]
         return super().extract(source_uri, sequence_id, recipe, on_progress, subject)
 
     def start_training(self, request):
@@ -69,6 +71,7 @@ def edit(path, *changes):
 
 
 def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
+    edit(dataset, ("frames: {}", "frames: {'2': '0-4,9-max'}"))
     edit(dataset, ("subjects: {}", "subjects: {'3': moving}"), ("levels: []", "levels: [c40, raw]"))
     edit(dataset, ("set: {}", "set: {training.iterations: 7, extraction.identity: false}"))
     services = RecordingServices(store, ["raw", "c40"])
@@ -84,10 +87,18 @@ def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     assert record.name == "six" and record.seed == 0
     assert services.names == {("six", 7)}
     assert services.subjects["3"].rule == "moving" and services.subjects["2"] is None
+    assert (services.excluded["2"], services.excluded["3"]) == ([(0, 4), (9, 0)], [])
     assert {request.rights for request in services.imports} == {"", *(f"consent {number}" for number in range(5))}
     assert [r.object_uri for r in services.imports if not r.rights] == ["s3://elsewhere/in/5.mp4"]
     levels = {path.name for path in (out / "manipulated_sequences" / "Deepfakes").iterdir()}
     assert {"raw", "c40"} <= levels and "c23" not in levels
+
+
+def test_excluded_frames_of_no_clip_are_refused(dataset):
+    edit(dataset, ("frames: {}", "frames: {'9': '0-4'}"))
+    with pytest.raises(InvalidInput, match=r"exclude\.frames\.9 must be the id of a clip") as caught:
+        plan_of(dataset, lister(StoreSettings()))
+    assert caught.value.reason == "EXCLUDED_FRAMES"
 
 
 def save_facts(dataset, **facts_of):
