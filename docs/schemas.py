@@ -23,6 +23,7 @@ from facefoundry.storage.parts import LABELS_FORMAT
 from facefoundry.storage.uploads import UploadRecord
 from services.converter import chunks, labels
 from services.trainer import worker_protocol
+from services.trainer.signing import SigningKey
 from services.trainer.sweep import SweepRecord
 
 _DOCUMENTS = {
@@ -31,6 +32,7 @@ _DOCUMENTS = {
     "status": worker_protocol.Status,
     "outcome": worker_protocol.Outcome,
     "sweep": SweepRecord,
+    "signing": SigningKey,
     "labels": labels.Labels,
     "chunk": chunks.Index,
     "upload": UploadRecord,

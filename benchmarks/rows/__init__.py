@@ -21,6 +21,7 @@ ROWS = {
     "frames": Spec(cheap=True),
     "tracking": Spec(cheap=False),
     "extraction": Spec(cheap=False),
+    "digests": Spec(cheap=True),
     "landmarks": Spec(cheap=False),
     "crop": Spec(cheap=True),
     "augmentation": Spec(cheap=True),

@@ -27,13 +27,14 @@ __all__ = [
     "probe",
     "run",
     "sequence_id",
+    "signing",
     "source",
     "training",
     "upload",
     "uri",
 ]
 
-CLASSES = ("sources", "extractions", "trainings", "models", "imports", "conversions", "runs", "uploads")
+CLASSES = ("sources", "extractions", "trainings", "signing", "models", "imports", "conversions", "runs", "uploads")
 
 LISTED = {
     "extractor": ("sources", "extractions"),
@@ -69,6 +70,11 @@ def extraction(digest: str) -> str:
 def training(digest: str) -> str:
     """Return the prefix of a training."""
     return f"trainings/{_checked(_DIGEST, digest, 'digest')}"
+
+
+def signing(training_digest: str) -> str:
+    """Return the key of the document with a training's signing key."""
+    return f"signing/{_checked(_DIGEST, training_digest, 'digest')}.json"
 
 
 def model(training_digest: str, iterations: int) -> str:

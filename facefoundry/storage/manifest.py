@@ -93,6 +93,7 @@ class Manifest:
         created: When the manifest was made, UTC, ISO 8601.
         versions: Versions of the software that made the result, by name.
         format: Format of the file `manifest.json`.
+        signature: Of a checkpoint or model, by the worker that made it, 64 hex digits; empty for others.
     """
 
     kind: str
@@ -104,6 +105,7 @@ class Manifest:
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
     format: Literal["facefoundry.manifest/3"] = _FORMAT
+    signature: str = ""
 
     def part(self, name: str) -> Part:
         """Return the part of that name.

@@ -49,11 +49,15 @@ ACCOUNTS = {
         ("sources", "conversions", "extractions", "uploads"), ("extractions", "sources", "uploads"), ("uploads",)
     ),
     "trainer": Rights(
-        ("extractions", "trainings", "models", "imports", "uploads"), ("trainings", "imports", "uploads"), ("uploads",)
+        ("extractions", "trainings", "signing", "models", "imports", "uploads"),
+        ("trainings", "signing", "imports", "uploads"),
+        ("uploads",),
     ),
-    "worker": Rights(("extractions", "trainings", "models", "imports"), ("trainings", "models"), ("trainings",)),
+    "worker": Rights(
+        ("extractions", "trainings", "signing", "models", "imports"), ("trainings", "models"), ("trainings",)
+    ),
     "converter": Rights(("sources", "extractions", "models", "conversions", "imports"), ("conversions",)),
-    "client": Rights(tuple(name for name in keys.CLASSES if name != "uploads"), ("runs",)),
+    "client": Rights(tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("runs",)),
     "signer": Rights(
         ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions"),
         ("uploads/*",),

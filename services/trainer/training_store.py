@@ -6,9 +6,10 @@ from typing import TypeVar
 
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import document, manifest
+from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
-from services.trainer import worker_protocol
+from services.trainer import signing, worker_protocol
 from services.trainer.training_index import TrainingIndex, entry_name
 from services.trainer.worker_protocol import Attempt, Outcome, Status
 
@@ -124,23 +125,24 @@ class TrainingStore:
         return max([current, *(int(stem) for stem in stems if stem.isdigit())]) + 1
 
     def has_model(self, attempt: Attempt) -> bool:
-        """Return whether the model of the attempt's training is committed."""
-        return manifest.load_if_committed(self._store, attempt.model_prefix) is not None
+        """Return whether a worker of the attempt's training has committed its model."""
+        return self._find_model(attempt) is not None
 
     def seconds(self, attempt: Attempt) -> float:
         """Return how long the workers of a committed model trained, seconds; 0 if its manifest does not say."""
-        model = manifest.load_if_committed(self._store, attempt.model_prefix)
+        model = self._find_model(attempt)
         seconds = model.info.get("seconds", 0.0) if model is not None else 0.0
         return float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < float("inf") else 0.0
 
     def save_attempt(self, attempt: Attempt, replaced: Attempt | None = None) -> None:
-        """Save the newest attempt at a training.
+        """Save the newest attempt at a training, and before that make the signing key of the training.
 
         Args:
             attempt: The attempt.
             replaced: The attempt that was the newest one; None for none.
         """
         data = document.encode(attempt)
+        signing.make(self._store, attempt.training)
         self.index.put(attempt, ())
         document.put(self._store, worker_protocol.attempt_key(attempt.prefix), data)
         labels = self.labels(attempt.prefix)
@@ -159,6 +161,15 @@ class TrainingStore:
         self.index.put_end(attempt, outcome.ended)
         key = worker_protocol.outcome_key(attempt.prefix, attempt.number)
         document.put(self._store, key, document.encode(outcome))
+
+    def _find_model(self, attempt: Attempt) -> Manifest | None:
+        """Return the manifest of the model of the attempt's training; None if there is none that a worker signed."""
+        prefix = attempt.model_prefix
+        found = manifest.load_if_committed(self._store, prefix)
+        if found is None or signing.is_signed(signing.find(self._store, attempt.training), prefix, found):
+            return found
+        _log.warning("model_not_signed", prefix=prefix)
+        return None
 
     def _read(self, kind: type[T], key: str) -> T | None:
         try:

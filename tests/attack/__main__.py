@@ -1,8 +1,8 @@
 """`python -m tests.attack [--seed N] [--calls N] [--documents N] [--seconds S]`: attacks services on loopback.
 
-Floods, hostile requests, generated messages and damaged documents go to the three services, while a well-behaved client
-goes on calling. It prints a table, and ends with 1 if a service died, answered INTERNAL or UNKNOWN, took more memory or
-kept the client waiting.
+Floods, hostile requests, objects in the place of others, generated messages and damaged documents go to the three
+services, while a well-behaved client goes on calling. It prints a table, and ends with 1 if a service died, answered
+INTERNAL or UNKNOWN, took more memory, kept the client waiting or took a planted object for a result.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from facefoundry.v1 import common_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2
+from facefoundry.v1 import common_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.converter_pb2 import ConvertRequest, TranscodeRequest
-from tests.attack import documents, floods, hostile, messages
+from tests.attack import documents, floods, hostile, messages, planted
 from tests.attack.outcome import Ending, Outcome, ending
 from tests.attack.target import Polite, Target, attacked
 from tests.processes import ROOT
@@ -73,6 +73,24 @@ class Attacks:
         outcome = Outcome("hostile requests")
         for name, service, method, data in hostile.requests(self._target.uris):
             outcome.add(self._send(service, method, data), name)
+        return outcome
+
+    def plant(self) -> Outcome:
+        """Put objects in the place of results, and ask for what is made of them."""
+        outcome, store, uris = Outcome("planted objects"), self._target.store, self._target.uris
+        with TemporaryDirectory() as folder:
+            for call in planted.plant(store, Path(folder), uris["model"]):
+                path = f"/{messages.SERVICES[call.service].full_name}/{call.method}"
+                ending = self._send(call.service, path, call.request.SerializeToString())
+                outcome.add(ending, f"{call.method}: {call.name}")
+                if ending.reason not in call.reasons:
+                    outcome.faults.append(f"{call.method}: {call.name}: {ending.code} {ending.reason} {ending.detail}")
+        request = planted.training_with_model(store, [uris["extraction_a"], uris["extraction_b"]])
+        stub = trainer_pb2_grpc.TrainerServiceStub(self._channels["trainer"])
+        training = stub.StartTraining(request, timeout=_CALL_SECONDS).training
+        outcome.calls["OK"] += 1
+        if training.state == trainer_pb2.Training.STATE_SUCCEEDED or training.model_uri:
+            outcome.faults.append(f"StartTraining: takes a planted model for that of {training.uri}")
         return outcome
 
     def generate(self, count: int) -> Outcome:
@@ -223,6 +241,7 @@ def main() -> None:
         good = [
             _attack(attacks.flood, target),
             _attack(attacks.ask, target),
+            _attack(attacks.plant, target),
             _attack(lambda: attacks.generate(given.calls), target),
             _attack(lambda: attacks.damage(given.documents), target),
         ]

@@ -38,6 +38,8 @@ _WORKER_TIMES = {
     "worker_threads": 1,
 }
 
+_OF_TRAININGS = ("trainings/", "signing/", "models/")
+
 
 class _ServiceVictim(Victim):
     """A service that does its work in one streaming call."""
@@ -235,11 +237,9 @@ class Orchestrator(Victim):
 
     def begin(self, point: Point | None) -> None:
         self._runs += 1
-        from_nothing = point is None or point.key.startswith(("trainings/", "models/"))
+        from_nothing = point is None or point.key.startswith(_OF_TRAININGS)
         keys = self.proxied.store.list("")
-        self.proxied.kept = (
-            set() if from_nothing else {key for key in keys if key.startswith(("trainings/", "models/"))}
-        )
+        self.proxied.kept = set() if from_nothing else {key for key in keys if key.startswith(_OF_TRAININGS)}
         if from_nothing:
             self.services["trainer"].kill()  # it would remember trainings that are no longer in the bucket
 

@@ -27,13 +27,13 @@ RIGHTS = {
         {"uploads"},
     ),
     "trainer": (
-        {"extractions", "trainings", "models", "imports", "uploads"},
-        {"trainings", "imports", "uploads"},
+        {"extractions", "trainings", "signing", "models", "imports", "uploads"},
+        {"trainings", "signing", "imports", "uploads"},
         {"uploads"},
     ),
-    "worker": ({"extractions", "trainings", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
+    "worker": ({"extractions", "trainings", "signing", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
     "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
-    "client": (set(keys.CLASSES) - {"uploads"}, {"runs"}, set()),
+    "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"runs"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
     "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
 }
@@ -55,6 +55,8 @@ def test_an_account_has_exactly_the_permissions_of_its_component(account):
     for index, action in enumerate(("s3:GetObject", "s3:PutObject", "s3:DeleteObject")):
         allowed = {kind for kind in keys.CLASSES if _allows(account, action, f"{BUCKET}/{kind}/abc/manifest.json")}
         assert allowed == RIGHTS[account][index], action
+    announces = _allows(account, "s3:PutObject", f"{BUCKET}/uploads/{'0' * 40}.json")
+    assert announces == (account in ("extractor", "trainer")), "no URL writes what was announced of an upload"
     assert _allows(account, "s3:ListBucket", BUCKET) == (account != "signer")
     assert not any(_allows(account, action, f"{BUCKET}/elsewhere/x") for action in ("s3:GetObject", "s3:PutObject"))
 

@@ -37,7 +37,7 @@ def documents(store: Store) -> Iterator[Document]:
             else:
                 yield Document("chunk", key, archive.unpack(data)["chunk.json"])
         elif name.endswith(".json"):
-            kinds = {"outcomes": "outcome", "pairs": "pair", "uploads": "upload"}
+            kinds = {"outcomes": "outcome", "pairs": "pair", "signing": "signing", "uploads": "upload"}
             kind = kinds.get(folder.rpartition("/")[2], name.partition(".")[0])
             yield Document(kind, key, store.get_bytes(key))
 

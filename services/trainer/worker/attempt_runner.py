@@ -23,6 +23,7 @@ from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1.recipe_pb2 import TrainingOptions
+from services.trainer import signing
 from services.trainer.settings import WorkerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker import base, checkpoint, faces, loop
@@ -100,6 +101,7 @@ class AttemptRunner:
         if self._committed():
             self._clean_up()
             return
+        signing.load(self._store, attempt.training)  # without it the work could not be committed
         self._check_stop()
         device = loop.configure(options.precision, self._settings.threads)
         if self._settings.require_gpu and device != "GPU":

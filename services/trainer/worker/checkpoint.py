@@ -29,6 +29,8 @@ from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
+from services.trainer import signing
+from services.trainer.signing import SigningKey
 from services.trainer.worker.history import History
 from services.trainer.worker_protocol import Attempt, Preview, checkpoints_prefix
 
@@ -192,7 +194,9 @@ class Checkpoints:
             path.write_bytes(state.to_bytes())
             part = manifest.put_part(self._store, self._prefix, _name(state), path)
         kept, dropped = [*self._kept, part][-_KEPT:], [*self._kept, part][:-_KEPT]
-        manifest.commit(self._store, self._prefix, self._manifest(tuple(kept)), replace=True)
+        made = self._manifest(tuple(kept))
+        key = signing.load(self._store, self._attempt.training)
+        manifest.commit(self._store, self._prefix, signing.signed(key, self._prefix, made), replace=True)
         self._kept = kept
         self.iteration = state.iteration
         self._store.delete(old.key for old in dropped)
@@ -235,8 +239,8 @@ def find_newest(store: Store, attempt: Attempt) -> State | None:
     """Return the newest state among the training's checkpoints and models; None if there are none.
 
     It is the one with the most iterations, and any one after a restart is newer than all before. States with more
-    iterations than the attempt needs are ignored, and so is a restart after more. Damaged checkpoints and models are
-    logged and skipped.
+    iterations than the attempt needs are ignored, and so is a restart after more. Checkpoints and models that are
+    damaged, or that no worker of this training has signed, are logged and skipped.
 
     Raises:
         Unusable: a newer version of FaceFoundry wrote a checkpoint or model (NEWER_FORMAT).
@@ -257,11 +261,12 @@ def find_newest(store: Store, attempt: Attempt) -> State | None:
 
 
 def _candidates(store: Store, attempt: Attempt) -> Iterator[_Candidate]:
+    key = signing.find(store, attempt.training)
     for prefix in _committed(store, f"{checkpoints_prefix(attempt.prefix)}/"):
         try:
-            found = manifest.load_if_committed(store, prefix)
-            parts = [(*_restart_and_iteration(part.name), part) for part in (found.parts if found else ())]
-        except (DataLoss, ValueError) as error:
+            found = _load_signed(store, prefix, key)
+            parts = [(*_restart_and_iteration(part.name), part) for part in found.parts]
+        except (DataLoss, NotFound, ValueError) as error:
             _log.warning("checkpoint_skipped", key=prefix, detail=str(error))
             continue
         for restarted, iteration, part in parts:
@@ -271,11 +276,25 @@ def _candidates(store: Store, attempt: Attempt) -> Iterator[_Candidate]:
         iteration = int(prefix.rpartition("/")[2])
         if iteration <= attempt.iterations:
             try:
-                info = manifest.load(store, prefix).info_as(ModelInfo)
+                info = _load_signed(store, prefix, key).info_as(ModelInfo)
             except (DataLoss, NotFound) as error:
                 _log.warning("checkpoint_skipped", key=prefix, detail=error.message)
                 continue
-            yield _Candidate(info.restart is not None, iteration, prefix, partial(_read_model, store, prefix))
+            yield _Candidate(info.restart is not None, iteration, prefix, partial(_read_model, store, prefix, key))
+
+
+def _load_signed(store: Store, prefix: str, key: SigningKey | None) -> manifest.Manifest:
+    """Read the manifest of a checkpoint or model.
+
+    Raises:
+        NotFound: there is none.
+        DataLoss: it is damaged, or no worker of the training has signed it (NOT_SIGNED).
+    """
+    found = manifest.load(store, prefix)
+    if not signing.is_signed(key, prefix, found):
+        message = f"Expected a signature of a worker of this training in the manifest of {prefix}. It has none."
+        raise DataLoss(message, reason="NOT_SIGNED", resource=prefix)
+    return found
 
 
 def _name(state: State) -> str:
@@ -299,8 +318,8 @@ def _read_checkpoint(store: Store, part: manifest.Part) -> State:
     return State.of(*weights.from_bytes(manifest.read_part(store, part), CHECKPOINT_FORMAT))
 
 
-def _read_model(store: Store, prefix: str) -> State:
-    model = manifest.load(store, prefix)
+def _read_model(store: Store, prefix: str, key: SigningKey | None) -> State:
+    model = _load_signed(store, prefix, key)
     networks, _ = weights.from_bytes(manifest.read_part(store, model.part(WEIGHTS)), WEIGHTS_FORMAT)
     moments, metadata = weights.from_bytes(manifest.read_part(store, model.part(_OPTIMIZER)), OPTIMIZER_FORMAT)
     return State.of({**networks, **moments}, metadata)
@@ -309,8 +328,9 @@ def _read_model(store: Store, prefix: str) -> State:
 def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: bytes, inputs: JsonObject) -> None:
     """Commit the final state of a training as a model.
 
-    If another worker has committed the model in the meantime, that model is kept. The parts that were written for this
-    one are not deleted, because a third worker may be about to commit the same parts.
+    If another worker has committed the model in the meantime, that model is kept; one that no worker of this training
+    has signed is written over. The parts that were written for this one are not deleted, because a third worker may be
+    about to commit the same parts.
 
     Args:
         store: The object store.
@@ -346,10 +366,11 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         info=info,
         content_digest=weights.content_digest(state.weights),
     )
-    if manifest.load_if_committed(store, prefix) is not None:
+    key = signing.load(store, attempt.training)
+    ours = signing.signed(key, prefix, model)
+    if manifest.commit(store, prefix, ours, keeps=lambda found: signing.is_signed(key, prefix, found)) != ours:
         _log.event("model_found", uri=store.uri(prefix))
         return
-    manifest.commit(store, prefix, model)
     _log.event("model_committed", uri=store.uri(prefix), content_digest=model.content_digest)
 
 

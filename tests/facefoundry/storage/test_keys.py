@@ -31,6 +31,7 @@ def test_every_class_has_its_own_first_segment():
         keys.source(DIGEST),
         keys.extraction(DIGEST),
         keys.training(DIGEST),
+        keys.signing(DIGEST),
         keys.model(DIGEST, 300),
         keys.imported(DIGEST),
         keys.conversion(DIGEST),

@@ -16,7 +16,7 @@ from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
-from services.trainer import worker_protocol
+from services.trainer import signing, worker_protocol
 from services.trainer.backends.local import LocalBackend, LocalSettings
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_store import TrainingStore
@@ -85,6 +85,7 @@ def make_attempt(
         first, second = (put_extraction(seed, faces) for seed in (1, 2))
         a, b = (manifest.load(store, prefix).content_digest for prefix in (first, second))
         digest = worker_protocol.training_digest(a, b, recipe.training, recipe.version, base)
+        signing.make(store, digest)
         options = recipes.options(recipe.training)
         return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now(), base)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
+from services.trainer import signing
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import Attempt, Status
 
@@ -24,8 +25,14 @@ def make_old(store: Store, training: trainer_pb2.Training) -> None:
 
 
 def commit_model(store: Store, attempt: Attempt) -> None:
-    """Commit an empty model."""
-    manifest.commit(store, attempt.model_prefix, manifest.Manifest("model", {}, {}, (), {}, "content"))
+    """Commit an empty model, as a worker does."""
+    sign_model(store, attempt, manifest.Manifest("model", {}, {}, (), {}, "content"))
+
+
+def sign_model(store: Store, attempt: Attempt, made: manifest.Manifest) -> None:
+    """Sign and commit the manifest of a model, as a worker does."""
+    key, prefix = signing.load(store, attempt.training), attempt.model_prefix
+    manifest.commit(store, prefix, signing.signed(key, prefix, made))
 
 
 def put_status(store: Store, attempt: Attempt, **fields: object) -> None:

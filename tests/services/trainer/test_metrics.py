@@ -10,7 +10,7 @@ from facefoundry.storage import manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer.stalls import Stalls
-from tests.services.trainer.documents import LONG_AGO, attempt_of, put_status
+from tests.services.trainer.documents import LONG_AGO, attempt_of, put_status, sign_model
 from tests.services.trainer.replicas import Replica
 
 MakeReplica = Callable[..., Replica]
@@ -28,7 +28,7 @@ def test_iterations_and_seconds_are_counted_once_when_a_training_ends(
     before = [value(f"facefoundry_training_{name}_total", replica) for name in ("iterations", "seconds")]
     started = replica.trainings.start(ask())
     model = manifest.Manifest("model", {}, {}, (), {"seconds": 7.5}, "content")
-    manifest.commit(store, attempt_of(store, started).model_prefix, model)
+    sign_model(store, attempt_of(store, started), model)
     replica.wait_for(started.uri, trainer_pb2.Training.STATE_SUCCEEDED)
     replica.trainings.get(started.uri)
     after = [value(f"facefoundry_training_{name}_total", replica) for name in ("iterations", "seconds")]

@@ -15,6 +15,7 @@ from facefoundry.model.network import FORMAT
 from facefoundry.storage import manifest
 from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.store import Store
+from services.trainer import signing
 from services.trainer.worker import checkpoint
 from services.trainer.worker.checkpoint import Checkpoints, State
 from services.trainer.worker.history import History
@@ -141,7 +142,8 @@ def test_a_checkpoint_of_a_newer_version_is_told_and_not_passed_over(store: Stor
     newest = max(found.parts, key=lambda part: part.name)
     data = weights.to_bytes(state(2).weights, {"format": "facefoundry.checkpoint/2"})
     newer = manifest.put_part(store, prefix, newest.name, data)
-    manifest.commit(store, prefix, replace(found, parts=(found.parts[0], newer)), replace=True)
+    made = replace(found, parts=(found.parts[0], newer))
+    manifest.commit(store, prefix, signing.signed(signing.load(store, attempt.training), prefix, made), replace=True)
     with pytest.raises(Unusable, match=r"format facefoundry\.checkpoint/2") as caught:
         checkpoint.find_newest(store, attempt)
     assert caught.value.reason == "NEWER_FORMAT"
