@@ -16,6 +16,7 @@ from facefoundry.errors import NotFound, Unusable
 from facefoundry.storage import document, keys
 from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.store import Store, StoredObject
+from facefoundry.telemetry import logger
 from facefoundry.v1 import files_pb2
 
 __all__ = ["PART_BYTES", "Upload", "UploadRecord", "Uploads"]
@@ -25,6 +26,7 @@ PART_BYTES = 64 << 20
 
 # The URLs of all parts must fit in one gRPC message.
 _MAX_PARTS = 500
+_log = logger(__name__)
 _KEY = re.compile(r"uploads/([0-9a-f]{40})/([^/]+)")
 
 
@@ -68,6 +70,13 @@ class Upload:
     def document(self) -> str:
         """The key of the document."""
         return f"{self.prefix}.json"
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the record can be that of this upload: the id is a digest of what was announced, where it is one."""
+        file = self.record
+        fits = file.size_bytes > 0 and file.part_bytes > 0 and -(-file.size_bytes // file.part_bytes) <= _MAX_PARTS
+        return fits and (not file.sha256 or self.id == _id_of(file.file_name, file.size_bytes, file.sha256))
 
     def parts(self) -> Iterator[tuple[str, int, int]]:
         """Yield the key, the offset and the size of each part, in order."""
@@ -164,8 +173,7 @@ class Uploads:
             raise Unusable(message, reason="TOO_LARGE", resource=name)
         part_bytes = max(self._part_bytes, -(-size // _MAX_PARTS))
         new = UploadRecord(file_name=name, size_bytes=size, sha256=sha256, part_bytes=part_bytes)
-        inputs = {"file_name": name, "size_bytes": size, "sha256": sha256}
-        upload = Upload(keys.digest_of(inputs) if sha256 else secrets.token_hex(20), new)
+        upload = Upload(_id_of(name, size, sha256) if sha256 else secrets.token_hex(20), new)
         found = self._load(upload.id) if sha256 else None
         if found is not None and (not found.record.result or self._exists(found.record.result)):
             return found, False
@@ -179,8 +187,16 @@ class Uploads:
             if error.reason != "NO_SUCH_OBJECT":
                 raise
             return None
-        return Upload(upload_id, record)
+        upload = Upload(upload_id, record)
+        if upload.is_announced:
+            return upload
+        _log.warning("upload_foreign", key=upload.document)
+        return None
 
     def _exists(self, result: str) -> bool:
         prefix = result.removeprefix(self._store.uri(""))
         return self._store.exists(f"{prefix}/manifest.json")
+
+
+def _id_of(file_name: str, size_bytes: int, sha256: str) -> str:
+    return keys.digest_of({"file_name": file_name, "size_bytes": size_bytes, "sha256": sha256})

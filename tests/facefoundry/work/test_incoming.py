@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from dataclasses import replace
 
 import pytest
 import urllib3
 
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unusable
 from facefoundry.settings import ServerSettings
-from facefoundry.storage import manifest
+from facefoundry.storage import document, manifest
 from facefoundry.storage.manifest import Manifest
-from facefoundry.storage.uploads import Uploads
+from facefoundry.storage.uploads import UploadRecord, Uploads
 from facefoundry.v1 import files_pb2
 from facefoundry.work.incoming import IncomingFiles
 
@@ -103,6 +104,21 @@ def test_an_upload_keeps_its_parts_when_the_size_of_parts_changes(store, uploads
     put(announce(uploads), numbers=[0])
     again = announce(Uploads(store, max_bytes=100, part_bytes=7))
     assert [part.size_bytes for part in again.parts] == [10, 10, 5] and again.parts[0].stored
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"file_name": "other.mp4"}, {"size_bytes": 26}, {"part_bytes": 0}, {"sha256": "0" * 64}, {"size_bytes": 0}],
+)
+def test_a_record_that_is_not_of_its_upload_is_none_and_is_written_over(store, uploads, incoming, forged):
+    key = f"uploads/{announce(uploads).object_uri.split('/')[4]}.json"
+    record = document.get(store, key, UploadRecord)
+    document.put(store, key, document.encode(replace(record, result=committed(store), **forged)))
+    again = announce(uploads)
+    assert not any(part.stored for part in again.parts)
+    assert document.get(store, key, UploadRecord) == record
+    put(again)
+    assert incoming.find(again.object_uri).size == 25
 
 
 def test_a_missing_part_and_one_with_a_wrong_size_are_named(uploads, incoming):
