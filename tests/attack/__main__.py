@@ -20,6 +20,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from facefoundry.storage import document
 from facefoundry.v1 import common_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.converter_pb2 import ConvertRequest, TranscodeRequest
 from tests.attack import documents, floods, hostile, messages, planted
@@ -114,8 +115,9 @@ class Attacks:
     def damage(self, count: int) -> Outcome:
         """Damage the documents in the bucket one after the other, read each, and put it right again."""
         outcome, store = Outcome("damaged documents"), self._target.store
-        found = {key: store.get_bytes(key) for key in store.list("") if key.endswith(".json")}
         reads = self._reads()
+        read = [key for key in store.list("") if key.endswith(".json") and key.partition("/")[0] in reads]
+        found = {key: store.get_bytes(key) for key in read}
         names = sorted(found)
         for number in range(count):
             if time.monotonic() > self._end:
@@ -123,11 +125,11 @@ class Attacks:
             random = Random(f"{self._seed}/document/{number}")
             key = names[number % len(names)]
             kind, data = documents.mutated(random, found[key])
-            store.put_bytes(key, data)
+            document.put(store, key, data)  # with its digest, so that it is parsed
             chosen = reads[key.partition("/")[0]]
             service, path, request = chosen[number // len(names) % len(chosen)]
             outcome.add(self._send(service, path, request), f"document {number}, {kind} of {key}, read by {path}")
-            store.put_bytes(key, found[key])
+            document.put(store, key, found[key])
         return outcome
 
     def _reads(self) -> dict[str, list[tuple[str, str, bytes]]]:
@@ -179,6 +181,7 @@ class Attacks:
                 of("trainer", "WatchTrainings", trainer_pb2.WatchTrainingsRequest(dataset="attacked")),
                 of("trainer", "StartTraining", start),
             ],
+            "signing": [of("trainer", "StartTraining", start)],
             "uploads": [
                 of("extractor", "ImportSource", upload),
                 of("trainer", "ImportModel", trainer_pb2.ImportModelRequest(object_uris=[uris["upload"]])),
