@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
-from facefoundry.dataset import record
+from facefoundry.dataset import record, stored_dataset
 from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
@@ -38,6 +38,8 @@ _DOCUMENTS = {
     "upload": UploadRecord,
     "run": record.RunRecord,
     "pair": record.PairRecord,
+    "dataset": stored_dataset.DatasetManifest,
+    "index": stored_dataset.PairIndex,
 }
 _FORMATS = {"labels": LABELS_FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT}
 _INFO = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from facefoundry.dataset.sources import upload
     from facefoundry.planning.checking import check
     from facefoundry.planning.draft import plan
+    from facefoundry.planning.fetching import fetch
     from facefoundry.planning.running import run
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
     from facefoundry.v1.converter_pb2 import ConvertRequest
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "check",
     "errors",
+    "fetch",
     "plan",
     "run",
     "status",
@@ -52,6 +54,7 @@ _MODULES = {
     "Recipe": "facefoundry.v1.recipe_pb2",
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
     "check": "facefoundry.planning.checking",
+    "fetch": "facefoundry.planning.fetching",
     "plan": "facefoundry.planning.draft",
     "run": "facefoundry.planning.running",
     "status": "facefoundry.cluster.status",

@@ -151,6 +151,9 @@ class _SleepingStages(Stages):
             pair.training.losses = [(step, 0.1 / (step + 1), 0.1 / (step + 2)) for step in range(LOSSES)]
         return f"s3://bench/{pair.id}"
 
+    def finish(self, pair: PairRecord) -> None:
+        return None
+
     def upload_model(self, folder: Path) -> str:
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from facefoundry.cli.options import ConnectionOptions
 from facefoundry.client import Client
@@ -17,7 +18,7 @@ from facefoundry.planning.making import Connections
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage.store import Store
 
-__all__ = ["Connection", "connect", "on_users", "running_services"]
+__all__ = ["Connection", "connect", "on_users", "running_services", "store_settings"]
 
 Emit = Callable[[str], None]
 
@@ -67,6 +68,22 @@ def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
         return
     with local_stack(options.local_dir, start=False) as stack:
         yield stack.channels
+
+
+@contextmanager
+def store_settings(use_local: bool, local_dir: Path | None, emit: Emit) -> Iterator[StoreSettings]:
+    """Yield the settings of the object store: those of the environment, or those of the local stack.
+
+    Args:
+        use_local: Whether to join the local stack, or to start it and stop it afterwards.
+        local_dir: Folder of the local object store.
+        emit: Called with a sentence for the user when something starts or waits.
+    """
+    if not use_local:
+        yield read(StoreSettings)
+        return
+    with local_stack(local_dir, on_progress=emit, on_wait=on_users(emit)) as stack:
+        yield stack.store
 
 
 def on_users(emit: Emit) -> Callable[[list[User]], None]:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "plan": "plan:plan",
     "run": "run:run",
     "submit": "submit:submit",
+    "fetch": "fetch:fetch",
     "generate-models": "ffpp:generate_models",
     "create-from-models": "ffpp:create_from_models",
     "extract-faces": "ffpp:extract_faces",

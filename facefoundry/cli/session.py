@@ -18,6 +18,7 @@ from facefoundry.cli.options import ConnectionOptions, OutputOptions
 from facefoundry.cli.view import View, make_view
 from facefoundry.dataset import verdict
 from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.record import RunRecord
 from facefoundry.planning.making import Making, RunPlan, assemble, run_name
 from facefoundry.v1 import recipe_pb2
@@ -51,7 +52,7 @@ def open_session(plan: RunPlan, connection: ConnectionOptions, output: OutputOpt
     layout = layout_of(output.out, output.layout)
     plan = replace(plan, name=run_name(plan.name, layout))  # a wrong name is refused before anything is started
     with connected_view(connection, output.as_json) as (view, connected):
-        yield Session(view, assemble(plan, layout, connected, view.event, command_line()))
+        yield Session(view, assemble(plan, FolderOutput(layout), connected, view.event, command_line()))
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def make_dataset(
 def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bool) -> None:
     """Run all pairs of an open run, as `make_dataset` does."""
     view, making = session.view, session.making
-    plan, layout = making.plan, making.layout
+    plan, output = making.plan, making.output
     for message in messages:
         view.message(message)
     warning = None if plan.given else slow_training_warning(plan.recipe, on_this_machine=on_this_machine)
@@ -93,7 +94,7 @@ def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bo
         view.message(warning)
     if plan.seed is not None:
         first = ", ".join(pair.id for pair in plan.pairs[:8])
-        view.message(f"Paired by seed {plan.seed}: {first}. All pairs are in {layout.filelist()}.")
+        view.message(f"Paired by seed {plan.seed}: {first}. All pairs are in {output.filelist}.")
     records = making.make_pairs()
     failed = [pair for pair in records if pair.state == "failed"]
     for pair in failed:
@@ -102,8 +103,8 @@ def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bo
     reused = sum(pair.reused for pair in records)
     counted = f" ({reused} reused from the store)" if reused else ""
     view.message(
-        f"{len(records) - len(failed)} of {len(records)} pairs done in {layout.root}{counted}. "
-        f"{face_shares(making.record)}{verdict.summary(records)}Report: {layout.report_page()}"
+        f"{len(records) - len(failed)} of {len(records)} pairs done in {output.place}{counted}. "
+        f"{face_shares(making.record)}{verdict.summary(records)}Report: {output.report}"
     )
     if failed:
         raise click.exceptions.Exit(1 if making.run.had_outage else SOME_FAILED)

@@ -22,6 +22,7 @@ from facefoundry.cluster.manifests import (
     template_in,
 )
 from facefoundry.cluster.states import JobState, state_of
+from facefoundry.dataset.stored_dataset import is_uri
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from facefoundry.planning.freezing import freeze
 from facefoundry.planning.objects import lister
@@ -231,8 +232,9 @@ def prepare(
 ) -> tuple[Submission, ResolvedDataset]:
     """Return the submission of a dataset file, and its clips, splits and pairs; errors are as in `submit`."""
     frozen = freeze(dataset_file, lister(read(StoreSettings)))
-    name = frozen.dataset.name
-    return Submission(name, frozen.files, output or default_output(template, name), options), frozen.resolved
+    name, stated = frozen.dataset.name, frozen.dataset.output
+    place = output or (stated if is_uri(stated) else default_output(template, name))
+    return Submission(name, frozen.files, place, options), frozen.resolved
 
 
 def objects_of(template: Object, submission: Submission) -> tuple[Object, Object]:

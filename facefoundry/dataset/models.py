@@ -37,6 +37,7 @@ __all__ = [
     "export",
     "find_models",
     "is_native",
+    "record_of",
     "upload",
     "upload_model",
 ]
@@ -184,10 +185,14 @@ def download(model: StoredResult, folder: Path) -> ModelInfo:
     info = committed.info_as(ModelInfo)
     for part in committed.parts:
         model.fetch(part.name, folder / part.name)
-    prefix = model.uri.partition("://")[2].partition("/")[2]
-    text = json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": asdict(committed)}, indent=1, sort_keys=True)
-    files.write(folder / RECORD, text.encode())
+    files.write(folder / RECORD, record_of(model))
     return info
+
+
+def record_of(model: StoredResult) -> bytes:
+    """Return the content of `model.json` for a model."""
+    prefix, committed = model.uri.partition("://")[2].partition("/")[2], asdict(model.manifest())
+    return json.dumps({"format": _FORMAT, "prefix": prefix, "manifest": committed}, indent=1, sort_keys=True).encode()
 
 
 def upload(transfers: Transfers, path: Path, on_progress: OnProgress = lambda _: None) -> str:

@@ -12,7 +12,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, Denied, FaceFoundryError, NotFound, Unavailable
 from facefoundry.storage import document
-from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.v1 import files_pb2
 
 __all__ = ["StoredResult", "matches"]
@@ -38,6 +38,7 @@ class StoredResult:
     def __init__(self, transfers: Transfers, uri: str) -> None:
         self._transfers, self.uri = transfers, uri
         self._files = self._list()
+        self._manifest: Manifest | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,13 +46,28 @@ class StoredResult:
         return tuple(self._files)
 
     def manifest(self) -> Manifest:
-        """Read the manifest of the result. It raises the errors of `read`.
+        """Read the manifest of the result, once. It raises the errors of `read`.
 
         Raises:
             DataLoss: it is not a manifest (BAD_DOCUMENT).
             Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
         """
-        return document.parse(Manifest, self.read(_MANIFEST), f"{self.uri}/{_MANIFEST}")
+        if self._manifest is None:
+            self._manifest = document.parse(Manifest, self.read(_MANIFEST), f"{self.uri}/{_MANIFEST}")
+        return self._manifest
+
+    def part(self, name: str, key: str | None = None) -> Part:
+        """Return the record of a file, with its key in the bucket.
+
+        Args:
+            name: Name of the file.
+            key: Its key, if it is no part of the manifest, as a preview of a model.
+
+        Raises:
+            NotFound: the result has no such file (NO_SUCH_PART).
+        """
+        file = self._file(name)
+        return Part(name, key or self.manifest().part(name).key, file.size_bytes, file.sha256)
 
     def read(self, name: str) -> bytes:
         """Read a file into memory.

@@ -215,6 +215,7 @@ class DatasetRun:
         if self._with_fakes:
             task.stage = "convert"
             await self._make_fakes(scheduler, task, model_uri, a, b)
+        await scheduler.convert(self._stages.finish, task.record)
         await asyncio.to_thread(self._recorder.end, task.record, None)
 
     async def _make_fakes(

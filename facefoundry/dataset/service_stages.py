@@ -1,4 +1,4 @@
-"""Implements the stages of a run: each calls a service, records its result and downloads its files."""
+"""Implements the stages of a run: each calls a service, records its result and hands its files to the output."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from facefoundry.client import OnProgress
-from facefoundry.dataset import comparison, fetch, models, sources, verdict
-from facefoundry.dataset.layout import Layout
+from facefoundry.dataset import comparison, models, sources, verdict
+from facefoundry.dataset.output import Output, read_alignments, samples_of
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
-from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, Sample, SequenceRecord
+from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, SequenceRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.stages import ExtractedSequence, Stages
@@ -25,7 +25,6 @@ from facefoundry.dataset.training_watch import TrainingWatch
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
-from facefoundry.storage import manifest
 from facefoundry.storage.info import ConversionInfo, ExtractionWarning, ModelInfo, ReasonCount
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
@@ -45,7 +44,7 @@ class ServiceStages(Stages):
     Args:
         transfers: The client of the services, and the connections by which files come and go.
         recipe: The recipe of the requests; `recipes.portable` makes it.
-        layout: Names the paths of the files.
+        output: Takes the files of results.
         recorder: Keeps the run record.
         on_event: Called with each event, from many threads.
         keep_faces: Whether to write face crops and alignments too.
@@ -56,7 +55,7 @@ class ServiceStages(Stages):
         self,
         transfers: Transfers,
         recipe: recipe_pb2.Recipe,
-        layout: Layout,
+        output: Output,
         recorder: RunRecorder,
         on_event: OnEvent,
         *,
@@ -64,7 +63,7 @@ class ServiceStages(Stages):
         reading: Reading | None = None,
     ) -> None:
         self._transfers, self._client, self._recipe = transfers, transfers.client, recipe
-        self._layout, self._recorder, self._on_event = layout, recorder, on_event
+        self._output, self._recorder, self._on_event = output, recorder, on_event
         self._keep_faces, self._reading = keep_faces, reading or Reading()
         self._watch = TrainingWatch(self._client, recorder.record.name)
 
@@ -87,10 +86,10 @@ class ServiceStages(Stages):
                 source.uri, clip.id, self._recipe, on_progress, clip.subject, clip.excluded_frames
             )
             result = StoredResult(self._transfers, extraction.uri)
-            pictures = fetch.fetch_samples(result, self._layout, clip.id)
+            pictures = self._output.put_samples(result, clip.id)
             samples = tuple(views[""] for views in pictures.values())
             if self._keep_faces:
-                fetch.fetch_faces(result, self._layout, clip.id)
+                self._output.put_faces(result, clip.id)
         for warning in extraction.warnings:
             self._on_event(Event(clip.id, "extract", "doubt", message=f"{warning.message} [{warning.reason}]"))
         rate = extraction.frame_rate
@@ -154,10 +153,10 @@ class ServiceStages(Stages):
         return models.upload(self._transfers, folder)
 
     def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
-        """Download a pair's model, and its losses and previews for the record."""
+        """Take a pair's model, and its losses and previews for the record."""
         with self._stage(pair.id, "fetch", ""):
             result = StoredResult(self._transfers, model_uri)
-            info = models.download(result, self._layout.models() / pair.id)
+            info = self._output.put_model(result, pair.id)
             if given is not None and models.is_native(given):
                 info = models.load_verified(given).info_as(ModelInfo)  # an import knows nothing of the training
             previews = self._fetch_previews(pair, result, info)
@@ -170,12 +169,12 @@ class ServiceStages(Stages):
             pair.training.previews = previews
 
     def _fetch_previews(self, pair: PairRecord, model: StoredResult, info: ModelInfo) -> list[Preview]:
-        """Download the previews of a training that are among the files of its model."""
+        """Take the previews of a training that are among the files of its model."""
         previews = []
         for preview in info.previews:
             relative = f"{pair.id}/preview-{preview.iteration:07d}.jpg"
             try:
-                model.fetch(manifest.part_of_key(preview.key).name, self._layout.run_folder() / relative)
+                self._output.put_preview(model, preview, pair.id, self._output.layout.run_folder() / relative)
             except (DataLoss, NotFound):
                 continue  # only a picture is lost, the model is complete
             previews.append(Preview(preview.iteration, relative))
@@ -189,16 +188,15 @@ class ServiceStages(Stages):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a fake and download it; see `Stages.convert`."""
+        """Make a fake and take its files; see `Stages.convert`."""
         request = _conversion_of(model_uri, side, target, source, self._recipe)
         with self._stage(fake.id, "convert", "frames") as (_, on_progress):
             conversion = self._client.convert(request, on_progress)
         with self._stage(fake.id, "fetch", ""):
             result = StoredResult(self._transfers, conversion.uri)
             info = result.manifest().info_as(ConversionInfo)
-            labels = fetch.fetch_fake(result, self._layout, fake.id)
-            pictures = fetch.fetch_samples(result, self._layout, fake.id)
-        faces = source.samples
+            labels = self._output.put_fake(result, fake.id)
+            pictures = self._output.put_samples(result, fake.id)
         with self._recorder.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
             fake.reused = conversion.reused
@@ -207,10 +205,11 @@ class ServiceStages(Stages):
             fake.labels = labels
             fake.quality = dict(info.quality)
             fake.faults = verdict.faults(fake)
-            fake.samples = [
-                Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
-                for index, (frame, views) in enumerate(pictures.items())
-            ]
+            fake.samples = samples_of(pictures, source.samples)
+
+    def finish(self, pair: PairRecord) -> None:
+        """Take note that all files of a pair are there."""
+        self._output.finish(pair)
 
     def compare(
         self,
@@ -254,10 +253,10 @@ class ServiceStages(Stages):
                 return None
 
     def transcode(self, sequence: ExtractedSequence) -> None:
-        """Encode a real video at every compression level and download it."""
+        """Encode a real video at every compression level and take its files."""
         with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
             transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
-            fetch.fetch_real(StoredResult(self._transfers, transcoding.uri), self._layout, sequence.id)
+            self._output.put_real(StoredResult(self._transfers, transcoding.uri), sequence.id)
 
     def _record_training(self, pair: PairRecord, training: trainer_pb2.Training) -> None:
         with self._recorder.lock:
@@ -272,7 +271,7 @@ class ServiceStages(Stages):
             self._on_event(Event(pair.id, "train", "doubt", message=training.restart.message))
 
     def _alignments(self, extraction: extractor_pb2.Extraction) -> Alignments:
-        return fetch.read_alignments(StoredResult(self._transfers, extraction.uri))
+        return read_alignments(StoredResult(self._transfers, extraction.uri))
 
     @contextmanager
     def _stage(self, item: str, stage: str, unit: str) -> Iterator[tuple[OnCount, OnProgress]]:

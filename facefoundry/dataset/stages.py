@@ -57,7 +57,7 @@ class Stages(Protocol):
         """Upload a model from disk and return its URI."""
 
     def fetch_model(self, pair: PairRecord, model_uri: str, given: Path | None = None) -> None:
-        """Download the model of a pair to the dataset's folders.
+        """Take the model of a pair.
 
         Args:
             pair: The record to fill.
@@ -73,7 +73,7 @@ class Stages(Protocol):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a fake and download it.
+        """Make a fake and take its files.
 
         Args:
             fake: The record to fill.
@@ -84,7 +84,10 @@ class Stages(Protocol):
         """
 
     def transcode(self, sequence: ExtractedSequence) -> None:
-        """Encode a real video at every compression level and download it."""
+        """Encode a real video at every compression level and take its files."""
+
+    def finish(self, pair: PairRecord) -> None:
+        """Take note that all stages of a pair are done."""
 
     def compare(
         self,

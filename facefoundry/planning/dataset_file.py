@@ -273,3 +273,12 @@ class DatasetFile(_Model):
         False, description="Whether damaged clips are read as far as possible, and not refused."
     )
     keep_faces: bool = Field(False, description="Whether face crops and alignments are written too.")
+    output: str = Field(
+        "",
+        max_length=1000,
+        description="Where the dataset goes: a folder, or a place such as s3://bucket/datasets/NAME/. If it is empty, "
+        "`run` makes the folder output, and `submit` takes datasets/ of the release's bucket.",
+    )
+    keep_models: bool = Field(
+        False, description="Whether a dataset in a bucket has the models too. In a folder it always has them."
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from facefoundry import recipes, report
 from facefoundry.dataset import files, models
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import OnEvent
 from facefoundry.dataset.reading import Reading
@@ -80,15 +81,20 @@ class Making:
 
     Attributes:
         plan: What it makes.
-        layout: Names the paths of the files.
+        output: Takes the files of the dataset.
         record: The record of the run.
         run: Runs single stages, for commands that do not make pairs.
     """
 
     plan: RunPlan
-    layout: Layout
+    output: Output
     record: RunRecord
     run: DatasetRun
+
+    @property
+    def layout(self) -> Layout:
+        """Names the paths of the files."""
+        return self.output.layout
 
     def make_pairs(self) -> list[PairRecord]:
         """Write the filelist and the splits, make all pairs, and return their records, of those that failed too."""
@@ -96,17 +102,20 @@ class Making:
         files.write(filelist, (json.dumps([list(pair) for pair in self.plan.pairs], indent=1) + "\n").encode())
         for name, text in self.plan.splits.items():
             files.write(filelist.parent / "splits" / name, text.encode())
-        return self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
+        self.output.begin(self.record)
+        records = self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
+        self.output.commit(self.record, records)
+        return records
 
 
-def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: OnEvent, command: str) -> Making:
+def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: OnEvent, command: str) -> Making:
     """Put a run together. At each save of its record, the report is written, and the record copied to the store.
 
     A base on this machine is uploaded.
 
     Args:
         plan: What the run makes.
-        layout: Names the paths of the files.
+        output: Takes the files of the dataset.
         connections: What the run is made with.
         on_event: Called with each event, from many threads.
         command: The command line that started the run, for the record.
@@ -115,6 +124,7 @@ def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: 
         InvalidInput: a frame rate is that of no clip, or the name of the run is not valid.
     """
     plan.reading.check(plan.clips)
+    layout = output.layout
     name = run_name(plan.name, layout)
     recipe = recipe_pb2.Recipe()
     recipe.CopyFrom(plan.recipe)
@@ -132,7 +142,7 @@ def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: 
     stages = ServiceStages(
         connections.transfers,
         recipes.portable(recipe),
-        layout,
+        output,
         recorder,
         on_event,
         keep_faces=plan.keep_faces,
@@ -146,7 +156,7 @@ def assemble(plan: RunPlan, layout: Layout, connections: Connections, on_event: 
         compare=recipe.extraction.identity,
         limits=connections.limits,
     )
-    return Making(plan, layout, record, run)
+    return Making(plan, output, record, run)
 
 
 def run_name(name: str | None, layout: Layout) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from facefoundry.client import Client
-from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import OnEvent
 from facefoundry.dataset.record import PairRecord
@@ -20,6 +19,7 @@ from facefoundry.planning.dataset_file import DatasetFile, RoundRobin, Shuffle
 from facefoundry.planning.exclusions import check_exclusions, without_excluded
 from facefoundry.planning.making import Connections, RunPlan, assemble
 from facefoundry.planning.objects import lister
+from facefoundry.planning.outputs import FOLDER, check_output, open_output
 from facefoundry.planning.recipe import base_of, recipe_of, request_of
 from facefoundry.planning.resolve import ResolvedDataset, resolve, splits_json
 from facefoundry.recipes import ranges
@@ -31,7 +31,7 @@ __all__ = ["plan_of", "run"]
 
 def run(
     dataset_file: str | Path,
-    out: str | Path = "output",
+    out: str | Path | None = None,
     client: Client | None = None,
     *,
     layout: str | None = None,
@@ -42,7 +42,8 @@ def run(
 
     Args:
         dataset_file: The dataset file.
-        out: Folder of the results.
+        out: Folder of the results, or a place in a bucket, `s3://bucket/datasets/NAME/`; by default `output` of the
+            dataset file, or the folder `output`.
         client: The client of the services; by default one with the addresses of the environment.
         layout: Name of an installed layout; by default that of the folder's earlier run, or `ffpp`.
         limits: How much work is under way at once.
@@ -53,17 +54,22 @@ def run(
 
     Raises:
         InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or they are paired by their
-            faces and were not checked, or changed since then (NOT_CHECKED).
+            faces and were not checked, or changed since then (NOT_CHECKED); or the output cannot be made there (OUTPUT,
+            LAYOUT, NO_KEYS).
     """
     if client is None:
         with Client() as own:
             return run(dataset_file, out, own, layout=layout, limits=limits, on_event=on_event)
     settings = read(StoreSettings)
+    dataset = yaml_file.load(Path(dataset_file))
+    place = str(out or dataset.output or FOLDER)
+    check_output(place, layout, settings)
     plan, _ = plan_of(Path(dataset_file), lister(settings))
     store = Store(settings) if settings.has_keys else None
     connections = Connections(Transfers(client), store, limits or Limits())
-    command = f"facefoundry.run({str(dataset_file)!r}, {str(out)!r})"
-    return assemble(plan, layout_of(Path(out), layout), connections, on_event, command).make_pairs()
+    command = f"facefoundry.run({str(dataset_file)!r}, {place!r})"
+    with open_output(place, layout, store, with_models=dataset.keep_models) as output:
+        return assemble(plan, output, connections, on_event, command).make_pairs()
 
 
 def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDataset]:

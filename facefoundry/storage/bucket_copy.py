@@ -131,7 +131,8 @@ def _copy(source: Store, target: Store, item: StoredObject, stored: StoredObject
             return False  # servers make the tags of large objects in different ways
         if not match and not overwrite:  # a part that differs is damaged
             _refuse_newer(target, item, stored)
-        target.put_file(item.key, path, content_type(item.key.rpartition("/")[2]))
+        digest = {"sha256": sha256} if item.key.startswith("datasets/") else {}
+        target.put_file(item.key, path, content_type(item.key.rpartition("/")[2]), digest)
     if (received := _digest(target, item)) != sha256:
         raise _mismatch(item.key, target, sha256, received)
     return True

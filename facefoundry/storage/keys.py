@@ -17,6 +17,7 @@ __all__ = [
     "CLASSES",
     "LISTED",
     "conversion",
+    "dataset",
     "digest_of",
     "extraction",
     "imported",
@@ -34,7 +35,18 @@ __all__ = [
     "uri",
 ]
 
-CLASSES = ("sources", "extractions", "trainings", "signing", "models", "imports", "conversions", "runs", "uploads")
+CLASSES = (
+    "sources",
+    "extractions",
+    "trainings",
+    "signing",
+    "models",
+    "imports",
+    "conversions",
+    "runs",
+    "datasets",
+    "uploads",
+)
 
 LISTED = {
     "extractor": ("sources", "extractions"),
@@ -99,6 +111,11 @@ def run(name: str) -> str:
     return f"runs/{_checked(_RUN, name, 'name')}"
 
 
+def dataset(name: str) -> str:
+    """Return the prefix of a dataset."""
+    return f"datasets/{_checked(_RUN, name, 'name')}"
+
+
 def upload(upload_id: str) -> str:
     """Return the prefix of an upload."""
     return f"uploads/{_checked(_DIGEST, upload_id, 'id')}"
@@ -160,7 +177,7 @@ def prefix_of(bucket: str, value: str, kind: str | Sequence[str], field: str = "
     scheme, _, rest = value.partition("://")
     named, _, prefix = rest.partition("/")
     found, *segments = prefix.split("/")
-    shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN]}.get(found, [_DIGEST])
+    shape = {"models": [_DIGEST, _ITERATIONS], "runs": [_RUN], "datasets": [_RUN]}.get(found, [_DIGEST])
     well_formed = (
         scheme == "s3"
         and _BUCKET.fullmatch(named)

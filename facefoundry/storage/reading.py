@@ -41,19 +41,20 @@ def read(
     return requests.send(key, lambda: _read(requests, key, sink, size, max_size))
 
 
-def blocks(requests: Requests, key: str, size: int) -> Iterator[bytes]:
-    """Yield the first bytes of an object. An interrupted transfer continues where it stopped.
+def blocks(requests: Requests, key: str, size: int, offset: int = 0) -> Iterator[bytes]:
+    """Yield the first bytes of an object, from an offset on. An interrupted transfer continues where it stopped.
 
     Args:
         requests: Sends the requests.
         key: Key of the object.
-        size: How many bytes to read. If the object has fewer, all of them are read.
+        size: Offset of the end. If the object has fewer bytes, all of them are read.
+        offset: Offset of the first byte to read.
 
     Raises:
         NotFound: there is no such object.
         Unavailable: several transfers in a row were interrupted before any byte arrived.
     """
-    offset, cuts = 0, 0
+    cuts = 0
     while offset < size:
         before = offset
         response = requests.send(key, partial(_get, requests, key, offset, size - offset))

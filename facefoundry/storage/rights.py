@@ -1,6 +1,7 @@
 """The rights of each account in the bucket, as policies of S3, and the rules by which old objects are deleted.
 
-An account is named for the component that uses it. `signer` signs URLs; `client` writes the record of a run.
+An account is named for the component that uses it. `signer` signs URLs; `client` writes the records of runs, and
+datasets.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ ACCOUNTS = {
         ("extractions", "trainings", "signing", "models", "imports"), ("trainings", "models"), ("trainings",)
     ),
     "converter": Rights(("sources", "extractions", "models", "conversions", "imports"), ("conversions",)),
-    "client": Rights(tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("runs",)),
+    "client": Rights(tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("runs", "datasets")),
     "signer": Rights(
         ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions"),
         ("uploads/*",),

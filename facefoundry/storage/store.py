@@ -101,12 +101,23 @@ class Store:
             ),
         )
 
-    def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
-        """Write an object from a local file."""
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an object from a local file, and its user metadata."""
         self.request(
             key,
             lambda client: client.fput_object(
-                self.bucket, key, str(path), content_type=content_type, part_size=_MULTIPART_BYTES
+                self.bucket,
+                key,
+                str(path),
+                content_type=content_type,
+                metadata=dict(metadata or {}),
+                part_size=_MULTIPART_BYTES,
             ),
         )
 
@@ -150,18 +161,19 @@ class Store:
         """Return a store of the same server and account, on another bucket."""
         return self._with(self._requests.to(bucket))
 
-    def blocks(self, key: str, size: int) -> Iterator[bytes]:
-        """Yield the first bytes of an object. An interrupted transfer continues where it stopped.
+    def blocks(self, key: str, size: int, offset: int = 0) -> Iterator[bytes]:
+        """Yield the first bytes of an object, from an offset on. An interrupted transfer continues where it stopped.
 
         Args:
             key: Key of the object.
-            size: How many bytes to read. If the object has fewer, all of them are read.
+            size: Offset of the end. If the object has fewer bytes, all of them are read.
+            offset: Offset of the first byte to read.
 
         Raises:
             NotFound: there is no such object.
             Unavailable: several transfers in a row were interrupted before any byte arrived.
         """
-        return reading.blocks(self._requests, key, size)
+        return reading.blocks(self._requests, key, size, offset)
 
     def stat(self, key: str) -> StoredObject:
         """Return the size, entity tag and time of an object.

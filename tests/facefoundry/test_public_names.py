@@ -25,6 +25,7 @@ PACKAGE = {
     "__version__",
     "check",
     "errors",
+    "fetch",
     "plan",
     "run",
     "status",

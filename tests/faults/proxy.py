@@ -35,6 +35,7 @@ class Request:
         key: The object's key, or the prefix that is listed; empty for buckets.
         offset: The first byte that is asked for.
         size: Bytes of the request's body.
+        answered: Bytes of the answer's body; 0 before it is there.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Request:
     key: str
     offset: int = 0
     size: int = 0
+    answered: int = 0
 
     @property
     def writes(self) -> bool:
@@ -214,7 +216,7 @@ class Proxy:
         answer, answer_body = self._forward(head + body, method, fault.seconds)
         status = int(answer.split(b" ", 2)[1])
         with self._lock:
-            self.log.append((request, status))
+            self.log.append((replace(request, answered=len(answer_body)), status))
         if fault.reset == "after" or (fault.after and fault.after()):
             raise EOFError("dropped after it was answered")
         if method == b"GET" and answer_body:

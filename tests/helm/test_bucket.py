@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from facefoundry.errors import Denied
 from facefoundry.local.store import Account, ObjectStore
 from facefoundry.storage import keys
 from facefoundry.storage.presign import UrlSigner
+from facefoundry.storage.server_copy import Copied, copy_object
 from facefoundry.storage.store import Store
 from tests.helm.chart import CHART
 
@@ -33,7 +35,7 @@ RIGHTS = {
     ),
     "worker": ({"extractions", "trainings", "signing", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
     "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
-    "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"runs"}, set()),
+    "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"runs", "datasets"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
     "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
 }
@@ -111,6 +113,19 @@ def test_urls_of_the_signer_read_results_and_write_uploads_and_do_no_more(guarde
         read = http.request("GET", signer.get(f"{kind}/abc/part").url).status
         written = http.request("PUT", signer.put(f"{kind}/abc/part").url, body=b"new").status
         assert (read == 200, written == 200) == (kind in reads, kind in writes), kind
+
+
+@pytest.mark.full
+def test_a_command_copies_results_to_a_dataset_and_to_no_other_place(guarded):
+    owner, store = Store(guarded["owner"]), Store(guarded["client"].model_copy(update={"attempts": 1}))
+    for size, part_bytes in ((5, 512 << 20), (6 << 20, 5 << 20)):
+        data, key = bytes(size), f"conversions/{'0' * 40}/{size}.mp4"
+        owner.put_bytes(key, data)
+        source = Copied(store.bucket, key, size, hashlib.sha256(data).hexdigest())
+        assert copy_object(store, f"datasets/a/{part_bytes}.mp4", source, part_bytes=part_bytes)
+        for kind in set(keys.CLASSES) - {"datasets", "runs"}:
+            with pytest.raises(Denied):
+                copy_object(store, f"{kind}/a/{part_bytes}.mp4", source, part_bytes=part_bytes)
 
 
 def test_each_account_has_a_policy():

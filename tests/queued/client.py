@@ -13,6 +13,7 @@ from facefoundry import recipes, report
 from facefoundry.cli.view import make_view
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord, SequenceRecord
 from facefoundry.dataset.recorder import RunRecorder
@@ -43,7 +44,7 @@ def main(out: Path, count: int, name: str, uris: list[str]) -> None:
     with make_view(as_json=True) as view, Client() as client:
         record = RunRecord(name, "", recipes.options(recipe), layout=layout.name)
         recorder = RunRecorder(record, RunFolder(layout.run_folder()), view.event, on_save=lambda: report.write(layout))
-        stages = Extracted(Transfers(client), recipe, layout, recorder, view.event)
+        stages = Extracted(Transfers(client), recipe, FolderOutput(layout), recorder, view.event)
         stages.uris = dict(zip(ids, uris, strict=True))
         run = DatasetRun(stages, recorder, view.event)
         run.run(pairs, {clip_id: Clip(clip_id, out / f"{clip_id}.mp4") for clip_id in ids})

@@ -63,6 +63,9 @@ class FakeStages(Stages):
     def transcode(self, sequence: ExtractedSequence) -> None:
         pass
 
+    def finish(self, pair: PairRecord) -> None:
+        pass
+
     def compare(self, *_: object) -> None:
         pass
 
@@ -140,7 +143,7 @@ class FakeServices:
 
     def states(self, training_uri: str) -> Iterator[trainer_pb2.Training]:
         pair = training_uri.rpartition("/")[2]
-        preview = manifest.put_part(self._store, keys.training(_digest(pair)), "preview.jpg", JPEG)
+        preview = manifest.put_part(self._store, f"{keys.training(_digest(pair))}/previews", "preview.jpg", JPEG)
         info = {
             "iterations": 7,
             "seconds": 1.5,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facefoundry import recipes, report
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.recorder import RunRecorder
@@ -37,7 +38,7 @@ def make_dataset(layout: Layout, store: Store, folder: Path) -> RunFolder:
     stages = ServiceStages(
         transfers_of(store, [level.name for level in recipe.compression.levels]),
         recipe,
-        layout,
+        FolderOutput(layout),
         recorder,
         lambda event: None,
         keep_faces=True,

@@ -7,6 +7,7 @@ from typing import cast
 
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.recorder import RunRecorder
@@ -44,7 +45,7 @@ def test_doubts_are_told_once_and_recorded(
     events: list[Event] = []
     transfers = Transfers(cast(Client, DoubtfulServices(store)), store.settings)
     recorder = make_recorder()
-    stages = ServiceStages(transfers, recipe_pb2.Recipe(), FfppLayout(tmp_path), recorder, events.append)
+    stages = ServiceStages(transfers, recipe_pb2.Recipe(), FolderOutput(FfppLayout(tmp_path)), recorder, events.append)
     stages.extract(Clip("033", clip))
     assert [event.message for event in events if event.state == "doubt"] == [REMARK, "3 frames have no face. [GAPS]"]
     recorder.save()

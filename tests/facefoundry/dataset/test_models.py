@@ -8,6 +8,7 @@ import pytest
 from facefoundry import codec
 from facefoundry.dataset import models
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import PairRecord
 from facefoundry.dataset.results import StoredResult
@@ -85,7 +86,9 @@ def test_the_record_of_a_given_model_has_the_facts_of_its_training(store, folder
     info = codec.to_values(ModelInfo(iterations=0))
     manifest.commit(store, prefix, manifest.Manifest("model", {}, {}, (part,), info, "content"))
     layout, pair = FfppLayout(tmp_path / "out"), PairRecord("a_b", "a", "b")
-    stages = ServiceStages(transfers_of(store), recipe_pb2.Recipe(), layout, make_recorder(), lambda _: None)
+    stages = ServiceStages(
+        transfers_of(store), recipe_pb2.Recipe(), FolderOutput(layout), make_recorder(), lambda _: None
+    )
     stages.fetch_model(pair, store.uri(prefix), folder)
     assert pair.training.iterations == 300
     assert "collapsed by iteration 40" in pair.training.restart and "learning_rate=0.0001" in pair.training.restart

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.record import PairRecord
 from facefoundry.dataset.recorder import RunRecorder
@@ -21,7 +22,9 @@ def test_a_warning_of_a_running_training_is_told_once_and_recorded(
 ) -> None:
     events: list[Event] = []
     recorder = make_recorder()
-    stages = ServiceStages(transfers_of(store), recipe_pb2.Recipe(), FfppLayout(tmp_path), recorder, events.append)
+    stages = ServiceStages(
+        transfers_of(store), recipe_pb2.Recipe(), FolderOutput(FfppLayout(tmp_path)), recorder, events.append
+    )
     pair = PairRecord("a_b", "a", "b")
     asyncio.run(stages.train(pair, extracted("a"), extracted("b")))
     states = [(event.state, event.message) for event in events if event.state in ("doubt", "done")]

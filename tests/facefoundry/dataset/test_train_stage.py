@@ -8,6 +8,7 @@ from typing import cast
 
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.record import PairRecord
 from facefoundry.dataset.recorder import RunRecorder
@@ -35,7 +36,9 @@ class RestartedTraining(FakeServices):
 def test_a_restart_is_told_once_and_recorded(store: Store, tmp_path, make_recorder: Callable[[], RunRecorder]) -> None:
     events: list[Event] = []
     transfers = Transfers(cast(Client, RestartedTraining(store)), store.settings)
-    stages = ServiceStages(transfers, recipe_pb2.Recipe(), FfppLayout(tmp_path), make_recorder(), events.append)
+    stages = ServiceStages(
+        transfers, recipe_pb2.Recipe(), FolderOutput(FfppLayout(tmp_path)), make_recorder(), events.append
+    )
     pair = PairRecord("a_b", "a", "b")
     a, b = (ExtractedSequence(name, "", extractor_pb2.Extraction(uri=f"s3://bucket/{name}"), ()) for name in "ab")
     asyncio.run(stages.train(pair, a, b))

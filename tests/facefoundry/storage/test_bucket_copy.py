@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -20,12 +21,13 @@ PREFIX = "extractions/" + "0" * 40
 
 @pytest.fixture
 def filled(store):
-    """A bucket with a result of two parts, a document and an object without a digest."""
+    """A bucket with a result of two parts, a document, a file of a dataset and an object without a digest."""
     parts = tuple(manifest.put_part(store, PREFIX, f"faces-0000{number}.tar", os.urandom(10_000)) for number in (0, 1))
     made = manifest.Manifest("extraction", {}, {}, parts, {}, "0" * 64)
     manifest.commit(store, PREFIX, made)
     document.put(store, "runs/a/run.json", b"{}")
     store.put_bytes("uploads/b/clip.json", b"not a document")
+    store.put_bytes("datasets/a/raw.mp4", b"video", metadata={"sha256": hashlib.sha256(b"video").hexdigest()})
     return store
 
 
@@ -37,9 +39,9 @@ def test_a_copy_has_the_same_objects_and_metadata_and_a_second_one_finds_them(fi
     target = new_store()
     first = copy_bucket(filled, target)
     assert everything(target) == everything(filled)
-    assert (first.objects, first.copied, first.found) == (5, 5, 0) and first.size == first.copied_bytes
+    assert (first.objects, first.copied, first.found) == (6, 6, 0) and first.size == first.copied_bytes
     again = copy_bucket(filled, target)
-    assert (again.copied, again.found) == (0, 5) and again.found_bytes == again.size
+    assert (again.copied, again.found) == (0, 6) and again.found_bytes == again.size
 
 
 def test_what_changed_or_lacks_its_digest_is_copied_again(filled, new_store):
@@ -81,7 +83,7 @@ def test_a_manifest_is_copied_after_its_parts(filled, new_store):
     with Proxy(target.settings.endpoint, rule=record) as proxy:
         copy_bucket(filled, type(target)(target.settings.model_copy(update={"endpoint": proxy.endpoint})))
     written = [request.key for request in seen if request.kind == "PUT"]
-    assert written[-1] == f"{PREFIX}/manifest.json" and len(written) == 5
+    assert written[-1] == f"{PREFIX}/manifest.json" and len(written) == 6
 
 
 def put_later(store: Store, key: str, put: Callable[[], object], than: Store) -> None:

@@ -36,6 +36,7 @@ def test_every_class_has_its_own_first_segment():
         keys.imported(DIGEST),
         keys.conversion(DIGEST),
         keys.run("demo.1"),
+        keys.dataset("demo.1"),
         keys.upload(DIGEST),
     ]
     assert tuple(prefix.split("/")[0] for prefix in made) == keys.CLASSES
@@ -54,6 +55,7 @@ def test_every_class_has_its_own_first_segment():
         lambda: keys.run("../runs"),
         lambda: keys.run(""),
         lambda: keys.run("a/b"),
+        lambda: keys.dataset("../runs"),
     ],
 )
 def test_what_is_no_digest_or_name_makes_no_key(make):
@@ -65,7 +67,9 @@ def test_what_is_no_digest_or_name_makes_no_key(make):
 
 @pytest.mark.parametrize("kind", keys.CLASSES)
 def test_a_uri_that_we_made_is_parsed_back(kind):
-    prefix = {"models": f"models/{DIGEST}/200000", "runs": "runs/demo"}.get(kind, f"{kind}/{DIGEST}")
+    prefix = {"models": f"models/{DIGEST}/200000", "runs": "runs/demo", "datasets": "datasets/demo"}.get(
+        kind, f"{kind}/{DIGEST}"
+    )
     assert keys.prefix_of("face-foundry", keys.uri("face-foundry", prefix), kind) == prefix
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,10 +189,16 @@ class FailingStore(Store):
 
     failing = False
 
-    def put_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         if self.failing:
             raise Unavailable("The store does not answer.")
-        super().put_file(key, path, content_type)
+        super().put_file(key, path, content_type, metadata)
 
 
 def test_a_failed_checkpoint_is_reported_at_the_end_unless_the_next_one_succeeds(

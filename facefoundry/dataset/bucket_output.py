@@ -1,0 +1,189 @@
+"""Leaves the files of a dataset in a bucket: the server copies each from the result that holds it.
+
+Manifests and labels are read, and records and indexes are written; no other bytes pass through this process. What was
+copied before is found, so a run that was stopped goes on. The dataset has a manifest once all its pairs have ended, and
+a manifest lists only pairs whose files are all there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from facefoundry.codec import JsonObject
+from facefoundry.dataset import models
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.output import Output, Pictures
+from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.results import StoredResult
+from facefoundry.dataset.stored_dataset import (
+    LISTS,
+    MANIFEST,
+    REPORT,
+    DatasetManifest,
+    DatasetPlace,
+    IndexedFile,
+    PairEntry,
+    PairIndex,
+)
+from facefoundry.errors import InvalidInput
+from facefoundry.storage import document, manifest
+from facefoundry.storage.info import ModelInfo, PreviewInfo
+from facefoundry.storage.manifest import Part, content_type
+from facefoundry.storage.parts import ALIGNMENTS, FACES, SAMPLES
+from facefoundry.storage.server_copy import Copied, copy_object
+from facefoundry.storage.store import Store
+
+__all__ = ["BucketOutput"]
+
+
+class BucketOutput(Output):
+    """Copies the files within the object store.
+
+    Args:
+        layout: Names the paths of the files. Its root is a folder on this machine for what the run writes itself.
+        store: The store, with keys that may read results and write the dataset.
+        place: Where the dataset goes.
+        with_models: Whether to copy models too.
+    """
+
+    def __init__(self, layout: Layout, store: Store, place: DatasetPlace, *, with_models: bool = False) -> None:
+        super().__init__(layout, place.uri)
+        self._store, self._place, self._with_models = store.in_bucket(place.bucket), place, with_models
+        self._files = defaultdict[str, dict[str, IndexedFile]](dict)
+        self._indexes: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def shown(self, path: Path) -> str:
+        """Return the URI of a file."""
+        return self.place + self._relative(path)
+
+    def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
+        """Copy a file, unless it is there."""
+        self._copy(result, result.part(name), path, item, kind)
+
+    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
+        """Copy a file, unless it is there, and read it."""
+        self.put(result, name, path, item, kind)
+        return result.read(name)
+
+    def put_faces(self, extraction: StoredResult, sequence: str) -> None:
+        """Copy the tars of the face crops, and the alignments, as they are stored."""
+        for name in filter(FACES.matches, extraction.names):
+            self.put(extraction, name, self.layout.faces(sequence) / name, sequence, "faces")
+        path = self.layout.alignments(sequence).with_suffix(Path(ALIGNMENTS).suffix)
+        self.put(extraction, ALIGNMENTS, path, sequence, "faces")
+
+    def put_samples(self, result: StoredResult, name: str) -> Pictures:
+        """Copy the tar of the sample pictures. Who fetches the dataset unpacks it."""
+        self.put(result, SAMPLES, self.layout.run_folder() / name / SAMPLES, name, REPORT)
+        return {}
+
+    def put_model(self, model: StoredResult, pair: str) -> ModelInfo:
+        """Copy a model if models are wanted."""
+        committed = model.manifest()
+        if self._with_models:
+            folder = self.layout.models() / pair
+            for part in committed.parts:
+                self._copy(model, part, folder / part.name, pair, "models")
+            record = models.record_of(model)
+            self._keep(pair, self._write(folder / models.RECORD, record, "models"))
+        return committed.info_as(ModelInfo)
+
+    def put_preview(self, model: StoredResult, preview: PreviewInfo, pair: str, path: Path) -> None:
+        """Copy a preview."""
+        part = model.part(manifest.part_of_key(preview.key).name, preview.key)
+        self._copy(model, part, path, pair, REPORT)
+
+    def begin(self, run: RunRecord) -> None:
+        """Write filelist and splits, which shows whether the dataset can be written.
+
+        Raises:
+            InvalidInput: there is a dataset that another recipe made (OUTPUT).
+            Denied: the account may not write here.
+        """
+        before = self._place.manifest(self._store)
+        if before and before.recipe != run.recipe:
+            raise InvalidInput(
+                f"Expected a dataset of this recipe at {self.place}, or none. Found one of another recipe: "
+                f"{_difference(before.recipe, run.recipe)}. Choose another place, or delete that dataset.",
+                reason="OUTPUT",
+            )
+        for path in _files_below(self.layout.filelist().parent):
+            self._write(path, path.read_bytes(), LISTS)
+
+    def finish(self, pair: PairRecord) -> None:
+        """Write the index of a pair, unless it is there."""
+        with self._lock:
+            items = {pair.id, pair.a, pair.b, *(fake.id for fake in pair.fakes)}
+            found = {path: file for item in items for path, file in self._files[item].items()}
+        index = PairIndex(pair.id, tuple(found[path] for path in sorted(found)))
+        data = document.encode(index)
+        stored = self._place.index(self._store, pair.id)
+        if stored is None or stored[0] != index:
+            document.put(self._store, self._place.key(self._place.index_path(pair.id)), data)
+            stored = index, hashlib.sha256(data).hexdigest()
+        with self._lock:
+            self._indexes[pair.id] = stored[1]
+
+    def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
+        """Write record and report, and finally the manifest."""
+        files = tuple(self._write(path, path.read_bytes(), self._kind(path)) for path in _files_below(self.layout.root))
+        before = self._place.manifest(self._store)
+        known = {entry.id: entry for entry in before.pairs if entry.index} if before else {}
+        made = DatasetManifest(
+            name=run.name,
+            layout=self.layout.name,
+            recipe=run.recipe,
+            pairs=tuple(self._entry(pair, known.get(pair.id)) for pair in pairs),
+            files=files,
+        )
+        document.put(self._store, self._place.key(MANIFEST), document.encode(made))
+
+    def _entry(self, pair: PairRecord, before: PairEntry | None) -> PairEntry:
+        """Return what the manifest says of a pair. One that failed now but not before keeps its files."""
+        if pair.id in self._indexes:
+            return PairEntry(pair.id, self._indexes[pair.id])
+        return before or PairEntry(pair.id, reason=pair.failure.reason if pair.failure else "")
+
+    def _copy(self, result: StoredResult, part: Part, path: Path, item: str, kind: str) -> None:
+        relative = self._relative(path)
+        bucket = result.uri.partition("://")[2].partition("/")[0]
+        source = Copied(bucket, part.key, part.size, part.sha256, content_type(path.name))
+        copy_object(self._store, self._place.key(relative), source)
+        self._keep(item, IndexedFile(relative, kind, part.size, part.sha256))
+
+    def _write(self, path: Path, data: bytes, kind: str) -> IndexedFile:
+        relative, sha256 = self._relative(path), hashlib.sha256(data).hexdigest()
+        self._store.put_bytes(self._place.key(relative), data, content_type(path.name), {"sha256": sha256})
+        return IndexedFile(relative, kind, len(data), sha256)
+
+    def _kind(self, path: Path) -> str:
+        is_list = self.layout.filelist().parent in path.parents and self.layout.run_folder() not in path.parents
+        return LISTS if is_list and path != self.layout.report_page() else REPORT
+
+    def _keep(self, item: str, file: IndexedFile) -> None:
+        with self._lock:
+            self._files[item][file.path] = file
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.layout.root).as_posix()
+
+
+def _difference(before: JsonObject, now: JsonObject) -> str:
+    """Return the first option that two recipes do not have in common, with both values."""
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict) and old != new:
+            return f"{name}.{_difference(old, new)}"
+        if old != new:
+            return f"{name} is {json.dumps(old)}, not {json.dumps(new)}"
+    return "none"
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []

@@ -1,0 +1,248 @@
+"""Where the files of a dataset go: `Output`, and `FolderOutput` for a folder on this machine.
+
+`BucketOutput`, in a module of its own, leaves them in the bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry import archive, codec
+from facefoundry.dataset import files, models
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.record import PairRecord, RunRecord, Sample
+from facefoundry.dataset.results import StoredResult
+from facefoundry.faces.alignments import Alignments
+from facefoundry.formats import refuse_newer_json
+from facefoundry.storage import manifest
+from facefoundry.storage.info import ModelInfo, PreviewInfo
+from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, LABELS_FORMAT, MASKS, SAMPLES
+
+__all__ = ["FolderOutput", "Output", "Pictures", "read_alignments", "samples_of", "unpack_samples"]
+
+Pictures = dict[int, dict[str, str]]
+"""The paths of sample pictures by frame number and then by view, relative to the run's folder. A view is what a picture
+shows, such as `swap` or `masks`. An extraction has one picture for each frame, with the empty string as its view."""
+
+_JPEG = re.compile(r"(?P<frame>\d{6})(/(?P<view>[a-z_]+))?\.jpg")
+_FACE = re.compile(r"\d{6}\.png")
+
+
+@dataclass
+class _Label:
+    """The fields of a frame's label that are read."""
+
+    swapped: bool
+
+
+@dataclass
+class _Labels:
+    """The fields of `labels.json` that are read."""
+
+    frames: list[_Label]
+
+
+class Output(ABC):
+    """Takes the files of results, and names them as a layout does. Many threads call its methods at once.
+
+    Attributes:
+        layout: Names the paths of the files. Its root is the folder on this machine for what the run writes itself.
+        place: Where the dataset is, for the user.
+    """
+
+    def __init__(self, layout: Layout, place: str) -> None:
+        self.layout, self.place = layout, place
+
+    @property
+    def filelist(self) -> str:
+        """Where the filelist is, for the user."""
+        return self.shown(self.layout.filelist())
+
+    @property
+    def report(self) -> str:
+        """Where the report is, for the user."""
+        return self.shown(self.layout.report_page())
+
+    @abstractmethod
+    def shown(self, path: Path) -> str:
+        """Return where a file of the layout is, for the user."""
+
+    def put_real(self, transcoding: StoredResult, sequence: str) -> None:
+        """Take the videos of a transcoding, one for each compression level."""
+        for name in transcoding.names:
+            stem, _, suffix = name.partition(".")
+            if suffix == "mp4":
+                self.put(transcoding, name, self.layout.real_video(stem, sequence), sequence, stem)
+
+    def put_fake(self, conversion: StoredResult, fake: str) -> list[int]:
+        """Take a fake: its videos at every compression level, its masks and its labels.
+
+        Args:
+            conversion: The conversion.
+            fake: Id of the fake, `<target>_<source>`.
+
+        Returns:
+            The labels in the order of the frames: 1 if the frame is swapped, 0 if not.
+
+        Raises:
+            Unusable: a newer version of FaceFoundry wrote the labels (NEWER_FORMAT).
+        """
+        for name in conversion.names:
+            stem, _, suffix = name.partition(".")
+            if suffix == "mp4":
+                of_stem = self.layout.mask_video if stem in MASKS else self.layout.fake_video
+                self.put(conversion, name, of_stem(stem, fake), fake, stem)
+        data = self.put_and_read(conversion, LABELS, self.layout.labels(fake), fake, "labels")
+        refuse_newer_json(data, LABELS_FORMAT, f"{conversion.uri}/{LABELS}")
+        return [int(label.swapped) for label in codec.from_json(_Labels, data).frames]
+
+    @abstractmethod
+    def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
+        """Take a file of a result, unless it is there.
+
+        Args:
+            result: The result.
+            name: Name of the file in the result.
+            path: Its path in the layout.
+            item: Id of the pair, fake or sequence that the file belongs to.
+            kind: What the file is: a compression level, the kind of a mask, or another word such as `labels`.
+        """
+
+    @abstractmethod
+    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
+        """Take a file as `put` does, and return its bytes."""
+
+    @abstractmethod
+    def put_faces(self, extraction: StoredResult, sequence: str) -> None:
+        """Take the face crops and the alignments of a sequence."""
+
+    @abstractmethod
+    def put_samples(self, result: StoredResult, name: str) -> Pictures:
+        """Take the sample pictures of an extraction or a conversion.
+
+        Args:
+            result: The extraction or conversion.
+            name: Id of the sequence or fake, the folder of its pictures.
+
+        Returns:
+            Those that are in the run's folder now.
+        """
+
+    @abstractmethod
+    def put_model(self, model: StoredResult, pair: str) -> ModelInfo:
+        """Take the model of a pair, and return the facts about it."""
+
+    @abstractmethod
+    def put_preview(self, model: StoredResult, preview: PreviewInfo, pair: str, path: Path) -> None:
+        """Take a preview of a training that is among the files of its model.
+
+        Raises:
+            NotFound: it is not (NO_SUCH_PART).
+            DataLoss: it is damaged or gone.
+        """
+
+    @abstractmethod
+    def begin(self, run: RunRecord) -> None:
+        """Check that the dataset can be made here, before any of it is made. Filelist and splits are written."""
+
+    @abstractmethod
+    def finish(self, pair: PairRecord) -> None:
+        """Take note that all files of a pair are there."""
+
+    @abstractmethod
+    def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
+        """Finish the dataset, after all pairs have ended and the record and the report are written."""
+
+
+class FolderOutput(Output):
+    """Writes the files to the layout's folder on this machine."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout, str(layout.root))
+
+    def shown(self, path: Path) -> str:
+        """Return the path."""
+        return str(path)
+
+    def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
+        """Fetch a file, unless it is there."""
+        result.fetch(name, path)
+
+    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
+        """Fetch a file, unless it is there, and read it."""
+        result.fetch(name, path)
+        return path.read_bytes()
+
+    def put_faces(self, extraction: StoredResult, sequence: str) -> None:
+        """Write face crops as `<frame>.png`, and alignments in faceswap's format of 2018."""
+        for part in filter(FACES.matches, extraction.names):
+            for name, data in archive.unpack(extraction.read(part)).items():
+                if _FACE.fullmatch(name):
+                    files.write(self.layout.faces(sequence) / name, data)
+        alignments = read_alignments(extraction)
+        names = [f"{frame:06d}.png" for frame in range(len(alignments))]
+        files.write(self.layout.alignments(sequence), json.dumps(alignments.to_faceswap(names), indent=2).encode())
+
+    def put_samples(self, result: StoredResult, name: str) -> Pictures:
+        """Write the sample pictures to the run's folder."""
+        return unpack_samples(result.read(SAMPLES), self.layout, name)
+
+    def put_model(self, model: StoredResult, pair: str) -> ModelInfo:
+        """Download a model."""
+        return models.download(model, self.layout.models() / pair)
+
+    def put_preview(self, model: StoredResult, preview: PreviewInfo, pair: str, path: Path) -> None:
+        """Fetch a preview."""
+        model.fetch(manifest.part_of_key(preview.key).name, path)
+
+    def begin(self, run: RunRecord) -> None:
+        """Do nothing: that the folder can be written shows when the record is."""
+
+    def finish(self, pair: PairRecord) -> None:
+        """Do nothing: the record says it."""
+
+    def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
+        """Do nothing: the record says it."""
+
+
+def read_alignments(extraction: StoredResult) -> Alignments:
+    """Read the alignments of an extraction."""
+    return Alignments.from_bytes(extraction.read(ALIGNMENTS))
+
+
+def unpack_samples(data: bytes, layout: Layout, name: str) -> Pictures:
+    """Write the sample pictures of an extraction or a conversion to the run's folder.
+
+    Args:
+        data: The tar of the pictures.
+        layout: Names the path of the run's folder.
+        name: Id of the sequence or fake, the folder of its pictures.
+    """
+    pictures: Pictures = {}
+    for member, picture in archive.unpack(data).items():
+        match = _JPEG.fullmatch(member)
+        if match is None:
+            continue
+        frame, view = match["frame"], match["view"] or ""
+        relative = f"{name}/{frame}-{view}.jpg" if view else f"{name}/{frame}.jpg"
+        files.write(layout.run_folder() / relative, picture)
+        pictures.setdefault(int(frame), {})[view] = relative
+    return dict(sorted(pictures.items()))
+
+
+def samples_of(pictures: Pictures, faces: Sequence[str]) -> list[Sample]:
+    """Return the samples of a fake.
+
+    Args:
+        pictures: The pictures of the fake.
+        faces: Paths of pictures of the source, which are shown beside them in turn.
+    """
+    return [
+        Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
+        for index, (frame, views) in enumerate(pictures.items())
+    ]

@@ -1,0 +1,134 @@
+"""Fetches a dataset from a bucket to a folder, and completes its report there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from facefoundry import report
+from facefoundry.dataset.download import Fetched, download
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.output import Pictures, samples_of, unpack_samples
+from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.stored_dataset import REPORT, DatasetPlace
+from facefoundry.errors import InvalidInput
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.parts import SAMPLES
+from facefoundry.storage.store import Store
+
+__all__ = ["fetch", "fetch_with", "pairs_of"]
+
+
+def fetch(
+    dataset: str,
+    out: str | Path,
+    *,
+    only: Sequence[str] = (),
+    pairs: Sequence[str] = (),
+    threads: int = 8,
+    on_progress: Callable[[Fetched], object] = lambda _: None,
+) -> Fetched:
+    """Fetch a dataset that a run left in a bucket. What is there, with the right bytes, is not fetched again.
+
+    Keys of the object store are those of the environment.
+
+    Args:
+        dataset: Name of the dataset, or its place, `s3://bucket/datasets/NAME/`.
+        out: Folder for the files.
+        only: Kinds of files to fetch: compression levels such as `c23`, `masks`, `masks_blend`, `masks_changed`,
+            `labels`, `models`, `faces`, `report`; all if empty. Filelist and splits always come.
+        pairs: Ids of the pairs to fetch, or paths of filelists; all if empty.
+        threads: Number of files that are fetched at once.
+        on_progress: Called after each file, by one thread at a time.
+
+    Returns:
+        What was fetched. `lost` names the files that the bucket does not have as they were written.
+
+    Raises:
+        NotFound: there is no such dataset (NO_SUCH_DATASET), or it is not finished (DATASET_NOT_FINISHED).
+        InvalidInput: the dataset has no file of a kind, or no such pair (FETCH), the disk has too little space
+            (DISK_SPACE), or there are no keys of the object store (NO_KEYS).
+        DataLoss: a document of the dataset is damaged.
+        Unavailable: the store does not answer.
+    """
+    return fetch_with(read(StoreSettings), dataset, Path(out), only, pairs_of(pairs), threads, on_progress=on_progress)
+
+
+def fetch_with(
+    settings: StoreSettings,
+    dataset: str,
+    out: Path,
+    only: Sequence[str],
+    pairs: Sequence[Pair],
+    threads: int,
+    *,
+    on_start: Callable[[Fetched], object] = lambda _: None,
+    on_progress: Callable[[Fetched], object] = lambda _: None,
+    on_wait: Callable[[str], object] = lambda _: None,
+) -> Fetched:
+    """Fetch a dataset as `fetch` does, with settings of the object store and pairs as ids.
+
+    Args:
+        settings: Address and keys of the object store.
+        dataset: As in `fetch`, and so are all others that are not listed here.
+        out: Folder for the files.
+        only: Kinds of files.
+        pairs: The pairs; all if empty.
+        threads: Number of files at once.
+        on_start: Called once it is known how much there is to fetch.
+        on_progress: Called after each file.
+        on_wait: Called with a sentence for the user when a request has failed and will be repeated.
+    """
+    place = DatasetPlace.of(dataset, settings)
+    if not settings.has_keys:
+        raise InvalidInput(
+            f"Fetching {place.uri} needs keys of the object store, of the account `client` for example. Set "
+            "FACEFOUNDRY_STORE_ENDPOINT, FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY.",
+            reason="NO_KEYS",
+        )
+    store = Store(settings).in_bucket(place.bucket).with_retries_for(settings.retry_seconds, on_wait)
+    fetched = download(
+        store, place, out, only=only, pairs=pairs, threads=threads, on_start=on_start, on_progress=on_progress
+    )
+    if not only or REPORT in only:
+        _add_pictures(out)
+    return fetched
+
+
+def pairs_of(texts: Sequence[str]) -> list[Pair]:
+    """Return the pairs that texts name: ids such as `033_097`, or paths of filelists.
+
+    Raises:
+        InvalidInput: a text is neither (FILELIST).
+    """
+    pairs: list[Pair] = []
+    for text in texts:
+        if text.endswith(".json"):
+            pairs += read_filelist(Path(text))
+        else:
+            a, _, b = text.partition("_")
+            pairs += check_pairs([(a, b)], where=text)
+    return pairs
+
+
+def _add_pictures(out: Path) -> None:
+    """Unpack the sample pictures, name them in the record, and write the report with them."""
+    layout = layout_of(out)
+    folder = RunFolder(layout.run_folder())
+
+    def pictures_of(name: str) -> Pictures:
+        path = folder.path / name / SAMPLES
+        return unpack_samples(path.read_bytes(), layout, name) if path.is_file() else {}
+
+    run = folder.load_run()
+    for name, sequence in run.sequences.items():
+        sequence.samples = [views[""] for views in pictures_of(name).values()] or sequence.samples
+    folder.save_run(run)
+    for pair in folder.load_pairs():
+        for fake in pair.fakes:
+            faces = run.sequences[fake.source].samples if fake.source in run.sequences else []
+            fake.samples = samples_of(pictures_of(fake.id), faces) or fake.samples
+        if pair.ended:
+            folder.save_pair(pair)
+    report.write(layout)

@@ -1,0 +1,306 @@
+"""A dataset in the bucket: copied by the server, whole before it has a manifest, and fetched as it would be on disk."""
+
+from __future__ import annotations
+
+import _thread
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+import facefoundry
+from facefoundry.cli.main import main
+from facefoundry.client import Client
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.errors import Cancelled, DataLoss, InvalidInput, NotFound, Unusable
+from facefoundry.planning.draft import plan
+from facefoundry.planning.running import run
+from facefoundry.storage import document
+from facefoundry.storage.store import Store
+from tests.facefoundry.dataset.fakes import FakeServices
+from tests.faults.proxy import Fault, Proxy
+
+LEVELS = ["raw", "c40"]
+
+
+def write(folder: Path, clips: int) -> Path:
+    """Write a dataset file with clips."""
+    (folder / "clips").mkdir()
+    for number in range(clips):
+        (folder / "clips" / f"{number}.mp4").write_bytes(b"clip %d" % number)
+    path = folder / "dataset.yaml"
+    plan([folder / "clips"], path, name="six", recipe="preview")
+    edit(path, ("levels: []", "levels: [c40, raw]"), ("set: {}", "set: {extraction.identity: false}"))
+    return path
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A dataset file of one pair."""
+    return write(tmp_path, 2)
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset file of six clips."""
+    return write(tmp_path_factory.mktemp("six"), 6)
+
+
+@pytest.fixture(scope="module")
+def made(new_store: Callable[[], Store], six: Path) -> Store:
+    """A store with the dataset of six clips."""
+    store = new_store()
+    with pytest.MonkeyPatch.context() as patch:
+        name_store(patch, store)
+        make(six, f"s3://{store.bucket}/datasets/six/", store)
+    return store
+
+
+@pytest.fixture
+def environment(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store, as the environment names it."""
+    name_store(monkeypatch, store)
+    return store
+
+
+@pytest.fixture
+def filled(made: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store with the dataset, as the environment names it."""
+    name_store(monkeypatch, made)
+    return made
+
+
+def name_store(patch: pytest.MonkeyPatch, store: Store) -> None:
+    settings = store.settings
+    for name, value in {
+        "ENDPOINT": settings.endpoint,
+        "ACCESS_KEY": settings.access_key.get_secret_value(),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "BUCKET": settings.bucket,
+    }.items():
+        patch.setenv(f"FACEFOUNDRY_STORE_{name}", value)
+
+
+def make(dataset: Path, out: object, store: Store) -> None:
+    records = run(dataset, str(out), cast(Client, FakeServices(store, LEVELS)))
+    assert {pair.state for pair in records} == {"done"}, [pair.failure for pair in records]
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def main_code(words: list[str], expected: int) -> None:
+    """Run the command; check its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert (caught.value.code or 0) == expected
+
+
+def name_of(key: str) -> str:
+    """Return the name of a file without its digest, and `index` for an index."""
+    if "/misc/index/" in key:
+        return "index"
+    return re.sub(r"-[0-9a-f]{64}", "", key.rpartition("/")[2])
+
+
+def samples_in(out: Path) -> dict[str, object]:
+    pairs = RunFolder(FfppLayout(out).run_folder()).load_pairs()
+    return {fake.id: fake.samples for pair in pairs for fake in pair.fakes}
+
+
+def tree(folder: Path, leave: tuple[str, ...] = ()) -> dict[str, bytes]:
+    return {
+        name: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not (name := path.relative_to(folder).as_posix()).startswith(leave)
+    }
+
+
+def test_what_is_fetched_is_what_a_folder_would_have(six, filled, tmp_path):
+    make(six, tmp_path / "folder", filled)
+    fetched = facefoundry.fetch("six", tmp_path / "fetched")
+    assert (fetched.pairs, fetched.done, fetched.found, fetched.lost) == (3, fetched.files, 0, ())
+    models, own = (
+        "manipulated_sequences/Deepfakes/models/",
+        ("misc/report/run.json", "misc/report/pairs/", "report.html"),
+    )
+    on_disk, found = tree(tmp_path / "folder", (*own, models)), tree(tmp_path / "fetched", own)
+    assert {name: data for name, data in found.items() if not name.endswith("samples.tar")} == on_disk
+    samples = [samples_in(tmp_path / name) for name in ("folder", "fetched")]
+    assert samples[0] == samples[1] and any(samples[0].values()), "the pictures of the report are there"
+    again = facefoundry.fetch("six", tmp_path / "fetched")
+    own_files = sum(name.startswith(own) for name in tree(tmp_path / "fetched"))
+    assert again.done == again.files and again.found == again.files - own_files, "only what the report changed"
+
+
+def test_models_and_faces_come_when_they_are_asked_for(dataset, environment, tmp_path):
+    edit(dataset, ("keep_models: false", "keep_models: true"), ("keep_faces: false", "keep_faces: true"))
+    make(dataset, f"s3://{environment.bucket}/datasets/six/", environment)
+    make(dataset, tmp_path / "folder", environment)
+    facefoundry.fetch("six", tmp_path / "fetched", only=["models", "faces"])
+    models = FfppLayout(tmp_path / "fetched").models()
+    assert tree(models) == tree(FfppLayout(tmp_path / "folder").models()) and len(tree(models)) == 3
+    names = {path.name for path in (tmp_path / "fetched").rglob("*") if path.is_file()}
+    assert {"faces-00000.tar", "0.safetensors", "filelist.json"} <= names
+    assert not {name for name in names if name.endswith((".mp4", ".html"))}
+
+
+def test_no_video_passes_through_the_run_and_a_stopped_one_goes_on(dataset, environment, monkeypatch):
+    store = environment
+    with Proxy(store.settings.endpoint) as proxy:
+        monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", proxy.endpoint)
+        services = Store(store.settings.model_copy(update={"public_endpoint": f"http://{proxy.endpoint}"}))
+        place = f"s3://{store.bucket}/datasets/six/"
+        stopped = Fault(status=403, code="AccessDenied")
+        proxy.rule = lambda request: stopped if request.kind == "PUT" and "/masks/" in request.key else None
+        records = run(dataset, place, cast(Client, FakeServices(services, LEVELS)))
+        assert {pair.failure.reason for pair in records if pair.failure} == {"STORE_ACCESS_DENIED"}
+        before = {key for key, size in store.sizes("datasets/six/manipulated_sequences/")}
+        assert before and not list(store.list("datasets/six/misc/index/"))
+        proxy.rule = None
+        proxy.forget()
+        make(dataset, place, services)
+        read = {name_of(request.key) for request, _ in proxy.log if request.kind == "GET"}
+        assert read <= {"manifest.json", "labels.json", "index"}, "what the client reads"
+        copied = {request.key for request, _ in proxy.log if request.kind == "PUT" and request.key.endswith(".mp4")}
+        assert copied and not copied & before, "what was copied before is not copied again"
+        sent = [request for request, _ in proxy.log if request.kind == "PUT" and request.size]
+        assert {request.key.rpartition(".")[2] for request in sent} == {"json", "html"}
+    videos = {key: store.get_with_metadata(key) for key in store.list("datasets/six/") if key.endswith(".mp4")}
+    assert len(videos) == 2 * (2 + 3) + 2 * 2
+    for data, metadata in videos.values():
+        assert metadata == {"sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_a_dataset_is_whole_before_it_has_a_manifest(dataset, environment, tmp_path):
+    place = f"s3://{environment.bucket}/datasets/six/"
+    with pytest.raises(NotFound, match="is empty") as caught:
+        facefoundry.fetch("six", tmp_path / "fetched")
+    assert caught.value.reason == "NO_SUCH_DATASET"
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, place, cast(Client, Dying(environment, LEVELS)))
+    assert [key for key in environment.list("datasets/six/") if key.endswith(".mp4")]
+    with pytest.raises(NotFound, match="run it again") as caught:
+        facefoundry.fetch("six", tmp_path / "fetched")
+    assert caught.value.reason == "DATASET_NOT_FINISHED"
+    make(dataset, place, environment)
+    assert facefoundry.fetch("six", tmp_path / "fetched").pairs == 1
+    with pytest.raises(NotFound, match="has six"):
+        facefoundry.fetch("seven", tmp_path / "fetched")
+
+
+class Dying(FakeServices):
+    """Services with which a run is interrupted in the middle."""
+
+    def transcode(self, *arguments):
+        _thread.interrupt_main()
+        raise Cancelled("Interrupted.")
+
+
+def test_what_a_failed_pair_lacks_is_told(six, environment, tmp_path, capsys):
+    class Failing(FakeServices):
+        def convert(self, request, on_progress):
+            if "3" in (request.target_id, request.source_id):
+                raise Unusable("No face.", reason="NO_FACE_FOUND")
+            return super().convert(request, on_progress)
+
+    run(six, f"s3://{environment.bucket}/datasets/six/", cast(Client, Failing(environment, LEVELS)))
+    main_code(["fetch", "six", str(tmp_path / "out"), "--json"], 0)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-1]["event"] == "fetched" and events[-1]["pairs"] == 2
+    (missing,) = events[-1]["missing"]
+    assert "3" in missing["id"].split("_") and missing["reason"] == "NO_FACE_FOUND"
+    assert len(list((tmp_path / "out" / "original_sequences").rglob("*.mp4"))) == 4 * 2
+
+
+def test_bytes_that_changed_are_named_and_all_others_come(dataset, environment, tmp_path, capsys):
+    make(dataset, f"s3://{environment.bucket}/datasets/six/", environment)
+    key, other = sorted(key for key in environment.list("datasets/six/original_sequences/") if "/raw/" in key)
+    environment.put_bytes(key, environment.get_bytes(key)[::-1])
+    environment.delete([other])
+    main_code(["fetch", "six", str(tmp_path / "out"), "--only", "raw,labels"], 3)
+    printed = capsys.readouterr().err
+    assert key in printed and other in printed
+    found = tree(tmp_path / "out")
+    assert not any(name.endswith(".partial") for name in found if name in key)
+    assert len([name for name in found if name.endswith(".mp4")]) == 2 + 2 - 2
+    assert {Path(name).parent.name for name in found if "labels" in name} == {"labels"}
+
+
+def test_a_cut_transfer_goes_on_where_it_was(filled, tmp_path, monkeypatch):
+    path = tmp_path / "out" / "original_sequences/youtube/raw/videos/0.mp4"
+    path.parent.mkdir(parents=True)
+    path.with_name("0.mp4.partial").write_bytes(b"0 r")
+    with Proxy(filled.settings.endpoint) as proxy:
+        monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", proxy.endpoint)
+        facefoundry.fetch("six", tmp_path / "out", only=["raw"])
+        ranges = {request.offset for request, _ in proxy.log if request.key.endswith("/raw/videos/0.mp4")}
+    assert path.read_bytes() == b"0 raw" and ranges == {3}
+
+
+def test_pairs_and_kinds_are_chosen(filled, tmp_path):
+    facefoundry.fetch("six", tmp_path / "out", only=["c40"])
+    filelist = tmp_path / "out" / "misc" / "filelist.json"
+    first, *_ = json.loads(filelist.read_text())
+    facefoundry.fetch("six", tmp_path / "one", only=["masks"], pairs=["_".join(reversed(first))])
+    (tmp_path / "pairs.json").write_text(json.dumps([first]))
+    facefoundry.fetch("six", tmp_path / "two", only=["masks"], pairs=[str(tmp_path / "pairs.json")])
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    masks = {path.stem for path in (tmp_path / "one").rglob("*.mp4")}
+    assert masks == {"_".join(first), "_".join(reversed(first))}
+    for only, pairs in ((["c99"], []), ([], ["1_99"])):
+        with pytest.raises(InvalidInput, match="It has") as caught:
+            facefoundry.fetch("six", tmp_path / "out", only=only, pairs=pairs)
+        assert caught.value.reason == "FETCH"
+
+
+def test_a_dataset_of_another_recipe_is_not_mixed_with_it(dataset, environment):
+    place = f"s3://{environment.bucket}/datasets/six/"
+    make(dataset, place, environment)
+    before = environment.get_bytes("datasets/six/manifest.json")
+    edit(dataset, ("extraction.identity: false", "extraction.identity: false, training.batch_size: 8"))
+    with pytest.raises(InvalidInput, match=r"training\.batch_size is .*, not 8") as caught:
+        make(dataset, place, environment)
+    assert caught.value.reason == "OUTPUT"
+    assert environment.get_bytes("datasets/six/manifest.json") == before
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://", "s3://x/datasets/a", "s3://{}/datasets/", "s3://{}/conversions/a/", "s3://{}/datasets/../a/"]
+)
+def test_a_dataset_lies_in_its_own_place(dataset, environment, place):
+    with pytest.raises(InvalidInput) as caught:
+        run(dataset, place.format(environment.bucket), cast(Client, FakeServices(environment)))
+    assert caught.value.reason == "OUTPUT"
+
+
+def test_without_keys_there_is_no_output_in_a_bucket(dataset, environment, monkeypatch, tmp_path):
+    monkeypatch.delenv("FACEFOUNDRY_STORE_ACCESS_KEY")
+    place = f"s3://{environment.bucket}/datasets/six/"
+    for use in (
+        lambda: run(dataset, place, cast(Client, FakeServices(environment))),
+        lambda: facefoundry.fetch("six", tmp_path),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            use()
+        assert caught.value.reason == "NO_KEYS"
+
+
+def test_an_index_that_leads_out_of_the_folder_is_refused(filled, tmp_path):
+    key = "datasets/six/manifest.json"
+    for wrong in ("../misc/filelist.json", "/misc/filelist.json", "misc//filelist.json", "misc/file\\nlist.json"):
+        text = filled.get_bytes(key).decode()
+        document.put(filled, key, text.replace("misc/filelist.json", wrong).encode())
+        with pytest.raises(DataLoss, match="Expected paths"):
+            facefoundry.fetch("six", tmp_path / "out")
+        document.put(filled, key, text.encode())
