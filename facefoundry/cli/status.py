@@ -89,7 +89,10 @@ def status(dataset: str, as_json: bool, place: Place, connection: ConnectionOpti
     else:
         if run is not None:
             _print_run(run)
-        _print(services, trainings)
+        if is_known and not any(service.healthy for service in services.values()):
+            click.echo("The services do not answer from here, so its trainings are not shown.")
+        else:
+            _print(services, trainings)
     damaged = any(training.state == trainer_pb2.Training.STATE_DAMAGED for training in trainings)
     if failure is not None and services["trainer"].healthy:  # otherwise the trainer's row has the reason
         show(failure, as_json=False)

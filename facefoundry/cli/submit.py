@@ -43,9 +43,9 @@ def job_options(function: F) -> F:
 @click.option(
     "-o",
     "--output",
-    metavar="URI",
-    help="Prefix at which the dataset is made.  [default: `output` of FILE, or s3://<bucket of the release>/datasets/"
-    "NAME/]",
+    metavar="PLACE",
+    help="Where the dataset is made: s3://BUCKET/datasets/NAME/, or NAME in the release's bucket.  [default: `output` "
+    "of FILE, or the name in FILE]",
 )
 @cluster_options
 @job_options

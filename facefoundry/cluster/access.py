@@ -208,10 +208,10 @@ def _load(configuration: client.Configuration, kubeconfig: str | None, context: 
         config.load_kube_config(path, context=context, client_configuration=configuration, persist_config=False)
         contexts, active = config.list_kube_config_contexts(path)
     except (config.ConfigException, OSError) as error:
+        where = f"{path or '~/.kube/config'}{f' with the context {context}' if context else ''}"
         raise InvalidInput(
-            f"Expected a kubeconfig of the cluster at {path or '~/.kube/config'}"
-            f"{f' with the context {context}' if context else ''}. Received: {error}. Name the file with --kubeconfig "
-            "or KUBECONFIG, and the context with --context.",
+            f"Expected a kubeconfig of the cluster at {where}. Received: {str(error).rstrip('.')}. Name the file with "
+            "--kubeconfig or KUBECONFIG, and the context with --context.",
             reason="NO_KUBECONFIG",
         ) from error
     chosen = next((each for each in contexts if each["name"] == context), active)

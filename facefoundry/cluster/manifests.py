@@ -30,9 +30,9 @@ __all__ = [
     "JobOptions",
     "Object",
     "Submission",
+    "bucket_of",
     "config_map",
     "dataset_job",
-    "default_output",
     "job_name",
     "template_in",
 ]
@@ -158,10 +158,10 @@ def template_in(documents: Iterable[object], where: str) -> Object:
     return template
 
 
-def default_output(template: Object, run: str) -> str:
-    """Return the prefix at which a dataset is made unless another one is given."""
+def bucket_of(template: Object) -> str:
+    """Return the bucket of the release."""
     variables = {each["name"]: each.get("value", "") for each in _container(template)["env"]}
-    return f"s3://{variables['FACEFOUNDRY_STORE_BUCKET']}/datasets/{run}/"
+    return str(variables["FACEFOUNDRY_STORE_BUCKET"])
 
 
 def config_map(template: Object, submission: Submission) -> Object:

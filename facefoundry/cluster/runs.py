@@ -15,14 +15,14 @@ from facefoundry.cluster.manifests import (
     JobOptions,
     Object,
     Submission,
+    bucket_of,
     config_map,
     dataset_job,
-    default_output,
     job_name,
     template_in,
 )
 from facefoundry.cluster.states import JobState, state_of
-from facefoundry.dataset.stored_dataset import is_uri
+from facefoundry.dataset.stored_dataset import DatasetPlace, is_uri
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
 from facefoundry.planning.freezing import freeze
 from facefoundry.planning.objects import lister
@@ -231,10 +231,15 @@ def prepare(
     dataset_file: Path, template: Object, output: str | None, options: JobOptions
 ) -> tuple[Submission, ResolvedDataset]:
     """Return the submission of a dataset file, and its clips, splits and pairs; errors are as in `submit`."""
-    frozen = freeze(dataset_file, lister(read(StoreSettings)))
-    name, stated = frozen.dataset.name, frozen.dataset.output
-    place = output or (stated if is_uri(stated) else default_output(template, name))
-    return Submission(name, frozen.files, place, options), frozen.resolved
+    settings = read(StoreSettings)
+    frozen = freeze(dataset_file, lister(settings))
+    dataset = frozen.dataset
+    of_release = settings.model_copy(update={"bucket": bucket_of(template)})
+    place = output or (dataset.output if is_uri(dataset.output) else dataset.name)
+    return (
+        Submission(dataset.name, frozen.files, DatasetPlace.of(place, of_release).uri, options),
+        frozen.resolved,
+    )
 
 
 def objects_of(template: Object, submission: Submission) -> tuple[Object, Object]:
@@ -261,7 +266,8 @@ def submit(
 
     Args:
         dataset_file: The dataset file. Its clips are in a bucket.
-        output: Prefix at which the dataset is made; by default `datasets/<name>/` of the release's bucket.
+        output: Place at which the dataset is made, `s3://bucket/datasets/NAME/`, or NAME in the release's bucket; by
+            default `output` of the dataset file if that is such a place, or the name of the dataset.
         namespace: Namespace of the release; by default that of the context.
         context: Context of the kubeconfig; by default its current one.
         kubeconfig: Path of the kubeconfig; by default KUBECONFIG or ~/.kube/config.

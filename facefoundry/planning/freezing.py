@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import yaml_file
-from facefoundry.planning.check import CheckFolder, content_of, features_of, known_facts, reading_of
-from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
+from facefoundry.planning.clips import ListObjects, SourceClip
 from facefoundry.planning.dataset_file import ClipList, DatasetFile, Exclusions, Filelist, GivenSplits, NoSplits
-from facefoundry.planning.recipe import base_of, recipe_of, request_of
-from facefoundry.planning.resolve import ResolvedDataset, resolve
+from facefoundry.planning.resolve import ResolvedDataset
+from facefoundry.planning.running import plan_of
 
 __all__ = ["DATASET_FILE", "FrozenDataset", "freeze"]
 
@@ -26,6 +26,7 @@ DATASET_FILE = "dataset.yaml"
 """Name of the frozen dataset file."""
 
 _CLIPS, _PAIRS = "clips.csv", "pairs.json"
+T = TypeVar("T")
 _KEYS = {"subject": "subject ", "source_video": "source video "}
 
 
@@ -55,17 +56,8 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
         InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or some of its clips or its
             base are files of this machine (NOT_IN_BUCKET).
     """
-    dataset, folder = yaml_file.load(path), path.parent
-    recipe, reading = recipe_of(dataset), reading_of(dataset)
-    base = base_of(request_of(dataset), folder)
-    if base is not None:
-        raise _not_in_bucket(
-            "recipe.set",
-            f"has the path {base} for training.start_from",
-            "Import the model with facefoundry.upload_model, and write its URI.",
-        )
-    clips = find_clips(dataset, folder, list_objects)
-    here = [clip.location for clip in clips.values() if not clip.is_object]
+    dataset, (plan, resolved) = yaml_file.load(path), plan_of(path, list_objects)
+    here = [clip.location for clip in resolved.clips.values() if not clip.is_object]
     if here:
         raise _not_in_bucket(
             "sources",
@@ -73,15 +65,18 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
             "Copy the clips to a bucket and name their prefix, s3://BUCKET/PREFIX/; or make the dataset from here with "
             "`facefoundry run`.",
         )
-    reading.check({clip_id: clip.clip for clip_id, clip in clips.items()})
-    facts = known_facts(CheckFolder.of(path), clips, reading)
-    features = features_of(facts, clips, recipe.extraction.engine)
-    resolved = resolve(dataset, folder, list_objects, features, content_of(facts))
-    subjects, pictures = _subjects(dataset, folder, resolved.clips)
+    if plan.base is not None:
+        raise _not_in_bucket(
+            "recipe.set",
+            f"has the path {plan.base} for training.start_from",
+            "Import the model with facefoundry.upload_model, and write its URI.",
+        )
+    subjects, pictures = _subjects(dataset, path.parent, resolved.clips)
     frozen = dataset.model_copy(
         update={
             "sources": (ClipList(path=_CLIPS),),
-            "exclude": Exclusions(),
+            "exclude": Exclusions(frames=_of(dataset.exclude.frames, resolved.clips)),
+            "frame_rates": _of(dataset.frame_rates, resolved.clips),
             "subjects": subjects,
             "pairs": Filelist(path=_PAIRS),
             "splits": GivenSplits() if resolved.split_of else NoSplits(),
@@ -105,6 +100,11 @@ def _rows(resolved: ResolvedDataset) -> str:
 
 def _key(clip: SourceClip, start: str) -> str:
     return next((key.removeprefix(start) for key in clip.keys if key.startswith(start)), "")
+
+
+def _of(values: Mapping[str, T], clips: Mapping[str, SourceClip]) -> dict[str, T]:
+    """Return the values of the clips that are left."""
+    return {clip_id: value for clip_id, value in values.items() if clip_id in clips}
 
 
 def _subjects(

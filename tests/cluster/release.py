@@ -21,7 +21,7 @@ from kubernetes.utils.quantity import parse_quantity
 from facefoundry.local.process import free_ports
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
-from tests.helm.chart import CHART, ROOT, find_helm
+from tests.helm.chart import CHART, find_helm
 
 REPOSITORY = os.environ.get("REPOSITORY", "localhost/facefoundry")
 TAG = os.environ.get("TAG", "")
@@ -87,29 +87,6 @@ class Release:
         finally:
             self._values = before
             self.upgrade()
-
-    def start_dataset_job(self, objects: Store, clips: Path, *arguments: str) -> None:
-        """The example of k8s/, with this release's names, small; its input goes to the bucket first."""
-        for clip in clips.iterdir():
-            objects.put_bytes(f"runs/celebs/input/clips/{clip.name}", clip.read_bytes())
-        objects.put_bytes("runs/celebs/input/filelist.json", b'[["astronaut", "hopper"]]')
-        text = (ROOT / "k8s/examples/dataset-job.yaml").read_text()
-        text = text.replace("localhost/facefoundry/cli:0.1.0", f"{REPOSITORY}/cli:{TAG or '0.1.0'}")
-        text = text.replace("namespace: facefoundry\n", f"namespace: {self.namespace}\n")
-        text = text.replace("facefoundry-store", self.of("minio"))
-        text = text.replace("s3.example.org:443", f"{self.of('minio')}:9000")
-        for service in SERVICES:
-            text = text.replace(f"facefoundry-{service}:", f"{self.of(service)}:")
-        claim, script, job = yaml.safe_load_all(text)
-        claim["spec"]["resources"]["requests"]["storage"] = "1Gi"
-        pod = job["spec"]["template"]["spec"]
-        for container in (*pod["initContainers"], *pod["containers"]):
-            (secure,) = (variable for variable in container["env"] if variable["name"] == "FACEFOUNDRY_STORE_SECURE")
-            secure["value"] = "false"
-        pod["containers"][0]["args"] += ["--recipe=preview", *arguments]
-        path = self.folder / "dataset-job.yaml"
-        path.write_text(yaml.safe_dump_all([claim, script, job]))
-        self.kubectl("apply", "--filename", str(path))
 
     def run_in_pod(self, name: str, *words: str) -> None:
         """A pod with the command's image and surroundings; those of `helm test`."""

@@ -11,9 +11,9 @@ import pytest
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
-from tests import tiny
-from tests.cluster.release import Release, command, store
-from tests.cluster.trainings import NETWORK, RUNNING, Trainings
+from tests.cluster.release import Release, command
+from tests.cluster.submitted import SubmittedRun
+from tests.cluster.trainings import RUNNING, Trainings
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.timeout(1800)]
@@ -74,9 +74,10 @@ def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: 
 
 
 def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_store(
-    release: Release, environment: dict[str, str], clips: Path
+    release: Release, environment: dict[str, str], clips: Path, tmp_path: Path
 ) -> None:
-    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny.flags(**NETWORK))
+    given = {clip.stem: clip for clip in clips.iterdir()}
+    SubmittedRun(release, environment, tmp_path, given, [["astronaut", "hopper"]], iterations=600).submit()
 
     def events() -> list[dict[str, Any]]:
         (pod,) = release.pods("dataset")

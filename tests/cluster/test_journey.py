@@ -16,9 +16,10 @@ from kubernetes import client as kubernetes
 from facefoundry.media.read import open_source
 from facefoundry.storage import keys, manifest
 from facefoundry.v1 import trainer_pb2
-from tests import tiny
+from tests.clips import encode
 from tests.cluster.release import Release, command, kill_worker, store
-from tests.cluster.trainings import FAILED, NETWORK, QUEUED, RUNNING, Trainings
+from tests.cluster.submitted import SubmittedRun
+from tests.cluster.trainings import FAILED, QUEUED, RUNNING, Trainings
 from tests.waiting import wait_until
 
 LONG = 1500
@@ -35,15 +36,19 @@ def test_every_pod_is_admitted_under_restricted_pod_security(release: Release) -
 
 
 def test_a_pair_goes_through_the_services_into_a_dataset(dataset: Path, clips: Path) -> None:
-    fakes = dataset / "manipulated_sequences" / "Deepfakes"
     for target, source in (("astronaut", "hopper"), ("hopper", "astronaut")):
-        real = _frames(clips / f"{target}.mp4")
-        made = _frames(fakes / "raw" / "videos" / f"{target}_{source}.mp4")
-        changed = _frames(fakes / "masks_changed" / "videos" / f"{target}_{source}.mp4")[..., 0] == 255
-        assert np.array_equal((real != made).any(axis=-1), changed)
-        labels = json.loads((fakes / "labels" / f"{target}_{source}.json").read_text())
-        assert np.mean([row["swapped"] for row in labels["frames"]]) > 0.9
+        assert_is_a_fake(dataset, clips / f"{target}.mp4", f"{target}_{source}")
     assert (dataset / "report.html").is_file()
+
+
+def assert_is_a_fake(dataset: Path, target: Path, name: str) -> None:
+    """The fake differs from its target where the mask says so, and almost all its frames are swapped."""
+    fakes = dataset / "manipulated_sequences" / "Deepfakes"
+    made = _frames(fakes / "raw" / "videos" / f"{name}.mp4")
+    changed = _frames(fakes / "masks_changed" / "videos" / f"{name}.mp4")[..., 0] == 255
+    assert np.array_equal((_frames(target) != made).any(axis=-1), changed)
+    labels = json.loads((fakes / "labels" / f"{name}.json").read_text())
+    assert np.mean([row["swapped"] for row in labels["frames"]]) > 0.9
 
 
 def _frames(path: Path) -> np.ndarray:
@@ -134,37 +139,32 @@ def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
     wait_until(lambda: not trainings.release.pods_of_job(name))
 
 
-def test_a_dataset_job_outlives_its_pod_and_the_trainers(
-    release: Release, environment: dict[str, str], clips: Path
+def test_a_submitted_run_outlives_its_pod_and_the_trainers_and_is_fetched_from_the_bucket(
+    release: Release, environment: dict[str, str], clips: Path, tmp_path: Path
 ) -> None:
-    """The example of k8s/: its input from the bucket; trainers that it watches are deleted, then its own pod."""
-    name = "celebs"
-    release.start_dataset_job(store(environment), clips, "--iterations=600", *tiny.flags(**NETWORK))
-
-    def pods() -> list[Any]:
-        return release.pods("dataset")
-
-    def log(pod: Any) -> str:
-        return str(release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace))
-
-    def training() -> dict[str, Any]:
-        seen = json.loads(command(environment, "status", "--json", "--dataset", name).stdout)["trainings"]
-        return dict(seen[0]) if seen else {}
-
-    wait_until(lambda: int(training().get("iteration", 0)) > 0, seconds=300)
-    (watching,) = pods()
+    """Two pairs of clips in the bucket. Trainers that the run watches are deleted, then its own pod."""
+    third = encode(tmp_path / "third.mp4", [frame[:, ::-1].copy() for frame in _frames(clips / "astronaut.mp4")])
+    given = {"astronaut": clips / "astronaut.mp4", "hopper": clips / "hopper.mp4", "mirrored": third}
+    pairs = [["astronaut", "hopper"], ["mirrored", "hopper"]]
+    run = SubmittedRun(release, environment, tmp_path, given, pairs, iterations=400)
+    submitted = run.submit()
+    wait_until(lambda: int(run.training().get("iteration", 0)) > 0, seconds=300)
     for pod in release.pods("trainer"):
         release.core.delete_namespaced_pod(pod.metadata.name, release.namespace)
     release.wait()
-    logged = len(log(watching))
-    wait_until(lambda: len(log(watching)) > logged, seconds=300)
-    (still,) = pods()
-    assert still.metadata.uid == watching.metadata.uid and still.status.phase == "Running"
+    (still,) = release.pods("dataset")
+    assert still.metadata.name == submitted.pod and still.status.phase == "Running"
     release.core.delete_namespaced_pod(still.metadata.name, release.namespace)
-    wait_until(lambda: [pod.status.phase for pod in pods()] == ["Succeeded"], seconds=400)
-    (last,) = pods()
-    events = [json.loads(line) for line in log(last).splitlines() if line.startswith("{")]
-    assert [event["state"] for event in events if event.get("stage") == "pair"][-1] == "done"
+    ended = run.wait_until_done(400)["run"]
+    assert ended["job"]["pod"] != submitted.pod
+    assert (ended["record"]["done"], ended["record"]["failures"]) == (2, {})
+    out = tmp_path / "out"
+    fetched = command(environment, "fetch", submitted.run, out)
+    assert fetched.returncode == 0, fetched.stderr + fetched.stdout
+    for target, source in (("astronaut", "hopper"), ("hopper", "mirrored")):
+        assert_is_a_fake(out, given[target], f"{target}_{source}")
+    claims = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
+    assert [claim.metadata.name for claim in claims] == [f"data-{release.of('minio')}-0"], "nothing is on a volume"
 
 
 def test_a_worker_over_its_memory_limit_is_reported_out_of_memory(release: Release, trainings: Trainings) -> None:

@@ -18,13 +18,14 @@ NAMESPACE = "faces"
 
 
 class ApiServer:
-    """Objects by their plural and name; `on_job` is called with each Job that is created."""
+    """Objects by plural and name. `on_job` is called with each Job that is created, `on_delete` with what goes."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Object]] = {
             kind: {} for kind in ("configmaps", "jobs", "pods", "events", "logs")
         }
         self.on_job: Callable[[Object], object] = self.run_pod
+        self.on_delete: Callable[[Object], object] = lambda job: None
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
         self._count = 0
 
@@ -82,6 +83,7 @@ class ApiServer:
             return 200, found[names[0]] if names else {"items": [x for x in found.values() if _selected(x, query)]}
         if method == "DELETE":
             gone = found.pop(names[0])
+            self.on_delete(gone)
             self.objects["pods"] = {
                 name: pod
                 for name, pod in self.objects["pods"].items()

@@ -15,9 +15,9 @@ from facefoundry.cli.main import cli
 from facefoundry.cluster.manifests import (
     JobOptions,
     Submission,
+    bucket_of,
     config_map,
     dataset_job,
-    default_output,
     job_name,
     template_in,
 )
@@ -74,8 +74,8 @@ def test_every_run_has_a_job_of_its_own_with_a_valid_name(run: str) -> None:
     assert len({job_name(other) for other in (run, run.lower() + "x", run.upper() + "X", run + "-", run + "_")}) == 5
 
 
-def test_the_output_is_in_the_bucket_of_the_release(job_template: dict[str, Any]) -> None:
-    assert default_output(job_template, "faces") == "s3://facefoundry/datasets/faces/"
+def test_the_bucket_is_that_of_the_release(job_template: dict[str, Any]) -> None:
+    assert bucket_of(job_template) == "facefoundry"
 
 
 def test_another_content_is_another_config_map(job_template: dict[str, Any]) -> None:

@@ -14,8 +14,11 @@ import facefoundry
 from facefoundry.cli.main import cli
 from facefoundry.cluster.manifests import JobOptions
 from facefoundry.cluster.runs import Place
+from facefoundry.codec import to_standard_json
+from facefoundry.dataset.record import Failure, RunRecord
 from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable
 from facefoundry.planning.running import plan_of
+from facefoundry.storage.store import Store
 from tests.facefoundry.cluster.api_server import ApiServer
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +52,21 @@ def test_a_submitted_run_is_a_job_with_the_dataset_in_a_config_map(
     assert "subject-a.png" in made["binaryData"]
     plan, _ = plan_of(folder / "dataset.yaml", lambda prefix: [])
     assert plan.pairs == plan_of(dataset_file, lambda prefix: [])[0].pairs
+
+
+def test_the_output_is_that_of_the_option_or_of_the_file_or_in_the_bucket_of_the_release(
+    api: ApiServer, dataset_file: Path
+) -> None:
+    def output(*arguments: str) -> str:
+        printed = _run("submit", dataset_file, "--dry-run", *arguments)
+        return str(list(yaml.safe_load_all(printed.stdout))[1]["metadata"]["annotations"]["facefoundry/output"])
+
+    assert output() == "s3://facefoundry/datasets/Faces_1/"
+    dataset_file.write_text(dataset_file.read_text() + "output: s3://elsewhere/datasets/x\n")
+    assert output() == "s3://elsewhere/datasets/x/"
+    assert output("-o", "y") == "s3://facefoundry/datasets/y/"
+    refused = _run("submit", dataset_file, "--dry-run", "-o", "s3://facefoundry/sources/").exception
+    assert isinstance(refused, InvalidInput) and refused.reason == "OUTPUT"
 
 
 def test_what_dry_run_prints_is_what_submit_creates_and_creates_nothing(api: ApiServer, dataset_file: Path) -> None:
@@ -185,3 +203,38 @@ def test_an_api_server_that_does_not_answer_is_told(api: ApiServer, dataset_file
     with pytest.raises(Unavailable) as caught:
         facefoundry.submit(dataset_file, kubeconfig=str(path))
     assert caught.value.reason == "API_SERVER"
+
+
+def test_the_status_command_shows_job_and_record_of_a_run_where_no_service_answers(
+    api: ApiServer, dataset_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = store.settings
+    monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", settings.endpoint)
+    monkeypatch.setenv("FACEFOUNDRY_STORE_BUCKET", settings.bucket)
+    monkeypatch.setenv("FACEFOUNDRY_STORE_ACCESS_KEY", settings.access_key.get_secret_value())
+    monkeypatch.setenv("FACEFOUNDRY_STORE_SECRET_KEY", settings.secret_key.get_secret_value())
+    nowhere = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
+    facefoundry.submit(dataset_file)
+    failure = Failure("extract", "NO_FACES", "No face was found.")
+    record = RunRecord("Faces_1", "facefoundry run", {}, pairs=["a_b", "c_d", "e_f"], done=1, failures={"c_d": failure})
+    store.put_bytes("runs/Faces_1/run.json", to_standard_json(record))
+    shown = _run("status", "--dataset", "Faces_1", *nowhere)
+    assert shown.exit_code == 0, shown.output
+    assert "running. Its pod runs. Output: s3://facefoundry/datasets/Faces_1/" in shown.stdout
+    assert "1 of 3 pairs are done, 1 failed" in shown.stdout
+    assert shown.stdout.splitlines()[-2:] == [
+        "c_d failed: No face was found. [NO_FACES]",
+        "The services do not answer from here, so its trainings are not shown.",
+    ]
+    known = facefoundry.status("Faces_1", in_cluster=False).record
+    assert known is not None and (known.pairs, known.done, known.failures) == (3, 1, {"c_d": failure})
+
+
+def test_a_cluster_that_was_not_named_and_does_not_answer_is_a_remark(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    nowhere = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
+    shown = _run("status", "--dataset", "faces", "--json", *nowhere)
+    assert "A Job of the run was not looked for." in shown.stderr and "[NO_KUBECONFIG]" in shown.stderr
+    assert shown.exit_code == 1 and json.loads(shown.stdout)["run"] == {"name": "faces", "job": None, "record": None}
+    named = _run("status", "--dataset", "faces", "--json", "--namespace", "faces", *nowhere)
+    assert isinstance(named.exception, InvalidInput) and named.exception.reason == "NO_KUBECONFIG"

@@ -31,11 +31,11 @@ def test_a_run_of_the_files_makes_what_a_run_of_the_dataset_file_makes(tmp_path:
     (tmp_path / "who.png").write_bytes(b"\x89PNG")
     path = _write(
         tmp_path / "dataset.yaml",
-        exclude={"clips": ["s"]},
+        exclude={"clips": ["s"], "frames": {"q": "0-4", "s": "1-2"}},
         pairs={"strategy": "round-robin", "partners": 2, "seed": 5},
         splits={"kind": "shares", "train": 0.6, "val": 0.4, "test": 0.0},
         subjects={"p": "who.png", "t-1": "moving"},
-        frame_rates={"q": 30},
+        frame_rates={"q": 30, "p": "30000/1001"},
         recipe={"name": "preview", "set": {"training.iterations": 30}},
         levels=["c23"],
     )

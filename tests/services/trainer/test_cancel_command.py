@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from facefoundry.cli.main import cli
+from facefoundry.cluster.manifests import job_name
 from facefoundry.errors import Conflict, InvalidInput, NotFound
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer.backends.local import LocalBackend
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
+from tests.facefoundry.cluster.api_server import serve
 from tests.services.trainer.serving import serving
 
 CANCELLED = trainer_pb2.Training.STATE_CANCELLED
@@ -90,3 +93,24 @@ def test_the_conflict_of_other_iterations_names_the_command_that_resolves_it(
     assert cancel(words).exit_code == 0
     again = start(0, iterations=9)
     assert (again.attempt, again.iterations) == (2, 9)
+
+
+def test_the_job_of_a_run_is_deleted_before_its_trainings_are_stopped(
+    trainings: Trainings,
+    cancel: Callable[..., Result],
+    start: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = start(0), start(1, pair="C_D")
+    with serve(tmp_path) as (api, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        api.add("jobs", {"metadata": {"name": job_name("set")}, "spec": {}})
+        seen: list[list[bool]] = []
+        api.on_delete = lambda job: seen.append(states(trainings, first, second))
+        assert cancel("--dataset", "set", "--pair", "A_B").exit_code == 0
+        assert not seen and states(trainings, first, second) == [True, False], "a pair is not the whole run"
+        done = cancel("--dataset", "set")
+        assert done.exit_code == 0, done.output
+        assert done.output.splitlines()[0].startswith("The Job of the run set is deleted.")
+    assert seen == [[True, False]] and states(trainings, first, second) == [True, True]
