@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.run import DatasetRun
+from facefoundry.dataset.run import DatasetRun, Limits
 from facefoundry.errors import Cancelled, Unavailable, Unusable
 from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
 from tests.facefoundry.dataset.fakes import FakeStages, extracted
@@ -136,6 +136,42 @@ def test_a_save_that_came_too_early_is_made_up_for_while_a_long_training_goes_on
     run = DatasetRun(FakeStages(train=train), recorder, lambda event: ended.release(), convert=False)
     records = run.run([Pair("a", "b"), Pair("c", "d"), Pair("x", "y")], CLIPS)
     assert [pair.state for pair in records] == ["done"] * 3
+
+
+def test_clips_of_further_pairs_are_extracted_while_a_pair_trains(run):
+    extracting = threading.Event()
+
+    def extract(clip):
+        if clip.id == "d":
+            extracting.set()
+        return extracted(clip.id)
+
+    async def train(pair, *_):
+        assert await asyncio.to_thread(extracting.wait, 20)
+        return f"s3://bucket/models/{pair.id}"
+
+    stages = FakeStages(extract=extract, train=train)
+    records = run([Pair("a", "b"), Pair("c", "d")], stages, limits=Limits(extractions=1, conversions=1))
+    assert [pair.state for pair in records] == ["done", "done"]
+
+
+def test_hundreds_of_trainings_wait_at_once_without_threads(make_recorder):
+    waiting, threads, all_wait = [], [], asyncio.Event()
+
+    async def train(pair, *_):
+        waiting.append(pair.id)
+        if len(waiting) == 200:
+            threads.append(threading.active_count())
+            all_wait.set()
+        await all_wait.wait()
+        return f"s3://bucket/models/{pair.id}"
+
+    before = threading.active_count()
+    pairs = [Pair(f"a{number}", f"b{number}") for number in range(200)]
+    clips = {name: Clip(name, Path(f"{name}.mp4")) for pair in pairs for name in (pair.a, pair.b)}
+    run = DatasetRun(FakeStages(train=train), make_recorder(), lambda event: None, convert=False)
+    assert {pair.state for pair in run.run(pairs, clips)} == {"done"}
+    assert threads[0] - before <= 30
 
 
 def test_clips_that_cannot_be_extracted_are_named_and_the_others_are_extracted(make_recorder, events):
