@@ -36,6 +36,7 @@ __all__ = [
     "find_parts",
     "load",
     "load_if_committed",
+    "load_if_right",
     "load_with_file",
     "part_of_key",
     "put_part",
@@ -210,7 +211,7 @@ def commit(
     try:
         put_if_absent(store, key, data)
     except Conflict:
-        kept = load(store, prefix) if keeps is None else _load_right(store, prefix, keeps)
+        kept = load(store, prefix) if keeps is None else load_if_right(store, prefix, keeps)
         if kept is not None:
             return kept
         document.put(store, key, data)
@@ -221,7 +222,8 @@ def commit(
     return manifest
 
 
-def _load_right(store: Store, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
+def load_if_right(store: Store, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
+    """Read the manifest of a prefix; None if the prefix has none, or one that is damaged or not right."""
     try:
         found = load_if_committed(store, prefix)
         return found if found is not None and is_right(found) else None

@@ -16,6 +16,7 @@ from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ConversionFacts, ExtractionInfo, VideoFacts
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import find_model
 from facefoundry.storage.parts import ALIGNMENTS, CHUNKS, WEIGHTS
 from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
@@ -72,7 +73,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     extraction_prefix = keys.prefix_of(
         store.bucket, request.target_extraction_uri, "extractions", "target_extraction_uri"
     )
-    model, extraction = manifest.load(store, model_prefix), manifest.load(store, extraction_prefix)
+    model, extraction = find_model(store, model_prefix), manifest.load(store, extraction_prefix)
     trained_as = _trained_as(model, extraction)
     if trained_as == _OTHER[side]:
         raise InvalidInput(

@@ -13,9 +13,10 @@ from google.protobuf import json_format
 from facefoundry.bases import PREFIX, Bases
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.recipes.digests import complete
-from facefoundry.storage import keys, manifest
+from facefoundry.storage import keys
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import find_model
 from facefoundry.storage.store import Store
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.imports import store_model
@@ -50,7 +51,7 @@ def find_base(store: Store, bases: Bases, options: TrainingOptions) -> Base | No
     else:
         uri = name
     prefix = keys.prefix_of(store.bucket, uri, ("models", "imports"), _FIELD)
-    found = manifest.load(store, prefix)
+    found = find_model(store, prefix)
     _check_sizes(name, found, options)
     return Base(prefix, found.content_digest)
 

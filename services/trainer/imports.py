@@ -6,6 +6,7 @@ kind of their own, so that no import ever answers StartTraining.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from facefoundry.errors import Conflict, FieldViolation, InvalidInput, Unusable
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ModelInfo
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import belongs, prefix_of_import
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -104,7 +106,8 @@ class Imports:
         results = {file.result for file in files.values()}
         uri = results.pop()
         if not results and keys.kind_of(uri) == "imports":
-            found = manifest.load_if_committed(self._store, keys.prefix_of(self._store.bucket, uri, "imports"))
+            prefix = keys.prefix_of(self._store.bucket, uri, "imports")
+            found = manifest.load_if_right(self._store, prefix, lambda model: belongs(prefix, model))
             if found is not None:
                 return Committed(uri, found, reused=True)
         gone = [file for file in files.values() if file.result]
@@ -147,6 +150,8 @@ def store_model(
 ) -> Committed:
     """Store a model that no training of this bucket made, unless the same tensors are stored, and return it.
 
+    What another program wrote in the place of this model is written over.
+
     Args:
         store: The object store.
         content_digest: Content digest of the tensors.
@@ -155,16 +160,27 @@ def store_model(
         inputs: What the model was made of, for its manifest.
         pair_id: Id of the pair, `<A>_<B>`; may be empty.
     """
-    prefix = keys.imported(keys.digest_of({"tensors": content_digest}))
-    found = manifest.load_if_committed(store, prefix)
+    prefix, sha256 = prefix_of_import(content_digest), _sha256(weights)
+
+    def is_right(model: Manifest) -> bool:
+        return belongs(prefix, model) and [part.sha256 for part in model.parts] == [sha256]
+
+    found = manifest.load_if_right(store, prefix, is_right)
     if found is not None:
         return Committed(store.uri(prefix), found, reused=True)
     part = manifest.put_part(store, prefix, WEIGHTS, weights)
     info = codec.to_values(ModelInfo(iterations=0, pair_id=pair_id, architecture=architecture))
     made = Manifest("model", inputs, {}, (part,), info, content_digest)
-    committed = manifest.commit(store, prefix, made)
+    committed = manifest.commit(store, prefix, made, keeps=is_right)
     _log.event("imported", prefix=prefix, **inputs)
     return Committed(store.uri(prefix), committed, reused=False)
+
+
+def _sha256(weights: bytes | Path) -> str:
+    if isinstance(weights, bytes):
+        return hashlib.sha256(weights).hexdigest()
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _local_names(uris: Sequence[str]) -> dict[str, str]:

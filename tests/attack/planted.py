@@ -65,7 +65,7 @@ def plant(store: Store, folder: Path, model_uri: str) -> Iterator[Planted]:
         yield Planted(name, "extractor", "Extract", extract, reasons)
         yield Planted(name, "extractor", "Inspect", extractor_pb2.InspectRequest(source_uri=uri), reasons)
         yield Planted(name, "converter", "Transcode", transcode, reasons)
-    convert = ConvertRequest(
+    request = ConvertRequest(
         model_uri=model_uri,
         target_extraction_uri=_target(store, folder),
         target_side=common_pb2.SIDE_A,
@@ -74,7 +74,14 @@ def plant(store: Store, folder: Path, model_uri: str) -> Iterator[Planted]:
         recipe=_PREVIEW,
     )
     name = "an extraction that claims the content of another"
-    yield Planted(name, "converter", "Convert", convert, ("DIGEST_MISMATCH",))
+    yield Planted(name, "converter", "Convert", request, ("DIGEST_MISMATCH",))
+    prefix = keys.imported(keys.digest_of({"planted": "model"}))
+    part = manifest.put_part(store, prefix, "weights.safetensors", b"planted")
+    manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {"iterations": 0}, _OTHERS))
+    convert = ConvertRequest()
+    convert.CopyFrom(request)
+    convert.model_uri = store.uri(prefix)
+    yield Planted("a model below the digest of another", "converter", "Convert", convert, ("BAD_MANIFEST",))
     elsewhere = "a part below another prefix"
     for kind, service in (("sources", "extractor"), ("imports", "trainer"), ("conversions", "converter")):
         prefix = f"{kind}/{keys.digest_of({'planted': kind})}"

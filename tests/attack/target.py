@@ -21,6 +21,7 @@ from facefoundry.local.store import ObjectStore
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ExtractionInfo, FrameRate
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import prefix_of_import
 from facefoundry.storage.store import Store
 from facefoundry.v1 import files_pb2, info_pb2, info_pb2_grpc, recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from tests.processes import ROOT, environment_of
@@ -127,7 +128,7 @@ def _fill(target: Target, folder: Path) -> None:
         made = Manifest("extraction", {"source": uris["source"]}, options, parts, codec.to_values(facts), digit * 64)
         manifest.commit(store, prefix, made)
         uris[f"extraction_{side}"] = store.uri(prefix)
-    prefix = keys.imported("4" * 40)
+    prefix = prefix_of_import(_DIGEST)
     part = manifest.put_part(store, prefix, "weights.safetensors", b"none")
     manifest.commit(store, prefix, Manifest("model", {}, {}, (part,), {"iterations": 0, "pair_id": "a_b"}, _DIGEST))
     uris["model"] = store.uri(prefix)

@@ -13,6 +13,7 @@ from facefoundry.model.weights import content_digest
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import prefix_of_import
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
 from services.converter.__main__ import build
@@ -47,7 +48,7 @@ def test_equal_tensors_make_the_same_fake_whether_trained_or_imported(
         source,
     )
     digest = content_digest(unpack(weights)[1])
-    prefixes = keys.model(DIGEST, 100), keys.imported(DIGEST)
+    prefixes = keys.model(DIGEST, 100), prefix_of_import(digest)
     trained, imported = (committed(store, "model", each, weights.name, weights, digest) for each in prefixes)
     recipe = recipe_pb2.Recipe(name="preview")
     server, runner = build(read(ConverterSettings, listen="127.0.0.1:0", scratch_dir=tmp_path / "scratch"), store)

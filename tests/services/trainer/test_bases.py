@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facefoundry import codec
 from facefoundry.bases import Bases
-from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.errors import DataLoss, InvalidInput, NotFound
 from facefoundry.model import weights
 from facefoundry.model.architecture import Architecture
 from facefoundry.storage import manifest
+from facefoundry.storage.models import prefix_of_import
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
@@ -60,6 +62,23 @@ def test_a_base_of_the_package_is_stored_as_an_imported_model(store: Store, trai
     assert attempt.base is not None
     stored = manifest.load(store, attempt.base.prefix)
     assert manifest.read_part(store, stored.part(WEIGHTS)) == TINY.pack(tensors_of(TINY, 0))
+
+
+def test_a_model_below_the_digest_of_another_is_no_base(store: Store, trainings: Trainings, ask: Ask) -> None:
+    other = TINY.pack(tensors_of(TINY, 5))
+    digest = weights.content_digest(tensors_of(TINY, 0))
+    prefix = prefix_of_import(digest)
+    part = manifest.put_part(store, prefix, WEIGHTS, other)
+    planted = manifest.Manifest("model", {}, {}, (part,), {"iterations": 0}, "content of another")
+    manifest.commit(store, prefix, planted)
+    with pytest.raises(DataLoss) as caught:
+        trainings.start(ask(start_from=store.uri(prefix)))
+    assert (caught.value.reason, caught.value.resource) == ("BAD_MANIFEST", store.uri(prefix))
+    manifest.commit(store, prefix, replace(planted, content_digest=digest), replace=True)
+    attempt = attempt_of(store, trainings.start(ask(start_from="base:tiny")))
+    assert attempt.base is not None and attempt.base.prefix == prefix
+    stored = manifest.load(store, prefix).part(WEIGHTS)
+    assert manifest.read_part(store, stored) == TINY.pack(tensors_of(TINY, 0)), "the base of the package is stored"
 
 
 def test_a_trained_model_is_a_base_too(store: Store, trainings: Trainings, ask: Ask) -> None:

@@ -21,6 +21,8 @@ from facefoundry.rpc.slots import Slots
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.settings import read
 from facefoundry.storage import keys, manifest
+from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.models import prefix_of_import
 from facefoundry.storage.store import Store
 from facefoundry.storage.uploads import Uploads
 from facefoundry.v1 import files_pb2, trainer_pb2
@@ -152,6 +154,24 @@ def test_objects_that_other_programs_stored_are_imported_and_stay(service: Servi
         _, model = service.run([bucket.uri("team/weights.safetensors")])
         assert model.uri.startswith(service.store.uri("imports/")) and not model.reused
         assert bucket.exists("team/weights.safetensors")
+
+
+@pytest.mark.parametrize("claimed", ["the digest of the model", "its own digest", "nothing"])
+def test_a_model_is_imported_as_it_is_whatever_was_put_below_its_digest(service: Service, claimed: str) -> None:
+    seeds = {"the digest of the model": 70, "its own digest": 72, "nothing": 74}
+    own, other = (tensors_of(TINY, seeds[claimed] + number) for number in range(2))
+    digest = weights.content_digest(own)
+    prefix = prefix_of_import(digest)
+    part = manifest.put_part(service.store, prefix, WEIGHTS, TINY.pack(other))
+    in_manifest = weights.content_digest(other) if claimed == "its own digest" else digest
+    manifest.commit(service.store, prefix, Manifest("model", {}, {}, (part,), {"iterations": 0}, in_manifest))
+    if claimed == "nothing":
+        service.store.put_bytes(f"{prefix}/manifest.json", b"{}")
+    _, model = service.run([service.put(WEIGHTS, TINY.pack(own))])
+    assert (model.uri, model.content_digest, model.reused) == (service.store.uri(prefix), digest, False)
+    stored = manifest.load(service.store, prefix).part(WEIGHTS)
+    assert manifest.read_part(service.store, stored) == TINY.pack(own)
+    assert service.run([service.put(WEIGHTS, TINY.pack(own))])[1].reused
 
 
 def _half_precision() -> bytes:
