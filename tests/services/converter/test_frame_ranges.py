@@ -218,7 +218,7 @@ def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_rang
     [("0-20", "[0]"), ("0-3,25-30", "[1]"), ("20-max", "[0]"), ("0-4,5-10,12-20", "[2]")],
 )
 def test_ranges_beyond_the_target_are_refused_by_field(store: Any, request_with: Any, written: str, field: str) -> None:
-    with pytest.raises(InvalidInput, match="the 20 frames of the target, 0-19") as caught:
+    with pytest.raises(InvalidInput, match="the 20 frames of the clip, 0-19") as caught:
         plan_conversion(store, request_with(f"conversion.frame_ranges={written}"))
     assert caught.value.reason == "FRAME_RANGES"
     assert [violation.field for violation in caught.value.violations] == [f"recipe.{ranges.FIELD}{field}"]
