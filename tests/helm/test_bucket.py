@@ -8,12 +8,12 @@ import json
 
 import pytest
 import urllib3
+from minio import Minio
 from pydantic import SecretStr
 
 from facefoundry.errors import Denied
 from facefoundry.local.store import Account, ObjectStore
 from facefoundry.storage import keys
-from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.server_copy import Copied, copy_object
 from facefoundry.storage.store import Store
 from tests.helm.chart import CHART
@@ -105,14 +105,19 @@ def test_a_store_enforces_the_permissions(guarded, account):
 
 @pytest.mark.full
 def test_urls_of_the_signer_read_results_and_write_uploads_and_do_no_more(guarded):
-    owner, signer, http = Store(guarded["owner"]), UrlSigner(guarded["signer"]), urllib3.PoolManager(retries=False)
+    """The URLs are signed without the product, which signs no other ones for writing."""
+    owner, account, http = Store(guarded["owner"]), guarded["signer"], urllib3.PoolManager(retries=False)
+    pair = (account.access_key.get_secret_value(), account.secret_key.get_secret_value())
+    signer = Minio(account.endpoint, *pair, secure=account.secure, region=account.region)
     for kind in keys.CLASSES:
         owner.put_bytes(f"{kind}/abc/part", b"content")
     reads, writes, _ = RIGHTS["signer"]
     for kind in keys.CLASSES:
-        read = http.request("GET", signer.get(f"{kind}/abc/part").url).status
-        written = http.request("PUT", signer.put(f"{kind}/abc/part").url, body=b"new").status
+        read = http.request("GET", signer.presigned_get_object(account.bucket, f"{kind}/abc/part")).status
+        written = http.request("PUT", signer.presigned_put_object(account.bucket, f"{kind}/abc/part"), body=b"x").status
         assert (read == 200, written == 200) == (kind in reads, kind in writes), kind
+    announced = signer.presigned_put_object(account.bucket, "uploads/abc.json")
+    assert http.request("PUT", announced, body=b"{}").status == 403
 
 
 @pytest.mark.full

@@ -63,7 +63,7 @@ def _in_parts(settings: StoreSettings, path: Path) -> list[str]:
 def _by_urls(settings: StoreSettings, path: Path) -> list[str]:
     signer, urls, keys = UrlSigner(settings), Urls(settings), []
     for number, offset in enumerate(range(0, path.stat().st_size, PART_BYTES)):
-        keys.append(f"uploads/{number:05d}")
+        keys.append(f"uploads/large/{number:05d}")
         length = min(PART_BYTES, path.stat().st_size - offset)
         urls.put(signer.put(keys[-1]).url, _blocks(path, offset, length), length)
     return keys
