@@ -14,6 +14,7 @@ import click
 
 from facefoundry.cli.env_files import settings_of
 from facefoundry.cli.plain import plain
+from facefoundry.dataset.retention import expire_results
 from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage import keys, rights
@@ -138,15 +139,22 @@ def copy(source: Path, target: Path, parallel: int, overwrite: bool) -> None:
     click.echo(_sentence(copy_bucket(*stores, parallel=parallel, overwrite=overwrite, on_progress=show)))
 
 
-@bucket.command(name="expire", short_help="Delete old objects that the server does not delete.")
-def expire_bucket() -> None:
+@bucket.command(name="expire", short_help="Delete old objects, and results that no run keeps.")
+@click.option("--retention", is_flag=True, help="Also delete results of ended runs by the retention of dataset files.")
+def expire_bucket(retention: bool) -> None:
     """Delete what the rules of the bucket delete, for servers without such rules. Run it once a day.
 
+    With --retention also the results of runs whose dataset file says for how many days they are kept, once no run keeps
+    them. A result that no record of a run names stays.
+
     \b
-    Example:
+    Examples:
       facefoundry bucket expire
+      facefoundry bucket expire --retention
     """
-    for name, count in expire(Store(read(StoreSettings))).items():
+    store = Store(read(StoreSettings))
+    counts = expire(store) | (expire_results(store) if retention else {})
+    for name, count in counts.items():
         click.echo(f"{name}: {count} deleted")
 
 

@@ -251,6 +251,8 @@ class RunRecord:
         created: When the run began, ISO 8601.
         format: `FORMAT`.
         layout: Name of the dataset's layout.
+        retention: Days that results stay in the bucket after the run has ended, by their kind, such as `extractions`; a
+            kind that is not named stays.
     """
 
     name: str
@@ -267,3 +269,4 @@ class RunRecord:
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)
     pairs: list[str] = field(default_factory=list)
     layout: str = FfppLayout.name
+    retention: dict[str, int] = field(default_factory=dict)

@@ -28,6 +28,7 @@ __all__ = [
     "NoSplits",
     "Pairing",
     "RecipeChoice",
+    "Retention",
     "RoundRobin",
     "S3Prefix",
     "SharedSplits",
@@ -235,6 +236,26 @@ class Exclusions(_Model):
         return ranges.parse(self.frames[clip_id]) if clip_id in self.frames else []
 
 
+_Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class Retention(_Model):
+    """Days that results stay in the bucket after the run has ended; null for as long as the bucket.
+
+    `facefoundry bucket expire --retention` deletes them.
+    """
+
+    sources: _Days | None = Field(None, description="The stored clips.")
+    extractions: _Days | None = Field(None, description="The faces of clips; a run with these clips makes them again.")
+    trainings: _Days | None = Field(None, description="States, checkpoints and previews of trainings.")
+    models: _Days | None = Field(None, description="Trained models; a run with these pairs trains again.")
+    conversions: _Days | None = Field(None, description="Fakes as they are stored, without copies in output folders.")
+
+    def days(self) -> dict[str, int]:
+        """Return the days by the kind of results, without those that stay."""
+        return {kind: days for kind, days in self if days is not None}
+
+
 class DatasetFile(_Model):
     """A dataset: which clips, in which pairs and splits, made by which recipe."""
 
@@ -281,4 +302,9 @@ class DatasetFile(_Model):
     )
     keep_models: bool = Field(
         False, description="Whether a dataset in a bucket has the models too. In a folder it always has them."
+    )
+    retention: Retention = Field(
+        default_factory=Retention,
+        description="Days that results stay in the bucket after the run has ended; null for as long as the bucket. "
+        "`facefoundry bucket expire --retention` deletes what no run keeps.",
     )

@@ -45,6 +45,7 @@ class RunPlan:
         given: Folders of existing models, by pair.
         splits: Texts of the files of the splits, by name; empty without splits.
         base: The model on this machine from which trainings start; None for what the recipe says.
+        retention: Days that results stay in the bucket after the run has ended, by their kind.
     """
 
     recipe: recipe_pb2.Recipe
@@ -58,6 +59,7 @@ class RunPlan:
     given: Mapping[Pair, Path] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     base: Path | None = None
+    retention: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         recipe.training.start_from = models.upload(connections.transfers, plan.base)
         recipe = recipes.resolve(recipe)
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name)
+    record.retention = dict(plan.retention)
     recorder = RunRecorder(
         record,
         RunFolder(layout.run_folder()),

@@ -96,6 +96,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         seed=dataset.pairs.seed if isinstance(dataset.pairs, Shuffle | RoundRobin) else None,
         splits=splits_json(resolved),
         base=base_of(request_of(dataset), folder),
+        retention=dataset.retention.days(),
     )
     return plan, resolved
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from facefoundry import codec
 from facefoundry.dataset.record import Failure, RunRecord
 from facefoundry.dataset.run_folder import RUN_FILE
-from facefoundry.errors import DataLoss, NotFound
-from facefoundry.storage import keys
+from facefoundry.errors import NotFound
+from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 
 __all__ = ["StoredRun", "stored_run"]
@@ -41,13 +40,11 @@ def stored_run(store: Store, name: str) -> StoredRun | None:
     Raises:
         InvalidInput: the name is not valid.
         DataLoss: the record is damaged.
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     key = f"{keys.run(name)}/{RUN_FILE}"
     try:
-        record = codec.from_json(RunRecord, store.get_bytes(key))
+        record = document.parse(RunRecord, store.get_bytes(key), key)
     except NotFound:
         return None
-    except DataLoss as error:
-        message = f"{store.uri(key)} is not a run record of this version: {error.message}"
-        raise DataLoss(message, reason=error.reason, resource=key) from error
     return StoredRun(name, record.created, record.seconds, len(record.pairs), record.done, record.failures)

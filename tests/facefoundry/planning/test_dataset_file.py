@@ -19,6 +19,7 @@ from facefoundry.planning.dataset_file import (
     FfppTree,
     Nearest,
     RecipeChoice,
+    Retention,
     RoundRobin,
     SplitFiles,
 )
@@ -34,6 +35,7 @@ FULL = DatasetFile(
     recipe=RecipeChoice(name="preview", set={"training.iterations": 3000, "conversion.frame_ranges": [{"first": 1}]}),
     levels=("raw", "c23"),
     frame_rates={"097": "30000/1001"},
+    retention=Retention(extractions=30, trainings=7),
 )
 
 
@@ -75,6 +77,8 @@ def test_every_field_that_is_written_has_a_comment_above_it():
             "name: a\nsources: [{kind: folder, path: x}]\nexclude: {frames: {'1': '5-9,7-8'}}",
             "must begin after the end",
         ),
+        ("name: a\nsources: [{kind: folder, path: x}]\nretention: {models: 0}", "retention.models"),
+        ("name: a\nsources: [{kind: folder, path: x}]\nretention: {runs: 5}", "retention.runs"),
         ("name: a\nsources: [{kind: folder, path: x}]\nlevel: [c23]", "level: Extra inputs"),
         ("name: a\nsources: [{kind: folder, path: x}]\nsplits: {kind: shares, train: 0.9}", "must add up to 1"),
         ("name: a\nsources: [{kind: folder, path: x}]\npairs: {strategy: best}", "pairs"),

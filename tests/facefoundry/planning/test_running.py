@@ -71,7 +71,7 @@ def edit(path, *changes):
 
 
 def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
-    edit(dataset, ("frames: {}", "frames: {'2': '0-4,9-max'}"))
+    edit(dataset, ("frames: {}", "frames: {'2': '0-4,9-max'}"), ("extractions: null", "extractions: 30"))
     edit(dataset, ("subjects: {}", "subjects: {'3': moving}"), ("levels: []", "levels: [c40, raw]"))
     edit(dataset, ("set: {}", "set: {training.iterations: 7, extraction.identity: false}"))
     services = RecordingServices(store, ["raw", "c40"])
@@ -84,7 +84,7 @@ def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     assert [pair for name in ("train", "val", "test") for pair in splits[name]] == pairs
     assert sorted(clip for pair in pairs for clip in pair) == ["0", "1", "2", "3", "4", "5"]
     record = RunFolder(FfppLayout(out).run_folder()).load_run()
-    assert record.name == "six" and record.seed == 0
+    assert record.name == "six" and record.seed == 0 and record.retention == {"extractions": 30}
     assert services.names == {("six", 7)}
     assert services.subjects["3"].rule == "moving" and services.subjects["2"] is None
     assert (services.excluded["2"], services.excluded["3"]) == ([(0, 4), (9, 0)], [])
