@@ -71,6 +71,7 @@ DURING = (
     "facefoundry/dataset/urls.py",
     "facefoundry/dataset/run.py",
     "facefoundry/media/*.py",
+    "facefoundry/formats.py",
     "facefoundry/process/**/*.py",
     "facefoundry/rpc/*.py",
     "facefoundry/storage/*.py",
