@@ -14,9 +14,11 @@ from facefoundry import __version__
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.storage.info import ExtractionWarning, ReasonCount
+from facefoundry.storage.usage import Usage
 
 __all__ = [
     "FORMAT",
+    "Estimate",
     "Failure",
     "FakeRecord",
     "IdentityDistances",
@@ -36,6 +38,25 @@ FORMAT = "facefoundry.run/2"
 State = Literal["pending", "running", "done", "failed"]
 LossRow = tuple[float, float | None, float | None]
 """Iteration, loss of side A, loss of side B."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a dataset costs, by an estimate.
+
+    Attributes:
+        training_hours: Hours of trainings, on the GPUs of services that have some; None if no speed is known.
+        cpu_hours: Hours of one CPU core for extractions, conversions and encodings.
+        stored_bytes: Bytes of clips, faces, chunks and models in the bucket.
+        video_bytes: Bytes of the videos of the dataset; None if unknown.
+        clip_bytes: Bytes of the clips among `stored_bytes`.
+    """
+
+    training_hours: float | None
+    cpu_hours: float
+    stored_bytes: float
+    video_bytes: float | None
+    clip_bytes: float = 0.0
 
 
 @dataclass
@@ -197,10 +218,23 @@ class Failure:
 
 @dataclass
 class StageTime:
-    """How long one stage of a pair took, to the millisecond."""
+    """How long one stage of a pair took, and what its result took when it was made, in this run or an earlier one.
+
+    Attributes:
+        stage: Name of the stage, with the id of the sequence or fake that it worked on.
+        seconds: Duration in this run, to the millisecond.
+        usage: CPU time, time on a GPU and energy; None if unknown.
+        stored_bytes: Bytes of the result in the bucket, without its videos.
+        video_bytes: Bytes of its videos and masks.
+        retries: Failed calls and transfers that were repeated in this run; of a training also its further attempts.
+    """
 
     stage: str
     seconds: float
+    usage: Usage | None = None
+    stored_bytes: int = 0
+    video_bytes: int = 0
+    retries: int = 0
 
 
 @dataclass
@@ -253,6 +287,7 @@ class RunRecord:
         layout: Name of the dataset's layout.
         retention: Days that results stay in the bucket after the run has ended, by their kind, such as `extractions`; a
             kind that is not named stays.
+        estimate: What the plan expected the dataset to cost; None if its clips were not checked.
     """
 
     name: str
@@ -270,3 +305,4 @@ class RunRecord:
     pairs: list[str] = field(default_factory=list)
     layout: str = FfppLayout.name
     retention: dict[str, int] = field(default_factory=dict)
+    estimate: Estimate | None = None

@@ -13,6 +13,7 @@ from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.record import Failure, PairRecord, RunRecord, SequenceRecord, StageTime
 from facefoundry.dataset.run_folder import RUN_FILE, RunFolder, pair_file
 from facefoundry.errors import FaceFoundryError
+from facefoundry.storage.manifest import Manifest
 
 __all__ = ["RunRecorder"]
 
@@ -90,19 +91,40 @@ class RunRecorder:
         with self.lock:
             self.record.sequences[name] = sequence
 
-    def add_time(self, item: str, stage: str, seconds: float) -> None:
+    def add_time(self, item: str, stage: str, seconds: float, retries: int = 0) -> None:
         """Record the duration of a stage in every unfinished pair that it belongs to.
 
         Args:
             item: Id of the pair, sequence or fake that the stage worked on.
             stage: Name of the stage.
             seconds: Duration of the stage.
+            retries: Failed calls and transfers that were repeated.
         """
         with self.lock:
             for pair in self._pairs_of.get(item, ()):
                 if not pair.ended:
                     name = stage if item == pair.id else f"{stage} {item}"
-                    pair.stages.append(StageTime(name, round(seconds, 3)))
+                    pair.stages.append(StageTime(name, round(seconds, 3), retries=retries))
+
+    def add_cost(self, item: str, stage: str, made: Manifest, retries: int = 0) -> None:
+        """Record what the result of a stage took, in every unfinished pair that the stage belongs to.
+
+        Args:
+            item: Id of the pair, sequence or fake that the stage worked on.
+            stage: Name of the stage, which has ended.
+            made: Manifest of the result.
+            retries: Further attempts.
+        """
+        videos = sum(part.size for part in made.parts if part.name.endswith(".mp4"))
+        with self.lock:
+            for pair in self._pairs_of.get(item, ()):
+                name = stage if item == pair.id else f"{stage} {item}"
+                found = [entry for entry in pair.stages if entry.stage == name]
+                if found and not pair.ended:
+                    found[-1].usage = made.usage
+                    found[-1].video_bytes = videos
+                    found[-1].stored_bytes = sum(part.size for part in made.parts) - videos
+                    found[-1].retries += retries
 
     def end(self, pair: PairRecord, failure: Failure | None) -> None:
         """Record that a pair is done, or that it failed if there is a `failure`, and save it.

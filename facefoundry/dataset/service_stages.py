@@ -25,6 +25,7 @@ from facefoundry.dataset.training_watch import TrainingWatch
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import Cancelled, DataLoss, FaceFoundryError, NotFound, Unusable
 from facefoundry.faces.alignments import Alignments
+from facefoundry.rpc.retries import counted_retries
 from facefoundry.storage.info import ConversionInfo, ExtractionWarning, ModelInfo, ReasonCount
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, recipe_pb2, trainer_pb2
 
@@ -90,6 +91,8 @@ class ServiceStages(Stages):
             samples = tuple(views[""] for views in pictures.values())
             if self._keep_faces:
                 self._output.put_faces(result, clip.id)
+            made = result.manifest()
+        self._recorder.add_cost(clip.id, "extract", made)
         for warning in extraction.warnings:
             self._on_event(Event(clip.id, "extract", "doubt", message=f"{warning.message} [{warning.reason}]"))
         rate = extraction.frame_rate
@@ -160,6 +163,7 @@ class ServiceStages(Stages):
             if given is not None and models.is_native(given):
                 info = models.load_verified(given).info_as(ModelInfo)  # an import knows nothing of the training
             previews = self._fetch_previews(pair, result, info)
+        self._recorder.add_cost(pair.id, "train", result.manifest(), max(0, pair.training.attempt - 1))
         with self._recorder.lock:
             pair.training.model_uri = model_uri
             pair.training.iteration = pair.training.iterations = info.iterations
@@ -197,6 +201,7 @@ class ServiceStages(Stages):
             info = result.manifest().info_as(ConversionInfo)
             labels = self._output.put_fake(result, fake.id)
             pictures = self._output.put_samples(result, fake.id)
+        self._recorder.add_cost(fake.id, "convert", result.manifest())
         with self._recorder.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
             fake.reused = conversion.reused
@@ -256,7 +261,10 @@ class ServiceStages(Stages):
         """Encode a real video at every compression level and take its files."""
         with self._stage(sequence.id, "transcode", "frames") as (_, on_progress):
             transcoding = self._client.transcode(sequence.source_uri, sequence.id, self._recipe, on_progress)
-            self._output.put_real(StoredResult(self._transfers, transcoding.uri), sequence.id)
+            result = StoredResult(self._transfers, transcoding.uri)
+            self._output.put_real(result, sequence.id)
+            made = result.manifest()
+        self._recorder.add_cost(sequence.id, "transcode", made)
 
     def _record_training(self, pair: PairRecord, training: trainer_pb2.Training) -> None:
         with self._recorder.lock:
@@ -275,7 +283,7 @@ class ServiceStages(Stages):
 
     @contextmanager
     def _stage(self, item: str, stage: str, unit: str) -> Iterator[tuple[OnCount, OnProgress]]:
-        """Report the start, progress and end of a stage, and record its duration.
+        """Report the start, progress and end of a stage, and record its duration and retries.
 
         Yields:
             (on_count, on_progress), two callbacks: the first takes (done, total), the second a service's `Progress`
@@ -292,11 +300,12 @@ class ServiceStages(Stages):
         self._on_event(Event(item, stage, "running", unit=unit))
         start = time.monotonic()
         try:
-            yield on_count, on_progress
+            with counted_retries() as retries:
+                yield on_count, on_progress
         except FaceFoundryError:
             self._on_event(Event(item, stage, "failed", unit=unit))  # the event of the pair has the reason
             raise
-        self._recorder.add_time(item, stage, time.monotonic() - start)
+        self._recorder.add_time(item, stage, time.monotonic() - start, retries())
         self._on_event(Event(item, stage, "done", unit=unit))
 
 

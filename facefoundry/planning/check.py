@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, InvalidInput, NotFound, Unusable
 from facefoundry.planning.clips import SourceClip
 from facefoundry.planning.dataset_file import DatasetFile
+from facefoundry.planning.estimate import Rates
 from facefoundry.planning.facts import ClipFacts, facts_of, features, oddness
 from facefoundry.planning.sheet import contact_sheet
 
@@ -27,6 +28,13 @@ __all__ = ["CheckFolder", "Checker", "content_of", "features_of", "known_facts",
 
 # Errors that are about the clip. All others, such as an outage or an unknown engine, end the check.
 _OF_CLIP = (Unusable, DataLoss, NotFound)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The field of `check.json` that is read."""
+
+    rates: Rates = field(default_factory=Rates)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,13 @@ class CheckFolder:
         if sheet:
             files.write(self.sheet(facts.id), sheet)
         files.write(self._facts(facts.id), codec.to_json(facts))
+
+    def rates(self) -> Rates:
+        """Return the rates that the check used; none if there are none, or they cannot be read."""
+        try:
+            return codec.from_json(_Found, (self.path / "check.json").read_bytes()).rates
+        except (OSError, DataLoss):
+            return Rates()
 
     def _facts(self, clip_id: str) -> Path:
         return self.path / "clips" / f"{clip_id}.json"

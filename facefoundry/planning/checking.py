@@ -86,7 +86,7 @@ def check_with(
     facts = without_excluded(facts, dataset.exclude)
     features = features_of(facts, clips, engine)
     resolved = resolve(dataset, path.parent, list_objects, features, content_of(facts))
-    outcome = Outcome(dataset.name, resolved, facts, estimate(resolved.pairs, facts, recipe, measured))
+    outcome = Outcome(dataset.name, resolved, facts, measured, estimate(resolved.pairs, facts, recipe, measured))
     outcome.write(folder)
     return outcome
 

@@ -13,12 +13,12 @@ from math import prod
 
 from facefoundry.codec import JsonValue
 from facefoundry.dataset.plan import Pair
-from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.model.architecture import Architecture
 from facefoundry.planning.facts import ClipFacts
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["Estimate", "Rates", "estimate", "rates_of"]
+__all__ = ["Rates", "estimate", "rates_of"]
 
 _PIXELS = 1280 * 720
 # CPU seconds for a frame of 720p, rows of docs/performance.md: frames of a video, detection and crop; conversion
@@ -41,23 +41,6 @@ class Rates:
 
     iterations_per_second: float | None = None
     video_bytes: float | None = None
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a dataset costs.
-
-    Attributes:
-        training_hours: Hours of trainings, on the GPUs of services that have some; None if no speed is known.
-        cpu_hours: Hours of one CPU core for extractions, conversions and encodings.
-        stored_bytes: Bytes of clips, faces, chunks and models in the bucket.
-        video_bytes: Bytes of the videos of the dataset; None if unknown.
-    """
-
-    training_hours: float | None
-    cpu_hours: float
-    stored_bytes: float
-    video_bytes: float | None
 
 
 def estimate(
@@ -85,6 +68,7 @@ def estimate(
         cpu_hours=cpu_seconds / 3600,
         stored_bytes=clip_bytes + (once + faked) * _INTERMEDIATE_BYTES + len(rows) * model_bytes,
         video_bytes=faked * _PIXELS * rates.video_bytes if rates.video_bytes is not None else None,
+        clip_bytes=clip_bytes,
     )
 
 

@@ -16,7 +16,7 @@ from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import OnEvent
 from facefoundry.dataset.reading import Reading
-from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun, Limits
 from facefoundry.dataset.run_folder import RunFolder
@@ -44,6 +44,7 @@ class RunPlan:
         seed: Seed of the random pairing; None if the pairs were given.
         given: Folders of existing models, by pair.
         splits: Texts of the files of the splits, by name; empty without splits.
+        estimate: What the plan expects it to cost; None if unknown.
         base: The model on this machine from which trainings start; None for what the recipe says.
         retention: Days that results stay in the bucket after the run has ended, by their kind.
     """
@@ -60,6 +61,7 @@ class RunPlan:
     splits: Mapping[str, str] = field(default_factory=dict)
     base: Path | None = None
     retention: Mapping[str, int] = field(default_factory=dict)
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
     if plan.base is not None:
         recipe.training.start_from = models.upload(connections.transfers, plan.base)
         recipe = recipes.resolve(recipe)
-    record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name)
+    record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
     record.retention = dict(plan.retention)
     recorder = RunRecorder(
         record,

@@ -12,9 +12,10 @@ from facefoundry import codec
 from facefoundry.codec import JsonObject
 from facefoundry.dataset import files
 from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.record import Estimate
 from facefoundry.planning.check import CheckFolder
 from facefoundry.planning.dataset_file import SPLITS
-from facefoundry.planning.estimate import Estimate
+from facefoundry.planning.estimate import Rates
 from facefoundry.planning.facts import ClipFacts, oddness
 from facefoundry.planning.resolve import ResolvedDataset, splits_json
 
@@ -40,12 +41,14 @@ class Outcome:
         name: Name of the dataset.
         resolved: Clips, splits and pairs.
         facts: What was found out about each clip, by id.
+        rates: What an earlier run measured.
         estimate: What the dataset costs.
     """
 
     name: str
     resolved: ResolvedDataset
     facts: dict[str, ClipFacts]
+    rates: Rates
     estimate: Estimate
 
     @property
@@ -115,7 +118,13 @@ class Outcome:
         """Convert to JSON values."""
         rows: list[codec.JsonValue] = [codec.to_values(row) for row in self.table()]
         clips: JsonObject = {clip: list(found) for clip in self.facts if (found := self.facts[clip].findings())}
-        return {"name": self.name, "rows": rows, "estimate": codec.to_values(self.estimate), "findings": clips}
+        return {
+            "name": self.name,
+            "rows": rows,
+            "rates": codec.to_values(self.rates),
+            "estimate": codec.to_values(self.estimate),
+            "findings": clips,
+        }
 
     def _page(self) -> str:
         """Return the page with the contact sheets: first clips that fail, then those with the most different faces."""

@@ -16,6 +16,7 @@ from facefoundry.planning import yaml_file
 from facefoundry.planning.check import CheckFolder, content_of, features_of, known_facts, reading_of
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
 from facefoundry.planning.dataset_file import DatasetFile, RoundRobin, Shuffle
+from facefoundry.planning.estimate import estimate
 from facefoundry.planning.exclusions import check_exclusions, without_excluded
 from facefoundry.planning.making import Connections, RunPlan, assemble
 from facefoundry.planning.objects import lister
@@ -86,6 +87,8 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
     facts = without_excluded(known_facts(CheckFolder.of(path), clips, reading), dataset.exclude)
     features = features_of(facts, clips, recipe.extraction.engine)
     resolved = resolve(dataset, folder, list_objects, features, content_of(facts))
+    known = all(clip in facts for pair in resolved.pairs for clip in pair)
+    rates = CheckFolder.of(path).rates()
     plan = RunPlan(
         recipe,
         _clips(dataset, resolved.clips, folder),
@@ -97,6 +100,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         splits=splits_json(resolved),
         base=base_of(request_of(dataset), folder),
         retention=dataset.retention.days(),
+        estimate=estimate(resolved.pairs, facts, recipe, rates) if known else None,
     )
     return plan, resolved
 

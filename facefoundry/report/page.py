@@ -14,6 +14,7 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.report import wording
+from facefoundry.report.costs import cost_rows
 from facefoundry.report.pictures import Pictures
 from facefoundry.report.views import COLUMNS, MAX_PICTURED_PAIRS, PairView, count, view_pair
 
@@ -66,6 +67,7 @@ def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folde
         state_words=state_words,
         refresh=_REFRESH_SECONDS if state == "running" else None,
         counts=count(pairs),
+        cost_rows=cost_rows(run, [pair.record for pair in pairs]),
         recipe_rows=list(wording.flatten({key: value for key, value in run.recipe.items() if key not in described})),
         version_rows=list(wording.flatten(run.versions)),
         pairs=pairs,

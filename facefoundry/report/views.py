@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from facefoundry.dataset.record import FakeRecord, PairRecord, Sample, TrainingRecord
 from facefoundry.report import charts, wording
 from facefoundry.report.charts import Bar, LossChart
+from facefoundry.report.costs import StageRow, stage_rows
 from facefoundry.report.pictures import Pictures
 from facefoundry.report.wording import Verdict
 
@@ -91,6 +92,7 @@ class PairView:
         previews: Iteration and data URI of each preview picture.
         fakes: The fakes of the pair; empty before the conversions begin.
         stages: Bars of the durations of the stages.
+        costs: What the results of the stages took.
     """
 
     record: PairRecord
@@ -102,6 +104,7 @@ class PairView:
     previews: list[tuple[int, str]]
     fakes: list[FakeView]
     stages: list[Bar]
+    costs: list[StageRow]
 
 
 def count(pairs: Sequence[PairView]) -> Counts:
@@ -142,6 +145,7 @@ def view_pair(pair: PairRecord, index: int, pair_count: int, pictures: Pictures)
         previews=_previews(training, pictures) if is_pictured else [],
         fakes=[_view_fake(fake, pictures if is_pictured else None) for fake in pair.fakes],
         stages=charts.bars((stage.stage, stage.seconds) for stage in pair.stages),
+        costs=stage_rows(pair.stages),
     )
 
 

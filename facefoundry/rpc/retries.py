@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from facefoundry.errors import Busy, Cancelled, FaceFoundryError, Unavailable
 
-__all__ = ["Retries"]
+__all__ = ["Retries", "counted_retries"]
 
 _MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.2, 30.0
+
+
+_counter: ContextVar[list[int] | None] = ContextVar("counter", default=None)
+
+
+@contextmanager
+def counted_retries() -> Iterator[Callable[[], int]]:
+    """Count the tries of this thread or task that failed and are repeated. Waits for a free slot are none.
+
+    Yields:
+        A function that returns their number since the block began.
+    """
+    count = [0]
+    token = _counter.set(count)
+    try:
+        yield lambda: count[0]
+    finally:
+        _counter.reset(token)
 
 
 class Retries:
@@ -49,6 +69,8 @@ class Retries:
             self._deadline = self._clock() + self._seconds
         elif not isinstance(error, Unavailable) or self._clock() > self._deadline:
             raise error
+        elif (count := _counter.get()) is not None:
+            count[0] += 1
         longest = min(error.retry_after_seconds or _MAX_WAIT_SECONDS, _MAX_WAIT_SECONDS)
         self._wait(min(self._next_wait, longest) * random.uniform(0.7, 1.3))
         self._next_wait *= 2

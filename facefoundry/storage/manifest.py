@@ -26,6 +26,7 @@ from facefoundry.errors import Conflict, DataLoss, Denied, NotFound
 from facefoundry.storage import document
 from facefoundry.storage.conditional import REFUSALS, put_if_absent
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 
 __all__ = [
     "Manifest",
@@ -93,6 +94,7 @@ class Manifest:
             nor on encodings; of a source that of its files, of weights that of their parts, of a checkpoint empty.
         created: When the manifest was made, UTC, ISO 8601.
         versions: Versions of the software that made the result, by name.
+        usage: What making the result used; None if unknown.
         format: Format of the file `manifest.json`.
         signature: Of a checkpoint or model, by the worker that made it, 64 hex digits; empty for others.
     """
@@ -105,6 +107,7 @@ class Manifest:
     content_digest: str
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
+    usage: Usage | None = None
     format: Literal["facefoundry.manifest/3"] = _FORMAT
     signature: str = ""
 

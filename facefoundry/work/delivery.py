@@ -12,6 +12,7 @@ from facefoundry.errors import DataLoss
 from facefoundry.storage import manifest
 from facefoundry.storage.manifest import Manifest, Part
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 from facefoundry.telemetry import logger
 from facefoundry.work.function import Args, Info, misbehaved
 from facefoundry.work.messages import Result
@@ -98,11 +99,12 @@ class Delivery:
                 self._parts[name] = manifest.put_part(self._store, self._plan.prefix, name, path)
             self._workspace.made_part(name).unlink()
 
-    def commit(self, result: Result[Info]) -> Manifest:
+    def commit(self, result: Result[Info], usage: Usage | None = None) -> Manifest:
         """Write the manifest, which makes the result visible to readers, and return it.
 
         Args:
             result: The last message of the sandbox. It adds to the facts of the plan, and replaces none.
+            usage: What the call used; None if unknown.
 
         Raises:
             Unusable: the content digest is no SHA-256 (MEDIA_CRASHED).
@@ -118,5 +120,6 @@ class Delivery:
             info={**codec.to_values(result.info), **plan.info},
             content_digest=result.content_digest,
             versions={**result.versions, "facefoundry": __version__},
+            usage=usage,
         )
         return manifest.commit(self._store, plan.prefix, made)

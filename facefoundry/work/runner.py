@@ -20,6 +20,7 @@ from facefoundry.storage import manifest, sources
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.sources import SourceFiles
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 from facefoundry.telemetry import FRAMES, logger
 from facefoundry.work.delivery import Delivery
 from facefoundry.work.drain import Drain
@@ -126,6 +127,7 @@ class Runner:
             delivery = Delivery(self._store, plan, workspace)
             workspace = replace(workspace, finished=delivery.fetch_finished())
             result: Result[Info] | None = None
+            before = sandbox.cpu_seconds()
             with closing(plan.job.function.run(sandbox, arguments, workspace)) as messages:
                 for message in messages:
                     match message:
@@ -141,7 +143,7 @@ class Runner:
                         drain.check(isinstance(message, PartsReady) and plan.can_resume(*message.parts))
             if result is None:
                 raise misbehaved("ended without a result")
-            committed = delivery.commit(result)
+            committed = delivery.commit(result, Usage(round(max(0.0, sandbox.cpu_seconds() - before), 3)))
             self._count(plan, result)
             yield Committed(self._store.uri(plan.prefix), committed, reused=False)
 

@@ -75,6 +75,11 @@ class Sandbox:
             )
         return self._messages(Request(function, arguments))
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the child process since it started; 0 if there is none."""
+        child = self._child
+        return child.cpu_seconds() if child is not None else 0.0
+
     def close(self) -> None:
         """End the child process, if there is one. A run in progress raises `MEDIA_CRASHED`."""
         child, self._child = self._child, None

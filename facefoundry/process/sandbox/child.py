@@ -101,6 +101,14 @@ class Child:
         except psutil.Error:
             return 0
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the child and of its descendants that have ended; 0 if it has ended itself."""
+        try:
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system + times.children_user + times.children_system)
+
     def tree(self) -> list[psutil.Process]:
         """Return the child and its living descendants."""
         try:

@@ -21,6 +21,7 @@ from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.info import Restart
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 from facefoundry.telemetry import logger
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer import signing
@@ -30,6 +31,7 @@ from services.trainer.worker import base, checkpoint, faces, loop
 from services.trainer.worker.collapse import CollapseCheck, Collapsed, require_sound, restart_after
 from services.trainer.worker.gpu import no_gpu
 from services.trainer.worker.history import History
+from services.trainer.worker.meter import Meter
 from services.trainer.worker.preview import Previewer, schedule
 from services.trainer.worker_protocol import Attempt, Preview, Status
 
@@ -82,6 +84,7 @@ class AttemptRunner:
         self._seconds = 0.0
         self._threads: tuple[int, ...] = ()
         self._restart: Restart | None = None
+        self._meter = Meter(False, None)
 
     @property
     def last_activity(self) -> float:
@@ -111,7 +114,7 @@ class AttemptRunner:
             "b": faces.fetch(self._store, attempt.extraction_b),
         }
         attempt.require_content(found["a"].content_digest, found["b"].content_digest)
-        training = self._begin_or_resume(options, found)
+        training = self._begin_or_resume(options, found, device)
         used = 0 if device == "GPU" else self._settings.threads or len(os.sched_getaffinity(0))
         self._threads = tuple(sorted({*self._threads, used}))
         self._check_stop()
@@ -168,7 +171,9 @@ class AttemptRunner:
             _log.event("model_found", uri=self._store.uri(self._attempt.model_prefix))
         return found
 
-    def _begin_or_resume(self, options: TrainingOptions, found: Mapping[SideName, faces.Faces]) -> loop.Training:
+    def _begin_or_resume(
+        self, options: TrainingOptions, found: Mapping[SideName, faces.Faces], device: str
+    ) -> loop.Training:
         """Make the training, in the newest state that is stored.
 
         The base is fetched only where its weights are needed, because it may be gone by the time a worker resumes.
@@ -181,6 +186,7 @@ class AttemptRunner:
             partial(base.initial_weights, self._store, first, options.start_decoder) if first is not None else None,
             resumes=state is not None,
         )
+        self._meter = Meter(device == "GPU", state.usage if state is not None else Usage())
         if state is not None:
             if state.restart is not None:
                 training.use_learning_rate(state.restart.learning_rate)
@@ -246,6 +252,7 @@ class AttemptRunner:
             ended = time.monotonic()
             steps_per_call.measured(steps, ended - began)
             self._seconds += ended - began
+            self._meter.add(ended - began)
             check.add_losses(self._history, training.iteration, losses)
             self.progress.update(training.iteration)
             if due and training.iteration >= due[0]:
@@ -292,6 +299,7 @@ class AttemptRunner:
             self._seconds,
             self._threads,
             self._restart,
+            self._meter.usage(),
         )
 
     def _save_preview(self, iteration: int, previewer: Previewer) -> None:

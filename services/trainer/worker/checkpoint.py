@@ -28,6 +28,7 @@ from facefoundry.storage import manifest
 from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 from facefoundry.telemetry import logger
 from services.trainer import signing
 from services.trainer.signing import SigningKey
@@ -64,6 +65,7 @@ class _Metadata:
     seconds: float
     threads: tuple[int, ...] = ()
     restart: Restart | None = None
+    usage: Usage | None = None
 
 
 @dataclass
@@ -80,6 +82,7 @@ class State:
         threads: Numbers of CPU threads of the workers so far, ascending; 0 for a GPU. Other numbers give other last
             bits.
         restart: The restart after a collapse, since which iterations and losses count; None if there was none.
+        usage: What all workers have used; None if unknown.
     """
 
     iteration: int
@@ -90,12 +93,12 @@ class State:
     seconds: float = 0.0
     threads: tuple[int, ...] = ()
     restart: Restart | None = None
+    usage: Usage | None = None
 
     def metadata(self) -> JsonObject:
         """Return everything but the tensors, as JSON values."""
-        return codec.to_values(
-            _Metadata(self.iteration, self.history, self.previews, round(self.seconds, 3), self.threads, self.restart)
-        )
+        done = (self.iteration, self.history, self.previews, round(self.seconds, 3))
+        return codec.to_values(_Metadata(*done, self.threads, self.restart, self.usage))
 
     def to_bytes(self) -> bytes:
         """Encode the state as a checkpoint."""
@@ -124,6 +127,7 @@ class State:
             found.seconds,
             found.threads,
             found.restart,
+            found.usage,
         )
 
 
@@ -365,6 +369,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         parts=parts,
         info=info,
         content_digest=weights.content_digest(state.weights),
+        usage=state.usage,
     )
     key = signing.load(store, attempt.training)
     ours = signing.signed(key, prefix, model)

@@ -23,6 +23,7 @@ from facefoundry.storage import keys, manifest, parts
 from facefoundry.storage.info import ConversionInfo
 from facefoundry.storage.store import Store
 from facefoundry.storage.uploads import Uploads
+from facefoundry.storage.usage import Usage
 from facefoundry.v1 import common_pb2, converter_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2
 
 FRAMES = 3
@@ -185,7 +186,8 @@ class FakeServices:
 
     def _commit(self, prefix: str, kind: str, files: dict[str, bytes], info: dict) -> str:
         put = tuple(manifest.put_part(self._store, prefix, name, data) for name, data in files.items())
-        manifest.commit(self._store, prefix, manifest.Manifest(kind, {}, {}, put, info, "digest"))
+        made = manifest.Manifest(kind, {}, {}, put, info, "digest", usage=Usage(1.5))
+        manifest.commit(self._store, prefix, made)
         return self._store.uri(prefix)
 
 

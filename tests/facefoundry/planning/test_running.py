@@ -10,6 +10,7 @@ import pytest
 
 from facefoundry.cli.main import main
 from facefoundry.client import Client
+from facefoundry.dataset.costs import costs_of
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput
@@ -85,6 +86,10 @@ def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     assert sorted(clip for pair in pairs for clip in pair) == ["0", "1", "2", "3", "4", "5"]
     record = RunFolder(FfppLayout(out).run_folder()).load_run()
     assert record.name == "six" and record.seed == 0 and record.retention == {"extractions": 30}
+    assert record.estimate is None
+    took = costs_of(RunFolder(FfppLayout(out).run_folder()).load_pairs())
+    assert took.training_cpu_seconds == 3 * 1.5 and took.cpu_seconds == (6 + 6 + 6) * 1.5, "of each result once"
+    assert took.video_bytes == sum(path.stat().st_size for path in out.rglob("*.mp4")) and took.unknown == 0
     assert services.names == {("six", 7)}
     assert services.subjects["3"].rule == "moving" and services.subjects["2"] is None
     assert (services.excluded["2"], services.excluded["3"]) == ([(0, 4), (9, 0)], [])
@@ -129,6 +134,16 @@ def test_pairs_by_their_faces_are_those_of_the_check(dataset, capsys):
     made, resolved = plan_of(dataset, lister(StoreSettings()))
     assert {frozenset(pair) for pair in made.pairs} == {frozenset(pair) for pair in ("03", "14", "25")}
     assert made.splits == {} and resolved.left_over == []
+
+
+def test_a_run_of_checked_clips_knows_what_the_plan_expected(dataset):
+    assert plan_of(dataset, lister(StoreSettings()))[0].estimate is None
+    save_facts(dataset, **{f"c{number}": {"frames": 900, "width": 100, "size_bytes": 70} for number in range(6)})
+    expected = plan_of(dataset, lister(StoreSettings()))[0].estimate
+    assert expected and expected.cpu_hours > 0 and expected.clip_bytes == 6 * 70 and expected.training_hours is None
+    CheckFolder.of(dataset).path.joinpath("check.json").write_text('{"rates": {"iterations_per_second": 2.0}}')
+    rated = plan_of(dataset, lister(StoreSettings()))[0].estimate
+    assert rated and rated.training_hours and rated.cpu_hours == expected.cpu_hours
 
 
 @pytest.mark.parametrize("change", ["clip", "rate", "engine"])

@@ -7,10 +7,12 @@ import sys
 import pytest
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.record import Failure, IdentityDistances, SequenceRecord, StageTime
+from facefoundry.dataset.record import Estimate, Failure, IdentityDistances, SequenceRecord, StageTime
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.report import write
 from facefoundry.storage.info import ExtractionWarning
+from facefoundry.storage.usage import Usage
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
 
@@ -187,3 +189,21 @@ def test_the_report_loads_no_heavy_library():
     code = f"import sys, facefoundry.report; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_page_says_what_the_dataset_took_beside_what_was_expected(save, make_pair):
+    pair = make_pair(samples=0)
+    assert "What it took" not in text_of(save(pair))
+    train = next(stage for stage in pair.stages if stage.stage == "train")
+    train.usage, train.stored_bytes, train.retries = Usage(7200.0, 3600.0, 1.8e6), 2_500_000, 3
+    layout = save(pair)
+    page = " ".join(text_of(layout).split())
+    assert ">1 h</td>" in page and ">0.5 kWh</td>" in page and ">2.5 MB</td>" in page and "1800.0 kJ" in page
+    assert "beside what the plan expected" not in page
+    folder = RunFolder(layout.run_folder())
+    run = folder.load_run()
+    run.estimate = Estimate(4.0, 8.0, 5e9, None, 1e9)
+    folder.save_run(run)
+    page = text_of(layout)
+    for row in ('Trainings, on GPUs</th><td data-label="Expected" class="number">4 h</td>', ">8 h</td>", ">4 GB</td>"):
+        assert row in page

@@ -3,7 +3,7 @@
 import pytest
 
 from facefoundry.errors import Busy, Cancelled, Interrupted, InvalidInput, Unavailable
-from facefoundry.rpc.retries import Retries
+from facefoundry.rpc.retries import Retries, counted_retries
 
 
 class Clock:
@@ -79,3 +79,15 @@ def test_a_stopped_client_raises_cancelled_and_does_not_wait(clock, retries):
     with pytest.raises(Cancelled):
         retries.wait_after(Busy("full"))
     assert not clock.waits
+
+
+def test_tries_that_are_repeated_are_counted_and_waits_for_a_slot_are_not(retries):
+    retries.wait_after(Unavailable("before"))
+    with counted_retries() as count:
+        for error in (Unavailable("gone"), Busy("full"), Interrupted("stopping")):
+            retries.wait_after(error)
+        with pytest.raises(InvalidInput):
+            retries.wait_after(InvalidInput("wrong"))
+        assert count() == 2
+    retries.wait_after(Unavailable("after"))
+    assert count() == 2

@@ -216,6 +216,7 @@ def test_a_run_yields_progress_and_then_what_it_committed(copier, tmp_path):
     assert record.info == {"name": "known before", "bytes": 6, "made": names}
     assert (record.kind, record.content_digest) == ("conversion", "ab" * 32)
     assert record.versions["copier"] == "1" and "facefoundry" in record.versions
+    assert record.usage and record.usage.cpu_seconds > 0 and record.usage.gpu_seconds == 0
     assert counted("COPIED") == before + 3
     assert list(tmp_path.iterdir()) == []
 

@@ -15,6 +15,7 @@ from facefoundry.model.network import FORMAT
 from facefoundry.storage import manifest
 from facefoundry.storage.info import ModelInfo, Restart
 from facefoundry.storage.store import Store
+from facefoundry.storage.usage import Usage
 from services.trainer import signing
 from services.trainer.worker import checkpoint
 from services.trainer.worker.checkpoint import Checkpoints, State
@@ -36,6 +37,7 @@ def state(iteration: int) -> State:
         (Preview(1, "previews/1.jpg"),),
         1.5,
         (1, 4),
+        usage=Usage(30.5, 20.0, 400.0),
     )
 
 
@@ -180,6 +182,7 @@ def test_b09_the_model_that_is_kept_is_that_of_the_last_iteration_and_checkpoint
     assert model.info["previews"] == [{"iteration": 1, "key": "previews/1.jpg", "similarity": []}]
     assert model.info["seconds"] == 1.5
     assert model.content_digest == weights.content_digest(state(6).weights)
+    assert model.usage == Usage(30.5, 20.0, 400.0)
     kept, _ = weights.from_bytes(manifest.read_part(store, model.part("weights.safetensors")), FORMAT)
     assert np.array_equal(kept["encoder/conv_1/kernel"], state(6).weights["encoder/conv_1/kernel"])
 

@@ -1,0 +1,22 @@
+"""What the making of a result used, as its manifest says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Usage"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the call or the workers that finished a result used. Work that was lost when one was killed is not counted.
+
+    Attributes:
+        cpu_seconds: CPU time of the processes that computed.
+        gpu_seconds: Time of iterations on a GPU; 0 without one.
+        energy_joules: Energy of that GPU from the start of each worker on; null where NVML does not tell it.
+    """
+
+    cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    energy_joules: float | None = None
