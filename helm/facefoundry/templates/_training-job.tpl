@@ -8,6 +8,9 @@
 {{- $_ := set $pod.metadata "labels" (mergeOverwrite (dict) $pod.metadata.labels $labels) -}}
 {{- if $worker.queueName -}}
 {{- $_ := set $job.metadata.labels "kueue.x-k8s.io/queue-name" $worker.queueName -}}
+{{- with $worker.queuePriorityClassName -}}
+{{- $_ := set $job.metadata.labels "kueue.x-k8s.io/priority-class" . -}}
+{{- end -}}
 {{- end -}}
 {{- if $worker.podAnnotations -}}
 {{- $_ := set $pod.metadata "annotations" $worker.podAnnotations -}}

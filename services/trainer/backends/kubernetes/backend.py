@@ -18,6 +18,7 @@ from facefoundry.errors import Busy, Conflict, Denied, FaceFoundryError, Interna
 from facefoundry.telemetry import logger
 from services.trainer.backends.base import Job, TrainingBackend
 from services.trainer.backends.kubernetes import template
+from services.trainer.backends.kubernetes.kueue import Kueue
 from services.trainer.backends.kubernetes.object_cache import REQUEST_TIMEOUT, ObjectCache, error_text
 from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
 from services.trainer.backends.kubernetes.rate_limiter import RateLimiter
@@ -96,6 +97,8 @@ class KubernetesBackend(TrainingBackend):
             namespace=namespace,
             field_selector=warnings,
         )
+        queued = template.queue_of(JobObject.model_validate(self._template))
+        self._kueue = Kueue(self._api, namespace, self._jobs.all) if queued else None
 
     def start(self, name: str, attempt_uri: str) -> None:
         """Create the Job of an attempt, or do nothing if it exists."""
@@ -122,7 +125,8 @@ class KubernetesBackend(TrainingBackend):
         pods = _owned(self._pods.of(name), job)
         if pods_are_outdated(job, pods):
             pods = _owned(self._list_pods(name), job)
-        return job_status(job, pods, self._events.of(name))
+        queued = self._kueue if job.spec.suspend and template.queue_of(job) else None
+        return job_status(job, pods, self._events.of(name), queued.admission(job) if queued else None)
 
     def cancel(self, name: str) -> None:
         """Delete a Job and its pods; a running worker has the pod's grace period to write a checkpoint."""
@@ -152,6 +156,8 @@ class KubernetesBackend(TrainingBackend):
         """Stop watching the cluster; the Jobs continue."""
         for cache in (self._jobs, self._pods, self._events):
             cache.close()
+        if self._kueue:
+            self._kueue.close()
         self._api.close()
 
     def _check_watches(self) -> None:

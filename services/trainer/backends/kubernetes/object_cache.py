@@ -111,6 +111,11 @@ class ObjectCache(Generic[T]):
         with self._changed:
             return list(self._objects.get(job, {}).values())
 
+    def all(self) -> list[T]:
+        """Return the objects of all Jobs."""
+        with self._changed:
+            return [item for items in self._objects.values() for item in items.values()]
+
     def wait_for(self, job: str, seconds: float) -> None:
         """Wait until an object of a Job is known, at most the given number of seconds."""
         with self._changed:

@@ -1,4 +1,4 @@
-"""Models of Kubernetes Jobs, pods and Events, with only the fields that the backend reads.
+"""Models of Kubernetes Jobs, pods and Events, and of Kueue's Workloads, with only the fields that the backend reads.
 
 The fields have the names of the Kubernetes API in snake case. A field that the API server leaves out or sends as null
 has its default. All other fields of the API are ignored.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Condition", "Event", "JobObject", "Pod", "Terminated", "Waiting"]
+__all__ = ["Condition", "Event", "JobObject", "PendingWorkload", "Pod", "Terminated", "Waiting", "Workload"]
 
 
 class _Model(BaseModel):
@@ -26,6 +26,8 @@ class _Model(BaseModel):
 class Owner(_Model):
     """The object that created another one."""
 
+    kind: str = ""
+    name: str = ""
     uid: str = ""
 
 
@@ -40,6 +42,11 @@ class Metadata(_Model):
     creation_timestamp: str = ""
     deletion_timestamp: str = ""
     owner_references: list[Owner] = []
+
+    @property
+    def job(self) -> str:
+        """Name of the Job that owns the object, empty if none does."""
+        return next((owner.name for owner in self.owner_references if owner.kind == "Job"), "")
 
 
 class Condition(_Model):
@@ -197,3 +204,38 @@ class Event(_Model):
     last_timestamp: str = ""
     event_time: str = ""
     series: Series = Series()
+
+
+class WorkloadSpec(_Model):
+    """What is asked of Kueue."""
+
+    active: bool = True
+
+
+class WorkloadStatus(_Model):
+    """What Kueue did."""
+
+    conditions: list[Condition] = []
+
+
+class Workload(_Model):
+    """Kueue's record of a Job in a queue."""
+
+    metadata: Metadata = Metadata()
+    spec: WorkloadSpec = WorkloadSpec()
+    status: WorkloadStatus = WorkloadStatus()
+
+    def condition(self, kind: str) -> Condition:
+        """Return the condition of the given type, or an empty condition if there is none."""
+        return next((found for found in self.status.conditions if found.type == kind), Condition())
+
+
+class PendingWorkload(_Model):
+    """A Workload that waits, as Kueue's visibility API lists it.
+
+    Attributes:
+        position_in_local_queue: Number of Workloads of its LocalQueue that come before it.
+    """
+
+    metadata: Metadata = Metadata()
+    position_in_local_queue: int = 0

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from services.trainer.backends.base import Diagnosis, Job, JobState
 from services.trainer.backends.kubernetes import diagnosis
+from services.trainer.backends.kubernetes.admission import Admission, diagnose_queued
 from services.trainer.backends.kubernetes.objects import Event, JobObject, Pod
-from services.trainer.backends.kubernetes.template import QUEUE
+from services.trainer.backends.kubernetes.template import queue_of
 
 __all__ = ["JOB", "job_of_event", "job_of_pod", "job_status", "pods_are_outdated"]
 
@@ -16,7 +17,11 @@ JOB = "batch.kubernetes.io/job-name"
 
 
 def job_status(
-    job: JobObject, pods: Sequence[Pod] = (), events: Sequence[Event] = (), now: datetime | None = None
+    job: JobObject,
+    pods: Sequence[Pod] = (),
+    events: Sequence[Event] = (),
+    admission: Admission | None = None,
+    now: datetime | None = None,
 ) -> Job:
     """Derive the state of a backend job.
 
@@ -24,6 +29,7 @@ def job_status(
         job: The Kubernetes Job.
         pods: The Job's pods that still exist, in any order.
         events: Warnings about the Job and about its pods.
+        admission: What Kueue says about the Job, if it waits in a queue.
         now: The time, with its zone; by default that of the clock.
     """
     last = max((pod for pod in pods if pod.ended), key=lambda pod: pod.age, default=None)
@@ -37,7 +43,7 @@ def job_status(
         restarts=max(failed - 1, 0) if state is JobState.FAILED else failed,
         exit_code=terminated.exit_code if terminated and state is not JobState.RUNNING else None,
         exit_report=diagnosis.exit_report(last) if last else None,
-        diagnosis=_diagnosis(job, state, newest, last, events, now or datetime.now(UTC)),
+        diagnosis=_diagnosis(job, state, newest, last, events, admission, now or datetime.now(UTC)),
     )
 
 
@@ -84,7 +90,13 @@ def _state(job: JobObject, newest: Pod | None, last: Pod | None) -> JobState:
 
 
 def _diagnosis(
-    job: JobObject, state: JobState, newest: Pod | None, last: Pod | None, events: Sequence[Event], now: datetime
+    job: JobObject,
+    state: JobState,
+    newest: Pod | None,
+    last: Pod | None,
+    events: Sequence[Event],
+    admission: Admission | None,
+    now: datetime,
 ) -> Diagnosis | None:
     if state is JobState.SUCCEEDED:
         return None
@@ -96,10 +108,8 @@ def _diagnosis(
     if state is JobState.RUNNING:
         return ended
     if job.spec.suspend:
-        queue = job.metadata.labels.get(QUEUE)
-        if queue:
-            message = f"The Job is waiting in Kueue's queue {queue!r}. It starts by itself when Kueue admits it."
-            return Diagnosis("IN_QUEUE", message)
+        if queue := queue_of(job):
+            return diagnose_queued(queue, admission or Admission())
         return Diagnosis("SUSPENDED", "The Job is suspended. To start it, set its spec.suspend to false.")
     if newest is not None:
         about_pod = [event for event in events if event.involved_object.name == newest.metadata.name]

@@ -13,7 +13,7 @@ from kubernetes.client import V1Job
 from facefoundry.errors import Internal
 from services.trainer.backends.kubernetes.objects import JobObject
 
-__all__ = ["ATTEMPT", "CONTAINER", "LABELS", "QUEUE", "Object", "attempt_of", "read", "training_job"]
+__all__ = ["ATTEMPT", "CONTAINER", "LABELS", "Object", "attempt_of", "queue_of", "read", "training_job"]
 
 Object: TypeAlias = dict[str, Any]  # an API object in its JSON form, of which only some fields are known here
 
@@ -26,8 +26,8 @@ LABELS = {"app.kubernetes.io/name": "facefoundry", "app.kubernetes.io/component"
 ATTEMPT = "facefoundry/attempt"
 """Annotation with the attempt's URI."""
 
-QUEUE = "kueue.x-k8s.io/queue-name"
-"""Label with the name of a Kueue queue."""
+# Label with the name of a Kueue queue.
+_QUEUE = "kueue.x-k8s.io/queue-name"
 
 
 def read(path: Path) -> Object:
@@ -81,7 +81,7 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
         # For extended resources, the limit is also the request.
         resources = container["resources"] = {**(container.get("resources") or {})}
         resources["limits"] = {**(resources.get("limits") or {}), gpu_resource: str(gpus)}
-    if metadata["labels"].get(QUEUE):
+    if metadata["labels"].get(_QUEUE):
         job["spec"]["suspend"] = True
     return job
 
@@ -89,6 +89,11 @@ def training_job(template: Object, name: str, attempt_uri: str, gpu_resource: st
 def attempt_of(job: JobObject) -> str:
     """Return the URI of the attempt for which a Job was made; empty if the trainer did not make the Job."""
     return job.metadata.annotations.get(ATTEMPT, "")
+
+
+def queue_of(job: JobObject) -> str:
+    """Return the name of the Kueue queue that a Job is in; empty if it is in none."""
+    return job.metadata.labels.get(_QUEUE, "")
 
 
 def _wrong(path: Path, problem: str) -> Internal:

@@ -1,4 +1,4 @@
-"""Backends of other packages, and the example for Slurm with a stand-in for Slurm."""
+"""Backends of other packages, the example for Slurm with a stand-in for Slurm, and an API server of Kubernetes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from facefoundry.settings import read
 from services.trainer.backends import GROUP
 from services.trainer.backends.base import TrainingBackend
+from tests.services.trainer.backends.kubernetes_api import ApiServer
 from tests.services.trainer.backends.slurm import FakeSlurm
 from tests.waiting import wait_until
 
@@ -80,3 +81,11 @@ def fake_slurm(
     wait_until(lambda: not slurm.known(), seconds=10)
     for module in ("facefoundry_slurm", "facefoundry_slurm_node"):
         sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def api() -> Iterator[ApiServer]:
+    """An API server of Kubernetes."""
+    made = ApiServer()
+    yield made
+    made.stop()
