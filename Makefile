@@ -76,7 +76,7 @@ test-cluster: $(SET_UP) helm  ## Test the chart on a single-node Kubernetes buil
 	@REPOSITORY=$(REPOSITORY) TAG=$(TAG) tests/cluster/run.sh $(CLUSTER_TESTS)
 
 test-cluster-full: export FACEFOUNDRY_CLUSTER_FULL = 1
-test-cluster-full: test-cluster  ## The same, with the slow tests: load, autoscaling, upgrades, TLS, a thousand Jobs
+test-cluster-full: test-cluster  ## The same, with the slow tests: load, autoscaling, upgrades, TLS, a thousand Jobs, Kueue
 
 fuzz: $(SET_UP)  ## Send 1,000 damaged clips through a real extractor; SEED=1 CASES=5000 for others
 	$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),1000)

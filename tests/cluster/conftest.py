@@ -9,18 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.processes import request_for_a_pair, trainer
 from tests.cluster.release import Release, command
 from tests.cluster.trainings import Trainings
 from tests.cluster.workers import ClusterWorkers, Make, need_cluster
 from tests.waiting import wait_until
+
+__all__ = ["request_for_a_pair", "trainer"]
 
 ITERATIONS = 150
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip without a cluster before any fixture starts something; the journey goes first, as it takes longest."""
-    items.sort(key=lambda item: item.path != HERE / "test_journey.py")
+    """Skip without a cluster before any fixture starts something.
+
+    The journey takes longest, so it goes first where files run side by side.
+    """
+    if not os.environ.get("FACEFOUNDRY_CLUSTER_FULL"):
+        items.sort(key=lambda item: item.path != HERE / "test_journey.py")
     for item in items:
         if HERE in item.path.parents and not os.environ.get("FACEFOUNDRY_TEST_CLUSTER"):
             item.add_marker(pytest.mark.skip(reason="needs a cluster: make test-cluster"))

@@ -67,6 +67,7 @@ own_node() {
     if [ -n "${FACEFOUNDRY_CLUSTER_FULL:-}" ]; then
         "$single_node" pretend 25 8
         "$single_node" devices 2
+        "$single_node" queues
     fi
     bring "${images[@]/#/$REPOSITORY/}" localhost/busybox:1
     export KUBECONFIG

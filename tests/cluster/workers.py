@@ -43,10 +43,16 @@ esac
 """
 _COUNTER = 'n=1; while true; do echo "$n" | nc -l -p 8000; n=$((n + 1)); done'
 
-# What the trainer's account may do, and no more; the chart's Role says the same.
+# What the trainer's account may do, and no more; the chart's Role says the same where trainings are in a queue.
 RULES = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "watch", "delete"]},
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list", "watch"]},
+    {
+        "apiGroups": ["visibility.kueue.x-k8s.io"],
+        "resources": ["localqueues/pendingworkloads"],
+        "verbs": ["get"],
+    },
 ]
 
 

@@ -8,6 +8,7 @@
 #                               add nodes of label type=kwok and GPUS x nvidia.com/gpu each, whose pods only seem to run
 #   single-node.sh devices NUMBER
 #                               offer devices by DRA, driver test-driver.cdi.k8s.io
+#   single-node.sh queues       install Kueue
 #   single-node.sh load FILE    bring images (docker-archive or oci-archive) onto the node; - reads standard input
 #   single-node.sh down         stop it and remove its state
 #   single-node.sh kubeconfig   print where its kubeconfig is
@@ -189,10 +190,8 @@ X
     kubectl label node node1 --overwrite nvidia.com/gpu.present=true >/dev/null
 }
 
-pause_image() { # every pod's first container: one static program, as an OCI archive made by hand
-    local work=$state/pause layer config manifest
-    mkdir -p "$work/root" "$work/oci/blobs/sha256"
-    cat >"$work/pause.c" <<X
+pause_image() { # every pod's first container
+    cat >"$state/pause.c" <<X
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,27 +199,8 @@ static void stop(int s) { _exit(0); }
 static void reap(int s) { while (waitpid(-1, 0, WNOHANG) > 0); }
 int main() { signal(SIGINT, stop); signal(SIGTERM, stop); signal(SIGCHLD, reap); for (;;) pause(); }
 X
-    gcc -Os -static -o "$work/root/pause" "$work/pause.c" 2>/dev/null
-    tar -C "$work/root" -cf "$work/layer.tar" pause
-    blob() { local digest; digest=$(sha256sum "$1" | cut -d' ' -f1); cp "$1" "$work/oci/blobs/sha256/$digest"; echo "$digest"; }
-    layer=$(blob "$work/layer.tar")
-    cat >"$work/config.json" <<X
-{"architecture":"amd64","os":"linux","config":{"Entrypoint":["/pause"]},"rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
-X
-    config=$(blob "$work/config.json")
-    cat >"$work/manifest.json" <<X
-{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
- "config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:$config","size":$(stat -c%s "$work/config.json")},
- "layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:$layer","size":$(stat -c%s "$work/layer.tar")}]}
-X
-    manifest=$(blob "$work/manifest.json")
-    echo '{"imageLayoutVersion":"1.0.0"}' >"$work/oci/oci-layout"
-    cat >"$work/oci/index.json" <<X
-{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:$manifest",
- "size":$(stat -c%s "$work/manifest.json"),
- "annotations":{"io.containerd.image.name":"localhost/pause:1","org.opencontainers.image.ref.name":"1"}}]}
-X
-    tar -C "$work/oci" -cf "$work/pause.tar" . && load "$work/pause.tar" >/dev/null
+    gcc -Os -static -o "$state/pause" "$state/pause.c" 2>/dev/null
+    "$here/program-image.sh" localhost/pause:1 "$state/pause" | load -
 }
 
 names_and_metrics() {
@@ -304,12 +284,29 @@ devices() { # number: Kubernetes' own test driver offers them; it looks into no 
 
 has_devices() { kubectl get resourceslices --output name | grep -q .; }
 
+# Kueue by its own manifests; its webhooks see every Job and pod from here on. One replica needs no lease, which a busy
+# machine would lose.
+queues() {
+    local module
+    export KUBECONFIG=$state/admin.conf
+    programs kueue sigs.k8s.io/kueue/cmd/kueue
+    module=$(cd "$here/kueue" && go list -m -f '{{.Dir}}' sigs.k8s.io/kueue)
+    "$here/program-image.sh" localhost/kueue:1 "$programs/kueue" /manager | load -
+    kubectl kustomize "$module/config/default" | sed -e 's|image: .*/kueue:main|image: localhost/kueue:1|' \
+        -e 's|PullPolicy: Always|PullPolicy: Never|' -e 's|cpu: 500m|cpu: 50m|' -e 's|leaderElect: true|leaderElect: false|' \
+        -e 's|zap-log-level=2|zap-log-level=info|' | kubectl apply --server-side -f - >/dev/null
+    kubectl --namespace kueue-system rollout status deployment kueue-controller-manager --timeout=180s >/dev/null
+    kubectl wait --for=condition=Available apiservice v1beta2.visibility.kueue.x-k8s.io --timeout=60s >/dev/null
+}
+
 pretend() { # nodes, GPUs each: kwok plays their kubelets
     local number stages
     export KUBECONFIG=$state/admin.conf
     programs kubernetes sigs.k8s.io/kwok/cmd/kwok
     stages=$(cd "$here/kubernetes" && go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)/kustomize/stage
-    for number in "$stages"/pod/fast/pod-*.yaml "$stages"/node/fast/node-initialize.yaml "$stages"/node/heartbeat-with-lease/*.yaml; do
+    # A Job's pods end after some seconds, or as long as their annotation pod-complete.stage.kwok.x-k8s.io/delay says.
+    for number in "$stages"/pod/fast/pod-{ready,delete}.yaml "$stages"/pod/general/pod-complete.yaml \
+        "$stages"/node/fast/node-initialize.yaml "$stages"/node/heartbeat-with-lease/*.yaml; do
         case $number in */kustomization.yaml) continue ;; esac
         echo ---
         cat "$number"
@@ -369,7 +366,7 @@ down() {
 
 case "${1:-}" in
 build | down) "$1" ;;
-up | load | pretend | devices) "$@" ;;
+up | load | pretend | devices | queues) "$@" ;;
 kubeconfig) echo "$state/admin.conf" ;;
-*) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
