@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import yaml_file
 from facefoundry.planning.clips import ListObjects, SourceClip
-from facefoundry.planning.dataset_file import ClipList, DatasetFile, Exclusions, Filelist, GivenSplits, NoSplits
+from facefoundry.planning.dataset_file import DatasetFile
 from facefoundry.planning.resolve import ResolvedDataset
 from facefoundry.planning.running import plan_of
 
@@ -35,7 +37,7 @@ class FrozenDataset:
     """A dataset that needs nothing but its files.
 
     Attributes:
-        dataset: What its dataset file says.
+        dataset: What the dataset file says that it was made of.
         files: The files by name, `DATASET_FILE` among them.
         resolved: Its clips, splits and pairs.
     """
@@ -72,19 +74,24 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
             "Import the model with facefoundry.upload_model, and write its URI.",
         )
     subjects, pictures = _subjects(dataset, path.parent, resolved.clips)
-    frozen = dataset.model_copy(
-        update={
-            "sources": (ClipList(path=_CLIPS),),
-            "exclude": Exclusions(frames=_of(dataset.exclude.frames, resolved.clips)),
-            "frame_rates": _of(dataset.frame_rates, resolved.clips),
-            "subjects": subjects,
-            "pairs": Filelist(path=_PAIRS),
-            "splits": GivenSplits() if resolved.split_of else NoSplits(),
-        }
-    )
+    # Fields with their defaults are left out: an older image of the command may not know them.
+    frames = _of(dataset.exclude.frames, resolved.clips)
+    stated = dataset.model_dump(mode="json", exclude_defaults=True)
+    frozen = {
+        **stated,
+        "format": dataset.format,
+        "sources": [{"kind": "list", "path": _CLIPS}],
+        "exclude": {"frames": frames} if frames else {},
+        "frame_rates": _of(dataset.frame_rates, resolved.clips),
+        "subjects": subjects,
+        "pairs": {"strategy": "filelist", "path": _PAIRS},
+        "splits": {"kind": "given" if resolved.split_of else "none"},
+        "recipe": dataset.recipe.model_dump(mode="json"),
+    }
+    text = yaml.safe_dump({name: value for name, value in frozen.items() if value}, sort_keys=False, allow_unicode=True)
     pairs = json.dumps([list(pair) for pair in resolved.pairs], separators=(",", ":")) + "\n"
-    files = {DATASET_FILE: yaml_file.dump(frozen), _CLIPS: _rows(resolved), _PAIRS: pairs}
-    return FrozenDataset(frozen, {**{name: text.encode() for name, text in files.items()}, **pictures}, resolved)
+    files = {DATASET_FILE: text, _CLIPS: _rows(resolved), _PAIRS: pairs}
+    return FrozenDataset(dataset, {**{name: text.encode() for name, text in files.items()}, **pictures}, resolved)
 
 
 def _rows(resolved: ResolvedDataset) -> str:

@@ -52,6 +52,18 @@ def test_a_run_of_the_files_makes_what_a_run_of_the_dataset_file_makes(tmp_path:
     assert resolved.clips["t-1"].location == "s3://clips/new/t_1.mp4"
 
 
+def test_fields_with_their_defaults_are_left_out_for_older_images(tmp_path: Path) -> None:
+    frozen = freeze(_write(tmp_path / "dataset.yaml"), _objects)
+    assert set(yaml.safe_load(frozen.files["dataset.yaml"])) == {
+        "format",
+        "name",
+        "sources",
+        "pairs",
+        "splits",
+        "recipe",
+    }
+
+
 def test_clips_of_this_machine_are_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     for name in ("a", "b"):
