@@ -12,7 +12,7 @@ from facefoundry.cli.session import Session, command_line, connected_view, make_
 from facefoundry.planning import yaml_file
 from facefoundry.planning.making import assemble
 from facefoundry.planning.objects import lister
-from facefoundry.planning.outputs import FOLDER, check_output, open_output
+from facefoundry.planning.outputs import FOLDER, check_output, open_output, space_sentences
 from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.running import plan_of
 from facefoundry.settings import StoreSettings, read
@@ -54,5 +54,6 @@ def run(dataset_file: Path, out: str | None, layout: str | None, as_json: bool, 
     with connected_view(connection, as_json) as (view, connected):
         plan, resolved = plan_of(dataset_file, lister(connected.store_settings))
         with open_output(place, layout, connected.store, with_models=dataset.keep_models) as output:
+            messages = [summary(resolved), *resolved.findings(), *space_sentences(place, plan.estimate)]
             session = Session(view, assemble(plan, output, connected, view.event, command_line()))
-            make_pairs(session, [summary(resolved), *resolved.findings()], on_this_machine=connection.use_local)
+            make_pairs(session, messages, on_this_machine=connection.use_local)

@@ -10,12 +10,13 @@ from pathlib import Path
 from facefoundry.dataset.bucket_output import BucketOutput
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.output import FolderOutput, Output
+from facefoundry.dataset.record import Estimate
 from facefoundry.dataset.stored_dataset import DatasetPlace, is_uri
 from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
 
-__all__ = ["FOLDER", "check_output", "open_output"]
+__all__ = ["FOLDER", "check_output", "open_output", "space_sentences"]
 
 FOLDER = "output"
 """The folder of a dataset whose place nothing says."""
@@ -36,6 +37,20 @@ def check_output(out: str, layout: str | None, settings: StoreSettings) -> None:
     if Path(out).is_file():
         raise InvalidInput(f"Expected a folder for the output. Received {out}, which is a file.", reason="OUTPUT")
     layout_of(Path(out), layout)
+
+
+def space_sentences(out: str, estimate: Estimate | None) -> list[str]:
+    """Return what to say of the space that an output in a bucket takes; empty for a folder.
+
+    Args:
+        out: A folder, or a place in a bucket.
+        estimate: What the plan expects the dataset to cost; None if unknown.
+    """
+    if not is_uri(out):
+        return []
+    known = estimate.video_bytes if estimate else None
+    size = f"about {known / 1e9:.2f} GB" if known is not None else "as much as they have; `plan --check` estimates it"
+    return [f"The store copies the files of the dataset to {out}. The copies take space beside the results: {size}."]
 
 
 @contextmanager

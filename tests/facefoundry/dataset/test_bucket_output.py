@@ -16,9 +16,11 @@ import facefoundry
 from facefoundry.cli.main import main
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.record import Estimate
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import Cancelled, DataLoss, InvalidInput, NotFound, Unusable
 from facefoundry.planning.draft import plan
+from facefoundry.planning.outputs import space_sentences
 from facefoundry.planning.running import run
 from facefoundry.storage import document
 from facefoundry.storage.store import Store
@@ -304,3 +306,12 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(filled, tmp_path):
         with pytest.raises(DataLoss, match="Expected paths"):
             facefoundry.fetch("six", tmp_path / "out")
         document.put(filled, key, text.encode())
+
+
+def test_the_space_of_the_copies_is_stated_before() -> None:
+    place = "s3://bucket/datasets/six/"
+    (sentence,) = space_sentences(place, Estimate(None, 1.0, 5e9, 2.5e9))
+    assert place in sentence and "about 2.50 GB" in sentence
+    for estimate in (None, Estimate(None, 1.0, 5e9, None)):
+        assert "`plan --check` estimates it" in space_sentences(place, estimate)[0]
+    assert space_sentences("out", Estimate(None, 1.0, 5e9, 2.5e9)) == []
