@@ -35,11 +35,23 @@ the model's prefix names instead, and values that compute what is computed witho
 accepts the options of the converter in FF++'s spellings: `-M`, `-e`, `-b`, `-S`, `-fr`, `-d`, and `-s` to select the
 decoder.
 
+## How one encoder learns two people
+
+A training of few clips may learn to tell the two people apart, and then the swap follows the target's mouth less and
+less. `preview` sets three fields against that, and for sharper faces. `ffpp` has FF++'s values, and refuses others.
+[The decision](decisions/preview.md) has the figures.
+
+- **`training.colours: standardised`**: each channel of each face gets the same mean and deviation before the network
+  sees it, and the result gets those of the face that was given. So a colour cast tells nobody apart, and a swap has the
+  target's colours. `export-models` writes an attribute about it into the .h5 files. FaceFoundry reads it; FF++'s script
+  does not know it, and would swap in wrong colours.
+- **`training.shared_blocks`**: the decoders share their innermost upscale blocks, so what the encoder says means the
+  same for both people. More shared blocks follow the target better, and look less like the source.
+- **`training.dssim`**: the loss compares contrast too, so the faces are sharper.
+
 ## How a training starts
 
-FF++ began every training with random weights, and so does `ffpp`, which refuses both fields below. From random weights
-a training of few clips may learn to tell the two people apart, and then the swap follows the target's mouth less and
-less.
+FF++ began every training with random weights, and so does `ffpp`, which refuses both fields below.
 
 - **`training.common_iterations`**: in the first iterations, as many as it says, one common decoder learns the faces of
   both sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders
@@ -50,14 +62,15 @@ less.
 
 ```sh
 facefoundry generate-models ... --recipe preview --set training.common_iterations=500
-facefoundry generate-models ... --recipe preview --set training.start_from=base:heads
+facefoundry generate-models ... --recipe preview --set training.start_from=base:heads \\
+    --set training.encoder_filters=[8,16,32,64] --set training.decoder_filters=[16,8,4]
 facefoundry generate-models ... --recipe preview --set training.start_from=MODELS/033_097
 facefoundry generate-models ... --recipe preview --set training.start_from=base.safetensors
 ```
 
 The value is the folder of a model on disk or its safetensors file, which the command imports first; the URI of a model
 in the bucket; or `base:NAME`, a base that ships with the package: `base:heads`, which learnt drawn heads and has the
-sizes of `preview` ([figures](decisions/preview.md)). A request to a service has a URI or `base:NAME`;
+sizes above ([figures](decisions/preview.md)). A request to a service has a URI or `base:NAME`;
 `facefoundry.upload_model` of the Python package, and `ImportModel`, return the URI. The digest of the base's tensors is
 part of the training's digest, so equal bases give equal trainings wherever they lie. It is `base_digest` in the
 manifest of the model (`inputs`) and in the labels of its fakes. A base that changes before the worker reads it is

@@ -40,7 +40,7 @@ class Base:
 
     Attributes:
         name: Its name.
-        content_digest: SHA-256 of its tensors, as `facefoundry.model.weights.content_digest` computes it.
+        content_digest: As `facefoundry.model.architecture.content_digest` computes it.
         architecture: Fields of its `Architecture`.
         weights: The bytes of its safetensors file.
     """

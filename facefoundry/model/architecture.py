@@ -6,18 +6,21 @@ in NumPy for conversions. Both read the sizes from an `Architecture`, which is s
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
-from facefoundry.codec import from_json, to_values
+from facefoundry.codec import JsonObject, from_json, to_values
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.model import weights
 from facefoundry.model.weights import NETWORK_FORMAT, Tensors
 
-__all__ = ["SLOPE", "Architecture", "unpack"]
+__all__ = ["SLOPE", "Architecture", "Colours", "content_digest", "stated", "unpack"]
+
+Colours = Literal["kept", "standardised"]
 
 SLOPE: Final = 0.1
 """Slope of every leaky ReLU for negative inputs."""
@@ -39,6 +42,8 @@ class _Sizes(Protocol):
     def decoder_filters(self) -> Sequence[int]: ...
     @property
     def face_size(self) -> int: ...
+    @property
+    def colours(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Architecture:
         upscale_filters: Filters of the encoder's upscale block.
         decoder_filters: Filters of the decoder's upscale blocks, first to last.
         face_size: Width and height of the faces, pixels. Models stored without this field have faces of 64.
+        colours: `kept`, as in FF++ and in models stored without this field, or `standardised`: `colours` of this
+            package standardises the faces for the encoder, and gives their colours to the decoder's.
     """
 
     encoder_filters: tuple[int, ...] = (128, 256, 512, 1024)
@@ -62,6 +69,7 @@ class Architecture:
     upscale_filters: int = 512
     decoder_filters: tuple[int, ...] = (256, 128, 64)
     face_size: int = 64
+    colours: Colours = "kept"
 
     def __post_init__(self) -> None:
         """Check that the sizes and the numbers of layers are consistent."""
@@ -83,6 +91,7 @@ class Architecture:
             options.upscale_filters,
             tuple(options.decoder_filters),
             options.face_size,
+            "standardised" if options.colours == "standardised" else "kept",
         )
 
     @property
@@ -134,6 +143,15 @@ class Architecture:
         return weights.to_bytes(tensors, {"format": NETWORK_FORMAT, "architecture": to_values(self)})
 
 
+def content_digest(tensors: Tensors, colours: str) -> str:
+    """Return a model's content digest, 64 hex digits: that of its tensors, and of its colours unless they are kept.
+
+    The shapes of the tensors state everything else of the architecture.
+    """
+    digest = weights.content_digest(tensors)
+    return digest if colours == "kept" else hashlib.sha256(f"{colours} {digest}".encode()).hexdigest()
+
+
 def unpack(path: Path) -> tuple[Architecture, Tensors]:
     """Read a file that contains what `Architecture.pack` returned.
 
@@ -141,6 +159,17 @@ def unpack(path: Path) -> tuple[Architecture, Tensors]:
         Unusable: the file is not a model, or its tensors do not have the shapes of its architecture (NOT_A_MODEL).
     """
     tensors, metadata = weights.from_file(path, NETWORK_FORMAT)
+    architecture = stated(metadata)
+    architecture.check(tensors)
+    return architecture, tensors
+
+
+def stated(metadata: JsonObject) -> Architecture:
+    """Return the architecture in the metadata of a file of weights.
+
+    Raises:
+        Unusable: there is none, or it is not valid (NOT_A_MODEL).
+    """
     if "architecture" not in metadata:
         raise Unusable(
             "Expected metadata with the entry 'architecture' in the weights, but it is missing. "
@@ -148,14 +177,12 @@ def unpack(path: Path) -> tuple[Architecture, Tensors]:
             reason="NOT_A_MODEL",
         )
     try:
-        architecture = from_json(Architecture, json.dumps(metadata["architecture"]))
+        return from_json(Architecture, json.dumps(metadata["architecture"]))
     except DataLoss as error:
         raise Unusable(
             f"The weights do not state a valid architecture ({error}). Use the file of a model that FaceFoundry wrote.",
             reason="NOT_A_MODEL",
         ) from error
-    architecture.check(tensors)
-    return architecture, tensors
 
 
 def _layer(name: str, *kernel: int) -> dict[str, tuple[int, ...]]:

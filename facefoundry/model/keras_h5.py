@@ -8,6 +8,8 @@ Keras' `save_weights` writes these at the top of the file. Its `save`, which add
 in the group `model_weights`. Theano convolves where the other backends correlate, so kernels that Keras wrote with
 Theano are turned by 180 degrees when they are read, as Keras 2 does.
 
+A model with standardised colours says so in an attribute of each file, which `read` reads and Keras ignores.
+
 Layers are identified by their order, not by their names. FF++'s network and `facefoundry.model.network` order the
 values of kernels, flattened maps and pixel shuffles in the same way, so tensors are copied unchanged. The files may
 come from strangers, so they are read in a `Sandbox`. The caller states which file is which network.
@@ -18,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,7 +29,7 @@ import numpy as np
 
 from facefoundry.codec import JsonObject, to_values
 from facefoundry.errors import InvalidInput, Unusable
-from facefoundry.model.architecture import Architecture, unpack
+from facefoundry.model.architecture import Architecture, Colours, unpack
 from facefoundry.model.weights import Tensor, Tensors
 
 __all__ = ["export_model", "read", "write"]
@@ -37,6 +39,7 @@ Node: TypeAlias = Any  # h5py has no types: a File, Group or Dataset
 _KERAS_VERSION: Final = b"2.2.0"  # without it, Keras takes a file for one of Keras 1 and transposes the kernels
 _WHOLE_MODEL: Final = "model_weights"  # the group of the weights in a file of Keras' `save`
 _CONVOLVING: Final = "theano"
+_COLOURS: Final = "facefoundry_colours"  # `Architecture.colours`; without it they are kept, as in FF++
 _MAX_NAMES: Final = 100
 _MAX_NAME_BYTES: Final = 1 << 20
 # FF++'s encoder has 4 convolutions; an encoder for faces of 128 pixels may have 5.
@@ -104,12 +107,13 @@ def read(files: Mapping[str, Path]) -> tuple[Architecture, Tensors]:
         Unusable: a file is not HDF5, is damaged, or contains another network; the message names file and dataset.
     """
     with ExitStack() as stack:
-        found = {}
+        found, colours = {}, {}
         for network, path in files.items():
             with _blame(path, "/"):
                 file = stack.enter_context(h5py.File(path, "r", locking=False))
                 found[network] = _weights(file, path)
-        architecture = _architecture(found, files)
+                colours[network] = _text(file, _COLOURS, path) or Architecture.colours
+        architecture = replace(_architecture(found, files), colours=_colours(colours, files))
         tensors = {}
         for network, shapes in architecture.shapes().items():
             for (name, shape), weight in zip(shapes.items(), found[network], strict=True):
@@ -148,6 +152,8 @@ def write(architecture: Architecture, tensors: Tensors, files: Mapping[str, Path
                 file.attrs["layer_names"] = np.array(list(layers), "S")
                 file.attrs["backend"] = np.bytes_(b"tensorflow")
                 file.attrs["keras_version"] = np.bytes_(_KERAS_VERSION)
+                if architecture.colours != Architecture.colours:
+                    file.attrs[_COLOURS] = np.bytes_(architecture.colours.encode())
         for network, path in files.items():
             partial[network].replace(path)
     except OSError as error:
@@ -258,6 +264,16 @@ def _architecture(found: Mapping[str, list[_Weight]], files: Mapping[str, Path])
         )
     except ValueError as error:
         raise _unlike(dense.path, dense.place, "the Original model's shapes", f"{dense.shape} ({error})") from error
+
+
+def _colours(found: Mapping[str, str], files: Mapping[str, Path]) -> Colours:
+    """Check that all three files have the same colours, and return them."""
+    standardised = found["encoder"] == "standardised"
+    for network, received in found.items():
+        expected = "standardised" if standardised else Architecture.colours
+        if received != expected:
+            raise _unlike(files[network], f"/ attribute {_COLOURS}", f"{expected}, as the encoder's", received)
+    return "standardised" if standardised else "kept"
 
 
 def _values(weight: _Weight) -> Tensor:

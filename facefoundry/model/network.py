@@ -8,7 +8,8 @@ if one is requested.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from facefoundry.model import weights
+from facefoundry.model import colours, weights
 from facefoundry.model.architecture import SLOPE, Architecture, unpack
 
 __all__ = ["FORMAT", "SIDES", "Architecture", "Network", "SideName", "build", "load", "pixel_shuffle"]
@@ -53,8 +54,16 @@ class Network:
             side: Side of the decoder.
 
         Returns:
-            The decoded faces, float32 [n, s, s, 3], in [0, 1].
+            The decoded faces, float32 [n, s, s, 3], in [0, 1]; with standardised colours, some values may lie outside.
         """
+        if self.architecture.colours == "kept":
+            return self._decoded(faces, side)
+        faces = ops.convert_to_tensor(faces)
+        mean = ops.mean(faces, (1, 2), keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(faces - mean), (1, 2), keepdims=True) + colours.FLOOR)
+        return colours.original(self._decoded(colours.standard(faces, mean, deviation), side), mean, deviation)
+
+    def _decoded(self, faces: Tensor, side: SideName) -> Tensor:
         return self.decoder(side)(self.encoder(faces, training=True), training=True)
 
     def side_variables(self, side: SideName) -> dict[str, keras.Variable]:
@@ -84,7 +93,7 @@ class Network:
         return self.architecture.pack(self.tensors())
 
 
-def build(architecture: Architecture, seed: int = 0, precision: str = "float32") -> Network:
+def build(architecture: Architecture, seed: int = 0, precision: str = "float32", *, shared_blocks: int = 0) -> Network:
     """Build the networks. Kernels are initialized with Glorot uniform values that depend on the seed; biases are 0.
 
     Args:
@@ -92,13 +101,17 @@ def build(architecture: Architecture, seed: int = 0, precision: str = "float32")
         seed: Seed of the initial weights.
         precision: Precision of computations: `float32`, `bfloat16`, or `tensorfloat32`, which builds the same networks
             as `float32` and which the training worker switches on in TensorFlow.
+        shared_blocks: Upscale blocks, innermost first, that are the same layers in both decoders. The tensors of the
+            network have them twice, equal.
     """
     policy = keras.DTypePolicy(_POLICIES[precision])
+    decoder_a = _decoder(architecture, _Block("decoder_a", seed, policy))
+    shared = {name: decoder_a.get_layer(name) for name in (f"upscale_{index + 1}" for index in range(shared_blocks))}
     return Network(
         architecture,
         _encoder(architecture, _Block("encoder", seed, policy)),
-        _decoder(architecture, _Block("decoder_a", seed, policy)),
-        _decoder(architecture, _Block("decoder_b", seed, policy)),
+        decoder_a,
+        _decoder(architecture, _Block("decoder_b", seed, policy, shared)),
     )
 
 
@@ -169,18 +182,22 @@ def _of_cells(kernel: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Block:
-    """Makes the layers of one network. Each layer has a seed of its own, derived from its name."""
+    """Makes the layers of one network. Each layer has a seed of its own, derived from its name.
+
+    A convolution of `shared` is used as it is.
+    """
 
     name: str
     seed: int
     policy: keras.DTypePolicy
+    shared: Mapping[str, keras.layers.Layer] = field(default_factory=dict)
 
     def _initializer(self, layer: str) -> keras.initializers.Initializer:
         digest = hashlib.sha256(f"{self.seed}/{self.name}/{layer}".encode()).digest()
         return keras.initializers.GlorotUniform(seed=int.from_bytes(digest[:4], "little"))
 
     def convolve(self, maps: Tensor, layer: str, filters: int, kernel: int, stride: int = 1) -> Tensor:
-        return layers.Conv2D(
+        convolution = self.shared.get(layer) or layers.Conv2D(
             filters,
             kernel,
             strides=stride,
@@ -188,7 +205,8 @@ class _Block:
             kernel_initializer=self._initializer(layer),
             dtype=self.policy,
             name=layer,
-        )(maps)
+        )
+        return convolution(maps)
 
     def dense(self, features: Tensor, layer: str, units: int) -> Tensor:
         return layers.Dense(units, kernel_initializer=self._initializer(layer), dtype=self.policy, name=layer)(features)

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from facefoundry.model import colours
 from facefoundry.model.architecture import SLOPE, Architecture
 from facefoundry.model.weights import Tensors
 from facefoundry.model.winograd import Convolution
@@ -54,6 +55,7 @@ class Swapper:
         self.face_size = architecture.face_size
         self._encode = _Encoder(architecture, tensors)
         self._decode = _Decoder(architecture, tensors, f"decoder_{decoder}")
+        self._kept = architecture.colours == "kept"
         self._batch_size = -(-batch_size // -(-batch_size // _MAX_BATCH))
 
     def __call__(self, faces: NDArray[np.uint8] | NDArray[np.float32]) -> Maps:
@@ -63,7 +65,8 @@ class Swapper:
             faces: BGR [n, face_size, face_size, 3], uint8 in [0, 255] or float32 in [0, 1]; n may be 0.
 
         Returns:
-            The swapped faces, float32 [n, face_size, face_size, 3] BGR in [0, 1].
+            The swapped faces, float32 [n, face_size, face_size, 3] BGR in [0, 1]; with standardised colours, some
+            values may lie outside.
 
         Raises:
             ValueError: the faces have another shape.
@@ -78,8 +81,16 @@ class Swapper:
             chosen = faces[start : start + self._batch_size]
             batch = np.zeros((self._batch_size, *shape), np.float32)
             np.divide(chosen, scale, out=batch[: len(chosen)], casting="unsafe")
-            swapped[start : start + len(chosen)] = self._decode(self._encode(batch))[: len(chosen)]
+            swapped[start : start + len(chosen)] = self._swap(batch)[: len(chosen)]
         return swapped
+
+    def _swap(self, batch: Maps) -> Maps:
+        if self._kept:
+            return self._decode(self._encode(batch))
+        mean = batch.mean((1, 2), keepdims=True)
+        deviation = np.sqrt(np.square(batch - mean).mean((1, 2), keepdims=True) + np.float32(colours.FLOOR))
+        decoded = self._decode(self._encode(colours.standard(batch, mean, deviation)))
+        return np.asarray(colours.original(decoded, mean, deviation), np.float32)
 
 
 class _Encoder:

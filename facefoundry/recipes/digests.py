@@ -34,6 +34,7 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "beta2": "beta_2",
         **_unchanged("epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma"),
         **_unchanged("retry_learning_rate_factor augmentation common_iterations start_from start_decoder"),
+        **_unchanged("colours shared_blocks dssim"),
     },
     "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
     "FrameRange": _unchanged("first last"),
@@ -73,6 +74,9 @@ def implied(message: Message) -> JsonObject:
             "common_iterations": 0,
             "start_from": "",
             "start_decoder": "a",
+            "colours": "kept",
+            "shared_blocks": 0,
+            "dssim": 0.0,
         }
     if isinstance(message, recipe_pb2.Level):
         lossless = message.codec == "libx264rgb" and message.crf == 0

@@ -20,7 +20,7 @@ def violations(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
     if recipe.extraction.padding * 2 >= recipe.extraction.crop_size:
         yield _violation("recipe.extraction.padding", "less than half of crop_size", recipe.extraction.padding)
     yield from _check_layers(recipe.training)
-    yield from _check_start(recipe)
+    yield from _check_faithful(recipe)
     yield from _check_levels(recipe.compression)
     yield from _check_frame_ranges(recipe.conversion)
     yield from (found.to_field() for found in constraints.broken_rules(recipe, "recipe"))
@@ -34,10 +34,13 @@ def _check_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolati
         yield _violation("recipe.training.encoder_filters", allowed, encoder)
     if len(decoder) != len(encoder) - 1:
         yield _violation("recipe.training.decoder_filters", "one number fewer than encoder_filters", decoder)
+    if training.shared_blocks > len(decoder):
+        allowed = f"at most {len(decoder)}, the number of decoder_filters"
+        yield _violation("recipe.training.shared_blocks", allowed, training.shared_blocks)
 
 
-def _check_start(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
-    """Check that the faithful recipe starts as FF++ did."""
+def _check_faithful(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
+    """Check that the faithful recipe trains as FF++ did."""
     if recipe.name != _FAITHFUL:
         return
     why = f"in the recipe {_FAITHFUL}, which is faithful: FF++ trained two decoders from random weights"
@@ -45,6 +48,14 @@ def _check_start(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
         yield _violation("recipe.training.common_iterations", f"0 {why}", recipe.training.common_iterations)
     if recipe.training.start_from:
         yield _violation("recipe.training.start_from", f"empty {why}", recipe.training.start_from)
+    if recipe.training.colours != "kept":
+        what = f"kept in the recipe {_FAITHFUL}, which is faithful: FF++'s network saw the colours of the faces"
+        yield _violation("recipe.training.colours", what, recipe.training.colours)
+    if recipe.training.shared_blocks:
+        yield _violation("recipe.training.shared_blocks", f"0 {why}", recipe.training.shared_blocks)
+    if recipe.training.dssim:
+        what = f"0 in the recipe {_FAITHFUL}, which is faithful: FF++'s loss was the mean absolute error"
+        yield _violation("recipe.training.dssim", what, recipe.training.dssim)
 
 
 def _check_frame_ranges(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:

@@ -186,6 +186,9 @@ class TrainingOptions(_message.Message):
     COMMON_ITERATIONS_FIELD_NUMBER: _builtins.int
     START_FROM_FIELD_NUMBER: _builtins.int
     START_DECODER_FIELD_NUMBER: _builtins.int
+    COLOURS_FIELD_NUMBER: _builtins.int
+    SHARED_BLOCKS_FIELD_NUMBER: _builtins.int
+    DSSIM_FIELD_NUMBER: _builtins.int
     face_size: _builtins.int
     """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
     it is 64.
@@ -239,6 +242,20 @@ class TrainingOptions(_message.Message):
     """
     start_decoder: _builtins.str
     """Side of the base whose decoder is copied. Not part of a digest when it is `a`, or without `start_from`."""
+    colours: _builtins.str
+    """Colours that the network sees: `kept`, those of the face, as FF++; `standardised`, in which each channel of each face
+    has the same mean and deviation. The result has the mean and deviation of the face that was given, so a swap has the
+    target's colours, and the encoder cannot tell two people apart by theirs. Not part of a digest when it is `kept`.
+    """
+    shared_blocks: _builtins.int
+    """Upscale blocks that both decoders share while they are trained, innermost first; at most as many as decoder_filters
+    has. What a block reads then means the same for both people, so a swap follows the target. The more blocks are shared,
+    the less the decoders know of each person. Not part of a digest when it is 0, as in FF++.
+    """
+    dssim: _builtins.float
+    """Weight of the structural dissimilarity, (1 - SSIM) / 2, beside the mean absolute error, which is the whole loss of FF++
+    and the loss that is reported. With it the faces are sharper. Not part of a digest when it is 0.
+    """
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -273,10 +290,13 @@ class TrainingOptions(_message.Message):
         common_iterations: _builtins.int | None = ...,
         start_from: _builtins.str | None = ...,
         start_decoder: _builtins.str | None = ...,
+        colours: _builtins.str | None = ...,
+        shared_blocks: _builtins.int | None = ...,
+        dssim: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "dssim", b"dssim", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_common_iterations", b"_common_iterations", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "dssim", b"dssim", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__augmentation: _TypeAlias = _typing.Literal["augmentation"]  # noqa: Y015
     _WhichOneofArgType__augmentation: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation"]  # noqa: Y015
@@ -288,8 +308,12 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__bottleneck: _TypeAlias = _typing.Literal["bottleneck"]  # noqa: Y015
     _WhichOneofArgType__bottleneck: _TypeAlias = _typing.Literal["_bottleneck", b"_bottleneck"]  # noqa: Y015
+    _WhichOneofReturnType__colours: _TypeAlias = _typing.Literal["colours"]  # noqa: Y015
+    _WhichOneofArgType__colours: _TypeAlias = _typing.Literal["_colours", b"_colours"]  # noqa: Y015
     _WhichOneofReturnType__common_iterations: _TypeAlias = _typing.Literal["common_iterations"]  # noqa: Y015
     _WhichOneofArgType__common_iterations: _TypeAlias = _typing.Literal["_common_iterations", b"_common_iterations"]  # noqa: Y015
+    _WhichOneofReturnType__dssim: _TypeAlias = _typing.Literal["dssim"]  # noqa: Y015
+    _WhichOneofArgType__dssim: _TypeAlias = _typing.Literal["_dssim", b"_dssim"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
     _WhichOneofReturnType__face_size: _TypeAlias = _typing.Literal["face_size"]  # noqa: Y015
@@ -308,6 +332,8 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__rotation_degrees: _TypeAlias = _typing.Literal["_rotation_degrees", b"_rotation_degrees"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__shared_blocks: _TypeAlias = _typing.Literal["shared_blocks"]  # noqa: Y015
+    _WhichOneofArgType__shared_blocks: _TypeAlias = _typing.Literal["_shared_blocks", b"_shared_blocks"]  # noqa: Y015
     _WhichOneofReturnType__shift: _TypeAlias = _typing.Literal["shift"]  # noqa: Y015
     _WhichOneofArgType__shift: _TypeAlias = _typing.Literal["_shift", b"_shift"]  # noqa: Y015
     _WhichOneofReturnType__start_decoder: _TypeAlias = _typing.Literal["start_decoder"]  # noqa: Y015
@@ -331,7 +357,11 @@ class TrainingOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bottleneck) -> _WhichOneofReturnType__bottleneck | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__colours) -> _WhichOneofReturnType__colours | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__common_iterations) -> _WhichOneofReturnType__common_iterations | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dssim) -> _WhichOneofReturnType__dssim | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
     @_typing.overload
@@ -350,6 +380,8 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation_degrees) -> _WhichOneofReturnType__rotation_degrees | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shared_blocks) -> _WhichOneofReturnType__shared_blocks | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__shift) -> _WhichOneofReturnType__shift | None: ...
     @_typing.overload

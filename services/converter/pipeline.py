@@ -20,9 +20,8 @@ from facefoundry.faces.alignments import REASONS, Alignments
 from facefoundry.faces.crop import cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LevelsWriter
-from facefoundry.model.architecture import unpack
+from facefoundry.model.architecture import content_digest, unpack
 from facefoundry.model.swap import Swapper
-from facefoundry.model.weights import content_digest
 from facefoundry.recipes import ranges
 from facefoundry.storage.info import ConversionFacts, VideoFacts
 from facefoundry.storage.parts import CHUNKS, video
@@ -236,7 +235,7 @@ class _Converter:
             return {}
         if self._swap is None:
             architecture, tensors = unpack(self._weights)
-            self._model.require(content_digest(tensors))
+            self._model.require(content_digest(tensors, architecture.colours))
             self._swap = Swapper(architecture, tensors, self._decoder, self._batch)
         size = self._swap.face_size
         window = np.zeros((len(numbers), size, size, 3), np.uint8)

@@ -8,8 +8,8 @@ import numpy as np
 
 from facefoundry import codec
 from facefoundry.errors import Unusable
-from facefoundry.model import keras_h5, weights
-from facefoundry.model.architecture import Architecture, unpack
+from facefoundry.model import keras_h5
+from facefoundry.model.architecture import Architecture, content_digest, unpack
 from facefoundry.model.weights import Tensors
 from facefoundry.storage.parts import WEIGHTS
 from facefoundry.work.messages import Message, PartsReady, Result
@@ -38,7 +38,7 @@ def read_model(arguments: ReadArgs, workspace: Workspace) -> Iterator[Message[Re
         raise Unusable(message, reason=error.reason, resource=named[0] if named else "") from error
     workspace.made_part(WEIGHTS).write_bytes(architecture.pack(tensors))
     yield PartsReady((WEIGHTS,))
-    yield Result(ReadModel(codec.to_values(architecture)), weights.content_digest(tensors))
+    yield Result(ReadModel(codec.to_values(architecture)), content_digest(tensors, architecture.colours))
 
 
 def _read(arguments: ReadArgs, workspace: Workspace) -> tuple[Architecture, Tensors]:

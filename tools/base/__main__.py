@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facefoundry.codec import to_values
-from facefoundry.model import weights
-from facefoundry.model.architecture import unpack
+from facefoundry.model.architecture import content_digest, unpack
 from services.trainer.worker.loop import configure
 from tools.base.crops import crops, varied
 from tools.base.looks import heads
@@ -75,7 +74,7 @@ def _write(out: Path, name: str, packed: bytes) -> None:
     file = out / f"{name}.safetensors"
     file.write_bytes(packed)
     architecture, tensors = unpack(file)
-    record = {"content_digest": weights.content_digest(tensors), "architecture": to_values(architecture)}
+    record = {"content_digest": content_digest(tensors, architecture.colours), "architecture": to_values(architecture)}
     file.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     print(file)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facefoundry.errors import Unusable
 from facefoundry.model import weights
+from facefoundry.model.architecture import content_digest, stated
 from facefoundry.model.weights import Tensors
 from facefoundry.storage import manifest
 from facefoundry.storage.parts import WEIGHTS
@@ -36,8 +37,8 @@ def fetch(store: Store, base: Base) -> Tensors:
         Unusable: it is not the model with which the training was started (BASE_CHANGED).
     """
     found = manifest.load(store, base.prefix)
-    tensors, _ = weights.from_bytes(manifest.read_part(store, found.part(WEIGHTS)), weights.NETWORK_FORMAT)
-    digests = {found.content_digest, weights.content_digest(tensors)}
+    tensors, metadata = weights.from_bytes(manifest.read_part(store, found.part(WEIGHTS)), weights.NETWORK_FORMAT)
+    digests = {found.content_digest, content_digest(tensors, stated(metadata).colours)}
     if digests != {base.content_digest}:
         uri = store.uri(base.prefix)
         raise Unusable(

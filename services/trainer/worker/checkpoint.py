@@ -22,6 +22,7 @@ from facefoundry import codec
 from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, FaceFoundryError, NotFound, Unavailable, Unusable
 from facefoundry.model import weights
+from facefoundry.model.architecture import content_digest
 from facefoundry.model.network import FORMAT as WEIGHTS_FORMAT
 from facefoundry.model.weights import Tensors
 from facefoundry.storage import manifest
@@ -368,7 +369,7 @@ def commit_model(store: Store, attempt: Attempt, state: State, network_bytes: by
         options=attempt.options,
         parts=parts,
         info=info,
-        content_digest=weights.content_digest(state.weights),
+        content_digest=content_digest(state.weights, attempt.training_options().colours),
         usage=state.usage,
     )
     key = signing.load(store, attempt.training)

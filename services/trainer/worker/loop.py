@@ -28,6 +28,7 @@ from facefoundry.v1.recipe_pb2 import TrainingOptions
 from services.trainer.worker import adam, warp_grid
 from services.trainer.worker.batches import Ahead, Array, Batches, Composed, TwoStages
 from services.trainer.worker.collapse import Collapsed
+from services.trainer.worker.dissimilarity import dissimilarity
 from services.trainer.worker.draws import Sampler
 
 __all__ = ["MAX_STEPS", "Losses", "StepsPerCall", "Training", "configure", "has_cuda"]
@@ -100,7 +101,7 @@ class Training:
         resumes: bool = False,
     ) -> None:
         self.options = options
-        self.network: Network = build(Architecture.of(options), options.seed, options.precision)
+        self.network = self._build()
         self._start = start
         if start is not None and not resumes:
             self.network.assign(start())
@@ -149,10 +150,7 @@ class Training:
 
     def restart(self, learning_rate: float) -> None:
         """Go back to the initial weights and to iteration 0, with another learning rate and the same random draws."""
-        if self._start is not None:
-            initial = self._start()
-        else:
-            initial = build(self.network.architecture, self.options.seed, self.options.precision).tensors()
+        initial = self._start() if self._start is not None else self._build().tensors()
         self.restore(0, initial, {name: np.zeros_like(moment) for name, moment in self.moments().items()})
         self.use_learning_rate(learning_rate)
 
@@ -205,6 +203,10 @@ class Training:
         for name, variable in state.items():
             variable.assign(moments[name])
         self.iteration = iteration
+
+    def _build(self) -> Network:
+        options = self.options
+        return build(Architecture.of(options), options.seed, options.precision, shared_blocks=options.shared_blocks)
 
     def _state(self) -> dict[str, Tensor]:
         return {
@@ -276,14 +278,17 @@ class Training:
 
     def _iterate(self, iteration: Tensor, prepared: Sequence[Tensor], sides: tuple[SideName, SideName]) -> Tensor:
         batches = [self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)]
-        losses = []
+        options, losses = self.options, []
         for order, (side, (inputs, targets)) in enumerate(zip(sides, batches, strict=True)):
             variables = self.network.side_variables(side)
             with tf.GradientTape() as tape:
-                loss = ops.mean(ops.abs(self.network.reconstruct(inputs, side) - targets))
-            gradients = tape.gradient(loss, [variable.value for variable in variables.values()])
+                made = self.network.reconstruct(inputs, side)
+                total = loss = ops.mean(ops.abs(made - targets))
+                if options.dssim:
+                    total = loss + options.dssim * dissimilarity(made, targets)
+            gradients = tape.gradient(total, [variable.value for variable in variables.values()])
             step = tf.cast(2 * iteration + order, tf.float32)
-            adam.update(self.options, step, variables, self._moments[side], gradients)
+            adam.update(options, step, variables, self._moments[side], gradients)
             losses.append(loss)
         return tf.stack(losses)
 

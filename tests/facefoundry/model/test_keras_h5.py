@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -138,6 +139,23 @@ def test_tensors_of_another_width_are_not_exported(tmp_path):
     with pytest.raises(Unusable, match="dense_1"):
         keras_h5.write(TINY, network.build(Architecture((4, 6, 8, 10), 11, 7, (6, 5, 3))).tensors(), {})
     assert not list(tmp_path.iterdir())
+
+
+def test_standardised_colours_are_exported_and_must_be_those_of_all_three_files(tmp_path):
+    widths = replace(TINY, colours="standardised")
+    tensors = network.build(widths, seed=6).tensors()
+    files = {name: tmp_path / f"{name}.h5" for name in NETWORKS}
+    keras_h5.write(widths, tensors, files)
+    assert keras_h5.read(files)[0] == widths
+    (tmp_path / "other").mkdir()
+    kept = {name: tmp_path / "other" / f"{name}.h5" for name in NETWORKS}
+    keras_h5.write(TINY, tensors, kept)
+    with pytest.raises(Unusable, match=r"decoder_b\.h5, / attribute facefoundry_colours: expected standardised"):
+        keras_h5.read({**files, "decoder_b": kept["decoder_b"]})
+    with h5py.File(files["encoder"], "a") as file:
+        file.attrs["facefoundry_colours"] = "grey"
+    with pytest.raises(Unusable, match="expected kept, as the encoder's; received grey"):
+        keras_h5.read(files)
 
 
 def test_a_folder_that_is_not_there_cannot_be_exported_to(tmp_path):

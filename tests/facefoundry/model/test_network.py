@@ -13,6 +13,7 @@ import tensorflow as tf
 from facefoundry.codec import JsonObject, JsonValue, to_values
 from facefoundry.errors import Unusable
 from facefoundry.model import network, weights
+from facefoundry.model.architecture import content_digest
 from facefoundry.model.network import Architecture, Network
 from facefoundry.v1.recipe_pb2 import TrainingOptions
 
@@ -125,6 +126,12 @@ def test_options_of_a_recipe_give_the_widths() -> None:
         face_size=64, encoder_filters=[4, 4, 8, 8], bottleneck=8, upscale_filters=8, decoder_filters=[8, 4, 4]
     )
     assert Architecture.of(options) == TINY
+
+
+def test_standardised_colours_are_in_the_content_digest_of_a_model(tiny: Network) -> None:
+    tensors = tiny.tensors()
+    assert content_digest(tensors, "kept") == weights.content_digest(tensors)
+    assert len({content_digest(tensors, colours) for colours in ("kept", "standardised")}) == 2
 
 
 def loaded(folder: Path, data: bytes) -> Network:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,27 @@ def test_it_is_the_chosen_decoder_behind_the_encoder(widths: Architecture, side:
     np.testing.assert_allclose(swapped, expected, atol=1e-4)
     other = Swapper(widths, made.tensors(), "b" if side == "a" else "a", 4)(given)
     assert np.abs(swapped - other).max() > 0.05
+
+
+def test_standardised_colours_are_those_of_the_network_and_the_swap_has_the_face_s() -> None:
+    widths = replace(TINY, colours="standardised")
+    made = network.build(widths)
+    made.assign(lively(TINY).tensors())
+    given = np.asarray(faces(3) / 255, np.float32)
+    swap = Swapper(widths, made.tensors(), "b", 4)
+    swapped = swap(given)
+    np.testing.assert_allclose(swapped, np.asarray(made.reconstruct(given, "b")), atol=1e-4)
+    assert np.ptp(swapped, axis=0).max() > 0.05
+    assert np.abs(swapped - Swapper(TINY, made.tensors(), "b", 4)(given)).max() > 0.05
+    cast, light = np.array([0.3, 0.6, 0.9], np.float32), np.array([0.05, 0.2, 0.0], np.float32)
+    relit = np.asarray(given * cast + light, np.float32)
+    np.testing.assert_allclose(swap(relit), swapped * cast + light, atol=2e-3)
+
+
+def test_a_face_of_one_colour_is_swapped_too() -> None:
+    widths = replace(TINY, colours="standardised")
+    swapped = Swapper(widths, lively(TINY).tensors(), "b", 4)(np.full((1, 64, 64, 3), 90, np.uint8))
+    assert np.abs(swapped - 90 / 255).max() < 0.06
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 256])

@@ -33,8 +33,12 @@ def test_face_size_is_in_a_digest_unless_it_is_64():
     assert digest_values(recipe_pb2.TrainingOptions(face_size=64, seed=1)) == {"seed": "1"}
 
 
+def test_a_recipe_of_the_values_that_preview_had_keeps_its_digest_whatever_fields_were_added():
+    assert keys.digest_of(digest_values(_earlier_preview())) == "d18eb4dcc6a936d6f85121205020f4089d7bd258"
+
+
 def test_a_restart_is_in_a_digest_unless_the_recipe_allows_none():
-    without = recipes.load("preview").training
+    without = _earlier_preview()
     without.retry_learning_rate_factor = 0
     assert keys.digest_of(digest_values(without)) == "63319dc2fb3c317f73d981ca64ca8aa3fc3280c5"
     assert digest_values(recipe_pb2.TrainingOptions(retry_learning_rate_factor=0.1)) == {
@@ -51,6 +55,15 @@ def test_how_a_training_starts_is_in_a_digest_unless_it_is_as_ffpp_did():
     started = recipe_pb2.TrainingOptions(common_iterations=5, start_from="base:heads", start_decoder="b")
     assert digest_values(started) == {"common_iterations": 5, "start_from": "base:heads", "start_decoder": "b"}
     assert digest_values(recipe_pb2.TrainingOptions(common_iterations=0, start_from="", start_decoder="a")) == {}
+
+
+def test_colours_shared_blocks_and_dssim_are_in_a_digest_unless_they_are_those_of_ffpp():
+    assert digest_values(recipe_pb2.TrainingOptions(colours="standardised", shared_blocks=1, dssim=0.2)) == {
+        "colours": "standardised",
+        "shared_blocks": 1,
+        "dssim": 0.2,
+    }
+    assert digest_values(recipe_pb2.TrainingOptions(colours="kept", shared_blocks=0, dssim=0)) == {}
 
 
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
@@ -71,6 +84,16 @@ def test_nested_messages_are_renamed_too():
     assert digest_values(conversion) == {"mask": "rect", "frame_ranges": [{"first": 3}]}
 
 
+def _earlier_preview():
+    """The training options that `preview` had before the fields `colours`, `shared_blocks` and `dssim`."""
+    options = recipes.load("ffpp").training
+    options.encoder_filters[:], options.decoder_filters[:] = [8, 16, 32, 64], [16, 8, 4]
+    options.bottleneck, options.upscale_filters = 64, 32
+    options.iterations, options.batch_size, options.learning_rate = 3000, 32, 1e-3
+    options.retry_learning_rate_factor, options.augmentation = 0.1, "composed"
+    return options
+
+
 PINNED = {
     "ffpp": [
         "1701ed0d902a267890af8bcd82f39aae5c4f8809",
@@ -82,7 +105,7 @@ PINNED = {
     ],
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
-        "d18eb4dcc6a936d6f85121205020f4089d7bd258",
+        "575ddd10996aa921fa4dc46875c0deb5a046ef10",
         "330e873c732157b9233af42b5cee7d6a0143f142",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",

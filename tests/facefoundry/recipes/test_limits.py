@@ -32,6 +32,8 @@ NUMBERS = [
     ("training.warp_sigma", 0.0, 32.0, (-0.1, 33.0, math.nan)),
     ("training.retry_learning_rate_factor", 0.0, 0.9, (-0.1, 1.0, math.nan)),
     ("training.common_iterations", 0, 10_000_000, (-1, 10_000_001)),
+    ("training.shared_blocks", 0, 3, (-1, 4, 5)),
+    ("training.dssim", 0.0, 10.0, (-0.1, 10.5, math.nan)),
     ("conversion.erosion", -64, 64, (-65, 65)),
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),
@@ -51,6 +53,7 @@ WORDS = [
         ("model", "base:", "base:../x", "s3://b/sources/" + "0" * 40),
     ),
     ("training.start_decoder", "b", ("c", "")),
+    ("training.colours", "standardised", ("grey", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
@@ -197,8 +200,17 @@ def test_a_level_without_a_field_that_it_must_have_is_refused(field):
     assert refused.startswith("must be ") and refused.endswith("; got nothing")
 
 
-@pytest.mark.parametrize(("field", "value"), [("common_iterations", 1), ("start_from", "base:heads")])
-def test_the_faithful_recipe_starts_as_ffpp_did(field, value):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("common_iterations", 1),
+        ("start_from", "base:heads"),
+        ("colours", "standardised"),
+        ("shared_blocks", 1),
+        ("dssim", 0.1),
+    ],
+)
+def test_the_faithful_recipe_trains_as_ffpp_did(field, value):
     request = recipe_pb2.Recipe(name="ffpp")
     setattr(request.training, field, value)
     assert "is faithful" in _refusals(request)[f"recipe.training.{field}"]

@@ -31,6 +31,8 @@ def options() -> TrainingOptions:
     made.bottleneck = made.upscale_filters = 8
     made.batch_size = 4
     made.learning_rate = 1e-4
+    made.beta1 = 0.5
+    made.colours, made.shared_blocks, made.dssim = "kept", 0, 0.0  # as FF++ trains
     made.seed = 12
     return made
 
@@ -195,6 +197,30 @@ def test_the_host_waits_once_a_call_however_many_iterations_it_has(
     graph = fresh._many.get_concrete_function().graph.as_graph_def()
     used = {node.op for function in graph.library.function for node in function.node_def}
     assert not used & {"PyFunc", "EagerPyFunc", "PyFuncStateless", "PrintV2", "Assert", "HostConst"}
+
+
+def test_shared_blocks_stay_equal_and_the_other_layers_of_the_decoders_part(draw_faces: Any) -> None:
+    training = make_training(draw_faces, shared_blocks=2, colours="standardised")
+    training.run(2)
+    made = training.network.tensors()
+    of_a = {name for name in made if name.startswith("decoder_a/")}
+    equal = {name for name in of_a if np.array_equal(made[name], made[name.replace("decoder_a", "decoder_b")])}
+    assert equal == {name for name in of_a if "/upscale_1/" in name or "/upscale_2/" in name}
+    saved = snapshot(training)
+    expected = training.run(2)
+    resumed = make_training(draw_faces, shared_blocks=2, colours="standardised")
+    resumed.restore(*saved)
+    assert np.array_equal(resumed.run(2), expected)
+    resumed.restart(resumed.options.learning_rate)
+    resumed.run(2)
+    assert_equal(saved, snapshot(resumed))
+
+
+def test_the_dissimilarity_changes_what_is_learnt_and_not_what_is_reported(draw_faces: Any) -> None:
+    trainings = [make_training(draw_faces, dssim=weight) for weight in (0.0, 0.5)]
+    (without, first), (with_it, second) = [(each.run(1), each.network.tensors()) for each in trainings]
+    assert np.allclose(without[0, 0], with_it[0, 0], atol=1e-6)
+    assert not np.array_equal(first["decoder_a/output/kernel"], second["decoder_a/output/kernel"])
 
 
 def test_a_state_of_another_network_is_refused(fresh: Training) -> None:
