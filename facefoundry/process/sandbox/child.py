@@ -28,6 +28,7 @@ __all__ = ["Child"]
 _LINE_BYTES = 16 << 20
 _STDERR_LINES = 20
 _EXIT_SECONDS = 2.0
+_CRASH_SECONDS = 10.0  # from the end of the child's pipe to that of the child, on a busy machine
 _PR_SET_DUMPABLE = 4
 _SECRET = re.compile(r"^(FACEFOUNDRY_STORE_|AWS_|MINIO_|S3_|WEED_)|SECRET|PASSWORD|TOKEN|CREDENTIAL", re.IGNORECASE)
 
@@ -71,6 +72,7 @@ class Child:
         )
         self._printer.start()
         self._killing = threading.Lock()
+        self._wrote_garbage = False
 
     def _keep_printed(self, stream: IO[bytes]) -> None:
         with stream:
@@ -90,9 +92,12 @@ class Child:
         """Wait for the next reply and return it; None if the child died or wrote something that is not a reply."""
         try:
             line = self._messages.readline(_LINE_BYTES)
-            return codec.from_json(Reply, line) if line.endswith(b"\n") else None
+            if line.endswith(b"\n"):
+                return codec.from_json(Reply, line)
+            self._wrote_garbage = bool(line)
         except (ValueError, DataLoss):
-            return None
+            self._wrote_garbage = True
+        return None
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the child without its descendants, in bytes; 0 if it has ended."""
@@ -144,9 +149,10 @@ class Child:
 
     def crash(self) -> Unusable:
         """Return an error that describes how the child died. If the child is still alive, kill it."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
-        wrote_garbage = self.process.poll() is None
+        if not self._wrote_garbage:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_CRASH_SECONDS)
+        wrote_garbage = self._wrote_garbage or self.process.poll() is None
         self.kill()
         self._printer.join(1.0)
         code = self.process.returncode
