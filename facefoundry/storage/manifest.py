@@ -44,6 +44,7 @@ __all__ = [
     "read_part",
 ]
 
+_BLOCK = 1 << 20
 _NAME = "manifest.json"
 _FORMAT: Final = "facefoundry.manifest/3"
 _KEY = re.compile(r"(?P<stem>[A-Za-z0-9_.-]+?)-(?P<sha256>[0-9a-f]{64})(?P<suffix>\.[A-Za-z0-9.]+)?")
@@ -160,9 +161,12 @@ def put_part(store: Store, prefix: str, name: str, data: bytes | Path) -> Part:
         key = f"{prefix}/{stem}-{sha256}{dot}{suffix}"
         store.put_bytes(key, data, content_type(name))
     else:
+        hashed = hashlib.sha256()
         with data.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = data.stat().st_size
+            while block := file.read(_BLOCK):
+                hashed.update(block)
+                store.check_cancelled()
+        sha256, size = hashed.hexdigest(), data.stat().st_size
         key = f"{prefix}/{stem}-{sha256}{dot}{suffix}"
         store.put_file(key, data, content_type(name))
     return Part(name=name, key=key, size=size, sha256=sha256)

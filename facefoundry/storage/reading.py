@@ -10,7 +10,6 @@ from functools import partial
 import urllib3
 
 from facefoundry.errors import DataLoss, Unavailable
-from facefoundry.storage.failures import converted
 from facefoundry.storage.requests import Requests
 
 __all__ = ["blocks", "read"]
@@ -59,7 +58,7 @@ def blocks(requests: Requests, key: str, size: int, offset: int = 0) -> Iterator
         before = offset
         response = requests.send(key, partial(_get, requests, key, offset, size - offset))
         try:
-            with converted(requests.settings.endpoint, requests.bucket, key):
+            with requests.converting(key):
                 for block in response.stream(_BLOCK):
                     offset += len(block)
                     requests.received()

@@ -7,16 +7,18 @@ Requests are repeated in two cases:
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import TypeVar
 
 import urllib3
 from minio import Minio
 
-from facefoundry.connections import Connections
-from facefoundry.errors import Unavailable
+from facefoundry.connections import Cancellation, Connections
+from facefoundry.errors import FaceFoundryError, Unavailable
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.failures import CorruptedResponse, converted
 
@@ -41,8 +43,10 @@ class Requests:
         self.bucket = settings.bucket
         self._retry_seconds = 0.0
         self._on_wait: Callable[[str], object] = lambda _: None
+        self._cancellation = Cancellation()
+        self._begun: dict[int, float] = {}  # when the request of a thread began, by thread
         # All requests are safe to repeat, even POST: it deletes objects, or starts or completes an upload.
-        retries = urllib3.Retry(
+        retries = _retry_class(self._cancellation)(
             total=settings.attempts - 1,
             backoff_factor=0.2,
             backoff_jitter=0.2,
@@ -51,7 +55,9 @@ class Requests:
             raise_on_status=False,  # so that the last response arrives with its error code
             status_forcelist=(429, 500, 502, 503, 504),
         )
-        self._connections = _Connections(settings.timeout_seconds, ca_file=settings.ca_file, retries=retries)
+        self._connections = _Connections(
+            settings.timeout_seconds, ca_file=settings.ca_file, retries=retries, cancellation=self._cancellation
+        )
         self._connections.last_activity = time.monotonic()
         self.client = Minio(
             endpoint=settings.endpoint,
@@ -67,9 +73,19 @@ class Requests:
         """Time of the last response or received block of data, by `time.monotonic`."""
         return self._connections.last_activity
 
+    def longest_wait(self, threads: Iterable[int]) -> float:
+        """Return for how many seconds the longest request of these threads runs; 0 if none of them has one."""
+        begun = [self._begun.get(thread) for thread in threads]
+        return max((time.monotonic() - since for since in begun if since is not None), default=0.0)
+
     def received(self) -> None:
-        """Take note that a block of data was received."""
+        """Take note that a block of data was received.
+
+        Raises:
+            Cancelled: the requests were cancelled.
+        """
         self._connections.last_activity = time.monotonic()
+        self.check_cancelled()
 
     def repeated_for(self, seconds: float, on_wait: Callable[[str], object]) -> Requests:
         """Return a copy that repeats requests while the server does not answer.
@@ -89,6 +105,37 @@ class Requests:
         other.bucket = bucket
         return other
 
+    def apart(self) -> Requests:
+        """Return a copy with connections of its own, which `cancel` ends."""
+        other = Requests(self.settings).to(self.bucket)
+        return other.repeated_for(self._retry_seconds, self._on_wait)
+
+    def cancel(self) -> None:
+        """End the requests that run on these connections, and refuse further ones, with Cancelled."""
+        self._cancellation.cancel()
+
+    def check_cancelled(self) -> None:
+        """Raise an error if the requests were cancelled.
+
+        Raises:
+            Cancelled: they were.
+        """
+        self._cancellation.check()
+
+    @contextmanager
+    def converting(self, key: str) -> Iterator[None]:
+        """Raise the errors of the S3 library within the block as exceptions of `facefoundry.errors`.
+
+        Args:
+            key: Key of the object, for messages.
+        """
+        try:
+            with converted(self.settings.endpoint, self.bucket, key):
+                yield
+        except FaceFoundryError:
+            self.check_cancelled()  # then the error is only what became of the connection
+            raise
+
     def send(self, key: str, operation: Callable[[], T]) -> T:
         """Run an operation, repeat it where that can help, and raise exceptions of `facefoundry.errors`.
 
@@ -96,11 +143,19 @@ class Requests:
             key: Key of the object, for messages.
             operation: Sends the requests.
         """
+        thread = threading.get_ident()
+        self._begun[thread] = time.monotonic()
+        try:
+            return self._repeated(key, operation)
+        finally:
+            del self._begun[thread]
+
+    def _repeated(self, key: str, operation: Callable[[], T]) -> T:
         deadline = time.monotonic() + self._retry_seconds
         wait, corrupted = _MIN_WAIT_SECONDS, 0
         while True:
             try:
-                with converted(self.settings.endpoint, self.bucket, key):
+                with self.converting(key):
                     return operation()
             except CorruptedResponse:
                 corrupted += 1
@@ -111,7 +166,7 @@ class Requests:
                     raise
                 if wait == _MIN_WAIT_SECONDS:
                     self._on_wait(f"{error.message} Retrying for up to {self._retry_seconds:g} s.")
-                time.sleep(wait)
+                self._cancellation.sleep(wait)
                 wait = min(2 * wait, _MAX_WAIT_SECONDS)
 
 
@@ -126,3 +181,14 @@ class _Connections(Connections):
         response = super().urlopen(method, url, redirect, **options)
         self.last_activity = time.monotonic()
         return response
+
+
+def _retry_class(cancellation: Cancellation) -> type[urllib3.Retry]:
+    """Return the class of rules for repetitions that wait no longer than until they are cancelled."""
+
+    class Retry(urllib3.Retry):
+        def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
+            wanted = self.get_retry_after(response) if response else None
+            cancellation.sleep(wanted or self.get_backoff_time())
+
+    return Retry

@@ -1,6 +1,6 @@
 """The objects of an S3 bucket: reads, writes, lists and deletes them.
 
-`requests.py` sends the requests and says when they are repeated; `reading.py` reads what objects contain.
+`requests.py` sends the requests and says when they are repeated; `reading.py` and `writing.py` transfer contents.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from minio.error import S3Error
 
 from facefoundry.errors import Denied, NotFound
 from facefoundry.settings import StoreSettings
-from facefoundry.storage import reading
+from facefoundry.storage import reading, writing
 from facefoundry.storage.failures import error_of, no_bucket
 from facefoundry.storage.keys import uri
 from facefoundry.storage.requests import Requests
 
 __all__ = ["Store", "StoredObject"]
 
-_MULTIPART_BYTES = 64 << 20
 _USER_METADATA = "x-amz-meta-"
 
 T = TypeVar("T")
@@ -67,6 +66,14 @@ class Store:
         """Time of the last response or received block of data, by `time.monotonic`."""
         return self._requests.last_activity
 
+    def longest_wait(self, threads: Iterable[int]) -> float:
+        """Return for how many seconds the longest request of these threads runs; 0 if none of them has one.
+
+        Args:
+            threads: Their ids.
+        """
+        return self._requests.longest_wait(threads)
+
     def with_retries_for(self, seconds: float, on_wait: Callable[[str], object] = lambda _: None) -> Store:
         """Return a copy of this store that repeats requests while the server does not answer.
 
@@ -75,6 +82,25 @@ class Store:
             on_wait: Called with a sentence for the user when a request has failed and will be repeated.
         """
         return self._with(self._requests.repeated_for(seconds, on_wait))
+
+    def apart(self) -> Store:
+        """Return a copy of this store with connections of its own, which `cancel` ends. It is made for one call."""
+        return self._with(self._requests.apart())
+
+    def cancel(self) -> None:
+        """End the requests of this store and of its copies on the same connections, those to come too.
+
+        They raise Cancelled within a second, wherever they wait. Only opening a connection takes up to 5 s.
+        """
+        self._requests.cancel()
+
+    def check_cancelled(self) -> None:
+        """Raise an error if the requests were cancelled; for long work between them.
+
+        Raises:
+            Cancelled: they were.
+        """
+        self._requests.check_cancelled()
 
     def uri(self, prefix: str) -> str:
         """Return the URI of a prefix in the bucket."""
@@ -88,18 +114,7 @@ class Store:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write an object and its user metadata; readers see the old content or all of the new."""
-        self.request(
-            key,
-            lambda client: client.put_object(
-                bucket_name=self.bucket,
-                object_name=key,
-                data=io.BytesIO(data),
-                length=len(data),
-                content_type=content_type,
-                metadata=dict(metadata or {}),
-                part_size=_MULTIPART_BYTES,
-            ),
-        )
+        writing.write_bytes(self._requests, key, data, content_type, metadata or {})
 
     def put_file(
         self,
@@ -109,17 +124,7 @@ class Store:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write an object from a local file, and its user metadata."""
-        self.request(
-            key,
-            lambda client: client.fput_object(
-                self.bucket,
-                key,
-                str(path),
-                content_type=content_type,
-                metadata=dict(metadata or {}),
-                part_size=_MULTIPART_BYTES,
-            ),
-        )
+        writing.write_file(self._requests, key, path, content_type, metadata or {})
 
     def get_bytes(self, key: str, size: int | None = None) -> bytes:
         """Read an object.

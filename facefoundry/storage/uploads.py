@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 
 from facefoundry.errors import NotFound, Unusable
@@ -100,6 +101,12 @@ class Uploads:
     def __init__(self, store: Store, max_bytes: int, part_bytes: int = PART_BYTES) -> None:
         self._store, self._max_bytes, self._part_bytes = store, max_bytes, part_bytes
         self._signer = UrlSigner(store.settings)
+
+    def through(self, store: Store) -> Uploads:
+        """Return the same uploads, found through another `Store` of their bucket."""
+        other = copy(self)
+        other._store = store
+        return other
 
     def create(self, request: files_pb2.CreateUploadRequest) -> files_pb2.CreateUploadResponse:
         """Make an upload, or find the one with the same name, size and SHA-256; return URLs for what is not stored.

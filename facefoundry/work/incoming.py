@@ -89,6 +89,10 @@ class IncomingFiles:
         self._store, self._uploads = store, uploads
         self._buckets = (store.bucket, *(name for name in buckets if name != store.bucket))
 
+    def through(self, store: Store) -> IncomingFiles:
+        """Return the same files, found and read through another `Store` of the service's bucket."""
+        return IncomingFiles(store, self._uploads.through(store), self._buckets)
+
     def find(self, uri: str, field: str = "object_uri") -> Incoming:
         """Find a file by the URI of an object, or by that of an upload.
 

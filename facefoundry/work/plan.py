@@ -14,6 +14,7 @@ from facefoundry.codec import JsonObject
 from facefoundry.storage.manifest import Part
 from facefoundry.storage.parts import Numbered
 from facefoundry.storage.sources import SourceFiles
+from facefoundry.storage.store import Store
 from facefoundry.work.function import Args, Info, SandboxFunction
 
 __all__ = ["Job", "Plan"]
@@ -28,13 +29,13 @@ class Job(Generic[Args, Info]):
         files: The parts to fetch, by local file name, including the files of the source.
         function: The function that the sandbox runs.
         arguments: Returns the arguments of the function. It may raise an error, or download what the arguments name.
-            It is therefore called only once the call holds a slot, before the files are fetched.
+            It is therefore called only once the call holds a slot, before the files are fetched, with the call's store.
     """
 
     source: SourceFiles
     files: Mapping[str, Part]
     function: SandboxFunction[Args, Info]
-    arguments: Callable[[], Args]
+    arguments: Callable[[Store], Args]
 
 
 @dataclass(frozen=True)

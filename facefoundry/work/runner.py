@@ -30,7 +30,7 @@ from facefoundry.work.plan import Job, Plan
 from facefoundry.work.pool import SandboxPool
 from facefoundry.work.workspace import Workspace
 
-__all__ = ["Committed", "Runner"]
+__all__ = ["Admitted", "Committed", "Runner"]
 
 _log = logger(__name__)
 
@@ -48,6 +48,23 @@ class Committed:
     uri: str
     manifest: Manifest
     reused: bool
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What a running call holds.
+
+    Attributes:
+        sandbox: Its sandbox.
+        workspace: The folders of the sandbox.
+        drain: Says when the call must end.
+        store: The object store, for this call alone: its requests end as soon as the caller is gone.
+    """
+
+    sandbox: Sandbox
+    workspace: Workspace
+    drain: Drain
+    store: Store
 
 
 class Runner:
@@ -119,16 +136,16 @@ class Runner:
             return
         source = plan.job.source
         self._check_pixels(source)
-        with source.named(), self.admitted(source.name, source.size, context) as (sandbox, workspace, drain):
-            arguments = plan.job.arguments()
-            for progress in self._fetch(plan.job, workspace):
+        with source.named(), self.admitted(source.name, source.size, context) as held:
+            arguments = plan.job.arguments(held.store)
+            for progress in self._fetch(plan.job, held):
                 yield progress
-                drain.check()
-            delivery = Delivery(self._store, plan, workspace)
-            workspace = replace(workspace, finished=delivery.fetch_finished())
+                held.drain.check()
+            delivery = Delivery(held.store, plan, held.workspace)
+            workspace = replace(held.workspace, finished=delivery.fetch_finished())
             result: Result[Info] | None = None
-            before = sandbox.cpu_seconds()
-            with closing(plan.job.function.run(sandbox, arguments, workspace)) as messages:
+            before = held.sandbox.cpu_seconds()
+            with closing(plan.job.function.run(held.sandbox, arguments, workspace)) as messages:
                 for message in messages:
                     match message:
                         case Progress():
@@ -140,32 +157,30 @@ class Runner:
                         case Result():
                             result = message
                     if result is None:
-                        drain.check(isinstance(message, PartsReady) and plan.can_resume(*message.parts))
+                        held.drain.check(isinstance(message, PartsReady) and plan.can_resume(*message.parts))
             if result is None:
                 raise misbehaved("ended without a result")
-            committed = delivery.commit(result, Usage(round(max(0.0, sandbox.cpu_seconds() - before), 3)))
+            committed = delivery.commit(result, Usage(round(max(0.0, held.sandbox.cpu_seconds() - before), 3)))
             self._count(plan, result)
             yield Committed(self._store.uri(plan.prefix), committed, reused=False)
 
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
         """Do a job, and return the facts of its result without storing them. It raises the same errors as `run`."""
         source = job.source
-        with source.named(), self.admitted(source.name, source.size, context) as (sandbox, workspace, drain):
-            arguments = job.arguments()
-            for _ in self._fetch(job, workspace):
-                drain.check()
-                if not context.is_active():
-                    raise Cancelled("The caller cancelled the call.")
-            messages = list(job.function.run(sandbox, arguments, workspace))
+        with source.named(), self.admitted(source.name, source.size, context) as held:
+            arguments = job.arguments(held.store)
+            for _ in self._fetch(job, held):
+                held.drain.check()
+            messages = list(job.function.run(held.sandbox, arguments, held.workspace))
             if not messages or not isinstance(messages[-1], Result):
                 raise misbehaved("ended without a result")
             return messages[-1].info
 
     @contextmanager
-    def admitted(
-        self, name: str, size: int, context: grpc.ServicerContext
-    ) -> Iterator[tuple[Sandbox, Workspace, Drain]]:
-        """Hold a slot, a sandbox and its folders during the block, for a call that carries out no plan.
+    def admitted(self, name: str, size: int, context: grpc.ServicerContext) -> Iterator[Admitted]:
+        """Hold a slot, a sandbox and its folders during the block. Once the caller is gone, the block ends soon.
+
+        Requests to the store of the block, and the sandbox, then end at once.
 
         Args:
             name: Name of what the sandbox reads, for messages.
@@ -186,8 +201,11 @@ class Runner:
                 "Use a smaller one, or raise the limit in the settings of the service."
             )
             raise Unusable(message, reason="TOO_LARGE", resource=name)
+        store = self._store.apart()
         with self._slots.take(), reporting_full_disk(), self._pool.acquire(context, name) as (sandbox, workspace):
-            yield sandbox, workspace, drain
+            if not context.add_callback(store.cancel):
+                raise Cancelled("The caller cancelled the call.")
+            yield Admitted(sandbox, workspace, drain, store)
 
     def close(self) -> None:
         """End the processes of the sandboxes that are not in use."""
@@ -203,10 +221,10 @@ class Runner:
             )
             raise Unusable(message, reason="TOO_LARGE", resource=source.uri)
 
-    def _fetch(self, job: Job[Args, Info], workspace: Workspace) -> Iterator[Progress]:
-        for done, total in sources.fetch(self._store, job.files, workspace.inputs):
+    def _fetch(self, job: Job[Args, Info], held: Admitted) -> Iterator[Progress]:
+        for done, total in sources.fetch(held.store, job.files, held.workspace.inputs):
             yield Progress("download", done, total, unit="bytes")
-        job.source.verify(workspace.inputs)
+        job.source.verify(held.workspace.inputs)
 
     def _count(self, plan: Plan[Args, Info], result: Result[Info]) -> None:
         for outcome, frames in result.frames.items():

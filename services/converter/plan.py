@@ -105,7 +105,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             source=source,
             files={**source.files, ALIGNMENTS: extraction.part(ALIGNMENTS), WEIGHTS: model.part(WEIGHTS)},
             function=CONVERT,
-            arguments=lambda: ConvertArgs(
+            arguments=lambda _: ConvertArgs(
                 clip_files=tuple(source.files),
                 frame_rate=source.frame_rate,
                 tolerate_damage=source.tolerate_damage,
@@ -170,7 +170,7 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
             source=source,
             files=source.files,
             function=TRANSCODE,
-            arguments=lambda: TranscodeArgs(
+            arguments=lambda _: TranscodeArgs(
                 clip_files=tuple(source.files),
                 frame_rate=source.frame_rate,
                 tolerate_damage=source.tolerate_damage,

@@ -66,7 +66,6 @@ def build(
         readable=[fetched_weights, *filter(None, [settings.extractor_weights_dir])],
     )
     weights = Weights(
-        store,
         settings.extractor_weights_dir,
         settings.extractor_weights_prefix,
         fetched_weights,

@@ -18,7 +18,7 @@ from facefoundry.storage.parts import SOURCE
 from facefoundry.storage.sources import leads_to, prefix_of_source
 from facefoundry.v1 import extractor_pb2
 from facefoundry.work.function import misbehaved
-from facefoundry.work.workspace import Workspace
+from facefoundry.work.runner import Admitted
 
 __all__ = ["ImportedClip", "Wanted", "frames_of", "video_of", "video_part"]
 
@@ -151,28 +151,30 @@ def video_of(part: str, sha256: str, wanted: Wanted) -> ImportedClip:
     return ImportedClip("video", wanted.prefix_of("video", sha256), sha256, {part: sha256})
 
 
-def frames_of(frames: Sequence[Path], wanted: Wanted, workspace: Workspace) -> ImportedClip:
+def frames_of(frames: Sequence[Path], wanted: Wanted, held: Admitted) -> ImportedClip:
     """Pack frames into tars in the workspace's folder `inputs`, and delete their files.
 
     Args:
         frames: The files of the frames, in order.
         wanted: The request.
-        workspace: The folders of the call.
+        held: What the call holds.
 
     Raises:
+        Cancelled: the caller is gone.
         Unusable: the sandbox put something else in the place of a frame (MEDIA_CRASHED).
     """
 
     def read(frame: Path) -> bytes:
+        held.store.check_cancelled()
         try:
-            with workspace.open(frame) as file:
+            with held.workspace.open(frame) as file:
                 return file.read()
         except OSError as error:
             raise misbehaved(f"made no file for {frame.name}") from error
 
     packer, parts = FramePacker(), {}
     for name, tar in packer.pack(frames, read):
-        workspace.input(name).write_bytes(tar)
+        held.workspace.input(name).write_bytes(tar)
         parts[name] = hashlib.sha256(tar).hexdigest()
     for frame in frames:
         frame.unlink()

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import grpc
 
 from facefoundry import codec
 from facefoundry.errors import Conflict, DataLoss, NotFound, Unusable
 from facefoundry.media.frames import in_order
-from facefoundry.process.sandbox import Sandbox
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
@@ -27,7 +26,7 @@ from facefoundry.v1 import extractor_pb2
 from facefoundry.work.function import Args, Info, SandboxFunction, misbehaved
 from facefoundry.work.incoming import Incoming, IncomingFiles
 from facefoundry.work.messages import Progress, Result
-from facefoundry.work.runner import Committed, Runner
+from facefoundry.work.runner import Admitted, Committed, Runner
 from facefoundry.work.workspace import Workspace
 from services.extractor.clips import ImportedClip, Wanted, frames_of, video_of, video_part
 from services.extractor.functions import INSPECT, UNPACK, InspectArgs, Inspection, UnpackArgs
@@ -43,17 +42,22 @@ Steps: TypeAlias = Generator[Progress, None, T]  # work that yields its progress
 
 @dataclass(frozen=True)
 class _Call:
-    """What a running call holds: its sandbox and its workspace. `uri` is that of the clip."""
+    """A running call: the URI of its clip, what it holds, and the files to import as its own store has them."""
 
     uri: str
-    sandbox: Sandbox
-    workspace: Workspace
+    held: Admitted
+    files: IncomingFiles
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folders of the call."""
+        return self.held.workspace
 
     def ask(self, function: SandboxFunction[Args, Info], arguments: Args) -> Steps[Info]:
         """Run a function in the sandbox, and return the facts of its result. Errors about the clip name its URI."""
         result: Info | None = None
         with naming(self.uri, (path.name for path in self.workspace.inputs.iterdir())):
-            for message in function.run(self.sandbox, arguments, self.workspace):
+            for message in function.run(self.held.sandbox, arguments, self.workspace):
                 match message:
                     case Progress():
                         yield message
@@ -112,10 +116,9 @@ class SourceImports:
     ) -> Iterator[Progress | Committed]:
         known = self._find_known(file, wanted)
         fetch = self._tar_fetcher(file, wanted) if wanted.is_tar else self._video_fetcher(file, wanted)
-        for event in [known] if known else self._import(fetch, file.size, wanted, context):
-            if isinstance(event, Committed):
-                self._files.finish(file, event.uri)
-            yield event
+        done = known or (yield from self._import(fetch, file.size, wanted, context))
+        self._files.finish(file, done.uri)
+        yield done
 
     def _find_known(self, file: Incoming, wanted: Wanted) -> Committed | None:
         """Find the source of a file without reading it: by what an upload became, or by the SHA-256 of a video."""
@@ -131,7 +134,7 @@ class SourceImports:
             return None
         if keys.kind_of(uri) == "sources":
             prefix = keys.prefix_of(self._store.bucket, uri, "sources")
-            stored = self._load(prefix, lambda source: wanted.is_met_by(source, prefix, file.sha256))
+            stored = _load(self._store, prefix, lambda source: wanted.is_met_by(source, prefix, file.sha256))
             if stored is not None:
                 return Committed(uri, stored, reused=True)
         if file.result:
@@ -148,16 +151,16 @@ class SourceImports:
         def fetch(call: _Call) -> Steps[ImportedClip]:
             numbered = (f"{number:06d}{PurePosixPath(name).suffix.lower()}" for number, name in enumerate(names))
             paths = {name: call.workspace.input(file) for name, file in zip(names, numbered, strict=True)}
-            yield from self._files.fetch_folder(folder, paths)
-            return frames_of(list(paths.values()), wanted, call.workspace)
+            yield from call.files.fetch_folder(folder, paths)
+            return frames_of(list(paths.values()), wanted, call.held)
 
-        yield from self._import(fetch, sum(objects[name].size for name in names), wanted, context)
+        yield (yield from self._import(fetch, sum(objects[name].size for name in names), wanted, context))
 
     def _video_fetcher(self, file: Incoming, wanted: Wanted) -> Fetch:
         def fetch(call: _Call) -> Steps[ImportedClip]:
             part = video_part(file.name)
             return video_of(
-                part, (yield from self._files.fetch(file, call.workspace.input(part), wanted.sha256)), wanted
+                part, (yield from call.files.fetch(file, call.workspace.input(part), wanted.sha256)), wanted
             )
 
         return fetch
@@ -165,29 +168,33 @@ class SourceImports:
     def _tar_fetcher(self, file: Incoming, wanted: Wanted) -> Fetch:
         def fetch(call: _Call) -> Steps[ImportedClip]:
             tar = call.workspace.input(_TAR)
-            yield from self._files.fetch(file, tar, wanted.sha256)
+            yield from call.files.fetch(file, tar, wanted.sha256)
             unpacked = yield from call.ask(UNPACK, UnpackArgs(tar=_TAR, max_frames=self._max_frames))
             tar.unlink()
             # The sandbox is not trusted: digests are made here, of files whose number was checked.
             frames = sorted(call.workspace.made.iterdir())
             if len(frames) != unpacked.frame_count:
                 raise misbehaved(f"made {len(frames)} frames of {unpacked.frame_count}")
-            return frames_of(frames, wanted, call.workspace)
+            return frames_of(frames, wanted, call.held)
 
         return fetch
 
-    def _import(
-        self, fetch: Fetch, size: int, wanted: Wanted, context: grpc.ServicerContext
-    ) -> Iterator[Progress | Committed]:
-        with self._runner.admitted(wanted.uri, size, context) as (sandbox, workspace, drain):
-            for event in self._steps(fetch, _Call(wanted.uri, sandbox, workspace), wanted):
-                yield event
-                drain.check()
+    def _import(self, fetch: Fetch, size: int, wanted: Wanted, context: grpc.ServicerContext) -> Steps[Committed]:
+        with self._runner.admitted(wanted.uri, size, context) as held:
+            call = _Call(wanted.uri, held, self._files.through(held.store))
+            steps = self._steps(fetch, call, wanted)
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as done:
+                    return cast("Committed", done.value)
+                yield progress
+                held.drain.check()
 
-    def _steps(self, fetch: Fetch, call: _Call, wanted: Wanted) -> Iterator[Progress | Committed]:
+    def _steps(self, fetch: Fetch, call: _Call, wanted: Wanted) -> Steps[Committed]:
         yield Progress("download", 0, 0, unit="bytes")
         clip = yield from fetch(call)
-        stored = self._load(clip.prefix, clip.is_in)
+        stored = _load(call.held.store, clip.prefix, clip.is_in)
         reused = stored is not None
         if stored is None:
             arguments = InspectArgs(
@@ -198,49 +205,51 @@ class SourceImports:
                 sample_frames=0,
             )
             found = yield from call.ask(INSPECT, arguments)
-            stored = yield from self._put(clip, found, call.workspace, wanted)
+            stored = yield from _put(clip, found, call.held, wanted)
         _log.event("imported", clip=wanted.uri, prefix=clip.prefix, reused=reused)
-        yield Committed(self._store.uri(clip.prefix), stored, reused)
+        return Committed(self._store.uri(clip.prefix), stored, reused)
 
-    def _load(self, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
-        """Return a stored source; None if there is none, or one that another program wrote there or that is damaged."""
-        try:
-            stored = manifest.load_if_committed(self._store, prefix)
-            if stored is None or is_right(stored):
-                return stored
-        except DataLoss as error:
-            _log.warning("source_damaged", prefix=prefix, detail=error.message)
-            return None
-        _log.warning("source_foreign", prefix=prefix)
+
+def _load(store: Store, prefix: str, is_right: Callable[[Manifest], bool]) -> Manifest | None:
+    """Return a stored source; None if there is none, or one that another program wrote there or that is damaged."""
+    try:
+        stored = manifest.load_if_committed(store, prefix)
+        if stored is None or is_right(stored):
+            return stored
+    except DataLoss as error:
+        _log.warning("source_damaged", prefix=prefix, detail=error.message)
         return None
+    _log.warning("source_foreign", prefix=prefix)
+    return None
 
-    def _put(self, clip: ImportedClip, found: Inspection, workspace: Workspace, wanted: Wanted) -> Steps[Manifest]:
-        """Store the parts of a clip, and then its manifest."""
-        total, done, parts = sum(workspace.input(name).stat().st_size for name in clip.parts), 0, []
-        for name, sha256 in clip.parts.items():
-            yield Progress("store", done, total, unit="bytes")
-            part = manifest.put_part(self._store, clip.prefix, name, workspace.input(name))
-            if part.sha256 != sha256:
-                raise misbehaved(f"changed {name}")
-            done += part.size
-            parts.append(part)
+
+def _put(clip: ImportedClip, found: Inspection, held: Admitted, wanted: Wanted) -> Steps[Manifest]:
+    """Store the parts of a clip, and then its manifest."""
+    total, done, parts = sum(held.workspace.input(name).stat().st_size for name in clip.parts), 0, []
+    for name, sha256 in clip.parts.items():
         yield Progress("store", done, total, unit="bytes")
-        rate = found.frame_rate
-        info = SourceInfo(
-            kind=clip.kind,
-            file_name=wanted.file_name,
-            frame_rate=f"{rate.numerator}/{rate.denominator}",
-            frame_count=found.frame_count,
-            width=found.width,
-            height=found.height,
-            rotation=found.rotation,
-            codec=found.codec,
-            rights=wanted.rights,
-            mirrored=found.mirrored,
-            rate_basis=found.rate_basis,
-            stated_frame_rate=found.stated_frame_rate,
-            remarks=found.remarks,
-            tolerate_damage=wanted.tolerate_damage,
-        )
-        made = Manifest("source", {}, {}, tuple(parts), codec.to_values(info), clip.content_digest)
-        return manifest.commit(self._store, clip.prefix, made, keeps=clip.is_in)
+        part = manifest.put_part(held.store, clip.prefix, name, held.workspace.input(name))
+        if part.sha256 != sha256:
+            raise misbehaved(f"changed {name}")
+        done += part.size
+        parts.append(part)
+    yield Progress("store", done, total, unit="bytes")
+    rate = found.frame_rate
+    info = SourceInfo(
+        kind=clip.kind,
+        file_name=wanted.file_name,
+        frame_rate=f"{rate.numerator}/{rate.denominator}",
+        frame_count=found.frame_count,
+        width=found.width,
+        height=found.height,
+        rotation=found.rotation,
+        codec=found.codec,
+        rights=wanted.rights,
+        mirrored=found.mirrored,
+        rate_basis=found.rate_basis,
+        stated_frame_rate=found.stated_frame_rate,
+        remarks=found.remarks,
+        tolerate_damage=wanted.tolerate_damage,
+    )
+    made = Manifest("source", {}, {}, tuple(parts), codec.to_values(info), clip.content_digest)
+    return manifest.commit(held.store, clip.prefix, made, keeps=clip.is_in)

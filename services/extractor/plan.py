@@ -48,8 +48,11 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
    landmarks of tilted faces are predicted upright; with `identity`, embeddings decide which face is the subject's.
 """
 
-WeightsFolder = Callable[[str], Path | None]
-"""Returns the folder with the weights of the engine of a given name; None if the engine's package contains them."""
+WeightsFolder = Callable[[Store, str], Path | None]
+"""Returns the folder with the weights of the engine of a given name; None if the engine's package contains them.
+
+It may fetch them, from the store of the call.
+"""
 
 
 def plan_extraction(
@@ -103,13 +106,13 @@ def plan_extraction(
         }
     )
 
-    def arguments() -> ExtractArgs:
+    def arguments(call: Store) -> ExtractArgs:
         engines.require_landmarks(recipe.extraction.engine)
         return ExtractArgs(
             clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
             tolerate_damage=source.tolerate_damage,
-            weights_dir=weights_folder(recipe.extraction.engine),
+            weights_dir=weights_folder(call, recipe.extraction.engine),
             name=request.sequence_id,
             options=options,
             part_frames=part_frames,
@@ -161,11 +164,11 @@ def plan_inspection(
         source=source,
         files=source.files,
         function=INSPECT,
-        arguments=lambda: InspectArgs(
+        arguments=lambda call: InspectArgs(
             clip_files=tuple(source.files),
             frame_rate=source.frame_rate,
             tolerate_damage=source.tolerate_damage,
-            weights_dir=weights_folder(engine),
+            weights_dir=weights_folder(call, engine),
             engine=engine,
             sample_frames=request.sample_frames,
         ),

@@ -18,25 +18,27 @@ from services.extractor import engines
 
 __all__ = ["Weights", "put"]
 
+_LOOK_SECONDS = 0.5  # after which a call that waits for another one's fetch looks whether its caller is there
+
 
 class Weights:
     """Finds the weights of engines.
 
     Args:
-        store: The object store.
         folder: Folder with the weights; None if they are not on disk.
         prefix: Bucket prefix with the weights, used if `folder` is None; empty if there is none.
         cache: Folder into which the prefix's files are fetched.
     """
 
-    def __init__(self, store: Store, folder: Path | None, prefix: str, cache: Path) -> None:
-        self._store, self._folder, self._prefix, self._cache = store, folder, prefix.strip("/"), cache
+    def __init__(self, folder: Path | None, prefix: str, cache: Path) -> None:
+        self._folder, self._prefix, self._cache = folder, prefix.strip("/"), cache
         self._fetching = threading.Lock()
 
-    def folder(self, engine: str) -> Path | None:
+    def folder(self, store: Store, engine: str) -> Path | None:
         """Return the folder with an engine's weights, fetched from the prefix if necessary; None if there is none.
 
         Args:
+            store: The object store.
             engine: Name of the engine.
 
         Raises:
@@ -47,8 +49,10 @@ class Weights:
         declared = engines.find(engine)
         if not declared.operator_files or self._folder is not None or not self._prefix:
             return self._folder
-        with self._fetching:
-            record = manifest.load(self._store, self._prefix)
+        while not self._fetching.acquire(timeout=_LOOK_SECONDS):
+            store.check_cancelled()
+        try:
+            record = manifest.load(store, self._prefix)
             stored = {part.name: part for part in record.parts}
             folder = self._cache / hashlib.sha256(record.content_digest.encode()).hexdigest()[:40]
             folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,9 @@ class Weights:
                 if name not in stored:
                     raise declared.not_installed(f"the prefix {self._prefix} has no {name}")
                 if not (folder / name).is_file():
-                    manifest.fetch_part(self._store, stored[name], folder / name)
+                    manifest.fetch_part(store, stored[name], folder / name)
+        finally:
+            self._fetching.release()
         return folder
 
     def engines(self) -> list[str]:

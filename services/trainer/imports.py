@@ -25,12 +25,10 @@ from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
 from facefoundry.v1 import trainer_pb2
 from facefoundry.work.delivery import made_file
-from facefoundry.work.drain import Drain
 from facefoundry.work.function import misbehaved
 from facefoundry.work.incoming import Incoming, IncomingFiles
 from facefoundry.work.messages import Progress, Result
-from facefoundry.work.runner import Committed, Runner
-from facefoundry.work.workspace import Workspace
+from facefoundry.work.runner import Admitted, Committed, Runner
 from services.trainer.functions import NETWORKS, READ_MODEL, ReadArgs, ReadModel
 
 __all__ = ["Imports", "store_model"]
@@ -83,16 +81,16 @@ class Imports:
             yield stored
             return
         what, total = ", ".join(names.values()), sum(file.size for file in files.values())
-        with self._runner.admitted(what, total, context) as (sandbox, workspace, drain):
-            sha256 = yield from self._fetch(files, workspace, drain)
+        with self._runner.admitted(what, total, context) as held:
+            sha256 = yield from self._fetch(files, held)
             result: Result[ReadModel] | None = None
-            with closing(READ_MODEL.run(sandbox, ReadArgs({**names}), workspace)) as messages:
+            with closing(READ_MODEL.run(held.sandbox, ReadArgs({**names}), held.workspace)) as messages:
                 for message in messages:
                     if isinstance(message, Result):
                         result = message
             if result is None:
                 raise misbehaved("ended without a result")
-            committed = self._store_model(result, workspace, sha256, pair_id)
+            committed = _store_model(result, held, sha256, pair_id)
         for file in files.values():
             self._incoming.finish(file, committed.uri)
         yield committed
@@ -118,26 +116,23 @@ class Imports:
             raise Unusable(message, reason="UPLOAD_INCOMPLETE", resource=gone[0].uri)
         return None
 
-    def _fetch(
-        self, files: Mapping[str, Incoming], workspace: Workspace, drain: Drain
-    ) -> Generator[Progress, None, dict[str, JsonValue]]:
+    def _fetch(self, files: Mapping[str, Incoming], held: Admitted) -> Generator[Progress, None, dict[str, JsonValue]]:
         """Download the files, and return their SHA-256 by the names that they had."""
         sha256: dict[str, JsonValue] = {}
-        total, done = sum(file.size for file in files.values()), 0
+        total, done, incoming = sum(file.size for file in files.values()), 0, self._incoming.through(held.store)
         for name, file in files.items():
-            path = workspace.input(name)
-            sha256[file.name] = yield from self._incoming.fetch(file, path, done=done, total=total)
-            drain.check()
+            path = held.workspace.input(name)
+            sha256[file.name] = yield from incoming.fetch(file, path, done=done, total=total)
+            held.drain.check()
             done += file.size
         return sha256
 
-    def _store_model(
-        self, result: Result[ReadModel], workspace: Workspace, sha256: dict[str, JsonValue], pair_id: str
-    ) -> Committed:
-        """Store the part that the sandbox made, unless the same tensors are stored, and return the model."""
-        digest, architecture = result.content_digest, result.info.architecture
-        with made_file(workspace, WEIGHTS) as weights:
-            return store_model(self._store, digest, weights, architecture, {"files": sha256}, pair_id)
+
+def _store_model(result: Result[ReadModel], held: Admitted, sha256: dict[str, JsonValue], pair_id: str) -> Committed:
+    """Store the part that the sandbox made, unless the same tensors are stored, and return the model."""
+    digest, architecture = result.content_digest, result.info.architecture
+    with made_file(held.workspace, WEIGHTS) as weights:
+        return store_model(held.store, digest, weights, architecture, {"files": sha256}, pair_id)
 
 
 def store_model(

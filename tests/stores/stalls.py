@@ -40,7 +40,9 @@ class Stalls:
         slow_bytes: Fewer than a body has, because a client waits for the answer once the rest is in its buffers.
         read_seconds: Pause after each block from the store.
         stops: When it stops; in order.
+        gives_bytes: How much it gives in all; then it gives nothing more.
         silent: Whether it accepts connections and does nothing else.
+        stopped: Set when a stop has begun, or when it has given all that it gives.
         sent: Bytes that clients sent.
         puts: How often each object, or each part of it, was sent from its first byte on.
     """
@@ -50,14 +52,16 @@ class Stalls:
     slow_bytes: int = 0
     read_seconds: float = 0.0
     stops: Sequence[Stop] = ()
+    gives_bytes: int = 1 << 60
     silent: bool = False
     sent: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
     puts: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> Stalls:
         self._lock = threading.Lock()
         self._left = list(self.stops)
-        self._going_at = 0.0
+        self._going_at, self._given = 0.0, 0
         self._closed = threading.Event()
         self._sockets: list[socket.socket] = []
         self._listening = socket.create_server((LOOPBACK, 0))
@@ -102,6 +106,10 @@ class Stalls:
         with suppress(OSError):
             while block := store.recv(_BLOCK_BYTES):
                 self._may_go()
+                self._given += len(block)
+                if self._given > self.gives_bytes:
+                    self.stopped.set()
+                    self._closed.wait()
                 client.sendall(block)
                 self._closed.wait(self.read_seconds)
             client.shutdown(socket.SHUT_WR)
@@ -121,4 +129,5 @@ class Stalls:
             self.puts.update("#".join(part.decode() for part in head.groups() if part) for head in heads)
             if self._left and self.sent >= self._left[0].after_bytes:
                 self._going_at = time.monotonic() + self._left.pop(0).seconds
+                self.stopped.set()
         return text[heads[-1].end() if heads else 0 :][-_HEAD_BYTES:]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
 
-from facefoundry.errors import Unavailable
+from facefoundry.errors import Cancelled, Unavailable
 from facefoundry.storage.store import Store
 from tests.stores.stalls import Stalls, Stop
 
@@ -63,3 +64,41 @@ def test_a_store_that_accepts_and_never_answers_is_unavailable_after_the_silence
         for use in (lambda: ours.put_bytes("runs/a", content), lambda: ours.get_bytes("runs/a")):
             with pytest.raises(Unavailable, match=proxy.endpoint):
                 use()
+
+
+@pytest.mark.parametrize(
+    ("stall", "use"),
+    [
+        ({"stops": [Stop(SIZE // 4, 600.0)]}, lambda ours, path: ours.put_bytes("runs/b", bytes(SIZE))),
+        ({"stops": [Stop(SIZE // 4, 600.0)]}, lambda ours, path: ours.put_file("runs/b", path)),
+        ({"gives_bytes": SIZE // 4}, lambda ours, path: ours.get_file("runs/a", path.with_name("copy"))),
+        ({"gives_bytes": SIZE // 4}, lambda ours, path: list(ours.in_bucket(ours.bucket).blocks("runs/a", SIZE))),
+        ({"gives_bytes": 0}, lambda ours, path: ours.stat("runs/a")),
+        ({"gives_bytes": 0}, lambda ours, path: ours.with_retries_for(600.0).objects("runs/")),
+    ],
+    ids=["write", "write in parts", "read", "blocks", "an answer", "a list"],
+)
+def test_requests_that_are_cancelled_end_although_the_store_does_not_go_on(store, content, tmp_path, stall, use):
+    store.put_bytes("runs/a", content)
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(65 << 20)
+    with Stalls(store.settings.endpoint, **stall) as proxy:
+        shared = through(store, proxy, timeout_seconds=600.0)
+        ours, errors = shared.apart(), []
+
+        def run():
+            try:
+                use(ours, large)
+            except Cancelled as error:
+                errors.append(error)
+
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        assert proxy.stopped.wait(60)
+        ours.cancel()
+        running.join(30)
+        assert not running.is_alive() and errors
+        with pytest.raises(Cancelled):
+            ours.get_bytes("runs/a")
+    assert store.apart().get_bytes("runs/a") == content, "other stores go on"

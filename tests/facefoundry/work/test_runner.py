@@ -114,6 +114,7 @@ def context(active=True):
     """A call."""
     call = create_autospec(grpc.ServicerContext, instance=True)
     call.is_active.return_value = active
+    call.add_callback.return_value = active
     return call
 
 
@@ -174,7 +175,7 @@ class Copier:
             source=self.source,
             files=self.source.files,
             function=SandboxFunction(f"runner_work:{function}", self.work.Args, self.work.Facts),
-            arguments=lambda: self.work.Args(tuple(self.source.files), parts, trick),
+            arguments=lambda _: self.work.Args(tuple(self.source.files), parts, trick),
         )
 
     def plan(self, **job):

@@ -198,11 +198,11 @@ def test_the_clone_is_part_of_the_digest_if_faces_are_cloned(store: Any, request
     plans = [plan_conversion(store, request_with(*assignments)) for assignments in asked]
     ours, fives, alphas = plans[0].prefix, plans[1].prefix, {planned.prefix for planned in plans[2:]}
     assert len({ours, fives, *alphas}) == 3
-    assert [planned.job.arguments().options.clone for planned in plans] == ["opencv-3.4.1", "opencv-5", None, None]
+    assert [planned.job.arguments(store).options.clone for planned in plans] == ["opencv-3.4.1", "opencv-5", None, None]
 
 
 def test_a_conversion_knows_how_the_training_of_its_model_began(store: Any, request_with: Any) -> None:
-    assert plan_conversion(store, request_with()).job.arguments().start == Start("5" * 64, 500)
+    assert plan_conversion(store, request_with()).job.arguments(store).start == Start("5" * 64, 500)
 
 
 def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_ranges(

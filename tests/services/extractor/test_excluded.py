@@ -101,7 +101,7 @@ def test_excluded_frames_are_part_of_the_digest(
         request = extractor_pb2.ExtractRequest(
             source_uri=source_uri, sequence_id="a", recipe=recipe_pb2.Recipe(name="ffpp"), excluded_frames=excluded
         )
-        return plan_extraction(store, request, lambda _: None, 8, FaceShares()).prefix
+        return plan_extraction(store, request, lambda *_: None, 8, FaceShares()).prefix
 
     found = [prefix(), prefix(recipe_pb2.FrameRange(last=1)), prefix(recipe_pb2.FrameRange(last=2))]
     assert len(set(found)) == 3

@@ -25,13 +25,13 @@ def folder(tmp_path):
 
 def test_weights_put_below_a_prefix_are_fetched_once_and_verified(store, folder, tmp_path):
     put(store, folder, PREFIX)
-    weights = Weights(store, None, PREFIX, tmp_path / "cache")
-    fetched = weights.folder("face_alignment")
+    weights = Weights(None, PREFIX, tmp_path / "cache")
+    fetched = weights.folder(store, "face_alignment")
     assert fetched is not None
     assert (fetched / DETECTOR_FILE).read_bytes() == b"detector"
     assert (fetched / LANDMARK_FILE).read_bytes() == b"landmarks"
     store.delete([part.key for part in manifest.load(store, PREFIX).parts])
-    assert weights.folder("face_alignment") == fetched
+    assert weights.folder(store, "face_alignment") == fetched
 
 
 def test_a_changed_weight_is_data_loss(store, folder, tmp_path):
@@ -39,20 +39,20 @@ def test_a_changed_weight_is_data_loss(store, folder, tmp_path):
     key = manifest.load(store, PREFIX).part(LANDMARK_FILE).key
     store.put_bytes(key, b"landmarkz")
     with pytest.raises(DataLoss):
-        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+        Weights(None, PREFIX, tmp_path / "cache").folder(store, "face_alignment")
 
 
 def test_a_folder_wins_over_a_prefix(store, folder, tmp_path):
-    assert Weights(store, folder, PREFIX, tmp_path / "cache").folder("face_alignment") == folder
+    assert Weights(folder, PREFIX, tmp_path / "cache").folder(store, "face_alignment") == folder
 
 
 def test_an_engine_with_weights_of_its_own_asks_for_none(store, tmp_path):
-    assert Weights(store, None, PREFIX, tmp_path / "cache").folder("dlib") is None
+    assert Weights(None, PREFIX, tmp_path / "cache").folder(store, "dlib") is None
 
 
 def test_a_prefix_without_weights_is_not_found(store, tmp_path):
     with pytest.raises(NotFound):
-        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+        Weights(None, PREFIX, tmp_path / "cache").folder(store, "face_alignment")
 
 
 @pytest.mark.parametrize("torch", [True, False])
@@ -62,15 +62,15 @@ def test_a_prefix_counts_as_weights_where_the_packages_are_installed(store, tmp_
     monkeypatch.setattr(
         util, "find_spec", lambda name: found.get(name) or true_find(name) if found.get(name, 1) else None
     )
-    assert Weights(store, None, PREFIX, tmp_path).engines() == ["dlib", "centerface", *torch * ["face_alignment"]]
-    assert Weights(store, None, "", tmp_path).engines() == engines.installed() == ["dlib", "centerface"]
+    assert Weights(None, PREFIX, tmp_path).engines() == ["dlib", "centerface", *torch * ["face_alignment"]]
+    assert Weights(None, "", tmp_path).engines() == engines.installed() == ["dlib", "centerface"]
 
 
 def test_a_prefix_that_lacks_a_file_of_the_engine_is_refused_by_its_name(store, tmp_path):
     part = manifest.put_part(store, PREFIX, DETECTOR_FILE, b"detector")
     manifest.commit(store, PREFIX, manifest.Manifest("weights", {}, {}, (part,), {}, part.sha256))
     with pytest.raises(InvalidInput, match=LANDMARK_FILE) as caught:
-        Weights(store, None, PREFIX, tmp_path / "cache").folder("face_alignment")
+        Weights(None, PREFIX, tmp_path / "cache").folder(store, "face_alignment")
     assert caught.value.reason == "ENGINE_NOT_INSTALLED"
 
 
