@@ -3,8 +3,8 @@
 Requests are checked, exceptions become statuses, and every call is counted, timed and logged.
 
 A caller costs a thread only while a handler works for it: not before the whole request is there, not while the response
-is sent, and not in a `Pause`. When a caller is gone, its handler's context says so, and the handler is closed at its
-next message.
+is sent, and not in a `Pause`. A handler does not wait for a caller who is slow to take responses (`outbox.py`). When a
+caller is gone, its handler's context says so, and the handler is closed at its next message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import grpc
@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from facefoundry.errors import FaceFoundryError, Internal, InvalidInput
 from facefoundry.rpc.call import Call, Pause
 from facefoundry.rpc.lanes import Lane, Lanes
+from facefoundry.rpc.outbox import Outbox
 from facefoundry.rpc.status import code_of, to_status
 from facefoundry.rpc.validation import check
 from facefoundry.telemetry import CALL_SECONDS, CALLS, ReasonLabels, logger
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
     _Handler: TypeAlias = grpc.RpcMethodHandler[Message, Message]
     _Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 
-__all__ = ["REQUEST_SECONDS", "Calls"]
+__all__ = ["REQUEST_SECONDS", "RESPONSE_SECONDS", "Calls"]
 
 REQUEST_SECONDS = 20.0
 """How long a caller may take to send its request."""
+
+RESPONSE_SECONDS = 60.0
+"""How long a caller may take for one response."""
+
+_STATUS_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -50,11 +56,14 @@ class Calls:
         lanes: The threads in which handlers run.
         max_bytes: Size of the largest request; a larger one is refused before it is parsed.
         request_seconds: How long a caller may take to send its request.
+        response_seconds: How long a caller may take for one response.
     """
 
-    def __init__(self, service: str, lanes: Lanes, max_bytes: int, request_seconds: float) -> None:
-        self._service, self._lanes = service, lanes
-        self._max_bytes, self._request_seconds = max_bytes, request_seconds
+    def __init__(
+        self, service: str, lanes: Lanes, max_bytes: int, request_seconds: float, response_seconds: float
+    ) -> None:
+        self._service, self._lanes, self._max_bytes = service, lanes, max_bytes
+        self._request_seconds, self._response_seconds = request_seconds, response_seconds
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -115,17 +124,18 @@ class Calls:
 
     async def _serve(self, method: str, handler: _Handler, call: Call, context: _Context) -> None:
         data = await self._receive(context)
-        lane = self._lanes.of(method)
-        with lane.place(call.peer()):
+        lane, outbox = self._lanes.of(method), Outbox(context.write, self._response_seconds)
+        with closing(outbox), lane.place(call.peer()):
             servicer_context = cast("grpc.ServicerContext", call)
             if handler.unary_unary is not None:
                 respond = handler.unary_unary
                 response = await self._step(lane, call, lambda: respond(self._parse(handler, data), servicer_context))
-                await context.write(_serialized(handler, response))
+                await outbox.put(_serialized(handler, response))
             elif handler.unary_stream is not None:
                 stream = handler.unary_stream
                 responses = await self._step(lane, call, lambda: stream(self._parse(handler, data), servicer_context))
-                await self._send(lane, call, handler, iter(responses), context)
+                await self._send(lane, call, handler, iter(responses), outbox)
+            await outbox.finish()
 
     async def _receive(self, context: _Context) -> bytes:
         try:
@@ -159,7 +169,7 @@ class Calls:
         return request
 
     async def _send(
-        self, lane: Lane, call: Call, handler: _Handler, responses: Iterator[Message | Pause], context: _Context
+        self, lane: Lane, call: Call, handler: _Handler, responses: Iterator[Message | Pause], outbox: Outbox
     ) -> None:
         try:
             while (response := await self._step(lane, call, lambda: next(responses, _END))) is not _END:
@@ -167,7 +177,8 @@ class Calls:
                     with suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), response.seconds)
                 else:
-                    await context.write(_serialized(handler, cast("Message", response)))
+                    message = cast("Message", response)
+                    await outbox.put(_serialized(handler, message), is_progress=_is_progress(message))
         finally:
             self._end(call)
             close = getattr(responses, "close", None)
@@ -194,7 +205,9 @@ class Calls:
 
 async def _abort(context: _Context, error: FaceFoundryError) -> None:
     status = to_status(error)
-    await context.abort(status.code, status.details, tuple(status.trailing_metadata))
+    sending = context.abort(status.code, status.details, tuple(status.trailing_metadata))
+    with suppress(asyncio.TimeoutError):  # a status waits behind responses that are not taken
+        await asyncio.wait_for(sending, _STATUS_SECONDS)
 
 
 async def _ended(running: Future[T]) -> None:
@@ -204,6 +217,11 @@ async def _ended(running: Future[T]) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.wait([waiting])
     waiting.exception()  # so that asyncio does not report it as forgotten
+
+
+def _is_progress(response: Message) -> bool:
+    """Return whether a response only says how far the work of its call is."""
+    return "event" in response.DESCRIPTOR.oneofs_by_name and response.WhichOneof("event") == "progress"
 
 
 def _serialized(handler: _Handler, response: Message) -> bytes:

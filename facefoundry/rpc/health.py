@@ -1,9 +1,12 @@
-"""The standard health service, by which probes ask whether a server answers, and whether its threads do."""
+"""The standard health service, by which probes ask whether a server answers, and whether its threads do.
+
+It tells faults of this process, which another replica may not have, from those of the store, which all of them share.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,17 +28,26 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # the package ha
     """Serves health checks. It is made in the server's event loop.
 
     The server as a whole (the empty name) is healthy while its event loop answers. One of its services is healthy only
-    if a thread that serves its calls is free within a second, too.
+    if a thread that serves its calls is free within a second, too, or if the threads wait for the store: taking all
+    replicas away would help nobody then, and callers would not learn why.
 
     Args:
         names: Names of the services.
         threads: Threads that serve the calls which must not wait.
-        answer_seconds: How long a thread may take.
+        store_seconds: Returns for how long a thread has been waiting for the store.
+        answer_seconds: How long a thread, or the store, may take.
     """
 
-    def __init__(self, names: Sequence[str], threads: Executor, answer_seconds: float = _ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        threads: Executor,
+        store_seconds: Callable[[], float] = lambda: 0.0,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         super().__init__()
         self._names, self._threads, self._answer_seconds = tuple(names), threads, answer_seconds
+        self._store_seconds = store_seconds
         self._asked: asyncio.Future[None] | None = None
 
     async def serve(self) -> None:
@@ -48,9 +60,11 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # the package ha
     ) -> health_pb2.HealthCheckResponse:
         """Return the health of the server or of a service."""
         found: health_pb2.HealthCheckResponse = await super().Check(request, context)
-        if request.service in self._names and found.status == _SERVING and not await self._thread_is_free():
-            return health_pb2.HealthCheckResponse(status=_NOT_SERVING)
-        return found
+        if request.service not in self._names or found.status != _SERVING:
+            return found
+        if await self._thread_is_free() or self._store_seconds() > self._answer_seconds:
+            return found
+        return health_pb2.HealthCheckResponse(status=_NOT_SERVING)
 
     async def _thread_is_free(self) -> bool:
         """Ask a thread, and return whether it answers. All checks share one question."""

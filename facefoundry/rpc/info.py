@@ -17,9 +17,11 @@ from facefoundry.v1 import info_pb2, info_pb2_grpc
 
 __all__ = ["InfoServicer"]
 
+_STORE_SECONDS, _STORE_ATTEMPTS = 3.0, 2
+
 
 class InfoServicer(info_pb2_grpc.InfoServiceServicer):
-    """Serves GetInfo. If the store does not answer, the response says so; the call does not fail.
+    """Serves GetInfo. If the store does not answer within seconds, the response says so; the call does not fail.
 
     Args:
         service: Name of the service.
@@ -37,9 +39,12 @@ class InfoServicer(info_pb2_grpc.InfoServiceServicer):
         engines: Callable[[], Sequence[str]],
         isolation: Available,
     ) -> None:
-        self._service, self._store, self._slots, self._engines = service, store, slots, engines
+        self._service, self._slots, self._engines = service, slots, engines
         self._isolation = isolation
-        self._conditional_writes = ConditionalWrites(store, keys.probe(service))
+        seconds, attempts = store.settings.timeout_seconds, store.settings.attempts
+        shorter = {"timeout_seconds": min(_STORE_SECONDS, seconds), "attempts": min(_STORE_ATTEMPTS, attempts)}
+        self._store = Store(store.settings.model_copy(update=shorter))
+        self._conditional_writes = ConditionalWrites(self._store, keys.probe(service))
 
     def GetInfo(  # noqa: N802 (name given by the contract)
         self, request: info_pb2.GetInfoRequest, context: grpc.ServicerContext

@@ -33,9 +33,18 @@ class Lane:
     def __init__(self, service: str, name: str, threads: int, calls: int, calls_per_host: int | None = None) -> None:
         self._service, self._calls = service, calls
         self._calls_per_host = calls if calls_per_host is None else calls_per_host
-        self.threads = ThreadPoolExecutor(threads, thread_name_prefix=f"call-{name}")
+        self._ids: list[int] = []
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix=f"call-{name}", initializer=self._started)
         self._lock = threading.Lock()
         self._by_host: Counter[str] = Counter()
+
+    def _started(self) -> None:
+        self._ids.append(threading.get_ident())
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the threads that were started."""
+        return tuple(self._ids)
 
     @contextmanager
     def place(self, peer: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from facefoundry.errors import FaceFoundryError, InvalidInput
 from facefoundry.process.sandbox.isolation import Available, available
 from facefoundry.process.signals import stop_event
-from facefoundry.rpc.calls import REQUEST_SECONDS, Calls
+from facefoundry.rpc.calls import REQUEST_SECONDS, RESPONSE_SECONDS, Calls
 from facefoundry.rpc.health import Health
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.lanes import Lanes
@@ -56,6 +56,7 @@ class Server:
         full_name: Full name of the gRPC service, such as `facefoundry.v1.ExtractorService`, for health and reflection.
         engines: Returns the names that GetInfo lists as engines: the extractor's engines, or the trainer's backend.
         request_seconds: How long a caller may take to send its request.
+        response_seconds: How long a caller may take for one response.
 
     Attributes:
         slots: Limits how many heavy calls run at once.
@@ -71,10 +72,12 @@ class Server:
         full_name: str,
         engines: Callable[[], Sequence[str]] = tuple,
         request_seconds: float = REQUEST_SECONDS,
+        response_seconds: float = RESPONSE_SECONDS,
     ) -> None:
         self.name = name
-        self._request_seconds = request_seconds
+        self._request_seconds, self._response_seconds = request_seconds, response_seconds
         self.settings = settings
+        self._store = store
         self.slots = Slots(name, settings.slots)
         self.draining = threading.Event()
         self.port = 0
@@ -111,8 +114,10 @@ class Server:
 
     async def _start(self, credentials: grpc.ServerCredentials | None) -> _Running:
         settings = self.settings
-        calls = Calls(self.name, self._lanes, settings.max_message_bytes, self._request_seconds)
-        checks = Health(self._names, self._lanes.quick.threads)
+        waits = self._request_seconds, self._response_seconds
+        calls = Calls(self.name, self._lanes, settings.max_message_bytes, *waits)
+        quick = self._lanes.quick
+        checks = Health(self._names, quick.threads, lambda: self._store.longest_wait(quick.ids))
         server = grpc.aio.server(options=self._options())
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if settings.reflection:

@@ -161,7 +161,8 @@ spec:
         periodSeconds: 2
         failureThreshold: 90
       readinessProbe:
-        # By this name it asks for a free thread too; without a name only whether the process answers.
+        # By this name it asks for a free thread too; without a name only whether the process answers. A store that
+        # does not answer makes no pod unready: it would be all of them.
         grpc: {port: 8081, service: {{ printf "facefoundry.v1.%sService" (title .name) }}}
         periodSeconds: 5
         timeoutSeconds: 5

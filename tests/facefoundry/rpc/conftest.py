@@ -75,7 +75,9 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
     """Starts servers; all are stopped in the end."""
     started: list[Server] = []
 
-    def start(store: Store | None = None, request_seconds: float = 20.0, **settings: object) -> Running:
+    def start(
+        store: Store | None = None, request_seconds: float = 20.0, response_seconds: float = 60.0, **settings: object
+    ) -> Running:
         defaults = {"listen": "127.0.0.1:0", "threads": 8, "drain_seconds": 0.5}
         server = Server(
             "extractor",
@@ -84,6 +86,7 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
             FULL_NAME,
             lambda: ["dlib"],
             request_seconds,
+            response_seconds,
         )
         servicer = Servicer(server)  # type: ignore[abstract]  # not all calls yet
         server.add(lambda grpc_server: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc_server))
