@@ -66,6 +66,13 @@ class WorkerSettings(Settings):
         description="The worker exits, so that it is restarted, if for this long no iteration has finished and the "
         "store has not responded.",
     )
+    max_hours: float = Field(
+        336.0,
+        gt=0,
+        le=MAX_SECONDS / 3600,
+        description="Longest training, in hours of iterations of all its workers together; time in a queue does not "
+        "count. A training that takes longer fails with MAX_HOURS, and its last checkpoint stays.",
+    )
     threads: int = Field(
         0,
         ge=0,

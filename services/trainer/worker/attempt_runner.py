@@ -16,7 +16,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 
-from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable
+from facefoundry.errors import FaceFoundryError, Interrupted, Unavailable, Unusable
 from facefoundry.model.network import SIDES, SideName
 from facefoundry.storage import manifest
 from facefoundry.storage.info import Restart
@@ -238,6 +238,7 @@ class AttemptRunner:
 
         Raises:
             Interrupted: `stop` was set.
+            Unusable: the training has taken too long (MAX_HOURS); a checkpoint of all iterations done is committed.
             Collapsed: the training has collapsed.
         """
         total = self._attempt.iterations
@@ -264,7 +265,22 @@ class AttemptRunner:
             if self._stop.is_set():
                 if self._committed():
                     return True
-                self._interrupt(training)
+                self._save(training)
+                raise Interrupted(
+                    f"The worker was stopped after iteration {training.iteration}. A checkpoint of it is committed, "
+                    "from which a restarted worker resumes."
+                )
+            if self._seconds > 3600 * self._settings.max_hours:
+                if self._committed():
+                    return True
+                self._save(training)
+                raise Unusable(
+                    f"Expected {total} iterations within {self._settings.max_hours:g} hours. There were "
+                    f"{training.iteration}, of which a checkpoint is committed. Train fewer iterations, use a GPU, or "
+                    "raise FACEFOUNDRY_WORKER_MAX_HOURS, and start the training again; it resumes.",
+                    reason="MAX_HOURS",
+                    resource=self._store.uri(self._attempt.prefix),
+                )
             if ended - checkpoint_at >= self._settings.checkpoint_seconds and not self._checkpoints.busy:
                 if self._committed():
                     return True
@@ -280,14 +296,11 @@ class AttemptRunner:
                 reported_at, reported_iteration = ended, training.iteration
         return False
 
-    def _interrupt(self, training: loop.Training) -> None:
+    def _save(self, training: loop.Training) -> None:
+        """Commit a checkpoint of all iterations done, and report it."""
         self._checkpoints.begin(self._state(training))
         self._checkpoints.finish()
         self._report(training, 0.0)
-        raise Interrupted(
-            f"The worker was stopped after iteration {training.iteration}. A checkpoint of it is committed, from which "
-            "a restarted worker resumes."
-        )
 
     def _state(self, training: loop.Training) -> checkpoint.State:
         return checkpoint.State(
