@@ -11,7 +11,7 @@ from facefoundry.errors import Busy
 
 __all__ = ["Outbox"]
 
-_PATIENCE = 1 / 6
+_SHARE = 1 / 6
 """How long the work of a call waits for its caller in all, as a share of the time for one response. A caller who is
 fast enough gets every response."""
 
@@ -30,7 +30,7 @@ class Outbox:
     """
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], seconds: float) -> None:
-        self._write, self._seconds, self._patience = write, seconds, _PATIENCE * seconds
+        self._write, self._seconds, self._rest = write, seconds, _SHARE * seconds
         self._waiting: bytes | None = None
         self._is_progress = False
         self._sending: asyncio.Task[None] | None = None
@@ -53,9 +53,9 @@ class Outbox:
         else:
             self._waiting, self._is_progress = response, is_progress
         begin = time.monotonic()
-        while not self._is_idle() and (rest := self._patience - (time.monotonic() - begin)) > 0:
-            await self._wait(min(rest, self._left()))
-        self._patience = max(0.0, self._patience - (time.monotonic() - begin))
+        while not self._is_idle() and (left := self._rest - (time.monotonic() - begin)) > 0:
+            await self._wait(min(left, self._left()))
+        self._rest = max(0.0, self._rest - (time.monotonic() - begin))
         self._check()
 
     async def finish(self) -> None:

@@ -133,7 +133,7 @@ class Requests:
             with converted(self.settings.endpoint, self.bucket, key):
                 yield
         except FaceFoundryError:
-            self.check_cancelled()  # then the error is only what became of the connection
+            self.check_cancelled()  # then the error only says that the connection was cut
             raise
 
     def send(self, key: str, operation: Callable[[], T]) -> T:

@@ -90,7 +90,7 @@ class Store:
     def cancel(self) -> None:
         """End the requests of this store and of its copies on the same connections, those to come too.
 
-        They raise Cancelled within a second, wherever they wait. Only opening a connection takes up to 5 s.
+        They raise Cancelled within a second, wherever they wait. Only opening a connection may take 5 s.
         """
         self._requests.cancel()
 

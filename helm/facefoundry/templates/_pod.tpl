@@ -39,6 +39,15 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{- /* Resources of a container, from a block with `resources` and `scratch`. What its pod may write on the disk of the
+node, the scratch volume and 1Gi of logs, is requested as a whole: when the disk gets full, Kubernetes evicts pods first
+that use more than they requested. */ -}}
+{{- define "facefoundry.resources" -}}
+{{- $storage := dict "ephemeral-storage" (add (include "facefoundry.bytes" .scratch | int64) 1073741824 | toString) -}}
+{{- $given := .resources | default dict -}}
+{{- toYaml (merge (deepCopy $given) (dict "requests" (deepCopy $storage) "limits" $storage)) -}}
+{{- end -}}
+
 {{- /* Volumes of a pod. Takes `root` and `scratch`. */ -}}
 {{- define "facefoundry.volumes" -}}
 - name: tmp
@@ -171,10 +180,8 @@ spec:
         periodSeconds: 20
         timeoutSeconds: 10
         failureThreshold: 6
-      {{- with $block.resources }}
       resources:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
+        {{- include "facefoundry.resources" $block | nindent 8 }}
       securityContext:
         {{- include "facefoundry.containerSecurity" . | nindent 8 }}
       volumeMounts:

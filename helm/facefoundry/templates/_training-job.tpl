@@ -23,10 +23,11 @@
 {{- $container := first $pod.spec.containers -}}
 {{- $_ := set $container "image" (include "facefoundry.image" (dict "root" . "name" "worker" "digest" $worker.digest)) -}}
 {{- $_ := set $container "imagePullPolicy" .Values.image.pullPolicy -}}
-{{- $_ := set $container "resources" $worker.resources -}}
+{{- $resources := include "facefoundry.resources" $worker | fromYaml -}}
+{{- $_ := set $container "resources" $resources -}}
 {{- with include "facefoundry.claimTemplate" . -}}
 {{- $_ := set $pod.spec "resourceClaims" (list (dict "name" "gpu" "resourceClaimTemplateName" .)) -}}
-{{- $_ := set $container "resources" (merge (dict "claims" (list (dict "name" "gpu"))) $worker.resources) -}}
+{{- $_ := set $container "resources" (merge (dict "claims" (list (dict "name" "gpu"))) $resources) -}}
 {{- end -}}
 {{- $env := list -}}
 {{- range $container.env -}}

@@ -84,7 +84,7 @@ def test_a_caller_who_reads_gets_every_response_in_order(running):
     assert got == stages
 
 
-def test_work_waits_for_a_slow_caller_no_longer_than_its_patience_in_all():
+def test_work_waits_for_a_slow_caller_no_longer_than_a_share_of_the_deadline_in_all():
     async def waited():
         never = asyncio.Event()
 
