@@ -1,7 +1,8 @@
 """Defines the prefixes of all results in the bucket, and parses their URIs.
 
 The first segment of a prefix is the kind of result, so bucket policies and lifecycle rules can select a kind. The next
-segment is a digest of the inputs, so a repeated request finds the stored result.
+segment is a digest of the inputs, so a repeated request finds the stored result. Below `clips/` are clips that users
+copied there, under any key.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 CLASSES = (
+    "clips",
     "sources",
     "extractions",
     "trainings",

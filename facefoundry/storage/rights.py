@@ -1,7 +1,7 @@
 """The rights of each account in the bucket, as policies of S3, and the rules by which old objects are deleted.
 
-An account is named for the component that uses it. `signer` signs URLs; `client` writes the records of runs, and
-datasets.
+An account is named for the component that uses it. `signer` signs URLs; `client` writes clips, the records of runs,
+and datasets.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Rights:
 
 ACCOUNTS = {
     "extractor": Rights(
-        ("sources", "conversions", "extractions", "uploads"), ("extractions", "sources", "uploads"), ("uploads",)
+        ("clips", "sources", "conversions", "extractions", "uploads"),
+        ("extractions", "sources", "uploads"),
+        ("uploads",),
     ),
     "trainer": Rights(
         ("extractions", "trainings", "signing", "models", "imports", "uploads"),
@@ -58,7 +60,9 @@ ACCOUNTS = {
         ("extractions", "trainings", "signing", "models", "imports"), ("trainings", "models"), ("trainings",)
     ),
     "converter": Rights(("sources", "extractions", "models", "conversions", "imports"), ("conversions",)),
-    "client": Rights(tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("runs", "datasets")),
+    "client": Rights(
+        tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("clips", "runs", "datasets")
+    ),
     "signer": Rights(
         ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions"),
         ("uploads/*",),
@@ -111,7 +115,8 @@ def policy(account: str, bucket: str) -> JsonObject:
 def bucket_policy(principals: Mapping[str, str], bucket: str) -> JsonObject:
     """Return the policy of a bucket that gives several accounts their rights.
 
-    It names each class of keys once for all accounts with the same right, because some servers hold at most 4 KiB.
+    Accounts with the same rights to a class of keys, and classes with the same accounts and rights, share a statement,
+    because some servers hold at most 4 KiB.
 
     Args:
         principals: How the server names each account: by the account, an ARN or an access key.
@@ -122,9 +127,12 @@ def bucket_policy(principals: Mapping[str, str], bucket: str) -> JsonObject:
         for _, actions, resources in _grants(ACCOUNTS[account], bucket):
             for resource in resources:
                 holders.setdefault((resource, tuple(actions)), []).append(principal)
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    uses: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (resource, grouped), names in holders.items():
-        groups.setdefault((grouped, tuple(names)), []).append(resource)
+        uses.setdefault((resource, tuple(names)), []).extend(grouped)
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (resource, accounts), allowed in uses.items():
+        groups.setdefault((tuple(allowed), accounts), []).append(resource)
     return {
         "Version": _VERSION,
         "Statement": [

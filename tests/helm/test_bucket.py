@@ -24,7 +24,7 @@ ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client", "signer")
 # Which classes each account reads, writes and deletes; everything else is refused.
 RIGHTS = {
     "extractor": (
-        {"sources", "conversions", "extractions", "uploads"},
+        {"clips", "sources", "conversions", "extractions", "uploads"},
         {"sources", "extractions", "uploads"},
         {"uploads"},
     ),
@@ -35,7 +35,7 @@ RIGHTS = {
     ),
     "worker": ({"extractions", "trainings", "signing", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
     "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
-    "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"runs", "datasets"}, set()),
+    "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"clips", "runs", "datasets"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
     "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
 }
@@ -128,7 +128,7 @@ def test_a_command_copies_results_to_a_dataset_and_to_no_other_place(guarded):
         owner.put_bytes(key, data)
         source = Copied(store.bucket, key, size, hashlib.sha256(data).hexdigest())
         assert copy_object(store, f"datasets/a/{part_bytes}.mp4", source, part_bytes=part_bytes)
-        for kind in set(keys.CLASSES) - {"datasets", "runs"}:
+        for kind in set(keys.CLASSES) - {"clips", "datasets", "runs"}:
             with pytest.raises(Denied):
                 copy_object(store, f"{kind}/a/{part_bytes}.mp4", source, part_bytes=part_bytes)
 

@@ -28,6 +28,7 @@ def test_a_record_with_a_value_that_json_lacks_has_no_digest():
 
 def test_every_class_has_its_own_first_segment():
     made = [
+        "clips/a.mp4",
         keys.source(DIGEST),
         keys.extraction(DIGEST),
         keys.training(DIGEST),
