@@ -57,20 +57,20 @@ FF++ began every training with random weights, and so does `ffpp`, which refuses
   both sides. Then each side goes on with a copy of it. If a training has no more iterations than that, both decoders
   are equal and a fake shows the target's own face; the warning `COMMON_DECODER_ONLY` says so.
 - **`training.start_from`**: the encoder and one decoder of a base, `training.start_decoder`, are copied to both sides.
-  A base is a model whose `face_size`, filters and bottleneck are those of the recipe. Another model is refused when the
-  training is started (`BASE_SIZES`).
+  A base is a model whose `face_size`, filters, bottleneck and `colours` are those of the recipe. Another model is
+  refused when the training is started (`BASE_SIZES`).
 
 ```sh
 facefoundry generate-models ... --recipe preview --set training.common_iterations=500
 facefoundry generate-models ... --recipe preview --set training.start_from=base:heads \\
-    --set training.encoder_filters=[8,16,32,64] --set training.decoder_filters=[16,8,4]
+    --set training.encoder_filters=[8,16,32,64] --set training.decoder_filters=[16,8,4] --set training.colours=kept
 facefoundry generate-models ... --recipe preview --set training.start_from=MODELS/033_097
 facefoundry generate-models ... --recipe preview --set training.start_from=base.safetensors
 ```
 
 The value is the folder of a model on disk or its safetensors file, which the command imports first; the URI of a model
 in the bucket; or `base:NAME`, a base that ships with the package: `base:heads`, which learnt drawn heads and has the
-sizes above ([figures](decisions/preview.md)). A request to a service has a URI or `base:NAME`;
+sizes and colours above ([figures](decisions/preview.md)). A request to a service has a URI or `base:NAME`;
 `facefoundry.upload_model` of the Python package, and `ImportModel`, return the URI. The digest of the base's tensors is
 part of the training's digest, so equal bases give equal trainings wherever they lie. It is `base_digest` in the
 manifest of the model (`inputs`) and in the labels of its fakes. A base that changes before the worker reads it is

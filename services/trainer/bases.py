@@ -1,4 +1,4 @@
-"""Finds the base from which a training starts, and checks that its networks have the sizes of the recipe.
+"""Finds the base from which a training starts, and checks that its networks have the sizes and colours of the recipe.
 
 A base that ships with the package is stored in the bucket first, as an imported model. So every worker reads its base
 from there.
@@ -25,7 +25,7 @@ from services.trainer.worker_protocol import Base
 __all__ = ["find_base"]
 
 _FIELD = "recipe.training.start_from"
-_SIZES = ("face_size", "encoder_filters", "bottleneck", "upscale_filters", "decoder_filters")
+_COMPARED = ("face_size", "encoder_filters", "bottleneck", "upscale_filters", "decoder_filters", "colours")
 
 
 def find_base(store: Store, bases: Bases, options: TrainingOptions) -> Base | None:
@@ -38,7 +38,7 @@ def find_base(store: Store, bases: Bases, options: TrainingOptions) -> Base | No
 
     Raises:
         InvalidInput: the base does not exist in the package (BASE_UNKNOWN), its URI is wrong, or its networks have
-            other sizes than the recipe (BASE_SIZES).
+            other sizes or colours than the recipe (BASE_SIZES).
         NotFound: there is no such model.
     """
     name = options.start_from
@@ -52,24 +52,26 @@ def find_base(store: Store, bases: Bases, options: TrainingOptions) -> Base | No
         uri = name
     prefix = keys.prefix_of(store.bucket, uri, ("models", "imports"), _FIELD)
     found = find_model(store, prefix)
-    _check_sizes(name, found, options)
+    _check_networks(name, found, options)
     return Base(prefix, found.content_digest)
 
 
-def _check_sizes(name: str, base: Manifest, options: TrainingOptions) -> None:
-    sizes = base.info_as(ModelInfo).architecture or base.options
-    found = json_format.ParseDict({size: sizes[size] for size in _SIZES if size in sizes}, TrainingOptions())
+def _check_networks(name: str, base: Manifest, options: TrainingOptions) -> None:
+    stored = base.info_as(ModelInfo).architecture or base.options
+    found = json_format.ParseDict({field: stored[field] for field in _COMPARED if field in stored}, TrainingOptions())
     complete(found)
-    wrong = [size for size in _SIZES if getattr(found, size) != getattr(options, size)]
+    wrong = [field for field in _COMPARED if getattr(found, field) != getattr(options, field)]
     if wrong:
-        has, wants = (", ".join(f"{size}={_shown(getattr(each, size))}" for size in wrong) for each in (found, options))
+        has, wants = (
+            ", ".join(f"{field}={_shown(getattr(each, field))}" for field in wrong) for each in (found, options)
+        )
         raise InvalidInput(
-            f"Expected training.start_from to be a model with the sizes of the recipe, {wants}, but {name} has {has}: "
-            "set the recipe's to those, or start from another model.",
+            f"Expected training.start_from to be a model with the sizes and colours of the recipe, {wants}, but {name} "
+            f"has {has}: set the recipe's to those, or start from another model.",
             reason="BASE_SIZES",
             violations=[FieldViolation(_FIELD, f"must be a model with {wants}; got one with {has}")],
         )
 
 
-def _shown(size: int | Sequence[int]) -> int | list[int]:
-    return size if isinstance(size, int) else list(size)
+def _shown(value: int | str | Sequence[int]) -> int | str | list[int]:
+    return value if isinstance(value, int | str) else list(value)

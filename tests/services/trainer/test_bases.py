@@ -13,7 +13,7 @@ from facefoundry import codec
 from facefoundry.bases import Bases
 from facefoundry.errors import DataLoss, InvalidInput, NotFound
 from facefoundry.model import weights
-from facefoundry.model.architecture import Architecture
+from facefoundry.model.architecture import Architecture, Colours, content_digest
 from facefoundry.storage import manifest
 from facefoundry.storage.models import prefix_of_import
 from facefoundry.storage.parts import WEIGHTS
@@ -31,7 +31,7 @@ Ask = Callable[..., trainer_pb2.StartTrainingRequest]
 
 def put_base(store: Store, architecture: Architecture = TINY, seed: int = 0) -> str:
     tensors = tensors_of(architecture, seed)
-    digest, sizes = weights.content_digest(tensors), codec.to_values(architecture)
+    digest, sizes = content_digest(tensors, architecture.colours), codec.to_values(architecture)
     return store_model(store, digest, architecture.pack(tensors), sizes, {}).uri
 
 
@@ -94,12 +94,23 @@ def test_a_base_of_other_sizes_is_refused_in_one_sentence(store: Store, training
     with pytest.raises(InvalidInput) as caught:
         trainings.start(ask(start_from=uri))
     assert caught.value.message == (
-        "Expected training.start_from to be a model with the sizes of the recipe, bottleneck=8, decoder_filters=[8, 4, "
-        f"4], but {uri} has bottleneck=16, decoder_filters=[8, 4, 8]: set the recipe's to those, or start from another "
-        "model."
+        "Expected training.start_from to be a model with the sizes and colours of the recipe, bottleneck=8, "
+        f"decoder_filters=[8, 4, 4], but {uri} has bottleneck=16, decoder_filters=[8, 4, 8]: set the recipe's to those, "
+        "or start from another model."
     )
     assert caught.value.reason == "BASE_SIZES"
     assert not [*store.list("trainings/")]
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("kept", "standardised"), ("standardised", "kept")])
+def test_a_base_that_learnt_other_colours_is_refused(
+    store: Store, trainings: Trainings, ask: Ask, stored: Colours, asked: Colours
+) -> None:
+    uri = put_base(store, replace(TINY, colours=stored))
+    with pytest.raises(InvalidInput, match=f"recipe, colours={asked}, but {uri} has colours={stored}: ") as caught:
+        trainings.start(ask(start_from=uri, colours=asked))
+    assert caught.value.reason == "BASE_SIZES"
+    assert trainings.start(ask(start_from=uri, colours=stored)).uri
 
 
 @pytest.mark.parametrize(
