@@ -47,12 +47,20 @@ class Kueue:
         api: The Kubernetes client.
         namespace: The namespace of the Jobs.
         jobs: Returns the Jobs that are known.
+        clock: Returns seconds that only increase.
     """
 
-    def __init__(self, api: client.ApiClient, namespace: str, jobs: Callable[[], Sequence[JobObject]]) -> None:
+    def __init__(
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        jobs: Callable[[], Sequence[JobObject]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
         self._namespace = namespace
         self._jobs = jobs
+        self._clock = clock
         self._places: dict[str, _Places] = {}
         self._lock = threading.Lock()
         self._workloads = ObjectCache(
@@ -82,24 +90,31 @@ class Kueue:
 
     def _preempting(self, workload: Workload) -> str:
         uid = preempting_job(workload)
-        known = next((job for job in self._jobs() if uid and job.metadata.uid == uid), None)
+        if not uid:  # true of nearly all Jobs that wait: looking through all Jobs for each would take N x N steps
+            return ""
+        known = next((job for job in self._jobs() if job.metadata.uid == uid), None)
         if known is None:
-            return f"the Job of uid {uid}" if uid else ""
+            return f"the Job of uid {uid}"
         return f"the Job {known.metadata.name} ({attempt_of(known)})"
 
     def _place(self, job: JobObject) -> Place | None:
-        """Return a Job's place; the first caller after ten seconds asks Kueue, the others take what is known."""
+        """Return a Job's place; the first caller after ten seconds asks Kueue, the others take what is known.
+
+        A place stays known while Kueue does not answer.
+        """
         queue = queue_of(job)
         with self._lock:
             places = self._places.setdefault(queue, _Places())
-            due = time.monotonic() - places.asked >= _PLACES_SECONDS
+            due = self._clock() - places.asked >= _PLACES_SECONDS
             if due:
-                places.asked = time.monotonic()
+                places.asked = self._clock()
         if due:
-            places.by_job = self._ask(queue)
+            answer = self._ask(queue)
+            places.by_job = places.by_job if answer is None else answer
         return places.by_job.get(job.metadata.name)
 
-    def _ask(self, queue: str) -> dict[str, Place]:
+    def _ask(self, queue: str) -> dict[str, Place] | None:
+        """Return the places in a queue, by Job; None if Kueue does not answer."""
         path = f"/apis/{_VISIBILITY}/namespaces/{{namespace}}/localqueues/{{queue}}/pendingworkloads"
         request = self._api.param_serialize(
             "GET",
@@ -112,7 +127,7 @@ class Kueue:
             response = self._api.call_api(*request, _request_timeout=_TIMEOUT)
             items = json.loads(response.read())["items"] or []
         except (ApiException, HTTPError, ValueError, KeyError):
-            return {}
+            return None
         pending = [PendingWorkload.model_validate(item) for item in items]
         return {
             item.metadata.job: Place(item.position_in_local_queue + 1, len(pending))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from kubernetes import client
 
 from services.trainer.backends.base import Diagnosis, JobState
 from services.trainer.backends.kubernetes.admission import Admission, Place, diagnose_queued, preempting_job
 from services.trainer.backends.kubernetes.backend import KubernetesBackend
-from services.trainer.backends.kubernetes.objects import Workload
+from services.trainer.backends.kubernetes.kueue import Kueue
+from services.trainer.backends.kubernetes.objects import JobObject, Workload
 from tests.services.trainer.backends.kubernetes_api import TEMPLATE, ApiServer, Object, connect
 from tests.waiting import wait_until
 
@@ -148,6 +151,78 @@ def test_a_preempted_job_names_the_training_that_took_its_place(api: ApiServer, 
     by = PREEMPTED | {"Evicted": ("True", "Preempted", PREEMPTION.replace("22", uid))}
     api.put("workloads", workload(by), "ADDED")
     assert "the Job other (s3://bucket/trainings/y/attempt.json)" in diagnosed(backend, "PREEMPTED").message
+
+
+@dataclass
+class Known:
+    """The Jobs that a trainer knows, and how often it looked through all of them."""
+
+    jobs: list[JobObject]
+    looks: int = 0
+
+    def __call__(self) -> list[JobObject]:
+        self.looks += 1
+        return self.jobs
+
+
+@pytest.fixture
+def known() -> Known:
+    """Two Jobs in the queue `spot`."""
+    labels = {"kueue.x-k8s.io/queue-name": "spot"}
+    made = [{"metadata": {"name": name, "uid": f"uid-{name}", "labels": labels}} for name in ("job", "other")]
+    return Known([JobObject.model_validate(job) for job in made])
+
+
+class Seconds:
+    """A clock that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def kueue(api: ApiServer, known: Known, seconds: Seconds) -> Iterator[Kueue]:
+    """Kueue's records of these Jobs."""
+    with client.ApiClient(client.Configuration(host=api.address)) as connected:
+        made = Kueue(connected, "jobs", known, seconds)
+        yield made
+        made.close()
+
+
+def test_the_jobs_are_looked_through_only_for_one_that_took_the_place_of_another(
+    api: ApiServer, kueue: Kueue, known: Known
+) -> None:
+    api.put("workloads", workload(WAITING), "ADDED")
+    wait_until(lambda: kueue.admission(known.jobs[0]).workload)
+    assert known.looks == 0
+    evicted = PREEMPTED | {"Evicted": ("True", "Preempted", PREEMPTION.replace("22", "uid-other"))}
+    api.put("workloads", workload(evicted))
+    wait_until(lambda: kueue.admission(known.jobs[0]).preempted_by)
+    assert known.looks == 1
+
+
+def test_a_job_keeps_its_place_while_kueue_does_not_tell_it(
+    api: ApiServer, kueue: Kueue, known: Known, seconds: Seconds
+) -> None:
+    owner = {"kind": "Job", "name": "job"}
+    api.pending["spot"] = {"items": [{"metadata": {"ownerReferences": [owner]}, "positionInLocalQueue": 4}]}
+    api.put("workloads", workload(WAITING), "ADDED")
+    wait_until(lambda: kueue.admission(known.jobs[0]).workload)
+    assert kueue.admission(known.jobs[0]).place == Place(5, 1)
+    del api.pending["spot"]
+    seconds.now += 10
+    assert kueue.admission(known.jobs[0]).place == Place(5, 1)
+    assert len(api.asked) == 2
+    api.pending["spot"] = {"items": []}
+    seconds.now += 10
+    assert kueue.admission(known.jobs[0]).place is None
 
 
 @pytest.fixture
