@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.storage.store import Store
@@ -12,7 +12,7 @@ from services.trainer.training_index import Entry, entry_name
 from services.trainer.training_store import TrainingStore
 from services.trainer.worker_protocol import Attempt
 
-__all__ = ["EntryReader", "Found"]
+__all__ = ["EntryReader", "Found", "rediagnosed"]
 
 _TEXT_CHARACTERS = 4000
 
@@ -65,8 +65,20 @@ class EntryReader:
             training.state = trainer_pb2.Training.STATE_DAMAGED
             training.failure.reason, training.failure.message = error.reason, error.message
         for text in (training.failure, training.diagnosis):
-            if len(text.message) > _TEXT_CHARACTERS:
-                text.message = f"{text.message[:_TEXT_CHARACTERS]} ..."
+            if text.message:  # setting it would also set the field that it is in
+                text.message = _shortened(text.message)
         labels = known.labels if known is not None else self._documents.labels(entry.prefix)
         training.datasets.extend(labels)
         return Found(training, attempt, labels)
+
+
+def rediagnosed(found: Found, message: str) -> Found:
+    """Return a copy in which the diagnosis of the training has another message."""
+    training = trainer_pb2.Training()
+    training.CopyFrom(found.training)
+    training.diagnosis.message = _shortened(message)
+    return replace(found, training=training)
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:_TEXT_CHARACTERS]} ..." if len(text) > _TEXT_CHARACTERS else text

@@ -1,8 +1,8 @@
 """Watches the trainings with a label: what WatchTrainings sends.
 
 A look costs a page of the index, the ends of the last minute, and the documents of those trainings that have changed:
-the backend says which, from its memory. A training that waits in a queue is therefore not read again, and of those that
-run only a few at each look. All streams of a label share its looks.
+the backend says which, from its memory. A training that waits in a queue is therefore not read again, not even if its
+place there changes, and of those that run only a few are at each look. All streams of a label share its looks.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from facefoundry.errors import Cancelled, Unusable
 from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
-from services.trainer.backends.base import Job, JobState
-from services.trainer.entry_reader import EntryReader, Found
+from services.trainer.backends.base import Diagnosis, Job, JobState
+from services.trainer.entry_reader import EntryReader, Found, rediagnosed
 from services.trainer.messages import ENDED
 from services.trainer.training_index import Entry, TrainingIndex
 from services.trainer.worker_protocol import Attempt
@@ -151,33 +151,49 @@ class LabelWatch:
             change = self._open.get(keys.training(end.training))
             if change is not None and change.found.attempt is not None and change.found.attempt.number == end.number:
                 again[change.entry.prefix] = change
-        for prefix, change in self._open.items():
-            attempt, job = change.found.attempt, self._jobs.get(prefix)
-            if attempt is None or job is None:
+        for prefix, change in list(self._open.items()):
+            attempt, known = change.found.attempt, self._jobs.get(prefix)
+            if attempt is None or known is None:
                 running.append(change)
-            elif self._job_of(attempt) != job:
+                continue
+            job = self._job_of(attempt)
+            if job is None or _without_message(job) != _without_message(known):
                 again[prefix] = change
-            elif job.state is not JobState.QUEUED:
+                continue
+            if job.diagnosis is not None and job.diagnosis != known.diagnosis:
+                change = self._diagnose(change, job.diagnosis)
+                self._jobs[prefix] = job
+            if job.state is not JobState.QUEUED:
                 running.append(change)
         running.sort(key=lambda change: change.read_at)
         again |= {change.entry.prefix: change for change in running[:_RUNNING_READS]}
         self._read([change.entry for change in again.values()], now)
 
+    def _diagnose(self, change: Change, diagnosis: Diagnosis) -> Change:
+        """Replace the message of a training's diagnosis, such as its place in a queue, without reading the training."""
+        if change.found.training.diagnosis.reason != diagnosis.reason:  # the training is damaged and has none
+            return change
+        return self._keep(change.entry, rediagnosed(change.found, diagnosis.message), change.read_at)
+
     def _read(self, entries: Iterable[Entry], now: datetime) -> None:
         for entry, found in self._pool.map(self._find, entries):
-            known = self._newest.get(entry.prefix)
-            if found is None:
-                continue
-            if known is None or known.found.training != found.training:
-                self._revision += 1
-                known = None
-            change = Change(entry, found, now, known.revision if known is not None else self._revision)
-            self._newest[entry.prefix] = change
-            if found.training.state in ENDED:
-                self._open.pop(entry.prefix, None)
-                self._jobs.pop(entry.prefix, None)
-            else:
-                self._open[entry.prefix] = change
+            if found is not None:
+                self._keep(entry, found, now)
+
+    def _keep(self, entry: Entry, found: Found, read_at: datetime) -> Change:
+        """Keep what is known of a training now; it has a new revision if the training has changed."""
+        known = self._newest.get(entry.prefix)
+        if known is None or known.found.training != found.training:
+            self._revision += 1
+            known = None
+        change = Change(entry, found, read_at, known.revision if known is not None else self._revision)
+        self._newest[entry.prefix] = change
+        if found.training.state in ENDED:
+            self._open.pop(entry.prefix, None)
+            self._jobs.pop(entry.prefix, None)
+        else:
+            self._open[entry.prefix] = change
+        return change
 
     def _find(self, entry: Entry) -> tuple[Entry, Found | None]:
         known = self._newest.get(entry.prefix)
@@ -187,3 +203,8 @@ class LabelWatch:
         """Derive the state of a training. The job is read before, so that each later change of it is noticed."""
         self._jobs[attempt.prefix] = self._job_of(attempt)
         return self._describe_attempt(attempt)
+
+
+def _without_message(job: Job) -> Job:
+    """Return a job without the message of its diagnosis, which tells what nothing in the bucket depends on."""
+    return replace(job, diagnosis=replace(job.diagnosis, message="")) if job.diagnosis is not None else job

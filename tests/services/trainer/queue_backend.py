@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.trainer.backends.base import Job, JobState, TrainingBackend
+from services.trainer.backends.base import Diagnosis, Job, JobState, TrainingBackend
 
 
 class QueueBackend(TrainingBackend):
@@ -31,6 +31,10 @@ class QueueBackend(TrainingBackend):
     def move(self, name: str, state: JobState) -> None:
         """Have a job be in another state."""
         self.jobs[name] = replace(self.jobs[name], state=state)
+
+    def explain(self, name: str, reason: str, message: str) -> None:
+        """Say why a job waits."""
+        self.jobs[name] = replace(self.jobs[name], diagnosis=Diagnosis(reason, message))
 
     def close(self) -> None:
         self.jobs.clear()

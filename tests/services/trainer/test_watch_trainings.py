@@ -83,11 +83,15 @@ class Stream:
     made: TrainingStream
     run: Run
 
-    def sent(self) -> dict[str, int]:
-        """State of each training that the next look sends, by pair."""
+    def trainings(self) -> dict[str, trainer_pb2.Training]:
+        """The trainings that the next look sends, by pair."""
         self.run.clock.move(1)
         messages = self.made.messages(lambda: True)
-        return {training.pair_id: training.state for message in messages for training in message.trainings}
+        return {training.pair_id: training for message in messages for training in message.trainings}
+
+    def sent(self) -> dict[str, int]:
+        """Their states."""
+        return {pair: training.state for pair, training in self.trainings().items()}
 
 
 @pytest.fixture
@@ -126,6 +130,26 @@ def test_a_look_at_trainings_that_wait_reads_none_of_them(run: Run) -> None:
         for _ in range(3):
             assert stream.sent() == {} and not list(other.made.messages(lambda: True))
         assert run.store.requests == {"list": 6}, "the index and the ends, once for both streams"
+
+
+def test_a_place_in_a_queue_is_told_without_reading_the_training(run: Run) -> None:
+    names = [job_name(run.put(index)) for index in range(3)]
+    run.backend.explain(names[1], "IN_QUEUE", "It is number 2 of 3.")
+    with run.stream() as stream:
+        first = stream.trainings()["A_1"]
+        assert first.diagnosis.message == "It is number 2 of 3."
+        run.store.requests.clear()
+        run.backend.explain(names[1], "IN_QUEUE", "It is number 1 of 2.")
+        changed = stream.trainings()
+        assert changed.keys() == {"A_1"} and changed["A_1"].diagnosis.message == "It is number 1 of 2."
+        assert first.diagnosis.message == "It is number 2 of 3.", "another stream may be sending it"
+        run.backend.explain(names[1], "IN_QUEUE", "x" * 5000)
+        assert stream.trainings()["A_1"].diagnosis.message == "x" * 4000 + " ..."
+        assert stream.sent() == {}
+        assert run.store.requests == {"list": 6}, "the index and the ends"
+        run.backend.explain(names[1], "NO_FREE_GPU", "No GPU is free.")
+        assert stream.trainings()["A_1"].diagnosis.reason == "NO_FREE_GPU"
+        assert run.store.requests["read"] > 0
 
 
 def test_of_trainings_that_run_a_look_reads_some_and_all_in_turn(run: Run) -> None:
