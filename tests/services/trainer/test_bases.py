@@ -95,8 +95,8 @@ def test_a_base_of_other_sizes_is_refused_in_one_sentence(store: Store, training
         trainings.start(ask(start_from=uri))
     assert caught.value.message == (
         "Expected training.start_from to be a model with the sizes and colours of the recipe, bottleneck=8, "
-        f"decoder_filters=[8, 4, 4], but {uri} has bottleneck=16, decoder_filters=[8, 4, 8]: set the recipe's to those, "
-        "or start from another model."
+        f"decoder_filters=[8, 4, 4], but {uri} has bottleneck=16, decoder_filters=[8, 4, 8]: set the recipe's to "
+        "those, or start from another model."
     )
     assert caught.value.reason == "BASE_SIZES"
     assert not [*store.list("trainings/")]
