@@ -2,7 +2,8 @@
 
 Manifests and labels are read, and records and indexes are written; no other bytes pass through this process. What was
 copied before is found, so a run that was stopped goes on. The dataset has a manifest once all its pairs have ended, and
-a manifest lists only pairs whose files are all there.
+a manifest lists only pairs whose files are all there. A later run never writes other bytes over a file that a manifest
+lists for a pair; it replaces indexes, lists and report only when it ends, just before the manifest.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from facefoundry.codec import JsonObject
 from facefoundry.dataset import models
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.output import Output, Pictures
+from facefoundry.dataset.plan import read_filelist
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.stored_dataset import (
@@ -30,7 +33,7 @@ from facefoundry.dataset.stored_dataset import (
     PairEntry,
     PairIndex,
 )
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.storage import document, manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
 from facefoundry.storage.manifest import Part, content_type
@@ -39,6 +42,10 @@ from facefoundry.storage.server_copy import Copied, copy_object
 from facefoundry.storage.store import Store
 
 __all__ = ["BucketOutput"]
+
+_PROBE = "misc/probe"
+_THREADS = 16  # that read indexes
+_NAMED = 5
 
 
 class BucketOutput(Output):
@@ -56,6 +63,9 @@ class BucketOutput(Output):
         self._store, self._place, self._with_models = store.in_bucket(place.bucket), place, with_models
         self._files = defaultdict[str, dict[str, IndexedFile]](dict)
         self._indexes: dict[str, str] = {}
+        self._before: dict[str, PairEntry] = {}
+        self._listed: dict[str, str] = {}
+        self._replaced: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def shown(self, path: Path) -> str:
@@ -91,6 +101,7 @@ class BucketOutput(Output):
             for part in committed.parts:
                 self._copy(model, part, folder / part.name, pair, "models")
             record = models.record_of(model)
+            self._refuse_other(folder / models.RECORD, hashlib.sha256(record).hexdigest())
             self._keep(pair, self._write(folder / models.RECORD, record, "models"))
         return committed.info_as(ModelInfo)
 
@@ -100,24 +111,21 @@ class BucketOutput(Output):
         self._copy(model, part, path, pair, REPORT)
 
     def begin(self, run: RunRecord) -> None:
-        """Write filelist and splits, which shows whether the dataset can be written.
+        """Read what is there, and write an empty object, which shows whether the dataset can be written.
 
         Raises:
-            InvalidInput: there is a dataset that another recipe made (OUTPUT).
+            InvalidInput: there is a dataset that another recipe made, or that has pairs that this run does not make
+                (OUTPUT).
             Denied: the account may not write here.
         """
         before = self._place.manifest(self._store)
-        if before and before.recipe != run.recipe:
-            raise InvalidInput(
-                f"Expected a dataset of this recipe at {self.place}, or none. Found one of another recipe: "
-                f"{_difference(before.recipe, run.recipe)}. Choose another place, or delete that dataset.",
-                reason="OUTPUT",
-            )
-        for path in _files_below(self.layout.filelist().parent):
-            self._write(path, path.read_bytes(), LISTS)
+        if before:
+            self._check(before, run)
+            self._load(before)
+        self._write(self.layout.root / _PROBE, b"", REPORT)
 
     def finish(self, pair: PairRecord) -> None:
-        """Write the index of a pair, unless it is there."""
+        """Write the index of a pair, unless it is there. One that the manifest names is replaced when the run ends."""
         with self._lock:
             items = {pair.id, pair.a, pair.b, *(fake.id for fake in pair.fakes)}
             found = {path: file for item in items for path, file in self._files[item].items()}
@@ -125,32 +133,85 @@ class BucketOutput(Output):
         data = document.encode(index)
         stored = self._place.index(self._store, pair.id)
         if stored is None or stored[0] != index:
-            document.put(self._store, self._place.key(self._place.index_path(pair.id)), data)
+            if pair.id in self._before:
+                self._replaced[pair.id] = data
+            else:
+                self._put_index(pair.id, data)
             stored = index, hashlib.sha256(data).hexdigest()
         with self._lock:
             self._indexes[pair.id] = stored[1]
 
     def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
-        """Write record and report, and finally the manifest."""
+        """Write lists, record and report, then indexes that changed, and finally the manifest."""
         files = tuple(self._write(path, path.read_bytes(), self._kind(path)) for path in _files_below(self.layout.root))
-        before = self._place.manifest(self._store)
-        known = {entry.id: entry for entry in before.pairs if entry.index} if before else {}
+        for pair_id, data in self._replaced.items():
+            self._put_index(pair_id, data)
         made = DatasetManifest(
             name=run.name,
             layout=self.layout.name,
             recipe=run.recipe,
-            pairs=tuple(self._entry(pair, known.get(pair.id)) for pair in pairs),
+            pairs=tuple(self._entry(pair) for pair in pairs),
             files=files,
         )
         document.put(self._store, self._place.key(MANIFEST), document.encode(made))
 
-    def _entry(self, pair: PairRecord, before: PairEntry | None) -> PairEntry:
+    def _check(self, before: DatasetManifest, run: RunRecord) -> None:
+        """Refuse a dataset that this run would mix with its own files, or would drop pairs of."""
+        if before.recipe != run.recipe:
+            raise InvalidInput(
+                f"Expected a dataset of this recipe at {self.place}, or none. Found one of another recipe: "
+                f"{_difference(before.recipe, run.recipe)}. Choose another place, or delete that dataset.",
+                reason="OUTPUT",
+            )
+        made = {pair.id for pair in read_filelist(self.layout.filelist())}
+        dropped = [entry.id for entry in before.pairs if entry.index and entry.id not in made]
+        if dropped:
+            raise InvalidInput(
+                f"Expected a dataset at {self.place} whose pairs this run makes too, or none. Found one with "
+                f"{len(dropped)} other pairs: {', '.join(dropped[:_NAMED])}. Choose another place, or delete that "
+                "dataset.",
+                reason="OUTPUT",
+            )
+
+    def _load(self, before: DatasetManifest) -> None:
+        """Remember the pairs that are whole, and the digests of their files."""
+
+        def load(entry: PairEntry) -> PairIndex | None:
+            try:
+                found = self._place.index(self._store, entry.id)
+            except DataLoss:  # `finish` tells it
+                return None
+            return found[0] if found and found[1] == entry.index else None
+
+        entries = [entry for entry in before.pairs if entry.index]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="index") as pool:
+            for entry, index in zip(entries, pool.map(load, entries), strict=True):
+                if index:
+                    self._before[entry.id] = entry
+                    self._listed |= {file.path: file.sha256 for file in index.files}
+
+    def _refuse_other(self, path: Path, sha256: str) -> None:
+        """Refuse to write over a file that the manifest lists with other bytes."""
+        relative = self._relative(path)
+        if self._listed.get(relative, sha256) != sha256:
+            raise InvalidInput(
+                f"Expected {self.place}{relative} to have the SHA-256 {self._listed[relative]}, as the dataset there "
+                f"lists it. This run made {sha256}: its clips, exclusions, subjects, frame rates or version differ. "
+                "Choose another place, or delete that dataset.",
+                reason="OUTPUT",
+            )
+
+    def _put_index(self, pair_id: str, data: bytes) -> None:
+        document.put(self._store, self._place.key(self._place.index_path(pair_id)), data)
+
+    def _entry(self, pair: PairRecord) -> PairEntry:
         """Return what the manifest says of a pair. One that failed now but not before keeps its files."""
         if pair.id in self._indexes:
             return PairEntry(pair.id, self._indexes[pair.id])
-        return before or PairEntry(pair.id, reason=pair.failure.reason if pair.failure else "")
+        return self._before.get(pair.id) or PairEntry(pair.id, reason=pair.failure.reason if pair.failure else "")
 
     def _copy(self, result: StoredResult, part: Part, path: Path, item: str, kind: str) -> None:
+        self._refuse_other(path, part.sha256)
         relative = self._relative(path)
         bucket = result.uri.partition("://")[2].partition("/")[0]
         source = Copied(bucket, part.key, part.size, part.sha256, content_type(path.name))

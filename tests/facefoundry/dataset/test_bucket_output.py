@@ -277,6 +277,50 @@ def test_a_dataset_of_another_recipe_is_not_mixed_with_it(dataset, environment):
     assert environment.get_bytes("datasets/six/manifest.json") == before
 
 
+def test_a_later_run_never_writes_other_bytes_over_a_dataset(dataset, environment, tmp_path):
+    class Later(FakeServices):
+        def transcode(self, source_uri, sequence_id, recipe, on_progress):
+            return super().transcode(source_uri, f"later {sequence_id}", recipe, on_progress)
+
+    place = f"s3://{environment.bucket}/datasets/six/"
+    make(dataset, place, environment)
+    before = environment.get_bytes("datasets/six/original_sequences/youtube/raw/videos/0.mp4")
+    (pair,) = run(dataset, place, cast(Client, Later(environment, LEVELS)))
+    assert pair.failure and pair.failure.reason == "OUTPUT" and "Choose another place" in pair.failure.message
+    assert environment.get_bytes("datasets/six/original_sequences/youtube/raw/videos/0.mp4") == before
+    fetched = facefoundry.fetch("six", tmp_path / "fetched")
+    assert (fetched.pairs, fetched.missing, fetched.lost) == (1, (), ())
+
+
+def test_a_run_that_adds_pairs_leaves_the_dataset_whole_until_it_ends(tmp_path, environment):
+    (tmp_path / "pairs.json").write_text('[["0", "1"]]')
+    dataset, place = write(tmp_path, 4), f"s3://{environment.bucket}/datasets/six/"
+    edit(dataset, ("strategy: shuffle", "strategy: filelist"), ("seed: 0", "path: pairs.json"))
+    make(dataset, place, environment)
+    (tmp_path / "pairs.json").write_text('[["0", "1"], ["2", "3"]]')
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, place, cast(Client, Dying(environment, LEVELS)))
+    fetched = facefoundry.fetch("six", tmp_path / "before")
+    assert (fetched.pairs, fetched.lost) == (1, ())
+    make(dataset, place, environment)
+    assert facefoundry.fetch("six", tmp_path / "after").pairs == 2
+    (tmp_path / "pairs.json").write_text('[["2", "3"]]')
+    with pytest.raises(InvalidInput, match="1 other pairs: 0_1") as caught:
+        make(dataset, place, environment)
+    assert caught.value.reason == "OUTPUT"
+
+
+def test_an_index_that_a_manifest_names_is_replaced_just_before_the_manifest(dataset, environment, monkeypatch):
+    place = f"s3://{environment.bucket}/datasets/six/"
+    make(dataset, place, environment)
+    edit(dataset, ("keep_models: false", "keep_models: true"))
+    with Proxy(environment.settings.endpoint) as proxy:
+        monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", proxy.endpoint)
+        make(dataset, place, environment)
+        written = [name_of(request.key) for request in proxy.written() if request.key.startswith("datasets/")]
+    assert written[-2:] == ["index", "manifest.json"] and written.count("index") == 1
+
+
 @pytest.mark.parametrize(
     "place", ["s3://", "s3://x/datasets/a", "s3://{}/datasets/", "s3://{}/conversions/a/", "s3://{}/datasets/../a/"]
 )
