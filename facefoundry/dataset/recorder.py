@@ -194,8 +194,7 @@ class RunRecorder:
             return self._folder.save_run(self.record)
 
     def _send(self, data: bytes) -> None:
-        """Upload `run.json` and the files of pairs that ended. An upload that fails is repeated at the next save."""
-        self._upload(RUN_FILE, data)
+        """Upload the files of pairs that ended, then `run.json`. What fails is repeated at the next save."""
         with self.lock:
             names, self._not_uploaded = self._not_uploaded, []
         while names:
@@ -206,6 +205,7 @@ class RunRecorder:
                     self._not_uploaded += names
                 raise
             names.pop()
+        self._upload(RUN_FILE, data)
 
     @contextmanager
     def _throttle_saves(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RUN_FILE, pair_file
-from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.errors import DataLoss, InvalidInput, NotFound
 from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 
@@ -43,7 +43,7 @@ def expire_results(store: Store, now: Callable[[], datetime] = _now) -> dict[str
         How many results of each kind were deleted.
 
     Raises:
-        DataLoss: the record of a run is damaged, so it is not known what the run keeps; nothing is deleted.
+        DataLoss: the record of a run is damaged or incomplete, so nobody knows what it keeps; nothing is deleted.
         Unusable: the same of a record that a newer version wrote (NEWER_FORMAT).
     """
     time, counts = now(), Counter(dict.fromkeys(KINDS, 0))
@@ -65,7 +65,7 @@ def _expired(store: Store, time: datetime) -> dict[str, int]:
         except NotFound:  # deleted since it was listed
             continue
         has_ended = record.done + len(record.failures) >= len(record.pairs)
-        for prefix in _results(store, folder, record):
+        for prefix in _results(store, folder, record, has_ended=has_ended):
             days = record.retention.get(prefix.partition("/")[0])
             if days is None or not has_ended or time < found.modified + timedelta(days=days):
                 kept.add(prefix)
@@ -74,13 +74,21 @@ def _expired(store: Store, time: datetime) -> dict[str, int]:
     return {prefix: days for prefix, days in expired.items() if prefix not in kept}
 
 
-def _results(store: Store, folder: str, record: RunRecord) -> Iterator[str]:
-    """Yield the prefixes of the results that a run's record names."""
+def _results(store: Store, folder: str, record: RunRecord, *, has_ended: bool) -> Iterator[str]:
+    """Yield the prefixes of the results that a run's record names. A run that has ended has files of all its pairs."""
     uris = [uri for each in record.sequences.values() for uri in (each.source_uri, each.extraction_uri)]
     for pair_id in record.pairs:
+        key = f"{folder}/{pair_file(pair_id)}"
         try:
-            pair = document.get(store, f"{folder}/{pair_file(pair_id)}", PairRecord)
-        except NotFound:  # it has not ended
+            pair = document.get(store, key, PairRecord)
+        except NotFound as error:
+            if has_ended:
+                raise DataLoss(
+                    f"Expected {key}, because all pairs in {folder}/{RUN_FILE} have ended. Found none, so it is not "
+                    f"known what the run keeps. Run its dataset again, or delete {folder}/{RUN_FILE}.",
+                    reason="BAD_DOCUMENT",
+                    resource=key,
+                ) from error
             continue
         uris += [pair.training.uri, pair.training.model_uri, *(fake.uri for fake in pair.fakes)]
     for uri in uris:

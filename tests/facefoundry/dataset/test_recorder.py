@@ -112,13 +112,13 @@ def test_the_run_and_the_pairs_that_ended_are_uploaded_once_and_again_where_that
     records = recorder.begin(PAIRS)
     recorder.end(records[0], None)
     recorder.save(always=True)
-    assert set(uploaded) == {"run.json"}
+    assert set(uploaded) == {"run.json"} and b'"done":0' in uploaded["run.json"][-1], "no pair ends without its file"
     broken = False
     recorder.end(records[1], None)
     recorder.save(always=True)
     recorder.save(always=True)
     assert {name: len(files) for name, files in uploaded.items()} == {
-        "run.json": 4,
+        "run.json": 3,
         "pairs/A_B.json": 1,
         "pairs/A_C.json": 1,
     }

@@ -94,6 +94,7 @@ def test_a_run_with_failed_pairs_has_ended(store: Store) -> None:
     record = document.get(store, "runs/one/run.json", RunRecord)
     record.failures = {"a_b": Failure("train", "COLLAPSED", "")}
     document.put(store, "runs/one/run.json", codec.to_standard_json(record))
+    document.put(store, "runs/one/pairs/a_b.json", codec.to_standard_json(PairRecord("a_b", "a", "b", "failed")))
     assert expire_results(store, in_days(2))["extractions"] == 1
     assert made["extractions"] not in remaining(store)
 
@@ -106,6 +107,16 @@ def test_nothing_is_deleted_while_a_record_cannot_be_read(store: Store, text: by
     document.put(store, "runs/other/run.json", text)
     before = remaining(store)
     with pytest.raises(error, match=r"runs/other/run\.json"):
+        expire_results(store, in_days(9))
+    assert remaining(store) == before
+
+
+def test_nothing_is_deleted_while_an_ended_run_lacks_the_record_of_a_pair(store: Store) -> None:
+    save_run(store, "one", 1, conversions=1)
+    save_run(store, "same-pair", 1)
+    store.delete(["runs/same-pair/pairs/a_b.json"])
+    before = remaining(store)
+    with pytest.raises(DataLoss, match=r"Expected runs/same-pair/pairs/a_b\.json"):
         expire_results(store, in_days(9))
     assert remaining(store) == before
 
