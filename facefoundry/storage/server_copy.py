@@ -6,7 +6,7 @@ digest that it should have is not made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from minio.helpers import DictType
 from urllib3.exceptions import HTTPError
 
 from facefoundry.errors import DataLoss, NotFound
-from facefoundry.storage.store import Store, StoredObject
+from facefoundry.storage.store import Store
 
 __all__ = ["PART_BYTES", "Copied", "copy_object"]
 
@@ -29,6 +29,8 @@ PART_BYTES = 512 << 20
 _DIGEST = "sha256"
 _HEADER = f"x-amz-meta-{_DIGEST}"
 _MD5_DIGITS = 32
+_ENCRYPTION = "x-amz-server-side-encryption"
+_CUSTOMER_KEY = "x-amz-server-side-encryption-customer-algorithm"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Copied:
     size: int
     sha256: str
     content_type: str = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An object as the server describes it: its size, the digest in its metadata, and the MD5 of its bytes if known."""
+
+    size: int
+    sha256: str
+    md5: str
 
 
 def copy_object(target: Store, key: str, source: Copied, *, part_bytes: int = PART_BYTES) -> bool:
@@ -70,7 +81,7 @@ def copy_object(target: Store, key: str, source: Copied, *, part_bytes: int = PA
     """
     if _stands(target, key, source):
         return False
-    found = target.in_bucket(source.bucket).stat(source.key)
+    found = _look(target.in_bucket(source.bucket), source.key)
     if found.size != source.size:
         raise DataLoss(
             f"Expected {source.size} bytes of the object {source.key!r}. The store has {found.size}. Delete its prefix "
@@ -89,38 +100,43 @@ def copy_object(target: Store, key: str, source: Copied, *, part_bytes: int = PA
 def _stands(store: Store, key: str, source: Copied) -> bool:
     """Return whether the copy exists, by its size and the digest in its metadata."""
     try:
-        size, digest, _ = _look(store, key)
+        found = _look(store, key)
     except NotFound as error:
         if error.reason != "NO_SUCH_OBJECT":
             raise
         return False
-    return (size, digest) == (source.size, source.sha256)
+    return (found.size, found.sha256) == (source.size, source.sha256)
 
 
-def _look(store: Store, key: str) -> tuple[int, str, str]:
-    """Return the size of an object, the digest in its metadata, and its entity tag."""
-
-    def look(client: Minio) -> tuple[int, str, str]:
+def _look(store: Store, key: str) -> _Found:
+    def look(client: Minio) -> _Found:
         found = client.stat_object(bucket_name=store.bucket, object_name=key)
-        return found.size or 0, (found.metadata or {}).get(_HEADER, ""), found.etag or ""
+        headers = found.metadata or {}
+        return _Found(found.size or 0, headers.get(_HEADER, ""), _md5(found.etag or "", headers))
 
     return store.request(key, look)
 
 
-def _verify(store: Store, key: str, source: Copied, found: StoredObject) -> None:
-    size, digest, tag = _look(store, key)
-    tags_differ = _is_md5(tag) and _is_md5(found.etag) and tag != found.etag
-    if (size, digest) != (source.size, source.sha256) or tags_differ:
+def _verify(store: Store, key: str, source: Copied, found: _Found) -> None:
+    made = _look(store, key)
+    md5_differs = made.md5 and found.md5 and made.md5 != found.md5
+    if (made.size, made.sha256) != (source.size, source.sha256) or md5_differs:
         raise DataLoss(
             f"Expected the copy {key!r} of {source.key!r} to have {source.size} bytes and SHA-256 {source.sha256}. The "
-            f"store has {size} bytes, digest {digest or 'none'}, entity tag {tag}, not {found.etag}. Copy it again.",
-            reason="DIGEST_MISMATCH" if size == source.size else "WRONG_SIZE",
+            f"store has {made.size} bytes, digest {made.sha256 or 'none'}, MD5 {made.md5 or 'unknown'}, not "
+            f"{found.md5 or 'unknown'}. Copy it again.",
+            reason="DIGEST_MISMATCH" if made.size == source.size else "WRONG_SIZE",
             resource=key,
         )
 
 
-def _is_md5(tag: str) -> bool:
-    return len(tag) == _MD5_DIGITS and "-" not in tag
+def _md5(tag: str, headers: Mapping[str, str]) -> str:
+    """Return the entity tag if it is the MD5 of the bytes, else an empty string.
+
+    That of an object in parts is not, nor that of one encrypted with a key of a key service or of a customer.
+    """
+    is_keyed = headers.get(_ENCRYPTION, "").startswith("aws:kms") or _CUSTOMER_KEY in headers
+    return tag if len(tag) == _MD5_DIGITS and "-" not in tag and not is_keyed else ""
 
 
 def _copy_whole(client: Minio, bucket: str, key: str, source: Copied) -> None:

@@ -62,6 +62,7 @@ class Fault:
         reset: Cut the connection before the request is passed on, or after the store has answered.
         keep: Share of the answer's body that is passed on before the connection is cut.
         flip: Change one byte of the answer's body; the length stays right.
+        head: Returns what is passed on instead of the head of the store's answer.
         seconds: How long passing the request on takes.
         before: Called before the request is passed on; when it returns True the request is dropped.
         after: Called when the store has answered; when it returns True the answer is dropped.
@@ -73,6 +74,7 @@ class Fault:
     reset: Literal["", "before", "after"] = ""
     keep: float = 1.0
     flip: bool = False
+    head: Callable[[bytes], bytes] | None = None
     seconds: float = 0.0
     before: Callable[[], bool] | None = None
     after: Callable[[], bool] | None = None
@@ -219,6 +221,8 @@ class Proxy:
             self.log.append((replace(request, answered=len(answer_body)), status))
         if fault.reset == "after" or (fault.after and fault.after()):
             raise EOFError("dropped after it was answered")
+        if fault.head:
+            answer = fault.head(answer)
         if method == b"GET" and answer_body:
             if fault.flip:
                 answer_body = _flipped(answer_body, request.number)

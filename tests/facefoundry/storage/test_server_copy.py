@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import secrets
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage.server_copy import Copied, copy_object
 from facefoundry.storage.store import Store
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Fault, Proxy, Rule
 
 PART = 5 << 20
 
@@ -40,6 +42,40 @@ def test_a_copy_that_is_another_is_made_again(store):
     store.put_bytes("datasets/a", b"old", metadata={"sha256": hashlib.sha256(b"old").hexdigest()})
     assert copy_object(store, "datasets/a", source)
     assert store.get_bytes("datasets/a") == b"new"
+
+
+@pytest.mark.parametrize(
+    "encryption",
+    [
+        b"x-amz-server-side-encryption: aws:kms",
+        b"x-amz-server-side-encryption: aws:kms:dsse",
+        b"x-amz-server-side-encryption-customer-algorithm: AES256",
+    ],
+)
+def test_entity_tags_of_objects_with_an_encryption_key_are_not_compared(store, encryption):
+    source = source_of(store, b"content")
+    with Proxy(store.settings.endpoint, with_tags(encryption)) as proxy:
+        assert copy_object(Store(store.settings.model_copy(update={"endpoint": proxy.endpoint})), "datasets/a", source)
+    assert store.get_with_metadata("datasets/a") == (b"content", {"sha256": source.sha256})
+
+
+def test_a_copy_with_another_entity_tag_is_refused(store):
+    source = source_of(store, b"content")
+    with Proxy(store.settings.endpoint, with_tags(b"x-amz-server-side-encryption: AES256")) as proxy:
+        ours = Store(store.settings.model_copy(update={"endpoint": proxy.endpoint}))
+        with pytest.raises(DataLoss, match="Copy it again") as caught:
+            copy_object(ours, "datasets/a", source)
+    assert (caught.value.reason, caught.value.resource) == ("DIGEST_MISMATCH", "datasets/a")
+
+
+def with_tags(header: bytes) -> Rule:
+    """Return a rule by which each look at an object tells another entity tag, and this header."""
+
+    def edit(head: bytes) -> bytes:
+        tag = b'ETag: "' + secrets.token_hex(16).encode() + b'"\r\n' + header
+        return re.sub(rb'(?i)etag: "?[0-9a-f]{32}"?', tag, head)
+
+    return lambda request: Fault(head=edit) if request.kind == "HEAD" else None
 
 
 def test_a_source_that_is_gone_or_has_another_size_is_told(store):
