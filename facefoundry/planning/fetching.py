@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facefoundry import report
-from facefoundry.dataset.download import Fetched, download
+from facefoundry.dataset.download import Fetched, download, load_manifest
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.output import Pictures, samples_of, unpack_samples
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
-from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
 from facefoundry.dataset.stored_dataset import REPORT, DatasetPlace
 from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings, read
@@ -48,7 +48,7 @@ def fetch(
     Raises:
         NotFound: there is no such dataset (NO_SUCH_DATASET), or it is not finished (DATASET_NOT_FINISHED).
         InvalidInput: the dataset has no file of a kind, or no such pair (FETCH), the disk has too little space
-            (DISK_SPACE), or there are no keys of the object store (NO_KEYS).
+            (DISK_SPACE), the folder has another dataset (OUTPUT), or there are no keys of the object store (NO_KEYS).
         DataLoss: a document of the dataset is damaged.
         Unavailable: the store does not answer.
     """
@@ -88,6 +88,7 @@ def fetch_with(
             reason="NO_KEYS",
         )
     store = Store(settings).in_bucket(place.bucket).with_retries_for(settings.retry_seconds, on_wait)
+    _refuse_other(out, load_manifest(store, place).name)
     fetched = download(
         store, place, out, only=only, pairs=pairs, threads=threads, on_start=on_start, on_progress=on_progress
     )
@@ -112,10 +113,23 @@ def pairs_of(texts: Sequence[str]) -> list[Pair]:
     return pairs
 
 
+def _refuse_other(out: Path, name: str) -> None:
+    """Refuse a folder with the record of another run."""
+    found = RunFolder(layout_of(out).run_folder()).run_name()
+    if found not in (None, name):
+        raise InvalidInput(
+            f"Expected a folder of the dataset {name}, or a new one. {out} has the dataset {found}. Choose another "
+            "folder.",
+            reason="OUTPUT",
+        )
+
+
 def _add_pictures(out: Path) -> None:
-    """Unpack the sample pictures, name them in the record, and write the report with them."""
+    """Unpack the sample pictures, name them in the record, and write the report with them, if there is a record."""
     layout = layout_of(out)
     folder = RunFolder(layout.run_folder())
+    if not (folder.path / RUN_FILE).is_file():  # the bucket has lost it
+        return
 
     def pictures_of(name: str) -> Pictures:
         path = folder.path / name / SAMPLES

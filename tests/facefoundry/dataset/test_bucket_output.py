@@ -239,6 +239,24 @@ def test_bytes_that_changed_are_named_and_all_others_come(dataset, environment, 
     assert {Path(name).parent.name for name in found if "labels" in name} == {"labels"}
 
 
+def test_a_lost_run_record_is_named_and_all_others_come(dataset, environment, tmp_path, capsys):
+    make(dataset, f"s3://{environment.bucket}/datasets/six/", environment)
+    environment.delete(["datasets/six/misc/report/run.json"])
+    main_code(["fetch", "six", str(tmp_path / "out")], 3)
+    assert "misc/report/run.json" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "original_sequences").rglob("*.mp4"))) == 2 * 2
+
+
+def test_a_folder_with_another_dataset_is_left_as_it_is(filled, tmp_path):
+    facefoundry.fetch("six", tmp_path, only=["report"])
+    record = tmp_path / "misc" / "report" / "run.json"
+    record.write_text(record.read_text().replace('"name":"six"', '"name":"seven"'))
+    before = tree(tmp_path)
+    with pytest.raises(InvalidInput, match="has the dataset seven") as caught:
+        facefoundry.fetch("six", tmp_path)
+    assert caught.value.reason == "OUTPUT" and tree(tmp_path) == before
+
+
 def test_a_cut_transfer_goes_on_where_it_was(filled, tmp_path, monkeypatch):
     path = tmp_path / "out" / "original_sequences/youtube/raw/videos/0.mp4"
     path.parent.mkdir(parents=True)
