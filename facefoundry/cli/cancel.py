@@ -43,6 +43,8 @@ def cancel(
       facefoundry cancel --namespace facefoundry --dataset faces1      (a run that was submitted)
 
     The Job of a run that was submitted is deleted first, and has no effect any more when its trainings are stopped.
+    This needs --namespace, --context or --kubeconfig: a Job in another cluster is only mentioned.
+
     Checkpoints are kept. Run the command that started a training again to continue it, or `facefoundry retry`.
     """
     if not uris and pair is None and dataset is None:

@@ -48,8 +48,22 @@ def find_job(run: str, place: Place) -> JobState | None:
 
 
 def stop_job(run: str, place: Place) -> bool:
-    """Delete the Job of a run, and return whether there was one. Errors are as in `_ask`."""
-    return _ask(place, lambda runs: runs.stop(run), False)
+    """Delete the Job of a run in the cluster that the options name, and return whether there was one.
+
+    A Job in another cluster, which the user may not have had in mind, is mentioned instead. Errors are as in `_ask`.
+    """
+    if place != Place():
+        return _ask(place, lambda runs: runs.stop(run), False)
+    state = find_job(run, place)
+    if state is not None and not state.ended:
+        click.echo(
+            plain(
+                f"The Job {state.job} in {state.namespace} of the current context goes on. To delete it, repeat the "
+                f"command with --namespace {state.namespace}."
+            ),
+            err=True,
+        )
+    return False
 
 
 def _ask(place: Place, question: Callable[[Runs], T], otherwise: T) -> T:

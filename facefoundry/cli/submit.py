@@ -84,7 +84,7 @@ def submit(
       facefoundry submit dataset.yaml --dry-run | kubectl apply --filename -
       facefoundry status --dataset NAME        (NAME is that in the file)
       facefoundry logs --dataset NAME --follow
-      facefoundry cancel --dataset NAME
+      facefoundry cancel --dataset NAME --namespace facefoundry
       facefoundry retry --dataset NAME --failed
       facefoundry fetch NAME OUT
 

@@ -33,6 +33,7 @@ __all__ = [
     "bucket_of",
     "config_map",
     "dataset_job",
+    "is_of",
     "job_name",
     "template_in",
 ]
@@ -122,6 +123,12 @@ def job_name(run: str) -> str:
     if slug != run or len(slug) > 50:
         slug = f"{slug[:41].rstrip('-')}-{hashlib.sha256(run.encode()).hexdigest()[:8]}".lstrip("-")
     return f"dataset-{slug}"
+
+
+def is_of(found: Object, run: str) -> bool:
+    """Return whether an object was made for that run, and does not only have its name."""
+    labels, annotations = found["metadata"].get("labels") or {}, found["metadata"].get("annotations") or {}
+    return bool(COMPONENT.items() <= labels.items() and annotations.get(RUN) == run)
 
 
 def template_in(documents: Iterable[object], where: str) -> Object:

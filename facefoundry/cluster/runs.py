@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from facefoundry.cluster.manifests import (
+    RUN,
     JobOptions,
     Object,
     Submission,
     bucket_of,
     config_map,
     dataset_job,
+    is_of,
     job_name,
     template_in,
 )
@@ -98,24 +100,26 @@ class Runs:
         """Create the objects of a run. A Job of the run that has ended is deleted first.
 
         Raises:
-            Conflict: a Job of the run goes on (NAME_TAKEN).
+            Conflict: a Job of the run goes on, or one of its name is not of the run (NAME_TAKEN).
         """
         made, job = objects
-        name = job["metadata"]["name"]
+        name, run = job["metadata"]["name"], job["metadata"]["annotations"][RUN]
         before = self._cluster.job(name)
         if before is not None:
+            if not is_of(before, run):
+                raise self._foreign(name, run)
             if not self._state(before).ended and not before["metadata"].get("deletionTimestamp"):
-                raise self._taken(name)
+                raise self._taken(name, run)
             self._delete(before)
         self._cluster.create_config_map(made)
         try:
             self._cluster.create_job(job)
         except Conflict as error:
-            raise self._taken(name) from error
+            raise self._taken(name, run) from error
         for old in self._cluster.config_maps(name):
             if old["metadata"]["name"] != made["metadata"]["name"]:
                 self._cluster.delete_config_map(old["metadata"]["name"])
-        return self._found(name)
+        return self.find(run)
 
     def wait_for_start(self, run: str, seconds: float) -> JobState:
         """Wait until the pod of a run has started, or cannot start, or the time is over; return the state then."""
@@ -133,11 +137,18 @@ class Runs:
         Raises:
             NotFound: there is none (NO_JOB).
         """
-        return self._found(job_name(run))
+        state = self.find_if_any(run)
+        if state is None:
+            raise NotFound(
+                f"There is no Job of the run {run} in the namespace {self.namespace}. Give the namespace of the run "
+                "with --namespace. A Job that ended is deleted after a week; `facefoundry retry` starts it again.",
+                reason="NO_JOB",
+            )
+        return state
 
     def find_if_any(self, run: str) -> JobState | None:
         """Return the state of the Job of a run; None if there is none."""
-        job = self._cluster.job(job_name(run))
+        job = self._job(run)
         return None if job is None else self._state(job)
 
     def submission(self, run: str) -> Submission:
@@ -157,7 +168,7 @@ class Runs:
 
     def stop(self, run: str) -> bool:
         """Delete the Job of a run, and wait until its pod has ended. Return whether there was one."""
-        job = self._cluster.job(job_name(run))
+        job = self._job(run)
         if job is None:
             return False
         self._delete(job)
@@ -174,15 +185,10 @@ class Runs:
             raise NotFound(f"There is no log of the run {run} yet. {state.message}", reason="NO_LOG")
         yield from self._cluster.log(state.pod, follow=follow)
 
-    def _found(self, name: str) -> JobState:
-        job = self._cluster.job(name)
-        if job is None:
-            raise NotFound(
-                f"There is no Job {name} in the namespace {self.namespace}. Give the namespace of the run with "
-                "--namespace. A Job that ended is deleted after a week; `facefoundry retry` starts it again.",
-                reason="NO_JOB",
-            )
-        return self._state(job)
+    def _job(self, run: str) -> Object | None:
+        """Return the Job of a run; None if there is none, or one that only has its name."""
+        job = self._cluster.job(job_name(run))
+        return job if job is not None and is_of(job, run) else None
 
     def _state(self, job: Object) -> JobState:
         name = job["metadata"]["name"]
@@ -202,10 +208,18 @@ class Runs:
                 )
             time.sleep(_POLL_SECONDS)
 
-    def _taken(self, name: str) -> Conflict:
+    def _foreign(self, name: str, run: str) -> Conflict:
+        return Conflict(
+            f"The Job {name} in the namespace {self.namespace} is not of the run {run}, and is left alone. Give the "
+            "dataset another name, or choose another namespace with --namespace.",
+            reason="NAME_TAKEN",
+        )
+
+    def _taken(self, name: str, run: str) -> Conflict:
         return Conflict(
             f"A run of this name goes on: the Job {name} in the namespace {self.namespace}. `facefoundry status "
-            "--dataset` shows it, and `facefoundry cancel --dataset` stops it. Give another dataset another name.",
+            f"--dataset {run}` shows it, and `facefoundry cancel --dataset {run} --namespace {self.namespace}` stops "
+            "it. Give another dataset another name.",
             reason="NAME_TAKEN",
         )
 
@@ -283,7 +297,7 @@ def submit(
         InvalidInput: the dataset file is wrong, some of its clips are files of this machine (NOT_IN_BUCKET), or there
             is no kubeconfig (NO_KUBECONFIG).
         NotFound: the namespace has no release (NO_RELEASE).
-        Conflict: a run of this name goes on (NAME_TAKEN).
+        Conflict: a run of this name goes on, or its Job's name is taken by another Job (NAME_TAKEN).
         Denied: Kubernetes does not allow it (FORBIDDEN).
         Unavailable: the pod cannot start; the reason says why, such as IMAGE_MISSING. The Job is there, and starts when
             the cause is gone.

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import facefoundry
 from facefoundry.cli.main import cli
-from facefoundry.cluster.manifests import JobOptions
+from facefoundry.cluster.manifests import COMPONENT, JobOptions, job_name
 from facefoundry.cluster.runs import Place
 from facefoundry.codec import to_standard_json
 from facefoundry.dataset.record import Failure, RunRecord
@@ -98,6 +98,34 @@ def test_a_name_that_is_taken_is_refused_until_the_job_has_ended(api: ApiServer,
     assert facefoundry.submit(dataset_file).state == "running"
     assert _only_job(api)["metadata"]["uid"] != first["uid"]
     assert len(_config_maps(api)) == 1, "the old dataset is deleted"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"labels": {}, "annotations": {}},
+        {"labels": COMPONENT, "annotations": {"facefoundry/run": "another"}},
+        {"labels": {"app": "x"}, "annotations": {"facefoundry/run": "Faces_1"}},
+    ],
+)
+def test_a_job_that_is_not_of_the_run_is_never_touched(
+    api: ApiServer, dataset_file: Path, foreign: dict[str, Any]
+) -> None:
+    name = job_name("Faces_1")
+    facefoundry.submit(dataset_file)
+    with Place().open() as runs:
+        runs.stop("Faces_1")
+        api.add("jobs", {"metadata": {"name": name, **foreign}, "spec": {}})
+        assert runs.find_if_any("Faces_1") is None
+        assert not runs.stop("Faces_1")
+        with pytest.raises(NotFound) as none:
+            runs.find("Faces_1")
+    assert none.value.reason == "NO_JOB"
+    assert facefoundry.status("Faces_1").job is None
+    for refused in (_run("submit", dataset_file).exception, _run("retry", "--dataset", "Faces_1").exception):
+        assert isinstance(refused, Conflict) and refused.reason == "NAME_TAKEN"
+        assert "not of the run Faces_1" in refused.message
+    assert list(api.objects["jobs"]) == [name]
 
 
 def test_failed_pairs_are_tried_again_with_what_was_submitted(api: ApiServer, dataset_file: Path) -> None:

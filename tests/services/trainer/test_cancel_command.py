@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from facefoundry.cli.main import cli
-from facefoundry.cluster.manifests import job_name
+from facefoundry.cluster.manifests import COMPONENT, job_name
 from facefoundry.errors import Conflict, InvalidInput, NotFound
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2, trainer_pb2
 from services.trainer.backends.local import LocalBackend
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
-from tests.facefoundry.cluster.api_server import serve
+from tests.facefoundry.cluster.api_server import NAMESPACE, serve
 from tests.services.trainer.serving import serving
 
 CANCELLED = trainer_pb2.Training.STATE_CANCELLED
@@ -95,6 +96,30 @@ def test_the_conflict_of_other_iterations_names_the_command_that_resolves_it(
     assert (again.attempt, again.iterations) == (2, 9)
 
 
+def _job(run: str) -> dict[str, Any]:
+    annotations = {"facefoundry/run": run, "facefoundry/output": f"s3://b/datasets/{run}/"}
+    return {"metadata": {"name": job_name(run), "labels": COMPONENT, "annotations": annotations}, "spec": {}}
+
+
+def test_a_job_in_a_cluster_that_was_not_named_is_only_mentioned(
+    trainings: Trainings,
+    cancel: Callable[..., Result],
+    start: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = start(0)
+    with serve(tmp_path) as (api, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        api.add("jobs", _job("set"))
+        done = cancel("--dataset", "set")
+        assert done.exit_code == 0, done.output
+        assert f"The Job {job_name('set')} in {NAMESPACE}" in done.stderr and "--namespace" in done.stderr
+        assert list(api.objects["jobs"]) == [job_name("set")] and states(trainings, first) == [True]
+        api.end_job(job_name("set"), "Complete", 0)
+        assert "--namespace" not in cancel("--dataset", "set").stderr, "a Job that has ended needs no mention"
+
+
 def test_the_job_of_a_run_is_deleted_before_its_trainings_are_stopped(
     trainings: Trainings,
     cancel: Callable[..., Result],
@@ -105,12 +130,12 @@ def test_the_job_of_a_run_is_deleted_before_its_trainings_are_stopped(
     first, second = start(0), start(1, pair="C_D")
     with serve(tmp_path) as (api, kubeconfig):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        api.add("jobs", {"metadata": {"name": job_name("set")}, "spec": {}})
+        api.add("jobs", _job("set"))
         seen: list[list[bool]] = []
         api.on_delete = lambda job: seen.append(states(trainings, first, second))
         assert cancel("--dataset", "set", "--pair", "A_B").exit_code == 0
         assert not seen and states(trainings, first, second) == [True, False], "a pair is not the whole run"
-        done = cancel("--dataset", "set")
+        done = cancel("--dataset", "set", "--namespace", NAMESPACE)
         assert done.exit_code == 0, done.output
         assert done.output.splitlines()[0].startswith("The Job of the run set is deleted.")
     assert seen == [[True, False]] and states(trainings, first, second) == [True, True]
