@@ -85,7 +85,7 @@ class LabelWatch:
         self._open: dict[str, Change] = {}
         self._jobs: dict[str, Job | None] = {}
         self._after = ""
-        self._is_complete = False
+        self._is_complete = self._has_looked = False
         self._revision = 0
         self._looked_at = clock()
 
@@ -102,7 +102,7 @@ class LabelWatch:
         """
         with self._lock:
             now = self._clock()
-            if self._is_complete and now - self._looked_at < self._fresh_for:
+            if self._has_looked and now - self._looked_at < self._fresh_for:
                 return
             self._read_page(now)
             while not self._is_complete:
@@ -110,7 +110,7 @@ class LabelWatch:
                     raise Cancelled("The caller does not wait for the trainings any more.")
                 self._read_page(now)
             self._read_changed(now)
-            self._looked_at = now
+            self._looked_at, self._has_looked = now, True
 
     def changes(self, after: int) -> tuple[list[Change], int, datetime]:
         """Return the newest change of each training that changed after a revision, the revision now, and its time."""
@@ -121,10 +121,8 @@ class LabelWatch:
             return found, self._revision, self._looked_at
 
     def _read_page(self, now: datetime) -> None:
-        """Read the trainings that are new on the next page of the index."""
+        """Read the trainings that are new on the next page of the index; if that fails, the page stays the next."""
         entries = self._index.page(self._label, self._after, _PAGE)
-        self._after = entries[-1].name if len(entries) == _PAGE else ""
-        self._is_complete |= not self._after
         self._read([entry for entry in entries if self._is_new(entry)], now)
         if len(self._newest) > self._most:
             raise Unusable(
@@ -132,6 +130,8 @@ class LabelWatch:
                 "trainings of each run a label of their own, or watch single ones by WatchTraining.",
                 reason="TOO_MANY_TRAININGS",
             )
+        self._after = entries[-1].name if len(entries) == _PAGE else ""
+        self._is_complete |= not self._after
 
     def _is_new(self, entry: Entry) -> bool:
         known = self._newest.get(entry.prefix)

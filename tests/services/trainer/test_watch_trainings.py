@@ -12,12 +12,12 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from facefoundry.client import Client
-from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.errors import InvalidInput, Unavailable, Unusable
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer import worker_protocol
-from services.trainer.backends.base import JobState
+from services.trainer.backends.base import Job, JobState
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_store import TrainingStore
 from services.trainer.trainings import Trainings, job_name
@@ -237,6 +237,25 @@ def test_a_label_with_too_many_trainings_is_refused(run: Run) -> None:
         with pytest.raises(Unusable) as caught:
             watch.look(lambda: True)
     assert caught.value.reason == "TOO_MANY_TRAININGS"
+
+
+def test_trainings_that_could_not_be_read_are_read_by_the_next_look(run: Run) -> None:
+    for index in range(3):
+        run.put(index)
+    failures = [Unavailable("The backend does not answer.")]
+
+    def job_of(attempt: Attempt) -> Job | None:
+        if failures and attempt.pair_id == "A_1":
+            raise failures.pop()
+        return run.backend.get(job_name(attempt))
+
+    with ThreadPoolExecutor(1) as pool:
+        describe: Callable[[Attempt], trainer_pb2.Training] = lambda attempt: trainer_pb2.Training()  # noqa: E731
+        watch = LabelWatch("set", run.store, describe, job_of, pool, timedelta(minutes=1), run.clock)
+        with pytest.raises(Unavailable):
+            watch.look(lambda: True)
+        watch.look(lambda: True)
+    assert len(watch.changes(0)[0]) == 3
 
 
 def test_the_client_goes_on_at_another_replica(run: Run, store_settings: StoreSettings) -> None:
