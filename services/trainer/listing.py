@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from facefoundry.errors import Cancelled
@@ -20,6 +20,7 @@ from facefoundry.rpc import paging
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer.entry_reader import EntryReader
+from services.trainer.messages import is_final
 from services.trainer.settings import TrainerSettings
 from services.trainer.training_index import Entry
 from services.trainer.training_store import TrainingStore
@@ -30,8 +31,6 @@ __all__ = ["TrainingList"]
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
 _THREADS = 16
 _REMEMBERED = 20_000
-# A worker that was cancelled may still commit its model within its grace period.
-_SETTLED = timedelta(minutes=5)
 _TOKEN_BYTES = 1000
 _FRAME_BYTES = 8  # tag and length of a row
 _LISTED = 1000  # keys that a store lists by one request
@@ -138,8 +137,4 @@ class TrainingList:
         """Return for how many seconds a training is remembered."""
         if training.failure.reason == LOST:
             return self._settings.stalled_seconds
-        if training.state == trainer_pb2.Training.STATE_SUCCEEDED:
-            return float("inf")
-        ended = training.state in (trainer_pb2.Training.STATE_FAILED, trainer_pb2.Training.STATE_CANCELLED)
-        age = datetime.now(timezone.utc) - training.update_time.ToDatetime(timezone.utc)
-        return float("inf") if ended and age > _SETTLED else self._settings.poll_seconds
+        return float("inf") if is_final(training, datetime.now(timezone.utc)) else self._settings.poll_seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,7 +10,7 @@ from facefoundry.v1 import trainer_pb2
 from services.trainer.stagnation import stagnation
 from services.trainer.worker_protocol import Attempt, Status
 
-__all__ = ["ENDED", "describe", "timestamp"]
+__all__ = ["ENDED", "describe", "is_final", "timestamp"]
 
 ENDED = frozenset(
     {
@@ -21,6 +21,7 @@ ENDED = frozenset(
 )
 """States in which a training has ended."""
 
+_SETTLED = timedelta(minutes=5)
 _COMMON = (
     "The training ends with one common decoder, so its fakes show the target's own face: its {} iterations are no more "
     "than the {} of training.common_iterations. Use more iterations, or fewer common ones."
@@ -58,6 +59,17 @@ def describe(uri: str, attempt: Attempt, status: Status | None) -> trainer_pb2.T
         if sentence := stagnation(status.previews, attempt.iterations):
             training.warnings.add(reason="STAGNATES", message=sentence)
     return training
+
+
+def is_final(training: trainer_pb2.Training, now: datetime) -> bool:
+    """Whether the state of an attempt cannot change any more.
+
+    A worker that was stopped may still commit its model within its grace period, so an attempt that ended without one
+    changes for some minutes.
+    """
+    if training.state == trainer_pb2.Training.STATE_SUCCEEDED:
+        return True
+    return training.state in ENDED and now - training.update_time.ToDatetime(timezone.utc) > _SETTLED
 
 
 def timestamp(moment: str) -> Timestamp:

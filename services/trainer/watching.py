@@ -2,7 +2,8 @@
 
 A look costs a page of the index, the ends of the last minute, and the documents of those trainings that have changed:
 the backend says which, from its memory. A training that waits in a queue is therefore not read again, not even if its
-place there changes, and of those that run only a few are at each look. All streams of a label share its looks.
+place there changes. Of those that run, and of those that ended without a model a short time ago, a look reads a few in
+turn. All streams of a label share its looks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
 from services.trainer.backends.base import Diagnosis, Job, JobState
 from services.trainer.entry_reader import EntryReader, Found, rediagnosed
-from services.trainer.messages import ENDED
+from services.trainer.messages import ENDED, is_final
 from services.trainer.training_index import Entry, TrainingIndex
 from services.trainer.worker_protocol import Attempt
 
@@ -32,7 +33,7 @@ MARGIN = timedelta(minutes=1)
 """Clocks differ by less, and the end of an attempt is noted shortly before its outcome is saved."""
 
 _PAGE = 1000
-_RUNNING_READS = 16
+_RUNNING_READS = _ENDED_READS = 16
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class LabelWatch:
         self._fresh_for, self._clock, self._most = fresh_for, clock, most
         self._lock = threading.Lock()
         self._newest: dict[str, Change] = {}  # by prefix, as the next two
-        self._open: dict[str, Change] = {}
+        self._open: dict[str, Change] = {}  # those that may change without a new attempt
         self._jobs: dict[str, Job | None] = {}
         self._after = ""
         self._is_complete = self._has_looked = False
@@ -146,12 +147,20 @@ class LabelWatch:
 
     def _read_changed(self, now: datetime) -> None:
         """Read again the trainings whose job has changed or whose end was noted, and some of those that run."""
-        again, running = dict[str, Change](), list[Change]()
+        again, running, ended = dict[str, Change](), list[Change](), list[Change]()
         for end in self._index.ended(self._looked_at - MARGIN):
             change = self._open.get(keys.training(end.training))
-            if change is not None and change.found.attempt is not None and change.found.attempt.number == end.number:
+            if change is None or change.found.training.state in ENDED:
+                continue
+            if change.found.attempt is not None and change.found.attempt.number == end.number:
                 again[change.entry.prefix] = change
         for prefix, change in list(self._open.items()):
+            if is_final(change.found.training, now):
+                del self._open[prefix]
+                continue
+            if change.found.training.state in ENDED:
+                ended.append(change)
+                continue
             attempt, known = change.found.attempt, self._jobs.get(prefix)
             if attempt is None or known is None:
                 running.append(change)
@@ -165,8 +174,9 @@ class LabelWatch:
                 self._jobs[prefix] = job
             if job.state is not JobState.QUEUED:
                 running.append(change)
-        running.sort(key=lambda change: change.read_at)
-        again |= {change.entry.prefix: change for change in running[:_RUNNING_READS]}
+        for changes, most in ((running, _RUNNING_READS), (ended, _ENDED_READS)):
+            changes.sort(key=lambda change: change.read_at)
+            again |= {change.entry.prefix: change for change in changes[:most]}
         self._read([change.entry for change in again.values()], now)
 
     def _diagnose(self, change: Change, diagnosis: Diagnosis) -> Change:
@@ -189,8 +199,9 @@ class LabelWatch:
         change = Change(entry, found, read_at, known.revision if known is not None else self._revision)
         self._newest[entry.prefix] = change
         if found.training.state in ENDED:
-            self._open.pop(entry.prefix, None)
             self._jobs.pop(entry.prefix, None)
+        if is_final(found.training, read_at):
+            self._open.pop(entry.prefix, None)
         else:
             self._open[entry.prefix] = change
         return change

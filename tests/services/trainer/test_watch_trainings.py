@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from typing import Literal
 
 import pytest
 
@@ -256,6 +257,42 @@ def test_trainings_that_could_not_be_read_are_read_by_the_next_look(run: Run) ->
             watch.look(lambda: True)
         watch.look(lambda: True)
     assert len(watch.changes(0)[0]) == 3
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "FAILED"])
+def test_a_model_that_was_committed_before_the_worker_stopped_is_told(
+    run: Run, state: Literal["CANCELLED", "FAILED"]
+) -> None:
+    attempt = run.put(1)
+    run.backend.move(job_name(attempt), JobState.RUNNING)
+    with run.stream() as stream:
+        assert stream.sent() == {"A_1": RUNNING}
+        TrainingStore(run.store).save_outcome(attempt, Outcome(1, state, ended=run.clock().isoformat()))
+        run.backend.cancel(job_name(attempt))
+        assert [*stream.sent()] == ["A_1"]
+        assert stream.sent() == {}
+        run.clock.move(30)
+        commit_model(run.store, attempt)
+        assert stream.sent() == {"A_1": SUCCEEDED}
+        run.store.requests.clear()
+        assert stream.sent() == {} and not run.store.requests["read"]
+
+
+def test_a_training_that_ended_long_ago_is_not_read_again(run: Run) -> None:
+    attempts = [run.put(index) for index in range(20)]
+    with run.stream() as stream:
+        assert len(stream.sent()) == 20
+        for attempt in attempts:
+            TrainingStore(run.store).save_outcome(attempt, Outcome(1, "CANCELLED", ended=run.clock().isoformat()))
+            run.backend.cancel(job_name(attempt))
+        assert len(stream.sent()) == 20
+        run.store.requests.clear()
+        assert stream.sent() == {}
+        assert 0 < run.store.requests["read"] <= 16 * 3, "some in turn: outcome, model and status"
+        run.clock.move(300)
+        stream.sent()
+        run.store.requests.clear()
+        assert stream.sent() == {} and not run.store.requests["read"]
 
 
 def test_the_client_goes_on_at_another_replica(run: Run, store_settings: StoreSettings) -> None:
