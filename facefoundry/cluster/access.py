@@ -61,14 +61,15 @@ class Cluster:
         found = self._list("listing ConfigMaps", self._core.list_namespaced_config_map, label_selector=selector)
         return sorted(found, key=lambda item: item["metadata"]["creationTimestamp"])
 
-    def create_config_map(self, made: Object) -> None:
-        """Create a ConfigMap of a run. One of that name has that content."""
+    def create_config_map(self, made: Object) -> bool:
+        """Create a ConfigMap of a run, and return whether there was none. One of that name has that content."""
         name = made["metadata"]["name"]
         try:
             with self._request(f"creating the ConfigMap {name}"):
                 self._core.create_namespaced_config_map(self.namespace, made, _request_timeout=_TIMEOUT)
         except Conflict:
-            return
+            return False
+        return True
 
     def delete_config_map(self, name: str) -> None:
         """Delete a ConfigMap, if it exists."""

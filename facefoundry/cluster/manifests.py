@@ -35,6 +35,7 @@ __all__ = [
     "dataset_job",
     "is_of",
     "job_name",
+    "mounts",
     "template_in",
 ]
 
@@ -129,6 +130,12 @@ def is_of(found: Object, run: str) -> bool:
     """Return whether an object was made for that run, and does not only have its name."""
     labels, annotations = found["metadata"].get("labels") or {}, found["metadata"].get("annotations") or {}
     return bool(COMPONENT.items() <= labels.items() and annotations.get(RUN) == run)
+
+
+def mounts(job: Object, made: Object) -> bool:
+    """Return whether the pods of a Job mount that ConfigMap."""
+    volumes = job["spec"].get("template", {}).get("spec", {}).get("volumes") or []
+    return made["metadata"]["name"] in [(volume.get("configMap") or {}).get("name") for volume in volumes]
 
 
 def template_in(documents: Iterable[object], where: str) -> Object:

@@ -21,6 +21,7 @@ from facefoundry.cluster.manifests import (
     dataset_job,
     is_of,
     job_name,
+    mounts,
     template_in,
 )
 from facefoundry.cluster.states import JobState, state_of
@@ -111,11 +112,16 @@ class Runs:
             if not self._state(before).ended and not before["metadata"].get("deletionTimestamp"):
                 raise self._taken(name, run)
             self._delete(before)
-        self._cluster.create_config_map(made)
+        is_new = self._cluster.create_config_map(made)
         try:
             self._cluster.create_job(job)
-        except Conflict as error:
-            raise self._taken(name, run) from error
+        except (Conflict, InvalidInput) as error:
+            other = self._cluster.job(name)
+            if is_new and not (other and mounts(other, made)):
+                self._cluster.delete_config_map(made["metadata"]["name"])  # `submission` would find it
+            if isinstance(error, Conflict):
+                raise self._taken(name, run) from error
+            raise
         for old in self._cluster.config_maps(name):
             if old["metadata"]["name"] != made["metadata"]["name"]:
                 self._cluster.delete_config_map(old["metadata"]["name"])

@@ -18,13 +18,17 @@ NAMESPACE = "faces"
 
 
 class ApiServer:
-    """Objects by plural and name. `on_job` is called with each Job that is created, `on_delete` with what goes."""
+    """Objects by plural and name.
+
+    `on_job` and `on_config_map` are called with each Job and ConfigMap that is created, `on_delete` with what goes.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Object]] = {
             kind: {} for kind in ("configmaps", "jobs", "pods", "events", "logs")
         }
         self.on_job: Callable[[Object], object] = self.run_pod
+        self.on_config_map: Callable[[Object], object] = lambda made: None
         self.on_delete: Callable[[Object], object] = lambda job: None
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
         self._count = 0
@@ -95,6 +99,8 @@ class ApiServer:
         made = self.add(kind, body)
         if kind == "jobs":
             self.on_job(made)
+        if kind == "configmaps":
+            self.on_config_map(made)
         return 201, made
 
 

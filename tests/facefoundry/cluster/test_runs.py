@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from click.testing import CliRunner, Result
 
 import facefoundry
 from facefoundry.cli.main import cli
-from facefoundry.cluster.manifests import COMPONENT, JobOptions, job_name
-from facefoundry.cluster.runs import Place
+from facefoundry.cluster.manifests import COMPONENT, JobOptions, job_name, template_in
+from facefoundry.cluster.runs import Place, objects_of, prepare
 from facefoundry.codec import to_standard_json
 from facefoundry.dataset.record import Failure, RunRecord
 from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable
@@ -126,6 +127,35 @@ def test_a_job_that_is_not_of_the_run_is_never_touched(
         assert isinstance(refused, Conflict) and refused.reason == "NAME_TAKEN"
         assert "not of the run Faces_1" in refused.message
     assert list(api.objects["jobs"]) == [name]
+
+
+def test_of_two_submissions_at_once_the_one_that_lost_leaves_no_dataset(
+    api: ApiServer, dataset_file: Path, template: dict[str, Any]
+) -> None:
+    known = template_in([template], "here")
+    lost = prepare(dataset_file, known, None, JobOptions())[0]
+    won = replace(lost, output="s3://facefoundry/datasets/other/")
+    with Place().open() as runs:
+        runs.start(objects_of(known, won))
+        (kept,) = _config_maps(api)
+        job = api.objects["jobs"].pop(job_name("Faces_1"))
+        api.on_config_map = lambda _: api.objects["jobs"].update({job["metadata"]["name"]: job})
+        with pytest.raises(Conflict) as taken:
+            runs.start(objects_of(known, lost))
+        assert taken.value.reason == "NAME_TAKEN"
+        assert _config_maps(api) == [kept] and runs.submission("Faces_1").output == won.output
+        api.objects["jobs"].clear()
+        api.objects["configmaps"].clear()
+        with pytest.raises(Conflict):
+            runs.start(objects_of(known, won))
+        assert len(_config_maps(api)) == 1, "the Job mounts it"
+
+
+def test_a_job_that_kubernetes_rejects_leaves_no_dataset(api: ApiServer, dataset_file: Path) -> None:
+    _refuse(api, 422, 'memory: "x" is wrong')
+    with pytest.raises(InvalidInput):
+        facefoundry.submit(dataset_file, options=JobOptions(memory="x"))
+    assert not _config_maps(api)
 
 
 def test_failed_pairs_are_tried_again_with_what_was_submitted(api: ApiServer, dataset_file: Path) -> None:
