@@ -42,8 +42,9 @@ def cancel(
       facefoundry cancel --local --pair 033_097       (while another command runs with --local)
       facefoundry cancel --namespace facefoundry --dataset faces1      (a run that was submitted)
 
-    The Job of a run that was submitted is deleted first, and has no effect any more when its trainings are stopped.
-    This needs --namespace, --context or --kubeconfig: a Job in another cluster is only mentioned.
+    The command deletes the Job of a submitted run first, so the Job cannot start a training again. This needs
+    --namespace, --context or --kubeconfig: a Job in another cluster is only mentioned. Then it stops the trainings. If
+    it does not reach the trainer, they go on: repeat the command.
 
     Checkpoints are kept. Run the command that started a training again to continue it, or `facefoundry retry`.
     """

@@ -55,6 +55,7 @@ def fetch(
     Examples:
       facefoundry fetch celebs OUT
       facefoundry fetch s3://bucket/datasets/celebs/ OUT --only c23,masks
+      facefoundry fetch celebs OUT --only labels           (a small kind first: the splits come with it)
       facefoundry fetch celebs OUT --only c23 --pairs OUT/misc/splits/test.json
 
     Run the same command again to continue a fetch that was stopped. The exit code is 3 if the bucket does not have some

@@ -16,7 +16,7 @@ __all__ = ["retry"]
 
 @click.command(short_help="Start the Job of a submitted run again.")
 @click.option("--dataset", required=True, metavar="NAME", help="Name of the run.")
-@click.option("--failed", "only_failed", is_flag=True, help="Only if some of its pairs failed.")
+@click.option("--failed", "only_failed", is_flag=True, help="Refuse a Job whose pairs are all made. It needs the Job.")
 @cluster_options
 @click.option("--release", help="Name of the release, if the namespace has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print the state of the Job as one JSON object.")
@@ -26,7 +26,7 @@ def retry(dataset: str, only_failed: bool, place: Place, release: str | None, as
     \b
     Examples:
       facefoundry retry --dataset NAME --failed
-      facefoundry retry --dataset NAME          (after `facefoundry cancel`)
+      facefoundry retry --dataset NAME          (after `facefoundry cancel`, or a week after the end)
 
     Pairs that are made are not made again, and pairs that failed are tried again.
     """

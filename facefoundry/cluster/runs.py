@@ -68,7 +68,8 @@ class Place:
             from facefoundry.cluster.access import Cluster  # takes a second to import
         except ModuleNotFoundError as error:
             raise InvalidInput(
-                "Expected the Kubernetes client for Python. It is not installed: pip install 'facefoundry[cluster]'.",
+                "Expected the Kubernetes client for Python. It is not installed. In a clone, run pip install "
+                "'.[cluster]'.",
                 reason="NO_KUBERNETES_CLIENT",
             ) from error
         cluster = Cluster(self.kubeconfig, self.context, self.namespace)
@@ -147,7 +148,8 @@ class Runs:
         if state is None:
             raise NotFound(
                 f"There is no Job of the run {run} in the namespace {self.namespace}. Give the namespace of the run "
-                "with --namespace. A Job that ended is deleted after a week; `facefoundry retry` starts it again.",
+                "with --namespace. `facefoundry cancel` deletes a Job, and a Job that ended is deleted after a week; "
+                "`facefoundry retry` without --failed starts it again.",
                 reason="NO_JOB",
             )
         return state
@@ -335,7 +337,7 @@ def retry_in(
     Args:
         runs: The runs of a namespace.
         run: Name of the run.
-        only_failed: Whether to do so only if some of its pairs failed.
+        only_failed: Whether to refuse a Job whose pairs are all made. It needs the Job.
         release: As in `submit`.
         wait_seconds: As in `submit`.
 

@@ -70,7 +70,8 @@ class ResolvedDataset:
         if halved:
             made.append(f"{len(halved)} pairs are in no split: {_listed(halved)}.")
         if self.left_over:
-            made.append(f"{len(self.left_over)} clips are in no pair: {_listed(self.left_over)}.")
+            count = "1 clip is" if len(self.left_over) == 1 else f"{len(self.left_over)} clips are"
+            made.append(f"{count} in no pair: {_listed(self.left_over)}.")
         return made
 
 

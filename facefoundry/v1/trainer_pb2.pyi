@@ -452,7 +452,7 @@ Global___WatchTrainingsRequest: _TypeAlias = WatchTrainingsRequest  # noqa: Y015
 
 @_typing.final
 class WatchTrainingsResponse(_message.Message):
-    """Trainings that are new or have changed, sent within seconds, and a sign of life at least every 15 seconds."""
+    """Trainings that are new or have changed, sent within seconds, and a heartbeat at least every 15 seconds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -462,7 +462,7 @@ class WatchTrainingsResponse(_message.Message):
     """Where a later stream continues."""
     @_builtins.property
     def trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Training]:
-        """The trainings; none in a sign of life. A training of which a document is damaged is in STATE_DAMAGED."""
+        """The trainings; a heartbeat has none. A training of which a document is damaged is in STATE_DAMAGED."""
 
     def __init__(
         self,

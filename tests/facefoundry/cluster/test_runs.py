@@ -179,6 +179,8 @@ def test_a_cancelled_run_leaves_what_starts_it_again(api: ApiServer, dataset_fil
     with Place().open() as runs:
         assert runs.stop("Faces_1") and not runs.stop("Faces_1")
     assert not api.objects["jobs"] and not api.objects["pods"]
+    refused = _run("retry", "--dataset", "Faces_1", "--failed").exception
+    assert refused.reason == "NO_JOB" and "retry` without --failed" in refused.message
     assert _run("retry", "--dataset", "Faces_1").exit_code == 0
     assert _only_job(api)["metadata"]["annotations"]["facefoundry/run"] == "Faces_1"
 

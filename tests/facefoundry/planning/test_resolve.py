@@ -235,6 +235,16 @@ def test_one_content_in_two_given_splits_is_a_leak_and_in_a_pair_of_a_filelist_i
     ]
 
 
+@pytest.mark.parametrize(("clips", "sentence"), [("abc", "1 clip is in no pair: "), ("ab", "")])
+def test_a_clip_without_a_partner_is_named(tmp_path, clips, sentence):
+    dataset = drafted(tmp_path, folder_of(tmp_path, *clips), splits={"kind": "none"})
+    findings = resolve(dataset, tmp_path, no_bucket).findings()
+    assert [finding for finding in findings if "in no pair" in finding] == [
+        f"{sentence}{clip}." for clip in resolve(dataset, tmp_path, no_bucket).left_over
+    ]
+    assert bool(findings) == bool(sentence)
+
+
 def people(tmp_path, split_of=lambda subject: ""):
     """A list of two clips of each of ten people."""
     names = [(f"s{subject}-{take}", subject) for subject in range(10) for take in range(2)]
