@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.helm.chart import CHART, Helm, environment, invalid, named, pods, unrestricted
@@ -62,3 +63,10 @@ def test_its_pods_may_call_the_services_whoever_else_may(helm: Helm):
         assert chosen and chosen.items() <= labels
     egress = named(objects, "NetworkPolicy", "ff-facefoundry-dataset")["spec"]["egress"]
     assert egress[0]["ports"] == [{"protocol": "TCP", "port": 50051}]
+
+
+@pytest.mark.parametrize("component", [*SERVICES, "worker"])
+def test_it_needs_an_account_of_its_own_where_another_component_has_one(helm: Helm, component: str):
+    own = {**BASE, component: {"storeSecret": "own"}}
+    assert f"{component}.storeSecret is set, but dataset.storeSecret is empty" in helm.refusal(own)
+    helm.objects({**own, "dataset": {"storeSecret": "client-store"}})

@@ -10,6 +10,11 @@
 {{- if and $values.store.existingSecret (not $values.store.endpoint) -}}
 {{- fail "store.existingSecret is set, but store.endpoint is empty. Set it to the S3 server's host and port, such as s3.example.org:443." -}}
 {{- end -}}
+{{- range list "extractor" "trainer" "converter" "worker" -}}
+{{- if and (get (get $values .) "storeSecret") (not $values.dataset.storeSecret) (not $values.minio.enabled) -}}
+{{- fail (printf "%s.storeSecret is set, but dataset.storeSecret is empty, so Jobs of datasets would have the account in store.existingSecret. Set dataset.storeSecret to the Secret of an account with the policy client.json." .) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.jobs.createNamespace (eq (include "facefoundry.jobsNamespace" .) .Release.Namespace) -}}
 {{- fail "jobs.namespace is the release's own namespace. Choose another namespace for the Jobs, so that the trainer's permissions do not reach the services, or set jobs.createNamespace=false." -}}
 {{- end -}}
