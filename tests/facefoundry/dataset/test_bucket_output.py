@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import facefoundry
 from facefoundry.cli.main import main
@@ -182,6 +183,16 @@ def test_no_video_passes_through_the_run_and_a_stopped_one_goes_on(dataset, envi
     assert len(videos) == 2 * (2 + 3) + 2 * 2
     for data, metadata in videos.values():
         assert metadata == {"sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_its_documents_follow_their_schemas(made):
+    found = {key: json.loads(made.get_bytes(key)) for key in made.list("datasets/six/") if key.endswith(".json")}
+    indexes = [key for key in found if "/misc/index/" in key]
+    assert indexes
+    for schema, keys in (("dataset", ["datasets/six/manifest.json"]), ("index", indexes)):
+        rules = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / f"{schema}.json").read_text())
+        for key in keys:
+            Draft202012Validator(rules).validate(found[key])
 
 
 def test_a_dataset_is_whole_before_it_has_a_manifest(dataset, environment, tmp_path):
