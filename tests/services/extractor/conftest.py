@@ -1,8 +1,8 @@
-"""A real portrait and clips made of it."""
+"""A real portrait and clips made of it, and sandboxes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -12,6 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from facefoundry.process.sandbox import Limits
+from facefoundry.process.scratch import Scratch
+from facefoundry.work.pool import SandboxPool
 from services.extractor import engines
 from services.extractor.engines import Engine
 
@@ -68,3 +71,17 @@ def video_of(tmp_path: Path) -> Callable[[Sequence[NDArray[np.uint8]]], Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scratch folder of the sandboxes of a module's tests."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="module")
+def pool(scratch: Path) -> Iterator[SandboxPool]:
+    """Sandboxes that stay warm from test to test."""
+    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30), Scratch("pool", scratch))
+    yield sandboxes
+    sandboxes.close()

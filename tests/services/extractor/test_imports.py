@@ -13,13 +13,10 @@ import pytest
 import urllib3
 
 from facefoundry.errors import Busy, Conflict, InvalidInput, NotFound, Unusable
-from facefoundry.process.sandbox import Limits
-from facefoundry.process.scratch import Scratch
 from facefoundry.storage import manifest
 from facefoundry.storage.sources import find_source
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2
-from facefoundry.work.pool import SandboxPool
 from tests.clips import drifting_face, encode
 from tests.faults.proxy import Fault, Proxy
 from tests.services.extractor.importing import Extractor
@@ -27,18 +24,6 @@ from tests.sources import put_source
 
 http = urllib3.PoolManager(retries=False)
 RATE = common_pb2.FrameRate(numerator=24, denominator=1)
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("scratch")
-
-
-@pytest.fixture(scope="module")
-def pool(scratch):
-    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30), Scratch("pool", scratch))
-    yield sandboxes
-    sandboxes.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ import pytest
 
 from facefoundry import codec
 from facefoundry.errors import DataLoss
-from facefoundry.process.sandbox import Limits
-from facefoundry.process.scratch import Scratch
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.frames import FramePacker, content_digest
@@ -22,22 +20,9 @@ from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.sources import find_source, prefix_of_source
 from facefoundry.v1 import extractor_pb2, recipe_pb2
-from facefoundry.work.pool import SandboxPool
 from tests.clips import drifting_face, encode
 from tests.services.extractor.importing import Extractor
 from tests.sources import put_source
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("scratch")
-
-
-@pytest.fixture(scope="module")
-def pool(scratch):
-    sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30), Scratch("pool", scratch))
-    yield sandboxes
-    sandboxes.close()
 
 
 @pytest.fixture
