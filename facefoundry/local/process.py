@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,10 +101,17 @@ class LocalProcess:
         self._process.wait()
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` different TCP ports that are not in use on this machine."""
+def free_ports(count: int, *, chosen: Collection[int] = ()) -> list[int]:
+    """Return `count` different TCP ports that are not in use on this machine.
+
+    Args:
+        count: How many.
+        chosen: Ports that a process will take soon; these are left out.
+    """
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in chosen:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             found.append(port)

@@ -234,9 +234,8 @@ class _Owned:
             self._record({})
             self._store.launch({RUN_VARIABLE: self._state.run})
             self._record(self._store.processes)
-            addresses = {
-                name: f"{LOOPBACK}:{port}" for name, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)
-            }
+            ports = free_ports(len(SERVICES), chosen=self._store.ports)
+            addresses = {name: f"{LOOPBACK}:{port}" for name, port in zip(SERVICES, ports, strict=True)}
             for name, address in addresses.items():
                 self._services[name] = self._launch(name, address)
             self._record(self._services)

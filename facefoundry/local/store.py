@@ -146,6 +146,11 @@ class ObjectStore:
             },
         )
 
+    @property
+    def ports(self) -> list[int]:
+        """Its ports since the last launch. It takes some of them only seconds later."""
+        return [*self._http.values(), *self._grpc.values()]
+
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until the bucket exists and accepts objects.
 

@@ -171,6 +171,12 @@ def test_a_store_that_cannot_start_says_so_with_the_end_of_its_log(tmp_path):
 # Processes and state
 
 
+def test_ports_that_another_process_will_take_are_left_out():
+    left = free_ports(3)
+    taken = set(range(1 << 16)) - set(left)
+    assert sorted(free_ports(3, chosen=taken)) == sorted(left)
+
+
 def test_free_ports_are_different_and_free():
     taken = socket.create_server(("127.0.0.1", 0))
     with taken:
