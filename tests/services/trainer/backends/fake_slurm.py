@@ -46,8 +46,15 @@ def claim(job: str) -> bool:
         (ROOT / f"{job}.options").touch(exist_ok=False)
     except FileExistsError:
         return False
-    (ROOT / f"{job}.state").write_text("PENDING|Resources")
+    put_state(job, "PENDING|Resources")
     return True
+
+
+def put_state(job: str, state: str) -> None:
+    """Write what squeue reads at any time, so whole."""
+    whole = ROOT / f"{job}.new"
+    whole.write_text(state)
+    whole.replace(ROOT / f"{job}.state")
 
 
 def slurmd(job: str) -> None:
@@ -59,7 +66,7 @@ def slurmd(job: str) -> None:
         variables = {"SLURM_JOB_ID": job, **({"SLURM_RESTART_COUNT": str(runs)} if runs else {})}
         passed = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "FAKE_SLURM")}
         process = subprocess.Popen(["/bin/sh", ROOT / f"{job}.sh"], env={**passed, **variables}, start_new_session=True)
-        (ROOT / f"{job}.state").write_text("RUNNING|None")
+        put_state(job, "RUNNING|None")
         kill_at = None
         while process.poll() is None:
             if asked(job, "lose") or (ROOT / "end").exists() or (kill_at and time.monotonic() > kill_at):
@@ -74,7 +81,7 @@ def slurmd(job: str) -> None:
             break
         for what in ("requeue", "preempt"):
             (ROOT / f"{job}.{what}").unlink(missing_ok=True)
-        (ROOT / f"{job}.state").write_text("PENDING|BeginTime")
+        put_state(job, "PENDING|BeginTime")
         runs += 1
     (ROOT / f"{job}.state").unlink()
 

@@ -6,6 +6,7 @@ The kubernetes backend runs against a real cluster: the one that KUBECONFIG name
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,7 @@ def local(make_local_backend: Callable[..., TrainingBackend], tmp_path: Path) ->
         lines = path.read_text().splitlines() if path.exists() else []
         return sum(line.startswith(f"{uri_of(name)} ") for line in lines)
 
-    return Place(partial(make_local_backend, restarts=2), runs, 20.0)
+    return Place(partial(make_local_backend, restarts=2), runs, 120.0)
 
 
 OTHER_PACKAGE = """
@@ -100,7 +101,11 @@ def slurm(fake_slurm: FakeSlurm, local: Place) -> Place:
     return Place(fake_slurm.backend, local.runs, local.seconds)
 
 
-@pytest.fixture(params=["local", "other_package", "slurm", "kubernetes"])
+# Those that need no cluster run in make test.
+KINDS = ["kubernetes"] if os.environ.get("FACEFOUNDRY_TEST_CLUSTER") else ["local", "other_package", "slurm"]
+
+
+@pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest) -> Place:
     """One entry for each kind."""
     found: Place = request.getfixturevalue(request.param)
