@@ -17,6 +17,8 @@ import pytest
 import yaml
 from referencing import Registry, Resource
 
+from services.trainer.backends.kubernetes import template as job_template
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/facefoundry"
 SCENARIOS = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -181,6 +183,14 @@ def training_job(objects: list[Object]) -> Object:
     """Return the Job in the trainer's ConfigMap."""
     (found,) = (item["data"]["training-job.yaml"] for item in objects if "training-job.yaml" in item.get("data", {}))
     return yaml.safe_load(found)
+
+
+def trainers_job(objects: list[Object], name: str, attempt_uri: str) -> Object:
+    """Return the Job that the trainer of a rendered release makes of the one in its ConfigMap."""
+    (trainer,) = (pod for found, pod in pods(objects) if found.endswith("-trainer"))
+    known = environment(trainer["containers"][0])
+    gpus = int(known["FACEFOUNDRY_GPUS"])
+    return job_template.training_job(training_job(objects), name, attempt_uri, known["FACEFOUNDRY_GPU_RESOURCE"], gpus)
 
 
 def environment(container: Object) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.trainer.backends.kubernetes import template as job_template
-from tests.helm.chart import Helm, environment, invalid, named, pods, training_job
+from tests.helm.chart import ROOT, Helm, environment, invalid, named, pods, trainers_job, training_job
 
 BASE: dict[str, Any] = {"store": {"endpoint": "s3.example.org", "existingSecret": "facefoundry-store"}}
 
@@ -25,15 +24,26 @@ def _policy(helm: Helm, values: dict[str, Any]) -> str:
     return " ".join(rule["expression"] for rule in policy["spec"]["validations"])
 
 
-@pytest.mark.parametrize("values", [BASE, CLAIM, _with(claim={"template": "mine"}), _with(count=0)])
-def test_the_job_that_the_trainer_makes_of_it_is_valid(helm: Helm, values):
-    objects = helm.objects(values)
-    trainer = named(objects, "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]["containers"][0]
-    known = environment(trainer)
-    gpus = int(known["FACEFOUNDRY_GPUS"])
-    job = job_template.training_job(training_job(objects), "a", "s3://a/b", known["FACEFOUNDRY_GPU_RESOURCE"], gpus)
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [
+        ("BASE", "nvidia.com/gpu"),
+        ("gpu-claim", ""),
+        ("gpu-dra-resource", "nvidia.com/gpu"),
+        ("gpu-mig", "nvidia.com/mig-1g.18gb"),
+        ("gpu-mig-claim", ""),
+        ("gpu-time-slicing", "nvidia.com/gpu.shared"),
+        ("gpu-mps", "nvidia.com/gpu.shared"),
+        ("gpu-none", ""),
+    ],
+)
+def test_the_job_that_the_trainer_makes_of_it_is_valid(helm: Helm, values: str, limit: str):
+    files = [] if values == "BASE" else [ROOT / f"k8s/examples/{values}-values.yaml"]
+    job = trainers_job(helm.objects(BASE, *files), "a", "s3://a/b")
     assert invalid(job) == []
-    assert ("nvidia.com/gpu" in job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]) == bool(gpus)
+    resources = job["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert [name for name in resources["limits"] if name.startswith("nvidia.com/")] == [limit] * bool(limit)
+    assert ("claims" in resources) == values.endswith("claim")
 
 
 def test_another_claim_is_another_template_because_none_can_be_changed(helm: Helm):

@@ -118,9 +118,10 @@ def test_a_worker_asks_for_its_gpu_once_by_the_resource_or_by_a_claim(path: Path
     objects = helm.objects(STORE, path)
     trainer = named(objects, "Deployment", "ff-facefoundry-trainer")["spec"]["template"]["spec"]["containers"][0]
     pod = training_job(objects)["spec"]["template"]["spec"]
-    by_claim = "claim" in values["worker"]["gpu"]
-    assert environment(trainer)["FACEFOUNDRY_GPUS"] == ("0" if by_claim else "1")
-    assert environment(pod["containers"][0])["FACEFOUNDRY_WORKER_REQUIRE_GPU"] == "true"
+    count, by_claim = values["worker"]["gpu"].get("count", 1), "claim" in values["worker"]["gpu"]
+    assert environment(trainer)["FACEFOUNDRY_GPUS"] == str(0 if by_claim else count)
+    required = environment(pod["containers"][0]).get("FACEFOUNDRY_WORKER_REQUIRE_GPU")
+    assert required == ("true" if count else None)
     assert [claim["name"] for claim in pod["containers"][0]["resources"].get("claims", [])] == ["gpu"] * by_claim
     made = [item["metadata"] for item in objects if item["kind"] == "ResourceClaimTemplate"]
     made += [item["metadata"] for item in _read("gpu-mig-claim.yaml")]
