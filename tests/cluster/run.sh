@@ -4,13 +4,17 @@
 # Without KUBECONFIG it starts a node on this machine (root; single-node/), builds the images, runs the tests and takes
 # the node away again; KEEP=1 leaves it. With KUBECONFIG the tests use that cluster, which must be able to pull
 # <REPOSITORY>/{extractor,trainer,worker,converter,cli,objectstore-dev}:<TAG> and FACEFOUNDRY_CLUSTER_IMAGE, any image
-# with a busybox shell.
+# with a busybox shell. Where pods reach this machine, FACEFOUNDRY_CLUSTER_HOST is its address for them: tests then run
+# S3 servers here.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 single_node=$here/single-node/single-node.sh
 programs=${XDG_CACHE_HOME:-$HOME/.cache}/facefoundry/single-node
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/facefoundry/bin
+servers=versitygw
+[ -z "${FACEFOUNDRY_CLUSTER_FULL:-}" ] || servers="versitygw minio garage"
 images=(extractor trainer worker converter cli objectstore-dev)
 buildah="buildah --storage-driver ${STORAGE_DRIVER:-overlay}"
 
@@ -59,14 +63,16 @@ own_node() {
     make --no-print-directory base-image
     make --no-print-directory images objectstore-image ENGINE=buildah PYTHON_IMAGE=localhost/python:3.11 DEVICE=cpu
     busybox_image
+    tests/stores/servers.sh "$tools" $servers
     wait "$building"
     building=
     echo "==> Starting Kubernetes"
     started=yes
     "$single_node" up 2
+    "$single_node" devices 2
+    export FACEFOUNDRY_CLUSTER_HOST=10.250.0.1
     if [ -n "${FACEFOUNDRY_CLUSTER_FULL:-}" ]; then
         "$single_node" pretend 25 8
-        "$single_node" devices 2
         "$single_node" queues
     fi
     bring "${images[@]/#/$REPOSITORY/}" localhost/busybox:1

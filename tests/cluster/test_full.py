@@ -11,12 +11,15 @@ import pytest
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
+from tests.cluster.queues import QUEUE, Queues, need_kueue
 from tests.cluster.release import Release, command
 from tests.cluster.submitted import SubmittedRun
-from tests.cluster.trainings import RUNNING, Trainings
+from tests.cluster.trainings import QUEUED, RUNNING, Trainings
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.timeout(1800)]
+
+LONG = 3000
 
 # Calls of an in-cluster client that go on until its pod is deleted: every padding is an extraction of its own.
 LOAD = """
@@ -24,7 +27,6 @@ import itertools, sys, threading
 from facefoundry import recipes
 from facefoundry.client import Client
 from facefoundry.settings import ChannelSettings, read
-from tests.waiting import wait_until
 counter = itertools.count()
 def work(client):
     for number in counter:
@@ -46,19 +48,18 @@ def test_load_adds_extractors_that_take_their_share_and_they_go_when_it_ends(rel
 
     # The autoscaler must not see the load of the dataset's own extractions.
     wait_until(lambda: release.cpu("extractor") < 0.05, seconds=300, every=5)
-    release.upgrade(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}})
-    assert extractors() == 1
-    record = RunFolder(FfppLayout(dataset).run_folder()).load_run()
-    release.run_in_pod("load", "python3", "-c", LOAD, record.sequences["astronaut"].source_uri)
-    wait_until(lambda: extractors() == 3, seconds=300)
+    with release.changed(extractor={"autoscaling": {"enabled": True, "maxReplicas": 3}}):
+        assert extractors() == 1
+        record = RunFolder(FfppLayout(dataset).run_folder()).load_run()
+        release.run_in_pod("load", "python3", "-c", LOAD, record.sequences["astronaut"].source_uri)
+        wait_until(lambda: extractors() == 3, seconds=300, failure=lambda: release.kubectl("logs", "load"))
 
-    def called(pod: Any) -> bool:
-        return "/Extract" in release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace)
+        def called(pod: Any) -> bool:
+            return "/Extract" in release.core.read_namespaced_pod_log(pod.metadata.name, release.namespace)
 
-    wait_until(lambda: all(called(pod) for pod in release.pods("extractor")), seconds=180)
-    release.core.delete_namespaced_pod("load", release.namespace, grace_period_seconds=0)
-    wait_until(lambda: extractors() == 1, seconds=900)
-    release.upgrade(extractor={"autoscaling": {"enabled": False}})
+        wait_until(lambda: all(called(pod) for pod in release.pods("extractor")), seconds=180)
+        release.core.delete_namespaced_pod("load", release.namespace, grace_period_seconds=0)
+        wait_until(lambda: extractors() == 1, seconds=900)
 
 
 def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: Trainings) -> None:
@@ -71,6 +72,39 @@ def test_an_upgrade_leaves_running_trainings_alone(release: Release, trainings: 
         ended = after.end(training)
         (still,) = after.workers(training)
     assert still.metadata.uid == before.metadata.uid and ended.attempt == 1
+
+
+def test_a_training_that_kueue_stops_for_another_one_resumes_from_its_checkpoint(
+    release: Release, dataset: Path
+) -> None:
+    """The quota holds the first training back until the trainers give new ones the higher priority."""
+    need_kueue()
+    nodes = release.core.list_node(label_selector="type!=kwok").items
+    queues = Queues(release.jobs, 0, {"kubernetes.io/hostname": nodes[0].metadata.labels["kubernetes.io/hostname"]})
+    try:
+        with release.changed(worker={"queueName": QUEUE, "queuePriorityClassName": queues.low}):
+            with release.reached() as variables:
+                training = Trainings(release, dataset, variables).start(seed=61, iterations=LONG)
+            with (
+                release.changed(worker={"queuePriorityClassName": queues.high}),
+                release.reached() as variables,
+            ):
+                trainings = Trainings(release, dataset, variables)
+                trainings.wait(training, lambda seen: seen.diagnosis.reason == "IN_QUEUE")
+                queues.allow(1)
+                before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
+                (victim,) = trainings.workers(training)
+                urgent = trainings.start(seed=62, iterations=100_000)
+                trainings.wait(urgent, lambda seen: seen.state == RUNNING)
+                stopped = trainings.wait(training, lambda seen: seen.diagnosis.reason == "PREEMPTED")
+                assert stopped.state == QUEUED and urgent.uri.rpartition("/")[2] in stopped.diagnosis.message
+                rows = json.loads(command(variables, "status", "--json").stdout)["trainings"]
+                assert stopped.diagnosis.message in [row.get("diagnosis", {}).get("message") for row in rows]
+                trainings.client.cancel_training(urgent.uri)
+                trainings.assert_resumed(training, victim, before.checkpoint_iteration, LONG)
+                assert not trainings.job(training).status.failed
+    finally:
+        queues.remove()
 
 
 def test_a_run_outlives_a_rolling_update_of_the_converter_and_a_restart_of_the_store(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from services.trainer.backends.base import JobState
+from tests.cluster.devices import claims_of, device_class
 from tests.cluster.installation import installation
 from tests.cluster.workers import ClusterWorkers, Make, diagnosis, wait_for
-from tests.helm.chart import CHART, ROOT, find_helm
+from tests.helm.chart import CHART, ROOT, find_helm, trainers_job
 from tests.waiting import wait_until
 
 URI = "s3://bucket/trainings/x/attempt.json"
@@ -88,21 +91,12 @@ def test_a_claim_for_which_no_device_is_free_waits_for_a_gpu(
 
 @pytest.mark.usefixtures("full")
 def test_a_worker_runs_with_a_device_that_a_driver_hands_out(make: Make, cluster: ClusterWorkers) -> None:
-    driver, classes, name = "test-driver.cdi.k8s.io", client.ResourceV1Api(), f"driver-{cluster.namespace}"
-    if not classes.list_resource_slice(field_selector=f"spec.driver={driver}").items:
-        pytest.skip("no DRA driver: tests/cluster/single-node/single-node.sh devices 2")
-    selector = {"cel": {"expression": f"device.driver == '{driver}'"}}
-    classes.create_device_class({"metadata": {"name": name}, "spec": {"selectors": [selector]}})
-    try:
-        make_template(cluster.namespace, name)
+    with device_class() as driven:
+        make_template(cluster.namespace, driven)
         backend = make(edit=claim)
         backend.start("job", URI)
         wait_for(backend, "job", JobState.SUCCEEDED, seconds=120)
-        (pod,) = cluster.pods("job")
-        (claimed,) = pod.status.resource_claim_statuses
-        assert claimed.name == "gpu"
-    finally:
-        classes.delete_device_class(name)
+        assert claims_of(cluster.pods("job")) == ["gpu"]
 
 
 @pytest.mark.usefixtures("full")
@@ -158,8 +152,13 @@ def test_the_policy_takes_the_chart_s_own_claim_and_no_other() -> None:
     [*sorted((ROOT / "k8s/examples").glob("gpu-*-values.yaml")), CHART / "values.yaml"],
     ids=lambda path: path.stem,
 )
-def test_the_api_server_takes_what_the_chart_makes_of_the_values(cluster: ClusterWorkers, path: Path) -> None:
+def test_the_api_server_takes_what_the_chart_makes_of_the_values_and_the_job_that_the_trainer_makes_of_it(
+    cluster: ClusterWorkers, path: Path
+) -> None:
     store = "store.existingSecret=store,store.endpoint=127.0.0.1:9,jobs.createNamespace=false"
     options = ["--set", f"{store},jobs.namespace={cluster.namespace}", "--values", str(path), "--dry-run=server"]
-    ended = find_helm().run("install", "ff", str(CHART), "--namespace", "default", *options)
+    ended = find_helm().run("install", "ff", str(CHART), "--namespace", "default", "--output", "json", *options)
     assert ended.returncode == 0, ended.stderr
+    objects = list(filter(None, yaml.safe_load_all(json.loads(ended.stdout)["manifest"])))
+    job = trainers_job(objects, "job", URI)
+    cluster.batch.create_namespaced_job(cluster.namespace, job, dry_run="All", field_validation="Strict")

@@ -8,17 +8,12 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from kubernetes import client as kubernetes
 
-from facefoundry.media.read import open_source
 from facefoundry.storage import keys, manifest
-from facefoundry.v1 import trainer_pb2
-from tests.clips import encode
+from tests.cluster.fakes import assert_is_a_fake
 from tests.cluster.release import Release, command, kill_worker, store
-from tests.cluster.submitted import SubmittedRun
 from tests.cluster.trainings import FAILED, QUEUED, RUNNING, Trainings
 from tests.waiting import wait_until
 
@@ -41,27 +36,12 @@ def test_a_pair_goes_through_the_services_into_a_dataset(dataset: Path, clips: P
     assert (dataset / "report.html").is_file()
 
 
-def assert_is_a_fake(dataset: Path, target: Path, name: str) -> None:
-    """The fake differs from its target where the mask says so, and almost all its frames are swapped."""
-    fakes = dataset / "manipulated_sequences" / "Deepfakes"
-    made = _frames(fakes / "raw" / "videos" / f"{name}.mp4")
-    changed = _frames(fakes / "masks_changed" / "videos" / f"{name}.mp4")[..., 0] == 255
-    assert np.array_equal((_frames(target) != made).any(axis=-1), changed)
-    labels = json.loads((fakes / "labels" / f"{name}.json").read_text())
-    assert np.mean([row["swapped"] for row in labels["frames"]]) > 0.9
-
-
-def _frames(path: Path) -> np.ndarray:
-    with open_source(path) as source:
-        return np.stack(list(source))
-
-
 def test_a_killed_worker_resumes_and_ends_at_the_right_iteration(trainings: Trainings) -> None:
     training = trainings.start(seed=1, iterations=LONG)
     before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
     (victim,) = trainings.workers(training)
     kill_worker(victim)
-    assert_resumed(trainings, training, victim, before.checkpoint_iteration)
+    trainings.assert_resumed(training, victim, before.checkpoint_iteration, LONG)
     assert trainings.job(training).status.failed == 1
 
 
@@ -71,19 +51,8 @@ def test_an_evicted_worker_resumes_and_the_backoff_limit_is_not_counted(training
     (victim,) = trainings.workers(training)
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim.metadata.name}}
     trainings.release.core.create_namespaced_pod_eviction(victim.metadata.name, trainings.release.jobs, eviction)
-    assert_resumed(trainings, training, victim, before.checkpoint_iteration)
+    trainings.assert_resumed(training, victim, before.checkpoint_iteration, LONG)
     assert not trainings.job(training).status.failed
-
-
-def assert_resumed(trainings: Trainings, training: trainer_pb2.Training, victim: Any, checkpoint: int) -> None:
-    """Another pod went on from the victim's checkpoint or a later one, and the model has all its iterations."""
-    ended = trainings.end(training)
-    assert (ended.attempt, ended.iteration, ended.model_uri.rpartition("/")[2]) == (1, LONG, str(LONG))
-    last = trainings.workers(training)[-1]
-    assert last.metadata.uid != victim.metadata.uid
-    log = trainings.release.core.read_namespaced_pod_log(last.metadata.name, trainings.release.jobs)
-    (resumed,) = (json.loads(line) for line in log.splitlines() if '"resumed"' in line)
-    assert checkpoint <= resumed["iteration"] < LONG
 
 
 def test_bad_input_fails_the_job_at_once_and_the_reason_reaches_the_caller_and_the_command(
@@ -137,34 +106,6 @@ def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
     trainings.client.cancel_training(training.uri)
     wait_until(lambda: not trainings.release.jobs_of(training.uri))
     wait_until(lambda: not trainings.release.pods_of_job(name))
-
-
-def test_a_submitted_run_outlives_its_pod_and_the_trainers_and_is_fetched_from_the_bucket(
-    release: Release, environment: dict[str, str], clips: Path, tmp_path: Path
-) -> None:
-    """Two pairs of clips in the bucket. Trainers that the run watches are deleted, then its own pod."""
-    third = encode(tmp_path / "third.mp4", [frame[:, ::-1].copy() for frame in _frames(clips / "astronaut.mp4")])
-    given = {"astronaut": clips / "astronaut.mp4", "hopper": clips / "hopper.mp4", "mirrored": third}
-    pairs = [["astronaut", "hopper"], ["mirrored", "hopper"]]
-    run = SubmittedRun(release, environment, tmp_path, given, pairs, iterations=400)
-    submitted = run.submit()
-    wait_until(lambda: int(run.training().get("iteration", 0)) > 0, seconds=300)
-    for pod in release.pods("trainer"):
-        release.core.delete_namespaced_pod(pod.metadata.name, release.namespace)
-    release.wait()
-    (still,) = release.pods("dataset")
-    assert still.metadata.name == submitted.pod and still.status.phase == "Running"
-    release.core.delete_namespaced_pod(still.metadata.name, release.namespace)
-    ended = run.wait_until_done(400)["run"]
-    assert ended["job"]["pod"] != submitted.pod
-    assert (ended["record"]["done"], ended["record"]["failures"]) == (2, {})
-    out = tmp_path / "out"
-    fetched = command(environment, "fetch", submitted.run, out)
-    assert fetched.returncode == 0, fetched.stderr + fetched.stdout
-    for target, source in (("astronaut", "hopper"), ("hopper", "mirrored")):
-        assert_is_a_fake(out, given[target], f"{target}_{source}")
-    claims = release.core.list_namespaced_persistent_volume_claim(release.namespace).items
-    assert [claim.metadata.name for claim in claims] == [f"data-{release.of('minio')}-0"], "nothing is on a volume"
 
 
 def test_a_worker_over_its_memory_limit_is_reported_out_of_memory(release: Release, trainings: Trainings) -> None:

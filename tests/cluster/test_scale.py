@@ -30,7 +30,6 @@ import psutil
 from kubernetes.client import rest
 from services.trainer.backends.kubernetes.backend import KubernetesBackend
 from services.trainer.backends.kubernetes.settings import KubernetesSettings
-from tests.waiting import wait_until
 
 seconds = Counter()
 ask = rest.RESTClientObject.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,14 @@ class Trainings:
     def workers(self, training: trainer_pb2.Training) -> list[Any]:
         """All its pods, the newest last; a Job keeps those that ended."""
         return self.release.pods_of_job(self.job(training).metadata.name)
+
+    def assert_resumed(self, training: trainer_pb2.Training, victim: Any, checkpoint: int, iterations: int) -> None:
+        """Another pod went on from the victim's checkpoint or a later one, and the model has all its iterations."""
+        ended = self.end(training)
+        assert (ended.attempt, ended.iteration) == (1, iterations)
+        assert ended.model_uri.rpartition("/")[2] == str(iterations)
+        last = self.workers(training)[-1]
+        assert last.metadata.uid != victim.metadata.uid
+        log = self.release.core.read_namespaced_pod_log(last.metadata.name, self.release.jobs)
+        (resumed,) = (json.loads(line) for line in log.splitlines() if '"resumed"' in line)
+        assert checkpoint <= resumed["iteration"] < iterations

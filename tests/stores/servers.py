@@ -53,19 +53,19 @@ class Kind:
         name: Its name.
         title: What is run, for people.
         program: The file that runs it; it may be missing.
-        start: Starts it in a folder while the context is open.
+        start: Starts it in a folder and at an address of this machine, while the context is open.
     """
 
     name: str
     title: str
     program: Path
-    start: Callable[[Path, Path], Iterator[Running]]
+    start: Callable[[Path, Path, str], Iterator[Running]]
 
     @contextmanager
-    def running(self, folder: Path) -> Iterator[Running]:
-        """Run it in a folder while the context is open."""
+    def running(self, folder: Path, host: str = LOOPBACK) -> Iterator[Running]:
+        """Run it in a folder and at an address of this machine, while the context is open."""
         folder.mkdir(parents=True)
-        yield from self.start(self.program, folder)
+        yield from self.start(self.program, folder, host)
 
 
 def _of_accounts(settings: StoreSettings) -> dict[str, StoreSettings]:
@@ -75,32 +75,33 @@ def _of_accounts(settings: StoreSettings) -> dict[str, StoreSettings]:
     }
 
 
-def _seaweedfs(_: Path, folder: Path) -> Iterator[Running]:
+def _seaweedfs(_: Path, folder: Path, host: str) -> Iterator[Running]:
+    assert host == LOOPBACK, "the local stack's store listens nowhere else"
     accounts = [Account(name, secret, _NO_RIGHTS) for name, secret in _SECRETS.items()]
     with ObjectStore(folder, accounts=accounts, credentials=ROOT) as settings:
         yield Running(settings, _of_accounts(settings))
 
 
-def _minio(program: Path, folder: Path) -> Iterator[Running]:
+def _minio(program: Path, folder: Path, host: str) -> Iterator[Running]:
     ports = free_ports(2)
-    command = ["server", str(folder / "data"), "--address", f"{LOOPBACK}:{ports[0]}"]
-    command += ["--console-address", f"{LOOPBACK}:{ports[1]}"]
+    command = ["server", str(folder / "data"), "--address", f"{host}:{ports[0]}"]
+    command += ["--console-address", f"{host}:{ports[1]}"]
     environment = {"MINIO_ROOT_USER": ROOT[0], "MINIO_ROOT_PASSWORD": ROOT[1], "MINIO_BROWSER": "off"}
     with _process("minio", [str(program), *command], folder, environment):
-        settings = _ready(ports[0])
+        settings = _ready(host, ports[0])
         yield Running(settings, _of_accounts(settings))
 
 
-def _versitygw(program: Path, folder: Path) -> Iterator[Running]:
+def _versitygw(program: Path, folder: Path, host: str) -> Iterator[Running]:
     data, accounts, versions = (folder / name for name in ("data", "accounts", "versions"))
     for path in (data, accounts, versions):
         path.mkdir()
     (port,) = free_ports(1)
-    command = ["--port", f"{LOOPBACK}:{port}", "--quiet", "--iam-dir", str(accounts)]
+    command = ["--port", f"{host}:{port}", "--quiet", "--iam-dir", str(accounts)]
     command += ["posix", "--versioning-dir", str(versions), str(data)]
     environment = {"ROOT_ACCESS_KEY": ROOT[0], "ROOT_SECRET_KEY": ROOT[1]}
     with _process("versitygw", [str(program), *command], folder, environment):
-        settings = _ready(port)
+        settings = _ready(host, port)
         admin = [str(program), "admin", "--access", ROOT[0], "--secret", ROOT[1]]
         admin += ["--endpoint-url", f"http://{settings.endpoint}", "create-user", "--role", "user"]
         for name, secret in _SECRETS.items():
@@ -108,14 +109,14 @@ def _versitygw(program: Path, folder: Path) -> Iterator[Running]:
         yield Running(settings, _of_accounts(settings))
 
 
-def _garage(program: Path, folder: Path) -> Iterator[Running]:
+def _garage(program: Path, folder: Path, host: str) -> Iterator[Running]:
     s3, rpc, admin = free_ports(3)
     configuration = folder / "garage.toml"
     configuration.write_text(
         f'metadata_dir = "{folder}/meta"\ndata_dir = "{folder}/data"\ndb_engine = "sqlite"\nreplication_factor = 1\n'
-        f'rpc_bind_addr = "{LOOPBACK}:{rpc}"\nrpc_public_addr = "{LOOPBACK}:{rpc}"\n'
+        f'rpc_bind_addr = "{host}:{rpc}"\nrpc_public_addr = "{host}:{rpc}"\n'
         f'rpc_secret = "{secrets.token_hex(32)}"\n[s3_api]\ns3_region = "garage"\n'
-        f'api_bind_addr = "{LOOPBACK}:{s3}"\n[admin]\napi_bind_addr = "{LOOPBACK}:{admin}"\n'
+        f'api_bind_addr = "{host}:{s3}"\n[admin]\napi_bind_addr = "{host}:{admin}"\n'
     )
     garage = [str(program), "-c", str(configuration)]
 
@@ -130,7 +131,7 @@ def _garage(program: Path, folder: Path) -> Iterator[Running]:
         access_key, secret_key = f"GK{secrets.token_hex(12)}", secrets.token_hex(32)
         wait_until(lambda: do("key", "import", "--yes", "-n", "owner", access_key, secret_key), every=0.2)
         do("key", "allow", "--create-bucket", access_key)
-        settings = loopback_settings(f"{LOOPBACK}:{s3}", access_key, secret_key, "facefoundry")
+        settings = loopback_settings(f"{host}:{s3}", access_key, secret_key, "facefoundry")
         yield Running(settings.model_copy(update={"region": "garage"}), {})
 
 
@@ -145,9 +146,9 @@ def _process(name: str, command: list[str], folder: Path, environment: dict[str,
         process.stop(10.0)
 
 
-def _ready(port: int) -> StoreSettings:
+def _ready(host: str, port: int) -> StoreSettings:
     """Return the settings of a server once it answers."""
-    settings = loopback_settings(f"{LOOPBACK}:{port}", *ROOT, "facefoundry")
+    settings = loopback_settings(f"{host}:{port}", *ROOT, "facefoundry")
 
     def answers() -> bool:
         try:

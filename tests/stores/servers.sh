@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Build the S3 servers that `make stores` runs, once, into the folder that is the only argument. SeaweedFS is installed
-# with the product. A server that cannot be built is left out.
+# Build S3 servers for tests, once: servers.sh FOLDER [minio] [versitygw] [garage]; without names all of them.
+# SeaweedFS is installed with the product. A server that cannot be built is left out.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools=$1
+shift
+[ $# -gt 0 ] || set -- minio versitygw garage
 mkdir -p "$tools"
 
 build() {  # NAME PROGRAM COMMAND...
@@ -25,6 +27,11 @@ garage() {
     cargo install garage --version 2.5.0 --locked --no-default-features --features bundled-libs,sqlite \
         --root "$tools/build" && mv "$tools/build/bin/garage" "$tools/garage-2.5.0"
 }
-build MinIO "$tools/minio-20260212" go minio
-build VersityGW "$tools/versitygw-1.8.0" go versitygw
-build Garage "$tools/garage-2.5.0" cargo garage
+for server; do
+    case $server in
+    minio) build MinIO "$tools/minio-20260212" go minio ;;
+    versitygw) build VersityGW "$tools/versitygw-1.8.0" go versitygw ;;
+    garage) build Garage "$tools/garage-2.5.0" cargo garage ;;
+    *) echo "There is no server $server: minio, versitygw or garage." >&2; exit 2 ;;
+    esac
+done

@@ -34,7 +34,7 @@ build() {
     command -v go >/dev/null || { echo "Go 1.26 is needed to build Kubernetes." >&2; exit 1; }
     mkdir -p "$programs"
     programs kubernetes k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy,kubectl}
-    programs kubernetes go.etcd.io/etcd/server/v3
+    programs kubernetes go.etcd.io/etcd/server/v3 k8s.io/kubernetes/test/e2e/dra/test-driver
     programs containerd github.com/containerd/containerd/v2/cmd/{containerd,ctr,containerd-shim-runc-v2}
     programs coredns github.com/coredns/coredns
     programs metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server
@@ -275,7 +275,6 @@ up() {
 devices() { # number: Kubernetes' own test driver offers them; it looks into no device
     local plugins=$state/kubelet/plugins
     export KUBECONFIG=$state/admin.conf
-    programs kubernetes k8s.io/kubernetes/test/e2e/dra/test-driver
     mkdir -p "$plugins/test-driver.cdi.k8s.io"
     start test-driver test-driver kubelet-plugin --kubeconfig="$KUBECONFIG" --node-name=node1 --num-devices="$1" \
         --datadir="$plugins" --plugin-registration-path="$state/kubelet/plugins_registry" --cdi-dir=/var/run/cdi
