@@ -431,7 +431,7 @@ class WatchTrainingsRequest(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
-    """The label, at most 10,000 trainings may have it."""
+    """The label, at most 100,000 trainings may have it."""
     position: _builtins.str
     """`position` of the last response of an earlier stream with the same label, of any replica: trainings that had ended
     before it are not sent again. Empty for all trainings.

@@ -68,15 +68,28 @@ class TrainingStream:
         self.position = position
 
     def messages(self, is_wanted: Callable[[], bool]) -> Iterator[trainer_pb2.WatchTrainingsResponse]:
-        """Look for changes, and yield the messages that tell them, if there are any; see `LabelWatch.look`."""
-        self._watch.look(is_wanted)
-        changes, self._revision, moment = self._watch.changes(self._revision)
-        batches = list(self._batches(change for change in changes if not self._is_known(change)))
-        for batch in batches[:-1]:
-            yield trainer_pb2.WatchTrainingsResponse(trainings=batch, position=self.position)
-        self._since, self.position = None, moment.isoformat()  # only who has all of them continues from here
-        for batch in batches[-1:]:
-            yield trainer_pb2.WatchTrainingsResponse(trainings=batch, position=self.position)
+        """Look for changes, and yield the messages that tell them, if there are any.
+
+        The trainings of many pages are sent page by page, and have their position in the last message.
+
+        Args:
+            is_wanted: Whether the caller still waits.
+
+        Raises:
+            FaceFoundryError: as `LabelWatch.look`.
+        """
+        has_all = False
+        while not has_all and is_wanted():
+            has_all = self._watch.look()
+            changes, self._revision, moment = self._watch.changes(self._revision)
+            batches = list(self._batches(change for change in changes if not self._is_known(change)))
+            last = batches.pop() if has_all and batches else None
+            for batch in batches:
+                yield trainer_pb2.WatchTrainingsResponse(trainings=batch, position=self.position)
+            if has_all:  # only who has all of them continues from here
+                self._since, self.position = None, moment.isoformat()
+            if last is not None:
+                yield trainer_pb2.WatchTrainingsResponse(trainings=last, position=self.position)
 
     def _is_known(self, change: Change) -> bool:
         """Whether the caller knows the change from an earlier stream, because it had ended long enough before."""

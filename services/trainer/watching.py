@@ -1,9 +1,9 @@
 """Watches the trainings with a label: what WatchTrainings sends.
 
-A look costs a page of the index, the ends of the last minute, and the documents of those trainings that have changed:
-the backend says which, from its memory. A training that waits in a queue is therefore not read again, not even if its
-place there changes. Of those that run, and of those that ended without a model a short time ago, a look reads a few in
-turn. All streams of a label share its looks.
+A look costs the newest page of the index, one of its other pages in turn, the ends of the last minute, and the
+documents of those trainings that have changed: the backend says which, from its memory. A training that waits in a
+queue is therefore not read again, not even if its place there changes. Of those that run, and of those that ended
+without a model a short time ago, a look reads a few in turn. All streams of a label share its looks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from facefoundry.errors import Cancelled, Unusable
+from facefoundry.errors import Unusable
 from facefoundry.storage import keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import trainer_pb2
@@ -26,13 +26,12 @@ from services.trainer.worker_protocol import Attempt
 
 __all__ = ["MARGIN", "MAX_WATCHED", "Change", "LabelWatch"]
 
-MAX_WATCHED = 10_000
-"""Most trainings with a label that is watched."""
+MAX_WATCHED = 100_000
+"""Most trainings with a label that is watched. One that has ended takes 2.5 KB of memory, others 5 KB."""
 
 MARGIN = timedelta(minutes=1)
 """Clocks differ by less, and the end of an attempt is noted shortly before its outcome is saved."""
 
-_PAGE = 1000
 _RUNNING_READS = _ENDED_READS = 16
 
 
@@ -65,6 +64,7 @@ class LabelWatch:
         fresh_for: A look less than this time ago is not repeated.
         clock: Returns the current UTC time.
         most: Most trainings that the label may have.
+        page_size: Most trainings that a look reads of one page of the index, 1 to 1000.
     """
 
     def __init__(
@@ -77,10 +77,11 @@ class LabelWatch:
         fresh_for: timedelta,
         clock: Callable[[], datetime],
         most: int = MAX_WATCHED,
+        page_size: int = 1000,
     ) -> None:
         self._label, self._index, self._reader = label, TrainingIndex(store), EntryReader(store, self._describe)
         self._describe_attempt, self._job_of, self._pool = describe, job_of, pool
-        self._fresh_for, self._clock, self._most = fresh_for, clock, most
+        self._fresh_for, self._clock, self._most, self._page_size = fresh_for, clock, most, page_size
         self._lock = threading.Lock()
         self._newest: dict[str, Change] = {}  # by prefix, as the next two
         self._open: dict[str, Change] = {}  # those that may change without a new attempt
@@ -90,28 +91,28 @@ class LabelWatch:
         self._revision = 0
         self._looked_at = clock()
 
-    def look(self, is_wanted: Callable[[], bool]) -> None:
-        """Look for changes, unless another caller has just looked. The first look reads all trainings.
+    def look(self) -> bool:
+        """Look for changes, unless another caller has just looked. Each of the first looks reads a page of trainings.
 
-        Args:
-            is_wanted: Whether the caller still waits.
+        Returns:
+            Whether all trainings have been read. Otherwise look again at once.
 
         Raises:
             Unusable: more trainings have the label than can be watched (TOO_MANY_TRAININGS).
-            Cancelled: the caller does not wait any more.
             Unavailable: the store or the backend does not answer.
         """
         with self._lock:
             now = self._clock()
             if self._has_looked and now - self._looked_at < self._fresh_for:
-                return
-            self._read_page(now)
-            while not self._is_complete:
-                if not is_wanted():
-                    raise Cancelled("The caller does not wait for the trainings any more.")
-                self._read_page(now)
-            self._read_changed(now)
-            self._looked_at, self._has_looked = now, True
+                return True
+            if self._is_complete and self._after:
+                self._read_page("", now)  # it has the trainings that were started last
+            self._after = self._read_page(self._after, now)
+            self._is_complete |= not self._after
+            if self._is_complete:
+                self._read_changed(now)
+                self._looked_at, self._has_looked = now, True
+            return self._is_complete
 
     def changes(self, after: int) -> tuple[list[Change], int, datetime]:
         """Return the newest change of each training that changed after a revision, the revision now, and its time."""
@@ -121,18 +122,26 @@ class LabelWatch:
             found = [change for change in self._newest.values() if change.revision > after]
             return found, self._revision, self._looked_at
 
-    def _read_page(self, now: datetime) -> None:
-        """Read the trainings that are new on the next page of the index; if that fails, the page stays the next."""
-        entries = self._index.page(self._label, self._after, _PAGE)
+    def _read_page(self, after: str, now: datetime) -> str:
+        """Read the trainings that are new on a page of the index.
+
+        Args:
+            after: Name of the last entry of the page before; empty for the first page.
+            now: The time.
+
+        Returns:
+            Name of the last entry; empty if it is the last page.
+        """
+        entries = self._index.page(self._label, after, self._page_size)
         self._read([entry for entry in entries if self._is_new(entry)], now)
         if len(self._newest) > self._most:
             raise Unusable(
-                f"Expected at most {self._most} trainings with the label {self._label}. There are more. Give the "
-                "trainings of each run a label of their own, or watch single ones by WatchTraining.",
+                f"Expected at most {self._most:,} trainings with the label {self._label}. There are more. Give the "
+                "dataset another name for further trainings, or make several datasets; finished models are found "
+                "whatever the name.",
                 reason="TOO_MANY_TRAININGS",
             )
-        self._after = entries[-1].name if len(entries) == _PAGE else ""
-        self._is_complete |= not self._after
+        return entries[-1].name if len(entries) == self._page_size else ""
 
     def _is_new(self, entry: Entry) -> bool:
         known = self._newest.get(entry.prefix)
@@ -156,7 +165,7 @@ class LabelWatch:
                 again[change.entry.prefix] = change
         for prefix, change in list(self._open.items()):
             if is_final(change.found.training, now):
-                del self._open[prefix]
+                self._settle(change)
                 continue
             if change.found.training.state in ENDED:
                 ended.append(change)
@@ -197,14 +206,18 @@ class LabelWatch:
             self._revision += 1
             known = None
         change = Change(entry, found, read_at, known.revision if known is not None else self._revision)
-        self._newest[entry.prefix] = change
         if found.training.state in ENDED:
             self._jobs.pop(entry.prefix, None)
         if is_final(found.training, read_at):
-            self._open.pop(entry.prefix, None)
+            self._settle(change)
         else:
-            self._open[entry.prefix] = change
+            self._newest[entry.prefix] = self._open[entry.prefix] = change
         return change
+
+    def _settle(self, change: Change) -> None:
+        """Keep a training that cannot change any more, without its attempt, which takes more memory than its state."""
+        self._open.pop(change.entry.prefix, None)
+        self._newest[change.entry.prefix] = replace(change, found=replace(change.found, attempt=None))
 
     def _find(self, entry: Entry) -> tuple[Entry, Found | None]:
         known = self._newest.get(entry.prefix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from services.trainer.backends.local import LocalBackend
 from services.trainer.settings import TrainerSettings
 from services.trainer.trainings import Trainings
 from tests.facefoundry.cluster.api_server import NAMESPACE, serve
+from tests.services.trainer.queue_backend import QueueBackend
 from tests.services.trainer.serving import serving
 
 CANCELLED = trainer_pb2.Training.STATE_CANCELLED
@@ -26,8 +28,12 @@ Start = Callable[..., trainer_pb2.Training]
 
 
 @pytest.fixture
-def trainings(store: Store, make_local_backend: Callable[..., LocalBackend]) -> Trainings:
-    return Trainings(store, make_local_backend("hang", local_workers=4), TrainerSettings())
+def trainings(
+    request: pytest.FixtureRequest, store: Store, make_local_backend: Callable[..., LocalBackend]
+) -> Trainings:
+    """Trainings in a backend of the kind that a test names, or whose workers do not end."""
+    make = getattr(request, "param", lambda: make_local_backend("hang", local_workers=4))
+    return Trainings(store, make(), TrainerSettings())
 
 
 @pytest.fixture
@@ -64,6 +70,28 @@ def test_trainings_are_named_by_uri(trainings: Trainings, cancel: Callable[..., 
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == ["A_B is cancelled after iteration 0/6."] * 2
     assert states(trainings, first, second, third) == [True, True, False]
+
+
+class TogetherBackend(QueueBackend):
+    """Stops two jobs at a time, and none alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = threading.Barrier(2, timeout=20)
+
+    def cancel(self, name: str) -> None:
+        self._both.wait()
+        super().cancel(name)
+
+
+@pytest.mark.parametrize("trainings", [TogetherBackend], indirect=True)
+def test_several_are_stopped_at_once_and_printed_in_order(
+    trainings: Trainings, cancel: Callable[..., Result], start: Start
+) -> None:
+    started = [start(seed, pair=f"A_{seed}") for seed in range(4)]
+    done = cancel(*(training.uri for training in started))
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [f"A_{seed} is cancelled after iteration 0/6." for seed in range(4)]
 
 
 def test_a_pair_of_a_run_is_neither_the_pair_of_another_nor_another_pair(

@@ -236,8 +236,53 @@ def test_a_label_with_too_many_trainings_is_refused(run: Run) -> None:
         describe: Callable[[Attempt], trainer_pb2.Training] = lambda attempt: trainer_pb2.Training()  # noqa: E731
         watch = LabelWatch("set", run.store, describe, lambda attempt: None, pool, timedelta(0), run.clock, most=3)
         with pytest.raises(Unusable) as caught:
-            watch.look(lambda: True)
+            watch.look()
     assert caught.value.reason == "TOO_MANY_TRAININGS"
+
+
+@contextmanager
+def paged(run: Run, page_size: int) -> Iterator[Stream]:
+    """A stream of trainings of which a look reads a small page."""
+    with ThreadPoolExecutor(1) as pool:
+        describe: Callable[[Attempt], trainer_pb2.Training] = lambda attempt: run.trainings.get(uri_of(run, attempt))  # noqa: E731
+        job_of: Callable[[Attempt], Job | None] = lambda attempt: run.backend.get(job_name(attempt))  # noqa: E731
+        watch = LabelWatch(
+            "set", run.store, describe, job_of, pool, timedelta(0), run.clock, most=9, page_size=page_size
+        )
+        yield Stream(TrainingStream(watch, "", ROOM), run)
+
+
+def uri_of(run: Run, attempt: Attempt) -> str:
+    return run.store.uri(attempt.prefix)
+
+
+def test_the_trainings_of_many_pages_are_sent_page_by_page(run: Run) -> None:
+    for index in range(5):
+        run.put(index)
+    with paged(run, page_size=2) as stream:
+        messages = list(stream.made.messages(lambda: True))
+    sent = [sorted(training.pair_id for training in message.trainings) for message in messages]
+    assert sent == [["A_3", "A_4"], ["A_1", "A_2"], ["A_0"]]
+    assert [bool(message.position) for message in messages] == [False, False, True]
+
+
+def test_a_caller_who_has_gone_is_sent_no_further_page(run: Run) -> None:
+    for index in range(5):
+        run.put(index)
+    waits = [True, True, False]
+    with paged(run, page_size=2) as stream:
+        assert len(list(stream.made.messages(lambda: waits.pop(0)))) == 2
+        assert stream.made.position == ""
+
+
+def test_the_next_look_finds_what_was_started_last_however_many_pages_there_are(run: Run) -> None:
+    for index in range(5):
+        run.put(index)
+    with paged(run, page_size=2) as stream:
+        assert len(stream.sent()) == 5
+        for index in range(5, 9):
+            run.put(index)
+            assert stream.sent() == {f"A_{index}": QUEUED}
 
 
 def test_trainings_that_could_not_be_read_are_read_by_the_next_look(run: Run) -> None:
@@ -254,8 +299,8 @@ def test_trainings_that_could_not_be_read_are_read_by_the_next_look(run: Run) ->
         describe: Callable[[Attempt], trainer_pb2.Training] = lambda attempt: trainer_pb2.Training()  # noqa: E731
         watch = LabelWatch("set", run.store, describe, job_of, pool, timedelta(minutes=1), run.clock)
         with pytest.raises(Unavailable):
-            watch.look(lambda: True)
-        watch.look(lambda: True)
+            watch.look()
+        watch.look()
     assert len(watch.changes(0)[0]) == 3
 
 
