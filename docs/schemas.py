@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
 from facefoundry.dataset import record, stored_dataset
+from facefoundry.dataset.run_log import LogRecord
 from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
@@ -38,6 +39,7 @@ _DOCUMENTS = {
     "upload": UploadRecord,
     "run": record.RunRecord,
     "pair": record.PairRecord,
+    "log": LogRecord,
     "dataset": stored_dataset.DatasetManifest,
     "index": stored_dataset.PairIndex,
 }

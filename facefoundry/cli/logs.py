@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from facefoundry.cli.cluster import cluster_options
 from facefoundry.cli.plain import plain
 from facefoundry.cluster.runs import Place
+from facefoundry.codec import to_values
+from facefoundry.dataset.run_log import LogRecord
+from facefoundry.errors import FaceFoundryError
+from facefoundry.planning.stored_run import stored_log
+from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
 
 __all__ = ["logs"]
 
@@ -22,8 +30,23 @@ def logs(dataset: str, follow: bool, place: Place) -> None:
     Example:
       facefoundry logs --dataset NAME --follow
 
-    The record of the run, with the failures of all pairs, is in the bucket: `facefoundry status --dataset NAME`.
+    Without such a pod, the events that the run has saved in the bucket are printed, where there are keys of the store:
+    how stages and pairs ended, the newest 1,000. The failures of all pairs are in the record of the run: `facefoundry
+    status --dataset NAME`.
     """
-    with place.open() as runs:
-        for line in runs.log(dataset, follow=follow):
-            click.echo(plain(line))
+    try:
+        with place.open() as runs:
+            for line in runs.log(dataset, follow=follow):
+                click.echo(plain(line))
+    except FaceFoundryError as error:
+        saved = _saved_log(dataset)
+        if saved is None:
+            raise
+        click.echo(plain(f"{error.message} [{error.reason}] The run has saved these events in the bucket:"), err=True)
+        for event in saved.events:
+            click.echo(plain(json.dumps(to_values(event))))
+
+
+def _saved_log(dataset: str) -> LogRecord | None:
+    settings = read(StoreSettings)
+    return stored_log(Store(settings), dataset) if settings.has_keys else None

@@ -110,7 +110,17 @@ class Cluster:
         return [item.get("message", "") for item in sorted(found, key=lambda item: item.get("lastTimestamp") or "")]
 
     def log(self, pod: str, *, follow: bool = False) -> Iterator[str]:
-        """Yield the lines of the log of a pod. With `follow`, until its container ends."""
+        """Yield the lines of the log of a pod. With `follow`, until its container ends.
+
+        Raises:
+            NotFound: the pod is gone (NO_LOG).
+        """
+        try:
+            yield from self._lines(pod, follow=follow)
+        except _Absent as error:
+            raise NotFound(f"The pod {pod} is gone, and its log with it.", reason="NO_LOG") from error
+
+    def _lines(self, pod: str, *, follow: bool) -> Iterator[str]:
         with self._request(f"reading the log of the pod {pod}"):
             response = self._core.read_namespaced_pod_log(
                 pod,

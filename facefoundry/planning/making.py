@@ -14,14 +14,17 @@ from facefoundry.dataset import files, models
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.progress import OnEvent
+from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.run import DatasetRun, Limits
-from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
+from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.dataset.transfer import Transfers
+from facefoundry.errors import DataLoss, Unusable
+from facefoundry.planning.stored_run import stored_log
 from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
@@ -113,7 +116,7 @@ class Making:
 
 
 def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: OnEvent, command: str) -> Making:
-    """Put a run together. At each save of its record, the report is written, and the record copied to the store.
+    """Put a run together. At each save of its record, the report is written, and the store gets the record and the log.
 
     A base on this machine is uploaded.
 
@@ -137,11 +140,13 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         recipe = recipes.resolve(recipe)
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
     record.retention = dict(plan.retention)
+    log = RunLog(_earlier_events(name, connections.store))
+    on_event = _both(log.add, on_event)
     recorder = RunRecorder(
         record,
         RunFolder(layout.run_folder()),
         on_event,
-        upload=_upload(keys.run(name), connections.store),
+        upload=_upload(keys.run(name), connections.store, log),
         on_save=lambda: report.write(layout),
     )
     stages = ServiceStages(
@@ -179,9 +184,29 @@ def run_name(name: str | None, layout: Layout) -> str:
     return chosen
 
 
-def _upload(prefix: str, store: Store | None) -> Callable[[str, bytes], None]:
+def _upload(prefix: str, store: Store | None, log: RunLog) -> Callable[[str, bytes], None]:
     def upload(name: str, data: bytes) -> None:
-        if store is not None:
-            document.put(store, f"{prefix}/{name}", data)  # if this fails, the next save repeats it
+        if store is None:
+            return
+        if name == RUN_FILE:
+            document.put(store, f"{prefix}/{LOG_FILE}", document.encode(log.record()))
+        document.put(store, f"{prefix}/{name}", data)  # if this fails, the next save repeats it
 
     return upload
+
+
+def _earlier_events(name: str, store: Store | None) -> Sequence[LoggedEvent]:
+    """Return the events of earlier starts of a run; none if there is no log of them that can be read."""
+    try:
+        found = stored_log(store, name) if store is not None else None
+    except (DataLoss, Unusable):
+        found = None
+    return found.events if found is not None else ()
+
+
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+    def call(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return call

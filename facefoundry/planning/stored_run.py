@@ -1,4 +1,4 @@
-"""Reads the record of a run from the bucket, from anywhere."""
+"""Reads the record and the log of a run from the bucket, from anywhere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from facefoundry.dataset.record import Failure, RunRecord
 from facefoundry.dataset.run_folder import RUN_FILE
+from facefoundry.dataset.run_log import LOG_FILE, LogRecord
 from facefoundry.errors import NotFound
 from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 
-__all__ = ["StoredRun", "stored_run"]
+__all__ = ["StoredRun", "stored_log", "stored_run"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,17 @@ def stored_run(store: Store, name: str) -> StoredRun | None:
     except NotFound:
         return None
     return StoredRun(name, record.created, record.seconds, len(record.pairs), record.done, record.failures)
+
+
+def stored_log(store: Store, name: str) -> LogRecord | None:
+    """Return the log of a run as it was when the record was last saved; None if the bucket has none.
+
+    Raises:
+        InvalidInput: the name is not valid.
+        DataLoss: the log is damaged.
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
+    """
+    try:
+        return document.get(store, f"{keys.run(name)}/{LOG_FILE}", LogRecord)
+    except NotFound:
+        return None

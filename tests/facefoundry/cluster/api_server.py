@@ -30,6 +30,7 @@ class ApiServer:
         self.on_job: Callable[[Object], object] = self.run_pod
         self.on_config_map: Callable[[Object], object] = lambda made: None
         self.on_delete: Callable[[Object], object] = lambda job: None
+        self.log_missing = False
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
         self._count = 0
 
@@ -80,6 +81,8 @@ class ApiServer:
             return status, {"message": message}
         found = self.objects[kind]
         if names[1:] == ["log"]:
+            if self.log_missing:
+                return 404, {"message": f'pods "{names[0]}" not found'}
             return 200, self.objects["logs"].get(names[0], {}).get("text", "")
         if names and names[0] not in found:
             return 404, {"message": f'{kind} "{names[0]}" not found'}

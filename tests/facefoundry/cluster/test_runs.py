@@ -16,9 +16,12 @@ from facefoundry.cli.main import cli
 from facefoundry.cluster.manifests import COMPONENT, JobOptions, job_name, template_in
 from facefoundry.cluster.runs import Place, objects_of, prepare
 from facefoundry.codec import to_standard_json
+from facefoundry.dataset.progress import Event
 from facefoundry.dataset.record import Failure, RunRecord
+from facefoundry.dataset.run_log import RunLog
 from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable
 from facefoundry.planning.running import plan_of
+from facefoundry.storage import document
 from facefoundry.storage.store import Store
 from tests.facefoundry.cluster.api_server import ApiServer
 
@@ -27,6 +30,15 @@ ROOT = Path(__file__).parents[3]
 
 def _run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=True)
+
+
+def _use(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the commands the keys of a store."""
+    settings = store.settings
+    monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", settings.endpoint)
+    monkeypatch.setenv("FACEFOUNDRY_STORE_BUCKET", settings.bucket)
+    monkeypatch.setenv("FACEFOUNDRY_STORE_ACCESS_KEY", settings.access_key.get_secret_value())
+    monkeypatch.setenv("FACEFOUNDRY_STORE_SECRET_KEY", settings.secret_key.get_secret_value())
 
 
 def _only_job(api: ApiServer) -> dict[str, Any]:
@@ -193,6 +205,32 @@ def test_the_log_is_that_of_the_newest_pod(api: ApiServer, dataset_file: Path) -
     assert _run("logs", "--dataset", "Faces_1").output.splitlines() == ['{"event": "message"}', "last, without an end"]
 
 
+def test_without_a_pod_the_log_is_what_the_run_saved_in_the_bucket(
+    api: ApiServer, dataset_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facefoundry.submit(dataset_file)
+    log = RunLog()
+    log.add(Event("a_b", "pair", "failed", message="NO_FACES: a has no \x1b face."))
+    document.put(store, "runs/Faces_1/log.json", document.encode(log.record()))
+    api.objects["jobs"].clear()
+    without_keys = _run("logs", "--dataset", "Faces_1").exception
+    assert isinstance(without_keys, NotFound) and without_keys.reason == "NO_JOB"
+    _use(store, monkeypatch)
+    printed = _run("logs", "--dataset", "Faces_1")
+    assert printed.exit_code == 0 and "[NO_JOB] The run has saved these events" in printed.stderr
+    (event,) = map(json.loads, printed.stdout.splitlines())
+    assert (event["item"], event["stage"], event["state"]) == ("a_b", "pair", "failed")
+    assert event["message"] == "NO_FACES: a has no \x1b face." and "\x1b" not in printed.stdout
+    assert _run("logs", "--dataset", "another").exception.reason == "NO_JOB"
+
+
+def test_a_pod_that_is_deleted_while_its_log_is_requested_has_none(api: ApiServer, dataset_file: Path) -> None:
+    facefoundry.submit(dataset_file)
+    api.log_missing = True
+    refused = _run("logs", "--dataset", "Faces_1").exception
+    assert isinstance(refused, NotFound) and refused.reason == "NO_LOG"
+
+
 def test_status_shows_the_job_of_a_run(api: ApiServer, dataset_file: Path) -> None:
     assert facefoundry.status("Faces_1").job is None
     facefoundry.submit(dataset_file)
@@ -268,11 +306,7 @@ def test_an_api_server_that_does_not_answer_is_told(api: ApiServer, dataset_file
 def test_the_status_command_shows_job_and_record_of_a_run_where_no_service_answers(
     api: ApiServer, dataset_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = store.settings
-    monkeypatch.setenv("FACEFOUNDRY_STORE_ENDPOINT", settings.endpoint)
-    monkeypatch.setenv("FACEFOUNDRY_STORE_BUCKET", settings.bucket)
-    monkeypatch.setenv("FACEFOUNDRY_STORE_ACCESS_KEY", settings.access_key.get_secret_value())
-    monkeypatch.setenv("FACEFOUNDRY_STORE_SECRET_KEY", settings.secret_key.get_secret_value())
+    _use(store, monkeypatch)
     nowhere = [f"--{name}=127.0.0.1:1" for name in ("extractor", "trainer", "converter")]
     facefoundry.submit(dataset_file)
     failure = Failure("extract", "NO_FACES", "No face was found.")
