@@ -58,7 +58,7 @@ def cancel(
     if stopped and not as_json:
         click.echo(plain(f"The Job of the run {dataset} is deleted. `facefoundry retry` starts it again."))
     with (
-        running_services(connection) as channels,
+        running_services(connection) as (channels, _),
         Client(channels, retry_seconds=10.0) as client,
     ):
         chosen = list(dict.fromkeys([*uris, *_find(client, pair, dataset)]))

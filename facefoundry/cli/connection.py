@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from facefoundry.client import Client
 from facefoundry.dataset.run import Limits
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput
-from facefoundry.local import User, local_stack
+from facefoundry.local import Stack, User, local_stack
 from facefoundry.planning.making import Connections
 from facefoundry.settings import ChannelSettings, StoreSettings, read
 from facefoundry.storage.store import Store
 
-__all__ = ["Connection", "connect", "on_users", "running_services", "store_settings"]
+__all__ = ["Connection", "connect", "running_services", "start_or_join", "store_settings"]
 
 Emit = Callable[[str], None]
 
@@ -52,22 +52,24 @@ def connect(options: ConnectionOptions, emit: Emit) -> Iterator[Connection]:
         )
     cores = os.cpu_count() or 1
     limits = Limits(extractions=cores, conversions=cores)
-    slots = {"FACEFOUNDRY_SLOTS": str(cores)}
     with (
-        local_stack(options.local_dir, environment=slots, on_progress=emit, on_wait=on_users(emit)) as stack,
+        start_or_join(options.local_dir, emit) as stack,
         Client(stack.channels, retry_seconds=stack.store.retry_seconds) as client,
     ):
         yield _connection(client, stack.store, emit, limits)
 
 
 @contextmanager
-def running_services(options: ConnectionOptions) -> Iterator[ChannelSettings]:
-    """Yield the addresses of running services. With `--local`, the local stack is found, but not started."""
+def running_services(options: ConnectionOptions) -> Iterator[tuple[ChannelSettings, StoreSettings]]:
+    """Yield the addresses of running services, and the settings of their store, with keys if there are any.
+
+    With `--local`, the local stack is found, but not started.
+    """
     if not options.use_local:
-        yield read(ChannelSettings, **options.addresses)
+        yield read(ChannelSettings, **options.addresses), read(StoreSettings)
         return
     with local_stack(options.local_dir, start=False) as stack:
-        yield stack.channels
+        yield stack.channels, stack.store
 
 
 @contextmanager
@@ -82,11 +84,22 @@ def store_settings(use_local: bool, local_dir: Path | None, emit: Emit) -> Itera
     if not use_local:
         yield read(StoreSettings)
         return
-    with local_stack(local_dir, on_progress=emit, on_wait=on_users(emit)) as stack:
+    with start_or_join(local_dir, emit) as stack:
         yield stack.store
 
 
-def on_users(emit: Emit) -> Callable[[list[User]], None]:
+def start_or_join(local_dir: Path | None, emit: Emit) -> AbstractContextManager[Stack]:
+    """Join the local stack, or start it with a slot for each core, and stop it after the block.
+
+    Args:
+        local_dir: Folder of the stack; None for the default one.
+        emit: Called with a sentence for the user when something starts or waits.
+    """
+    slots = {"FACEFOUNDRY_SLOTS": str(os.cpu_count() or 1)}
+    return local_stack(local_dir, environment=slots, on_progress=emit, on_wait=_on_users(emit))
+
+
+def _on_users(emit: Emit) -> Callable[[list[User]], None]:
     """Return a callback that prints which processes still use the local stack, for the person who waits."""
     return lambda users: _emit_users(emit, users)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from facefoundry.planning.fetching import fetch_with, pairs_of
 __all__ = ["fetch"]
 
 _SECONDS_BETWEEN_EVENTS = 0.5
+_NAMED = 12
 
 
 @click.command(short_help="Fetch a dataset from a bucket.")
@@ -58,8 +60,8 @@ def fetch(
       facefoundry fetch celebs OUT --only labels           (a small kind first: the splits come with it)
       facefoundry fetch celebs OUT --only c23 --pairs OUT/misc/splits/test.json
 
-    Run the same command again to continue a fetch that was stopped. The exit code is 3 if the bucket does not have some
-    files as they were written.
+    Run the same command again to continue a fetch that was stopped: what is there, with the right bytes, does not come
+    again. The exit code is 3 if the bucket does not have some files as they were written.
     """
     view = make_view(as_json)
     chosen = pairs_of(_split(pairs))
@@ -89,6 +91,8 @@ def fetch(
         view.event(Event(name, "fetch", "done", fetched.done_bytes, fetched.size, "bytes"))
     for entry in fetched.missing:
         view.message(f"{entry.id} is not in the dataset, because it failed [{entry.reason}].")
+    if fetched.replaced:
+        view.message(f"Fetched again, as other bytes were there: {_listed(fetched.replaced)}.")
     for sentence in fetched.lost:
         view.message(sentence)
     if as_json:
@@ -103,6 +107,11 @@ def fetch(
 
 def _split(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return f"{', '.join(sorted(paths)[:_NAMED])}{more}"
 
 
 def _size(count: int) -> str:

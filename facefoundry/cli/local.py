@@ -8,7 +8,7 @@ from shlex import quote
 
 import click
 
-from facefoundry.cli.connection import on_users
+from facefoundry.cli.connection import start_or_join
 from facefoundry.cli.options import local_dir_option
 from facefoundry.client import SERVICES
 from facefoundry.local import local_stack
@@ -39,7 +39,7 @@ def local(local_dir: Path | None, print_env: bool) -> None:
             click.echo("\n".join(f"export {name}={quote(value)}" for name, value in stack.variables.items()))
         return
     stopping = stop_event()
-    with local_stack(local_dir, on_progress=click.echo, on_wait=on_users(click.echo)) as stack:
+    with start_or_join(local_dir, click.echo) as stack:
         click.echo(f"store      {stack.store.endpoint}, bucket {stack.store.bucket}")
         for name in SERVICES:
             click.echo(f"{name:<10} {getattr(stack.channels, name + '_address')}")

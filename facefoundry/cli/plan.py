@@ -6,15 +6,12 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from facefoundry import recipes
 from facefoundry.cli.connection import connect
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import ConnectionOptions, connection_options
-from facefoundry.cli.plain import plain
+from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.errors import InvalidInput
 from facefoundry.planning import checking, draft, yaml_file
@@ -22,7 +19,6 @@ from facefoundry.planning.check import CheckFolder
 from facefoundry.planning.dataset_file import SPLITS
 from facefoundry.planning.facts import ClipFacts
 from facefoundry.planning.objects import lister
-from facefoundry.planning.outcome import Outcome
 from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.resolve import ResolvedDataset, resolve
 from facefoundry.settings import StoreSettings, read
@@ -139,17 +135,10 @@ def _check(path: Path, frames: int, rates: Path | None, as_json: bool, options: 
     if as_json:
         click.echo(json.dumps({"event": "check", **outcome.to_values()}))
     else:
-        _print(outcome)
+        print_table(("check", "", "found"), ((row.what, row.state, row.found) for row in outcome.table()))
         click.echo(f"Details and contact sheets: {folder / 'index.html'}")
     if outcome.unusable:
         raise click.exceptions.Exit(SOME_FAILED)
-
-
-def _print(outcome: Outcome) -> None:
-    table = Table("check", "", "found", box=None)
-    for row in outcome.table():
-        table.add_row(*(Text(plain(text)) for text in (row.what, row.state, row.found)))
-    Console().print(table)
 
 
 def summary(resolved: ResolvedDataset) -> str:

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 
 import click
 from google.protobuf.json_format import MessageToDict
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from facefoundry.cli.cluster import cluster_options, find_job, sentence
 from facefoundry.cli.connection import running_services
 from facefoundry.cli.errors import show
 from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.cli.plain import plain
+from facefoundry.cli.tables import print_table
 from facefoundry.client import SERVICES, Client
 from facefoundry.cluster.runs import Place
 from facefoundry.cluster.status import RunStatus
 from facefoundry.codec import JsonObject, to_values
 from facefoundry.errors import FaceFoundryError
 from facefoundry.planning.stored_run import stored_run
-from facefoundry.settings import StoreSettings, read
+from facefoundry.report.wording import duration, moment
+from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
 from facefoundry.v1 import info_pb2, trainer_pb2
 
@@ -76,11 +75,11 @@ def status(dataset: str, as_json: bool, place: Place, connection: ConnectionOpti
     The exit code is 1 if a service or the store does not answer, the trainings cannot be listed, or one is damaged; of
     one run, if nothing is known of it.
     """
-    run = _run_status(dataset, place, connection) if dataset else None
-    is_known = run is not None and (run.job is not None or run.record is not None)
-    with running_services(connection) as channels, Client(channels, retry_seconds=2.0) as client:
+    with running_services(connection) as (channels, store), Client(channels, retry_seconds=2.0) as client:
+        run = _run_status(dataset, place, store, connection.use_local) if dataset else None
         services = {name: _status_of(client, name) for name in SERVICES}
         trainings, failure = _trainings(client, dataset)
+    is_known = run is not None and (run.job is not None or run.record is not None)
     if as_json:
         rows = [MessageToDict(training, preserving_proto_field_name=True) for training in trainings]
         values = {name: service.to_values() for name, service in services.items()}
@@ -92,7 +91,7 @@ def status(dataset: str, as_json: bool, place: Place, connection: ConnectionOpti
         if is_known and not any(service.healthy for service in services.values()):
             click.echo("The services do not answer from here, so its trainings are not shown.")
         else:
-            _print(services, trainings)
+            _print(services, trainings, dataset)
     damaged = any(training.state == trainer_pb2.Training.STATE_DAMAGED for training in trainings)
     if failure is not None and services["trainer"].healthy:  # otherwise the trainer's row has the reason
         show(failure, as_json=False)
@@ -101,11 +100,9 @@ def status(dataset: str, as_json: bool, place: Place, connection: ConnectionOpti
         raise click.exceptions.Exit(1)
 
 
-def _run_status(name: str, place: Place, connection: ConnectionOptions) -> RunStatus:
-    settings = read(StoreSettings)
-    with_record = settings.has_keys and not connection.use_local
-    job = None if connection.use_local else find_job(name, place)
-    return RunStatus(name, job, stored_run(Store(settings), name) if with_record else None)
+def _run_status(name: str, place: Place, store: StoreSettings, use_local: bool) -> RunStatus:
+    job = None if use_local else find_job(name, place)
+    return RunStatus(name, job, stored_run(Store(store), name) if store.has_keys else None)
 
 
 def _print_run(run: RunStatus) -> None:
@@ -116,7 +113,7 @@ def _print_run(run: RunStatus) -> None:
         click.echo(
             plain(
                 f"{record.done} of {record.pairs} pairs are done, {len(record.failures)} failed, "
-                f"{record.seconds / 3600:.1f} h after {record.created}."
+                f"{duration(record.seconds)} after {moment(record.created)}."
             )
         )
         for pair, failed in record.failures.items():
@@ -141,34 +138,27 @@ def _status_of(client: Client, service: str) -> ServiceStatus:
     return ServiceStatus(info.store.reachable, info.store.detail or f"store {info.store.endpoint} answers", info)
 
 
-def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Training]) -> None:
-    console = Console()
-    table = Table("service", "version", "slots", "engines", "state", box=None)
+def _print(services: dict[str, ServiceStatus], trainings: list[trainer_pb2.Training], dataset: str) -> None:
+    rows = []
     for name, service in services.items():
         version, engines = (service.info.version, service.info.engines) if service.info else ("-", ())
-        table.add_row(*_cells(name, version, service.slots, ", ".join(engines), service.detail))
-    console.print(table)
-    if not trainings:
-        return
-    table = Table("pair", "run", "state", "iteration", "it/s", "left", "loss A / B", "reason", box=None)
-    for training in trainings:
-        state = trainer_pb2.Training.State.Name(training.state).removeprefix("STATE_")
-        left = f"{training.eta.seconds / 60:.0f} min" if training.HasField("eta") else ""
-        table.add_row(
-            *_cells(
-                training.pair_id,
-                ", ".join(training.datasets),
-                state,
-                f"{training.iteration}/{training.iterations}",
-                f"{training.iterations_per_second:.1f}",
-                left,
-                f"{training.loss_a:.4f} / {training.loss_b:.4f}",
-                training.failure.message or training.diagnosis.message or training.restart.message,
-            )
-        )
-    console.print(table)
+        rows.append((name, version, service.slots, ", ".join(engines), service.detail))
+    print_table(("service", "version", "slots", "engines", "state"), rows)
+    if trainings:
+        cells = [_cells_of(training) for training in trainings]
+        columns = [name for name in cells[0] if name != "run" or not dataset]
+        print_table(columns, ([row[name] for name in columns] for row in cells), whole="pair")
 
 
-def _cells(*texts: str) -> list[Text]:
-    """Return texts from outside as cells of a table, which print them as they are: `[red]` is no markup."""
-    return [Text(plain(text)) for text in texts]
+def _cells_of(training: trainer_pb2.Training) -> dict[str, str]:
+    """Return the cells of a training, by column. What is not known yet is empty."""
+    return {
+        "pair": training.pair_id,
+        "run": ", ".join(training.datasets),
+        "state": trainer_pb2.Training.State.Name(training.state).removeprefix("STATE_"),
+        "iteration": f"{training.iteration}/{training.iterations}",
+        "it/s": f"{training.iterations_per_second:.1f}" if training.iterations_per_second else "",
+        "left": f"{training.eta.seconds / 60:.0f} min" if training.HasField("eta") else "",
+        "loss A / B": f"{training.loss_a:.4f} / {training.loss_b:.4f}" if training.loss_a or training.loss_b else "",
+        "reason": training.failure.message or training.diagnosis.message or training.restart.message,
+    }

@@ -19,10 +19,11 @@ from pathlib import Path
 from facefoundry.codec import JsonObject
 from facefoundry.dataset import models
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.output import Output, Pictures
+from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import read_filelist
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
+from facefoundry.dataset.samples import Pictures
 from facefoundry.dataset.stored_dataset import (
     LISTS,
     MANIFEST,

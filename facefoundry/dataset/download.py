@@ -36,6 +36,7 @@ class Fetched:
         done: Number of files that are there now, verified.
         done_bytes: Their bytes.
         found: How many of them were there before.
+        replaced: Paths of those that were there with other bytes, and were fetched again.
         lost: A sentence about each file that the bucket does not have as it was written.
         missing: The pairs that the dataset does not have, because they failed.
     """
@@ -46,6 +47,7 @@ class Fetched:
     done: int = 0
     done_bytes: int = 0
     found: int = 0
+    replaced: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     missing: tuple[PairEntry, ...] = field(default=())
 
@@ -77,11 +79,14 @@ def download(
     *,
     only: Collection[str] = (),
     pairs: Collection[Pair] = (),
+    made_here: Collection[str] = (),
     threads: int = 8,
     on_start: Callable[[Fetched], object] = lambda _: None,
     on_progress: Callable[[Fetched], object] = lambda _: None,
 ) -> Fetched:
     """Fetch the files of a dataset. Those that are there, with the right bytes, are not fetched again.
+
+    Files of the folder that the dataset does not have are left alone.
 
     Args:
         store: The bucket of the dataset.
@@ -89,6 +94,7 @@ def download(
         out: Folder for the files; it is made.
         only: Kinds of files to fetch, such as `c23` or `masks`; all if empty. Filelist and splits always come.
         pairs: The pairs to fetch, with their ids in either order; all if empty.
+        made_here: Paths of files that the caller writes anew from others: one that is there counts as right.
         threads: Number of files that are fetched at once.
         on_start: Called once it is known how much there is to fetch.
         on_progress: Called after each file, by one thread at a time.
@@ -112,17 +118,23 @@ def download(
         state = Fetched(len(done), len(chosen), sum(file.size for file in chosen), missing=missing)
         _check_space(out, chosen)
         on_start(state)
-        return _Download(store, place, out, state, on_progress).run(pool, chosen)
+        return _Download(store, place, out, state, on_progress, frozenset(made_here)).run(pool, chosen)
 
 
 class _Download:
     """Fetches files in a pool of threads, and keeps count."""
 
     def __init__(
-        self, store: Store, place: DatasetPlace, out: Path, state: Fetched, on_progress: Callable[[Fetched], object]
+        self,
+        store: Store,
+        place: DatasetPlace,
+        out: Path,
+        state: Fetched,
+        on_progress: Callable[[Fetched], object],
+        made_here: frozenset[str],
     ) -> None:
         self._store, self._place, self._out = store, place, out
-        self._state, self._on_progress = state, on_progress
+        self._state, self._on_progress, self._made_here = state, on_progress, made_here
         self._lock, self._stopped = threading.Lock(), threading.Event()
 
     def run(self, pool: ThreadPoolExecutor, chosen: Sequence[IndexedFile]) -> Fetched:
@@ -139,7 +151,8 @@ class _Download:
 
     def _fetch(self, file: IndexedFile) -> None:
         path = self._out / file.path
-        if matches(path, file.size, file.sha256):
+        was_there = path.is_file()
+        if was_there and (file.path in self._made_here or matches(path, file.size, file.sha256)):
             self._count(file, found=True)
             return
         partial = files.in_new_folder(path).with_name(path.name + ".partial")
@@ -151,7 +164,7 @@ class _Download:
                 self._state = replace(self._state, lost=(*self._state.lost, error.message))
             return
         partial.replace(path)
-        self._count(file, found=False)
+        self._count(file, replaced=was_there)
 
     def _receive(self, file: IndexedFile, partial: Path) -> bool:
         """Fetch what a file lacks; return whether it then has the right bytes. If not, it is removed."""
@@ -173,11 +186,15 @@ class _Download:
         partial.unlink()
         return False
 
-    def _count(self, file: IndexedFile, *, found: bool) -> None:
+    def _count(self, file: IndexedFile, *, found: bool = False, replaced: bool = False) -> None:
         with self._lock:
             state = self._state
             self._state = replace(
-                state, done=state.done + 1, done_bytes=state.done_bytes + file.size, found=state.found + found
+                state,
+                done=state.done + 1,
+                done_bytes=state.done_bytes + file.size,
+                found=state.found + found,
+                replaced=(*state.replaced, file.path) if replaced else state.replaced,
             )
             self._on_progress(self._state)
 

@@ -15,21 +15,17 @@ from pathlib import Path
 from facefoundry import archive, codec
 from facefoundry.dataset import files, models
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.record import PairRecord, RunRecord, Sample
+from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
+from facefoundry.dataset.samples import Pictures, unpack_samples
 from facefoundry.faces.alignments import Alignments
 from facefoundry.formats import refuse_newer_json
 from facefoundry.storage import manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
 from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, LABELS_FORMAT, MASKS, SAMPLES
 
-__all__ = ["FolderOutput", "Output", "Pictures", "read_alignments", "samples_of", "unpack_samples"]
+__all__ = ["FolderOutput", "Output", "read_alignments"]
 
-Pictures = dict[int, dict[str, str]]
-"""The paths of sample pictures by frame number and then by view, relative to the run's folder. A view is what a picture
-shows, such as `swap` or `masks`. An extraction has one picture for each frame, with the empty string as its view."""
-
-_JPEG = re.compile(r"(?P<frame>\d{6})(/(?P<view>[a-z_]+))?\.jpg")
 _FACE = re.compile(r"\d{6}\.png")
 
 
@@ -213,36 +209,3 @@ class FolderOutput(Output):
 def read_alignments(extraction: StoredResult) -> Alignments:
     """Read the alignments of an extraction."""
     return Alignments.from_bytes(extraction.read(ALIGNMENTS))
-
-
-def unpack_samples(data: bytes, layout: Layout, name: str) -> Pictures:
-    """Write the sample pictures of an extraction or a conversion to the run's folder.
-
-    Args:
-        data: The tar of the pictures.
-        layout: Names the path of the run's folder.
-        name: Id of the sequence or fake, the folder of its pictures.
-    """
-    pictures: Pictures = {}
-    for member, picture in archive.unpack(data).items():
-        match = _JPEG.fullmatch(member)
-        if match is None:
-            continue
-        frame, view = match["frame"], match["view"] or ""
-        relative = f"{name}/{frame}-{view}.jpg" if view else f"{name}/{frame}.jpg"
-        files.write(layout.run_folder() / relative, picture)
-        pictures.setdefault(int(frame), {})[view] = relative
-    return dict(sorted(pictures.items()))
-
-
-def samples_of(pictures: Pictures, faces: Sequence[str]) -> list[Sample]:
-    """Return the samples of a fake.
-
-    Args:
-        pictures: The pictures of the fake.
-        faces: Paths of pictures of the source, which are shown beside them in turn.
-    """
-    return [
-        Sample(frame, source=faces[index % len(faces)] if faces else "", **views)
-        for index, (frame, views) in enumerate(pictures.items())
-    ]

@@ -13,13 +13,14 @@ import numpy as np
 
 from facefoundry.client import OnProgress
 from facefoundry.dataset import comparison, models, sources, verdict
-from facefoundry.dataset.output import Output, read_alignments, samples_of
+from facefoundry.dataset.output import Output, read_alignments
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.record import FakeRecord, PairRecord, Preview, SequenceRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.results import StoredResult
+from facefoundry.dataset.samples import samples_of
 from facefoundry.dataset.stages import ExtractedSequence, Stages
 from facefoundry.dataset.training_watch import TrainingWatch
 from facefoundry.dataset.transfer import Transfers

@@ -101,6 +101,5 @@ def _rates(out: Path | None, recipe: recipe_pb2.Recipe) -> Rates:
         run, pairs = folder.load_run(), list(folder.load_pairs())
     except NotFound as error:
         raise InvalidInput(error.message, reason=error.reason) from error
-    videos = sum(path.stat().st_size for path in out.rglob("*.mp4"))
     training = recipes.options(recipe)["training"]
-    return rates_of(run, pairs, videos, training if isinstance(training, dict) else {})
+    return rates_of(run, pairs, training if isinstance(training, dict) else {})

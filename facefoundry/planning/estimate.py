@@ -7,11 +7,12 @@ trainings and the size of videos depend on the services and the clips, so they c
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from facefoundry.codec import JsonValue
+from facefoundry.dataset.costs import costs_of
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.model.architecture import Architecture
@@ -72,13 +73,12 @@ def estimate(
     )
 
 
-def rates_of(run: RunRecord, pairs: Iterable[PairRecord], video_bytes: int, training: Mapping[str, JsonValue]) -> Rates:
+def rates_of(run: RunRecord, pairs: Sequence[PairRecord], training: Mapping[str, JsonValue]) -> Rates:
     """Return what a run measured.
 
     Args:
         run: The record of the run.
         pairs: The records of its pairs.
-        video_bytes: Bytes of all its videos and masks.
         training: Training options of the recipe that is estimated; another network has another speed.
     """
     own = run.recipe.get("training")
@@ -90,9 +90,10 @@ def rates_of(run: RunRecord, pairs: Iterable[PairRecord], video_bytes: int, trai
         for fake in pair.fakes:
             if sequence := run.sequences.get(fake.target):
                 frame_pixels += fake.frames * sequence.width * sequence.height
+    video_bytes = costs_of(pairs).video_bytes
     return Rates(
         iterations_per_second=statistics.median(speeds) if speeds and alike else None,
-        video_bytes=video_bytes / frame_pixels if frame_pixels else None,
+        video_bytes=video_bytes / frame_pixels if video_bytes and frame_pixels else None,
     )
 
 

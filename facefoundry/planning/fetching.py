@@ -8,9 +8,9 @@ from pathlib import Path
 from facefoundry import report
 from facefoundry.dataset.download import Fetched, download, load_manifest
 from facefoundry.dataset.layouts import layout_of
-from facefoundry.dataset.output import Pictures, samples_of, unpack_samples
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
 from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
+from facefoundry.dataset.samples import unpack_samples
 from facefoundry.dataset.stored_dataset import REPORT, DatasetPlace
 from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings, read
@@ -43,7 +43,8 @@ def fetch(
         on_progress: Called after each file, by one thread at a time.
 
     Returns:
-        What was fetched. `lost` names the files that the bucket does not have as they were written.
+        What was fetched. `replaced` names the files that were there with other bytes, and `lost` those that the bucket
+        does not have as they were written.
 
     Raises:
         NotFound: there is no such dataset (NO_SUCH_DATASET), or it is not finished (DATASET_NOT_FINISHED).
@@ -90,10 +91,18 @@ def fetch_with(
     store = Store(settings).in_bucket(place.bucket).with_retries_for(settings.retry_seconds, on_wait)
     _refuse_other(out, load_manifest(store, place).name)
     fetched = download(
-        store, place, out, only=only, pairs=pairs, threads=threads, on_start=on_start, on_progress=on_progress
+        store,
+        place,
+        out,
+        only=only,
+        pairs=pairs,
+        made_here=[layout_of(out).report_page().relative_to(out).as_posix()],
+        threads=threads,
+        on_start=on_start,
+        on_progress=on_progress,
     )
     if not only or REPORT in only:
-        _add_pictures(out)
+        _write_report(out)
     return fetched
 
 
@@ -124,25 +133,12 @@ def _refuse_other(out: Path, name: str) -> None:
         )
 
 
-def _add_pictures(out: Path) -> None:
-    """Unpack the sample pictures, name them in the record, and write the report with them, if there is a record."""
+def _write_report(out: Path) -> None:
+    """Unpack the sample pictures, and write the report with them, if there is a run record."""
     layout = layout_of(out)
     folder = RunFolder(layout.run_folder())
     if not (folder.path / RUN_FILE).is_file():  # the bucket has lost it
         return
-
-    def pictures_of(name: str) -> Pictures:
-        path = folder.path / name / SAMPLES
-        return unpack_samples(path.read_bytes(), layout, name) if path.is_file() else {}
-
-    run = folder.load_run()
-    for name, sequence in run.sequences.items():
-        sequence.samples = [views[""] for views in pictures_of(name).values()] or sequence.samples
-    folder.save_run(run)
-    for pair in folder.load_pairs():
-        for fake in pair.fakes:
-            faces = run.sequences[fake.source].samples if fake.source in run.sequences else []
-            fake.samples = samples_of(pictures_of(fake.id), faces) or fake.samples
-        if pair.ended:
-            folder.save_pair(pair)
+    for path in folder.path.glob(f"*/{SAMPLES}"):
+        unpack_samples(path.read_bytes(), layout, path.parent.name)
     report.write(layout)

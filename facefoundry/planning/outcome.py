@@ -96,8 +96,8 @@ class Outcome:
                 "fails" if self.failing else "ok",
                 f"{len(resolved.pairs) - len(self.failing)} of {len(resolved.pairs)}",
             ),
-            Row("training", "ok", _or_unknown(cost.training_hours, lambda hours: f"{hours:,.1f} GPU-hours")),
-            Row("other work", "ok", f"{cost.cpu_hours:,.1f} CPU-hours"),
+            Row("training", "ok", _or_unknown(cost.training_hours, lambda hours: _time("GPU", hours))),
+            Row("other work", "ok", _time("CPU", cost.cpu_hours)),
             Row("in the bucket", "ok", f"{_size(cost.stored_bytes)}, videos apart"),
             Row("videos", "ok", _or_unknown(cost.video_bytes, _size)),
         ]
@@ -156,6 +156,12 @@ def _in(clips: Sequence[str]) -> str:
 
 def _or_unknown(value: float | None, write: Callable[[float], str]) -> str:
     return "unknown: --rates OUT takes the rates of an earlier run" if value is None else write(value)
+
+
+def _time(device: str, hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:,.1f} {device}-hours"
+    return f"{hours * 60:.0f} {device}-minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} {device}-seconds"
 
 
 def _size(count: float) -> str:

@@ -49,7 +49,11 @@ def space_sentences(out: str, estimate: Estimate | None) -> list[str]:
     if not is_uri(out):
         return []
     known = estimate.video_bytes if estimate else None
-    size = f"about {known / 1e9:.2f} GB" if known is not None else "as much as they have; `plan --check` estimates it"
+    size = (
+        f"about {known / 1e9:.2f} GB"
+        if known is not None
+        else "as much as they have; `plan --check --rates` estimates it"
+    )
     return [f"The store copies the files of the dataset to {out}. The copies take space beside the results: {size}."]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from facefoundry.dataset.costs import costs_of
 from facefoundry.dataset.record import PairRecord, RunRecord, StageTime
+from facefoundry.report.wording import duration
 
 __all__ = ["CostRow", "StageRow", "cost_rows", "size", "stage_rows"]
 
@@ -93,7 +94,7 @@ def _stage_row(stage: StageTime) -> StageRow:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.3g} h"
+    return duration(hours * _HOUR)
 
 
 def _in(value: float | None, write: Callable[[float], str]) -> str:

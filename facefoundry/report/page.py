@@ -11,8 +11,9 @@ from markupsafe import Markup
 from facefoundry.dataset import verdict
 from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.samples import find_samples, samples_of
 from facefoundry.report import wording
 from facefoundry.report.costs import cost_rows
 from facefoundry.report.pictures import Pictures
@@ -37,10 +38,21 @@ def write(layout: Layout) -> Path:
     folder = RunFolder(layout.run_folder())
     pictures = Pictures(folder.path, _PICTURE_BUDGET_BYTES)
     run = folder.load_run()
-    pairs = [view_pair(folder.load_pair(name), index, len(run.pairs), pictures) for index, name in enumerate(run.pairs)]
+    records = (_with_samples(folder.load_pair(name), run, layout) for name in run.pairs)
+    pairs = [view_pair(record, index, len(run.pairs), pictures) for index, record in enumerate(records)]
     page = layout.report_page()
     write_file(page, _render(run, pairs, pictures, folder.path.relative_to(layout.root).as_posix()).encode())
     return page
+
+
+def _with_samples(pair: PairRecord, run: RunRecord, layout: Layout) -> PairRecord:
+    """Name the sample pictures that a fetched dataset has, but not its record, which a run into a bucket wrote."""
+    for fake in pair.fakes:
+        if not fake.samples and (found := find_samples(layout, fake.id)):
+            known = run.sequences[fake.source].samples if fake.source in run.sequences else []
+            faces = known or [views[""] for views in find_samples(layout, fake.source).values() if "" in views]
+            fake.samples = samples_of(found, faces)
+    return pair
 
 
 def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folder: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import View, make_view
 from facefoundry.dataset.progress import Event
 
@@ -50,3 +51,9 @@ def test_with_json_every_event_and_message_is_an_object(capsys):
         "message": "queued",
     }
     assert message == {"event": "message", "message": "done"}
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_its_cells_and_prints_them_as_they_are(capsys):
+    print_table(("pair", "reason"), [("a" * 60, "b" * 60), ("[red]", "\x1b[31m")], whole="pair")
+    _, row, odd = capsys.readouterr().out.splitlines()
+    assert row.split() == ["a" * 60, "b" * 60] and "[red]" in odd and "\\x1b" in odd

@@ -18,7 +18,6 @@ from facefoundry.cli.main import main
 from facefoundry.client import Client
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import Estimate
-from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import Cancelled, DataLoss, InvalidInput, NotFound, Unusable
 from facefoundry.planning.draft import plan
 from facefoundry.planning.outputs import space_sentences
@@ -116,11 +115,6 @@ def name_of(key: str) -> str:
     return re.sub(r"-[0-9a-f]{64}", "", key.rpartition("/")[2])
 
 
-def samples_in(out: Path) -> dict[str, object]:
-    pairs = RunFolder(FfppLayout(out).run_folder()).load_pairs()
-    return {fake.id: fake.samples for pair in pairs for fake in pair.fakes}
-
-
 def tree(folder: Path, leave: tuple[str, ...] = ()) -> dict[str, bytes]:
     return {
         name: path.read_bytes()
@@ -133,17 +127,36 @@ def test_what_is_fetched_is_what_a_folder_would_have(six, filled, tmp_path):
     make(six, tmp_path / "folder", filled)
     fetched = facefoundry.fetch("six", tmp_path / "fetched")
     assert (fetched.pairs, fetched.done, fetched.found, fetched.lost) == (3, fetched.files, 0, ())
-    models, own = (
-        "manipulated_sequences/Deepfakes/models/",
-        ("misc/report/run.json", "misc/report/pairs/", "report.html"),
-    )
-    on_disk, found = tree(tmp_path / "folder", (*own, models)), tree(tmp_path / "fetched", own)
-    assert {name: data for name, data in found.items() if not name.endswith("samples.tar")} == on_disk
-    samples = [samples_in(tmp_path / name) for name in ("folder", "fetched")]
-    assert samples[0] == samples[1] and any(samples[0].values()), "the pictures of the report are there"
-    again = facefoundry.fetch("six", tmp_path / "fetched")
-    own_files = sum(name.startswith(own) for name in tree(tmp_path / "fetched"))
-    assert again.done == again.files and again.found == again.files - own_files, "only what the report changed"
+    models = "manipulated_sequences/Deepfakes/models/"
+    own = ("misc/report/run.json", "misc/report/pairs/", "report.html")
+    on_disk, found = tree(tmp_path / "folder", (*own, models)), tree(tmp_path / "fetched")
+    alike = {name: data for name, data in found.items() if not name.startswith(own)}
+    assert {name: data for name, data in alike.items() if not name.endswith("samples.tar")} == on_disk
+    record = filled.get_bytes("datasets/six/misc/report/run.json")
+    assert found["misc/report/run.json"] == record, "the record stays as it was written"
+    pictures = [
+        re.findall(r"data:image/jpeg[^\"]+", (tmp_path / name / "report.html").read_text())
+        for name in ("folder", "fetched")
+    ]
+    assert pictures[0] == pictures[1] and pictures[0], "those of the report"
+
+
+def test_what_is_there_does_not_come_again_and_a_damaged_file_does(filled, tmp_path, capsys):
+    out = tmp_path / "out"
+    facefoundry.fetch("six", out)
+    before = tree(out)
+    again = facefoundry.fetch("six", out)
+    assert (again.found, again.replaced) == (again.files, ()) and tree(out) == before
+    damaged, own = "original_sequences/youtube/raw/videos/0.mp4", out / "misc" / "notes.txt"
+    (out / damaged).write_bytes(b"0 rav")
+    own.write_text("mine")
+    main_code(["fetch", "six", str(out)], 0)
+    printed = capsys.readouterr().err
+    assert f"Fetched again, as other bytes were there: {damaged}." in printed
+    assert f"{again.files - 1} were there before" in printed
+    assert own.read_text() == "mine"
+    own.unlink()
+    assert tree(out) == before
 
 
 def test_models_and_faces_come_when_they_are_asked_for(dataset, environment, tmp_path):
@@ -386,5 +399,5 @@ def test_the_space_of_the_copies_is_stated_before() -> None:
     (sentence,) = space_sentences(place, Estimate(None, 1.0, 5e9, 2.5e9))
     assert place in sentence and "about 2.50 GB" in sentence
     for estimate in (None, Estimate(None, 1.0, 5e9, None)):
-        assert "`plan --check` estimates it" in space_sentences(place, estimate)[0]
+        assert "`plan --check --rates` estimates it" in space_sentences(place, estimate)[0]
     assert space_sentences("out", Estimate(None, 1.0, 5e9, 2.5e9)) == []

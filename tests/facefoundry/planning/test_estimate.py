@@ -6,7 +6,7 @@ import pytest
 
 from facefoundry import recipes
 from facefoundry.dataset.plan import Pair
-from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord, TrainingRecord
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord, StageTime, TrainingRecord
 from facefoundry.planning.estimate import Rates, estimate, rates_of
 from facefoundry.planning.facts import ClipFacts, FaceFacts
 
@@ -40,7 +40,8 @@ def test_a_clip_in_two_pairs_is_extracted_once():
 
 def rates_from(recipe, speed, video_bytes, training):
     record, pairs = run_of(recipe, speed)
-    return rates_of(record, pairs, video_bytes, training)
+    pairs[0].stages = [StageTime("convert a_b", 1.0, video_bytes=video_bytes)]
+    return rates_of(record, pairs, training)
 
 
 def run_of(recipe, speed):
@@ -56,7 +57,7 @@ def test_an_earlier_run_gives_the_speed_of_its_network_and_the_bytes_of_a_pixel(
     changed.training.iterations = 5
     for recipe in (FFPP, changed):
         rates = rates_from(recipe, 50.0, 10**5, training)
-        assert rates == Rates(50.0, 1.0)
+        assert rates == Rates(50.0, 1.0), "bytes of the record, whatever files are there"
     clips = {"a": clip(), "b": clip()}
     cost = estimate([Pair("a", "b")], clips, FFPP, rates)
     assert cost.training_hours == pytest.approx(200_000 / 50 / 3600)
@@ -67,4 +68,4 @@ def test_another_network_and_a_run_without_trainings_give_no_speed():
     training = recipes.options(FFPP.training)
     assert rates_from(recipes.load("preview"), 50.0, 0, training).iterations_per_second is None
     assert rates_from(FFPP, 0.0, 0, training).iterations_per_second is None
-    assert rates_of(RunRecord("x", "", {}), [], 0, training) == Rates()
+    assert rates_of(RunRecord("x", "", {}), [], training) == Rates()

@@ -198,12 +198,13 @@ def test_the_page_says_what_the_dataset_took_beside_what_was_expected(save, make
     train.usage, train.stored_bytes, train.retries = Usage(7200.0, 3600.0, 1.8e6), 2_500_000, 3
     layout = save(pair)
     page = " ".join(text_of(layout).split())
-    assert ">1 h</td>" in page and ">0.5 kWh</td>" in page and ">2.5 MB</td>" in page and "1800.0 kJ" in page
+    assert ">1 h 00 min</td>" in page and ">0.5 kWh</td>" in page and ">2.5 MB</td>" in page and "1800.0 kJ" in page
     assert "beside what the plan expected" not in page
     folder = RunFolder(layout.run_folder())
     run = folder.load_run()
     run.estimate = Estimate(4.0, 8.0, 5e9, None, 1e9)
     folder.save_run(run)
     page = text_of(layout)
-    for row in ('Trainings, on GPUs</th><td data-label="Expected" class="number">4 h</td>', ">8 h</td>", ">4 GB</td>"):
+    trained = 'Trainings, on GPUs</th><td data-label="Expected" class="number">4 h 00 min</td>'
+    for row in (trained, ">8 h 00 min</td>", ">4 GB</td>"):
         assert row in page
