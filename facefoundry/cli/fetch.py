@@ -68,7 +68,8 @@ def fetch(
     last = 0.0
 
     def on_start(state: Fetched) -> None:
-        view.message(f"{state.files:,} files of {state.pairs:,} pairs, {_size(state.size)}, to {out}.")
+        pairs = f"{state.pairs:,} pair{'s' if state.pairs != 1 else ''}"
+        view.message(f"{state.files:,} files of {pairs}, {_size(state.size)}, to {out}.")
 
     def on_progress(state: Fetched) -> None:
         nonlocal last

@@ -94,7 +94,7 @@ def download(
         out: Folder for the files; it is made.
         only: Kinds of files to fetch, such as `c23` or `masks`; all if empty. Filelist and splits always come.
         pairs: The pairs to fetch, with their ids in either order; all if empty.
-        made_here: Paths of files that the caller writes anew from others: one that is there counts as right.
+        made_here: Paths of files that the caller writes from others: one that is there counts as right.
         threads: Number of files that are fetched at once.
         on_start: Called once it is known how much there is to fetch.
         on_progress: Called after each file, by one thread at a time.

@@ -72,7 +72,7 @@ class Stack:
     def variables(self) -> dict[str, str]:
         """Environment variables by which other programs reach store and services, including the store's secret key."""
         return {
-            "FACEFOUNDRY_STORE_ENDPOINT": self.store.endpoint,
+            "FACEFOUNDRY_STORE_ENDPOINT": f"http://{self.store.endpoint}",  # other programs need the scheme
             "FACEFOUNDRY_STORE_ACCESS_KEY": self.store.access_key.get_secret_value(),
             "FACEFOUNDRY_STORE_SECRET_KEY": self.store.secret_key.get_secret_value(),
             "FACEFOUNDRY_STORE_BUCKET": self.store.bucket,
