@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
@@ -184,15 +183,16 @@ class Calls:
             close = getattr(responses, "close", None)
             if close is not None:
                 with suppress(RuntimeError):  # the server has stopped
-                    await _ended(lane.threads.submit(close))
+                    await _ended(asyncio.wrap_future(lane.threads.submit(close)))
 
     async def _step(self, lane: Lane, call: Call, function: Callable[[], T]) -> T:
         """Run a function in a thread of the lane. If the call ends meanwhile, wait for the function all the same."""
-        running = lane.threads.submit(function)
+        submitted = lane.threads.submit(function)
+        running = asyncio.wrap_future(submitted)
         try:
-            return await asyncio.shield(asyncio.wrap_future(running))
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
-            if not running.cancel():
+            if not submitted.cancel():
                 self._end(call)
                 await _ended(running)
             raise
@@ -210,13 +210,12 @@ async def _abort(context: _Context, error: FaceFoundryError) -> None:
         await asyncio.wait_for(sending, _STATUS_SECONDS)
 
 
-async def _ended(running: Future[T]) -> None:
+async def _ended(running: asyncio.Future[T]) -> None:
     """Wait for the end of a function in a thread, however often this task is cancelled meanwhile."""
-    waiting = asyncio.wrap_future(running)
-    while not waiting.done():
+    while not running.done():
         with suppress(asyncio.CancelledError):
-            await asyncio.wait([waiting])
-    waiting.exception()  # so that asyncio does not report it as forgotten
+            await asyncio.wait([running])
+    running.exception()  # so that asyncio does not report it as forgotten
 
 
 def _is_progress(response: Message) -> bool:

@@ -130,7 +130,7 @@ class _Lease:
         with self._lock:
             if not self._over:
                 self.revoked = True
-                self._sandbox.close()
+                self._sandbox.close(at_once=True)  # the call keeps its slot meanwhile
 
     def end(self) -> None:
         with self._lock:

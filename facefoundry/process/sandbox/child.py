@@ -140,6 +140,8 @@ class Child:
         Args:
             at_once: Whether to kill the child immediately, instead of first giving it 2 seconds to end.
         """
+        if at_once:
+            self.kill()
         self._requests.close()
         if not at_once:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from facefoundry.errors import InvalidInput
 from facefoundry.rpc.call import Call, Pause
 from facefoundry.rpc.health import Health
-from facefoundry.rpc.loop import await_in_loop
+from facefoundry.rpc.loop import await_in_loop, event_loop
 from facefoundry.rpc.status import from_rpc_error
 from facefoundry.v1 import common_pb2, extractor_pb2, info_pb2, info_pb2_grpc
 from tests.tiny import extract_request, inspect_request
@@ -52,7 +52,7 @@ def test_calls_without_a_request_cost_no_thread_and_keep_nobody_waiting(running)
             for _ in range(3):
                 assert running.stub(other).Inspect(inspect_request(), timeout=20) == running.servicer.answer
         assert not any(call.done() for call in calls)
-        assert threads_of_calls() <= before + 1
+        assert threads_of_calls() <= before + 3  # those of the three calls that have a request
 
 
 def test_a_call_whose_request_does_not_come_is_ended_and_told_so(serve):
@@ -198,3 +198,27 @@ def test_a_service_is_healthy_while_a_thread_is_free_and_the_server_while_it_ans
     over.set()
     threads.shutdown()
     assert await_in_loop(health_of("service")) == [not_serving]
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_not_reported_as_forgotten(running):
+    reported, entered, gone = [], threading.Event(), threading.Event()
+
+    def extract(request, context):
+        context.add_callback(gone.set)
+        entered.set()
+        gone.wait(60)
+        raise InvalidInput("The caller is gone.")
+        yield
+
+    running.servicer.extract = extract
+    event_loop().set_exception_handler(lambda _, report: reported.append(report))
+    try:
+        with grpc.insecure_channel(running.address) as channel:
+            call = running.stub(channel).Extract(extract_request())
+            assert entered.wait(60)
+            call.cancel()
+        running.server.stop()
+        await_in_loop(asyncio.sleep(0))
+    finally:
+        event_loop().set_exception_handler(None)
+    assert reported == []

@@ -1,11 +1,15 @@
+import importlib
+import time
 from unittest.mock import create_autospec
 
 import grpc
+import psutil
 import pytest
 
 from facefoundry.errors import Cancelled, InvalidInput, Unusable
 from facefoundry.process.sandbox import Limits
 from facefoundry.process.scratch import Scratch
+from facefoundry.work.function import SandboxFunction
 from facefoundry.work.pool import SandboxPool
 
 
@@ -97,3 +101,32 @@ def test_the_end_of_a_call_does_not_kill_the_child_of_the_next_one(pool):
     with pytest.raises(Unusable), pool.acquire(second):
         end(first)
         raise Unusable("The second call's own error.")
+
+
+WORK = """
+from dataclasses import dataclass
+from facefoundry.work.workspace import Workspace
+
+@dataclass
+class Nothing:
+    pass
+
+def nothing(arguments: Nothing, workspace: Workspace):
+    yield from ()
+"""
+
+
+def test_the_end_of_a_call_kills_a_child_between_two_runs_at_once(pool, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "pool_work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(folder)
+    work, context, others = importlib.import_module("pool_work"), call(), psutil.Process().children()
+    with pool.acquire(context) as (sandbox, workspace):
+        nothing = SandboxFunction("pool_work:nothing", work.Nothing, work.Nothing)
+        assert list(nothing.run(sandbox, work.Nothing(), workspace)) == []
+        (child,) = set(psutil.Process().children()) - set(others)
+        child.suspend()  # it cannot end by itself, so it would be waited for in vain, for 2 s
+        begin = time.monotonic()
+        end(context)
+        assert time.monotonic() - begin < 2.0
+        assert not child.is_running()
