@@ -32,7 +32,7 @@ from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.record import FakeRecord, PairRecord
 from facefoundry.dataset.run_folder import RunFolder
 
-__all__ = ["COLUMNS", "HEAD", "Measured", "main", "medians", "row", "sheet"]
+__all__ = ["COLUMNS", "HEAD", "Measured", "command", "linked", "main", "medians", "row", "sheet"]
 
 HERE = Path(__file__).parents[1]
 
@@ -69,17 +69,8 @@ def values(fake: FakeRecord) -> list[float | None]:
     """Return what was measured of a fake, as `COLUMNS` names it; None for what was not."""
     found = fake.identity
     source, target = (found.swap_to_source, found.swap_to_target) if found else (None, None)
-    control = found.control_to_source if found else None
-    return [
-        source,
-        target,
-        None if source is None or target is None else target - source,
-        None if source is None or control is None else control - source,
-        fake.mouth_correlation,
-        fake.mouth_motion,
-        fake.quality.get("sharpness"),
-        fake.quality.get("seam"),
-    ]
+    names = "identity", "identity_gain", "mouth", "mouth_motion", "sharpness", "seam"
+    return [source, target, *(fake.quality.get(name) for name in names)]
 
 
 def row(training: str, name: str, measured: Sequence[float | None], seconds: float | None) -> str:
@@ -154,7 +145,7 @@ def _worker_seconds() -> Iterator[dict[int, float]]:
         thread.join()
 
 
-def _command(tree: Path, arguments: Sequence[str]) -> None:
+def command(tree: Path, arguments: Sequence[str]) -> None:
     """Run the command `facefoundry` of a checkout, with services of its own and one thread."""
     python = tree / ".venv/bin/python"
     environment = {
@@ -180,18 +171,18 @@ def _measure(tree: Path, label: str, ids: tuple[str, str], clips: Path, argument
     if arguments.iterations:
         training.append(f"--iterations={arguments.iterations}")
     with _worker_seconds() as seconds:
-        _command(tree, ["generate-models", f"--data_path={clips}", f"--output_path={out / 'trained'}", *training])
+        command(tree, ["generate-models", f"--data_path={clips}", f"--output_path={out / 'trained'}", *training])
     models = layout_of(out / "trained").models()
     raw = [recipes.options(level) for level in recipes.load(arguments.recipe).compression.levels if level.name == "raw"]
     lossless = f"--set=compression.levels={json.dumps(raw)}"
     converting = [*options, lossless, f"--local-dir={arguments.output / 'store'}", f"--output_path={out / 'fakes'}"]
-    _command(HERE, ["create-from-models", f"--data_path={models}", f"--data_path2={clips}", *converting])
+    command(HERE, ["create-from-models", f"--data_path={models}", f"--data_path2={clips}", *converting])
     folder = layout_of(out / "fakes").run_folder()
     (pair,) = RunFolder(folder).load_pairs()
     return Measured(label, pair, folder, sum(seconds.values()))
 
 
-def _linked(clips: Sequence[Path], folder: Path) -> list[str]:
+def linked(clips: Sequence[Path], folder: Path) -> list[str]:
     """Link clips below names that are ids of sequences, and return the ids."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = [re.sub(r"[^A-Za-z0-9-]+", "-", clip.stem) for clip in clips]
@@ -218,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("give an even number of clips: each two are a pair")
     arguments.output = arguments.output.resolve()
     clips = arguments.output / "clips"
-    ids = _linked(arguments.clips, clips)
+    ids = linked(arguments.clips, clips)
     trees = {"ours": HERE, **({"base": arguments.base.resolve()} if arguments.base else {})}
     fakes: dict[str, list[FakeRecord]] = {label: [] for label in trees}
     print(HEAD, flush=True)

@@ -145,7 +145,7 @@ class _SleepingStages(Stages):
         self._recorder.add_sequence(clip.id, SequenceRecord(f"s3://bench/{clip.id}", FRAMES, "25/1", 1280, 720, FRAMES))
         return ExtractedSequence(clip.id, "", extractor_pb2.Extraction(content_digest=clip.id))
 
-    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence, *, again: bool = False) -> str:
         await asyncio.to_thread(self._work, "trainer")
         with self._recorder.lock:
             pair.training.losses = [(step, 0.1 / (step + 1), 0.1 / (step + 2)) for step in range(LOSSES)]
@@ -165,6 +165,9 @@ class _SleepingStages(Stages):
         with self._recorder.lock:
             fake.labels = [1] * FRAMES
             fake.frames = fake.swapped = FRAMES
+
+    def take(self, *_: object) -> None:
+        return
 
     def transcode(self, sequence: ExtractedSequence) -> None:
         self._work("converter")

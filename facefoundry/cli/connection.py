@@ -10,7 +10,7 @@ from pathlib import Path
 
 from facefoundry.cli.options import ConnectionOptions
 from facefoundry.client import Client
-from facefoundry.dataset.run import Limits
+from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput
 from facefoundry.local import Stack, User, local_stack

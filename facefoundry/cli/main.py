@@ -29,6 +29,7 @@ _COMMANDS = {
     "cancel": "cancel:cancel",
     "retry": "retry:retry",
     "report": "report:report",
+    "gate": "gate:gate",
     "local": "local:local",
     "bucket": "bucket:bucket",
 }

@@ -30,6 +30,7 @@ from facefoundry.dataset.stored_dataset import (
     REPORT,
     DatasetManifest,
     DatasetPlace,
+    IndexedFake,
     IndexedFile,
     PairEntry,
     PairIndex,
@@ -76,11 +77,6 @@ class BucketOutput(Output):
     def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
         """Copy a file, unless it is there."""
         self._copy(result, result.part(name), path, item, kind)
-
-    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
-        """Copy a file, unless it is there, and read it."""
-        self.put(result, name, path, item, kind)
-        return result.read(name)
 
     def put_faces(self, extraction: StoredResult, sequence: str) -> None:
         """Copy the tars of the face crops, and the alignments, as they are stored."""
@@ -130,7 +126,8 @@ class BucketOutput(Output):
         with self._lock:
             items = {pair.id, pair.a, pair.b, *(fake.id for fake in pair.fakes)}
             found = {path: file for item in items for path, file in self._files[item].items()}
-        index = PairIndex(pair.id, tuple(found[path] for path in sorted(found)))
+        fakes = (IndexedFake(fake.id, fake.quality, tuple(fake.failed), fake.dropped) for fake in pair.fakes)
+        index = PairIndex(pair.id, tuple(found[path] for path in sorted(found)), tuple(fakes))
         data = document.encode(index)
         stored = self._place.index(self._store, pair.id)
         if stored is None or stored[0] != index:

@@ -1,4 +1,4 @@
-"""Measures a fake by the faces extracted from it: whose face it shows, and whether its mouth follows the target's."""
+"""Measures a fake by the faces extracted from it: whose face it shows, and whether it moves as the target does."""
 
 from __future__ import annotations
 
@@ -9,27 +9,17 @@ from numpy.typing import NDArray
 
 from facefoundry.dataset.record import IdentityDistances
 from facefoundry.errors import InvalidInput
+from facefoundry.faces import measures
 from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = [
-    "SAMPLED_FRAMES",
-    "identity",
-    "mouth_correlation",
-    "mouth_motion",
-    "mouth_opening",
-    "sample_recipe",
-    "sampled_frames",
-]
+__all__ = ["SAMPLED_FRAMES", "identity", "motion", "sample_recipe", "sampled_frames"]
 
-SAMPLED_FRAMES = 32
-"""Number of frames of a fake that are measured."""
+SAMPLED_FRAMES = 36
+"""Number of frames of a fake that are measured: twelve times three consecutive ones."""
 
-_INNER_UPPER_LIP, _INNER_LOWER_LIP = 62, 66
-_RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
-_CHIN, _BROWS = 8, slice(17, 27)
-_MIN_FRAMES = 10
+_RUN = 3
 
 
 def identity(swap: Alignments, control: Alignments, source: Alignments, target: Alignments) -> IdentityDistances:
@@ -49,7 +39,7 @@ def identity(swap: Alignments, control: Alignments, source: Alignments, target: 
     Raises:
         InvalidInput: the extractions have no embeddings.
     """
-    frames = swap.found & control.found
+    frames = _embedded(swap) & _embedded(control)
 
     def distance(faces: Alignments, reference: Alignments) -> float | None:
         distances = np.linalg.norm(_embeddings(faces)[frames] - _mean_embedding(reference), axis=1)
@@ -67,19 +57,24 @@ def identity(swap: Alignments, control: Alignments, source: Alignments, target: 
 def sampled_frames(
     swapped: NDArray[np.bool_], conversion: recipe_pb2.ConversionOptions, frame_count: int, count: int = SAMPLED_FRAMES
 ) -> list[int]:
-    """Return the numbers of up to `count` swapped frames that are evenly spread over all swapped frames.
+    """Return the numbers of up to `count` swapped frames: runs of three, evenly spread over all swapped frames.
+
+    Jitter shows from frame to frame, so the frames of a run are consecutive where no frame between them is unswapped.
 
     Args:
         swapped: bool [n], whether each frame of the fake is swapped.
         conversion: Conversion options of the fake. With `discard` it contains only the frames in the ranges.
         frame_count: Number of frames of the target.
-        count: Largest number of frames.
+        count: Largest number of frames, a multiple of 3.
 
     Returns:
         Numbers of frames of the target, in ascending order.
     """
     places = np.flatnonzero(swapped)
-    chosen = places[np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(np.int64)].tolist()
+    if len(places) > count:
+        runs = places[: len(places) // _RUN * _RUN].reshape(-1, _RUN)
+        places = runs[np.linspace(0, len(runs) - 1, count // _RUN).round().astype(np.int64)].reshape(-1)
+    chosen = places.tolist()
     kept = ranges.frame_numbers(ranges.of(conversion) if conversion.discard else [], frame_count)
     return [kept[place] for place in chosen]
 
@@ -95,56 +90,30 @@ def sample_recipe(recipe: recipe_pb2.Recipe, frames: Sequence[int]) -> recipe_pb
     return sample
 
 
-def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Compute how far a mouth is open: the gap between the inner lips, divided by the distance between the eyes.
-
-    Args:
-        landmarks: float32 [n, 68, 2], pixels.
-
-    Returns:
-        float64 [n], 0 for a closed mouth.
-    """
-    points = landmarks.astype(np.float64)
-    gap = np.linalg.norm(points[:, _INNER_LOWER_LIP] - points[:, _INNER_UPPER_LIP], axis=1)
-    eyes = np.linalg.norm(points[:, _LEFT_EYE].mean(axis=1) - points[:, _RIGHT_EYE].mean(axis=1), axis=1)
-    return np.asarray(gap / np.maximum(eyes, 1e-6))
-
-
-def mouth_correlation(swap: Alignments, target: Alignments) -> float | None:
-    """Compute the Pearson correlation of the mouth openings of a fake and its target.
+def motion(swap: Alignments, target: Alignments, frames: Sequence[int]) -> dict[str, float | None]:
+    """Measure whether mouth and head of a fake follow the target's, and how much its landmarks tremble.
 
     Args:
         swap: Alignments of sampled frames of the fake.
         target: Alignments of the same frames of the target. Only frames with both faces are compared.
+        frames: The numbers of these frames, ascending.
 
     Returns:
-        The correlation, -1 to 1; None if there are fewer than 10 such frames, or a mouth does not move.
+        mouth, head: Correlation of the opening of the mouth, and of the turn of the head, with the target's, -1 to 1.
+        mouth_motion, head_motion: Standard deviation of the target's, as `measures` defines them.
+        jitter: Jitter of the landmarks, divided by the target's in the same frames.
+        A value is None if too few frames have both faces, or nothing moves.
     """
-    frames = swap.found & target.found
-    if frames.sum() < _MIN_FRAMES:
-        return None
-    in_swap, in_target = mouth_opening(swap.landmarks[frames]), mouth_opening(target.landmarks[frames])
-    if in_swap.std() == 0 or in_target.std() == 0:
-        return None
-    return round(float(np.corrcoef(in_swap, in_target)[0, 1]), 4)
-
-
-def mouth_motion(target: Alignments) -> float | None:
-    """Compute how much the mouth of a target moves.
-
-    Args:
-        target: Alignments of sampled frames of the target.
-
-    Returns:
-        Standard deviation of the gap between the inner lips, in heights of the face from chin to brows; None if there
-        are fewer than 10 frames with the face.
-    """
-    if target.found.sum() < _MIN_FRAMES:
-        return None
-    points = target.landmarks[target.found].astype(np.float64)
-    gap = np.linalg.norm(points[:, _INNER_LOWER_LIP] - points[:, _INNER_UPPER_LIP], axis=1)
-    height = np.linalg.norm(points[:, _CHIN] - points[:, _BROWS].mean(axis=1), axis=1)
-    return round(float((gap / np.maximum(height, 1e-6)).std()), 4)
+    usable = swap.found & target.found
+    made, real = swap.landmarks[usable], target.landmarks[usable]
+    figures: dict[str, float | None] = {}
+    for name, measure in {"mouth": measures.mouth_opening, "head": measures.head_turn}.items():
+        figures[name] = measures.correlation(measure(made), measure(real))
+        figures[f"{name}_motion"] = measures.deviation(measure(real))
+    runs = measures.runs_of_three(frames, usable)
+    own = measures.jitter(target.landmarks[runs]) if len(runs) else 0.0
+    figures["jitter"] = round(measures.jitter(swap.landmarks[runs]) / own, 4) if own > 0 else None
+    return figures
 
 
 def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
@@ -154,5 +123,10 @@ def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
     return alignments.embeddings
 
 
+def _embedded(alignments: Alignments) -> NDArray[np.bool_]:
+    """Return which frames have an embedding; of a fake, not every face has one."""
+    return np.asarray(_embeddings(alignments).any(axis=1))
+
+
 def _mean_embedding(alignments: Alignments) -> NDArray[np.float32]:
-    return np.asarray(_embeddings(alignments)[alignments.found].mean(axis=0))
+    return np.asarray(_embeddings(alignments)[_embedded(alignments)].mean(axis=0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from facefoundry.storage import manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
 from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, LABELS_FORMAT, MASKS, SAMPLES
 
-__all__ = ["FolderOutput", "Output", "read_alignments"]
+__all__ = ["FolderOutput", "Output", "read_alignments", "read_labels"]
 
 _FACE = re.compile(r"\d{6}\.png")
 
@@ -75,27 +75,28 @@ class Output(ABC):
             if suffix == "mp4":
                 self.put(transcoding, name, self.layout.real_video(stem, sequence), sequence, stem)
 
-    def put_fake(self, conversion: StoredResult, fake: str) -> list[int]:
+    def put_fake(self, conversion: StoredResult, fake: str) -> None:
         """Take a fake: its videos at every compression level, its masks and its labels.
 
         Args:
             conversion: The conversion.
             fake: Id of the fake, `<target>_<source>`.
-
-        Returns:
-            The labels in the order of the frames: 1 if the frame is swapped, 0 if not.
-
-        Raises:
-            Unusable: a newer version of FaceFoundry wrote the labels (NEWER_FORMAT).
         """
+        for name, path in self._paths(conversion, fake):
+            self.put(conversion, name, path, fake, name.partition(".")[0])
+
+    def leave_out(self, conversion: StoredResult, fake: str) -> None:
+        """Remove the files of a fake that is not to be part of the dataset; arguments as in `put_fake`."""
+        for _, path in self._paths(conversion, fake):
+            path.unlink(missing_ok=True)
+
+    def _paths(self, conversion: StoredResult, fake: str) -> Iterator[tuple[str, Path]]:
+        """Yield the names of a fake's files in its conversion, and their paths in the layout."""
         for name in conversion.names:
             stem, _, suffix = name.partition(".")
             if suffix == "mp4":
-                of_stem = self.layout.mask_video if stem in MASKS else self.layout.fake_video
-                self.put(conversion, name, of_stem(stem, fake), fake, stem)
-        data = self.put_and_read(conversion, LABELS, self.layout.labels(fake), fake, "labels")
-        refuse_newer_json(data, LABELS_FORMAT, f"{conversion.uri}/{LABELS}")
-        return [int(label.swapped) for label in codec.from_json(_Labels, data).frames]
+                yield name, (self.layout.mask_video if stem in MASKS else self.layout.fake_video)(stem, fake)
+        yield LABELS, self.layout.labels(fake)
 
     @abstractmethod
     def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
@@ -108,10 +109,6 @@ class Output(ABC):
             item: Id of the pair, fake or sequence that the file belongs to.
             kind: What the file is: a compression level, the kind of a mask, or another word such as `labels`.
         """
-
-    @abstractmethod
-    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
-        """Take a file as `put` does, and return its bytes."""
 
     @abstractmethod
     def put_faces(self, extraction: StoredResult, sequence: str) -> None:
@@ -169,11 +166,6 @@ class FolderOutput(Output):
         """Fetch a file, unless it is there."""
         result.fetch(name, path)
 
-    def put_and_read(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> bytes:
-        """Fetch a file, unless it is there, and read it."""
-        result.fetch(name, path)
-        return path.read_bytes()
-
     def put_faces(self, extraction: StoredResult, sequence: str) -> None:
         """Write face crops as `<frame>.png`, and alignments in faceswap's format of 2018."""
         for part in filter(FACES.matches, extraction.names):
@@ -204,6 +196,17 @@ class FolderOutput(Output):
 
     def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
         """Do nothing: the record says it."""
+
+
+def read_labels(conversion: StoredResult) -> list[int]:
+    """Read the labels of a fake, in the order of the frames: 1 if the frame is swapped, 0 if not.
+
+    Raises:
+        Unusable: a newer version of FaceFoundry wrote the labels (NEWER_FORMAT).
+    """
+    data = conversion.read(LABELS)
+    refuse_newer_json(data, LABELS_FORMAT, f"{conversion.uri}/{LABELS}")
+    return [int(label.swapped) for label in codec.from_json(_Labels, data).frames]
 
 
 def read_alignments(extraction: StoredResult) -> Alignments:

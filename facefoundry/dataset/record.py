@@ -13,6 +13,7 @@ from typing import Literal
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.gates import DEFAULT_GATES, FailedGate, Gate
 from facefoundry.storage.info import ExtractionWarning, ReasonCount
 from facefoundry.storage.usage import Usage
 
@@ -25,6 +26,7 @@ __all__ = [
     "LossRow",
     "PairRecord",
     "Preview",
+    "Retraining",
     "RunRecord",
     "Sample",
     "SequenceRecord",
@@ -121,6 +123,7 @@ class TrainingRecord:
         previews: Preview pictures.
         restart: Sentence on the restart of the training after a collapse; empty if there was none.
         warnings: Sentences on what is in doubt about the training.
+        seed: Seed of the training; 0 if the model was not trained in this run.
     """
 
     uri: str = ""
@@ -134,6 +137,7 @@ class TrainingRecord:
     previews: list[Preview] = field(default_factory=list)
     restart: str = ""
     warnings: list[str] = field(default_factory=list)
+    seed: int = 0
 
 
 @dataclass
@@ -163,6 +167,20 @@ class IdentityDistances:
     control_to_source: float | None = None
     control_to_target: float | None = None
 
+    @property
+    def nearer(self) -> float | None:
+        """How much nearer the swap is to the source than to the target."""
+        return _difference(self.swap_to_target, self.swap_to_source)
+
+    @property
+    def gain(self) -> float | None:
+        """How much nearer the swap is to the source than the control is."""
+        return _difference(self.control_to_source, self.swap_to_source)
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else round(first - second, 4)
+
 
 @dataclass
 class FakeRecord:
@@ -180,12 +198,12 @@ class FakeRecord:
         labels: 1 for each swapped frame, 0 for the others, in order.
         reasons: Numbers of the frames that were not swapped, by reason.
         samples: Pictures of some frames.
-        quality: Measurements of the converter, by name.
+        quality: Measurements, by name; docs/quality.md has a table of them.
         identity: Whose face the fake shows; None if it was not measured.
-        mouth_correlation: Correlation of the fake's mouth opening with the target's, -1 to 1; None if not measured.
-        mouth_motion: Standard deviation of the target's mouth opening, in heights of the face; None if not measured.
-        sampled: Number of swapped frames, evenly spread, on which identity and mouth were measured.
+        sampled: Number of swapped frames, evenly spread, on which mouth and head were measured.
+        failed: The gates that the fake does not pass.
         faults: What keeps the fake from being good enough to judge by, in words.
+        dropped: Whether a gate left the fake out of the dataset.
     """
 
     id: str
@@ -201,10 +219,10 @@ class FakeRecord:
     samples: list[Sample] = field(default_factory=list)
     quality: dict[str, float | None] = field(default_factory=dict)
     identity: IdentityDistances | None = None
-    mouth_correlation: float | None = None
-    mouth_motion: float | None = None
     sampled: int = 0
+    failed: list[FailedGate] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    dropped: bool = False
 
 
 @dataclass
@@ -238,8 +256,37 @@ class StageTime:
 
 
 @dataclass
+class Retraining:
+    """The second training of a pair, with another seed, because a gate asked for it.
+
+    Attributes:
+        replaced: Whether the second training and its fakes are those of the dataset; otherwise the first are.
+        training: The training that is not.
+        fakes: Its fakes, with their figures; they are no part of the dataset.
+        failure: Why there is no second training; None if there is one.
+    """
+
+    replaced: bool = False
+    training: TrainingRecord = field(default_factory=TrainingRecord)
+    fakes: list[FakeRecord] = field(default_factory=list)
+    failure: Failure | None = None
+
+
+@dataclass
 class PairRecord:
-    """A pair of sequences: its training and its two fakes."""
+    """A pair of sequences: its training and its two fakes.
+
+    Attributes:
+        id: `<A>_<B>`.
+        a: Id of sequence A.
+        b: Id of sequence B.
+        state: How far the pair is.
+        failure: Why it failed; None if it did not.
+        training: Its training.
+        fakes: Its fakes, those that were dropped too.
+        stages: How long each stage took.
+        retraining: Its second training; None if there was none.
+    """
 
     id: str
     a: str
@@ -249,6 +296,7 @@ class PairRecord:
     training: TrainingRecord = field(default_factory=TrainingRecord)
     fakes: list[FakeRecord] = field(default_factory=list)
     stages: list[StageTime] = field(default_factory=list)
+    retraining: Retraining | None = None
 
     @property
     def ended(self) -> bool:
@@ -288,6 +336,7 @@ class RunRecord:
         retention: Days that results stay in the bucket after the run has ended, by their kind, such as `extractions`; a
             kind that is not named stays.
         estimate: What the plan expected the dataset to cost; None if its clips were not checked.
+        gates: The bars that its fakes were held to.
     """
 
     name: str
@@ -306,3 +355,4 @@ class RunRecord:
     layout: str = FfppLayout.name
     retention: dict[str, int] = field(default_factory=dict)
     estimate: Estimate | None = None
+    gates: list[Gate] = field(default_factory=lambda: list(DEFAULT_GATES))

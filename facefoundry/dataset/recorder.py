@@ -107,7 +107,7 @@ class RunRecorder:
                     pair.stages.append(StageTime(name, round(seconds, 3), retries=retries))
 
     def add_cost(self, item: str, stage: str, made: Manifest, retries: int = 0) -> None:
-        """Record what the result of a stage took, in every unfinished pair that the stage belongs to.
+        """Record what a result of a stage took, in every unfinished pair that the stage belongs to.
 
         Args:
             item: Id of the pair, sequence or fake that the stage worked on.
@@ -121,10 +121,11 @@ class RunRecorder:
                 name = stage if item == pair.id else f"{stage} {item}"
                 found = [entry for entry in pair.stages if entry.stage == name]
                 if found and not pair.ended:
-                    found[-1].usage = made.usage
-                    found[-1].video_bytes = videos
-                    found[-1].stored_bytes = sum(part.size for part in made.parts) - videos
-                    found[-1].retries += retries
+                    entry = found[-1]
+                    entry.usage = entry.usage.plus(made.usage) if entry.usage and made.usage else made.usage
+                    entry.video_bytes += videos
+                    entry.stored_bytes += sum(part.size for part in made.parts) - videos
+                    entry.retries += retries
 
     def end(self, pair: PairRecord, failure: Failure | None) -> None:
         """Record that a pair is done, or that it failed if there is a `failure`, and save it.

@@ -91,6 +91,8 @@ def _results(store: Store, folder: str, record: RunRecord, *, has_ended: bool) -
                 ) from error
             continue
         uris += [pair.training.uri, pair.training.model_uri, *(fake.uri for fake in pair.fakes)]
+        if other := pair.retraining:
+            uris += [other.training.uri, other.training.model_uri, *(fake.uri for fake in other.fakes)]
     for uri in uris:
         try:
             yield keys.prefix_of(store.bucket, uri, KINDS)

@@ -9,41 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
 
-from facefoundry.dataset.concurrency import Once, both, event_loop
+from facefoundry.dataset import verdict
+from facefoundry.dataset.concurrency import both, event_loop
+from facefoundry.dataset.gates import DEFAULT_GATES, Gate, actions
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event, OnEvent
-from facefoundry.dataset.record import Failure, FakeRecord, PairRecord
+from facefoundry.dataset.record import Failure, FakeRecord, PairRecord, Retraining, TrainingRecord
 from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.scheduler import Limits, Scheduler
 from facefoundry.dataset.stages import ExtractedSequence, Stages
 from facefoundry.errors import Cancelled, FaceFoundryError, Unavailable, Unusable
 from facefoundry.v1 import common_pb2, extractor_pb2
 
-__all__ = ["DatasetRun", "Limits"]
-
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
+__all__ = ["DatasetRun"]
 
 _POLL_SECONDS = 0.5
 _THREADS = 24  # of extractions and conversions together
 _STARTS = 4  # of trainings at once, in threads of their own
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many extractions and conversions a run has under way at once. Calls beyond the services' slots wait.
-
-    Trainings have no limit: each pair's starts when its clips are extracted, and waits for a worker.
-    """
-
-    extractions: int = 16
-    conversions: int = 16
 
 
 @dataclass
@@ -72,6 +60,7 @@ class DatasetRun:
         on_event: Called with each event, from many threads.
         convert: Whether to make the fakes of each pair, not only the model.
         compare: Whether to measure whose face each fake shows.
+        gates: The bars that fakes are held to.
         limits: How much runs at once.
 
     Attributes:
@@ -86,11 +75,12 @@ class DatasetRun:
         *,
         convert: bool = True,
         compare: bool = False,
+        gates: Sequence[Gate] = DEFAULT_GATES,
         limits: Limits | None = None,
     ) -> None:
         self._stages, self._recorder, self._on_event = stages, recorder, on_event
         self._with_fakes, self._with_comparison = convert, compare
-        self._limits = limits or Limits()
+        self._gates, self._limits = gates, limits or Limits()
         self.had_outage = False
 
     def run(
@@ -130,7 +120,7 @@ class DatasetRun:
         """
         failed: dict[str, FaceFoundryError] = {}
 
-        async def extract(scheduler: _Scheduler, clip: Clip) -> None:
+        async def extract(scheduler: Scheduler, clip: Clip) -> None:
             try:
                 await self._extract(scheduler, clip)
             except Cancelled:
@@ -158,6 +148,7 @@ class DatasetRun:
         target = self._stages.extract(clip)
         source = ExtractedSequence(source_id, "", extractor_pb2.Extraction())  # only its id is known
         self._stages.convert(fake, self._stages.upload_model(model), side, target, source)
+        self._stages.take(fake, source)
         self._stages.transcode(target)
         return fake
 
@@ -187,18 +178,18 @@ class DatasetRun:
         self._recorder.save()
 
     @contextmanager
-    def _scheduler(self) -> Iterator[_Scheduler]:
+    def _scheduler(self) -> Iterator[Scheduler]:
         """Yield what works during the block. After an error, also Ctrl-C, all stages are stopped and waited for."""
         limits = self._limits
         threads = min(_THREADS, limits.extractions + limits.conversions)
         with ThreadPoolExecutor(threads, thread_name_prefix="stage") as pool, event_loop(_STARTS) as loop:
             try:
-                yield _Scheduler(loop, pool, limits)
+                yield Scheduler(loop, pool, limits)
             except BaseException:
                 self._stages.stop()
                 raise
 
-    async def _do_pair(self, scheduler: _Scheduler, task: PairTask, clips: Mapping[str, Clip]) -> None:
+    async def _do_pair(self, scheduler: Scheduler, task: PairTask, clips: Mapping[str, Clip]) -> None:
         """Do all stages of one pair, in order."""
         task.stage = "extract"
         a, b = await both(self._extract(scheduler, clips[task.pair.a]), self._extract(scheduler, clips[task.pair.b]))
@@ -210,43 +201,98 @@ class DatasetRun:
             model_uri = await self._stages.train(task.record, a, b)
         else:
             model_uri = await scheduler.convert(self._stages.upload_model, task.model)
-        await scheduler.convert(self._stages.fetch_model, task.record, model_uri, task.model)
-        await asyncio.to_thread(self._recorder.save)
+        # A model that another one may replace is fetched once that is known.
+        may_retrain = self._with_fakes and task.model is None and any(gate.action == "retrain" for gate in self._gates)
+        if not may_retrain:
+            await self._fetch_model(scheduler, task, model_uri)
         if self._with_fakes:
-            task.stage = "convert"
-            await self._make_fakes(scheduler, task, model_uri, a, b)
+            await self._measure_fakes(scheduler, task, model_uri, a, b)
+            if may_retrain and "retrain" in actions(gate for fake in task.record.fakes for gate in fake.failed):
+                model_uri = await self._retrain(scheduler, task, model_uri, a, b)
+        if may_retrain:
+            await self._fetch_model(scheduler, task, model_uri)
+        if self._with_fakes:
+            on_a, on_b = task.record.fakes
+            await both(self._take(scheduler, on_a, a, b), self._take(scheduler, on_b, b, a))
         await scheduler.convert(self._stages.finish, task.record)
         await asyncio.to_thread(self._recorder.end, task.record, None)
 
-    async def _make_fakes(
-        self, scheduler: _Scheduler, task: PairTask, model_uri: str, a: ExtractedSequence, b: ExtractedSequence
+    async def _fetch_model(self, scheduler: Scheduler, task: PairTask, model_uri: str) -> None:
+        """Take the model of a pair."""
+        await scheduler.convert(self._stages.fetch_model, task.record, model_uri, task.model)
+        await asyncio.to_thread(self._recorder.save)
+
+    async def _measure_fakes(
+        self, scheduler: Scheduler, task: PairTask, model_uri: str, a: ExtractedSequence, b: ExtractedSequence
     ) -> None:
-        """Make the fakes of both directions of a pair."""
+        """Make and judge the fakes of both directions of a pair, without taking their files."""
+        task.stage = "convert"
         on_a, on_b = FakeRecord(task.pair.id, a.id, b.id), FakeRecord(task.pair.mirrored, b.id, a.id)
         with self._recorder.lock:
-            task.record.fakes += [on_a, on_b]
+            task.record.fakes = [on_a, on_b]
         await both(
-            self._make_fake(scheduler, on_a, model_uri, common_pb2.SIDE_A, a, b),
-            self._make_fake(scheduler, on_b, model_uri, common_pb2.SIDE_B, b, a),
+            self._measure(scheduler, on_a, model_uri, common_pb2.SIDE_A, a, b),
+            self._measure(scheduler, on_b, model_uri, common_pb2.SIDE_B, b, a),
         )
 
-    async def _make_fake(
+    async def _measure(
         self,
-        scheduler: _Scheduler,
+        scheduler: Scheduler,
         fake: FakeRecord,
         model_uri: str,
         side: common_pb2.Side.ValueType,
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a fake, and encode its target at the same compression levels."""
+        """Make and judge a fake."""
         await scheduler.convert(self._stages.convert, fake, model_uri, side, target, source)
-        await self._transcode(scheduler, target)
         if self._with_comparison:
             await scheduler.convert(self._stages.compare, fake, model_uri, side, target, source)
+        with self._recorder.lock:
+            verdict.judge(fake, self._gates)
         await asyncio.to_thread(self._recorder.save)
 
-    async def _extract(self, scheduler: _Scheduler, clip: Clip) -> ExtractedSequence:
+    async def _retrain(
+        self, scheduler: Scheduler, task: PairTask, model_uri: str, a: ExtractedSequence, b: ExtractedSequence
+    ) -> str:
+        """Train a pair once more with another seed, and keep the better of both trainings with its fakes.
+
+        Returns:
+            The URI of the model that is kept.
+        """
+        record, first_uri = task.record, model_uri
+        with self._recorder.lock:
+            record.training.model_uri = first_uri
+            first = record.training, record.fakes
+            record.training, record.retraining = TrainingRecord(), Retraining(training=first[0], fakes=first[1])
+            retraining = record.retraining
+        task.stage = "train"
+        try:
+            model_uri = await self._stages.train(record, a, b, again=True)
+            record.training.model_uri = model_uri
+            await self._measure_fakes(scheduler, task, model_uri, a, b)
+        except Unusable as error:
+            retraining.failure = _failure_of(error, task.stage)
+        with self._recorder.lock:
+            retraining.replaced = not retraining.failure and verdict.is_better(record.fakes, first[1])
+            if not retraining.replaced:
+                retraining.training, retraining.fakes = record.training, record.fakes
+                record.training, record.fakes = first
+            for fake in retraining.fakes:
+                fake.labels = []
+        return model_uri if retraining.replaced else first_uri
+
+    async def _take(
+        self, scheduler: Scheduler, fake: FakeRecord, target: ExtractedSequence, source: ExtractedSequence
+    ) -> None:
+        """Take the files of a fake unless a gate drops it, and encode its target at the same compression levels."""
+        with self._recorder.lock:
+            fake.dropped = "drop" in actions(fake.failed)
+        await scheduler.convert(self._stages.take, fake, source)
+        await scheduler.transcoded.get(target.id, lambda: scheduler.convert(self._stages.transcode, target))
+        await asyncio.to_thread(self._recorder.save)
+
+    async def _extract(self, scheduler: Scheduler, clip: Clip) -> ExtractedSequence:
         """Extract a clip, only once even if it is in several pairs."""
 
         def extract() -> ExtractedSequence:
@@ -254,45 +300,6 @@ class DatasetRun:
             return self._stages.extract(clip)
 
         return await scheduler.extracted.get(clip.id, lambda: scheduler.extract(extract))
-
-    async def _transcode(self, scheduler: _Scheduler, sequence: ExtractedSequence) -> None:
-        """Transcode a sequence, only once even if it is in several pairs."""
-        await scheduler.transcoded.get(sequence.id, lambda: scheduler.convert(self._stages.transcode, sequence))
-
-
-class _Scheduler:
-    """Does the work of one run in threads, and remembers the results of sequences.
-
-    Attributes:
-        extracted: The extracted sequences, by id.
-        transcoded: The sequences that are transcoded, by id.
-
-    Args:
-        loop: Runs the coroutines of pairs.
-        pool: Threads of stages.
-        limits: How much is under way at once.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, pool: ThreadPoolExecutor, limits: Limits) -> None:
-        self._loop, self._pool = loop, pool
-        self._extracting, self._converting = (
-            asyncio.Semaphore(limit) for limit in (limits.extractions, limits.conversions)
-        )
-        self.extracted, self.transcoded = Once[ExtractedSequence](), Once[None]()
-
-    def begin(self, work: Coroutine[None, None, T]) -> Future[T]:
-        """Begin the work of a coroutine."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def extract(self, stage: Callable[[*Args], T], *arguments: *Args) -> T:
-        """Call a stage of an extraction, when there is room for it."""
-        async with self._extracting:
-            return await self._loop.run_in_executor(self._pool, stage, *arguments)
-
-    async def convert(self, stage: Callable[[*Args], T], *arguments: *Args) -> T:
-        """Call a stage that uses or fetches results, when there is room for it."""
-        async with self._converting:
-            return await self._loop.run_in_executor(self._pool, stage, *arguments)
 
 
 def _failure_of(error: BaseException, stage: str) -> Failure:

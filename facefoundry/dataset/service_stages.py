@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from facefoundry.client import OnProgress
-from facefoundry.dataset import comparison, models, sources, verdict
-from facefoundry.dataset.output import Output, read_alignments
+from facefoundry.dataset import comparison, models, sources
+from facefoundry.dataset.output import Output, read_alignments, read_labels
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
@@ -116,14 +116,19 @@ class ServiceStages(Stages):
         )
         return ExtractedSequence(clip.id, source.uri, extraction, samples)
 
-    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
-        """Train a pair and return the URI of its model."""
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence, *, again: bool = False) -> str:
+        """Train a pair, `again` with the next seed, and return the URI of its model."""
+        recipe = recipe_pb2.Recipe()
+        recipe.CopyFrom(self._recipe)
+        recipe.training.seed += again
+        with self._recorder.lock:
+            pair.training.seed = recipe.training.seed
         request = trainer_pb2.StartTrainingRequest(
             extraction_a_uri=a.extraction.uri,
             extraction_b_uri=b.extraction.uri,
             pair_id=pair.id,
             dataset=self._recorder.record.name,
-            recipe=self._recipe,
+            recipe=recipe,
         )
         with self._stage(pair.id, "train", "iterations") as (on_count, _):
             started = await asyncio.to_thread(self._client.start_training, request)
@@ -193,15 +198,13 @@ class ServiceStages(Stages):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a fake and take its files; see `Stages.convert`."""
+        """Make a fake; see `Stages.convert`."""
         request = _conversion_of(model_uri, side, target, source, self._recipe)
         with self._stage(fake.id, "convert", "frames") as (_, on_progress):
             conversion = self._client.convert(request, on_progress)
-        with self._stage(fake.id, "fetch", ""):
             result = StoredResult(self._transfers, conversion.uri)
-            info = result.manifest().info_as(ConversionInfo)
-            labels = self._output.put_fake(result, fake.id)
-            pictures = self._output.put_samples(result, fake.id)
+            info, labels = result.manifest().info_as(ConversionInfo), read_labels(result)
+            losses = StoredResult(self._transfers, model_uri).manifest().info_as(ModelInfo).losses
         self._recorder.add_cost(fake.id, "convert", result.manifest())
         with self._recorder.lock:
             fake.uri, fake.content_digest = conversion.uri, conversion.content_digest
@@ -210,7 +213,19 @@ class ServiceStages(Stages):
             fake.reasons = _reasons(conversion.unswapped)
             fake.labels = labels
             fake.quality = dict(info.quality)
-            fake.faults = verdict.faults(fake)
+            if losses:  # the source's face comes from the decoder of the other side
+                fake.quality["loss"] = losses[-1][2 if side == common_pb2.SIDE_A else 1]
+
+    def take(self, fake: FakeRecord, source: ExtractedSequence) -> None:
+        """Take the files of a fake, or remove those that are there if it is dropped."""
+        with self._stage(fake.id, "fetch", ""):
+            result = StoredResult(self._transfers, fake.uri)
+            if fake.dropped:
+                self._output.leave_out(result, fake.id)
+            else:
+                self._output.put_fake(result, fake.id)
+            pictures = self._output.put_samples(result, fake.id)
+        with self._recorder.lock:
             fake.samples = samples_of(pictures, source.samples)
 
     def finish(self, pair: PairRecord) -> None:
@@ -225,7 +240,7 @@ class ServiceStages(Stages):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Measure whose face a fake shows, on sampled frames, which are converted once more into a short clip.
+        """Measure whose face a fake shows and how it moves, on sampled frames, which are converted into a short clip.
 
         The fake is compared with a control: the target's face, converted with the target's own decoder.
         """
@@ -239,24 +254,28 @@ class ServiceStages(Stages):
         if swap_faces is None or control_faces is None:
             return
         source_faces, target_faces = self._alignments(source.extraction), self._alignments(target.extraction)
-        target_sample = target_faces.take(frames)
         with self._recorder.lock:
-            fake.identity = comparison.identity(swap_faces, control_faces, source_faces, target_faces)
-            fake.mouth_correlation = comparison.mouth_correlation(swap_faces, target_sample)
-            fake.mouth_motion = comparison.mouth_motion(target_sample)
-            fake.sampled = len(frames)
-            fake.faults = verdict.faults(fake)
+            found = comparison.identity(swap_faces, control_faces, source_faces, target_faces)
+            fake.identity, fake.sampled = found, len(frames)
+            fake.quality |= {"identity": found.nearer, "identity_gain": found.gain}
+            fake.quality |= comparison.motion(swap_faces, target_faces.take(frames), frames)
 
     def _sampled_faces(self, fake: FakeRecord, name: str, request: converter_pb2.ConvertRequest) -> Alignments | None:
         """Convert sampled frames, and extract their faces; None if no face is found, as after a very short training."""
         with self._stage(fake.id, f"compare {name}", "frames") as (_, on_progress):
             conversion = self._client.convert(request, on_progress)
+            made = [StoredResult(self._transfers, conversion.uri)]
             try:
-                return self._alignments(self._client.extract(conversion.uri, fake.id, self._recipe, on_progress))
+                extraction = self._client.extract(conversion.uri, fake.id, self._recipe, on_progress)
+                made.append(StoredResult(self._transfers, extraction.uri))
+                faces = read_alignments(made[-1])
             except Unusable as error:
                 if error.reason != "NO_FACE_FOUND":
                     raise
-                return None
+                faces = None
+        for result in made:
+            self._recorder.add_cost(fake.id, f"compare {name}", result.manifest())
+        return faces
 
     def transcode(self, sequence: ExtractedSequence) -> None:
         """Encode a real video at every compression level and take its files."""

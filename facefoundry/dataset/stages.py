@@ -46,8 +46,8 @@ class Stages(Protocol):
     def extract(self, clip: Clip) -> ExtractedSequence:
         """Upload a clip and extract its faces."""
 
-    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
-        """Train a pair and return the URI of its model.
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence, *, again: bool = False) -> str:
+        """Train a pair, `again` with another seed, and return the URI of its model.
 
         Thousands of pairs wait for their trainings at the same time, so this method holds no thread meanwhile. What it
         calls in a thread, by `asyncio.to_thread`, ends after `stop` was called.
@@ -73,13 +73,21 @@ class Stages(Protocol):
         target: ExtractedSequence,
         source: ExtractedSequence,
     ) -> None:
-        """Make a fake and take its files.
+        """Make a fake. None of its files becomes part of the dataset.
 
         Args:
             fake: The record to fill.
             model_uri: URI of the model.
             side: The target's side of the pair; the face comes from the other side.
             target: The sequence whose frames the fake keeps.
+            source: The sequence that gives the face.
+        """
+
+    def take(self, fake: FakeRecord, source: ExtractedSequence) -> None:
+        """Take the files of a fake, or remove those that are there if it is dropped.
+
+        Args:
+            fake: The record of the fake, which `convert` has made.
             source: The sequence that gives the face.
         """
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
+from facefoundry.dataset.gates import FailedGate
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import document, keys
@@ -27,6 +28,7 @@ __all__ = [
     "REPORT",
     "DatasetManifest",
     "DatasetPlace",
+    "IndexedFake",
     "IndexedFile",
     "PairEntry",
     "PairIndex",
@@ -62,17 +64,36 @@ class IndexedFile:
 
 
 @dataclass(frozen=True)
+class IndexedFake:
+    """What was measured of a fake, and which gates it did not pass.
+
+    Attributes:
+        id: `<target>_<source>`.
+        quality: Measurements, by name; docs/quality.md has a table of them.
+        failed: The gates that the fake did not pass.
+        dropped: Whether a gate left it out of the dataset: it has no files.
+    """
+
+    id: str
+    quality: dict[str, float | None]
+    failed: tuple[FailedGate, ...] = ()
+    dropped: bool = False
+
+
+@dataclass(frozen=True)
 class PairIndex:
     """The files of a pair: of its two fakes, its two real videos and, if they were asked for, model and faces.
 
     Attributes:
         id: Id of the pair.
         files: The files, by path. Two pairs of one clip both list its real videos.
+        fakes: The fakes, those that were dropped too.
         format: Format of this document.
     """
 
     id: str
     files: tuple[IndexedFile, ...]
+    fakes: tuple[IndexedFake, ...] = ()
     format: Literal["facefoundry.dataset.pair/1"] = _PAIR_FORMAT
 
 

@@ -1,72 +1,94 @@
-"""Says in words what keeps a fake from being good enough to judge clips or a recipe by."""
+"""Judges fakes by gates, and says in words what keeps a fake from being good enough to judge by."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from facefoundry.dataset.record import FakeRecord, IdentityDistances, PairRecord
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
+from facefoundry.dataset.record import FakeRecord, PairRecord
 
-__all__ = ["CLOSER", "MARGIN", "faults", "summary"]
+__all__ = ["MARGIN", "failed_gates", "faults", "is_better", "judge", "summary"]
 
-CLOSER = 0.05
-"""How much nearer to the source than to the target a good swap is, at least: a difference of embedding distances."""
-MARGIN = 0.12
+MARGIN = next(gate.min or 0.0 for gate in DEFAULT_GATES if gate.measure == "identity_gain")
 """How much nearer to the source than the control a good swap is, at least."""
 
-_MOUTH = 0.6
-# Standard deviation of the target's mouth opening, in heights of the face, above which its mouth moves enough.
-_MOVES = 0.02
-_SHARPNESS = 0.5
-_SEAM = 1.3
 _NAMED = 3
 
 
-def faults(fake: FakeRecord) -> list[str]:
-    """Return what is wrong with a fake, as ends of sentences that begin with its name; empty if nothing is.
+def judge(fake: FakeRecord, gates: Sequence[Gate]) -> None:
+    """Write into a fake's record which gates it does not pass. What was not measured is not judged."""
+    fake.failed = list(failed_gates(fake, gates))
+    fake.faults = faults(fake)
 
-    What was not measured is not judged.
+
+def failed_gates(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[FailedGate]:
+    """Yield the gates that a fake does not pass.
+
+    What was not measured is not judged, nor is a motion where the target hardly moves.
     """
-    return [*_identity(fake.identity), *_mouth(fake), *_look(fake)]
+    for gate in gates:
+        value, moves = fake.quality.get(gate.measure), MEASURES[gate.measure].moves
+        if value is None or (moves and (fake.quality.get(moves[0]) or 0.0) < moves[1]):
+            continue
+        bar = gate.missed(value)
+        if bar is not None:
+            yield FailedGate(gate.measure, value, bar, gate.action)
+
+
+def faults(fake: FakeRecord) -> list[str]:
+    """Return what the failed gates of a fake say, as ends of sentences that begin with its name."""
+    return [_sentence(fake, failed) for failed in fake.failed]
+
+
+def is_better(second: Sequence[FakeRecord], first: Sequence[FakeRecord]) -> bool:
+    """Return whether the fakes of a second training should replace those of the first, after both were judged.
+
+    They should if they fail fewer gates: fewer of those that drop a fake, else fewer of those that ask for another
+    training, else fewer of those that flag.
+    """
+
+    def failures(fakes: Sequence[FakeRecord]) -> tuple[int, ...]:
+        found = [failed.action for fake in fakes for failed in fake.failed]
+        return tuple(found.count(action) for action in ("drop", "retrain", "flag"))
+
+    return failures(second) < failures(first)
 
 
 def summary(pairs: Sequence[PairRecord]) -> str:
-    """Return a sentence on the fakes that have faults, which ends with a space; empty if none has.
+    """Return sentences on the fakes that have faults or were dropped, each ending with a space; empty if none has.
 
     Args:
         pairs: The pairs of a run.
     """
     fakes = [fake for pair in pairs for fake in pair.fakes if fake.frames]
-    poor = [fake for fake in fakes if fake.faults]
-    if not poor:
+    kept = [fake for fake in fakes if fake.faults and not fake.dropped]
+    dropped = [fake for fake in fakes if fake.dropped]
+    verb = "is" if len(kept) == 1 else "are"
+    return _named(kept, f"{len(kept)} of {len(fakes)} fakes {verb} not good enough to judge by") + _named(
+        dropped, f"{len(dropped)} of {len(fakes)} fakes {'was' if len(dropped) == 1 else 'were'} dropped"
+    )
+
+
+def _named(fakes: Sequence[FakeRecord], what: str) -> str:
+    if not fakes:
         return ""
-    named = "; ".join(f"{fake.id} {', '.join(fake.faults)}" for fake in poor[:_NAMED])
-    more = f"; and {len(poor) - _NAMED} more" if len(poor) > _NAMED else ""
-    verb = "is" if len(poor) == 1 else "are"
-    return f"{len(poor)} of {len(fakes)} fakes {verb} not good enough to judge by: {named}{more}. "
+    named = "; ".join(f"{fake.id} {', '.join(fake.faults)}" for fake in fakes[:_NAMED])
+    more = f"; and {len(fakes) - _NAMED} more" if len(fakes) > _NAMED else ""
+    return f"{what}: {named}{more}. "
 
 
-def _identity(identity: IdentityDistances | None) -> Iterator[str]:
-    if identity is None or identity.swap_to_source is None or identity.swap_to_target is None:
-        return
-    source, target, control = identity.swap_to_source, identity.swap_to_target, identity.control_to_source
-    if target <= source:
-        yield f"looks more like the target than like the source (distances {target:.2f} and {source:.2f})"
-    elif round(target - source, 4) < CLOSER:
-        yield f"looks as much like the target as like the source (distances {target:.2f} and {source:.2f})"
-    if control is not None and round(control - source, 4) < MARGIN:
-        gained = max(0.0, control - source)
-        yield f"has gained little of the source's look (it is {gained:.2f} nearer than the control, not {MARGIN:.2f})"
-
-
-def _mouth(fake: FakeRecord) -> Iterator[str]:
-    correlation, motion = fake.mouth_correlation, fake.mouth_motion
-    if correlation is not None and motion is not None and motion >= _MOVES and correlation < _MOUTH:
-        yield f"has a mouth that does not follow the target's (correlation {correlation:.2f}, not {_MOUTH:.2f})"
-
-
-def _look(fake: FakeRecord) -> Iterator[str]:
-    sharpness, seam = fake.quality.get("sharpness"), fake.quality.get("seam")
-    if sharpness is not None and sharpness < _SHARPNESS:
-        yield f"is blurred ({sharpness:.0%} of the target's sharpness, not {_SHARPNESS:.0%})"
-    if seam is not None and seam > _SEAM:
-        yield f"has a seam ({seam:.1f} times the target's gradient at the mask's border)"
+def _sentence(fake: FakeRecord, failed: FailedGate) -> str:
+    measure, value, bar = MEASURES[failed.measure], failed.value, failed.bar
+    if (measure.better == "lower") != (value > bar):  # a bar on the side that is better
+        return f"has an unusual {failed.measure} ({value:.4g}, not {bar:.4g})"
+    identity = fake.identity
+    return measure.fault.format(
+        value=value,
+        bar=bar,
+        positive=max(0.0, value),
+        like="more like the target than like the source"
+        if value <= 0
+        else "as much like the target as like the source",
+        source=identity.swap_to_source if identity and identity.swap_to_source is not None else 0.0,
+        target=identity.swap_to_target if identity and identity.swap_to_target is not None else 0.0,
+    )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from facefoundry import recipes
+from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.recipes import ranges
 
 __all__ = [
@@ -302,6 +303,10 @@ class DatasetFile(_Model):
     )
     keep_models: bool = Field(
         False, description="Whether a dataset in a bucket has the models too. In a folder it always has them."
+    )
+    gates: tuple[Gate, ...] = Field(
+        DEFAULT_GATES,
+        description="Bars that the fakes must reach, and what happens to a fake that does not.",
     )
     retention: Retention = Field(
         default_factory=Retention,

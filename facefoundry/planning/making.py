@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facefoundry import recipes, report
+from facefoundry import codec, recipes, report
 from facefoundry.dataset import files, models
+from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import Clip, Pair
@@ -18,9 +19,10 @@ from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.dataset.recorder import RunRecorder
-from facefoundry.dataset.run import DatasetRun, Limits
+from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
 from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
+from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, Unusable
@@ -29,7 +31,10 @@ from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["Connections", "Making", "RunPlan", "assemble", "run_name"]
+__all__ = ["DROPPED", "Connections", "Making", "RunPlan", "assemble", "run_name"]
+
+DROPPED = "dropped.json"
+"""Name of the file, beside the filelist, with the fakes that gates left out."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class RunPlan:
         estimate: What the plan expects it to cost; None if unknown.
         base: The model on this machine from which trainings start; None for what the recipe says.
         retention: Days that results stay in the bucket after the run has ended, by their kind.
+        gates: The bars that fakes are held to.
     """
 
     recipe: recipe_pb2.Recipe
@@ -65,6 +71,7 @@ class RunPlan:
     base: Path | None = None
     retention: Mapping[str, int] = field(default_factory=dict)
     estimate: Estimate | None = None
+    gates: Sequence[Gate] = DEFAULT_GATES
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ class Making:
             files.write(filelist.parent / "splits" / name, text.encode())
         self.output.begin(self.record)
         records = self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
+        _write_dropped(filelist.parent / DROPPED, records)
         self.output.commit(self.record, records)
         return records
 
@@ -139,7 +147,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         recipe.training.start_from = models.upload(connections.transfers, plan.base)
         recipe = recipes.resolve(recipe)
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
-    record.retention = dict(plan.retention)
+    record.retention, record.gates = dict(plan.retention), list(plan.gates)
     log = RunLog(_earlier_events(name, connections.store))
     on_event = _both(log.add, on_event)
     recorder = RunRecorder(
@@ -164,9 +172,24 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         on_event,
         convert=plan.convert,
         compare=recipe.extraction.identity,
+        gates=plan.gates,
         limits=connections.limits,
     )
     return Making(plan, output, record, run)
+
+
+def _write_dropped(path: Path, pairs: Sequence[PairRecord]) -> None:
+    """Write which fakes gates left out of the dataset and why; no file if there are none."""
+    dropped = [
+        {"id": fake.id, "faults": fake.faults, "failed": [codec.to_values(failed) for failed in fake.failed]}
+        for pair in pairs
+        for fake in pair.fakes
+        if fake.dropped
+    ]
+    if dropped:
+        files.write(path, (json.dumps(dropped, indent=1) + "\n").encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def run_name(name: str | None, layout: Layout) -> str:

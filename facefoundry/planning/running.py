@@ -9,7 +9,7 @@ from facefoundry.client import Client
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import OnEvent
 from facefoundry.dataset.record import PairRecord
-from facefoundry.dataset.run import Limits
+from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.subjects import with_subjects
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.planning import yaml_file
@@ -100,6 +100,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         splits=splits_json(resolved),
         base=base_of(request_of(dataset), folder),
         retention=dataset.retention.days(),
+        gates=dataset.gates,
         estimate=estimate(resolved.pairs, facts, recipe, rates) if known else None,
     )
     return plan, resolved

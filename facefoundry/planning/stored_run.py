@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from facefoundry.dataset.record import Failure, RunRecord
-from facefoundry.dataset.run_folder import RUN_FILE
+from facefoundry.dataset.record import Failure, PairRecord, RunRecord
+from facefoundry.dataset.run_folder import RUN_FILE, pair_file
 from facefoundry.dataset.run_log import LOG_FILE, LogRecord
 from facefoundry.errors import NotFound
 from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 
-__all__ = ["StoredRun", "stored_log", "stored_run"]
+__all__ = ["StoredRun", "stored_log", "stored_records", "stored_run"]
+
+_THREADS = 16  # that read records of pairs
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,39 @@ def stored_run(store: Store, name: str) -> StoredRun | None:
         DataLoss: the record is damaged.
         Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
-    key = f"{keys.run(name)}/{RUN_FILE}"
-    try:
-        record = document.parse(RunRecord, store.get_bytes(key), key)
-    except NotFound:
+    record = _run_record(store, name)
+    if record is None:
         return None
     return StoredRun(name, record.created, record.seconds, len(record.pairs), record.done, record.failures)
+
+
+def stored_records(store: Store, name: str) -> tuple[RunRecord, list[PairRecord]] | None:
+    """Return the record of a run with those of its pairs; None if the bucket has none.
+
+    A pair that has not ended has no record in the bucket, and a pending one here. Errors are as in `stored_run`.
+    """
+    record = _run_record(store, name)
+    if record is None:
+        return None
+
+    def pair_of(pair_id: str) -> PairRecord:
+        key = f"{keys.run(name)}/{pair_file(pair_id)}"
+        try:
+            return document.parse(PairRecord, store.get_bytes(key), key)
+        except NotFound:
+            a, _, b = pair_id.partition("_")
+            return PairRecord(pair_id, a, b)
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="record") as pool:
+        return record, list(pool.map(pair_of, record.pairs))
+
+
+def _run_record(store: Store, name: str) -> RunRecord | None:
+    key = f"{keys.run(name)}/{RUN_FILE}"
+    try:
+        return document.parse(RunRecord, store.get_bytes(key), key)
+    except NotFound:
+        return None
 
 
 def stored_log(store: Store, name: str) -> LogRecord | None:

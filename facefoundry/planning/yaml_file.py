@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from facefoundry.codec import JsonObject
+from facefoundry.dataset.gates import Gate
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.formats import refuse_newer
 from facefoundry.planning.dataset_file import FORMAT, DatasetFile
@@ -97,6 +98,14 @@ def _value(name: str, value: object, indent: str) -> Iterator[str]:
         if _CHOICES.intersection(type(value).model_fields):
             yield from _comment(_summary(value), indent + "  ")
         yield from _fields(value, indent + "  ")
+    elif isinstance(value, tuple) and value and isinstance(value[0], Gate):
+        yield f"{indent}{name}:"
+        for part, field in Gate.model_fields.items():
+            yield from _comment(f"{part}: {field.description}", indent + "  ")
+        for gate in value:
+            fields = gate.model_dump(exclude_none=True)
+            text = yaml.safe_dump(fields, default_flow_style=True, width=_WIDTH, sort_keys=False)
+            yield f"{indent}  - {text.strip()}"
     elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         yield f"{indent}{name}:"
         for item in value:

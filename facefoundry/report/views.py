@@ -171,7 +171,7 @@ def _view_fake(fake: FakeRecord, pictures: Pictures | None) -> FakeView:
         not_swapped=fake.frames - fake.swapped,
         verdict=wording.identity_verdict(fake.identity),
         distances=charts.bars(distances, longest=max([1.0, *(value for _, value in distances)])),
-        mouth=wording.mouth_sentence(fake.mouth_correlation, fake.sampled),
+        mouth=wording.mouth_sentence(fake.quality.get("mouth"), fake.sampled),
         quality=list(wording.quality(fake.quality)),
         samples=_samples(fake.samples, pictures) if pictures else [],
     )

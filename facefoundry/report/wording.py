@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from facefoundry.dataset.gates import MEASURES
 from facefoundry.dataset.record import IdentityDistances, State, TrainingRecord
 from facefoundry.dataset.verdict import MARGIN
 from facefoundry.storage.info import ReasonCount
@@ -28,14 +29,12 @@ __all__ = [
     "time_left",
 ]
 
-_QUALITY = {
-    "swapped_share": "Share of frames that are swapped",
+_QUALITY = {name: measure.words for name, measure in MEASURES.items()} | {
     "mean_change": "Mean change of a pixel that is blended, 0 to 255",
-    "mean_flicker": "Mean change between frames that the target does not have, 0 to 255",
     "changed_share": "Share of a frame's pixels that are changed",
     "box_share": "Share of a frame's pixels in the box",
-    "sharpness": "Sharpness of the swapped face, as a share of the target's",
-    "seam": "Gradient at the mask's border, divided by the target's there",
+    "mouth_motion": "How much the target's mouth moves, in heights of the face",
+    "head_motion": "How much the target's head turns, in widths of the face",
     "changed_outside": "Pixels changed outside the box or on its edge, 0 as in FF++",
 }
 
@@ -104,7 +103,7 @@ def label(name: str) -> str:
 
 
 def quality(values: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
-    """Yield the name, in words, and the formatted value of each quality measurement of the converter."""
+    """Yield the name, in words, and the formatted value of each measurement of a fake."""
     for name, value in values.items():
         yield _QUALITY.get(name) or label(name), _printed(value)
 

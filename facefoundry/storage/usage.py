@@ -20,3 +20,12 @@ class Usage:
     cpu_seconds: float = 0.0
     gpu_seconds: float = 0.0
     energy_joules: float | None = None
+
+    def plus(self, other: Usage) -> Usage:
+        """Return what both used together; the energy is null if that of one is."""
+        energies = (self.energy_joules, other.energy_joules)
+        return Usage(
+            self.cpu_seconds + other.cpu_seconds,
+            self.gpu_seconds + other.gpu_seconds,
+            None if None in energies else sum(energy for energy in energies if energy is not None),
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from facefoundry import codec
 from facefoundry.storage.parts import LABELS_FORMAT
@@ -70,6 +70,7 @@ class Labels:
         frames: The rows, in the order of the frames.
         base_digest: Content digest of the base from which the model's training started; missing if there was none.
         common_iterations: Iterations of the training with one common decoder; missing if there were none.
+        quality: What was measured of the fake while it was made, by name.
     """
 
     format: str
@@ -81,19 +82,22 @@ class Labels:
     frames: list[Label]
     base_digest: str | None = None
     common_iterations: int | None = None
+    quality: dict[str, float] = field(default_factory=dict)
 
 
-def to_json(rows: Sequence[Label], *, control: bool, start: Start) -> bytes:
+def to_json(rows: Sequence[Label], *, control: bool, start: Start, quality: Mapping[str, float]) -> bytes:
     """Return the bytes of `labels.json`.
 
     Args:
         rows: The label of every frame that is written, in order.
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
         start: How the training of the model began.
+        quality: What was measured of the fake, by name.
     """
     swapped = sum(row.swapped for row in rows)
     outside = sum(row.changed_outside for row in rows)
-    labels = codec.to_values(Labels(LABELS_FORMAT, True, control, len(rows), swapped, outside, list(rows)))
+    made = Labels(LABELS_FORMAT, True, control, len(rows), swapped, outside, list(rows), quality=dict(quality))
+    labels = codec.to_values(made)
     for name, value in codec.to_values(start).items():
         if value:
             labels[name] = value

@@ -148,10 +148,12 @@ class Outputs:
         """Finish all files, and return them with the labels and figures of the fake."""
         self._finish_masks()
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
-        self._labels.write_bytes(labels.to_json(self._rows, control=self._control, start=self._start))
+        quality = self._quality.figures()
+        document = labels.to_json(self._rows, control=self._control, start=self._start, quality=quality)
+        self._labels.write_bytes(document)
         files |= {LABELS: self._labels, SAMPLES: self._samples.close()}
         self._content.update(json.dumps([codec.to_values(row) for row in self._rows], sort_keys=True).encode())
-        return Assembled(files, self._content.hexdigest(), self._rows, self._quality.figures(), self._samples.frames)
+        return Assembled(files, self._content.hexdigest(), self._rows, quality, self._samples.frames)
 
     def _finish_masks(self) -> None:
         for name in list(self._masks):

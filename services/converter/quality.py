@@ -75,7 +75,7 @@ class Quality:
             box_share: Mean share of a swapped frame that the box covers.
             changed_outside: Number of pixels, over all frames, that differ from the target and do not lie strictly
                 inside the box. It is 0 if every frame was cloned as `opencv-3.4.1`.
-            sharpness, seam: As `Appearance.figures` returns them.
+            sharpness, seam, colour_step: As `Appearance.figures` returns them.
         """
         return {
             "swapped_share": len(self._change) / max(self._frames, 1),

@@ -103,6 +103,7 @@ class ExtractArgs(ClipArgs):
         chosen: Whom the extraction follows by face embeddings; None to follow as FF++ does.
         shares: Shares of frames with the subject's face below which there is a warning, or the clip is refused.
         is_fake: Whether the clip is a fake, which shows two people by design and may show no face.
+        embed_every: With `options.identity`, number of frames of which one has its face embedded, the first; 1 for all.
         excluded: Ranges of frames that count as frames without a face; a range is a mapping as in `recipes.ranges`.
     """
 
@@ -112,6 +113,7 @@ class ExtractArgs(ClipArgs):
     chosen: Chosen | None = None
     shares: FaceShares = FaceShares()
     is_fake: bool = False
+    embed_every: int = 1
     excluded: tuple[dict[str, int], ...] = ()
 
 

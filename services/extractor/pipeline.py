@@ -249,7 +249,7 @@ class _Extraction:
             self._subject.restart(last_box(self._parts))
             self._spreads.restart()
         sighting = self._subject.follow(frame) if unused is None else Sighting(None, unused, NOT_SEARCHED)
-        reason, found = self._face(frame, sighting)
+        reason, found = self._face(index, frame, sighting)
         self._rows.add(digest, reason, found, sighting)
         if found is not None:
             self._crops[index] = found.crop
@@ -337,7 +337,7 @@ class _Extraction:
             frames={"FOUND": face_count, **missing},
         )
 
-    def _face(self, frame: Frame, sighting: Sighting) -> tuple[int, Face | None]:
+    def _face(self, index: int, frame: Frame, sighting: Sighting) -> tuple[int, Face | None]:
         """Align and crop the face of a sighting.
 
         Returns:
@@ -351,7 +351,8 @@ class _Extraction:
         if not (np.isfinite(matrix).all() and np.linalg.det(matrix[:, :2]) > 0):
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options.crop_size, self._options.padding)
-        embedding = self._views.embedding(frame, sighting.box) if self._embedder else np.zeros(128, np.float32)
+        is_embedded = self._embedder is not None and index % self._arguments.embed_every == 0
+        embedding = self._views.embedding(frame, sighting.box) if is_embedded else np.zeros(128, np.float32)
         spread = self._spreads.spread(frame, box, landmarks, matrix)
         return FOUND, Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding, spread)
 

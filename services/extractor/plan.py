@@ -33,7 +33,7 @@ from services.extractor.functions import (
     Inspection,
 )
 
-__all__ = ["ALGORITHM_VERSION", "plan_extraction", "plan_inspection"]
+__all__ = ["ALGORITHM_VERSION", "EMBED_EVERY_OF_FAKE", "plan_extraction", "plan_inspection"]
 
 ALGORITHM_VERSION = 9
 """Version of what extractions compute.
@@ -47,6 +47,9 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
 7: faces that the detector is not sure of are found where a face was a moment ago, or once they are turned upright;
    landmarks of tilted faces are predicted upright; with `identity`, embeddings decide which face is the subject's.
 """
+
+EMBED_EVERY_OF_FAKE = 3
+"""Of three frames of a fake one has its face embedded, which takes three times as long as all else."""
 
 WeightsFolder = Callable[[Store, str], Path | None]
 """Returns the folder with the weights of the engine of a given name; None if the engine's package contains them.
@@ -89,6 +92,7 @@ def plan_extraction(
     # The faces of a fake change from one person to another by design, so it is followed as FF++ does.
     is_fake = "/conversions/" in request.source_uri
     follows = options.identity and not is_fake
+    embed_every = EMBED_EVERY_OF_FAKE if is_fake else 1
     chosen = codec.from_values(Chosen, {"kind": options.subject, **person}) if follows else None
     excluded = _excluded(request)
     left_out: JsonObject = {"excluded": [{**item} for item in excluded]} if excluded else {}
@@ -102,7 +106,7 @@ def plan_extraction(
             **({"subject": person} if person else {}),
             **left_out,
             # The digest of a source is that of its bytes; that of a fake is not.
-            **({"bytes": [part.sha256 for part in source.files.values()]} if is_fake else {}),
+            **({"bytes": [part.sha256 for part in source.files.values()], "embedded": embed_every} if is_fake else {}),
         }
     )
 
@@ -119,6 +123,7 @@ def plan_extraction(
             chosen=chosen,
             shares=shares,
             is_fake=is_fake,
+            embed_every=embed_every,
             excluded=tuple(excluded),
         )
 

@@ -14,9 +14,9 @@ from facefoundry.dataset.record import FakeRecord, IdentityDistances, PairRecord
 
 def fake(name: str, source: float, mouth: float | None) -> FakeRecord:
     target, _, giver = name.partition("_")
-    made = FakeRecord(name, target, giver, mouth_correlation=mouth, mouth_motion=0.03)
-    made.identity = IdentityDistances(32, source, 0.7, 0.75, 0.3)
-    made.quality = {"sharpness": 0.5, "seam": 1.1}
+    made = FakeRecord(name, target, giver, identity=IdentityDistances(12, source, 0.7, 0.75, 0.3))
+    made.quality = {"identity": made.identity.nearer, "identity_gain": made.identity.gain}
+    made.quality |= {"mouth": mouth, "mouth_motion": 0.03, "sharpness": 0.5, "seam": 1.1}
     return made
 
 

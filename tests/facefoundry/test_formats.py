@@ -13,9 +13,8 @@ from facefoundry import __version__
 from facefoundry.archive import ArchiveWriter
 from facefoundry.client import Client
 from facefoundry.codec import JsonObject
-from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.models import RECORD, load_verified
-from facefoundry.dataset.output import FolderOutput
+from facefoundry.dataset.output import read_labels
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.transfer import Transfers
@@ -120,7 +119,7 @@ def test_the_client_refuses_a_newer_manifest_and_newer_labels(store: Store, tmp_
     manifest.commit(store, prefix, Manifest("conversion", {}, {}, parts, {}, ""))
     result = StoredResult(transfers_of(store), store.uri(prefix))
     with pytest.raises(Unusable, match=r"facefoundry\.labels/2.*facefoundry\.labels/1") as caught:
-        FolderOutput(FfppLayout(tmp_path)).put_fake(result, "a_b")
+        read_labels(result)
     assert caught.value.reason == "NEWER_FORMAT"
     newer = _NewerService(store)
     with pytest.raises(Unusable, match=r"facefoundry\.manifest/4.*facefoundry\.manifest/3") as caught:

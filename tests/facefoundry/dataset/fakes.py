@@ -48,8 +48,8 @@ class FakeStages(Stages):
     def extract(self, clip: Clip) -> ExtractedSequence:
         return extracted(clip.id)
 
-    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence) -> str:
-        return f"s3://bucket/models/{pair.id}"
+    async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence, *, again: bool = False) -> str:
+        return f"s3://bucket/models/{pair.id}{'-again' if again else ''}"
 
     def upload_model(self, folder: Path) -> str:
         return f"s3://bucket/models/{folder.name}"
@@ -60,6 +60,9 @@ class FakeStages(Stages):
     def convert(self, fake: FakeRecord, *_: object) -> None:
         fake.frames = fake.swapped = FRAMES
         fake.labels = [1] * FRAMES
+
+    def take(self, fake: FakeRecord, source: ExtractedSequence) -> None:
+        pass
 
     def transcode(self, sequence: ExtractedSequence) -> None:
         pass

@@ -15,6 +15,7 @@ def _alignments(embedding=None, openings=None, found=None, frames=20):
     landmarks = np.zeros((frames, 68, 2), np.float32)
     landmarks[:, 36:42] = (0, 0)
     landmarks[:, 42:48] = (100, 0)
+    landmarks[:, 16] = (100, 0)
     landmarks[:, 62] = (50, 80)
     landmarks[:, 66] = (50, 80)
     if openings is not None:
@@ -22,7 +23,7 @@ def _alignments(embedding=None, openings=None, found=None, frames=20):
     embeddings = None
     if embedding is not None:
         embeddings = np.zeros((frames, 128), np.float32)
-        embeddings[:, :2] = embedding
+        embeddings[:, :3] = (*embedding, 1)
     found = np.ones(frames, bool) if found is None else found
     return Alignments(
         boxes=np.tile(np.array([0, 0, 100, 100], np.int32), (frames, 1)),
@@ -51,10 +52,18 @@ def test_distances_are_to_the_means_of_source_and_target():
 
 def test_frames_in_which_no_face_was_found_do_not_count():
     found = np.arange(20) >= 10
-    result = comparison.identity(
-        _alignments([0, 0], found=found), _alignments([0, 0]), _alignments([0, 0]), _alignments([1, 0])
-    )
-    assert result.frames == 10
+    swap = _alignments([0.1, 0], found=found)
+    swap.embeddings[~found] = 0
+    result = comparison.identity(swap, _alignments([0.1, 0]), _alignments([0.1, 0]), _alignments([1, 0]))
+    assert (result.frames, result.swap_to_source) == (10, 0)
+
+
+def test_faces_that_were_not_embedded_do_not_count():
+    swap, control = _alignments([0.1, 0]), _alignments([0.7, 0])
+    for faces in (swap, control):
+        faces.embeddings[np.arange(20) % 3 > 0] = 0
+    result = comparison.identity(swap, control, _alignments([0.1, 0]), _alignments([1, 0]))
+    assert (result.frames, result.nearer, result.gain) == (7, 0.9, 0.6)
 
 
 def test_identity_without_embeddings_is_refused():
@@ -63,39 +72,35 @@ def test_identity_without_embeddings_is_refused():
         comparison.identity(plain, plain, plain, plain)
 
 
-def test_the_mouth_opening_is_measured_in_eye_distances():
-    assert comparison.mouth_opening(_alignments(openings=np.full(20, 30.0)).landmarks) == pytest.approx(
-        np.full(20, 0.3)
-    )
-
-
-def test_a_mouth_that_follows_correlates_and_one_that_does_the_opposite_anticorrelates():
+def test_mouth_and_head_of_a_fake_are_compared_with_the_targets():
     moves = 10 + 5 * np.sin(np.arange(20))
     target = _alignments(openings=moves)
-    assert comparison.mouth_correlation(_alignments(openings=2 * moves), target) == pytest.approx(1, abs=1e-3)
-    assert comparison.mouth_correlation(_alignments(openings=30 - moves), target) == pytest.approx(-1, abs=1e-3)
+    target.landmarks[:, 30] = np.stack([50 + moves, np.full(20, 40.0)], axis=1)
+    against = _alignments(openings=30 - moves)
+    against.landmarks[:, 30] = target.landmarks[:, 30]
+    figures = comparison.motion(against, target, range(20))
+    assert figures["mouth"] == pytest.approx(-1, abs=1e-3)
+    assert figures["head"] == pytest.approx(1, abs=1e-3)
+    assert (figures["mouth_motion"] or 0) > 0 and (figures["head_motion"] or 0) > 0
+    assert comparison.motion(target, target, range(20))["jitter"] == 1
 
 
-def test_too_few_frames_and_a_still_mouth_give_no_correlation():
-    moves = np.sin(np.arange(20))
-    few = _alignments(openings=moves, found=np.arange(20) < 9)
-    assert comparison.mouth_correlation(few, _alignments(openings=moves)) is None
-    assert comparison.mouth_correlation(_alignments(openings=moves), _alignments()) is None
+def test_only_frames_with_both_faces_are_compared():
+    moves = np.sin(np.arange(20)) + 10
+    few = comparison.motion(
+        _alignments(openings=moves, found=np.arange(20) < 9), _alignments(openings=moves), range(20)
+    )
+    assert few["mouth"] is None and few["mouth_motion"] is None
+    still = comparison.motion(_alignments(), _alignments(), range(20))
+    assert (still["mouth"], still["jitter"]) == (None, None)
 
 
-def test_the_motion_of_a_mouth_is_measured_in_heights_of_the_face():
-    target = _alignments(openings=np.where(np.arange(20) % 2, 20.0, 0.0))
-    target.landmarks[:, 8], target.landmarks[:, 17:27] = (50, 160), (50, -40)
-    assert comparison.mouth_motion(target) == pytest.approx(0.05)
-    assert comparison.mouth_motion(_alignments(found=np.arange(20) < 9)) is None
-
-
-def test_the_sampled_frames_are_spread_evenly_over_the_swapped_ones():
+def test_the_sampled_frames_are_runs_of_three_spread_evenly_over_the_swapped_ones():
     swapped = np.ones(300, bool)
     swapped[100:200] = False
-    frames = comparison.sampled_frames(swapped, recipe_pb2.ConversionOptions(), 300, count=5)
-    assert frames == [0, 50, 200, 249, 299]
-    assert comparison.sampled_frames(swapped, recipe_pb2.ConversionOptions(), 300, count=5) == frames
+    frames = comparison.sampled_frames(swapped, recipe_pb2.ConversionOptions(), 300, count=9)
+    assert frames == [0, 1, 2, 96, 97, 98, 295, 296, 297]
+    assert len(comparison.sampled_frames(swapped, recipe_pb2.ConversionOptions(), 300)) == 36
 
 
 def test_every_swapped_frame_of_a_short_fake_is_sampled():
@@ -104,7 +109,7 @@ def test_every_swapped_frame_of_a_short_fake_is_sampled():
     assert comparison.sampled_frames(np.zeros(4, bool), recipe_pb2.ConversionOptions(), 4) == []
 
 
-@pytest.mark.parametrize(("discard", "expected"), [(True, [2, 5, 8]), (False, [0, 3, 6])])
+@pytest.mark.parametrize(("discard", "expected"), [(True, [2, 3, 4]), (False, [0, 1, 2])])
 def test_sampled_frames_are_numbers_of_the_targets_frames(discard, expected):
     conversion = recipe_pb2.ConversionOptions(discard=discard)
     conversion.frame_ranges.add(first=2, last=8)

@@ -36,9 +36,8 @@ PAIR = PairRecord(
             labels=[1, 0],
             reasons=[ReasonCount("NO_FACE", 1)],
             samples=[Sample(7, source="a.jpg")],
-            quality={"mean_change": 2.5},
+            quality={"mean_change": 2.5, "mouth": 0.9},
             identity=IdentityDistances(5, 0.5),
-            mouth_correlation=0.9,
         )
     ],
     stages=[StageTime("train", 2.5)],

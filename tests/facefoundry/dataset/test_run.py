@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.plan import Clip, Pair
-from facefoundry.dataset.run import DatasetRun, Limits
+from facefoundry.dataset.run import DatasetRun
+from facefoundry.dataset.scheduler import Limits
 from facefoundry.errors import Cancelled, Unavailable, Unusable
 from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
 from tests.facefoundry.dataset.fakes import FakeStages, extracted
@@ -196,3 +198,98 @@ def test_a_clip_gets_the_face_of_the_models_other_side(make_recorder, events, sw
     run = DatasetRun(stages, make_recorder(), events.append)
     assert run.convert_clip(CLIPS["x"], Path("a_b"), Pair("a", "b"), swap_model=swap_model).id == fake
     assert sides == [side]
+
+
+GATES = [Gate(measure="mouth", min=0.5, action="retrain"), Gate(measure="identity", min=0.0, action="drop")]
+
+
+@pytest.fixture
+def gated(run, run_folder):
+    """Runs the pair a_b by `GATES`, with fakes of given figures; returns its record, and what was taken."""
+
+    def gated(first, second=None, train=None, gates=GATES):
+        taken, trained = {}, []
+
+        async def train_pair(pair, *_, again=False):
+            trained.append(again)
+            pair.training.seed = int(again)
+            if again and train:
+                train()
+            return f"s3://bucket/models/{'second' if again else 'first'}"
+
+        def convert(fake, model_uri, *_):
+            figures = second if model_uri.endswith("second") else first
+            fake.frames, fake.uri = 3, f"{model_uri}/{fake.id}"
+            fake.quality = {"mouth_motion": 1.0, "mouth": 0.9, "identity": 0.1} | figures.get(fake.id, {})
+
+        stages = FakeStages(
+            train=train_pair,
+            convert=convert,
+            take=lambda fake, _: taken.update({fake.id: not fake.dropped}),
+            fetch_model=lambda pair, uri, given=None: taken.update(model=uri.rpartition("/")[2]),
+        )
+        run([Pair("a", "b")], stages, gates=gates)
+        (pair,) = run_folder.load_pairs()
+        return pair, taken, trained
+
+    return gated
+
+
+def test_a_pair_whose_fakes_pass_is_trained_once(gated):
+    pair, taken, trained = gated({})
+    assert (taken, trained) == ({"a_b": True, "b_a": True, "model": "first"}, [False])
+    assert pair.retraining is None and not any(fake.failed for fake in pair.fakes)
+
+
+def test_gates_that_flag_change_nothing_but_the_record(gated):
+    pair, taken, trained = gated({"a_b": {"mouth": 0.1}}, gates=[Gate(measure="mouth", min=0.5)])
+    assert taken == {"a_b": True, "b_a": True, "model": "first"} and trained == [False]
+    assert [failed.measure for failed in pair.fakes[0].failed] == ["mouth"]
+    assert "does not follow" in pair.fakes[0].faults[0]
+
+
+def test_a_fake_that_a_gate_drops_is_left_out_and_the_other_one_is_taken(gated):
+    pair, taken, trained = gated({"a_b": {"identity": -0.2}})
+    assert taken == {"a_b": False, "b_a": True, "model": "first"} and trained == [False]
+    assert (pair.state, [fake.dropped for fake in pair.fakes]) == ("done", [True, False])
+
+
+def test_a_pair_is_trained_once_more_with_another_seed_and_the_better_one_is_taken(gated):
+    pair, taken, trained = gated({"a_b": {"mouth": 0.1}}, {})
+    assert (taken, trained) == ({"a_b": True, "b_a": True, "model": "second"}, [False, True])
+    assert pair.retraining.replaced and (pair.training.seed, pair.retraining.training.seed) == (1, 0)
+    assert pair.retraining.training.model_uri == "s3://bucket/models/first"
+    assert [fake.uri for fake in pair.retraining.fakes] == [
+        f"s3://bucket/models/first/{name}" for name in ("a_b", "b_a")
+    ]
+    assert pair.retraining.fakes[0].faults and not pair.fakes[0].faults
+
+
+def test_the_first_training_stays_if_the_second_is_no_better(gated):
+    pair, taken, trained = gated({"a_b": {"mouth": 0.1}}, {"b_a": {"mouth": 0.0}})
+    assert (taken["model"], trained) == ("first", [False, True])
+    assert not pair.retraining.replaced and pair.retraining.training.seed == 1
+    assert pair.fakes[0].faults and not pair.fakes[0].dropped
+
+
+def test_a_fake_is_dropped_only_after_its_pair_was_trained_twice(gated):
+    pair, taken, trained = gated({"a_b": {"mouth": 0.1, "identity": -1}}, {"a_b": {"identity": -1}})
+    assert trained == [False, True] and pair.retraining.replaced
+    assert taken == {"a_b": False, "b_a": True, "model": "second"}
+
+
+def test_the_first_training_stays_if_the_second_fails(gated):
+    def collapse():
+        raise Unusable("The losses are not numbers.", reason="COLLAPSED")
+
+    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=collapse)
+    assert (pair.state, taken["model"]) == ("done", "first")
+    assert (pair.retraining.failure.reason, pair.retraining.replaced) == ("COLLAPSED", False)
+
+
+def test_an_outage_during_the_second_training_fails_the_pair_so_that_the_next_run_goes_on(gated):
+    def lose():
+        raise Unavailable("The trainer does not answer.")
+
+    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=lose)
+    assert (pair.state, taken) == ("failed", {})

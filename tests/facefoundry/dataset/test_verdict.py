@@ -3,52 +3,94 @@
 import pytest
 
 from facefoundry.dataset import verdict
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, Gate
 from facefoundry.dataset.record import FakeRecord, IdentityDistances, PairRecord
 
-GOOD = {
-    "identity": IdentityDistances(32, 0.50, 0.55, 0.62, 0.45),
-    "mouth_correlation": 0.6,
-    "mouth_motion": 0.02,
-    "quality": {"sharpness": 0.5, "seam": 1.3},
-}
+GOOD = {"identity": 0.05, "identity_gain": 0.12, "mouth": 0.6, "mouth_motion": 0.02, "sharpness": 0.5, "seam": 1.3}
 
 
-def fake(**changes):
-    return FakeRecord("a_b", "a", "b", frames=100, **{**GOOD, **changes})
+def fake(distances=None, gates=DEFAULT_GATES, **changes):
+    identity = IdentityDistances(12, *distances) if distances else None
+    quality = GOOD | ({"identity": identity.nearer, "identity_gain": identity.gain} if identity else {}) | changes
+    made = FakeRecord("a_b", "a", "b", frames=100, quality=quality, identity=identity)
+    verdict.judge(made, gates)
+    return made
 
 
 def test_a_fake_that_just_reaches_every_bar_has_no_fault():
-    assert verdict.faults(fake()) == []
+    assert fake().faults == fake().failed == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("distances", "changes", "words"),
     [
-        ({"identity": IdentityDistances(32, 0.60, 0.55, 0.80, 0.4)}, "looks more like the target than like the source"),
-        (
-            {"identity": IdentityDistances(32, 0.60, 0.64, 0.80, 0.4)},
-            "looks as much like the target as like the source",
-        ),
-        ({"identity": IdentityDistances(32, 0.60, 0.71, 0.62, 0.4)}, "0.02 nearer than the control, not 0.12"),
-        ({"identity": IdentityDistances(32, 0.60, 0.71, 0.58, 0.4)}, "0.00 nearer than the control, not 0.12"),
-        ({"mouth_correlation": 0.08}, "does not follow the target's (correlation 0.08, not 0.60)"),
-        ({"mouth_correlation": -0.19}, "does not follow the target's (correlation -0.19, not 0.60)"),
-        ({"quality": {"sharpness": 0.31, "seam": 1.0}}, "is blurred (31% of the target's sharpness, not 50%)"),
-        ({"quality": {"sharpness": 0.8, "seam": 1.74}}, "has a seam (1.7 times the target's gradient"),
+        ((0.60, 0.55, 0.80, 0.4), {}, "looks more like the target than like the source (distances 0.55 and 0.60)"),
+        ((0.60, 0.64, 0.80, 0.4), {}, "looks as much like the target as like the source"),
+        ((0.60, 0.71, 0.62, 0.4), {}, "0.02 nearer than the control, not 0.12"),
+        ((0.60, 0.71, 0.58, 0.4), {}, "0.00 nearer than the control, not 0.12"),
+        (None, {"mouth": 0.08}, "does not follow the target's (correlation 0.08, not 0.60)"),
+        (None, {"mouth": -0.19}, "does not follow the target's (correlation -0.19, not 0.60)"),
+        (None, {"sharpness": 0.31}, "is blurred (31% of the target's sharpness, not 50%)"),
+        (None, {"seam": 1.74}, "has a seam (1.7 times the target's gradient"),
     ],
 )
-def test_each_figure_below_its_bar_is_a_fault_in_words(changes, words):
-    (fault,) = verdict.faults(fake(**changes))
+def test_each_figure_below_its_bar_is_a_fault_in_words(distances, changes, words):
+    (fault,) = fake(distances, **changes).faults
     assert words in fault
 
 
-def test_the_mouth_of_a_target_that_hardly_moves_its_mouth_is_not_judged():
-    assert verdict.faults(fake(mouth_correlation=0.1, mouth_motion=0.019)) == []
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_has_words_for_both_sides_of_a_bar(name):
+    higher = MEASURES[name].better == "higher"
+    low, high = Gate(measure=name, min=0.5), Gate(measure=name, max=0.5)
+    poor = fake(gates=[low if higher else high], **{name: 0.2 if higher else 0.8}, head_motion=1)
+    odd = fake(gates=[high if higher else low], **{name: 0.8 if higher else 0.2}, head_motion=1)
+    assert len(poor.faults) == 1 and "unusual" not in poor.faults[0]
+    assert odd.faults[0].startswith(f"has an unusual {name} (0.")
+    assert (odd.failed[0].bar, odd.failed[0].action) == (0.5, "flag")
+
+
+def test_a_motion_is_judged_only_where_the_target_moves():
+    assert fake(mouth=0.1, mouth_motion=0.019).faults == []
+    assert fake(mouth=0.1, mouth_motion=None).faults == []
+    assert fake(gates=[Gate(measure="head", min=0.5)], head=0.1, head_motion=0.019).faults == []
 
 
 def test_what_was_not_measured_is_not_judged():
-    assert verdict.faults(FakeRecord("a_b", "a", "b", frames=100)) == []
-    assert verdict.faults(fake(identity=IdentityDistances(0), mouth_correlation=None, quality={})) == []
+    empty = FakeRecord("a_b", "a", "b", frames=100, quality={"mouth": None})
+    verdict.judge(empty, DEFAULT_GATES)
+    assert empty.faults == []
+
+
+def test_the_fakes_of_a_second_training_are_better_if_they_fail_fewer_gates_the_hardest_first():
+    gates = [
+        Gate(measure="identity", min=0.0, action="drop"),
+        Gate(measure="mouth", min=0.5, action="retrain"),
+        Gate(measure="sharpness", min=0.5),
+    ]
+    good, blurred = fake(gates=gates), fake(gates=gates, sharpness=0.1)
+    silent, wrong = fake(gates=gates, mouth=0.1), fake(gates=gates, identity=-0.1)
+    assert verdict.is_better([good, blurred], [good, silent])
+    assert verdict.is_better([silent, silent], [good, wrong])
+    assert verdict.is_better([silent, good], [silent, silent])
+    assert not verdict.is_better([good, silent], [silent, good])
+    assert not verdict.is_better([good, wrong], [silent, silent])
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ({"measure": "mouth"}, "needs min or max"),
+        ({"measure": "mouth", "min": 1, "max": 0}, "min must not be above max"),
+        ({"measure": "beauty", "min": 1}, "measure"),
+        ({"measure": "mouth", "min": float("nan")}, "finite"),
+        ({"measure": "mouth", "min": 0, "action": "delete"}, "action"),
+        ({"measure": "mouth", "min": 0, "maximum": 1}, "maximum"),
+    ],
+)
+def test_a_gate_that_makes_no_sense_is_refused(gate, words):
+    with pytest.raises(ValueError, match=words):
+        Gate(**gate)
 
 
 def test_the_summary_names_the_first_fakes_with_faults_and_counts_all():
@@ -61,3 +103,5 @@ def test_the_summary_names_the_first_fakes_with_faults_and_counts_all():
             each.faults = ["is blurred"]
     assert verdict.summary(pairs).startswith("6 of 6 fakes are not good enough to judge by: a_b is blurred; ")
     assert verdict.summary(pairs).endswith("; and 3 more. ")
+    pairs[2].fakes[1].dropped = True
+    assert verdict.summary(pairs).endswith("; and 2 more. 1 of 6 fakes was dropped: a_b is blurred. ")

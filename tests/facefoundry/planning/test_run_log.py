@@ -11,8 +11,8 @@ from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event
-from facefoundry.dataset.run import Limits
 from facefoundry.dataset.run_log import LOG_FILE, RunLog
+from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.planning.making import Connections, RunPlan, assemble
 from facefoundry.planning.stored_run import stored_log

@@ -60,9 +60,8 @@ def fake(folder: Path, target: str, source: str, frames: int, samples: int) -> F
         uri="s3://facefoundry/conversions/0123456789abcdef0123456789abcdef01234567",
         content_digest="89abcdef" * 8,
         samples=rows,
-        quality={"mean_change": 2.41, "changed_share": 0.12},
+        quality={"mean_change": 2.41, "changed_share": 0.12, "mouth": 0.93},
         identity=IdentityDistances(31, 0.53, 0.72, 0.66, 0.57),
-        mouth_correlation=0.93,
         sampled=32,
     )
 

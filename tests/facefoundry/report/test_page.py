@@ -158,7 +158,7 @@ def test_losses_and_distances_that_are_no_numbers_are_left_out(save, make_pair):
     pair.training.losses = [(0, float("nan"), 0.1), (10, float("inf"), 0.1)]
     pair.fakes[0].identity = IdentityDistances(5, None, 0.5)
     pair.fakes[1].identity = None
-    pair.fakes[1].mouth_correlation = float("nan")
+    pair.fakes[1].quality["mouth"] = float("nan")
     page = text_of(save(pair))
     assert "Loss (logarithmic scale)" not in page
     assert page.count("Identity was not measured for this video.") == 2

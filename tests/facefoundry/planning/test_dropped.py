@@ -1,0 +1,85 @@
+"""What gates drop is no part of a dataset, but why is, in a folder and in a bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from facefoundry import recipes
+from facefoundry.dataset.bucket_output import BucketOutput
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.gates import Gate
+from facefoundry.dataset.output import FolderOutput, Output
+from facefoundry.dataset.plan import Clip, Pair
+from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.scheduler import Limits
+from facefoundry.dataset.stored_dataset import DatasetPlace
+from facefoundry.planning.making import Connections, RunPlan, assemble
+from facefoundry.storage.store import Store
+from tests.facefoundry.dataset.fakes import transfers_of
+
+# The services of these tests train to a loss of 0.1 on side B, and of 0.2 on side A.
+DROPS_B_A = (Gate(measure="loss", max=0.15, action="drop"),)
+FLAGS_B_A = (Gate(measure="loss", max=0.15),)
+
+
+@pytest.fixture
+def make(store: Store, tmp_path: Path) -> Callable[[Output, Sequence[Gate]], RunRecord]:
+    """Makes the pair a_b with gates."""
+    clips = {name: Clip(name, tmp_path / f"{name}.mp4") for name in "ab"}
+    for name, clip in clips.items():
+        clip.path.write_bytes(name.encode())
+    recipe = recipes.load("ffpp")
+
+    def make(output: Output, gates: Sequence[Gate]) -> RunRecord:
+        transfers = transfers_of(store, [level.name for level in recipe.compression.levels])
+        plan = RunPlan(recipe, clips, [Pair("a", "b")], name="dropped", gates=gates)
+        making = assemble(plan, output, Connections(transfers, None, Limits()), lambda event: None, "")
+        (pair,) = making.make_pairs()
+        assert pair.state == "done", pair.failure
+        return making.record
+
+    return make
+
+
+def names_below(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "manipulated_sequences").rglob("*_*.*") if path.suffix in (".mp4", ".json")}
+
+
+def test_a_dropped_fake_has_no_files_in_a_folder_and_the_folder_says_why(make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert make(FolderOutput(FfppLayout(out)), DROPS_B_A).gates == list(DROPS_B_A)
+    assert names_below(out) == {"a_b"}
+    (dropped,) = json.loads((out / "misc" / "dropped.json").read_text())
+    assert dropped["id"] == "b_a" and "has a high loss (0.2000, not 0.1500)" in dropped["faults"]
+    assert dropped["failed"] == [{"measure": "loss", "value": 0.2, "bar": 0.15, "action": "drop"}]
+    assert "A gate left this fake out of the dataset." in (out / "report.html").read_text()
+
+
+def test_a_run_with_other_gates_takes_what_was_dropped_and_removes_what_is_dropped_now(make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(FolderOutput(FfppLayout(out)), FLAGS_B_A)
+    everything = names_below(out)
+    assert everything == {"a_b", "b_a"} and not (out / "misc" / "dropped.json").exists()
+    make(FolderOutput(FfppLayout(out)), DROPS_B_A)
+    assert names_below(out) == {"a_b"}
+    make(FolderOutput(FfppLayout(out)), FLAGS_B_A)
+    assert names_below(out) == everything and not (out / "misc" / "dropped.json").exists()
+
+
+def test_the_index_of_a_pair_in_a_bucket_has_the_figures_and_lists_no_file_of_a_dropped_fake(
+    make, store: Store, tmp_path: Path
+) -> None:
+    place = DatasetPlace(store.bucket, "datasets/dropped")
+    make(BucketOutput(FfppLayout(tmp_path / "own"), store, place), DROPS_B_A)
+    index, _ = place.index(store, "a_b") or pytest.fail("no index")
+    assert [(fake.id, fake.dropped) for fake in index.fakes] == [("a_b", False), ("b_a", True)]
+    assert index.fakes[0].quality == {"mean_change": 2.5, "loss": 0.1}
+    assert [failed.measure for failed in index.fakes[1].failed] == ["loss"]
+    fakes = {Path(file.path).stem for file in index.files if file.path.startswith("manipulated_sequences")}
+    assert fakes == {"a_b"}
+    manifest = place.manifest(store)
+    assert manifest and "misc/dropped.json" in {file.path for file in manifest.files}
