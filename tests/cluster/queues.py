@@ -16,9 +16,14 @@ GROUP, VERSION = "kueue.x-k8s.io", "v1beta2"
 QUEUE = "trainings"
 
 
+def has_kueue() -> bool:
+    """Whether Kueue is installed."""
+    return GROUP in [group.name for group in client.ApisApi().get_api_versions().groups]
+
+
 def need_kueue() -> None:
     """Skip where Kueue is not installed."""
-    if GROUP not in [group.name for group in client.ApisApi().get_api_versions().groups]:
+    if not has_kueue():
         pytest.skip("no Kueue: tests/cluster/single-node/single-node.sh queues")
 
 

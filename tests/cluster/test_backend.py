@@ -11,6 +11,7 @@ from kubernetes import client
 
 from facefoundry.errors import Conflict, Denied, Unavailable
 from services.trainer.backends.base import JobState
+from tests.cluster.queues import has_kueue
 from tests.cluster.workers import ClusterWorkers, Detour, Make, diagnosis, wait_for
 from tests.waiting import wait_until
 
@@ -122,6 +123,10 @@ def test_a_lost_api_server_is_unavailable_and_the_state_is_right_once_it_is_back
 
 
 def test_a_suspended_job_is_queued_and_goes_on_when_it_is_admitted(cluster: ClusterWorkers, make: Make) -> None:
+    """The test plays Kueue, which would suspend the Job again."""
+    if has_kueue():
+        pytest.skip("Kueue is installed: test_kueue.py")
+
     def queue(job: dict[str, Any]) -> None:
         job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "spot"
 

@@ -158,7 +158,7 @@ def test_the_cause_of_pending_trainings_is_a_sentence_within_a_minute(
 
 @pytest.mark.parametrize(
     ("secret", "bucket", "message"),
-    [("another-key", "facefoundry", "credentials"), ("development-only", "absent", "absent")],
+    [("another-key", "facefoundry", "FACEFOUNDRY_STORE_SECRET_KEY"), ("development-only", "absent", "absent")],
     ids=["wrong credentials", "missing bucket"],
 )
 def test_a_store_that_refuses_is_a_sentence_in_the_status(
