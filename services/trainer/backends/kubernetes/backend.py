@@ -130,8 +130,8 @@ class KubernetesBackend(TrainingBackend):
 
     def cancel(self, name: str) -> None:
         """Delete a Job and its pods; a running worker has the pod's grace period to write a checkpoint."""
-        job = self._read(name)
-        if job is None or job.terminating:
+        job = next(iter(self._jobs.of(name)), None) or self._read(name)
+        if job is None or job.terminating or job.metadata.uid in self._deleted:
             return
         uid = job.metadata.uid
         try:

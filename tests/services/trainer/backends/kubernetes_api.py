@@ -26,6 +26,7 @@ class ApiServer:
         self.objects: dict[str, dict[str, Object]] = {"jobs": {}, "pods": {}, "events": {}, "workloads": {}}
         self.pending: dict[str, Object] = {}  # what Kueue's visibility API says, by queue
         self.asked: list[str] = []
+        self.jobs_read: list[str] = []
         self.refusal: tuple[int, str] | None = None
         self._changes: list[tuple[str, Object]] = []
         self._changed = threading.Condition()
@@ -82,10 +83,11 @@ class ApiServer:
         elif len(names) == 1:
             items = list(self.objects[names[0]].values())
             self._answer(request, 200, {"metadata": {"resourceVersion": "1"}, "items": items})
-        elif found := self.objects[names[0]].get(names[1]):
-            self._answer(request, 200, found)
         else:
-            self._answer(request, 404, {"message": "not found"})
+            if names[0] == "jobs":
+                self.jobs_read.append(names[1])
+            found = self.objects[names[0]].get(names[1])
+            self._answer(request, 200 if found else 404, found or {"message": "not found"})
 
     def _create(self, request: BaseHTTPRequestHandler, item: Object) -> None:
         if self.refusal:

@@ -68,6 +68,19 @@ def test_a_job_is_created_followed_and_deleted(api: ApiServer, backend: Kubernet
     assert backend.get("job") is None and not api.objects["jobs"]
 
 
+def test_a_cancel_is_one_request_for_a_job_that_is_known_and_also_stops_one_that_is_not(
+    api: ApiServer, backend: KubernetesBackend
+) -> None:
+    backend.start("job", URI)
+    assert backend.get("job") is not None
+    api.jobs_read.clear()
+    backend.cancel("job")
+    assert not api.objects["jobs"] and not api.jobs_read
+    api.objects["jobs"]["unseen"] = {"metadata": {"name": "unseen", "uid": "x"}, "spec": {}}  # no watch tells of it
+    backend.cancel("unseen")
+    assert not api.objects["jobs"] and api.jobs_read == ["unseen"]
+
+
 def test_the_job_of_another_attempt_is_a_conflict(api: ApiServer, backend: KubernetesBackend) -> None:
     backend.start("job", URI)
     with pytest.raises(Conflict, match="trainings/x") as caught:
@@ -121,6 +134,6 @@ def test_a_cancel_overtakes_the_starts_that_wait(
         before = len(api.objects["jobs"])
         trainings.cancel(first.uri)
         created = len(api.objects["jobs"]) + 1 - before
-        assert created <= 3 * STARTS, "a cancel sends two requests, and waits for those of few starts before each"
+        assert created <= 3 * STARTS, "a cancel sends a request, and waits for those of few starts before"
         assert {call.result().state for call in started} == {trainer_pb2.Training.STATE_QUEUED}
     assert len(api.objects["jobs"]) == starts
