@@ -116,6 +116,15 @@ def _in_order(entries: Sequence[_Entry], max_frames: int) -> list[_Entry]:
     return [(name, readers[name]) for name in names]
 
 
+def _check_total(pixels: int, max_total: int) -> None:
+    if pixels > max_total:
+        raise Unusable(
+            f"The clip has {pixels} pixels in all its frames; at most {max_total} are accepted. Shorten the clip, or "
+            "scale its frames down.",
+            reason="TOO_LARGE",
+        )
+
+
 class _Pictures(Source):
     """A source whose frames are numbered pictures of one size."""
 
@@ -133,6 +142,7 @@ class _Pictures(Source):
         try:
             self._entries = _in_order(entries, limits.max_frames)
             height, width = self._first().shape[:2]
+            _check_total(len(self._entries) * height * width, limits.max_total)
         except Unusable:
             close()
             raise

@@ -43,10 +43,12 @@ class ReadLimits:
     Attributes:
         max_pixels: Largest width times height of a frame.
         max_frames: Largest number of frames of a source.
+        max_total: Largest number of pixels of all its frames together.
     """
 
     max_pixels: int = 8192 * 4320
     max_frames: int = 1_000_000
+    max_total: int = 1 << 62
 
 
 @dataclass(frozen=True)

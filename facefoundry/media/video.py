@@ -194,6 +194,7 @@ class Video(Source):
                     raise self._fault(item, number)
                 spread.fault(item)
                 if item.is_lost and before is not None:
+                    self._check_length(number, before)
                     self.damaged.add(number)
                     number += 1
                     yield before, orientation
@@ -205,8 +206,7 @@ class Video(Source):
             width, height = orientation.size(item.width, item.height)
             if self._size not in (None, (width, height)):
                 raise self._unusable("SIZE_CHANGES", f"changes its size to {width}x{height} at frame {number}")
-            if number == self._limits.max_frames:
-                raise self._unusable("TOO_LARGE", f"has more than {number} frames")
+            self._check_length(number, item)
             if spread.spoils(item) or item.pts in self._spans:
                 self.damaged.add(number)
             number, before = number + 1, item
@@ -229,6 +229,14 @@ class Video(Source):
     def _check_pixels(self, width: int, height: int) -> None:
         if width * height > self._limits.max_pixels:
             what = f"is {width}x{height}; at most {self._limits.max_pixels} pixels are accepted"
+            raise self._unusable("TOO_LARGE", what)
+
+    def _check_length(self, number: int, frame: av.VideoFrame) -> None:
+        """Refuse a frame after others if there are too many, or if they have too many pixels together."""
+        if number >= self._limits.max_frames:
+            raise self._unusable("TOO_LARGE", f"has more than {number} frames")
+        if (number + 1) * frame.width * frame.height > self._limits.max_total:
+            what = f"has more than {self._limits.max_total} pixels in all its frames, the most that are accepted"
             raise self._unusable("TOO_LARGE", what)
 
     def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:

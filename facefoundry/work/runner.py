@@ -79,7 +79,7 @@ class Runner:
         stopping: Set when the service is asked to stop.
         pool: Sandboxes; by default the runner makes a pool.
         readable: Folders that sandboxes may read, besides their own.
-        max_pixels: Most pixels of all frames of a source together that a plan may work on; None for no limit.
+        max_pixels: Most pixels of all frames of a source together that a call may work on.
 
     Raises:
         InvalidInput: the settings require an isolation that this kernel lacks (ISOLATION).
@@ -96,11 +96,11 @@ class Runner:
         stopping: threading.Event,
         pool: SandboxPool | None = None,
         readable: Sequence[Path] = (),
-        max_pixels: int | None = None,
+        max_pixels: int = 1 << 62,
     ) -> None:
         self._service, self._store, self._slots, self._stopping = service, store, slots, stopping
         self._drain_seconds = settings.drain_seconds
-        self._max_pixels = max_pixels
+        self.max_pixels = max_pixels
         self._max_bytes = min(max_source_bytes, settings.sandbox_disk_bytes)
         if settings.sandbox_isolation == "required":
             available().require()
@@ -167,6 +167,7 @@ class Runner:
     def ask(self, job: Job[Args, Info], context: grpc.ServicerContext) -> Info:
         """Do a job, and return the facts of its result without storing them. It raises the same errors as `run`."""
         source = job.source
+        self._check_pixels(source)
         with source.named(), self.admitted(source.name, source.size, context) as held:
             arguments = job.arguments(held.store)
             for _ in self._fetch(job, held):
@@ -213,10 +214,10 @@ class Runner:
 
     def _check_pixels(self, source: SourceFiles) -> None:
         """Refuse a source on which the work would take too long, before anything is spent on it."""
-        if self._max_pixels is not None and source.pixels > self._max_pixels:
+        if source.pixels > self.max_pixels:
             message = (
                 f"{source.uri} has {source.pixels} pixels in all its frames; this {self._service} works on at most "
-                f"{self._max_pixels}. Use a shorter or smaller clip, or raise FACEFOUNDRY_{self._service.upper()}"
+                f"{self.max_pixels}. Use a shorter or smaller clip, or raise FACEFOUNDRY_{self._service.upper()}"
                 "_MAX_PIXELS of the service."
             )
             raise Unusable(message, reason="TOO_LARGE", resource=source.uri)

@@ -124,10 +124,12 @@ class InspectArgs(ClipArgs):
     Attributes:
         engine: Name of the engine that searches for faces.
         sample_frames: Number of evenly spaced frames to search for faces; 0 for none.
+        max_total: Largest number of pixels of all frames together.
     """
 
     engine: str
     sample_frames: int
+    max_total: int
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,7 @@ class SourceImports:
                 tolerate_damage=wanted.tolerate_damage,
                 engine="",
                 sample_frames=0,
+                max_total=self._runner.max_pixels,
             )
             found = yield from call.ask(INSPECT, arguments)
             stored = yield from _put(clip, found, call.held, wanted)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facefoundry.errors import DataLoss, InvalidInput, Unusable
 from facefoundry.faces import alignments, crop, face_tar
 from facefoundry.faces.alignments import BAD_LANDMARKS, DAMAGED, EXCLUDED, FOUND, NOT_SEARCHED, Alignments
-from facefoundry.media.read import DECODER, MediaInfo, Source, frame_digest, open_source
+from facefoundry.media.read import DECODER, MediaInfo, ReadLimits, Source, frame_digest, open_source
 from facefoundry.recipes import ranges
 from facefoundry.storage.info import ExtractionInfo, FrameRate, ReasonCount
 from facefoundry.storage.parts import ALIGNMENTS, ALIGNMENTS_OF_FACES, FACES, SAMPLES
@@ -108,7 +108,7 @@ def inspect(
         Unusable: the clip cannot be read.
         InvalidInput: the engine is not installed here.
     """
-    with _open(arguments, workspace) as source:
+    with _open(arguments, workspace, ReadLimits(max_total=arguments.max_total)) as source:
         info = source.info
         frame_count = info.frame_count or 0
         if info.frame_count is None:
@@ -145,9 +145,10 @@ def inspect(
         )
 
 
-def _open(arguments: ClipArgs, workspace: Workspace) -> Source:
+def _open(arguments: ClipArgs, workspace: Workspace, limits: ReadLimits | None = None) -> Source:
     paths = [workspace.input(name) for name in arguments.clip_files]
-    return open_source(paths, frame_rate=arguments.frame_rate, tolerate_damage=arguments.tolerate_damage)
+    rate, tolerates = arguments.frame_rate, arguments.tolerate_damage
+    return open_source(paths, frame_rate=rate, tolerate_damage=tolerates, limits=limits)
 
 
 def _stated(info: MediaInfo) -> FrameRate | None:

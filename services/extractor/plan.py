@@ -154,9 +154,12 @@ def _excluded(request: extractor_pb2.ExtractRequest) -> list[dict[str, int]]:
 
 
 def plan_inspection(
-    store: Store, request: extractor_pb2.InspectRequest, weights_folder: WeightsFolder
+    store: Store, request: extractor_pb2.InspectRequest, weights_folder: WeightsFolder, max_total: int
 ) -> Job[InspectArgs, Inspection]:
     """Plan an inspection, a job whose result is returned and not stored; arguments as in `plan_extraction`.
+
+    Args:
+        max_total: Largest number of pixels of all frames together.
 
     Raises:
         InvalidInput: a field of the request is wrong.
@@ -176,5 +179,6 @@ def plan_inspection(
             weights_dir=weights_folder(call, engine),
             engine=engine,
             sample_frames=request.sample_frames,
+            max_total=max_total,
         ),
     )

@@ -75,7 +75,8 @@ class ExtractorServicer(extractor_pb2_grpc.ExtractorServiceServicer):
     ) -> extractor_pb2.InspectResponse:
         """Return a source's properties and the number of faces in some of its frames; nothing is stored."""
         with _without_recipe():
-            return _inspection(self._runner.ask(plan_inspection(self._store, request, self._weights.folder), context))
+            plan = plan_inspection(self._store, request, self._weights.folder, self._runner.max_pixels)
+            return _inspection(self._runner.ask(plan, context))
 
     def Extract(
         self, request: extractor_pb2.ExtractRequest, context: grpc.ServicerContext

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 from fractions import Fraction
 from pathlib import Path
@@ -196,6 +197,25 @@ def test_limits_hold_for_videos(tmp_path: Path) -> None:
     assert caught.value.reason == "TOO_LARGE"
     with open_source(path, limits=ReadLimits(max_frames=5)) as source, pytest.raises(Unusable, match="more than 5"):
         list(source)
+
+
+def test_the_pixels_of_all_frames_are_limited_as_they_are_decoded(tmp_path: Path) -> None:
+    path, pictures = tmp_path / "clip.mp4", tmp_path / "pictures"
+    write_h264(path, moving_frames(6, 64, 48))
+    with open_source(path, limits=ReadLimits(max_total=6 * 64 * 48)) as source:
+        assert source.count() == 6
+    with open_source(path, limits=ReadLimits(max_total=6 * 64 * 48 - 1)) as source:
+        frames = iter(source)
+        assert len(list(itertools.islice(frames, 5))) == 5
+        with pytest.raises(Unusable, match="more than 18431 pixels in all its frames") as caught:
+            next(frames)
+    assert caught.value.reason == "TOO_LARGE"
+    pictures.mkdir()
+    for number, frame in enumerate(moving_frames(3, 40, 30)):
+        (pictures / f"{number}.png").write_bytes(encoded(frame))
+    open_source(pictures, limits=ReadLimits(max_total=3600)).close()
+    with pytest.raises(Unusable, match="3600 pixels in all its frames; at most 3599"):
+        open_source(pictures, limits=ReadLimits(max_total=3599))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am text\n" * 100, b"ffconcat version 1.0\nfile other.mp4\n"])

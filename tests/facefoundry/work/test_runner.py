@@ -151,7 +151,7 @@ def pool_without_the_kernels_help(tmp_path_factory):
 class Copier:
     """A runner, and plans for it."""
 
-    def __init__(self, store, folder: Path, pool, work, max_source_bytes=1 << 20, max_pixels=None):
+    def __init__(self, store, folder: Path, pool, work, max_source_bytes=1 << 20, max_pixels=1 << 40):
         self.store, self.work = store, work
         self.slots, self.stopping = Slots("copier", 1), threading.Event()
         self.runner = Runner(

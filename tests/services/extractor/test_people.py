@@ -150,7 +150,7 @@ def test_a_still_face_that_is_followed_beside_a_moving_one_is_told(tmp_path, hea
     folder = folder_of(poster(heads))
     run = Extracted(folder, tmp_path / "out")
     assert run.warned == ["SEVERAL_FACES", "STILL_FACE"] and run.centres.max() < 120
-    arguments = InspectArgs(clip_files=(str(folder),), engine="dlib", sample_frames=6)
+    arguments = InspectArgs(clip_files=(str(folder),), engine="dlib", sample_frames=6, max_total=1 << 40)
     (found,) = pipeline.inspect(arguments, workspace(tmp_path / "inspect"))
     assert [warning.reason for warning in found.info.warnings] == ["SEVERAL_FACES", "STILL_FACE"]
 
