@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import grpc
@@ -56,11 +56,19 @@ class Calls:
         max_bytes: Size of the largest request; a larger one is refused before it is parsed.
         request_seconds: How long a caller may take to send its request.
         response_seconds: How long a caller may take for one response.
+        calling: Keeps the connection of a caller open during a block, by the caller's address.
     """
 
     def __init__(
-        self, service: str, lanes: Lanes, max_bytes: int, request_seconds: float, response_seconds: float
+        self,
+        service: str,
+        lanes: Lanes,
+        max_bytes: int,
+        request_seconds: float,
+        response_seconds: float,
+        calling: Callable[[str], AbstractContextManager[None]],
     ) -> None:
+        self._calling = calling
         self._service, self._lanes, self._max_bytes = service, lanes, max_bytes
         self._request_seconds, self._response_seconds = request_seconds, response_seconds
         self._stopping = asyncio.Event()
@@ -81,7 +89,8 @@ class Calls:
         """
 
         async def answer(requests: object, context: _Context) -> None:
-            await self._answer(method, handler, context)
+            with self._calling(context.peer()):
+                await self._answer(method, handler, context)
 
         made: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(answer, None, None)
         return made

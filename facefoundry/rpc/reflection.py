@@ -6,6 +6,7 @@ It is served as v1, which current clients ask for, and as v1alpha. Their message
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,18 +24,34 @@ __all__ = ["reflection_handlers"]
 
 _V1, _V1ALPHA = "grpc.reflection.v1", "grpc.reflection.v1alpha"
 _IDLE_SECONDS = 20.0
+_STREAMS_PER_HOST = 32
 
 
 def reflection_handlers(names: Sequence[str]) -> list[grpc.GenericRpcHandler]:
     """Return the handlers of reflection for an asyncio server. A stream without a request for 20 s is ended.
 
+    A host has at most 32 streams at once.
+
     Args:
         names: Full names of the server's services, without those of reflection.
     """
     versions = [_describe_v1(), reflection.SERVICE_NAME]
-    servicer = reflection.ReflectionServicer([*names, *versions])
+    servicer, open_streams = reflection.ReflectionServicer([*names, *versions]), Counter[str]()
 
     async def answer(requests: object, context: _Context) -> None:
+        host = context.peer().rpartition(":")[0]
+        if open_streams[host] >= _STREAMS_PER_HOST:
+            message = f"This host has {_STREAMS_PER_HOST} streams of reflection open, its maximum. Close one."
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+        open_streams[host] += 1
+        try:
+            await serve(context)
+        finally:
+            open_streams[host] -= 1
+            if not open_streams[host]:
+                del open_streams[host]
+
+    async def serve(context: _Context) -> None:
         while True:
             try:
                 request = await asyncio.wait_for(context.read(), _IDLE_SECONDS)

@@ -5,6 +5,8 @@ Draining is what the server does between SIGTERM and its end: it refuses new wor
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import sys
 import threading
@@ -24,6 +26,7 @@ from facefoundry.process.sandbox.isolation import Available, available
 from facefoundry.process.signals import stop_event
 from facefoundry.rpc.calls import REQUEST_SECONDS, RESPONSE_SECONDS, Calls
 from facefoundry.rpc.health import Health
+from facefoundry.rpc.idle import IdleConnections, give_back_memory
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.lanes import Lanes
 from facefoundry.rpc.loop import await_in_loop
@@ -43,6 +46,8 @@ _ANSWERED_BYTES = 16 << 20
 _PING_MILLISECONDS = 5_000
 # Calls at once on one connection; gRPC's clients hold further ones back.
 _STREAMS_PER_CONNECTION = 256
+_UPKEEP_SECONDS = 1.0
+_MEMORY_EVERY = 5
 _log = logger(__name__)
 
 
@@ -115,7 +120,8 @@ class Server:
     async def _start(self, credentials: grpc.ServerCredentials | None) -> _Running:
         settings = self.settings
         waits = self._request_seconds, self._response_seconds
-        calls = Calls(self.name, self._lanes, settings.max_message_bytes, *waits)
+        idle = IdleConnections()
+        calls = Calls(self.name, self._lanes, settings.max_message_bytes, *waits, idle.calling)
         quick = self._lanes.quick
         checks = Health(self._names, quick.threads, lambda: self._store.longest_wait(quick.ids))
         server = grpc.aio.server(options=self._options())
@@ -134,7 +140,19 @@ class Server:
             await probes.start()
         await server.start()
         await checks.serve()
-        return _Running(server, probes, checks, calls)
+        upkeep = asyncio.create_task(self._upkeep(idle))
+        return _Running(server, probes, checks, calls, upkeep)
+
+    async def _upkeep(self, idle: IdleConnections) -> None:
+        """Close idle connections and give back free memory, again and again, in a thread."""
+        loop = asyncio.get_running_loop()
+        for number in itertools.count(1):
+            await asyncio.sleep(_UPKEEP_SECONDS)
+            closed = await loop.run_in_executor(self._lanes.ended, idle.close, self.port)
+            if closed:
+                _log.warning("idle_connections_closed", number=closed)
+            if closed or number % _MEMORY_EVERY == 0:
+                await loop.run_in_executor(self._lanes.ended, give_back_memory)
 
     def stop(self) -> None:
         """Report NOT_SERVING to health checks, wait up to `drain_seconds` for running calls, then cancel them."""
@@ -185,6 +203,7 @@ class Server:
             ("grpc.http2.min_ping_interval_without_data_ms", _PING_MILLISECONDS),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+            ("grpc.enable_channelz", 0),  # it costs memory for each connection, and nothing serves it
         ]
 
     def _bind(self, server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -259,9 +278,11 @@ class _Running:
     probes: grpc.aio.Server | None
     checks: Health
     calls: Calls
+    upkeep: asyncio.Task[None]
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more calls, end all pauses, and cancel calls that still run after some time."""
+        self.upkeep.cancel()
         self.calls.stop()
         await self.server.stop(grace_seconds)
         if self.probes is not None:

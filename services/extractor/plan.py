@@ -158,8 +158,7 @@ def plan_inspection(
 ) -> Job[InspectArgs, Inspection]:
     """Plan an inspection, a job whose result is returned and not stored; arguments as in `plan_extraction`.
 
-    Args:
-        max_total: Largest number of pixels of all frames together.
+    A clip with more than `max_total` pixels in all its frames is refused as it is read.
 
     Raises:
         InvalidInput: a field of the request is wrong.

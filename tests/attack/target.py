@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from facefoundry.v1 import files_pb2, info_pb2, info_pb2_grpc, recipe_pb2, train
 from tests.processes import ROOT, environment_of
 from tests.sources import put_source
 
-__all__ = ["Polite", "Target", "attacked"]
+__all__ = ["Most", "Polite", "Target", "attacked"]
 
 _DIGEST = "ab" * 32
 
@@ -144,6 +144,27 @@ def _fill(target: Target, folder: Path) -> None:
         uris["training"] = stub.StartTraining(request, timeout=60).training.uri
         created = stub.CreateUpload(files_pb2.CreateUploadRequest(file_name="weights.safetensors", size_bytes=9))
         uris["upload"] = created.object_uri
+
+
+class Most:
+    """The largest value of a number during a block, read every 20 ms."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self.value = 0
+        self._read, self._over = read, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Most:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.02):
+            self.value = max(self.value, self._read())
 
 
 class Polite:

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 SERVICE = "/facefoundry.v1.ExtractorService/"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-CALLS = 100
+CALLS, REFLECTIONS = 100, 32
 
 
 def threads_of_calls() -> int:
@@ -84,7 +84,7 @@ def test_bytes_that_are_no_request_are_the_callers_fault(running, data):
     assert from_rpc_error(caught.value, running.address).reason == "MALFORMED"
 
 
-def test_open_streams_of_reflection_cost_no_thread(running):
+def test_open_streams_of_reflection_cost_no_thread_and_a_host_has_few(running):
     with ExitStack() as stack, grpc.insecure_channel(running.address) as channel:
         over = threading.Event()
         stack.callback(over.set)
@@ -99,9 +99,12 @@ def test_open_streams_of_reflection_cost_no_thread(running):
             reflection_pb2.ServerReflectionResponse.FromString,
         )
         before = threads_of_calls()
-        streams = [stream(ask()) for _ in range(CALLS)]
+        streams = [stream(ask()) for _ in range(REFLECTIONS)]
         for each in streams:
             assert next(each).HasField("list_services_response")
+        with pytest.raises(grpc.RpcError, match="This host has 32 streams of reflection") as caught:
+            next(stream(ask()))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert threads_of_calls() == before
         info = info_pb2_grpc.InfoServiceStub(channel)
         assert info.GetInfo(info_pb2.GetInfoRequest(), timeout=20).service == "extractor"

@@ -58,7 +58,9 @@ class Run:
 
 
 def inspect(source, **arguments):
-    (result,) = pipeline.inspect(InspectArgs(clip_files=(str(source),), max_total=1 << 40, **arguments), Workspace(Path()))
+    (result,) = pipeline.inspect(
+        InspectArgs(clip_files=(str(source),), max_total=1 << 40, **arguments), Workspace(Path())
+    )
     return result.info
 
 
