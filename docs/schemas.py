@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
+from facefoundry.checks import leaks
 from facefoundry.dataset import record, stored_dataset
 from facefoundry.dataset.run_log import LogRecord
 from facefoundry.planning import yaml_file
@@ -42,8 +43,9 @@ _DOCUMENTS = {
     "log": LogRecord,
     "dataset": stored_dataset.DatasetManifest,
     "index": stored_dataset.PairIndex,
+    "leaks": leaks.LeakReport,
 }
-_FORMATS = {"labels": LABELS_FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT}
+_FORMATS = {"labels": LABELS_FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT, "leaks": leaks.FORMAT}
 _INFO = {
     "source": info.SourceInfo,
     "extraction": info.ExtractionInfo,

@@ -10,10 +10,13 @@ from facefoundry.cli.plain import plain
 from facefoundry.codec import to_values
 from facefoundry.errors import FaceFoundryError, to_record
 
-__all__ = ["SOME_FAILED", "exit_code", "show"]
+__all__ = ["FOUND", "SOME_FAILED", "exit_code", "show"]
 
 SOME_FAILED = 3
 """Exit code if some pairs or clips failed because of their input, and all others are done."""
+
+FOUND = 4
+"""Exit code if a check of a dataset was made and found something."""
 
 
 def exit_code(error: FaceFoundryError) -> int:

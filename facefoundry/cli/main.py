@@ -23,6 +23,7 @@ _COMMANDS = {
     "extract-faces": "ffpp:extract_faces",
     "train": "ffpp:train",
     "convert": "ffpp:convert",
+    "check-leaks": "check_leaks:check_leaks",
     "export-models": "export:export_models",
     "status": "status:status",
     "logs": "logs:logs",
@@ -74,6 +75,7 @@ def cli() -> None:
       1    a service, the store or this program failed: run the command again; or the one fake of `convert` failed
       2    an option or an input is wrong: change it; nothing was started
       3    some pairs or clips failed and would fail again; the others are done
+      4    `check-leaks` found a leak
       130  interrupted
 
     Every fake is labelled as synthetic. Use only faces of people who have agreed to it.

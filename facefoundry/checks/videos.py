@@ -1,0 +1,145 @@
+"""The fakes of a dataset on disk, each with the video of its target and its labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.errors import InvalidInput, NotFound
+
+__all__ = ["DEFAULT_LEVELS", "Found", "Fake", "find_fakes", "groups_of", "levels_of", "read_subjects"]
+
+DEFAULT_LEVELS = ("raw", "c23", "c40")
+"""The levels that are looked for in a dataset without a run record."""
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A fake at one level, beside the real video of its target at the same level.
+
+    Attributes:
+        id: `<target>_<source>`.
+        level: Name of the level.
+        video: Path of the fake.
+        real: Path of the real video.
+        labels: Path of the labels; None if there are none.
+    """
+
+    id: str
+    level: str
+    video: Path
+    real: Path
+    labels: Path | None
+
+    @property
+    def target(self) -> str:
+        """Id of the sequence whose frames the fake keeps."""
+        return self.id.partition("_")[0]
+
+    @property
+    def source(self) -> str:
+        """Id of the sequence that gives the face."""
+        return self.id.partition("_")[2]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The fakes of a dataset, and the paths of real videos that are missing."""
+
+    fakes: list[Fake]
+    missing: list[Path]
+
+
+def levels_of(layout: Layout) -> list[str]:
+    """Return the names of the levels of a dataset: those of its recipe, or the usual ones without a run record."""
+    try:
+        compression = RunFolder(layout.run_folder()).load_run().recipe.get("compression")
+    except NotFound:
+        return list(DEFAULT_LEVELS)
+    levels = compression.get("levels") if isinstance(compression, dict) else None
+    names = [level.get("name") for level in levels if isinstance(level, dict)] if isinstance(levels, list) else []
+    return [name for name in names if isinstance(name, str)] or list(DEFAULT_LEVELS)
+
+
+def find_fakes(layout: Layout, levels: Sequence[str]) -> Found:
+    """Find all fakes of a dataset at some levels.
+
+    Raises:
+        InvalidInput: there is none (NO_FAKES).
+    """
+    fakes, missing = list[Fake](), list[Path]()
+    for level in levels:
+        for video in sorted(layout.fake_video(level, "any").parent.glob("*_*.mp4")):
+            labels = layout.labels(video.stem)
+            fake = Fake(video.stem, level, video, Path(), labels if labels.is_file() else None)
+            real = layout.real_video(level, fake.target)
+            if real.is_file():
+                fakes.append(Fake(fake.id, level, video, real, fake.labels))
+            else:
+                missing.append(real)
+    if not fakes:
+        where = layout.fake_video(levels[0] if levels else DEFAULT_LEVELS[0], "<target>_<source>")
+        message = (
+            f"Expected fakes such as {where} with the real videos of their targets. "
+            f"Received {f'{len(missing)} fakes without one' if missing else 'none'}. Give the folder of a dataset; "
+            "`facefoundry fetch` gets one from a bucket."
+        )
+        raise InvalidInput(message, reason="NO_FAKES")
+    return Found(fakes, missing)
+
+
+def read_subjects(path: Path) -> dict[str, str]:
+    """Read who is shown in each sequence from a CSV list with the columns `subject` and `id` or `clip`.
+
+    Raises:
+        InvalidInput: the file cannot be read or has no such columns (SUBJECTS).
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"Cannot read the list {path}: {error}.", reason="SUBJECTS") from error
+    names = {row.get("id") or Path(row.get("clip") or "").stem: row.get("subject") or "" for row in rows}
+    subjects = {name: subject for name, subject in names.items() if name and subject}
+    if not subjects:
+        message = f"Expected the columns `subject` and `id` or `clip` in {path}. Received no row with both."
+        raise InvalidInput(message, reason="SUBJECTS")
+    return subjects
+
+
+def groups_of(fakes: Sequence[Fake], subjects: Mapping[str, str], least: int) -> dict[str, int]:
+    """Number the groups of targets that must not be divided by a cross-validation.
+
+    Both directions of a pair, and all clips of a subject, are in one group, with all that is connected through these.
+    If that leaves fewer than `least` groups, as where every clip has several partners, a group is a subject alone.
+
+    Returns:
+        The number of the group by the id of the target.
+    """
+    connected = _components([(fake.target, fake.source) for fake in fakes], subjects)
+    groups = {fake.target: connected[fake.target] for fake in fakes}
+    if len(set(groups.values())) < least:
+        alone = _components([(fake.target, fake.target) for fake in fakes], subjects)
+        groups = {fake.target: alone[fake.target] for fake in fakes}
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
+    return {target: numbers[group] for target, group in groups.items()}
+
+
+def _components(edges: Sequence[tuple[str, str]], subjects: Mapping[str, str]) -> dict[str, str]:
+    """Return a representative of each sequence's component."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for a, b in edges:
+        for name, linked in ((a, b), *((name, f"/{subjects[name]}") for name in (a, b) if name in subjects)):
+            parent[root(name)] = root(linked)
+    return {name: root(name) for edge in edges for name in edge}

@@ -1,0 +1,115 @@
+"""`facefoundry check-leaks`: finds what gives the fakes of a dataset away besides their faces."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from facefoundry import codec
+from facefoundry.checks import checking
+from facefoundry.checks.leaks import Auc, LeakReport, path_of
+from facefoundry.checks.videos import read_subjects
+from facefoundry.cli.errors import FOUND
+from facefoundry.cli.plain import plain
+from facefoundry.cli.view import make_view
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.progress import Event
+
+__all__ = ["check_leaks"]
+
+_PAIRS = 1000
+
+
+@click.command(name="check-leaks", short_help="Find what gives fakes away besides the face.")
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--levels", metavar="LEVELS", help="Levels to test, separated by commas, such as c23.  [default: all]")
+@click.option(
+    "--subjects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="CSV list with the columns `subject` and `id` or `clip`.  [default: every clip shows another person]",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(4),
+    default=checking.HEAD,
+    show_default=True,
+    help="Frames at the start of each video to decode; the last 4 come in addition.",
+)
+@click.option("--processes", type=click.IntRange(1, 256), help="Processes that measure.  [default: one for each core]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
+def check_leaks(
+    dataset: Path,
+    levels: str | None,
+    subjects: Path | None,
+    frames: int,
+    processes: int | None,
+    as_json: bool,
+) -> None:
+    """Find what tells the fakes in the folder DATASET from its real videos without a look at the faces.
+
+    Each fake is compared with the real video of its target. Small classifiers then try to tell fakes from real videos
+    by sizes, packets, key frames, lengths and the pixels far from the faces. An AUC of 0.5 is chance. A row is a leak
+    if its interval excludes chance and the AUC is at least 0.55, or if a fact differs that must be equal.
+
+    \b
+    Examples:
+      facefoundry check-leaks OUT
+      facefoundry check-leaks OUT --levels c23 --subjects clips.csv
+
+    It needs the extra `check`. What was found is in leaks.json beside the run record, and on the report page when that
+    is written again. Run the same command again to continue a test that was stopped. The exit code is 4 if there is
+    a leak. For a dataset in a bucket run `facefoundry fetch` first.
+    """
+    layout, view = layout_of(dataset), make_view(as_json)
+    chosen = [name.strip() for name in (levels or "").split(",") if name.strip()]
+    known = read_subjects(subjects) if subjects else {}
+
+    def on_progress(done: int, total: int, last: str) -> None:
+        view.event(Event(dataset.name, "measure", "done" if done == total else "running", done, total, "fakes", last))
+
+    with view:
+        report = checking.check_leaks(
+            layout, levels=chosen, subjects=known, head=frames, processes=processes, on_progress=on_progress
+        )
+    for sentence in report.failed:
+        view.message(sentence)
+    if as_json:
+        click.echo(json.dumps({"event": "leaks", **codec.to_values(report)}))
+    else:
+        _print(report)
+        click.echo(f"Details: {path_of(layout)}")
+    if report.leaks:
+        raise click.exceptions.Exit(FOUND)
+
+
+def _print(report: LeakReport) -> None:
+    table = Table("level", "family", "alone", "beside its target", "differ", "", box=None)
+    for row in report.rows:
+        differ = f"{row.differing} of {report.fakes}" if row.differing else ""
+        cells = (row.level, row.family, _auc(row.alone), _auc(row.beside), differ, row.state)
+        table.add_row(*(Text(plain(text)) for text in cells))
+    console = Console()
+    console.print(table)
+    for row in report.rows:
+        if row.sentence:
+            console.print(Text(plain(f"{row.level} {row.family}: {row.sentence}")), soft_wrap=True)
+    cores = os.cpu_count() or 1
+    unit = "pairs" if report.by_pair else "subjects"
+    console.print(
+        Text(
+            f"{len(report.leaks)} leaks; {report.fakes} fakes in {report.groups} groups of {unit}. {_PAIRS:,} pairs "
+            f"like these would take about {report.hours(_PAIRS, cores):.1f} hours on {cores} cores."
+        ),
+        soft_wrap=True,
+    )
+
+
+def _auc(auc: Auc | None) -> str:
+    return f"{auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]" if auc else ""

@@ -1,0 +1,80 @@
+"""What is read of single videos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facefoundry.checks.frames import chosen_frames, decode
+from facefoundry.checks.stream import read_stream
+from facefoundry.checks.videos import Fake, groups_of, read_subjects
+from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.media.level import Level
+from tests.facefoundry.checks.made import encode, pictures_of, tag, texture
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "a.mp4"
+    level = Level("c23", "libx264", 23, "yuv444p", "veryfast", keyframe_interval=10)
+    encode(path, list(texture(np.random.default_rng(0), 128, 96, 47)), level, (25, 1))
+    return path
+
+
+def test_first_and_last_frames_are_those_of_the_whole_video(video):
+    stream, whole = read_stream(video), pictures_of(video)
+    wanted = chosen_frames(47, 12, 4)
+    found = dict(decode(video, stream, wanted))
+    assert list(found) == [*range(12), *range(43, 47)]
+    assert all((found[number] == whole[number]).all() for number in wanted)
+
+
+def test_the_options_of_the_encoder_are_facts(video):
+    stream = read_stream(video)
+    assert stream.facts["encoder"]["crf"] == "23.0"
+    assert stream.facts["encoder"]["keyint"] == "10"
+    assert stream.facts["length"] == {"frames": "47", "width": "128", "height": "96", "frame rate": "25"}
+    assert len(stream.key_times) == 5
+    assert not stream.is_exact
+
+
+def test_a_tag_is_a_fact_and_changes_no_other_one_of_the_stream(video, tmp_path):
+    copy = tmp_path / "a.mp4"
+    copy.write_bytes(video.read_bytes())
+    tag(copy, comment="hello")
+    before, after = read_stream(video).facts, read_stream(copy).facts
+    assert after["container"]["tag comment"] == "hello"
+    assert after["encoder"] == before["encoder"]
+
+
+def test_what_is_no_video_is_named(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video")
+    with pytest.raises(Unusable, match="cannot be read as a video") as caught:
+        read_stream(path)
+    assert caught.value.reason == "NOT_A_VIDEO"
+
+
+def _fakes(*ids):
+    return [Fake(name, "c23", path, path, None) for name in ids for path in [__file__]]  # type: ignore[arg-type]  # no path is read
+
+
+def test_both_directions_of_a_pair_and_all_clips_of_a_subject_are_one_group():
+    fakes = _fakes("a_b", "b_a", "c_d", "d_c", "e_f", "f_e")
+    assert groups_of(fakes, {}, 3) == {"a": 0, "b": 0, "c": 1, "d": 1, "e": 2, "f": 2}
+    assert groups_of(fakes, {"b": "ada", "c": "ada"}, 2) == {"a": 0, "b": 0, "c": 0, "d": 0, "e": 1, "f": 1}
+
+
+def test_a_group_is_a_subject_where_pairs_connect_too_many():
+    fakes = _fakes("a_b", "b_c", "c_d", "d_a")
+    assert len(set(groups_of(fakes, {}, 3).values())) == 4
+    assert len(set(groups_of(fakes, {"a": "ada", "c": "ada"}, 3).values())) == 3
+
+
+def test_subjects_come_from_a_list_of_clips(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("clip,subject\nfolder/033.mp4,ada\n097.mp4,\n")
+    assert read_subjects(path) == {"033": "ada"}
+    path.write_text("clip\n033.mp4\n")
+    with pytest.raises(InvalidInput, match="`subject`"):
+        read_subjects(path)
