@@ -1,9 +1,9 @@
 """Watches the trainings with a label: what WatchTrainings sends.
 
-A look costs the newest page of the index, one of its other pages in turn, the ends of the last minute, and the
-documents of those trainings that have changed: the backend says which, from its memory. A training that waits in a
-queue is therefore not read again, not even if its place there changes. Of those that run, and of those that ended
-without a model a short time ago, a look reads a few in turn. All streams of a label share its looks.
+A look costs a page of the index, every other time the newest one, the ends of the last minute, and the documents of
+those trainings that have changed: the backend says which, from its memory. A training that waits in a queue is
+therefore not read again, not even if its place there changes. Of those that run, and of those that ended without a
+model a short time ago, a look reads a few in turn. All streams of a label share its looks.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class LabelWatch:
         self._open: dict[str, Change] = {}  # those that may change without a new attempt
         self._jobs: dict[str, Job | None] = {}
         self._after = ""
-        self._is_complete = self._has_looked = False
+        self._is_complete = self._has_looked = self._is_newest_due = False
         self._revision = 0
         self._looked_at = clock()
 
@@ -105,9 +105,11 @@ class LabelWatch:
             now = self._clock()
             if self._has_looked and now - self._looked_at < self._fresh_for:
                 return True
-            if self._is_complete and self._after:
+            self._is_newest_due = self._is_complete and bool(self._after) and not self._is_newest_due
+            if self._is_newest_due:
                 self._read_page("", now)  # it has the trainings that were started last
-            self._after = self._read_page(self._after, now)
+            else:
+                self._after = self._read_page(self._after, now)
             self._is_complete |= not self._after
             if self._is_complete:
                 self._read_changed(now)
