@@ -322,8 +322,8 @@ metadata:
   labels: {type: kwok, kubernetes.io/hostname: kwok-$number, nvidia.com/gpu.present: "true"}
 spec: {taints: [{key: type, value: kwok, effect: NoSchedule}]}
 status:
-  allocatable: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "$2"}
-  capacity: {cpu: "64", memory: 512Gi, pods: "110", nvidia.com/gpu: "$2"}
+  allocatable: {cpu: "64", memory: 512Gi, ephemeral-storage: 1Ti, pods: "110", nvidia.com/gpu: "$2"}
+  capacity: {cpu: "64", memory: 512Gi, ephemeral-storage: 1Ti, pods: "110", nvidia.com/gpu: "$2"}
 X
     done | kubectl apply -f - >/dev/null
     kubectl wait --for=condition=Ready node --selector type=kwok --timeout=120s >/dev/null
