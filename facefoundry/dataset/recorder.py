@@ -106,7 +106,7 @@ class RunRecorder:
                     name = stage if item == pair.id else f"{stage} {item}"
                     pair.stages.append(StageTime(name, round(seconds, 3), retries=retries))
 
-    def add_cost(self, item: str, stage: str, made: Manifest, retries: int = 0) -> None:
+    def add_cost(self, item: str, stage: str, made: Manifest, retries: int = 0, *, in_dataset: bool = True) -> None:
         """Record what a result of a stage took, in every unfinished pair that the stage belongs to.
 
         Args:
@@ -114,8 +114,9 @@ class RunRecorder:
             stage: Name of the stage, which has ended.
             made: Manifest of the result.
             retries: Further attempts.
+            in_dataset: Whether the dataset gets its videos.
         """
-        videos = sum(part.size for part in made.parts if part.name.endswith(".mp4"))
+        videos = sum(part.size for part in made.parts if in_dataset and part.name.endswith(".mp4"))
         with self.lock:
             for pair in self._pairs_of.get(item, ()):
                 name = stage if item == pair.id else f"{stage} {item}"

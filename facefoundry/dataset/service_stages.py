@@ -274,7 +274,7 @@ class ServiceStages(Stages):
                     raise
                 faces = None
         for result in made:
-            self._recorder.add_cost(fake.id, f"compare {name}", result.manifest())
+            self._recorder.add_cost(fake.id, f"compare {name}", result.manifest(), in_dataset=False)
         return faces
 
     def transcode(self, sequence: ExtractedSequence) -> None:

@@ -18,6 +18,7 @@ from facefoundry.planning.dataset_file import SPLITS
 from facefoundry.planning.estimate import Rates
 from facefoundry.planning.facts import ClipFacts, oddness
 from facefoundry.planning.resolve import ResolvedDataset, splits_json
+from facefoundry.report.wording import duration
 
 __all__ = ["Outcome", "Row"]
 
@@ -77,12 +78,12 @@ class Outcome:
         unread = self._where(lambda facts: bool(facts.reason))
         faceless = self._where(lambda facts: not facts.reason and not facts.has_faces)
         few = self._where(lambda facts: facts.has_few_faces)
-        numbers = f"{len(self.facts)} clips"
+        numbers, readable = f"{len(self.facts)} clips", len(self.facts) - len(unread)
         pairs = ", ".join(f"{name} {len(resolved.pairs_of(name))}" for name in SPLITS) if resolved.split_of else "none"
         findings = resolved.findings()
         doubles = [" = ".join(clips) for clips in self.doubles]
         return [
-            Row("readable", "fails" if unread else "ok", f"{len(self.facts) - len(unread)} of {numbers}{_in(unread)}"),
+            Row("readable", "fails" if unread else "ok", f"{readable} of {numbers}{_in(unread, ', not ')}"),
             Row("without a face", "fails" if faceless else "ok", f"{len(faceless)}{_in(faceless)}"),
             Row("few faces", "look" if few else "ok", f"{len(few)}{_in(few)}"),
             self._row("several faces", lambda facts: facts.crowded > 0),
@@ -96,7 +97,7 @@ class Outcome:
                 "fails" if self.failing else "ok",
                 f"{len(resolved.pairs) - len(self.failing)} of {len(resolved.pairs)}",
             ),
-            Row("training", "ok", _or_unknown(cost.training_hours, lambda hours: _time("GPU", hours))),
+            Row("training", "ok", _or_unknown(cost.training_hours, self._training_time)),
             Row("other work", "ok", _time("CPU", cost.cpu_hours)),
             Row("in the bucket", "ok", f"{_size(cost.stored_bytes)}, videos apart"),
             Row("videos", "ok", _or_unknown(cost.video_bytes, _size)),
@@ -144,14 +145,17 @@ class Outcome:
     def _where(self, holds: Callable[[ClipFacts], bool]) -> list[str]:
         return [clip for clip, facts in self.facts.items() if holds(facts)]
 
+    def _training_time(self, hours: float) -> str:
+        return _time("GPU", hours) if self.rates.on_gpu else f"{duration(hours * 3600)} without a GPU"
+
     def _row(self, what: str, holds: Callable[[ClipFacts], bool]) -> Row:
         clips = self._where(holds)
         return Row(what, "look" if clips else "ok", f"{len(clips)}{_in(clips)}")
 
 
-def _in(clips: Sequence[str]) -> str:
+def _in(clips: Sequence[str], words: str = ": ") -> str:
     more = f" and {len(clips) - _NAMED} more" if len(clips) > _NAMED else ""
-    return f": {', '.join(clips[:_NAMED])}{more}" if clips else ""
+    return f"{words}{', '.join(clips[:_NAMED])}{more}" if clips else ""
 
 
 def _or_unknown(value: float | None, write: Callable[[float], str]) -> str:

@@ -43,12 +43,12 @@ def cost_rows(run: RunRecord, pairs: Sequence[PairRecord]) -> list[CostRow]:
     if not (took.stored_bytes or took.video_bytes):
         return []
     plan = expected.training_hours if expected else None
+    on_gpu = took.gpu_seconds > 0
+    seconds = took.gpu_seconds if on_gpu else sum(pair.training.seconds for pair in pairs)
     rows = [
-        CostRow("Trainings, on GPUs", _in(plan, _hours), _hours(took.gpu_seconds / _HOUR)),
-        CostRow("Trainings, CPU", _UNKNOWN, _hours(took.training_cpu_seconds / _HOUR)),
-        CostRow(
-            "Other work, CPU", _in(expected.cpu_hours if expected else None, _hours), _hours(took.cpu_seconds / _HOUR)
-        ),
+        CostRow(f"Trainings, {'on GPUs' if on_gpu else 'without a GPU'}", _in(plan, _hours), duration(seconds)),
+        CostRow("Trainings, CPU", _UNKNOWN, duration(took.training_cpu_seconds)),
+        CostRow("Other work, CPU", _in(expected.cpu_hours if expected else None, _hours), duration(took.cpu_seconds)),
         CostRow(
             "Energy of the GPUs",
             _UNKNOWN,

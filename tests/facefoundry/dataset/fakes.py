@@ -238,4 +238,5 @@ def _alignments() -> Alignments:
         height=48,
         decoder="none",
         engine="none",
+        embeddings=np.eye(FRAMES, 128, dtype=np.float32),
     )

@@ -182,7 +182,7 @@ def test_no_video_passes_through_the_run_and_a_stopped_one_goes_on(dataset, envi
         proxy.forget()
         make(dataset, place, services)
         read = {name_of(request.key) for request, _ in proxy.log if request.kind == "GET"}
-        assert read <= {"manifest.json", "labels.json", "index"}, "what the client reads"
+        assert read <= {"manifest.json", "labels.json", "index", "log.json"}, "what the client reads"
         copied = {request.key for request, _ in proxy.log if request.kind == "PUT" and request.key.endswith(".mp4")}
         assert copied and not copied & before, "what was copied before is not copied again"
         sent = [request for request, _ in proxy.log if request.kind == "PUT" and request.size]

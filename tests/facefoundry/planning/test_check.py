@@ -53,7 +53,7 @@ def test_a_check_tells_what_a_run_would_fail_on_and_is_not_made_twice(services, 
         outcome = check(dataset, client, sample_frames=4, threads=2, on_clip=seen.append)
         assert sorted(facts.id for facts in seen) == ["b-2", "b-3", "b-4", "cut", "flat", "good", "good-again", "half"]
         table = {row.what: (row.state, row.found) for row in outcome.table() if row.what}
-        assert table["readable"] == ("fails", "7 of 8 clips: half")
+        assert table["readable"] == ("fails", "7 of 8 clips, not half")
         assert table["without a face"] == ("fails", "1: flat")
         assert table["cuts"] == ("look", "1: cut") and outcome.facts["cut"].cuts == [5]
         assert table["same clip"] == ("look", "1: good = good-again")
@@ -115,7 +115,7 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_clips_fail(
 
     assert run(dataset) == 3
     printed = capsys.readouterr().out
-    assert "7 of 8 clips: half" in printed and "index.html" in printed
+    assert "7 of 8 clips, not half" in printed and "index.html" in printed
     text = dataset.read_text().replace("clips: []", "clips: [flat, half]").replace("0.72", "1").replace("0.14", "0")
     dataset.write_text(text)
     assert run(dataset, "--json") == 0
