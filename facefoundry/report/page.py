@@ -8,6 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from facefoundry.checks import leaks
+from facefoundry.checks.leaks import LeakReport
 from facefoundry.dataset import verdict
 from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.layout import Layout
@@ -41,7 +43,8 @@ def write(layout: Layout) -> Path:
     records = (_with_samples(folder.load_pair(name), run, layout) for name in run.pairs)
     pairs = [view_pair(record, index, len(run.pairs), pictures) for index, record in enumerate(records)]
     page = layout.report_page()
-    write_file(page, _render(run, pairs, pictures, folder.path.relative_to(layout.root).as_posix()).encode())
+    run_folder = folder.path.relative_to(layout.root).as_posix()
+    write_file(page, _render(run, pairs, pictures, run_folder, leaks.read(layout)).encode())
     return page
 
 
@@ -55,7 +58,9 @@ def _with_samples(pair: PairRecord, run: RunRecord, layout: Layout) -> PairRecor
     return pair
 
 
-def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folder: str) -> str:
+def _render(
+    run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folder: str, found: LeakReport | None
+) -> str:
     environment = Environment(
         loader=PackageLoader("facefoundry.report", ""),
         autoescape=True,
@@ -83,6 +88,7 @@ def _render(run: RunRecord, pairs: list[PairView], pictures: Pictures, run_folde
         recipe_rows=list(wording.flatten({key: value for key, value in run.recipe.items() if key not in described})),
         version_rows=list(wording.flatten(run.versions)),
         pairs=pairs,
+        leaks=found,
         pictured=MAX_PICTURED_PAIRS,
         pictures=pictures,
         margin=verdict.MARGIN,

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
+from facefoundry import codec
+from facefoundry.checks.leaks import Auc, LeakReport, LeakRow, path_of
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.record import Estimate, Failure, IdentityDistances, SequenceRecord, StageTime
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
@@ -208,3 +211,18 @@ def test_the_page_says_what_the_dataset_took_beside_what_was_expected(save, make
     trained = 'Trainings, on GPUs</th><td data-label="Expected" class="number">4 h 00 min</td>'
     for row in (trained, ">8 h 00 min</td>", ">4 GB</td>"):
         assert row in page
+
+
+def test_the_page_shows_what_gives_fakes_away(save, make_pair):
+    layout = save(make_pair())
+    assert "gives the fakes away" not in text_of(layout)
+    rows = [
+        LeakRow("c23", "encoder", "leak", f"2 of 2 fakes differ {HOSTILE}", differing=2),
+        LeakRow("c23", "rate", "ok", "", alone=Auc(0.52, 0.41, 0.63)),
+    ]
+    write_file(path_of(layout), codec.to_standard_json(LeakReport(2, 1, by_pair=True, frames=32, rows=rows)))
+    page = text_of(layout)
+    assert "1 leak</span>" in page
+    assert "2 of 2 fakes differ" in page
+    assert "0.52 <small>[0.41, 0.63]</small>" in page
+    assert HOSTILE not in page
