@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DataclassSchema
 
-from facefoundry.checks import leaks
+from facefoundry.checks import balance, leaks
 from facefoundry.dataset import record, stored_dataset
 from facefoundry.dataset.run_log import LogRecord
 from facefoundry.planning import yaml_file
@@ -44,8 +44,15 @@ _DOCUMENTS = {
     "dataset": stored_dataset.DatasetManifest,
     "index": stored_dataset.PairIndex,
     "leaks": leaks.LeakReport,
+    "balance": balance.BalanceReport,
 }
-_FORMATS = {"labels": LABELS_FORMAT, "chunk": chunks.FORMAT, "run": record.FORMAT, "leaks": leaks.FORMAT}
+_FORMATS = {
+    "labels": LABELS_FORMAT,
+    "chunk": chunks.FORMAT,
+    "run": record.FORMAT,
+    "leaks": leaks.FORMAT,
+    "balance": balance.FORMAT,
+}
 _INFO = {
     "source": info.SourceInfo,
     "extraction": info.ExtractionInfo,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from facefoundry.cli.plain import plain
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
+from facefoundry.errors import NotFound
+from facefoundry.report import write
 
 __all__ = ["check_leaks"]
 
@@ -63,9 +66,9 @@ def check_leaks(
       facefoundry check-leaks OUT
       facefoundry check-leaks OUT --levels c23 --subjects clips.csv
 
-    It needs the extra `check`. What was found is in leaks.json beside the run record, and on the report page when that
-    is written again. Run the same command again to continue a test that was stopped. The exit code is 4 if there is
-    a leak. For a dataset in a bucket run `facefoundry fetch` first.
+    It needs the extra `check`. What was found is in leaks.json beside the run record, and on the report page. Run the
+    same command again to continue a test that was stopped. The exit code is 4 if there is a leak. For a dataset in a
+    bucket run `facefoundry fetch` first.
     """
     layout, view = layout_of(dataset), make_view(as_json)
     chosen = [name.strip() for name in (levels or "").split(",") if name.strip()]
@@ -78,6 +81,8 @@ def check_leaks(
         report = checking.check_leaks(
             layout, levels=chosen, subjects=known, head=frames, processes=processes, on_progress=on_progress
         )
+    with suppress(NotFound):  # FF++'s own files have no run record
+        write(layout)
     for sentence in report.failed:
         view.message(sentence)
     if as_json:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "ffpp:train",
     "convert": "ffpp:convert",
     "check-leaks": "check_leaks:check_leaks",
+    "check-balance": "check_balance:check_balance",
     "export-models": "export:export_models",
     "status": "status:status",
     "logs": "logs:logs",

@@ -1,0 +1,84 @@
+"""`facefoundry check-balance`: finds near-identical clips, and what is unequal between the splits of a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from facefoundry import codec
+from facefoundry.checks.balance import TONES, BalanceReport, path_of
+from facefoundry.checks.balancing import check_balance as check
+from facefoundry.checks.videos import read_subjects
+from facefoundry.cli.plain import plain
+from facefoundry.cli.view import make_view
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.progress import Event
+
+__all__ = ["check_balance"]
+
+
+@click.command(name="check-balance", short_help="Find near-identical clips and unequal splits.")
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--subjects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="CSV list with the columns `subject` and `id` or `clip`.  [default: every clip shows another person]",
+)
+@click.option("--processes", type=click.IntRange(1, 256), help="Processes that look.  [default: one for each core]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
+def check_balance(dataset: Path, subjects: Path | None, processes: int | None, as_json: bool) -> None:
+    """Find clips in the folder DATASET that are nearly the same, and what is unequal between its splits.
+
+    It looks at 8 faces of each real video, and counts subjects, lengths, sizes, skin tones and the quality of the fakes
+    by split. What was found is in balance.json beside the run record. It needs the extra `check`.
+
+    \b
+    Example:
+      facefoundry check-balance OUT --subjects clips.csv
+    """
+    layout, view = layout_of(dataset), make_view(as_json)
+    known = read_subjects(subjects) if subjects else {}
+
+    def on_progress(done: int, total: int, last: str) -> None:
+        view.event(Event(dataset.name, "look", "done" if done == total else "running", done, total, "clips", last))
+
+    with view:
+        report = check(layout, subjects=known, processes=processes, on_progress=on_progress)
+    for sentence in (*report.failed, *report.warnings):
+        view.message(sentence)
+    if as_json:
+        click.echo(json.dumps({"event": "balance", **codec.to_values(report)}))
+    else:
+        _print(report)
+        click.echo(f"Details: {path_of(layout)}")
+
+
+def _print(report: BalanceReport) -> None:
+    table = Table("", *(row.split for row in report.rows), box=None)
+    quality = sorted({name for row in report.rows for name in row.quality})
+    lines = {
+        "real videos": [str(row.clips) for row in report.rows],
+        "fakes": [str(row.fakes) for row in report.rows],
+        "subjects": [str(row.subjects) for row in report.rows],
+        "seconds, median": [f"{row.seconds:.1f}" for row in report.rows],
+        "height of frames, median": [f"{row.frame_height:.0f}" for row in report.rows],
+        "height of face, median": [f"{row.face:.0%}" if row.face is not None else "" for row in report.rows],
+        **{f"skin: {name}": [str(row.tones.get(name, 0)) for row in report.rows] for _, name in TONES},
+        **{
+            f"{name.replace('_', ' ')}, median": [_number(row.quality.get(name)) for row in report.rows]
+            for name in quality
+        },
+    }
+    for name, cells in lines.items():
+        table.add_row(*(Text(plain(text)) for text in (name, *cells)))
+    Console().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,100 @@
+"""Near-identical clips, and what is unequal between splits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from facefoundry.checks import faces
+from facefoundry.checks.balance import Look, balance, tone_of
+from facefoundry.checks.duplicates import near_identical
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from tests.clips import drifting_face
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+
+
+def _hashes(pictures):
+    return [faces.face_hash(picture) for picture in pictures]
+
+
+def test_a_clip_is_found_again_if_it_was_scaled_darkened_or_mirrored():
+    rng = np.random.default_rng(4)
+    clip = [picture[20:170, 30:170] for picture in drifting_face(6)]
+    smaller = [cv2.convertScaleAbs(cv2.resize(picture, (90, 95)), alpha=0.8, beta=5) for picture in clip]
+    turned = [picture[:, ::-1] for picture in clip]
+    others = [[rng.integers(0, 255, (100, 90, 3), dtype=np.uint8) for _ in range(6)] for _ in range(2)]
+    clips = {"a": clip, "b": smaller, "c": turned, "d": others[0], "e": others[1]}
+    hashes = {name: _hashes(pictures) for name, pictures in clips.items()}
+    mirrored = {name: _hashes([picture[:, ::-1] for picture in pictures]) for name, pictures in clips.items()}
+    assert {(a, b) for a, b, _ in near_identical(hashes, mirrored)} == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_skin_tone_falls_with_the_light(portrait):
+    face = portrait[40:220, 150:290]
+    bright, dim = (faces.skin_tone(cv2.convertScaleAbs(face, alpha=gain)) for gain in (1.0, 0.45))
+    assert bright > dim
+    assert [tone_of(angle) for angle in (80, 45, 30, 20, 0, -60)] == [
+        "very light",
+        "light",
+        "intermediate",
+        "tan",
+        "brown",
+        "dark",
+    ]
+
+
+def _look(seconds=10.0, tone=20.0, code="00"):
+    return Look(250, seconds, 640, 480, 0.4, tone, [code * 32] * 2, ["0f" * 32] * 2)
+
+
+def test_what_is_unequal_between_splits_is_said_with_what_to_do():
+    looks = {
+        "a": _look(code="00"),
+        "b": _look(code="33"),
+        "c": _look(seconds=30.0, code="00"),
+        "d": _look(seconds=30.0, code="55"),
+    }
+    splits = {"a": "train", "b": "train", "c": "test", "d": "test"}
+    fakes, quality = ["a_b", "b_a", "c_d", "d_c"], {"a_b": {"sharpness": 0.9}, "c_d": {"sharpness": 0.4}}
+    report = balance(looks, fakes, splits, {"b": "ada", "d": "ada"}, quality)
+    assert [(row.split, row.clips, row.fakes, row.subjects) for row in report.rows] == [
+        ("train", 2, 2, 2),
+        ("test", 2, 2, 2),
+    ]
+    assert [(entry.a, entry.b, entry.splits) for entry in report.duplicates] == [("a", "c", ("train", "test"))]
+    text = "\n".join(report.warnings)
+    assert "1 near-identical clips are in two splits: a (train) and c (test)" in text
+    assert "1 subjects are in two splits: ada" in text
+    assert "The median length is 10 in train and 30 in test" in text
+    assert "The median sharpness is 0.9 in train and 0.4 in test" in text
+
+
+def test_the_command_finds_a_clip_that_is_in_two_splits(clean, tmp_path):
+    layout = FfppLayout(tmp_path / "copied")
+    shutil.copytree(clean.root / "manipulated_sequences", layout.root / "manipulated_sequences")
+    shutil.copytree(clean.root / "original_sequences", layout.root / "original_sequences")
+    for level in ("raw", "c23"):
+        shutil.copy(layout.real_video(level, "000"), layout.real_video(level, "004"))
+    splits = layout.filelist().parent / "splits"
+    splits.mkdir(parents=True)
+    (splits / "train.json").write_text(json.dumps([["000", "001"], ["002", "003"]]))
+    (splits / "test.json").write_text(json.dumps([["004", "005"]]))
+    command = [sys.executable, "-m", "facefoundry", "check-balance", str(layout.root), "--json", "--processes=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [(entry["a"], entry["b"], entry["splits"]) for entry in found["duplicates"]] == [
+        ("000", "004", ["train", "test"])
+    ]
+    assert found == {"event": "balance", **json.loads((layout.run_folder() / "balance.json").read_bytes())}
