@@ -28,6 +28,7 @@ import psutil
 from numpy.typing import NDArray
 
 from facefoundry import recipes
+from facefoundry.dataset.gates import MEASURES
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.record import FakeRecord, PairRecord
 from facefoundry.dataset.run_folder import RunFolder
@@ -39,7 +40,9 @@ HERE = Path(__file__).parents[1]
 COLUMNS = "to source", "to target", "nearer", "margin", "mouth", "opening's deviation", "sharpness", "seam"
 """What is measured of a fake: distances of embeddings, `nearer` the second minus the first, `margin` how much nearer to
 the source than the control; the correlation of the mouth with the target's, and how much that one moves, in heights of
-the face; and sharpness and gradient at the mask's border over the target's."""
+the face; and sharpness and gradient at the mask's border over the target's. A correlation in parentheses does not
+count, because the target's mouth hardly moves."""
+_MOUTH, _MOTION = (COLUMNS.index(name) for name in ("mouth", "opening's deviation"))
 
 HEAD = f"| training | fake | {' | '.join(COLUMNS)} | CPU s of training |\n|---|---|{'---|' * len(COLUMNS)}---|"
 
@@ -75,13 +78,27 @@ def values(fake: FakeRecord) -> list[float | None]:
 
 def row(training: str, name: str, measured: Sequence[float | None], seconds: float | None) -> str:
     """Return a row of `HEAD`'s table."""
-    cells = [training, name, *("" if value is None else f"{value:.2f}" for value in measured)]
+    written = ["" if value is None else f"{value:.2f}" for value in measured]
+    motion = measured[_MOTION]
+    if motion is not None:
+        written[_MOTION] = f"{motion:.3f}"
+    if written[_MOUTH] and not _counts(motion):
+        written[_MOUTH] = f"({written[_MOUTH]})"
+    cells = [training, name, *written]
     return f"| {' | '.join([*cells, '' if seconds is None else f'{seconds:.0f}'])} |"
 
 
+def _counts(motion: float | None) -> bool:
+    """Return whether a mouth's correlation counts for a target whose mouth moves so much."""
+    _, least = MEASURES["mouth"].moves or ("", 0.0)
+    return motion is None or motion >= least
+
+
 def medians(fakes: Sequence[FakeRecord]) -> list[float | None]:
-    """Return the median of each of `COLUMNS` over the fakes of which it was measured."""
-    columns = zip(*map(values, fakes), strict=True)
+    """Return the median of each of `COLUMNS` over the fakes of which it was measured, and, of mouths, that count."""
+    columns = [list(column) for column in zip(*map(values, fakes), strict=True)]
+    pairs = zip(columns[_MOUTH], columns[_MOTION], strict=True)
+    columns[_MOUTH] = [mouth for mouth, motion in pairs if _counts(motion)]
     known = ([value for value in column if value is not None] for column in columns)
     return [statistics.median(column) if column else None for column in known]
 

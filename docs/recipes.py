@@ -38,16 +38,30 @@ decoder.
 ## How one encoder learns two people
 
 A training of few clips may learn to tell the two people apart, and then the swap follows the target's mouth less and
-less. `preview` sets three fields against that, and for sharper faces. `ffpp` has FF++'s values, and refuses others.
+less. `preview` sets four fields against that, and for sharper faces. `ffpp` has FF++'s values, and refuses others.
 [The decision](decisions/preview.md) has the figures.
 
 - **`training.colours: standardised`**: each channel of each face gets the same mean and deviation before the network
   sees it, and the result gets those of the face that was given. So a colour cast tells nobody apart, and a swap has the
-  target's colours. `export-models` writes an attribute about it into the .h5 files. FaceFoundry reads it; FF++'s script
-  does not know it, and would swap in wrong colours.
+  target's colours. They are measured in an oval, so the background does not count. `export-models` writes an attribute
+  about it into the .h5 files. FaceFoundry reads it; FF++'s script does not know it, and would swap in wrong colours.
 - **`training.shared_blocks`**: the decoders share their innermost upscale blocks, so what the encoder says means the
   same for both people. More shared blocks follow the target better, and look less like the source.
 - **`training.dssim`**: the loss compares contrast too, so the faces are sharper.
+- **`training.loss_weights: face`**: errors in the face count more than those in its background, and those at eyes and
+  mouth most.
+
+## What a fake takes from its target
+
+A decoder draws a mouth as its clip shows it, and a face of 64 pixels has no skin. FF++ leaves both so, and `ffpp`
+refuses both fields. Use them with `training.colours: standardised`, because they need a face in the target's colours.
+
+- **`conversion.mouth: target`**: what is inside the lips is the frame's own, where the target's mouth is open.
+- **`conversion.detail`**: adds the target's detail that is finer than the network's pixels: skin, hair and film grain.
+  It counts up to 12 grey levels, so the target's edges hardly come along.
+
+The report's figures of mouth and sharpness are those of the whole fake, with what it takes. Set
+`conversion.mouth=source` and `conversion.detail=0` to measure the network alone.
 
 ## How a training starts
 

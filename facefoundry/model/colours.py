@@ -1,7 +1,8 @@
 """Standard colours: each channel of each face gets one mean and one deviation before it is encoded.
 
 The decoder's face then gets the mean and deviation of the face that was given. So the encoder sees no light and no
-colour cast, by which it could tell two people apart, and a swapped face has the colours of the target's.
+colour cast, by which it could tell two people apart, and a swapped face has the colours of the target's. Both are those
+of an oval in the face, so that no background changes them.
 
 Keras and NumPy compute the same: the statistics are arguments, and everything else is arithmetic of either's arrays.
 """
@@ -10,7 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-__all__ = ["FLOOR", "original", "standard"]
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.model import oval
+
+__all__ = ["FLOOR", "original", "shares", "standard"]
 
 Array: TypeAlias = Any  # a NumPy array, or a tensor of the Keras backend, which has no types
 
@@ -21,6 +27,12 @@ FLOOR: Final = 1e-4
 _DEVIATION: Final = 0.18
 # The deviation of what the encoder sees, around 0: with more, or around another middle, trainings were less stable.
 _SEEN: Final = 2 * _DEVIATION
+
+
+def shares(face_size: int) -> NDArray[np.float32]:
+    """Return the share of each pixel in mean and variance, float32 [1, s, s, 1]; their sum is 1."""
+    weights = oval.weights(face_size)
+    return np.asarray((weights / weights.sum())[None, :, :, None], np.float32)
 
 
 def standard(faces: Array, mean: Array, deviation: Array) -> Array:

@@ -59,8 +59,9 @@ class Network:
         if self.architecture.colours == "kept":
             return self._decoded(faces, side)
         faces = ops.convert_to_tensor(faces)
-        mean = ops.mean(faces, (1, 2), keepdims=True)
-        deviation = ops.sqrt(ops.mean(ops.square(faces - mean), (1, 2), keepdims=True) + colours.FLOOR)
+        shares = ops.convert_to_tensor(colours.shares(self.architecture.face_size))
+        mean = ops.sum(shares * faces, (1, 2), keepdims=True)
+        deviation = ops.sqrt(ops.sum(shares * ops.square(faces - mean), (1, 2), keepdims=True) + colours.FLOOR)
         return colours.original(self._decoded(colours.standard(faces, mean, deviation), side), mean, deviation)
 
     def _decoded(self, faces: Tensor, side: SideName) -> Tensor:

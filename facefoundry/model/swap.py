@@ -87,8 +87,9 @@ class Swapper:
     def _swap(self, batch: Maps) -> Maps:
         if self._kept:
             return self._decode(self._encode(batch))
-        mean = batch.mean((1, 2), keepdims=True)
-        deviation = np.sqrt(np.square(batch - mean).mean((1, 2), keepdims=True) + np.float32(colours.FLOOR))
+        shares = colours.shares(self.face_size)
+        mean = (shares * batch).sum((1, 2), keepdims=True)
+        deviation = np.sqrt((shares * np.square(batch - mean)).sum((1, 2), keepdims=True) + np.float32(colours.FLOOR))
         decoded = self._decode(self._encode(colours.standard(batch, mean, deviation)))
         return np.asarray(colours.original(decoded, mean, deviation), np.float32)
 

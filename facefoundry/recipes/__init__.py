@@ -117,6 +117,7 @@ def portable(recipe: recipe_pb2.Recipe) -> recipe_pb2.Recipe:
     shipped = _shipped(recipe.name)
     _leave_out_implied(request.extraction, shipped.extraction)
     _leave_out_implied(request.training, shipped.training)
+    _leave_out_implied(request.conversion, shipped.conversion)
     for level in request.compression.levels:
         _leave_out_implied(level, level)  # `resolve` completes levels from nothing else
     return request

@@ -34,9 +34,11 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         "beta2": "beta_2",
         **_unchanged("epsilon precision seed rotation_degrees zoom shift flip_probability warp_sigma"),
         **_unchanged("retry_learning_rate_factor augmentation common_iterations start_from start_decoder"),
-        **_unchanged("colours shared_blocks dssim"),
+        **_unchanged("colours shared_blocks dssim loss_weights"),
     },
-    "ConversionOptions": _unchanged("mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone"),
+    "ConversionOptions": _unchanged(
+        "mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone mouth detail"
+    ),
     "FrameRange": _unchanged("first last"),
     "Level": _unchanged("name codec crf pixel_format preset coder keyframe_interval tagged"),
 }
@@ -77,7 +79,10 @@ def implied(message: Message) -> JsonObject:
             "colours": "kept",
             "shared_blocks": 0,
             "dssim": 0.0,
+            "loss_weights": "even",
         }
+    if isinstance(message, recipe_pb2.ConversionOptions):
+        return {"mouth": "source", "detail": 0.0}
     if isinstance(message, recipe_pb2.Level):
         lossless = message.codec == "libx264rgb" and message.crf == 0
         # CAVLC is faster to write than CABAC and takes less than half the time to read, which counts where there are

@@ -40,7 +40,7 @@ def _check_layers(training: recipe_pb2.TrainingOptions) -> Iterator[FieldViolati
 
 
 def _check_faithful(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
-    """Check that the faithful recipe trains as FF++ did."""
+    """Check that the faithful recipe trains and converts as FF++ did."""
     if recipe.name != _FAITHFUL:
         return
     why = f"in the recipe {_FAITHFUL}, which is faithful: FF++ trained two decoders from random weights"
@@ -56,6 +56,14 @@ def _check_faithful(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
     if recipe.training.dssim:
         what = f"0 in the recipe {_FAITHFUL}, which is faithful: FF++'s loss was the mean absolute error"
         yield _violation("recipe.training.dssim", what, recipe.training.dssim)
+    if recipe.training.loss_weights != "even":
+        what = f"even in the recipe {_FAITHFUL}, which is faithful: FF++'s loss had no weights"
+        yield _violation("recipe.training.loss_weights", what, recipe.training.loss_weights)
+    given = f"in the recipe {_FAITHFUL}, which is faithful: FF++ blended the face as the network made it"
+    if recipe.conversion.mouth != "source":
+        yield _violation("recipe.conversion.mouth", f"source {given}", recipe.conversion.mouth)
+    if recipe.conversion.detail:
+        yield _violation("recipe.conversion.detail", f"0 {given}", recipe.conversion.detail)
 
 
 def _check_frame_ranges(conversion: recipe_pb2.ConversionOptions) -> Iterator[FieldViolation]:

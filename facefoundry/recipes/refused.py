@@ -200,7 +200,7 @@ REFUSED = (
         _CONVERT,
         "sharpened the new face with bsharpen or gsharpen",
         "FF++ did not use it, and a detector would learn to detect the sharpening",
-        "omit it; the face stays as the network returns it",
+        "omit it; a recipe other than ffpp can add the target's detail, with --set conversion.detail=1",
     ),
     Refused(
         ("-wim", "--write_image_masks"),

@@ -189,6 +189,7 @@ class TrainingOptions(_message.Message):
     COLOURS_FIELD_NUMBER: _builtins.int
     SHARED_BLOCKS_FIELD_NUMBER: _builtins.int
     DSSIM_FIELD_NUMBER: _builtins.int
+    LOSS_WEIGHTS_FIELD_NUMBER: _builtins.int
     face_size: _builtins.int
     """Side of the faces that the network reads and makes, pixels: 64, as FF++, or 128. Not part of a digest when
     it is 64.
@@ -256,6 +257,10 @@ class TrainingOptions(_message.Message):
     """Weight of the structural dissimilarity, (1 - SSIM) / 2, beside the mean absolute error, which is the whole loss of FF++
     and the loss that is reported. With it the faces are sharper. Not part of a digest when it is 0.
     """
+    loss_weights: _builtins.str
+    """Weights of a face's pixels in the loss: `even`, as FF++, or `face`, where the face counts more than its background,
+    and eyes and mouth most. The loss that is reported has no weights. Not part of a digest when it is `even`.
+    """
     @_builtins.property
     def encoder_filters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Filters of the stride-2 encoder convolutions, outermost first: 4, or 5 if face_size is 128."""
@@ -293,10 +298,11 @@ class TrainingOptions(_message.Message):
         colours: _builtins.str | None = ...,
         shared_blocks: _builtins.int | None = ...,
         dssim: _builtins.float | None = ...,
+        loss_weights: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "dssim", b"dssim", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_loss_weights", b"_loss_weights", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "dssim", b"dssim", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "loss_weights", b"loss_weights", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "dssim", b"dssim", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation", "_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_bottleneck", b"_bottleneck", "_colours", b"_colours", "_common_iterations", b"_common_iterations", "_dssim", b"_dssim", "_epsilon", b"_epsilon", "_face_size", b"_face_size", "_flip_probability", b"_flip_probability", "_iterations", b"_iterations", "_learning_rate", b"_learning_rate", "_loss_weights", b"_loss_weights", "_precision", b"_precision", "_retry_learning_rate_factor", b"_retry_learning_rate_factor", "_rotation_degrees", b"_rotation_degrees", "_seed", b"_seed", "_shared_blocks", b"_shared_blocks", "_shift", b"_shift", "_start_decoder", b"_start_decoder", "_start_from", b"_start_from", "_upscale_filters", b"_upscale_filters", "_warp_sigma", b"_warp_sigma", "_zoom", b"_zoom", "augmentation", b"augmentation", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "bottleneck", b"bottleneck", "colours", b"colours", "common_iterations", b"common_iterations", "decoder_filters", b"decoder_filters", "dssim", b"dssim", "encoder_filters", b"encoder_filters", "epsilon", b"epsilon", "face_size", b"face_size", "flip_probability", b"flip_probability", "iterations", b"iterations", "learning_rate", b"learning_rate", "loss_weights", b"loss_weights", "precision", b"precision", "retry_learning_rate_factor", b"retry_learning_rate_factor", "rotation_degrees", b"rotation_degrees", "seed", b"seed", "shared_blocks", b"shared_blocks", "shift", b"shift", "start_decoder", b"start_decoder", "start_from", b"start_from", "upscale_filters", b"upscale_filters", "warp_sigma", b"warp_sigma", "zoom", b"zoom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__augmentation: _TypeAlias = _typing.Literal["augmentation"]  # noqa: Y015
     _WhichOneofArgType__augmentation: _TypeAlias = _typing.Literal["_augmentation", b"_augmentation"]  # noqa: Y015
@@ -324,6 +330,8 @@ class TrainingOptions(_message.Message):
     _WhichOneofArgType__iterations: _TypeAlias = _typing.Literal["_iterations", b"_iterations"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__loss_weights: _TypeAlias = _typing.Literal["loss_weights"]  # noqa: Y015
+    _WhichOneofArgType__loss_weights: _TypeAlias = _typing.Literal["_loss_weights", b"_loss_weights"]  # noqa: Y015
     _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
     _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
     _WhichOneofReturnType__retry_learning_rate_factor: _TypeAlias = _typing.Literal["retry_learning_rate_factor"]  # noqa: Y015
@@ -372,6 +380,8 @@ class TrainingOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__iterations) -> _WhichOneofReturnType__iterations | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss_weights) -> _WhichOneofReturnType__loss_weights | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
     @_typing.overload
@@ -447,6 +457,8 @@ class ConversionOptions(_message.Message):
     FRAME_RANGES_FIELD_NUMBER: _builtins.int
     DISCARD_FIELD_NUMBER: _builtins.int
     CLONE_FIELD_NUMBER: _builtins.int
+    MOUTH_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     mask: _builtins.str
     """Region to blend: `facehullandrect`, `facehull` or `rect`."""
     erosion: _builtins.int
@@ -464,6 +476,14 @@ class ConversionOptions(_message.Message):
     clone: _builtins.str
     """Version of OpenCV whose seamlessClone Poisson blending follows: `opencv-3.4.1`, as FF++, changes pixels strictly
     inside FF++'s mask only; `opencv-5` also changes a rim around the mask. Without `seamless` it means nothing.
+    """
+    mouth: _builtins.str
+    """Whose mouth is inside the lips: `source`, that of the network's face, as FF++; `target`, that of the frame, where it is
+    open. A source that never laughs has no open mouth to give. Not part of a digest when it is `source`.
+    """
+    detail: _builtins.float
+    """Weight of the target's detail that is finer than the pixels of the network, such as skin and film grain, on the
+    network's face; 0 adds none, as FF++. Not part of a digest when it is 0.
     """
     @_builtins.property
     def frame_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRange]:
@@ -483,10 +503,12 @@ class ConversionOptions(_message.Message):
         frame_ranges: _abc.Iterable[Global___FrameRange] | None = ...,
         discard: _builtins.bool | None = ...,
         clone: _builtins.str | None = ...,
+        mouth: _builtins.str | None = ...,
+        detail: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "seamless", b"seamless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -496,12 +518,16 @@ class ConversionOptions(_message.Message):
     _WhichOneofArgType__chunk_frames: _TypeAlias = _typing.Literal["_chunk_frames", b"_chunk_frames"]  # noqa: Y015
     _WhichOneofReturnType__clone: _TypeAlias = _typing.Literal["clone"]  # noqa: Y015
     _WhichOneofArgType__clone: _TypeAlias = _typing.Literal["_clone", b"_clone"]  # noqa: Y015
+    _WhichOneofReturnType__detail: _TypeAlias = _typing.Literal["detail"]  # noqa: Y015
+    _WhichOneofArgType__detail: _TypeAlias = _typing.Literal["_detail", b"_detail"]  # noqa: Y015
     _WhichOneofReturnType__discard: _TypeAlias = _typing.Literal["discard"]  # noqa: Y015
     _WhichOneofArgType__discard: _TypeAlias = _typing.Literal["_discard", b"_discard"]  # noqa: Y015
     _WhichOneofReturnType__erosion: _TypeAlias = _typing.Literal["erosion"]  # noqa: Y015
     _WhichOneofArgType__erosion: _TypeAlias = _typing.Literal["_erosion", b"_erosion"]  # noqa: Y015
     _WhichOneofReturnType__mask: _TypeAlias = _typing.Literal["mask"]  # noqa: Y015
     _WhichOneofArgType__mask: _TypeAlias = _typing.Literal["_mask", b"_mask"]  # noqa: Y015
+    _WhichOneofReturnType__mouth: _TypeAlias = _typing.Literal["mouth"]  # noqa: Y015
+    _WhichOneofArgType__mouth: _TypeAlias = _typing.Literal["_mouth", b"_mouth"]  # noqa: Y015
     _WhichOneofReturnType__seamless: _TypeAlias = _typing.Literal["seamless"]  # noqa: Y015
     _WhichOneofArgType__seamless: _TypeAlias = _typing.Literal["_seamless", b"_seamless"]  # noqa: Y015
     @_typing.overload
@@ -513,11 +539,15 @@ class ConversionOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clone) -> _WhichOneofReturnType__clone | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__detail) -> _WhichOneofReturnType__detail | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__discard) -> _WhichOneofReturnType__discard | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__erosion) -> _WhichOneofReturnType__erosion | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mask) -> _WhichOneofReturnType__mask | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mouth) -> _WhichOneofReturnType__mouth | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seamless) -> _WhichOneofReturnType__seamless | None: ...
 

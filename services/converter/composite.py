@@ -1,4 +1,4 @@
-"""Put a face on a frame: combine warp, mask and blend, and keep only the pixels that differ from the target."""
+"""Put a face on a frame: combine warp, finish, mask and blend, and keep only the pixels that differ from the target."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from facefoundry.faces.crop import crop_matrix
 from services.converter import blend as blending
 from services.converter import mask as masks
 from services.converter import warp
+from services.converter.finish import AS_MADE, FinishOptions, finish
 from services.converter.mask import Box, MaskOptions
 from services.converter.warp import Region
 
@@ -62,6 +63,7 @@ def composite(
     landmarks: NDArray[np.float32],
     options: MaskOptions,
     clone: str | None,
+    finishing: FinishOptions = AS_MADE,
 ) -> Patch | None:
     """Put the network's face on a frame.
 
@@ -73,6 +75,7 @@ def composite(
         options: How the mask is made.
         clone: Version of OpenCV whose `seamlessClone` is computed, `opencv-3.4.1` or `opencv-5`; None for alpha
             blending.
+        finishing: What the face takes from the target before it is blended.
 
     Returns:
         The patch, or None when there is no pixel to blend (`MASK_TOO_SMALL`).
@@ -87,7 +90,8 @@ def composite(
     if box is None:
         return None
     pixels = np.clip(face * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
-    warped = warp.paste(pixels, frame, to_face, soft.region)
+    pasted = warp.paste(pixels, frame, to_face, soft.region)
+    warped = finish(pasted, frame, to_face, landmarks, soft.region, size, finishing)
     if clone is None:
         blended: blending.Blended | None = blending.alpha(frame, warped, soft.values, soft.region)
     else:

@@ -32,6 +32,8 @@ class ConversionOptions:
     frame_ranges: tuple[dict[str, int], ...] = ()
     discard: bool = False
     clone: str | None = None
+    mouth: str = "source"
+    detail: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from facefoundry.work.messages import Message, PartsReady, Progress, Result, Res
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, labels
 from services.converter.composite import MASK_TOO_SMALL, Patch, composite
+from services.converter.finish import FinishOptions
 from services.converter.functions import ConversionOptions, ConvertArgs, TranscodeArgs
 from services.converter.labels import OUT_OF_RANGE, Row
 from services.converter.mask import MaskOptions
@@ -184,6 +185,7 @@ class _Converter:
         options = arguments.options
         self._options = MaskOptions(options.mask, options.erosion, options.blur)
         self._clone = options.clone
+        self._finishing = FinishOptions(options.mouth, options.detail)
         self._batch = options.batch_size
         self._swap: Swapper | None = None
 
@@ -220,7 +222,8 @@ class _Converter:
                 yield target, Row(number, False, reason), None
                 continue
             matrix, landmarks = self._known.matrices[number], self._known.landmarks[number]
-            patch = composite(target, faces[number], matrix, landmarks, self._options, self._clone)
+            face = faces[number]
+            patch = composite(target, face, matrix, landmarks, self._options, self._clone, self._finishing)
             row = Row(number, False, MASK_TOO_SMALL) if patch is None else Row(number, True, None, patch.box)
             yield target, row, patch
 

@@ -23,7 +23,7 @@ def fake(name: str, source: float, mouth: float | None) -> FakeRecord:
 def test_a_row_says_what_was_measured_and_leaves_out_what_was_not() -> None:
     made = fake("a_b", 0.5, None)
     assert preview.row("ours", made.id, preview.values(made), 81.4) == (
-        "| ours | a_b | 0.50 | 0.70 | 0.20 | 0.25 |  | 0.03 | 0.50 | 1.10 | 81 |"
+        "| ours | a_b | 0.50 | 0.70 | 0.20 | 0.25 |  | 0.030 | 0.50 | 1.10 | 81 |"
     )
     assert preview.values(FakeRecord("a_b", "a", "b")) == [None] * len(preview.COLUMNS)
     assert preview.HEAD.splitlines()[0].count("|") == preview.HEAD.splitlines()[1].count("|") == 12
@@ -33,6 +33,14 @@ def test_medians_are_of_what_was_measured() -> None:
     fakes = [fake("a_b", 0.5, None), fake("b_a", 0.6, 0.4), fake("c_d", 0.1, 0.8)]
     found = dict(zip(preview.COLUMNS, preview.medians(fakes), strict=True))
     assert found["to source"] == 0.5 and found["mouth"] == pytest.approx(0.6)
+
+
+def test_the_mouth_counts_where_that_of_the_target_moves() -> None:
+    moves, still = fake("a_b", 0.5, 0.9), fake("b_a", 0.5, -0.4)
+    still.quality["mouth_motion"] = 0.018
+    assert "| 0.90 | 0.030 |" in preview.row("ours", moves.id, preview.values(moves), None)
+    assert "| (-0.40) | 0.018 |" in preview.row("ours", still.id, preview.values(still), None)
+    assert preview.medians([moves, still])[preview.COLUMNS.index("mouth")] == 0.9
 
 
 def test_the_sheet_shows_source_target_and_the_fake_of_each_training(tmp_path: Path) -> None:

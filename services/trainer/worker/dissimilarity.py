@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 __all__ = ["dissimilarity"]
 
@@ -20,12 +21,13 @@ _WINDOW: Final = 7
 _SIGMA: Final = 1.5
 
 
-def dissimilarity(made: Tensor, real: Tensor) -> Tensor:
+def dissimilarity(made: Tensor, real: Tensor, weights: NDArray[np.float32] | None = None) -> Tensor:
     """Compute (1 - SSIM) / 2 in a compiled function or outside.
 
     Args:
         made: float32 [n, s, s, 3], nominally in [0, 1].
         real: The pictures to compare with, one for each of `made`.
+        weights: Weight of each pixel, [s, s]; None for equal ones.
 
     Returns:
         The mean over all pictures, channels, and pixels whose window lies inside; 0 if all pictures are equal.
@@ -35,7 +37,11 @@ def dissimilarity(made: Tensor, real: Tensor) -> Tensor:
     both, common = mean_1 * mean_1 + mean_2 * mean_2, mean_1 * mean_2
     light = (2 * common + _C1) / (both + _C1)
     contrast = (2 * (products - common) + _C2) / (squares - both + _C2)
-    return (1 - tf.reduce_mean(light * contrast)) / 2
+    similarity = light * contrast
+    if weights is not None:
+        inner = weights[_WINDOW // 2 : -(_WINDOW // 2), _WINDOW // 2 : -(_WINDOW // 2)]
+        similarity *= inner / inner.mean()  # rows and columns come last
+    return (1 - tf.reduce_mean(similarity)) / 2
 
 
 def _blurred(pictures: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from facefoundry.errors import Unusable
 from facefoundry.model.network import SIDES, Architecture, Network, SideName, build
 from facefoundry.model.weights import Tensors
 from facefoundry.v1.recipe_pb2 import TrainingOptions
-from services.trainer.worker import adam, warp_grid
+from services.trainer.worker import adam, loss_weights, warp_grid
 from services.trainer.worker.batches import Ahead, Array, Batches, Composed, TwoStages
 from services.trainer.worker.collapse import Collapsed
 from services.trainer.worker.dissimilarity import dissimilarity
@@ -279,13 +279,17 @@ class Training:
     def _iterate(self, iteration: Tensor, prepared: Sequence[Tensor], sides: tuple[SideName, SideName]) -> Tensor:
         batches = [self._batches[side].finish(parts) for side, parts in zip(SIDES, prepared, strict=True)]
         options, losses = self.options, []
+        weights = loss_weights.of_face(options.face_size) if options.loss_weights == "face" else None
         for order, (side, (inputs, targets)) in enumerate(zip(sides, batches, strict=True)):
             variables = self.network.side_variables(side)
             with tf.GradientTape() as tape:
                 made = self.network.reconstruct(inputs, side)
-                total = loss = ops.mean(ops.abs(made - targets))
+                errors = ops.abs(made - targets)
+                total = loss = ops.mean(errors)
+                if weights is not None:
+                    total = ops.mean(errors * weights[:, :, None])
                 if options.dssim:
-                    total = loss + options.dssim * dissimilarity(made, targets)
+                    total += options.dssim * dissimilarity(made, targets, weights)
             gradients = tape.gradient(total, [variable.value for variable in variables.values()])
             step = tf.cast(2 * iteration + order, tf.float32)
             adam.update(options, step, variables, self._moments[side], gradients)

@@ -66,6 +66,14 @@ def test_colours_shared_blocks_and_dssim_are_in_a_digest_unless_they_are_those_o
     assert digest_values(recipe_pb2.TrainingOptions(colours="kept", shared_blocks=0, dssim=0)) == {}
 
 
+def test_loss_weights_and_what_a_fake_takes_from_its_target_are_in_a_digest_unless_they_are_those_of_ffpp():
+    assert digest_values(recipe_pb2.TrainingOptions(loss_weights="face")) == {"loss_weights": "face"}
+    assert digest_values(recipe_pb2.TrainingOptions(loss_weights="even")) == {}
+    finished = recipe_pb2.ConversionOptions(mouth="target", detail=0.5)
+    assert digest_values(finished) == {"mouth": "target", "detail": 0.5}
+    assert digest_values(recipe_pb2.ConversionOptions(mouth="source", detail=0)) == {}
+
+
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
 def test_the_digest_of_a_level_changes_with_every_field_that_is_not_as_before(change):
     request = recipe_pb2.Recipe(name="ffpp")
@@ -105,8 +113,8 @@ PINNED = {
     ],
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
-        "575ddd10996aa921fa4dc46875c0deb5a046ef10",
-        "330e873c732157b9233af42b5cee7d6a0143f142",
+        "604d5110d6661adaf333542d0ced117ecedd1778",
+        "5f194802f3e3ab249188d4ace77d5da5c098e4b3",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",
         "827713eb12a7d01fc29819605adbc4074830f910",

@@ -34,6 +34,7 @@ NUMBERS = [
     ("training.common_iterations", 0, 10_000_000, (-1, 10_000_001)),
     ("training.shared_blocks", 0, 3, (-1, 4, 5)),
     ("training.dssim", 0.0, 10.0, (-0.1, 10.5, math.nan)),
+    ("conversion.detail", 0.0, 2.0, (-0.1, 2.1, math.nan)),
     ("conversion.erosion", -64, 64, (-65, 65)),
     ("conversion.blur", 0, 64, (65,)),
     ("conversion.batch_size", 1, 256, (0, 257)),
@@ -54,6 +55,8 @@ WORDS = [
     ),
     ("training.start_decoder", "b", ("c", "")),
     ("training.colours", "standardised", ("grey", "")),
+    ("training.loss_weights", "face", ("mouth", "")),
+    ("conversion.mouth", "target", ("lips", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
@@ -203,14 +206,17 @@ def test_a_level_without_a_field_that_it_must_have_is_refused(field):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("common_iterations", 1),
-        ("start_from", "base:heads"),
-        ("colours", "standardised"),
-        ("shared_blocks", 1),
-        ("dssim", 0.1),
+        ("training.common_iterations", 1),
+        ("training.start_from", "base:heads"),
+        ("training.colours", "standardised"),
+        ("training.shared_blocks", 1),
+        ("training.dssim", 0.1),
+        ("training.loss_weights", "face"),
+        ("conversion.mouth", "target"),
+        ("conversion.detail", 1),
     ],
 )
-def test_the_faithful_recipe_trains_as_ffpp_did(field, value):
+def test_the_faithful_recipe_does_what_ffpp_did(field, value):
     request = recipe_pb2.Recipe(name="ffpp")
-    setattr(request.training, field, value)
-    assert "is faithful" in _refusals(request)[f"recipe.training.{field}"]
+    recipes.override(request, f"{field}={value}")
+    assert "is faithful" in _refusals(request)[f"recipe.{field}"]

@@ -32,6 +32,7 @@ from facefoundry.work.messages import PartsReady, Progress
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, pipeline
 from services.converter.composite import composite
+from services.converter.finish import FinishOptions
 from services.converter.functions import ConvertArgs, TranscodeArgs
 from services.converter.mask import MaskOptions
 from services.converter.samples import Samples, evenly
@@ -132,17 +133,20 @@ def test_the_three_masks_are_exact(made: Any, clip: Any) -> None:
         assert (blend[number] > 0).sum() > (box[number] > 0).sum() * 0.5
 
 
-def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder(
-    convert_arguments: Arguments, clip: Any, weights: Path
+@pytest.mark.parametrize("taken", [FinishOptions(), FinishOptions("target", 1.0)])
+def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder_with_what_it_takes_from_the_target(
+    convert_arguments: Arguments, clip: Any, weights: Path, taken: FinishOptions
 ) -> None:
+    options = replace(CONVERSION, mouth=taken.mouth, detail=taken.detail)
     crop = cut(clip.frames[5], clip.alignments.matrices[5], 64, 0)
     shown = []
     for side in SIDES:
-        parts, _ = collect(*convert_arguments(decoder=side))
+        parts, _ = collect(*convert_arguments(decoder=side, options=options))
         shown.append(decoded(parts["raw.mp4"])[5])
         face = np.asarray(load(weights).reconstruct(crop[None].astype(np.float32) / 255, side))[0]
         matrix, landmarks = clip.alignments.matrices[5], clip.alignments.landmarks[5]
-        patch = composite(clip.frames[5], face, matrix, landmarks, MaskOptions("facehullandrect", 0, 2), "opencv-3.4.1")
+        mask = MaskOptions("facehullandrect", 0, 2)
+        patch = composite(clip.frames[5], face, matrix, landmarks, mask, "opencv-3.4.1", taken)
         assert patch is not None
         np.testing.assert_allclose(shown[-1], patch.apply(clip.frames[5]), atol=1)
     assert (shown[0] != shown[1]).any()

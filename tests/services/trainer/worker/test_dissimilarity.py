@@ -26,3 +26,15 @@ def test_a_blurred_picture_costs_more_than_a_moderately_wrong_one() -> None:
     real = noise(0)
     grey = np.full_like(real, 0.5)
     assert float(dissimilarity(grey, real)) > 3 * float(dissimilarity(0.5 + 0.7 * (real - 0.5), real))
+
+
+def test_weights_say_where_a_difference_costs() -> None:
+    real, made = noise(0), noise(0)
+    made[:, :20] = noise(1)[:, :20]
+    assert float(dissimilarity(made, real, np.ones((64, 64), np.float32))) == pytest.approx(
+        float(dissimilarity(made, real)), abs=1e-6
+    )
+    below = np.zeros((64, 64), np.float32)
+    below[30:] = 1
+    assert float(dissimilarity(made, real, below)) == pytest.approx(0, abs=1e-6)
+    assert float(dissimilarity(made, real, 1 - below)) > float(dissimilarity(made, real))

@@ -32,7 +32,7 @@ def options() -> TrainingOptions:
     made.batch_size = 4
     made.learning_rate = 1e-4
     made.beta1 = 0.5
-    made.colours, made.shared_blocks, made.dssim = "kept", 0, 0.0  # as FF++ trains
+    made.colours, made.shared_blocks, made.dssim, made.loss_weights = "kept", 0, 0.0, "even"  # as FF++ trains
     made.seed = 12
     return made
 
@@ -216,8 +216,9 @@ def test_shared_blocks_stay_equal_and_the_other_layers_of_the_decoders_part(draw
     assert_equal(saved, snapshot(resumed))
 
 
-def test_the_dissimilarity_changes_what_is_learnt_and_not_what_is_reported(draw_faces: Any) -> None:
-    trainings = [make_training(draw_faces, dssim=weight) for weight in (0.0, 0.5)]
+@pytest.mark.parametrize("change", [{"dssim": 0.5}, {"loss_weights": "face"}])
+def test_weights_of_the_loss_change_what_is_learnt_and_not_what_is_reported(draw_faces: Any, change: Any) -> None:
+    trainings = [make_training(draw_faces), make_training(draw_faces, **change)]
     (without, first), (with_it, second) = [(each.run(1), each.network.tensors()) for each in trainings]
     assert np.allclose(without[0, 0], with_it[0, 0], atol=1e-6)
     assert not np.array_equal(first["decoder_a/output/kernel"], second["decoder_a/output/kernel"])

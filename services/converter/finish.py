@@ -1,0 +1,108 @@
+"""Gives a network's face on its frame what the network could not: the target's open mouth, and its fine detail.
+
+A decoder draws mouths as its clip shows them, so a source that never laughs has closed lips where the target laughs.
+And a face of few pixels has no skin. FF++ left both so, as `AS_MADE` does.
+
+Lengths are in pixels of the network, so that they grow with the face.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.converter.warp import Region, warp_square
+
+__all__ = ["AS_MADE", "FinishOptions", "finish"]
+
+_INNER_LIPS: Final = slice(60, 68)
+_UPPER, _LOWER = 62, 66
+# How far the opening is grown, so that the lips' inner edge comes along, and how soft its edge is.
+_GROWN: Final = 1.5
+_SOFT: Final = 1.0
+# A gap between the lips of the first length is that of a closed mouth; from the second one on it is open.
+_SHUT, _OPEN = 1.0, 3.0
+# Detail is what a Gaussian of this deviation takes away. Above the limit, in grey levels, it is an edge of the target's
+# eyes or nose, and no skin.
+_DETAIL: Final = 0.5
+_LIMIT: Final = 12.0
+# Bits of fractions of a pixel of the points of a polygon.
+_SHIFT: Final = 4
+
+
+class FinishOptions(NamedTuple):
+    """What is taken from the target.
+
+    Attributes:
+        mouth: `source`, nothing, or `target`: what is inside the lips, where the target's mouth is open.
+        detail: Weight of its detail that is finer than the network's pixels; 0 takes none.
+    """
+
+    mouth: str = "source"
+    detail: float = 0.0
+
+
+AS_MADE: Final = FinishOptions()
+"""Nothing is taken: the face stays as the network made it, as in FF++."""
+
+
+def finish(
+    warped: NDArray[np.uint8],
+    frame: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    landmarks: NDArray[np.float32],
+    region: Region,
+    size: int,
+    options: FinishOptions,
+) -> NDArray[np.uint8]:
+    """Finish a face before it is blended.
+
+    Args:
+        warped: uint8 [region.height, region.width, 3] BGR, the face on the frame.
+        frame: uint8 [h, w, 3] BGR; not changed.
+        matrix: float64 [2, 3], frame to face pixels.
+        landmarks: float32 [68, 2], (x, y) in frame pixels.
+        region: Frame pixels of `warped`, inside the frame.
+        size: Width and height of the aligned face, pixels.
+        options: What is taken from the target.
+
+    Returns:
+        uint8, as `warped`, which stays as it is.
+    """
+    if options == AS_MADE:
+        return warped
+    pixel = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    target = frame[region.slices].astype(np.float32)
+    made = warped.astype(np.float32)
+    if options.detail:
+        inside = warp_square(size, matrix, region) > 0
+        fine = target - cv2.GaussianBlur(target, (0, 0), _DETAIL * pixel)
+        made += options.detail * inside[:, :, None] * np.clip(fine, -_LIMIT, _LIMIT)
+    if options.mouth == "target":
+        share = _opening(landmarks, region, pixel)[:, :, None]
+        made += share * (target - made)
+    return np.clip(np.rint(made), 0, 255).astype(np.uint8)
+
+
+def _opening(landmarks: NDArray[np.float32], region: Region, pixel: float) -> NDArray[np.float32]:
+    """Return the weight of the target's mouth, float32 [region.height, region.width] in [0, 1].
+
+    Args:
+        landmarks: float32 [68, 2], (x, y) in frame pixels.
+        region: Frame pixels of the result.
+        pixel: Width of a pixel of the network, frame pixels.
+    """
+    gap = float(np.linalg.norm(landmarks[_LOWER] - landmarks[_UPPER])) / pixel
+    share = np.clip((gap - _SHUT) / (_OPEN - _SHUT), 0, 1)
+    mask = np.zeros((region.height, region.width), np.uint8)
+    if not share:
+        return mask.astype(np.float32)
+    points = np.rint((landmarks[_INNER_LIPS] - np.array(region[:2])) * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(mask, [points], 255, cv2.LINE_AA, _SHIFT)
+    side = 2 * round(_GROWN * pixel) + 1
+    grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), _SOFT * pixel)
+    return np.asarray(soft * np.float32(share / 255), np.float32)
