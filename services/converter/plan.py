@@ -18,7 +18,7 @@ from facefoundry.storage.info import ConversionFacts, ExtractionInfo, VideoFacts
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.models import find_model
 from facefoundry.storage.parts import ALIGNMENTS, CHUNKS, WEIGHTS
-from facefoundry.storage.sources import find_source
+from facefoundry.storage.sources import find_source, synthetic
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
 from facefoundry.work.plan import Job, Plan
@@ -147,10 +147,12 @@ def plan_transcoding(store: Store, request: converter_pb2.TranscodeRequest) -> P
     """Plan a transcoding.
 
     Raises:
-        InvalidInput: a field of the request is wrong.
+        InvalidInput: a field of the request is wrong, or the source is a fake (SYNTHETIC).
         NotFound: the source does not exist.
     """
     recipe = recipes.resolve(request.recipe)
+    if keys.kind_of(request.source_uri) == "conversions":
+        raise synthetic(request.source_uri, "source_uri", "A conversion has its levels already.")
     source = find_source(store, request.source_uri, request.sequence_id)
     levels = _levels(recipe)
     digest = keys.digest_of(

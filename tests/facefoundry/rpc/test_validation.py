@@ -167,6 +167,18 @@ def test_a_large_request_is_refused_by_its_first_broken_rule_alone():
     assert len(caught.value.message) < 500
 
 
+def test_frame_ranges_are_counted_before_they_are_read():
+    request = extract_request()
+    convert = converter_pb2.ConvertRequest.FromString(VALID[-1].SerializeToString())
+    for _ in range(100_000):
+        request.excluded_frames.add(first=1, last=0)
+        convert.recipe.conversion.frame_ranges.add(first=1, last=0)
+    for large, field in ((request, "excluded_frames"), (convert, "recipe.conversion.frame_ranges")):
+        with pytest.raises(InvalidInput, match="1000") as caught:
+            check(large)
+        assert [violation.field for violation in caught.value.violations] == [field]
+
+
 def test_a_server_checks_before_its_handler_runs(running, stub):
     handled = []
 

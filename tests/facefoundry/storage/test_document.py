@@ -78,7 +78,7 @@ def test_a_flipped_bit_is_data_loss(store, place):
         document.get(store, KEY, Record)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"null", b'{"name": 3}'])
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"null", b'{"name": 3}', b"[" * 200_000])
 def test_other_json_is_data_loss_that_names_the_key(store, data):
     document.put(store, KEY, data)
     with pytest.raises(DataLoss, match=KEY) as caught:

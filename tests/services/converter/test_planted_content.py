@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from facefoundry.errors import DataLoss, FaceFoundryError
+from facefoundry.errors import DataLoss, FaceFoundryError, InvalidInput
 from facefoundry.model.architecture import unpack
 from facefoundry.model.weights import content_digest, from_bytes, to_bytes
 from facefoundry.rpc.status import from_rpc_error
@@ -21,6 +21,7 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, converter_pb2_grpc, recipe_pb2
 from services.converter.__main__ import build
+from services.converter.plan import plan_transcoding
 from services.converter.settings import ConverterSettings
 from tests.sources import put_source
 
@@ -99,3 +100,16 @@ def test_no_transcoding_is_made_of_a_clip_below_the_digest_of_another(
     error = refusal(stub.Transcode(converter_pb2.TranscodeRequest(source_uri=uri, sequence_id="033", recipe=RECIPE)))
     assert isinstance(error, DataLoss) and (error.reason, error.resource) == ("BAD_MANIFEST", uri)
     assert store.objects("conversions/") == ()
+
+
+def test_a_fake_is_not_transcoded_as_a_real_video(store: Store, stub: Any, clip: Any) -> None:
+    prefix = keys.conversion("a" * 40)
+    part = manifest.put_part(store, prefix, "raw.mp4", clip.path)
+    manifest.commit(store, prefix, Manifest("conversion", {}, {}, (part,), {"synthetic": True}, "a" * 64))
+    request = converter_pb2.TranscodeRequest(source_uri=store.uri(prefix), sequence_id="033", recipe=RECIPE)
+    error = refusal(stub.Transcode(request))
+    assert isinstance(error, InvalidInput) and [each.field for each in error.violations] == ["source_uri"]
+    with pytest.raises(InvalidInput, match="label `synthetic`") as caught:  # whatever the contract says of the URI
+        plan_transcoding(store, request)
+    assert (caught.value.reason, caught.value.violations[0].field) == ("SYNTHETIC", "source_uri")
+    assert [key for key in store.list("conversions/") if prefix not in key] == []
