@@ -46,8 +46,8 @@ _ANSWERED_BYTES = 16 << 20
 _PING_MILLISECONDS = 5_000
 # Calls at once on one connection; gRPC's clients hold further ones back.
 _STREAMS_PER_CONNECTION = 256
-_UPKEEP_SECONDS = 1.0
-_MEMORY_EVERY = 5
+_UPKEEP_SECONDS = 0.25
+_MEMORY_EVERY = 8
 _log = logger(__name__)
 
 
@@ -151,7 +151,7 @@ class Server:
             closed = await loop.run_in_executor(self._lanes.ended, idle.close, self.port)
             if closed:
                 _log.warning("idle_connections_closed", number=closed)
-            if closed or number % _MEMORY_EVERY == 0:
+            if number % _MEMORY_EVERY == 0:
                 await loop.run_in_executor(self._lanes.ended, give_back_memory)
 
     def stop(self) -> None:
