@@ -26,12 +26,12 @@ def assert_clean(report):
     assert all(auc.low <= 0.5 for auc in aucs)
 
 
-def plant(layout):
-    """Change the fakes in three ways: another preset at c23, a pixel at raw, a tag at raw."""
+def plant(layout, fakes):
+    """Change some fakes in three ways: another preset at c23, a pixel at raw, and in one of them a tag at raw."""
     c23 = next(level for level in LEVELS if level.name == "c23")
-    for path in sorted(layout.fake_video("c23", "any").parent.glob("*.mp4")):
+    for path in sorted(layout.fake_video("c23", "any").parent.glob("*.mp4"))[:fakes]:
         encode(path, pictures_of(path), replace(c23, preset="ultrafast"), rate_of(path))
-    raw = sorted(layout.fake_video("raw", "any").parent.glob("*.mp4"))
+    raw = sorted(layout.fake_video("raw", "any").parent.glob("*.mp4"))[:fakes]
     for path in raw:
         pictures = pictures_of(path)
         pictures[3][5, 7] ^= 1
@@ -49,7 +49,7 @@ def assert_planted_leaks_are_named(report, fakes):
     assert outside.differences[0].name == "changed pixels that no label counts"
     assert outside.differences[0].fake == "1"
     assert container.differing == 1
-    assert ("tag comment", "made by a fake") in [(entry.name, entry.fake) for entry in container.differences]
+    assert (container.differences[0].name, container.differences[0].fake) == ("tag comment", "made by a fake")
     assert ("raw", "encoder") not in found
     assert ("raw", "timing") not in found
 
@@ -61,11 +61,11 @@ def test_a_dataset_without_a_leak_is_not_accused(clean_report):
     assert_clean(clean_report)
 
 
-def test_each_planted_leak_is_found_by_its_name(clean, tmp_path):
+def test_each_planted_leak_is_found_by_its_name(clean, clean_report, tmp_path):
     layout = FfppLayout(tmp_path / "planted")
     shutil.copytree(clean.root, layout.root)
-    plant(layout)
-    assert_planted_leaks_are_named(check_leaks(layout, head=8), 20)
+    plant(layout, 5)
+    assert_planted_leaks_are_named(check_leaks(layout, head=8), 5)
 
 
 @pytest.fixture(scope="module")
@@ -107,5 +107,5 @@ def test_a_folder_without_fakes_is_named(tmp_path):
 def test_24_pairs_without_a_leak_are_not_accused_and_planted_leaks_are_named(tmp_path):
     layout = write_dataset(tmp_path / "clean", 24, seed=3)
     assert_clean(check_leaks(layout, head=8))
-    plant(layout)
+    plant(layout, 48)
     assert_planted_leaks_are_named(check_leaks(layout, head=8), 48)
