@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
 from tests.cluster.processes import request_for_a_pair, trainer
 from tests.cluster.release import Release, command
-from tests.cluster.trainings import Trainings
+from tests.cluster.trainings import NETWORK, Trainings
 from tests.cluster.workers import ClusterWorkers, Make, need_cluster
 from tests.waiting import wait_until
 
 __all__ = ["request_for_a_pair", "trainer"]
 
-ITERATIONS = 150
 HERE = Path(__file__).parent
 
 
@@ -83,7 +83,7 @@ def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("out")
     with release.reached(release.store_port) as known, ThreadPoolExecutor(1) as pool:
         variables = {name: value for name, value in known.items() if not name.startswith("FACEFOUNDRY_STORE")}
-        arguments = ["-i", clips, "-o", out, "--recipe", "preview", "-it", ITERATIONS, "--convert_images", "--json"]
+        arguments = ["-i", clips, "-o", out, "-it", 60, *tiny.flags(**NETWORK), "--convert_images", "--json"]
         run = pool.submit(command, variables, "generate-models", *arguments)
         wait_until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
         for job in release.batch.list_namespaced_job(release.jobs).items:

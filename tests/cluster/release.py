@@ -119,7 +119,7 @@ class Release:
             with _absent_is_fine():
                 self.core.delete_namespace(namespace, propagation_policy="Background")
 
-    def wait(self, seconds: int = 300) -> None:
+    def wait(self, seconds: int = 600) -> None:
         """Wait until everything is rolled out."""
         for kind in ("deployment", "statefulset"):
             selector = ("--selector", f"app.kubernetes.io/instance={self.name}")
@@ -128,7 +128,7 @@ class Release:
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl in the release's namespace and return what it prints."""
         command = [_kubectl(), "--namespace", self.namespace, *arguments]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         assert ended.returncode == 0, ended.stderr + ended.stdout
         return ended.stdout
 
@@ -211,7 +211,7 @@ def command(environment: Mapping[str, str], *arguments: object) -> subprocess.Co
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1500,
         check=False,
     )
 

@@ -86,7 +86,7 @@ class Helm:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another helm command."""
-        return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
 def find_helm() -> Helm:

@@ -240,11 +240,12 @@ spec: {service: {name: metrics-server, namespace: kube-system}, group: metrics.k
 X
 }
 
-volumes() { # claims without a storage class bind to these
+volumes() { # claims without a storage class bind to these, each once
     local number
-    for number in 1 2 3 4 5 6; do
+    for number in $(seq 12); do
         mkdir -p "$state/volumes/$number" && chmod 0777 "$state/volumes/$number"
-        kubectl apply -f - >/dev/null <<X
+        cat <<X
+---
 apiVersion: v1
 kind: PersistentVolume
 metadata: {name: volume-$number}
@@ -254,7 +255,7 @@ spec:
   persistentVolumeReclaimPolicy: Retain
   hostPath: {path: $state/volumes/$number}
 X
-    done
+    done | kubectl apply -f - >/dev/null
 }
 
 up() {
