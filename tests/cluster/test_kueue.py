@@ -45,7 +45,7 @@ def queues(cluster: ClusterWorkers) -> Iterator[Queues]:
     need_kueue()
     made = Queues(cluster.namespace, FEW, {"type": "kwok"})
     yield made
-    cluster.batch.delete_collection_namespaced_job(cluster.namespace, propagation_policy="Background")
+    cluster.delete_jobs()
     made.remove()
 
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiException
 
 from tests.cluster.workers import ClusterWorkers
-from tests.waiting import wait_until
 
 JOBS = 1000
 MIB = 1 << 20
@@ -80,7 +77,7 @@ def test_a_thousand_jobs_cost_little_memory_and_few_requests(
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         created = len(cluster.batch.list_namespaced_job(cluster.namespace).items)
     finally:
-        _end_all(cluster)
+        cluster.delete_jobs()
     seen = json.loads(done.stdout.splitlines()[-1])
     with capsys.disabled():
         print(f"\n{JOBS} Jobs: {json.dumps(seen)}")
@@ -89,10 +86,3 @@ def test_a_thousand_jobs_cost_little_memory_and_few_requests(
     assert seen["most_requests_in_a_second"] <= 20
     assert seen["requests_while_looking"] <= 20
     assert created == JOBS
-
-
-def _end_all(cluster: ClusterWorkers) -> None:
-    """Wait until the cluster has deleted a thousand Jobs, so that the next test finds it idle."""
-    with suppress(ApiException):  # a call that is cut off has begun it
-        cluster.batch.delete_collection_namespaced_job(cluster.namespace, propagation_policy="Background")
-    wait_until(lambda: not cluster.core.list_namespaced_pod(cluster.namespace, limit=1).items, seconds=600)

@@ -144,6 +144,12 @@ class ClusterWorkers:
         selector = f"batch.kubernetes.io/job-name={name}"
         return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
 
+    def delete_jobs(self) -> None:
+        """Delete all Jobs, a thousand of them too, and wait until the cluster is idle for the next test."""
+        with suppress(client.ApiException):  # a call that is cut off has begun it
+            self.batch.delete_collection_namespaced_job(self.namespace, propagation_policy="Background")
+        wait_until(lambda: not self.core.list_namespaced_pod(self.namespace, limit=1).items, seconds=600)
+
     def close(self) -> None:
         """Delete everything that was made in the cluster."""
         for backend in self._made:
