@@ -209,6 +209,7 @@ def put_training(proxied: ProxiedStore, inputs: dict[str, str]) -> str:
         recipes.options(recipe.training),
         ITERATIONS,
         worker_protocol.now(),
+        version=recipe.version,
     )
     TrainingStore(store).save_attempt(attempt)
     return store.uri(worker_protocol.attempt_key(attempt.prefix))

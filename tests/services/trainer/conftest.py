@@ -88,7 +88,8 @@ def make_attempt(
         digest = worker_protocol.training_digest(a, b, recipe.training, recipe.version, base)
         signing.make(store, digest)
         options = recipes.options(recipe.training)
-        return Attempt(digest, number, "A_B", first, second, options, iterations, worker_protocol.now(), base)
+        made = worker_protocol.now()
+        return Attempt(digest, number, "A_B", first, second, options, iterations, made, base, recipe.version)
 
     return make
 
