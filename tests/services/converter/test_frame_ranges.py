@@ -18,6 +18,7 @@ from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.faces.alignments import NO_FACE
 from facefoundry.media.read import open_source
 from facefoundry.recipes import ranges
+from facefoundry.recipes.digests import digest_values
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import ConversionFacts, ExtractionInfo, FrameRate
 from facefoundry.storage.manifest import Manifest
@@ -209,8 +210,12 @@ def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_rang
     store: Any, request_with: Any
 ) -> None:
     planned = plan_conversion(store, request_with())
-    before = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True, "clone": "opencv-3.4.1"}
-    assert planned.options["conversion"] == {**before, "batch_size": 16, "chunk_frames": 256}
+    before: dict[str, object] = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True}
+    before |= {"clone": "opencv-3.4.1", "batch_size": 16, "chunk_frames": 256}
+    assert planned.options["conversion"] == {**before, "mouth": "source", "detail": 0.0}
+    conversion = recipes.load("ffpp").conversion
+    conversion.ClearField("discard")
+    assert digest_values(conversion) == before, "what was there before there were these fields"
 
 
 @pytest.mark.parametrize(
