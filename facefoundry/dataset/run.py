@@ -257,6 +257,8 @@ class DatasetRun:
     ) -> str:
         """Train a pair once more with another seed, and keep the better of both trainings with its fakes.
 
+        The first stays if the second fails for any reason but an outage, after which another run goes on.
+
         Returns:
             The URI of the model that is kept.
         """
@@ -271,15 +273,19 @@ class DatasetRun:
             model_uri = await self._stages.train(record, a, b, again=True)
             record.training.model_uri = model_uri
             await self._measure_fakes(scheduler, task, model_uri, a, b)
-        except Unusable as error:
+            retraining.replaced = verdict.is_better(record.fakes, first[1], self._gates)
+        except (FaceFoundryError, OSError) as error:
+            self._stages.raise_if_stopped()
             retraining.failure = _failure_of(error, task.stage)
-        with self._recorder.lock:
-            retraining.replaced = not retraining.failure and verdict.is_better(record.fakes, first[1])
-            if not retraining.replaced:
-                retraining.training, retraining.fakes = record.training, record.fakes
-                record.training, record.fakes = first
-            for fake in retraining.fakes:
-                fake.labels = []
+            if isinstance(error, Unavailable):
+                raise
+        finally:
+            with self._recorder.lock:
+                if not retraining.replaced:
+                    retraining.training, retraining.fakes = record.training, record.fakes
+                    record.training, record.fakes = first
+                for fake in retraining.fakes:
+                    fake.labels = []
         return model_uri if retraining.replaced else first_uri
 
     async def _take(

@@ -40,18 +40,31 @@ def faults(fake: FakeRecord) -> list[str]:
     return [_sentence(fake, failed) for failed in fake.failed]
 
 
-def is_better(second: Sequence[FakeRecord], first: Sequence[FakeRecord]) -> bool:
+def is_better(second: Sequence[FakeRecord], first: Sequence[FakeRecord], gates: Sequence[Gate]) -> bool:
     """Return whether the fakes of a second training should replace those of the first, after both were judged.
 
     They should if they fail fewer gates: fewer of those that drop a fake, else fewer of those that ask for another
-    training, else fewer of those that flag.
+    training, else fewer of those that flag. What was measured of one of two fakes only is a failure of the other one: a
+    fake without a face has no figures of it, and is not better for that.
+
+    Args:
+        second: The fakes of the second training.
+        first: The same fakes of the first one, in the same order.
+        gates: The gates by which they were judged.
     """
+    return _failures(second, first, gates) < _failures(first, second, gates)
 
-    def failures(fakes: Sequence[FakeRecord]) -> tuple[int, ...]:
-        found = [failed.action for fake in fakes for failed in fake.failed]
-        return tuple(found.count(action) for action in ("drop", "retrain", "flag"))
 
-    return failures(second) < failures(first)
+def _failures(fakes: Sequence[FakeRecord], others: Sequence[FakeRecord], gates: Sequence[Gate]) -> tuple[int, ...]:
+    """Return how many gates that drop, retrain and flag the fakes fail, beside the same fakes of another training."""
+    found = [failed.action for fake in fakes for failed in fake.failed]
+    for fake, other in zip(fakes, others, strict=True):
+        found += [gate.action for gate in gates if not _measured(fake, gate) and _measured(other, gate)]
+    return tuple(found.count(action) for action in ("drop", "retrain", "flag"))
+
+
+def _measured(fake: FakeRecord, gate: Gate) -> bool:
+    return fake.quality.get(gate.measure) is not None
 
 
 def summary(pairs: Sequence[PairRecord]) -> str:

@@ -12,7 +12,7 @@ from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.scheduler import Limits
-from facefoundry.errors import Cancelled, Unavailable, Unusable
+from facefoundry.errors import Cancelled, DataLoss, Unavailable, Unusable
 from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
 from tests.facefoundry.dataset.fakes import FakeStages, extracted
 
@@ -207,7 +207,7 @@ GATES = [Gate(measure="mouth", min=0.5, action="retrain"), Gate(measure="identit
 def gated(run, run_folder):
     """Runs the pair a_b by `GATES`, with fakes of given figures; returns its record, and what was taken."""
 
-    def gated(first, second=None, train=None, gates=GATES):
+    def gated(first, second=None, train=None, gates=GATES, **replaced):
         taken, trained = {}, []
 
         async def train_pair(pair, *_, again=False):
@@ -218,7 +218,9 @@ def gated(run, run_folder):
             return f"s3://bucket/models/{'second' if again else 'first'}"
 
         def convert(fake, model_uri, *_):
-            figures = second if model_uri.endswith("second") else first
+            figures = (second or {}) if model_uri.endswith("second") else first
+            if isinstance(figures.get(fake.id), Exception):
+                raise figures[fake.id]
             fake.frames, fake.uri = 3, f"{model_uri}/{fake.id}"
             fake.quality = {"mouth_motion": 1.0, "mouth": 0.9, "identity": 0.1} | figures.get(fake.id, {})
 
@@ -227,6 +229,7 @@ def gated(run, run_folder):
             convert=convert,
             take=lambda fake, _: taken.update({fake.id: not fake.dropped}),
             fetch_model=lambda pair, uri, given=None: taken.update(model=uri.rpartition("/")[2]),
+            **replaced,
         )
         run([Pair("a", "b")], stages, gates=gates)
         (pair,) = run_folder.load_pairs()
@@ -278,13 +281,30 @@ def test_a_fake_is_dropped_only_after_its_pair_was_trained_twice(gated):
     assert taken == {"a_b": False, "b_a": True, "model": "second"}
 
 
-def test_the_first_training_stays_if_the_second_fails(gated):
-    def collapse():
-        raise Unusable("The losses are not numbers.", reason="COLLAPSED")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Unusable("The losses are not numbers.", reason="COLLAPSED"), "COLLAPSED"),
+        (Cancelled("The training was cancelled.", reason="TRAINING_CANCELLED"), "TRAINING_CANCELLED"),
+        (DataLoss("A part is damaged.", reason="DAMAGED"), "DAMAGED"),
+        (OSError(28, "No space left on device", "x"), "FILE"),
+    ],
+)
+def test_the_first_training_stays_if_the_second_fails(gated, error, reason):
+    def fail():
+        raise error
 
-    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=collapse)
+    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=fail)
     assert (pair.state, taken["model"]) == ("done", "first")
-    assert (pair.retraining.failure.reason, pair.retraining.replaced) == ("COLLAPSED", False)
+    assert (pair.retraining.failure.reason, pair.retraining.replaced) == (reason, False)
+    assert (pair.training.seed, pair.retraining.training.seed) == (0, 1)
+    assert [fake.quality["mouth"] for fake in pair.fakes] == [0.1, 0.9]
+
+
+def test_the_first_training_stays_if_a_fake_of_the_second_cannot_be_made(gated):
+    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, {"b_a": DataLoss("A part is damaged.", reason="DAMAGED")})
+    assert (pair.state, taken["model"], pair.retraining.failure.stage) == ("done", "first", "convert")
+    assert [fake.uri for fake in pair.fakes] == [f"s3://bucket/models/first/{name}" for name in ("a_b", "b_a")]
 
 
 def test_an_outage_during_the_second_training_fails_the_pair_so_that_the_next_run_goes_on(gated):
@@ -293,3 +313,19 @@ def test_an_outage_during_the_second_training_fails_the_pair_so_that_the_next_ru
 
     pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=lose)
     assert (pair.state, taken) == ("failed", {})
+    assert (pair.training.seed, len(pair.fakes), pair.retraining.training.seed) == (0, 2, 1)
+
+
+def test_a_run_that_is_stopped_during_a_second_training_takes_nothing(gated):
+    stopped = []
+
+    def stop():
+        stopped.append(True)
+        raise Cancelled("The client was stopped.")
+
+    def raise_if_stopped():
+        if stopped:
+            raise Cancelled("The client was stopped.")
+
+    pair, taken, _ = gated({"a_b": {"mouth": 0.1}}, train=stop, raise_if_stopped=raise_if_stopped)
+    assert (pair.state, pair.failure.reason, taken) == ("failed", "CANCELLED", {})

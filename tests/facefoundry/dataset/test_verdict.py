@@ -70,11 +70,26 @@ def test_the_fakes_of_a_second_training_are_better_if_they_fail_fewer_gates_the_
     ]
     good, blurred = fake(gates=gates), fake(gates=gates, sharpness=0.1)
     silent, wrong = fake(gates=gates, mouth=0.1), fake(gates=gates, identity=-0.1)
-    assert verdict.is_better([good, blurred], [good, silent])
-    assert verdict.is_better([silent, silent], [good, wrong])
-    assert verdict.is_better([silent, good], [silent, silent])
-    assert not verdict.is_better([good, silent], [silent, good])
-    assert not verdict.is_better([good, wrong], [silent, silent])
+    assert verdict.is_better([good, blurred], [good, silent], gates)
+    assert verdict.is_better([silent, silent], [good, wrong], gates)
+    assert verdict.is_better([silent, good], [silent, silent], gates)
+    assert not verdict.is_better([good, silent], [silent, good], gates)
+    assert not verdict.is_better([good, wrong], [silent, silent], gates)
+
+
+@pytest.mark.parametrize("missing", [("identity", "identity_gain"), ("mouth",), ("identity", "identity_gain", "mouth")])
+def test_a_fake_of_which_less_could_be_measured_is_not_better(missing):
+    gates = [
+        Gate(measure="identity_gain", min=0.12, action="retrain"),
+        Gate(measure="mouth", min=0.5, action="retrain"),
+        Gate(measure="identity", min=0.05, action="drop"),
+    ]
+    passable, faceless = fake(gates=gates, identity_gain=0.1), fake(gates=gates, **dict.fromkeys(missing))
+    good = fake(gates=gates)
+    assert faceless.failed == []
+    assert not verdict.is_better([faceless, good], [passable, good], gates)
+    assert verdict.is_better([good, good], [faceless, good], gates)
+    assert not verdict.is_better([faceless, good], [faceless, good], gates)
 
 
 @pytest.mark.parametrize(
