@@ -1,9 +1,10 @@
 """`python -m benchmarks.gates CLIP CLIP CLIP...`: whether gates find the pairs that were made bad on purpose.
 
-Pairs are made of the clips, 12 by default. The last but one is bad because its training collapsed: it learns so fast
-that its decoders make one picture whatever they get. The last one is bad because its model is that of another pair with
-the same A, so it shows another person than its source. All are converted and measured as `facefoundry
-create-from-models` does it, and held to gates.
+Pairs are made of the clips, 12 by default. The last but one is bad because it was trained for two iterations: as after
+a collapse, its decoders make one picture whatever they get. (A training that the trainer finds collapsed fails, and has
+no fakes.) The last one is bad because its model is that of another pair with the same A, so it shows another person
+than its source. All are converted and measured as `facefoundry create-from-models` does it, and held to gates. Rows
+`real` take a real video for a fake of another (`benchmarks/real_faces.py`).
 
     python -m benchmarks.gates a.mp4 b.mp4 c.mp4 d.mp4 e.mp4 f.mp4 -o OUT -it 600
 """
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.preview import command, linked
+from benchmarks.real_faces import real_fake, watch
 from facefoundry import recipes
 from facefoundry.dataset import verdict
 from facefoundry.dataset.gates import MEASURES, Gate
@@ -38,7 +40,7 @@ GATES = (
 )
 """Bars for a short training. Those of a whole one are higher."""
 
-_COLLAPSED = ("training.learning_rate=0.2", "training.iterations=30", "training.start_from=")
+_COLLAPSED = ("training.iterations=2",)
 
 
 def pairs_of(ids: Sequence[str], count: int) -> list[Pair]:
@@ -111,6 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{len(ids)} clips make {len(pairs)} pairs; give at least 3 clips, and more for more pairs")
     made = {pairs[-2].id: "collapsed", pairs[-1].id: "wrong subject"}
     print(f"| fake | made | {' | '.join(MEASURES)} | fails |\n|---|---|{'---|' * len(MEASURES)}---|")
+    faces = [watch(clip) for clip in arguments.clips]
+    for target, source in itertools.permutations(faces, 2):
+        print(row(real_fake(target, source), "real"), flush=True)
     fakes = list(_fakes(_models(pairs, clips, arguments), clips, arguments))
     found = set()
     for fake in fakes:

@@ -57,7 +57,7 @@ MEASURES = {
         "Correlation of the head's turn with the target's",
         "has a head that does not turn with the target's (correlation {value:.2f}, not {bar:.2f})",
         "higher",
-        ("head_motion", 0.02),
+        ("head_motion", 0.03),
     ),
     "jitter": Measure(
         "Jitter of the landmarks, divided by the target's",
