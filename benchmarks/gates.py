@@ -34,9 +34,8 @@ __all__ = ["GATES", "main", "pairs_of", "row"]
 HERE = Path(__file__).parents[1]
 
 GATES = (
+    Gate(measure="face_share", min=0.5),
     Gate(measure="identity_gain", min=0.05),
-    Gate(measure="identity", min=-0.2),
-    Gate(measure="mouth", min=0.0),
 )
 """Bars for a short training. Those of a whole one are higher."""
 

@@ -93,7 +93,7 @@ def watch(clip: Path) -> RealFace:
 def real_fake(target: RealFace, source: RealFace) -> FakeRecord:
     """Return the record of a fake that is as good as real."""
     runs = measures.runs_of_three(target.frames, np.ones(len(target.frames), np.bool_))
-    figures: dict[str, float | None] = {**target.look}
+    figures: dict[str, float | None] = {**target.look, "face_share": 1.0}
     for name, measure in {"mouth": measures.mouth_opening, "head": measures.head_turn}.items():
         figures[name] = measures.correlation(measure(target.encoded), measure(target.landmarks))
         figures[f"{name}_motion"] = measures.deviation(measure(target.landmarks))

@@ -37,6 +37,11 @@ MEASURES = {
     "swapped_share": Measure(
         "Share of frames that are swapped", "is swapped in few of its frames ({value:.0%}, not {bar:.0%})", "higher"
     ),
+    "face_share": Measure(
+        "Share of sampled frames in which a face is found in the fake",
+        "shows no face in many frames (one is found in {value:.0%} of those sampled, not {bar:.0%})",
+        "higher",
+    ),
     "identity": Measure(
         "How much nearer the face is to the source than to the target",
         "looks {like} (distances {target:.2f} and {source:.2f})",
@@ -90,6 +95,7 @@ MEASURES = {
 
 _Name = Literal[
     "swapped_share",
+    "face_share",
     "identity",
     "identity_gain",
     "mouth",
@@ -136,6 +142,7 @@ class Gate(BaseModel):
 
 
 DEFAULT_GATES = (
+    Gate(measure="face_share", min=0.5),
     Gate(measure="identity", min=0.05),
     Gate(measure="identity_gain", min=0.12),
     Gate(measure="mouth", min=0.6),

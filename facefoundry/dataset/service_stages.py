@@ -249,16 +249,21 @@ class ServiceStages(Stages):
         sample = comparison.sample_recipe(self._recipe, frames)
         request = _conversion_of(model_uri, side, target, source, sample)
         swap_faces = self._sampled_faces(fake, "swap", request)
-        request.control = True
-        control_faces = self._sampled_faces(fake, "control", request)
-        if swap_faces is None or control_faces is None:
-            return
-        source_faces, target_faces = self._alignments(source.extraction), self._alignments(target.extraction)
         with self._recorder.lock:
-            found = comparison.identity(swap_faces, control_faces, source_faces, target_faces)
-            fake.identity, fake.sampled = found, len(frames)
-            fake.quality |= {"identity": found.nearer, "identity_gain": found.gain}
+            fake.sampled = len(frames)
+            fake.quality["face_share"] = 0.0 if swap_faces is None else round(float(swap_faces.found.mean()), 4)
+        if swap_faces is None:
+            return
+        request.control = True
+        control_faces, target_faces = self._sampled_faces(fake, "control", request), self._alignments(target.extraction)
+        with self._recorder.lock:
             fake.quality |= comparison.motion(swap_faces, target_faces.take(frames), frames)
+        if control_faces is None:
+            return
+        found = comparison.identity(swap_faces, control_faces, self._alignments(source.extraction), target_faces)
+        with self._recorder.lock:
+            fake.identity = found
+            fake.quality |= {"identity": found.nearer, "identity_gain": found.gain}
 
     def _sampled_faces(self, fake: FakeRecord, name: str, request: converter_pb2.ConvertRequest) -> Alignments | None:
         """Convert sampled frames, and extract their faces; None if no face is found, as after a very short training."""

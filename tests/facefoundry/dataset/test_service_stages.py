@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
+from facefoundry import recipes
+from facefoundry.client import Client
+from facefoundry.dataset import verdict
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.gates import DEFAULT_GATES
 from facefoundry.dataset.output import FolderOutput
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.progress import Event
@@ -14,10 +19,35 @@ from facefoundry.dataset.record import FakeRecord, PairRecord
 from facefoundry.dataset.recorder import RunRecorder
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.dataset.stages import ExtractedSequence
+from facefoundry.dataset.transfer import Transfers
+from facefoundry.errors import Unusable
 from facefoundry.storage.store import Store
 from facefoundry.storage.usage import Usage
-from facefoundry.v1 import common_pb2, recipe_pb2
-from tests.facefoundry.dataset.fakes import extracted, transfers_of
+from facefoundry.v1 import common_pb2, extractor_pb2, recipe_pb2
+from tests.facefoundry.dataset.fakes import FakeServices, extracted, transfers_of
+
+
+class _Faceless(FakeServices):
+    """Services that find no face in a fake, as after a training that collapsed."""
+
+    def extract(self, source_uri: str, *arguments: Any, **options: Any) -> extractor_pb2.Extraction:
+        if "/conversions/" in source_uri:
+            raise Unusable("No frame shows a face.", reason="NO_FACE_FOUND")
+        return super().extract(source_uri, *arguments, **options)
+
+
+def test_a_fake_in_which_no_face_is_found_is_measured_as_such_and_fails_a_gate(
+    store: Store, make_recorder: Callable[[], RunRecorder], tmp_path: Path
+) -> None:
+    transfers = Transfers(cast(Client, _Faceless(store)), store.settings)
+    output, recorder = FolderOutput(FfppLayout(tmp_path)), make_recorder()
+    stages = ServiceStages(transfers, recipes.load("preview"), output, recorder, lambda event: None)
+    target = ExtractedSequence("a", "", extractor_pb2.Extraction(uri="s3://bucket/extractions/a", frame_count=3))
+    fake = FakeRecord("a_b", "a", "b", labels=[0, 1, 1])
+    stages.compare(fake, "s3://bucket/models/a_b", common_pb2.SIDE_A, target, extracted("b"))
+    assert (fake.sampled, fake.quality, fake.identity) == (2, {"face_share": 0.0}, None)
+    verdict.judge(fake, DEFAULT_GATES)
+    assert fake.faults == ["shows no face in many frames (one is found in 0% of those sampled, not 50%)"]
 
 
 def test_a_warning_of_a_running_training_is_told_once_and_recorded(
