@@ -194,8 +194,8 @@ class BucketOutput(Output):
         if self._listed.get(relative, sha256) != sha256:
             raise InvalidInput(
                 f"Expected {self.place}{relative} to have the SHA-256 {self._listed[relative]}, as the dataset there "
-                f"lists it. This run made {sha256}: its clips, exclusions, subjects, frame rates or version differ. "
-                "Choose another place, or delete that dataset.",
+                f"lists it. This run made {sha256}: its clips, exclusions, subjects, frame rates or version differ, or "
+                "a gate asked for a second training. Choose another place, or delete that dataset.",
                 reason="OUTPUT",
             )
 

@@ -25,12 +25,14 @@ class Measure:
         fault: What a fake beyond a bar is said to do; `{value}` and `{bar}` stand for both numbers.
         better: Whether higher or lower figures are better.
         moves: Name and least value of the figure that says whether the target moves enough for this one to count.
+        on_faces: Whether it is measured on the faces in the fake, for which a recipe needs `extraction.identity`.
     """
 
     words: str
     fault: str
     better: Literal["higher", "lower"]
     moves: tuple[str, float] | None = None
+    on_faces: bool = False
 
 
 MEASURES = {
@@ -41,33 +43,39 @@ MEASURES = {
         "Share of sampled frames in which a face is found in the fake",
         "shows no face in many frames (one is found in {value:.0%} of those sampled, not {bar:.0%})",
         "higher",
+        on_faces=True,
     ),
     "identity": Measure(
         "How much nearer the face is to the source than to the target",
         "looks {like} (distances {target:.2f} and {source:.2f})",
         "higher",
+        on_faces=True,
     ),
     "identity_gain": Measure(
         "How much nearer the face is to the source than the control's",
         "has gained little of the source's look (it is {positive:.2f} nearer than the control, not {bar:.2f})",
         "higher",
+        on_faces=True,
     ),
     "mouth": Measure(
         "Correlation of the mouth's opening with the target's",
         "has a mouth that does not follow the target's (correlation {value:.2f}, not {bar:.2f})",
         "higher",
         ("mouth_motion", 0.02),
+        on_faces=True,
     ),
     "head": Measure(
         "Correlation of the head's turn with the target's",
         "has a head that does not turn with the target's (correlation {value:.2f}, not {bar:.2f})",
         "higher",
         ("head_motion", 0.03),
+        on_faces=True,
     ),
     "jitter": Measure(
         "Jitter of the landmarks, divided by the target's",
         "trembles ({value:.1f} times the target's jitter, not {bar:.1f})",
         "lower",
+        on_faces=True,
     ),
     "mean_flicker": Measure(
         "Mean change between frames that the target does not have, 0 to 255",

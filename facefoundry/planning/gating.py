@@ -27,8 +27,9 @@ class Gated:
 
     Attributes:
         fake: Its id.
-        outcome: What a run would do. A pair is trained once more before a fake of it is dropped; one that was trained
-            twice is flagged.
+        outcome: What a run would do. A pair of which either fake asks for it is trained once more, unless it was
+            trained twice or its model was given. Otherwise the fake is dropped if a gate that it fails drops, and is
+            flagged if not.
         faults: Why, as ends of sentences that begin with the id.
         measures: Name, value and bar of each measure that it does not pass.
     """
@@ -76,13 +77,14 @@ def gated(pairs: Sequence[PairRecord], gates: Sequence[Gate]) -> Iterator[Gated]
     for pair in pairs:
         for fake in pair.fakes:
             verdict.judge(fake, gates)
+        for fake in pair.fakes:
             if fake.failed:
                 measures = tuple((failed.measure, failed.value, failed.bar) for failed in fake.failed)
                 yield Gated(fake.id, _outcome(pair, fake), tuple(fake.faults), measures)
 
 
 def _outcome(pair: PairRecord, fake: FakeRecord) -> Outcome:
-    asked = actions(fake.failed)
-    if "retrain" in asked and pair.retraining is None:
+    may_retrain = pair.training.uri and pair.retraining is None
+    if may_retrain and "retrain" in actions(gate for each in pair.fakes for gate in each.failed):
         return "retrain"
-    return "drop" if "drop" in asked else "flag"
+    return "drop" if "drop" in actions(fake.failed) else "flag"

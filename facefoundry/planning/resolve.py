@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import pairing, splitting
@@ -24,6 +25,7 @@ from facefoundry.planning.dataset_file import (
     SplitFiles,
 )
 from facefoundry.planning.identities import Identities, Leak, groups, leaks, related
+from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.trees import read_splits
 
 __all__ = ["ResolvedDataset", "resolve", "splits_json"]
@@ -42,6 +44,7 @@ class ResolvedDataset:
         leaks: What is in two splits, of splits that were given.
         related: Pairs of one subject, source video or content, of a filelist.
         left_over: Clips in no pair.
+        unmeasured: Measures that a gate of the file names and the recipe does not measure.
     """
 
     clips: dict[str, SourceClip]
@@ -50,6 +53,7 @@ class ResolvedDataset:
     leaks: list[Leak]
     related: list[Pair]
     left_over: list[str]
+    unmeasured: list[str]
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -61,7 +65,7 @@ class ResolvedDataset:
         return [pair for pair in self.pairs if all(self.split_of.get(clip) == split for clip in pair)]
 
     def findings(self) -> list[str]:
-        """Return sentences on what a person should look at: leaks, related pairs, what has no pair."""
+        """Return sentences on what a person should look at: leaks, related pairs, what has no pair, idle gates."""
         made = [f"LEAK: {leak.sentence()}" for leak in self.leaks]
         made += [f"{pair.id} pairs two clips of one subject, source video or content." for pair in self.related]
         empty = [name for name in SPLITS if name in self.split_of.values() and not self.pairs_of(name)]
@@ -72,6 +76,12 @@ class ResolvedDataset:
         if self.left_over:
             count = "1 clip is" if len(self.left_over) == 1 else f"{len(self.left_over)} clips are"
             made.append(f"{count} in no pair: {_listed(self.left_over)}.")
+        if self.unmeasured:
+            gates = "The gate on" if len(self.unmeasured) == 1 else "The gates on"
+            made.append(
+                f"{gates} {', '.join(self.unmeasured)} would pass every fake, because the recipe does not measure it. "
+                "Set recipe.set to {extraction.identity: true}, or remove the gate."
+            )
         return made
 
 
@@ -93,7 +103,8 @@ def resolve(
 
     Raises:
         InvalidInput: a source, a filelist or a split cannot be used, the clips cannot be divided, a split by shares
-            would have no pair (SPLIT_EMPTY), or the strategy is `nearest` and no features are given (NOT_CHECKED).
+            would have no pair (SPLIT_EMPTY), the recipe is wrong, or the strategy is `nearest` and no features are
+            given (NOT_CHECKED).
     """
     clips = find_clips(dataset, base, list_objects)
     stored = content or {}
@@ -123,6 +134,7 @@ def resolve(
         leaks(identities, pairs, split_of),
         related(pairs, identities),
         sorted(set(clips) - paired),
+        _unmeasured(dataset),
     )
 
 
@@ -182,6 +194,14 @@ def _paired(
                     raise InvalidInput(message, reason="NOT_CHECKED")
                 pairs += pairing.nearest(inside, features, strategy.partners)
     return pairs
+
+
+def _unmeasured(dataset: DatasetFile) -> list[str]:
+    """Return the measures of gates that can judge nothing. The gates of a file that names none are not counted."""
+    if recipe_of(dataset).extraction.identity:
+        return []
+    named = dict.fromkeys(gate.measure for gate in dataset.gates if gate not in DEFAULT_GATES)
+    return [measure for measure in named if MEASURES[measure].on_faces]
 
 
 def _check_filled(splits: SharedSplits, pairs: Sequence[Pair], split_of: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from facefoundry.cli.main import cli
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import Gate
-from facefoundry.dataset.record import FakeRecord, PairRecord, Retraining, RunRecord
+from facefoundry.dataset.record import FakeRecord, PairRecord, Retraining, RunRecord, TrainingRecord
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import FaceFoundryError
 from facefoundry.planning import gating
@@ -29,7 +29,7 @@ def pair(a: str, b: str, **changes: float) -> PairRecord:
     """A pair of whose fakes the first one differs from a good one."""
     good = {"mouth": 0.9, "mouth_motion": 0.1, "identity": 0.2, "seam": 1.0}
     fakes = [FakeRecord(f"{a}_{b}", a, b, quality={**good, **changes}), FakeRecord(f"{b}_{a}", b, a, quality={**good})]
-    return PairRecord(f"{a}_{b}", a, b, state="done", fakes=fakes)
+    return PairRecord(f"{a}_{b}", a, b, state="done", training=TrainingRecord(f"s3://x/trainings/{a}"), fakes=fakes)
 
 
 PAIRS = [
@@ -108,3 +108,20 @@ def test_the_record_of_a_run_is_read_from_the_bucket_too(store: Store, tmp_path:
     assert found == run and [each.id for each in pairs] == run.pairs
     assert pairs[:5] == PAIRS[:5] and pairs[5] == PairRecord("k_l", "k", "l")
     assert [each.fake for each in gating.gated(pairs, found.gates)] == ["c_d", "e_f", "g_h", "i_j"]
+
+
+def test_a_fake_whose_partner_asks_for_a_second_training_is_made_again_before_it_is_dropped() -> None:
+    both = pair("a", "b", identity=-0.1)
+    both.fakes[1].quality["mouth"] = 0.2
+    assert [(each.fake, each.outcome) for each in gating.gated([both], GATES)] == [
+        ("a_b", "retrain"),
+        ("b_a", "retrain"),
+    ]
+    both.retraining = Retraining()
+    assert [each.outcome for each in gating.gated([both], GATES)] == ["drop", "flag"]
+
+
+def test_a_pair_whose_model_was_given_is_not_trained_again() -> None:
+    given = pair("a", "b", mouth=0.2)
+    given.training = TrainingRecord(model_uri="s3://x/models/1")
+    assert [each.outcome for each in gating.gated([given], GATES)] == ["flag"]

@@ -275,3 +275,19 @@ def test_a_given_split_without_a_pair_is_named(tmp_path):
     resolved = resolve(drafted(tmp_path, listed, splits={"kind": "given"}), tmp_path, no_bucket)
     assert resolved.findings()[0] == "The split test has clips, but no pair of two of them."
     assert not any("split val" in finding or "split train" in finding for finding in resolved.findings())
+
+
+def test_gates_on_what_the_recipe_does_not_measure_are_named(tmp_path):
+    folder = folder_of(tmp_path, "a", "b")
+    gates = [{"measure": name, "min": 0.3, "action": "drop"} for name in ("mouth", "sharpness", "identity_gain")]
+
+    def gate_findings(**changes):
+        dataset = drafted(tmp_path, folder, splits={"kind": "none"}, **changes)
+        return [finding for finding in resolve(dataset, tmp_path, no_bucket).findings() if "gate" in finding]
+
+    (finding,) = gate_findings(gates=gates)
+    assert finding.startswith("The gates on mouth, identity_gain would pass every fake")
+    assert "extraction.identity: true" in finding
+    assert gate_findings() == []
+    assert gate_findings(gates=gates, recipe={"name": "ffpp", "set": {"extraction.identity": True}}) == []
+    assert gate_findings(gates=gates, recipe={"name": "preview"}) == []
