@@ -37,12 +37,11 @@ __all__ = ["COLUMNS", "HEAD", "Measured", "command", "linked", "main", "medians"
 
 HERE = Path(__file__).parents[1]
 
-COLUMNS = "to source", "to target", "nearer", "margin", "mouth", "opening's deviation", "sharpness", "seam"
-"""What is measured of a fake: distances of embeddings, `nearer` the second minus the first, `margin` how much nearer to
-the source than the control; the correlation of the mouth with the target's, and how much that one moves, in heights of
-the face; and sharpness and gradient at the mask's border over the target's. A correlation in parentheses does not
-count, because the target's mouth hardly moves."""
-_MOUTH, _MOTION = (COLUMNS.index(name) for name in ("mouth", "opening's deviation"))
+_MEASURES = "identity", "identity_gain", "mouth", "mouth_motion", "sharpness", "seam"
+COLUMNS = "to source", "to target", *_MEASURES
+"""What is printed of a fake: the distances of its embeddings, and measures of docs/quality.md. A `mouth` in parentheses
+does not count, because the target's mouth hardly moves."""
+_MOUTH, _MOTION = (COLUMNS.index(name) for name in ("mouth", "mouth_motion"))
 
 HEAD = f"| training | fake | {' | '.join(COLUMNS)} | CPU s of training |\n|---|---|{'---|' * len(COLUMNS)}---|"
 
@@ -72,8 +71,7 @@ def values(fake: FakeRecord) -> list[float | None]:
     """Return what was measured of a fake, as `COLUMNS` names it; None for what was not."""
     found = fake.identity
     source, target = (found.swap_to_source, found.swap_to_target) if found else (None, None)
-    names = "identity", "identity_gain", "mouth", "mouth_motion", "sharpness", "seam"
-    return [source, target, *(fake.quality.get(name) for name in names)]
+    return [source, target, *(fake.quality.get(name) for name in _MEASURES)]
 
 
 def row(training: str, name: str, measured: Sequence[float | None], seconds: float | None) -> str:

@@ -10,13 +10,17 @@ from facefoundry.cli.cluster import cluster_options
 from facefoundry.cli.plain import plain
 from facefoundry.cluster.runs import Place
 from facefoundry.codec import to_values
-from facefoundry.dataset.run_log import LogRecord
 from facefoundry.errors import FaceFoundryError
 from facefoundry.planning.stored_run import stored_log
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
 __all__ = ["logs"]
+
+_WITHOUT_KEYS = (
+    "The bucket may have the events that the run has saved. To print them, set FACEFOUNDRY_STORE_ENDPOINT, "
+    "FACEFOUNDRY_STORE_BUCKET, FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY."
+)
 
 
 @click.command(short_help="Print the log of a submitted run.")
@@ -39,14 +43,13 @@ def logs(dataset: str, follow: bool, place: Place) -> None:
             for line in runs.log(dataset, follow=follow):
                 click.echo(plain(line))
     except FaceFoundryError as error:
-        saved = _saved_log(dataset)
+        settings = read(StoreSettings)
+        if not settings.has_keys:
+            click.echo(_WITHOUT_KEYS, err=True)
+            raise
+        saved = stored_log(Store(settings), dataset)
         if saved is None:
             raise
         click.echo(plain(f"{error.message} [{error.reason}] The run has saved these events in the bucket:"), err=True)
         for event in saved.events:
             click.echo(plain(json.dumps(to_values(event))))
-
-
-def _saved_log(dataset: str) -> LogRecord | None:
-    settings = read(StoreSettings)
-    return stored_log(Store(settings), dataset) if settings.has_keys else None

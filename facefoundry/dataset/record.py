@@ -200,7 +200,7 @@ class FakeRecord:
         samples: Pictures of some frames.
         quality: Measurements, by name; docs/quality.md has a table of them.
         identity: Whose face the fake shows; None if it was not measured.
-        sampled: Number of swapped frames, evenly spread, on which mouth and head were measured.
+        sampled: Number of sampled frames: runs of three consecutive swapped frames, evenly spread.
         failed: The gates that the fake does not pass.
         faults: What keeps the fake from being good enough to judge by, in words.
         dropped: Whether a gate left the fake out of the dataset.

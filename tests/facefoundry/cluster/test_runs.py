@@ -213,8 +213,9 @@ def test_without_a_pod_the_log_is_what_the_run_saved_in_the_bucket(
     log.add(Event("a_b", "pair", "failed", message="NO_FACES: a has no \x1b face."))
     document.put(store, "runs/Faces_1/log.json", document.encode(log.record()))
     api.objects["jobs"].clear()
-    without_keys = _run("logs", "--dataset", "Faces_1").exception
-    assert isinstance(without_keys, NotFound) and without_keys.reason == "NO_JOB"
+    without_keys = _run("logs", "--dataset", "Faces_1")
+    assert isinstance(without_keys.exception, NotFound) and without_keys.exception.reason == "NO_JOB"
+    assert "set FACEFOUNDRY_STORE_ENDPOINT" in without_keys.stderr
     _use(store, monkeypatch)
     printed = _run("logs", "--dataset", "Faces_1")
     assert printed.exit_code == 0 and "[NO_JOB] The run has saved these events" in printed.stderr
