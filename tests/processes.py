@@ -81,6 +81,18 @@ def sandboxes() -> set[int]:
     return found
 
 
+def gone(pid: int) -> bool:
+    """Whether a process ends, soon."""
+
+    def ended() -> bool:
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+
+    return wait_until(ended, seconds=20)
+
+
 @dataclass(frozen=True)
 class Release:
     """A version of the code.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, get_type_hints
 from facefoundry import codec
 from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, Unusable
-from facefoundry.process.sandbox import Sandbox
+from facefoundry.process.sandbox import Call, Sandbox
 from facefoundry.work import messages
 from facefoundry.work.messages import Message
 from facefoundry.work.workspace import Workspace
@@ -19,10 +19,10 @@ from facefoundry.work.workspace import Workspace
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["ENTRY_MODULE", "Args", "Info", "SandboxFunction", "misbehaved", "serve"]
+__all__ = ["ENTRY_MODULE", "Args", "Info", "SandboxFunction", "misbehaved", "prepare", "serve"]
 
 ENTRY_MODULE = "facefoundry.work.function"
-"""The only module that a service's sandboxes may run; its `serve` calls the sandbox function."""
+"""The only module that a service's sandboxes may run; its `serve` calls the sandbox function, after `prepare`."""
 
 Args = TypeVar("Args", bound="DataclassInstance")
 Info = TypeVar("Info", bound="DataclassInstance")
@@ -38,11 +38,15 @@ class SandboxFunction(Generic[Args, Info]):
         path: Where the function is, as `package.module:function`.
         arguments: Dataclass of its arguments.
         info: Dataclass of the facts in its last message, a `Result`.
+        prepare: A function `(arguments: Args) -> None` that loads what calls share, as `package.module:function`; empty
+            if that is the module of the function alone. It is called in a process that no call's files ever reach, and
+            that forks the calls' processes, so it must read none of them and start no threads.
     """
 
     path: str
     arguments: type[Args]
     info: type[Info]
+    prepare: str = ""
 
     def run(self, sandbox: Sandbox, arguments: Args, workspace: Workspace) -> Generator[Message[Info], None, None]:
         """Call the function in a sandbox and yield its messages.
@@ -54,10 +58,12 @@ class SandboxFunction(Generic[Args, Info]):
             Unusable: the process died or sent a wrong message (MEDIA_CRASHED), or exceeded a limit (MEDIA_TIMEOUT,
                 MEDIA_MEMORY).
         """
+        passed = codec.to_values(arguments)
         received = sandbox.run(
             f"{ENTRY_MODULE}:serve",
+            Call(f"{ENTRY_MODULE}:prepare", {"function": self.path, "prepare": self.prepare, "arguments": passed}),
             function=self.path,
-            arguments=codec.to_values(arguments),
+            arguments=passed,
             workspace=codec.to_values(workspace),
         )
         with closing(received):
@@ -81,6 +87,14 @@ def misbehaved(how: str) -> Unusable:
     """
     message = f"The process that worked on the media {how}. Repeat the call; if it fails again, use another input."
     return Unusable(message, reason="MEDIA_CRASHED", metadata={"how": how})
+
+
+def prepare(function: str, prepare: str, arguments: JsonObject) -> None:
+    """Load what calls of a function share: its module, and what its `prepare` loads for such arguments."""
+    called = _load(function)
+    if prepare:
+        load: Callable[..., object] = _load(prepare)
+        load(codec.from_values(get_type_hints(called)["arguments"], arguments))
 
 
 def serve(function: str, arguments: JsonObject, workspace: JsonObject) -> Iterator[JsonObject]:

@@ -1,11 +1,10 @@
-"""A pool of sandboxes. Their child processes keep running between calls, with their libraries loaded."""
+"""A pool of sandboxes. Their child processes stay between calls, with libraries loaded, and fork a process for each."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -19,21 +18,12 @@ from facefoundry.work.workspace import Workspace
 __all__ = ["SandboxPool"]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A sandbox and its folders, which are empty between calls. Closing `resources` ends and removes both."""
-
-    sandbox: Sandbox
-    workspace: Workspace
-    resources: ExitStack
-
-
 class SandboxPool:
     """A pool of sandboxes for calls. It makes a sandbox when all others are in use, and keeps it for later calls.
 
     Args:
         limits: Limits of each sandbox.
-        scratch: Makes the folder of each sandbox.
+        scratch: Makes the folder of each call.
         readable: Folders that the sandboxes may read, besides their own and those of programs and libraries.
         processes: Most processes and threads of this user; 0 for no limit.
         kernel: Whether to isolate sandboxes with Landlock and seccomp, where the kernel has them.
@@ -50,12 +40,12 @@ class SandboxPool:
     ) -> None:
         self._limits, self._scratch, self._readable = limits, scratch, tuple(readable)
         self._processes, self._kernel = processes, kernel
-        self._idle: list[_Place] = []
+        self._idle: list[Sandbox] = []
         self._lock = threading.Lock()
 
     @contextmanager
     def acquire(self, context: grpc.ServicerContext, name: str = "") -> Iterator[tuple[Sandbox, Workspace]]:
-        """Hold a sandbox and its folders during the block. They are empty when it starts.
+        """Hold a sandbox, and new folders that its next runs may use, during the block.
 
         If the call ends before the block does, the sandbox's process is killed.
 
@@ -68,13 +58,15 @@ class SandboxPool:
             Cancelled: the call ended before the block did.
         """
         with self._lock:
-            place = self._idle.pop() if self._idle else None
-        place = place or self._make()
-        lease = _Lease(place.sandbox)
+            sandbox = self._idle.pop() if self._idle else Sandbox(self._limits, allow=[ENTRY_MODULE])
+        lease = _Lease(sandbox)
         try:
             if not context.add_callback(lease.revoke):
                 raise Cancelled("The caller cancelled the call.")
-            yield place.sandbox, place.workspace
+            with self._scratch.folder() as folder:
+                workspace = Workspace(folder).create()
+                sandbox.isolation = self._isolation(workspace)
+                yield sandbox, workspace
         except Unusable as error:
             if lease.revoked:
                 raise Cancelled("The caller cancelled the call. Finished parts are kept.") from error
@@ -84,37 +76,25 @@ class SandboxPool:
             raise Unusable(message, reason=error.reason, metadata=error.metadata, resource=name) from error
         finally:
             lease.end()
-            self._give_back(place)
+            with self._lock:
+                self._idle.append(sandbox)
 
     def close(self) -> None:
-        """End the processes of all sandboxes that are not in use, and remove their folders."""
+        """End the processes of all sandboxes that are not in use."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for place in idle:
-            place.resources.close()
+        for sandbox in idle:
+            sandbox.close()
 
-    def _make(self) -> _Place:
-        with ExitStack() as resources:
-            workspace = Workspace(resources.enter_context(self._scratch.folder())).create()
-            isolation = Isolation(
-                folder=workspace.folder,
-                writable=(workspace.made,),
-                temporary=workspace.temporary,
-                readable=self._readable,
-                processes=self._processes,
-                kernel=self._kernel,
-            )
-            sandbox = resources.enter_context(Sandbox(self._limits, allow=[ENTRY_MODULE], isolation=isolation))
-            return _Place(sandbox, workspace, resources.pop_all())
-
-    def _give_back(self, place: _Place) -> None:
-        try:
-            place.workspace.clear()
-        except OSError:  # a child that was taken over could keep it from being cleared
-            place.resources.close()
-            return
-        with self._lock:
-            self._idle.append(place)
+    def _isolation(self, workspace: Workspace) -> Isolation:
+        return Isolation(
+            folder=workspace.folder,
+            writable=(workspace.made,),
+            temporary=workspace.temporary,
+            readable=self._readable,
+            processes=self._processes,
+            kernel=self._kernel,
+        )
 
 
 class _Lease:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,23 +60,6 @@ class Workspace:
         for name in _FOLDERS:
             (self.folder / name).mkdir(parents=True)
         return replace(self, folder=self.folder.resolve())
-
-    def clear(self) -> None:
-        """Remove all files, and keep the folders, which a running child may have been given for good.
-
-        Raises:
-            OSError: a file cannot be removed, or the folders are not those that were created.
-        """
-        for name in _FOLDERS:
-            folder = self._enter(name)
-            try:
-                for entry in os.scandir(folder):
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.name, dir_fd=folder)
-                    else:
-                        os.unlink(entry.name, dir_fd=folder)
-            finally:
-                os.close(folder)
 
     def open(self, path: Path) -> BinaryIO:
         """Open a file in the folders to read. No link is followed: the sandbox may have made one, at any time.

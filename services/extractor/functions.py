@@ -199,6 +199,7 @@ class Unpacked:
     frame_count: int
 
 
-EXTRACT = SandboxFunction("services.extractor.pipeline:extract", ExtractArgs, ExtractionInfo)
-INSPECT = SandboxFunction("services.extractor.pipeline:inspect", InspectArgs, Inspection)
+_PREPARE = "services.extractor.pipeline:prepare"
+EXTRACT = SandboxFunction("services.extractor.pipeline:extract", ExtractArgs, ExtractionInfo, _PREPARE)
+INSPECT = SandboxFunction("services.extractor.pipeline:inspect", InspectArgs, Inspection, _PREPARE)
 UNPACK = SandboxFunction("services.extractor.unpack:unpack", UnpackArgs, Unpacked)

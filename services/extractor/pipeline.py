@@ -34,7 +34,7 @@ from services.extractor.samples import Samples
 from services.extractor.spread import Spreads
 from services.extractor.tracking import Frame, Sighting, Subject
 
-__all__ = ["extract", "inspect", "load_engine"]
+__all__ = ["extract", "inspect", "load_engine", "prepare"]
 
 _PROGRESS_FRAMES: Final = 10
 _INSPECT_FRAMES: Final = 100
@@ -42,13 +42,22 @@ _INSPECT_FRAMES: Final = 100
 
 @cache
 def load_engine(name: str, weights_dir: Path | None) -> Engine:
-    """Load an engine with its weights; a sandbox process loads each engine only once."""
+    """Load an engine with its weights; a process loads each engine only once."""
     return engines.load(name, weights_dir)
 
 
 @cache
 def _load_embedder() -> FaceEmbedder:
     return FaceEmbedder()
+
+
+def prepare(arguments: ExtractArgs | InspectArgs) -> None:
+    """Load what the processes of later calls share: the engine, if it can be loaded before a fork, and the embedder."""
+    engine = arguments.options.engine if isinstance(arguments, ExtractArgs) else arguments.engine
+    if engines.find(engine).fork_safe:
+        load_engine(engine, arguments.weights_dir)
+    if isinstance(arguments, ExtractArgs) and FaceEmbedder.installed():
+        _load_embedder()
 
 
 LoadEngine = Callable[[str, Path | None], Engine]

@@ -215,7 +215,7 @@ def _watching(process: subprocess.Popen[bytes], outcome: Outcome) -> Iterator[No
         while not over.wait(0.2):
             with suppress(psutil.Error):
                 outcome.service_bytes = max(outcome.service_bytes, service.memory_info().rss)
-                for sandbox in service.children():
+                for sandbox in service.children(recursive=True):
                     outcome.sandbox_bytes = max(outcome.sandbox_bytes, sandbox.memory_info().rss)
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -3,11 +3,14 @@
 A sandbox runs a module-level generator function in its child process. The arguments and messages of the function are
 JSON values, and the FaceFoundryErrors that it raises reach the caller. The child's environment has no credentials, and
 the child cannot read its parent's. Neither side unpickles anything. Only the parent accesses the object store. With an
-`Isolation` the child opens no files but its own and no sockets, as far as the kernel can forbid it.
+`Isolation` a run opens no files but its own and no sockets, as far as the kernel can forbid it.
 
-    parent: Sandbox.run ── request line ──> child: call the function
-            next()      <── one line per yielded message; the child waits while the pipe is full
-            watchdog: kills the child and its descendants at the time or memory limit
+The child only loads what its runs share. Each run has a process of its own, which the child forks: it begins with
+libraries and weights of engines loaded, and with nothing of another run in its memory.
+
+    parent: Sandbox.run ── request line ──> child: load, fork ──> run: give up rights, call the function
+            next()      <── one line per yielded message; the run waits while the pipe is full
+            watchdog: kills the child and its descendants at the time or memory limit of the run
 """
 
 from __future__ import annotations
@@ -21,14 +24,20 @@ from facefoundry.errors import Internal, from_record
 from facefoundry.process.sandbox.child import Child
 from facefoundry.process.sandbox.isolation import Isolation
 from facefoundry.process.sandbox.limits import Limits, library_variables
-from facefoundry.process.sandbox.protocol import Request
+from facefoundry.process.sandbox.output import Output
+from facefoundry.process.sandbox.protocol import Call, Request
+from facefoundry.process.sandbox.run import Run
 from facefoundry.process.sandbox.watchdog import Watchdog
 
-__all__ = ["Isolation", "Limits", "Sandbox", "library_variables"]
+__all__ = ["Call", "Isolation", "Limits", "Sandbox", "library_variables"]
 
 
 class Sandbox:
-    """A child process that runs functions, one at a time. Between calls it keeps running, with its libraries loaded.
+    """A child process that runs functions, one at a time. Between runs it stays, with libraries loaded.
+
+    Attributes:
+        limits: Time and memory that each run may use.
+        isolation: What the next run may do besides computing; None to restrict it by its limits alone.
 
     Example:
         with Sandbox(Limits(seconds=60, memory_bytes=2 << 30), allow=["services."]) as sandbox:
@@ -42,22 +51,26 @@ class Sandbox:
         Args:
             limits: Time and memory that each run may use.
             allow: Prefixes of the modules whose functions may run, such as `services.`.
-            isolation: What the child may do besides computing; None to restrict it by its limits alone.
+            isolation: What the next run may do besides computing; None to restrict it by its limits alone.
         """
-        self.limits = limits
-        self._isolation = isolation
+        self.limits, self.isolation = limits, isolation
         self._allow = tuple(allow)
         self._running = threading.Lock()
         self._child: Child | None = None
 
-    def run(self, function: str, /, **arguments: JsonValue) -> Generator[JsonValue, None, None]:
-        """Run a function in the child process and yield its messages.
+    def run(
+        self, function: str, prepare: Call | None = None, /, **arguments: JsonValue
+    ) -> Generator[JsonValue, None, None]:
+        """Run a function in a process of its own and yield its messages.
 
-        Closing the iterator early kills the child. After a run that returns or raises a FaceFoundryError, the child
-        stays for the next run, unless it uses more than half of its memory limit.
+        Closing the iterator early kills it. After a run that returns or raises a FaceFoundryError, the child stays for
+        the next run.
 
         Args:
             function: A module-level generator function, as `package.module:function`.
+            prepare: A function of an allowed module, which the child calls before it forks: it loads what this run and
+                later ones share. It must start no threads and read nothing that others made. The child ignores its
+                errors.
             arguments: Its keyword arguments.
 
         Raises:
@@ -66,14 +79,9 @@ class Sandbox:
                 `MEDIA_DISK`).
             Internal: the function's module is not allowed, or another run is in progress.
         """
-        module, colon, name = function.partition(":")
-        if not (colon and name.isidentifier() and module.startswith(self._allow)):
-            raise Internal(
-                f"Expected 'package.module:function' with a module that starts with one of {list(self._allow)}. "
-                f"Received function={function!r}.",
-                reason="SANDBOX_FUNCTION",
-            )
-        return self._messages(Request(function, arguments))
+        for called in (function, *([prepare.function] if prepare else [])):
+            self._require(called)
+        return self._messages(Request(Call(function, arguments), prepare, self.isolation))
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of the child process since it started; 0 if there is none."""
@@ -106,25 +114,43 @@ class Sandbox:
             )
         clean = False
         try:
-            child = self._child
-            if child is None or not child.alive():
-                self.close()
-                child = self._child = Child(self.limits, self._isolation)
-            with Watchdog(child, self.limits, self._isolation) as watchdog:
-                child.send(request)
-                while True:
-                    with watchdog.waiting():
-                        reply = child.receive()
-                    if reply is None:
-                        raise watchdog.verdict() or child.crash()
-                    if reply.is_last:
-                        break
-                    yield reply.message
-            # The child is kept, unless it uses much memory or an unexpected error ended the run.
-            clean = child.resident_bytes() <= self.limits.memory_bytes // 2
-            if reply.error is not None:
-                raise from_record(reply.error)
+            with Output() as output, Run(self._living_child(output), output) as run:
+                with Watchdog(run, self.limits, request.isolation) as watchdog:
+                    run.start(request)
+                    while True:
+                        with watchdog.waiting():
+                            reply = run.receive()
+                        if reply is None:
+                            raise watchdog.verdict() or run.crash()
+                        if reply.is_last:
+                            break
+                        yield reply.message
+                    # The child is kept, unless an unexpected error ended the run, or something of the run lives on.
+                    clean = run.end()
+                if reply.error is not None:
+                    raise from_record(reply.error)
         finally:
             if not clean:
                 self.close()
             self._running.release()
+
+    def _living_child(self, output: Output) -> Child:
+        child = self._child
+        if child is None or not child.alive():
+            self.close()
+            child = self._child = Child(self.limits, output.descriptor)
+        return child
+
+    def _require(self, function: str) -> None:
+        """Check that a function may run.
+
+        Raises:
+            Internal: its module is not allowed, or it is not named as `package.module:function`.
+        """
+        module, colon, name = function.partition(":")
+        if not (colon and name.isidentifier() and module.startswith(self._allow)):
+            raise Internal(
+                f"Expected 'package.module:function' with a module that starts with one of {list(self._allow)}. "
+                f"Received function={function!r}.",
+                reason="SANDBOX_FUNCTION",
+            )

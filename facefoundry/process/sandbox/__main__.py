@@ -1,4 +1,8 @@
-"""`python -m facefoundry.process.sandbox`: the child process of a sandbox, which runs functions for its parent."""
+"""`python -m facefoundry.process.sandbox`: the child of a sandbox, which forks a process for each function to run.
+
+The child loads what runs share and does nothing else, so that each run begins with nothing of another one. It reads
+nothing that a run has written. It has one thread, because a fork copies no other: see `child_variables`.
+"""
 
 from __future__ import annotations
 
@@ -6,58 +10,150 @@ import contextlib
 import importlib
 import os
 import resource
+import signal
+import socket
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import NoReturn
 
 from facefoundry import codec
+from facefoundry.codec import JsonValue
 from facefoundry.errors import FaceFoundryError, to_record
-from facefoundry.process.sandbox.protocol import Reply, Request, Start
+from facefoundry.process.sandbox.kernel import (
+    CHILD_SUBREAPER,
+    DUMPABLE,
+    NO_NEW_PRIVILEGES,
+    PARENT_DEATH_SIGNAL,
+    prctl,
+)
+from facefoundry.process.sandbox.limits import use_threads
+from facefoundry.process.sandbox.protocol import Call, Ended, Reply, Request, Start, Started
 from facefoundry.process.scratch import disk_full, file_too_large
 
-
-def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Run requested functions, one after the other, until the parent closes the pipe.
-
-    Args:
-        requests: Pipe with one `Request` as JSON in each line.
-        replies: Pipe for one `Reply` as JSON in each line.
-    """
-
-    def send(reply: Reply) -> None:
-        replies.write(codec.to_json(reply) + b"\n")
-        replies.flush()
-
-    for line in requests:
-        request = codec.from_json(Request, line)
-        module, _, name = request.function.partition(":")
-        function = getattr(importlib.import_module(module), name)
-        try:
-            for message in function(**request.arguments):
-                send(Reply(message))
-        except FaceFoundryError as error:
-            send(Reply(error=to_record(error)))
-        except Exception as error:
-            full = disk_full(error) or file_too_large(error)
-            if full is None:
-                raise
-            send(Reply(error=to_record(full)))
-        else:
-            send(Reply(end=True))
+_LINE_BYTES = 1 << 16
 
 
 def _main(start: Start) -> None:
-    os.set_inheritable(start.requests, False)
-    os.set_inheritable(start.replies, False)
+    requests = socket.socket(fileno=start.requests)
+    requests.set_inheritable(False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if start.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (start.file_bytes, start.file_bytes))
     # When the kernel runs out of memory it should kill this process, not the service.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    if start.isolation is not None:
-        start.isolation.apply()
-    _serve(os.fdopen(start.requests, "rb"), os.fdopen(start.replies, "wb"))
+    prctl(NO_NEW_PRIVILEGES, 1)
+    prctl(DUMPABLE, 0)  # so that no run reads or writes this process's memory
+    prctl(CHILD_SUBREAPER, 1)  # so that what a run leaves behind is seen here
+    with Path(os.devnull).open("wb") as nowhere:
+        while found := _receive(requests):
+            request, replies, output = found
+            _print_to(output)
+            os.close(output)
+            _prepare(request)
+            parent, process = os.getpid(), os.fork()
+            if not process:
+                requests.close()
+                _run(request, replies, start.threads, parent)
+            os.close(replies)
+            _send(requests, Started(process))
+            _, status = os.waitpid(process, 0)
+            _print_to(nowhere.fileno())
+            _send(requests, Ended(os.waitstatus_to_exitcode(status), _is_alone()))
+
+
+def _print_to(descriptor: int) -> None:
+    """Send what is printed from now on to a file: what a run prints is for nobody but its own call."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+
+
+def _prepare(request: Request) -> None:
+    """Load what this run shares with later ones. An error is left to the run, which meets it again."""
+    with contextlib.suppress(Exception):
+        _function(request.call)
+        if request.prepare is not None:
+            _function(request.prepare)(**request.prepare.arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _function(call: Call) -> Callable[..., Iterable[JsonValue]]:
+    module, _, name = call.function.partition(":")
+    found: Callable[..., Iterable[JsonValue]] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _receive(requests: socket.socket) -> tuple[Request, int, int] | None:
+    """Return the next request with its descriptors for replies and output; None once the parent closed the socket."""
+    _, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
+    if not descriptors:
+        return None
+    replies, output = descriptors
+    blocks: list[bytes] = []
+    while not (blocks and blocks[-1].endswith(b"\n")):
+        block = requests.recv(_LINE_BYTES)
+        if not block:
+            return None
+        blocks.append(block)
+    return codec.from_json(Request, b"".join(blocks)), replies, output
+
+
+def _send(requests: socket.socket, answer: Started | Ended) -> None:
+    requests.sendall(codec.to_json(answer) + b"\n")
+
+
+def _is_alone() -> bool:
+    """Return whether no process lives that a run has started; those that have ended are collected."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return False
+    return True
+
+
+def _run(request: Request, replies: int, threads: int | None, parent: int) -> NoReturn:
+    """Run a function in this process, which then ends."""
+    code = 1
+    try:
+        prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(code)
+        use_threads(threads)
+        if request.isolation is not None:
+            os.environ |= dict.fromkeys(("TMPDIR", "HOME"), str(request.isolation.temporary))
+            tempfile.tempdir = None
+            request.isolation.apply()
+        with os.fdopen(replies, "wb") as pipe:
+            for reply in _replies(request.call):
+                pipe.write(codec.to_json(reply) + b"\n")
+                pipe.flush()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _replies(call: Call) -> Iterator[Reply]:
+    """Call the function, and yield a reply for each message and for the end."""
+    try:
+        yield from map(Reply, _function(call)(**call.arguments))
+    except FaceFoundryError as error:
+        yield Reply(error=to_record(error))
+    except Exception as error:
+        full = disk_full(error) or file_too_large(error)
+        if full is None:
+            raise
+        yield Reply(error=to_record(full))
+    else:
+        yield Reply(end=True)
 
 
 if __name__ == "__main__":

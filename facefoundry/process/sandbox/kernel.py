@@ -1,11 +1,20 @@
-"""System calls for which Python has no function: those of Landlock and seccomp."""
+"""System calls for which Python has no function: `prctl`, and those of Landlock and seccomp."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 
-__all__ = ["NO_NEW_PRIVILEGES", "prctl", "syscall"]
+__all__ = ["CHILD_SUBREAPER", "DUMPABLE", "NO_NEW_PRIVILEGES", "PARENT_DEATH_SIGNAL", "prctl", "syscall"]
+
+PARENT_DEATH_SIGNAL = 1
+"""The option of `prctl` for the signal that this process gets when its parent ends."""
+
+DUMPABLE = 4
+"""The option of `prctl` by which, at 0, other processes of the user cannot read this one's memory and environment."""
+
+CHILD_SUBREAPER = 36
+"""The option of `prctl` by which this process becomes the parent of descendants whose own parent ends."""
 
 NO_NEW_PRIVILEGES = 38
 """The option of `prctl` that Landlock and seccomp need: this process can gain no rights by starting a program."""

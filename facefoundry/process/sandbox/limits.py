@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 
-__all__ = ["Limits", "library_variables"]
+__all__ = ["Limits", "child_variables", "library_variables", "use_threads"]
 
+_OPENCV_THREADS = "OPENCV_FOR_THREADS_NUM"
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
-    "OPENCV_FOR_THREADS_NUM",
+    _OPENCV_THREADS,
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
@@ -51,3 +54,26 @@ def library_variables(threads: int | None) -> dict[str, str]:
         threads: Threads of each numerical library; None for the library's default.
     """
     return _ALLOCATOR_TUNING | ({} if threads is None else dict.fromkeys(_THREADS, str(threads)))
+
+
+def child_variables(threads: int | None) -> dict[str, str]:
+    """Return the environment variables of a child, which forks: those of `library_variables`, but one thread of OpenCV.
+
+    A fork copies one thread alone. OpenCV would miss the others in the run, and compute there without them. OpenBLAS
+    ends its threads before a fork, and starts others in the run.
+    """
+    return library_variables(threads) | {_OPENCV_THREADS: "1"}
+
+
+def use_threads(threads: int | None) -> None:
+    """Let OpenCV use its threads in this process, a run; whether it is loaded already or will be.
+
+    Args:
+        threads: Threads of each numerical library; None for the library's default.
+    """
+    if threads is None:
+        os.environ.pop(_OPENCV_THREADS, None)
+    else:
+        os.environ[_OPENCV_THREADS] = str(threads)
+    if opencv := sys.modules.get("cv2"):
+        opencv.setNumThreads(opencv.getNumberOfCPUs() if threads is None else threads)

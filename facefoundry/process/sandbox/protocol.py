@@ -1,4 +1,4 @@
-"""The JSON between the parent and the child process of a sandbox."""
+"""The JSON between the parent and the child processes of a sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.errors import ErrorRecord
 from facefoundry.process.sandbox.isolation import Isolation
 
-__all__ = ["Reply", "Request", "Start"]
+__all__ = ["Call", "Ended", "Reply", "Request", "Start", "Started"]
 
 
 @dataclass(frozen=True)
@@ -16,25 +16,23 @@ class Start:
     """The argument of the child's command.
 
     Attributes:
-        requests: File descriptor of the pipe with requests.
-        replies: File descriptor of the pipe for replies.
-        file_bytes: Largest file that the child may write; None for no limit.
-        isolation: What the child may do besides computing; None to restrict it by its limits alone.
+        requests: File descriptor of the socket with requests. A `Started` and an `Ended` answer each.
+        file_bytes: Largest file that a run may write; None for no limit.
+        threads: Threads of each numerical library in a run; None for the library's default.
     """
 
     requests: int
-    replies: int
     file_bytes: int | None
-    isolation: Isolation | None
+    threads: int | None
 
 
 @dataclass(frozen=True)
-class Request:
-    """The parent's request to run a function.
+class Call:
+    """A call of a function.
 
     Attributes:
-        function: A generator function, as `package.module:function`.
-        arguments: Keyword arguments of the function.
+        function: A module-level function, as `package.module:function`.
+        arguments: Its keyword arguments.
     """
 
     function: str
@@ -42,8 +40,43 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Request:
+    """The parent's request for a run. Before it comes a byte with two descriptors of pipes: for replies and output.
+
+    Attributes:
+        call: The generator function to run.
+        prepare: What the child calls before it forks, to load what runs share; None for nothing.
+        isolation: What the run may do besides computing; None to restrict it by its limits alone.
+    """
+
+    call: Call
+    prepare: Call | None
+    isolation: Isolation | None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The answer to a request: `process` is the id of the process that runs the function."""
+
+    process: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Sent when the process that ran the function has ended.
+
+    Attributes:
+        code: Its exit code, or the negative number of the signal that ended it.
+        is_alone: Whether no process that it started lives on.
+    """
+
+    code: int
+    is_alone: bool
+
+
+@dataclass(frozen=True)
 class Reply:
-    """A line from the child. It contains a message, or it ends the run.
+    """A line from the function. It contains a message, or it ends the run.
 
     Attributes:
         message: What the function yielded.

@@ -1,7 +1,8 @@
 """Seccomp: a filter by which a process gives up system calls for good. It answers them with EPERM.
 
-The filter refuses sockets, new processes and programs, signals to other processes, access to their memory, shared
-memory and message queues of System V, keys, mounts, namespaces, and what programs the kernel.
+The filter refuses sockets, new processes and programs, signals to other processes, access to their memory, changes of
+priorities and processors, shared memory and message queues of System V, keys, mounts, namespaces, and what programs the
+kernel.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _REFUSED = (
     *(57, 58, 59, 322),  # fork, vfork, execve, execveat
     *(129, 200, 297, 424, 434, 438),  # rt_sigqueueinfo, tkill, rt_tgsigqueueinfo, pidfd_*
     *(101, 310, 311, 312),  # ptrace, process_vm_readv and writev, kcmp
+    *(141, 142, 144, 203, 251, 314),  # setpriority, sched_set*, ioprio_set: the next run has them from the child
     *(29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 240),  # shm, sem and msg of System V, mq_open
     *(248, 249, 250),  # keys
     *(88, 133, 259, 266, 303, 304),  # symlink, mknod, file handles

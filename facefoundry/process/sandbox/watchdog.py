@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import psutil
-
 from facefoundry.errors import Unusable
-from facefoundry.process.sandbox.child import Child
 from facefoundry.process.sandbox.isolation import Isolation
 from facefoundry.process.sandbox.limits import Limits
+from facefoundry.process.sandbox.run import Run
 
 __all__ = ["Watchdog"]
 
@@ -25,13 +23,13 @@ _DISK_EVERY = 10
 
 
 class Watchdog:
-    """Kills the child process when it exceeds a limit of time, memory or disk. It watches from a thread of its own.
+    """Kills a run when it exceeds a limit of time, memory or disk. It watches from a thread of its own.
 
     `verdict` then returns the error.
     """
 
-    def __init__(self, child: Child, limits: Limits, isolation: Isolation | None = None) -> None:
-        self._child = child
+    def __init__(self, run: Run, limits: Limits, isolation: Isolation | None = None) -> None:
+        self._run = run
         self._limits = limits
         self._folder = isolation.folder if isolation else None
         self._waits_since: float | None = None
@@ -59,14 +57,14 @@ class Watchdog:
             self._waits_since = None
 
     def verdict(self) -> Unusable | None:
-        """Return the error that says which limit the child exceeded; None if it exceeded none."""
+        """Return the error that says which limit the run exceeded; None if it exceeded none."""
         return self._verdict
 
     def _watch(self) -> None:
         rounds = 0
         while not self._over.wait(_WATCH_SECONDS):
             rounds += 1
-            resident = self._child.resident_bytes() if rounds % _TREE_EVERY else self._tree_bytes()
+            resident = self._run.resident_bytes(descendants=not rounds % _TREE_EVERY)
             since = self._waits_since
             waited = time.monotonic() - since if since is not None else 0.0
             if resident > self._limits.memory_bytes:
@@ -92,15 +90,8 @@ class Watchdog:
                         reason="MEDIA_DISK",
                     )
             if self._verdict is not None:
-                self._child.kill()
+                self._run.kill()
                 return
-
-    def _tree_bytes(self) -> int:
-        total = 0
-        for process in self._child.tree():
-            with contextlib.suppress(psutil.Error):
-                total += int(process.memory_info().rss)
-        return total
 
 
 def _bytes_below(folder: Path) -> int:

@@ -184,13 +184,16 @@ class EngineDeclaration:
         name: Name of the engine in recipes (`extraction.engine`): 1 to 64 letters, digits, `_` and `-`, with a letter
             or digit first.
         create: Function that loads the engine. Its argument maps the name of every weight file to the file's path. It
-            raises `DataLoss` if the weights are damaged. It is called once in each sandbox process.
+            raises `DataLoss` if the weights are damaged. It is called once for each call of the service, or before
+            many, if `fork_safe`.
         packages: Top-level packages that must be importable, such as `torch`.
         weights: The weight files.
         licence: Licence of the weights; None for an engine without weights.
         landmarks: Name of the set of landmarks that the engine predicts. Extractions need `IBUG_68`. If it is None, the
             engine only detects faces and can only be used to inspect clips.
         remedy: How to install what the engine needs, in one or two sentences.
+        fork_safe: Whether a process may call `create` and then fork processes that use the engine. It may if nothing
+            that `create` calls starts a thread or uses a GPU.
     """
 
     name: str
@@ -200,6 +203,7 @@ class EngineDeclaration:
     licence: WeightLicence | None
     landmarks: Landmarks | None
     remedy: str
+    fork_safe: bool = False
 
     def __post_init__(self) -> None:
         """Check the name and the licence."""

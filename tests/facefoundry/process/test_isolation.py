@@ -37,6 +37,9 @@ def tries(names, paths):
         "run": lambda path: subprocess.run(["/bin/true"]),
         "exec": lambda path: os.execv("/bin/true", ["true"]),
         "signal": lambda path: os.kill(os.getppid(), 0),
+        "slow_parent": lambda path: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+        "bind_parent": lambda path: os.sched_setaffinity(os.getppid(), {0}),
+        "parents_memory": lambda path: open(f"/proc/{os.getppid()}/mem", "r+b").close(),
         "own_signal": lambda path: os.kill(os.getpid(), 0),
         "thread": lambda path: start_thread(),
         "temporary": lambda path: tempfile.TemporaryFile().close(),
@@ -121,6 +124,12 @@ def test_a_child_makes_no_link_socket_process_or_program_and_sends_no_signal(iso
     assert endings[:2] == ["EPERM", "EPERM"], "pipes are made by mknod"
     assert endings[2:8] == ["EPERM"] * 6
     assert endings[8:] == ["done", "done"]
+
+
+@needs_kernel
+def test_a_run_changes_nothing_of_the_child_that_forks_the_next_one(isolation):
+    deeds = [(name, isolation.folder) for name in ("slow_parent", "bind_parent", "parents_memory")]
+    assert tries(isolation, *deeds) == ["EPERM", "EPERM", "EACCES"]
 
 
 def test_without_the_kernels_help_a_child_reaches_what_its_parent_does(isolation, other):

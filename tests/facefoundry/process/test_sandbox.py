@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from facefoundry.errors import FieldViolation, Internal, InvalidInput, Unusable
-from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Call, Limits, Sandbox
+from tests.processes import gone
 from tests.waiting import wait_until
 
 WORK = """
@@ -23,7 +24,7 @@ from facefoundry.errors import FieldViolation, InvalidInput
 
 def echo(**arguments):
     yield arguments
-    yield {"pid": os.getpid(), "cwd": os.getcwd()}
+    yield {"pid": os.getpid(), "parent": os.getppid()}
 
 def noisy():
     print("a library prints to stdout")
@@ -117,18 +118,6 @@ def messages(run: Iterator[Any]) -> Iterator[Any]:
     return run
 
 
-def gone(pid: int) -> bool:
-    """Whether a process ends, soon."""
-
-    def ended() -> bool:
-        try:
-            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return True
-
-    return wait_until(ended, seconds=20)
-
-
 def test_arguments_and_messages_are_json_values_and_arrive_as_they_were(work, sandbox):
     sent = {"path": "/a/ü b", "n": 3, "x": 0.1, "nothing": None, "list": [1, [2]], "map": {"k": True}}
     first, second = sandbox.run(f"{work}:echo", **sent)
@@ -136,15 +125,19 @@ def test_arguments_and_messages_are_json_values_and_arrive_as_they_were(work, sa
     assert second["pid"] != os.getpid()
 
 
+def parent_of_run(work, sandbox):
+    _, seen = messages(sandbox.run(f"{work}:echo"))
+    return seen["parent"]
+
+
 def test_a_child_is_reused_after_a_run_that_ended_and_replaced_after_what_nobody_expected(work, sandbox):
-    pids = [list(sandbox.run(f"{work}:echo"))[1]["pid"] for _ in range(2)]
-    assert pids[0] == pids[1]
+    child = parent_of_run(work, sandbox)
     with pytest.raises(InvalidInput):
         list(sandbox.run(f"{work}:refuses"))
-    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] == pids[0]
+    assert parent_of_run(work, sandbox) == child
     with pytest.raises(Unusable):
         list(sandbox.run(f"{work}:raises"))
-    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pids[0]
+    assert parent_of_run(work, sandbox) != child
 
 
 def test_what_libraries_print_does_not_reach_the_protocol(work, sandbox):
@@ -222,7 +215,9 @@ def test_memory_of_descendants_counts(work, sandbox):
 
 
 def test_the_time_limit_kills_the_child_with_its_whole_tree(work):
-    with Sandbox(Limits(seconds=1.0, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+    with Sandbox(Limits(seconds=60, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+        list(sandbox.run(f"{work}:echo"))  # so that its child is there
+        sandbox.limits = Limits(seconds=1.0, memory_bytes=1 << 30)
         run = messages(sandbox.run(f"{work}:hangs"))
         pids = next(run)
         with pytest.raises(Unusable, match="no progress for 1 s") as caught:
@@ -232,7 +227,9 @@ def test_the_time_limit_kills_the_child_with_its_whole_tree(work):
 
 
 def test_a_run_may_take_longer_than_the_limit_while_messages_come(work):
-    with Sandbox(Limits(seconds=1.5, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+    with Sandbox(Limits(seconds=60, memory_bytes=1 << 30), allow=("sandbox_work",)) as sandbox:
+        list(sandbox.run(f"{work}:echo"))  # so that its child is there
+        sandbox.limits = Limits(seconds=1.5, memory_bytes=1 << 30)
         received = []
         for message in messages(sandbox.run(f"{work}:counts", n=60)):
             received.append(message["i"])
@@ -267,11 +264,12 @@ def test_the_child_waits_while_nobody_reads(work, sandbox):
     run = sandbox.run(f"{work}:counts", n=10_000)
     next(run)
     (child,) = set(psutil.Process().children()) - others
+    (process,) = child.children()
     seconds = -1.0
 
     def idle() -> bool:
         nonlocal seconds
-        before, seconds = seconds, child.cpu_times().user
+        before, seconds = seconds, process.cpu_times().user
         return seconds == before
 
     wait_until(idle, every=0.25)
@@ -293,16 +291,19 @@ def test_a_child_that_speaks_nonsense_is_killed(work, sandbox):
 
 
 def test_a_warm_child_that_died_is_replaced(work, sandbox):
-    pid = list(sandbox.run(f"{work}:echo"))[1]["pid"]
-    psutil.Process(pid).kill()
-    assert gone(pid)
-    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] != pid
+    child = parent_of_run(work, sandbox)
+    psutil.Process(child).kill()
+    assert gone(child)
+    assert parent_of_run(work, sandbox) != child
 
 
 @pytest.mark.parametrize("target", ["os:system", "sandbox_work", "sandbox_work:no-name", "subprocess:run"])
 def test_only_named_functions_of_allowed_modules_run(work, sandbox, target):
     with pytest.raises(Internal) as caught:
         sandbox.run(target)
+    assert caught.value.reason == "SANDBOX_FUNCTION"
+    with pytest.raises(Internal) as caught:
+        sandbox.run(f"{work}:echo", Call(target, {}))
     assert caught.value.reason == "SANDBOX_FUNCTION"
 
 
@@ -322,12 +323,12 @@ def test_one_sandbox_runs_one_thing_at_a_time(work, sandbox):
 
 def test_a_warm_child_outlives_the_thread_that_started_it(work, sandbox):
     pids: list[int] = []
-    thread = threading.Thread(target=lambda: pids.append(list(sandbox.run(f"{work}:echo"))[1]["pid"]))
+    thread = threading.Thread(target=lambda: pids.append(parent_of_run(work, sandbox)))
     thread.start()
     thread.join()
     # The kernel kills children by the end of the thread itself, which comes after that of its Python code.
     wait_until(lambda: thread.native_id not in {running.id for running in psutil.Process().threads()})
-    assert list(sandbox.run(f"{work}:echo"))[1]["pid"] == pids[0]
+    assert parent_of_run(work, sandbox) == pids[0]
 
 
 def test_several_sandboxes_run_side_by_side(work):

