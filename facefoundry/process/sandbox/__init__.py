@@ -64,7 +64,7 @@ class Sandbox:
         """Run a function in a process of its own and yield its messages.
 
         Closing the iterator early kills it. After a run that returns or raises a FaceFoundryError, the child stays for
-        the next run.
+        the next run, unless it uses more than half of its memory limit.
 
         Args:
             function: A module-level generator function, as `package.module:function`.
@@ -114,7 +114,7 @@ class Sandbox:
             )
         clean = False
         try:
-            with Output() as output, Run(self._living_child(output), output) as run:
+            with Output() as output, Run(child := self._living_child(output), output) as run:
                 with Watchdog(run, self.limits, request.isolation) as watchdog:
                     run.start(request)
                     while True:
@@ -125,8 +125,9 @@ class Sandbox:
                         if reply.is_last:
                             break
                         yield reply.message
-                    # The child is kept, unless an unexpected error ended the run, or something of the run lives on.
-                    clean = run.end()
+                    # The child is kept, unless an unexpected error ended the run, something of the run lives on, or
+                    # the child has grown so large that later runs, which begin with its memory, have little left.
+                    clean = run.end() and child.resident_bytes() <= self.limits.memory_bytes // 2
                 if reply.error is not None:
                     raise from_record(reply.error)
         finally:

@@ -59,6 +59,7 @@ def _main(start: Start) -> None:
                 requests.close()
                 _run(request, replies, start.threads, parent)
             os.close(replies)
+            _require_one_thread()
             _send(requests, Started(process))
             _, status = os.waitpid(process, 0)
             _print_to(nowhere.fileno())
@@ -80,6 +81,19 @@ def _prepare(request: Request) -> None:
             _function(request.prepare)(**request.prepare.arguments)
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def _require_one_thread() -> None:
+    """Check, after a fork, that it left out no thread, for which the forked process could wait for ever.
+
+    Libraries that know of forks, as OpenBLAS does, have ended their threads by then.
+
+    Raises:
+        RuntimeError: this process has other threads. This ends it with its run, and is the last line of its output.
+    """
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
+    if threads > 1:
+        raise RuntimeError(f"Expected one thread at a fork. {threads} run: what `prepare` loads must start none.")
 
 
 def _function(call: Call) -> Callable[..., Iterable[JsonValue]]:

@@ -97,6 +97,13 @@ class Child:
             return 0.0
         return float(times.user + times.system + times.children_user + times.children_system)
 
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the process, in bytes; 0 if it has ended."""
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
     def kill(self) -> None:
         """Kill the process and its descendants, and wait for it. Any thread may call this, more than once."""
         with self._killing:

@@ -75,11 +75,13 @@ class Run:
         return ended is not None and ended.code == 0 and ended.is_alone
 
     def resident_bytes(self, *, descendants: bool) -> int:
-        """Return the resident memory of the process, in bytes; 0 if it has not started or has ended.
+        """Return the resident memory of the process, in bytes, or of the child until it has started; 0 if it has ended.
 
         Args:
             descendants: Whether to add that of its descendants.
         """
+        if self._started is None:
+            return self._child.resident_bytes()
         total = 0
         with contextlib.suppress(psutil.Error):
             if self._process is not None:

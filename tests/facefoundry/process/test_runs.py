@@ -19,7 +19,7 @@ from tests.processes import gone
 from tests.waiting import wait_until
 
 WORK = """
-import ctypes, os, resource, signal, subprocess, sys, tempfile, time
+import ctypes, os, resource, signal, subprocess, sys, tempfile, threading, time
 
 KEPT = []
 
@@ -67,6 +67,12 @@ def prepares(number):
 
 def prepared():
     yield {"prepared": PREPARED, "parent": os.getppid(), "dumpable": ctypes.CDLL(None).prctl(3)}
+
+def starts_a_thread():
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+def grows(size):
+    KEPT.append(b"x" * size)
 
 def leaves_a_process():
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
@@ -150,6 +156,25 @@ def test_the_child_prepares_what_its_runs_share_and_leaves_errors_to_them(work, 
         (seen,) = messages(sandbox.run(f"{work}:prepared", Call(f"{work}:prepares", {"number": number})))
         assert seen["prepared"] == [[seen["parent"], before] for before in range(1, number + 1)]
         assert seen["dumpable"] == 0, "no run reads the memory of another one, or of the child"
+
+
+def test_a_child_whose_libraries_start_threads_runs_nothing_and_says_so(work, sandbox):
+    with pytest.raises(Unusable, match="Expected one thread at a fork"):
+        list(sandbox.run(f"{work}:prepared", Call(f"{work}:starts_a_thread", {})))
+    assert list(sandbox.run(f"{work}:noisy")) == ["real"]
+
+
+def test_a_child_that_has_grown_is_replaced_after_its_run(work, sandbox):
+    child = parent_of_run(work, sandbox)
+    (seen,) = messages(sandbox.run(f"{work}:prepared", Call(f"{work}:grows", {"size": LIMITS.memory_bytes // 2})))
+    assert seen["parent"] == child
+    assert parent_of_run(work, sandbox) != child
+
+
+def test_the_memory_limit_holds_while_the_child_prepares(work, sandbox):
+    with pytest.raises(Unusable) as caught:
+        list(sandbox.run(f"{work}:prepared", Call(f"{work}:grows", {"size": LIMITS.memory_bytes * 4})))
+    assert caught.value.reason == "MEDIA_MEMORY"
 
 
 def test_a_run_that_is_over_before_its_parent_looks_is_no_crash(work, tmp_path):
