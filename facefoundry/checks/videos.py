@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facefoundry.dataset.dropped import dropped_file, read_dropped
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
@@ -66,14 +67,18 @@ def levels_of(layout: Layout) -> list[str]:
 
 
 def find_fakes(layout: Layout, levels: Sequence[str]) -> Found:
-    """Find all fakes of a dataset at some levels.
+    """Find all fakes of a dataset at some levels. Files of a fake that gates left out are no part of it.
 
     Raises:
         InvalidInput: there is none (NO_FAKES).
+        DataLoss: the file that names what gates left out is damaged (BAD_DOCUMENT).
     """
+    dropped = {fake.id for fake in read_dropped(dropped_file(layout))}
     fakes, missing = list[Fake](), list[Path]()
     for level in levels:
         for video in sorted(layout.fake_video(level, "any").parent.glob("*_*.mp4")):
+            if video.stem in dropped:
+                continue
             labels = layout.labels(video.stem)
             fake = Fake(video.stem, level, video, Path(), labels if labels.is_file() else None)
             real = layout.real_video(level, fake.target)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from facefoundry.codec import JsonObject
 from facefoundry.dataset import models
+from facefoundry.dataset.dropped import dropped_file
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.output import Output
 from facefoundry.dataset.plan import read_filelist
@@ -119,6 +120,7 @@ class BucketOutput(Output):
         if before:
             self._check(before, run)
             self._load(before)
+        self.dropped.begin(self._dropped_before(before))
         self._write(self.layout.root / _PROBE, b"", REPORT)
 
     def finish(self, pair: PairRecord) -> None:
@@ -187,6 +189,12 @@ class BucketOutput(Output):
                 if index:
                     self._before[entry.id] = entry
                     self._listed |= {file.path: file.sha256 for file in index.files}
+
+    def _dropped_before(self, before: DatasetManifest | None) -> bytes | None:
+        """Read which fakes the dataset lacks because gates left them out; pairs that fail now keep that."""
+        path = self._relative(dropped_file(self.layout))
+        listed = before is not None and path in {file.path for file in before.files}
+        return document.read(self._store, self._place.key(path)) if listed else None
 
     def _refuse_other(self, path: Path, sha256: str) -> None:
         """Refuse to write over a file that the manifest lists with other bytes."""

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from facefoundry import archive, codec
 from facefoundry.dataset import files, models
+from facefoundry.dataset.dropped import DroppedFakes
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.samples import Pictures, unpack_samples
 from facefoundry.faces.alignments import Alignments
@@ -49,10 +50,11 @@ class Output(ABC):
     Attributes:
         layout: Names the paths of the files. Its root is the folder on this machine for what the run writes itself.
         place: Where the dataset is, for the user.
+        dropped: Names the fakes that gates left out.
     """
 
     def __init__(self, layout: Layout, place: str) -> None:
-        self.layout, self.place = layout, place
+        self.layout, self.place, self.dropped = layout, place, DroppedFakes(layout)
 
     @property
     def filelist(self) -> str:
@@ -84,10 +86,17 @@ class Output(ABC):
         """
         for name, path in self._paths(conversion, fake):
             self.put(conversion, name, path, fake, name.partition(".")[0])
+        self.dropped.remove(fake)
 
-    def leave_out(self, conversion: StoredResult, fake: str) -> None:
-        """Remove the files of a fake that is not to be part of the dataset; arguments as in `put_fake`."""
-        for _, path in self._paths(conversion, fake):
+    def leave_out(self, conversion: StoredResult, fake: FakeRecord) -> None:
+        """Name a fake as dropped, then remove its files.
+
+        Args:
+            conversion: The conversion.
+            fake: The record of the fake, with the gates that it did not pass.
+        """
+        self.dropped.add(fake)
+        for _, path in self._paths(conversion, fake.id):
             path.unlink(missing_ok=True)
 
     def _paths(self, conversion: StoredResult, fake: str) -> Iterator[tuple[str, Path]]:

@@ -221,7 +221,7 @@ class ServiceStages(Stages):
         with self._stage(fake.id, "fetch", ""):
             result = StoredResult(self._transfers, fake.uri)
             if fake.dropped:
-                self._output.leave_out(result, fake.id)
+                self._output.leave_out(result, fake)
             else:
                 self._output.put_fake(result, fake.id)
             pictures = self._output.put_samples(result, fake.id)

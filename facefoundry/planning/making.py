@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facefoundry import codec, recipes, report
+from facefoundry import recipes, report
 from facefoundry.dataset import files, models
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.layout import Layout
@@ -31,10 +31,7 @@ from facefoundry.storage import document, keys
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["DROPPED", "Connections", "Making", "RunPlan", "assemble", "run_name"]
-
-DROPPED = "dropped.json"
-"""Name of the file, beside the filelist, with the fakes that gates left out."""
+__all__ = ["Connections", "Making", "RunPlan", "assemble", "run_name"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,6 @@ class Making:
             files.write(filelist.parent / "splits" / name, text.encode())
         self.output.begin(self.record)
         records = self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
-        _write_dropped(filelist.parent / DROPPED, records)
         self.output.commit(self.record, records)
         return records
 
@@ -176,20 +172,6 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         limits=connections.limits,
     )
     return Making(plan, output, record, run)
-
-
-def _write_dropped(path: Path, pairs: Sequence[PairRecord]) -> None:
-    """Write which fakes gates left out of the dataset and why; no file if there are none."""
-    dropped = [
-        {"id": fake.id, "faults": fake.faults, "failed": [codec.to_values(failed) for failed in fake.failed]}
-        for pair in pairs
-        for fake in pair.fakes
-        if fake.dropped
-    ]
-    if dropped:
-        files.write(path, (json.dumps(dropped, indent=1) + "\n").encode())
-    else:
-        path.unlink(missing_ok=True)
 
 
 def run_name(name: str | None, layout: Layout) -> str:

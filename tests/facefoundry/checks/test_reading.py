@@ -7,7 +7,11 @@ import pytest
 
 from facefoundry.checks.frames import chosen_frames, decode
 from facefoundry.checks.stream import read_stream
-from facefoundry.checks.videos import Fake, groups_of, read_subjects
+from facefoundry.checks.videos import Fake, find_fakes, groups_of, read_subjects
+from facefoundry.dataset import files
+from facefoundry.dataset.dropped import DroppedFakes
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.record import FakeRecord
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.level import Level
 from tests.facefoundry.checks.made import encode, pictures_of, tag, texture
@@ -69,6 +73,15 @@ def test_a_group_is_a_subject_where_pairs_connect_too_many():
     fakes = _fakes("a_b", "b_c", "c_d", "d_a")
     assert len(set(groups_of(fakes, {}, 3).values())) == 4
     assert len(set(groups_of(fakes, {"a": "ada", "c": "ada"}, 3).values())) == 3
+
+
+def test_files_of_a_fake_that_a_gate_left_out_are_no_fake_of_the_dataset(tmp_path):
+    layout = FfppLayout(tmp_path)
+    real, fakes = layout.real_video("c23", "a"), [layout.fake_video("c23", name) for name in ("a_b", "a_c")]
+    for path in (real, *fakes):
+        files.write(path, b"")
+    DroppedFakes(layout).add(FakeRecord("a_c", "a", "c"))
+    assert [fake.id for fake in find_fakes(layout, ["c23"]).fakes] == ["a_b"]
 
 
 def test_subjects_come_from_a_list_of_clips(tmp_path):
