@@ -94,6 +94,8 @@ def fetch(
         view.message(f"{entry.id} is not in the dataset, because it failed [{entry.reason}].")
     if fetched.replaced:
         view.message(f"Fetched again, as other bytes were there: {_listed(fetched.replaced)}.")
+    if fetched.removed:
+        view.message(f"Removed, as gates have left their fakes out of the dataset: {_listed(fetched.removed)}.")
     for sentence in fetched.lost:
         view.message(sentence)
     if as_json:

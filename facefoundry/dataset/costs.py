@@ -39,12 +39,16 @@ class Costs:
 
 def costs_of(pairs: Iterable[PairRecord]) -> Costs:
     """Return what the results of pairs took together."""
-    stages: dict[tuple[str, str], StageTime] = {}
+    shared: dict[str, StageTime] = {}
+    own: list[StageTime] = []  # a pair that was trained again has two of some names
     for pair in pairs:
         for stage in pair.stages:
-            shared = stage.stage.rpartition(" ")[2] in (pair.a, pair.b)
-            stages["" if shared else pair.id, stage.stage] = stage
-    made = [stage for stage in stages.values() if stage.stored_bytes or stage.video_bytes]
+            if stage.stage.rpartition(" ")[2] in (pair.a, pair.b):
+                shared[stage.stage] = stage
+            else:
+                own.append(stage)
+    stages = [*shared.values(), *own]
+    made = [stage for stage in stages if stage.stored_bytes or stage.video_bytes]
     trainings = [stage.usage for stage in made if stage.stage == _TRAIN and stage.usage]
     others = [stage.usage for stage in made if stage.stage != _TRAIN and stage.usage]
     on_gpu = [usage.energy_joules for usage in trainings if usage.gpu_seconds]
@@ -56,6 +60,6 @@ def costs_of(pairs: Iterable[PairRecord]) -> Costs:
         energy_joules=sum(known) if known and len(known) == len(on_gpu) else None,
         stored_bytes=sum(stage.stored_bytes for stage in made),
         video_bytes=sum(stage.video_bytes for stage in made),
-        retries=sum(stage.retries for stage in stages.values()),
+        retries=sum(stage.retries for stage in stages),
         unknown=sum(stage.usage is None for stage in made),
     )

@@ -12,10 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facefoundry.dataset import files
+from facefoundry.dataset.dropped import dropped_file
+from facefoundry.dataset.layouts import GROUP
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.results import matches
-from facefoundry.dataset.stored_dataset import LISTS, DatasetManifest, DatasetPlace, IndexedFile, PairEntry
+from facefoundry.dataset.stored_dataset import (
+    LISTS,
+    DatasetManifest,
+    DatasetPlace,
+    IndexedFile,
+    PairEntry,
+    PairIndex,
+)
 from facefoundry.errors import Cancelled, DataLoss, InvalidInput, NotFound
+from facefoundry.storage.parts import MASKS
 from facefoundry.storage.store import Store
 
 __all__ = ["Fetched", "download", "load_manifest"]
@@ -37,6 +47,7 @@ class Fetched:
         done_bytes: Their bytes.
         found: How many of them were there before.
         replaced: Paths of those that were there with other bytes, and were fetched again.
+        removed: Paths of files that were there, of fakes that gates have left out of the dataset since.
         lost: A sentence about each file that the bucket does not have as it was written.
         missing: The pairs that the dataset does not have, because they failed.
     """
@@ -48,6 +59,7 @@ class Fetched:
     done_bytes: int = 0
     found: int = 0
     replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     missing: tuple[PairEntry, ...] = field(default=())
 
@@ -86,7 +98,8 @@ def download(
 ) -> Fetched:
     """Fetch the files of a dataset. Those that are there, with the right bytes, are not fetched again.
 
-    Files of the folder that the dataset does not have are left alone.
+    Files of fakes that gates left out of the dataset are removed, since the folder may have them from before. Other
+    files of the folder that the dataset does not have are left alone.
 
     Args:
         store: The bucket of the dataset.
@@ -111,14 +124,16 @@ def download(
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
         wanted: dict[str, IndexedFile] = {file.path: file for file in found.files}
         done = [entry for entry in entries if entry.index]
-        for listed in pool.map(lambda entry: _files_of(store, place, entry), done):
-            wanted |= {file.path: file for file in listed}
+        indexes = list(pool.map(lambda entry: _index_of(store, place, entry), done))
+        for index in indexes:
+            wanted |= {file.path: file for file in index.files}
         chosen = _of_kinds(wanted.values(), only, place)
         missing = tuple(entry for entry in entries if not entry.index)
         state = Fetched(len(done), len(chosen), sum(file.size for file in chosen), missing=missing)
         _check_space(out, chosen)
         on_start(state)
-        return _Download(store, place, out, state, on_progress, frozenset(made_here)).run(pool, chosen)
+        fetched = _Download(store, place, out, state, on_progress, frozenset(made_here)).run(pool, chosen)
+    return replace(fetched, removed=_remove_dropped(out, found, indexes, place))
 
 
 class _Download:
@@ -215,7 +230,7 @@ def _choose(found: DatasetManifest, pairs: Collection[Pair]) -> list[PairEntry]:
     return [entry for entry in found.pairs if entry.id in wanted]
 
 
-def _files_of(store: Store, place: DatasetPlace, entry: PairEntry) -> tuple[IndexedFile, ...]:
+def _index_of(store: Store, place: DatasetPlace, entry: PairEntry) -> PairIndex:
     found = place.index(store, entry.id)
     if found is None or found[1] != entry.index:
         raise DataLoss(
@@ -224,17 +239,41 @@ def _files_of(store: Store, place: DatasetPlace, entry: PairEntry) -> tuple[Inde
             reason="DATASET_CHANGED",
             resource=place.key(place.index_path(entry.id)),
         )
-    return found[0].files
+    return found[0]
+
+
+def _remove_dropped(
+    out: Path, found: DatasetManifest, indexes: Sequence[PairIndex], place: DatasetPlace
+) -> tuple[str, ...]:
+    """Remove what an earlier fetch left of fakes that gates have dropped since, and return the paths.
+
+    If none is dropped, neither is there a list of them.
+    """
+    layout = GROUP.find(found.layout)(out)
+    dropped = dropped_file(layout)
+    if dropped.relative_to(out).as_posix() not in {file.path for file in found.files}:
+        dropped.unlink(missing_ok=True)
+    removed = []
+    for index in indexes:
+        kinds = {file.kind for file in index.files}
+        for fake in (fake.id for fake in index.fakes if fake.dropped):
+            _check_segments([*kinds, fake], place)
+            for path in (
+                *(layout.fake_video(kind, fake) for kind in kinds),
+                *(layout.mask_video(kind, fake) for kind in MASKS),
+                layout.labels(fake),
+            ):
+                if path.is_file():
+                    path.unlink()
+                    removed.append(path.relative_to(out).as_posix())
+    return tuple(sorted(removed))
 
 
 def _of_kinds(listed: Iterable[IndexedFile], only: Collection[str], place: DatasetPlace) -> list[IndexedFile]:
     """Return the files of the wanted kinds, by path, after a check of all paths."""
     listed = sorted(listed, key=lambda file: file.path)
     for file in listed:
-        segments = file.path.split("/")
-        if {".", ".."} & set(segments) or not all(map(_SEGMENT.fullmatch, segments)):
-            message = f"Expected paths of files in the index of {place.uri}. Received {file.path!r}."
-            raise DataLoss(message, reason="BAD_DOCUMENT", resource=place.uri)
+        _check_segments(file.path.split("/"), place)
     kinds = {file.kind for file in listed}
     if unknown := set(only) - kinds:
         raise InvalidInput(
@@ -242,6 +281,13 @@ def _of_kinds(listed: Iterable[IndexedFile], only: Collection[str], place: Datas
             reason="FETCH",
         )
     return [file for file in listed if not only or file.kind in only or file.kind == LISTS]
+
+
+def _check_segments(segments: Sequence[str], place: DatasetPlace) -> None:
+    """Refuse what could lead out of the folder."""
+    if {".", ".."} & set(segments) or not all(map(_SEGMENT.fullmatch, segments)):
+        message = f"Expected paths of files in the index of {place.uri}. Received {'/'.join(segments)!r}."
+        raise DataLoss(message, reason="BAD_DOCUMENT", resource=place.uri)
 
 
 def _check_space(out: Path, chosen: Sequence[IndexedFile]) -> None:

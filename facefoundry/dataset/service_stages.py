@@ -139,6 +139,8 @@ class ServiceStages(Stages):
             if training.state == trainer_pb2.Training.STATE_CANCELLED:
                 message = "The training was cancelled. Run the same command again to continue it."
                 raise Cancelled(message, reason="TRAINING_CANCELLED")
+            made = await asyncio.to_thread(StoredResult(self._transfers, training.model_uri).manifest)
+        self._recorder.add_cost(pair.id, "train", made, max(0, training.attempt - 1))
         return training.model_uri
 
     def _on_training(
@@ -169,7 +171,6 @@ class ServiceStages(Stages):
             if given is not None and models.is_native(given):
                 info = models.load_verified(given).info_as(ModelInfo)  # an import knows nothing of the training
             previews = self._fetch_previews(pair, result, info)
-        self._recorder.add_cost(pair.id, "train", result.manifest(), max(0, pair.training.attempt - 1))
         with self._recorder.lock:
             pair.training.model_uri = model_uri
             pair.training.iteration = pair.training.iterations = info.iterations

@@ -43,8 +43,8 @@ def fetch(
         on_progress: Called after each file, by one thread at a time.
 
     Returns:
-        What was fetched. `replaced` names the files that were there with other bytes, and `lost` those that the bucket
-        does not have as they were written.
+        What was fetched. `replaced` names the files that were there with other bytes, `removed` those of fakes that
+        gates have left out since, and `lost` those that the bucket does not have as they were written.
 
     Raises:
         NotFound: there is no such dataset (NO_SUCH_DATASET), or it is not finished (DATASET_NOT_FINISHED).

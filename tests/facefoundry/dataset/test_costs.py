@@ -32,6 +32,15 @@ def test_what_pairs_share_counts_once_and_all_else_for_each() -> None:
     )
 
 
+def test_both_trainings_of_a_pair_that_was_trained_again_count() -> None:
+    again = [stage for stage in stages(400.0) if stage.stage in ("train", "convert", "compare swap")]
+    once, twice = stages(600.0), [*stages(600.0), *again]
+    first, both = (costs_of([PairRecord("a_b", "a", "b", stages=each)]) for each in (once, twice))
+    assert (both.gpu_seconds, both.energy_joules) == (120.0, 1000.0)
+    assert (both.cpu_seconds, both.stored_bytes) == (first.cpu_seconds + 7.0, first.stored_bytes + 1010)
+    assert both.retries == first.retries + 3
+
+
 def test_the_energy_is_unknown_if_that_of_a_training_is() -> None:
     pairs = [PairRecord("a_b", "a", "b", stages=stages(600.0)), PairRecord("a_c", "a", "c", stages=stages(None))]
     assert costs_of(pairs).energy_joules is None

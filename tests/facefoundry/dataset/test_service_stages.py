@@ -65,6 +65,23 @@ def test_a_warning_of_a_running_training_is_told_once_and_recorded(
     assert pair.training.warnings == ["The training stagnates."]
 
 
+def test_each_training_of_a_pair_has_its_own_cost(
+    store: Store, make_recorder: Callable[[], RunRecorder], tmp_path: Path
+) -> None:
+    recorder = make_recorder()
+    stages = ServiceStages(
+        transfers_of(store), recipe_pb2.Recipe(), FolderOutput(FfppLayout(tmp_path)), recorder, lambda _: None
+    )
+    (pair,) = recorder.begin([Pair("a", "b")])
+
+    async def train_twice() -> None:
+        for again in (False, True):
+            await stages.train(pair, extracted("a"), extracted("b"), again=again)
+
+    asyncio.run(train_twice())
+    assert [(stage.stage, stage.usage) for stage in pair.stages] == [("train", Usage(1.5))] * 2
+
+
 def test_a_comparison_counts_what_its_conversion_and_extraction_took_and_no_videos(
     store: Store, make_recorder: Callable[[], RunRecorder], tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from facefoundry import recipes
 from facefoundry.client import Client
 from facefoundry.dataset.bucket_output import BucketOutput
+from facefoundry.dataset.download import download
 from facefoundry.dataset.dropped import read_dropped
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import Gate
@@ -144,6 +145,23 @@ def test_a_pair_that_fails_later_keeps_its_entries_as_it_keeps_its_files(
     make(BucketOutput(FfppLayout(tmp_path / "second"), store, place), FLAGS_B_A)
     manifest = place.manifest(store)
     assert manifest and "misc/dropped.json" not in {file.path for file in manifest.files}
+
+
+def test_a_fetch_removes_files_of_fakes_that_were_dropped_since_an_earlier_one(
+    make: Make, store: Store, tmp_path: Path
+) -> None:
+    place, out, root = DatasetPlace(store.bucket, "datasets/dropped"), tmp_path / "out", FfppLayout(tmp_path / "own")
+    make(BucketOutput(root, store, place), FLAGS_B_A)
+    assert download(store, place, out).removed == ()
+    (out / "misc" / "notes.txt").write_text("mine")
+    assert names_below(out) == {"a_b", "b_a"}
+    make(BucketOutput(root, store, place), DROPS_B_A)
+    removed = download(store, place, out, only=["labels"]).removed
+    assert {Path(path).stem for path in removed} == {"b_a"} and len(removed) > 2
+    assert names_below(out) == {"a_b"} and dropped_ids(out) == ["b_a"] and (out / "misc" / "notes.txt").is_file()
+    make(BucketOutput(root, store, place), FLAGS_B_A)
+    assert download(store, place, out).removed == ()
+    assert names_below(out) == {"a_b", "b_a"} and dropped_ids(out) == []
 
 
 def test_a_list_that_is_damaged_is_named(tmp_path: Path) -> None:
