@@ -12,23 +12,31 @@ __all__ = ["MARGIN", "failed_gates", "faults", "is_better", "judge", "summary"]
 MARGIN = next(gate.min or 0.0 for gate in DEFAULT_GATES if gate.measure == "identity_gain")
 """How much nearer to the source than the control a good swap is, at least."""
 
+_MIN_FACE_SHARE = next(gate.min or 0.0 for gate in DEFAULT_GATES if gate.measure == "face_share")
+
 _NAMED = 3
 
 
 def judge(fake: FakeRecord, gates: Sequence[Gate]) -> None:
-    """Write into a fake's record which gates it does not pass. What was not measured is not judged."""
-    fake.failed = list(failed_gates(fake, gates))
+    """Write into a fake's record which gates it does not pass, as `failed_gates` says."""
+    fake.failed = list(dict.fromkeys(failed_gates(fake, gates)))
     fake.faults = faults(fake)
 
 
 def failed_gates(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[FailedGate]:
     """Yield the gates that a fake does not pass.
 
-    What was not measured is not judged, nor is a motion where the target hardly moves.
+    What could not be measured because hardly any frame of the fake shows a face is a failure of `face_share`, with what
+    the gate asks for. Nothing else that was not measured is judged, nor is a motion where the target hardly moves.
     """
+    share = fake.quality.get("face_share")
     for gate in gates:
-        value, moves = fake.quality.get(gate.measure), MEASURES[gate.measure].moves
-        if value is None or (moves and (fake.quality.get(moves[0]) or 0.0) < moves[1]):
+        measure, value = MEASURES[gate.measure], fake.quality.get(gate.measure)
+        if value is None:
+            if measure.on_faces and share is not None and share < _MIN_FACE_SHARE:
+                yield FailedGate("face_share", share, _MIN_FACE_SHARE, gate.action)
+            continue
+        if measure.moves and (fake.quality.get(measure.moves[0]) or 0.0) < measure.moves[1]:
             continue
         bar = gate.missed(value)
         if bar is not None:
@@ -37,7 +45,7 @@ def failed_gates(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[FailedGate
 
 def faults(fake: FakeRecord) -> list[str]:
     """Return what the failed gates of a fake say, as ends of sentences that begin with its name."""
-    return [_sentence(fake, failed) for failed in fake.failed]
+    return list(dict.fromkeys(_sentence(fake, failed) for failed in fake.failed))
 
 
 def is_better(second: Sequence[FakeRecord], first: Sequence[FakeRecord], gates: Sequence[Gate]) -> bool:

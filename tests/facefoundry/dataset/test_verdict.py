@@ -62,6 +62,27 @@ def test_what_was_not_measured_is_not_judged():
     assert empty.faults == []
 
 
+def test_what_could_not_be_measured_for_want_of_a_face_fails_with_what_its_gate_asks_for():
+    gates = [
+        Gate(measure="identity_gain", min=0.12, action="retrain"),
+        Gate(measure="identity", min=0.05, action="drop"),
+        Gate(measure="sharpness", min=0.9),
+    ]
+    faceless, collapsed = dict.fromkeys(("identity", "identity_gain", "mouth")), fake(gates=gates)
+    collapsed.quality |= {**faceless, "face_share": 0.1, "sharpness": None}
+    verdict.judge(collapsed, gates)
+    failed = [(failed.measure, failed.value, failed.bar, failed.action) for failed in collapsed.failed]
+    assert failed == [("face_share", 0.1, 0.5, "retrain"), ("face_share", 0.1, 0.5, "drop")]
+    assert collapsed.faults == ["shows no face in many frames (one is found in 10% of those sampled, not 50%)"]
+    verdict.judge(collapsed, DEFAULT_GATES)
+    assert [failed.measure for failed in collapsed.failed] == ["face_share"], "it is said once"
+    verdict.judge(collapsed, gates)
+    passable = fake(gates=gates, identity_gain=0.1)
+    assert not verdict.is_better([collapsed], [passable], gates)
+    assert verdict.is_better([passable], [collapsed], gates)
+    assert [failed.measure for failed in fake(gates=gates, **faceless, face_share=0.9).failed] == ["sharpness"]
+
+
 def test_the_fakes_of_a_second_training_are_better_if_they_fail_fewer_gates_the_hardest_first():
     gates = [
         Gate(measure="identity", min=0.0, action="drop"),
