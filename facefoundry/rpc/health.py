@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -36,6 +36,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # the package ha
         threads: Threads that serve the calls which must not wait.
         store_seconds: Returns for how long a thread has been waiting for the store.
         answer_seconds: How long a thread, or the store, may take.
+        calling: Keeps the connection of a caller open during a block, by the caller's address.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # the package ha
         threads: Executor,
         store_seconds: Callable[[], float] = lambda: 0.0,
         answer_seconds: float = _ANSWER_SECONDS,
+        calling: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         super().__init__()
+        self._calling = calling
         self._names, self._threads, self._answer_seconds = tuple(names), threads, answer_seconds
         self._store_seconds = store_seconds
         self._asked: asyncio.Future[None] | None = None
@@ -59,6 +62,15 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # the package ha
         self, request: health_pb2.HealthCheckRequest, context: _Context
     ) -> health_pb2.HealthCheckResponse:
         """Return the health of the server or of a service."""
+        with self._calling(context.peer()):
+            return await self._check(request, context)
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: _Context) -> None:  # noqa: N802 (the same)
+        """Send the health of the server or of a service, now and whenever it changes."""
+        with self._calling(context.peer()):
+            await super().Watch(request, context)
+
+    async def _check(self, request: health_pb2.HealthCheckRequest, context: _Context) -> health_pb2.HealthCheckResponse:
         found: health_pb2.HealthCheckResponse = await super().Check(request, context)
         if request.service not in self._names or found.status != _SERVING:
             return found

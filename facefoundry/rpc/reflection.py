@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -27,13 +28,16 @@ _IDLE_SECONDS = 20.0
 _STREAMS_PER_HOST = 32
 
 
-def reflection_handlers(names: Sequence[str]) -> list[grpc.GenericRpcHandler]:
+def reflection_handlers(
+    names: Sequence[str], calling: Callable[[str], AbstractContextManager[None]]
+) -> list[grpc.GenericRpcHandler]:
     """Return the handlers of reflection for an asyncio server. A stream without a request for 20 s is ended.
 
     A host has at most 32 streams at once.
 
     Args:
         names: Full names of the server's services, without those of reflection.
+        calling: Keeps the connection of a caller open during a block, by the caller's address.
     """
     versions = [_describe_v1(), reflection.SERVICE_NAME]
     servicer, open_streams = reflection.ReflectionServicer([*names, *versions]), Counter[str]()
@@ -45,7 +49,8 @@ def reflection_handlers(names: Sequence[str]) -> list[grpc.GenericRpcHandler]:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
         open_streams[host] += 1
         try:
-            await serve(context)
+            with calling(context.peer()):
+                await serve(context)
         finally:
             open_streams[host] -= 1
             if not open_streams[host]:

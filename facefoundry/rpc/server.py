@@ -6,7 +6,6 @@ Draining is what the server does between SIGTERM and its end: it refuses new wor
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import sys
 import threading
@@ -26,12 +25,13 @@ from facefoundry.process.sandbox.isolation import Available, available
 from facefoundry.process.signals import stop_event
 from facefoundry.rpc.calls import REQUEST_SECONDS, RESPONSE_SECONDS, Calls
 from facefoundry.rpc.health import Health
-from facefoundry.rpc.idle import IdleConnections, give_back_memory
+from facefoundry.rpc.idle import IdleConnections
 from facefoundry.rpc.info import InfoServicer
 from facefoundry.rpc.lanes import Lanes
 from facefoundry.rpc.loop import await_in_loop
 from facefoundry.rpc.reflection import reflection_handlers
 from facefoundry.rpc.slots import Slots
+from facefoundry.rpc.upkeep import give_back_memory, repeat
 from facefoundry.settings import ServerSettings
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -46,8 +46,8 @@ _ANSWERED_BYTES = 16 << 20
 _PING_MILLISECONDS = 5_000
 # Calls at once on one connection; gRPC's clients hold further ones back.
 _STREAMS_PER_CONNECTION = 256
-_UPKEEP_SECONDS = 0.25
-_MEMORY_EVERY = 8
+_IDLE_EVERY_SECONDS = 1.0
+_MEMORY_EVERY_SECONDS = 2.0
 _log = logger(__name__)
 
 
@@ -62,6 +62,7 @@ class Server:
         engines: Returns the names that GetInfo lists as engines: the extractor's engines, or the trainer's backend.
         request_seconds: How long a caller may take to send its request.
         response_seconds: How long a caller may take for one response.
+        idle: Closes idle connections; by default those beyond 256 of a host.
 
     Attributes:
         slots: Limits how many heavy calls run at once.
@@ -78,9 +79,11 @@ class Server:
         engines: Callable[[], Sequence[str]] = tuple,
         request_seconds: float = REQUEST_SECONDS,
         response_seconds: float = RESPONSE_SECONDS,
+        idle: IdleConnections | None = None,
     ) -> None:
         self.name = name
         self._request_seconds, self._response_seconds = request_seconds, response_seconds
+        self._idle = idle or IdleConnections()
         self.settings = settings
         self._store = store
         self.slots = Slots(name, settings.slots)
@@ -120,14 +123,13 @@ class Server:
     async def _start(self, credentials: grpc.ServerCredentials | None) -> _Running:
         settings = self.settings
         waits = self._request_seconds, self._response_seconds
-        idle = IdleConnections()
-        calls = Calls(self.name, self._lanes, settings.max_message_bytes, *waits, idle.calling)
-        quick = self._lanes.quick
-        checks = Health(self._names, quick.threads, lambda: self._store.longest_wait(quick.ids))
+        calling, quick = self._idle.calling, self._lanes.quick
+        calls = Calls(self.name, self._lanes, settings.max_message_bytes, *waits, calling)
+        checks = Health(self._names, quick.threads, lambda: self._store.longest_wait(quick.ids), calling=calling)
         server = grpc.aio.server(options=self._options())
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if settings.reflection:
-            server.add_generic_rpc_handlers(reflection_handlers([*self._names, health.SERVICE_NAME]))
+            server.add_generic_rpc_handlers(reflection_handlers([*self._names, health.SERVICE_NAME], calling))
         for service, handlers in self._handlers.by_service.items():
             made = {method: calls.handler(f"/{service}/{method}", handlers[method]) for method in handlers}
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, made),))
@@ -140,19 +142,16 @@ class Server:
             await probes.start()
         await server.start()
         await checks.serve()
-        upkeep = asyncio.create_task(self._upkeep(idle))
+        upkeep = (
+            asyncio.create_task(repeat(self._close_idle, _IDLE_EVERY_SECONDS, self._lanes.ended)),
+            asyncio.create_task(repeat(give_back_memory, _MEMORY_EVERY_SECONDS, self._lanes.ended)),
+        )
         return _Running(server, probes, checks, calls, upkeep)
 
-    async def _upkeep(self, idle: IdleConnections) -> None:
-        """Close idle connections and give back free memory, again and again, in a thread."""
-        loop = asyncio.get_running_loop()
-        for number in itertools.count(1):
-            await asyncio.sleep(_UPKEEP_SECONDS)
-            closed = await loop.run_in_executor(self._lanes.ended, idle.close, self.port)
-            if closed:
-                _log.warning("idle_connections_closed", number=closed)
-            if number % _MEMORY_EVERY == 0:
-                await loop.run_in_executor(self._lanes.ended, give_back_memory)
+    def _close_idle(self) -> None:
+        closed = self._idle.close(self.port)
+        if closed:
+            _log.warning("idle_connections_closed", number=closed)
 
     def stop(self) -> None:
         """Report NOT_SERVING to health checks, wait up to `drain_seconds` for running calls, then cancel them."""
@@ -278,11 +277,12 @@ class _Running:
     probes: grpc.aio.Server | None
     checks: Health
     calls: Calls
-    upkeep: asyncio.Task[None]
+    upkeep: tuple[asyncio.Task[None], ...]
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept no more calls, end all pauses, and cancel calls that still run after some time."""
-        self.upkeep.cancel()
+        for task in self.upkeep:
+            task.cancel()
         self.calls.stop()
         await self.server.stop(grace_seconds)
         if self.probes is not None:

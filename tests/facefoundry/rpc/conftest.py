@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
+from facefoundry.rpc.idle import IdleConnections
 from facefoundry.rpc.server import Server
 from facefoundry.settings import ServerSettings, StoreSettings, read
 from facefoundry.storage.store import Store
@@ -76,7 +77,11 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
     started: list[Server] = []
 
     def start(
-        store: Store | None = None, request_seconds: float = 20.0, response_seconds: float = 60.0, **settings: object
+        store: Store | None = None,
+        request_seconds: float = 20.0,
+        response_seconds: float = 60.0,
+        idle: IdleConnections | None = None,
+        **settings: object,
     ) -> Running:
         defaults = {"listen": "127.0.0.1:0", "threads": 8, "drain_seconds": 0.5}
         server = Server(
@@ -87,6 +92,7 @@ def serve(dead_store: Store) -> Iterator[Callable[..., Running]]:
             lambda: ["dlib"],
             request_seconds,
             response_seconds,
+            idle,
         )
         servicer = Servicer(server)  # type: ignore[abstract]  # not all calls yet
         server.add(lambda grpc_server: extractor_pb2_grpc.add_ExtractorServiceServicer_to_server(servicer, grpc_server))

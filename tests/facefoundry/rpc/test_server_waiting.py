@@ -188,7 +188,7 @@ def test_a_service_is_healthy_while_a_thread_is_free_and_the_server_while_it_ans
     async def health_of(*names):
         checks = Health(["service"], threads, answer_seconds=0.2)
         await checks.serve()
-        context: Any = None
+        context: Any = Call("ipv4:127.0.0.1:5000")
         asked = [checks.Check(health_pb2.HealthCheckRequest(service=name), context) for name in names]
         return [answer.status for answer in await asyncio.gather(*asked)]
 
