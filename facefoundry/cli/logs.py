@@ -10,13 +10,14 @@ from facefoundry.cli.cluster import cluster_options
 from facefoundry.cli.plain import plain
 from facefoundry.cluster.runs import Place
 from facefoundry.codec import to_values
-from facefoundry.errors import FaceFoundryError
+from facefoundry.errors import NotFound
 from facefoundry.planning.stored_run import stored_log
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
 __all__ = ["logs"]
 
+_NO_POD = ("NO_JOB", "NO_LOG")  # reasons of errors that come before the first line
 _WITHOUT_KEYS = (
     "The bucket may have the events that the run has saved. To print them, set FACEFOUNDRY_STORE_ENDPOINT, "
     "FACEFOUNDRY_STORE_BUCKET, FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY."
@@ -35,14 +36,16 @@ def logs(dataset: str, follow: bool, place: Place) -> None:
       facefoundry logs --dataset NAME --follow
 
     Without such a pod, the events that the run has saved in the bucket are printed, where there are keys of the store:
-    how stages and pairs ended, the newest 1,000. The failures of all pairs are in the record of the run: `facefoundry
-    status --dataset NAME`.
+    how stages and pairs ended, the newest 1,000. Every other error ends the command. The failures of all pairs are in
+    the record of the run: `facefoundry status --dataset NAME`.
     """
     try:
         with place.open() as runs:
             for line in runs.log(dataset, follow=follow):
                 click.echo(plain(line))
-    except FaceFoundryError as error:
+    except NotFound as error:
+        if error.reason not in _NO_POD:
+            raise
         settings = read(StoreSettings)
         if not settings.has_keys:
             click.echo(_WITHOUT_KEYS, err=True)

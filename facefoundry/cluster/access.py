@@ -18,6 +18,7 @@ from facefoundry.errors import Conflict, Denied, FaceFoundryError, Internal, Inv
 __all__ = ["Cluster"]
 
 _TIMEOUT = (5.0, 30.0)
+_QUIET_SECONDS = 86_400.0  # between two lines of a log that is followed; the client refuses None beside a number
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SELECTOR = ",".join(f"{label}={value}" for label, value in COMPONENT.items())
 
@@ -127,7 +128,7 @@ class Cluster:
                 self.namespace,
                 follow=follow,
                 _preload_content=False,
-                _request_timeout=(_TIMEOUT[0], None if follow else _TIMEOUT[1]),
+                _request_timeout=(_TIMEOUT[0], _QUIET_SECONDS if follow else _TIMEOUT[1]),
             )
             rest = b""
             for block in response.stream(amt=None, decode_content=False):

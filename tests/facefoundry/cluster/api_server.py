@@ -31,6 +31,7 @@ class ApiServer:
         self.on_config_map: Callable[[Object], object] = lambda made: None
         self.on_delete: Callable[[Object], object] = lambda job: None
         self.log_missing = False
+        self.log_cut = False
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
         self._count = 0
 
@@ -134,7 +135,8 @@ def serve(folder: Path) -> Iterator[tuple[ApiServer, Path]]:
                 status, value = api.answer(self.command, split.path, query, body)
             data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
+            is_cut = api.log_cut and split.path.endswith("/log")
+            self.send_header("Content-Length", str(len(data) + is_cut))
             self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
             self.end_headers()
             self.wfile.write(data)

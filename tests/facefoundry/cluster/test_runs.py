@@ -225,6 +225,23 @@ def test_without_a_pod_the_log_is_what_the_run_saved_in_the_bucket(
     assert _run("logs", "--dataset", "another").exception.reason == "NO_JOB"
 
 
+def test_an_error_of_the_cluster_is_no_reason_to_print_what_the_run_saved(
+    api: ApiServer, dataset_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facefoundry.submit(dataset_file)
+    log = RunLog()
+    log.add(Event("a_b", "pair", "done"))
+    document.put(store, "runs/Faces_1/log.json", document.encode(log.record()))
+    _use(store, monkeypatch)
+    api.log_cut = True
+    cut = _run("logs", "--dataset", "Faces_1", "--follow")
+    assert isinstance(cut.exception, Unavailable) and cut.exception.reason == "API_SERVER"
+    api.refusals["GET", "jobs"] = (403, "jobs.batch is forbidden")
+    denied = _run("logs", "--dataset", "Faces_1")
+    assert isinstance(denied.exception, Denied) and denied.exception.reason == "FORBIDDEN"
+    assert "a_b" not in cut.stdout + denied.stdout
+
+
 def test_a_pod_that_is_deleted_while_its_log_is_requested_has_none(api: ApiServer, dataset_file: Path) -> None:
     facefoundry.submit(dataset_file)
     api.log_missing = True
