@@ -9,7 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -199,7 +199,7 @@ def _warnings(
             f"Of {tones.total()} clips, fewer than {_MIN_SHARE:.0%} each are {', '.join(rare)}. A detector may fail on "
             "such faces: add clips, and report its errors by skin tone."
         )
-    return found + [sentence for pair in pairwise(rows) for sentence in _unequal(*pair)]
+    return found + [sentence for pair in combinations(rows, 2) for sentence in _unequal(*pair)]
 
 
 def _unequal(row: BalanceRow, other: BalanceRow) -> list[str]:
@@ -212,7 +212,7 @@ def _unequal(row: BalanceRow, other: BalanceRow) -> list[str]:
     }
     return [
         f"The median {name.replace('_', ' ')} is {a:.3g} in {row.split} and {b:.3g} in {other.split}. Choose another "
-        "seed of the splits."
+        f"seed of the splits. If they are given, report a detector's results by {name.replace('_', ' ')}."
         for name, (a, b) in figures.items()
         if min(a, b) > 0 and max(a, b) / min(a, b) > _RATIO
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from facefoundry import codec
 from facefoundry.checks.balance import BalanceReport, Look, balance, path_of
 from facefoundry.checks.checking import Progress, require_libraries, run_all
-from facefoundry.checks.videos import Fake, find_fakes, levels_of
+from facefoundry.checks.videos import Fake, Found, find_fakes, levels_of
 from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.run_folder import RunFolder
@@ -49,7 +49,8 @@ def check_balance(
     if not by_target:
         message = f"Expected labels beside the fakes of {layout.root}. Received none: their boxes say where faces are."
         raise InvalidInput(message, reason="NO_FAKES")
-    looks, failed = dict[str, Look](), list[str]()
+    looks = dict[str, Look]()
+    failed = [f"{path} is missing, so it was not looked at." for path in _without_video(found)]
 
     def see(sandbox: Sandbox, fake: Fake) -> None:
         values = list(sandbox.run("facefoundry.checks.faces:look", video=str(fake.real), labels=str(fake.labels)))[-1]
@@ -65,6 +66,12 @@ def check_balance(
     report = replace(report, failed=failed)
     files.write(path_of(layout), codec.to_standard_json(report))
     return report
+
+
+def _without_video(found: Found) -> list[Path]:
+    """Return a path of each real video that is missing at all levels."""
+    targets = {fake.target for fake in found.fakes}
+    return list({path.stem: path for path in found.missing if path.stem not in targets}.values())
 
 
 def _splits(layout: Layout) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facefoundry import codec
 from facefoundry.checks.classify import alone_scores, paired_scores
-from facefoundry.checks.leaks import ADVICE, MIN_AUC, Auc, Difference, Feature, LeakRow, State
+from facefoundry.checks.leaks import ADVICE, FACE_CAUSED, MIN_AUC, Auc, Difference, Feature, LeakRow, State
 from facefoundry.checks.measured import Kept, Measured
 from facefoundry.checks.statistics import Counts, alone, intervals, paired
 from facefoundry.codec import JsonObject
@@ -76,7 +76,8 @@ def rows_of(measured: Mapping[str, Mapping[str, Measured]], groups: Mapping[str,
     found = intervals(design.counts(family, kind, figure) for family, design, kind, figure in tests)
     for (family, _, kind, figure), values in zip(tests, found.tolist(), strict=True):
         family.aucs[kind, figure] = Auc(*(round(value, 4) for value in values))
-    return [_row(family, measured[family.level]) for family in families]
+    rows = [_row(family, measured[family.level]) for family in families]
+    return [_advised(row, rows) if row.state == "leak" else row for row in rows]
 
 
 class _Design:
@@ -127,8 +128,26 @@ def _row(family: _Family, measured: Mapping[str, Measured]) -> LeakRow:
     sure = [auc for auc in tested if not auc.is_chance]
     strength = max((max(auc.value, 1 - auc.value) for auc in sure), default=0.5)
     state: State = "leak" if differing or strength >= MIN_AUC else "trace" if sure else "ok"
-    sentence = _sentence(family.name, state, strength, len(measured), differing, differences, features)
+    sentence = _sentence(state, strength, len(measured), differing, differences, features)
     return LeakRow(family.level, family.name, state, sentence, whole, beside, differing, differences, features)
+
+
+def _advised(row: LeakRow, rows: Sequence[LeakRow]) -> LeakRow:
+    """Return a leak with what to do about it.
+
+    Sizes and kinds of packets follow from the pictures and from how they were encoded. So the face is their cause only
+    if nothing else at the level gives the fakes away.
+    """
+    advice = ADVICE[row.family]
+    if row.family in FACE_CAUSED:
+        others = [other for other in rows if other.level == row.level and other.family not in FACE_CAUSED]
+        first = [other.family for other in others if other.state == "leak"]
+        advice = (
+            f"Mend {', '.join(first)} first and test again: that changes this too."
+            if first
+            else f"Nothing but the faces was found to cause it, and no encoder mends it. {advice}"
+        )
+    return replace(row, sentence=f"{row.sentence} {advice}")
 
 
 def _differences(family: str, measured: Mapping[str, Measured]) -> tuple[int, list[Difference]]:
@@ -156,7 +175,6 @@ def _distance(feature: Feature) -> float:
 
 
 def _sentence(
-    family: str,
     state: State,
     strength: float,
     fakes: int,
@@ -164,7 +182,7 @@ def _sentence(
     differences: Sequence[Difference],
     features: Sequence[Feature],
 ) -> str:
-    """Describe what was found, and what to do about it."""
+    """Describe what was found."""
     if state == "ok":
         return ""
     words = []
@@ -175,7 +193,7 @@ def _sentence(
     if strength > 0.5:
         named = ", ".join(_named(feature) for feature in features[:2] if _distance(feature) > 0)
         words.append(f"Fakes are told by an AUC of {strength:.2f}{f': {named}' if named else ''}.")
-    return " ".join([*words, ADVICE[family] if state == "leak" else "This is little, but sure."])
+    return " ".join(words if state == "leak" else [*words, "This is little, but sure."])
 
 
 def _named(feature: Feature) -> str:

@@ -16,6 +16,7 @@ from facefoundry.errors import DataLoss
 
 __all__ = [
     "ADVICE",
+    "FACE_CAUSED",
     "FORMAT",
     "MIN_AUC",
     "Auc",
@@ -39,16 +40,16 @@ ADVICE: Final = {
     "encoder": "Encode fakes and real videos again with one build and one set of options, from lossless files.",
     "length": "Cut the real videos to the frames of their fakes, or make the fakes again without `conversion.discard`.",
     "timing": "Encode fakes and real videos again with one frame rate and one time base.",
-    "rate": "Compare the encoders first. If they are equal, the new faces are smoother or rougher than real ones: "
-    "train longer, and show no sizes to the detector.",
-    "packets": "Compare the encoders first. If they are equal, the new faces are smoother or rougher than real ones: "
-    "train longer, and show no packets to the detector.",
-    "key frames": "Compare the encoders first. If they are equal, the new faces flicker or stand still: "
-    "train longer, and show no kinds of frames to the detector.",
+    "rate": "The new faces are smoother or rougher than real ones: train longer, and show the detector no sizes.",
+    "packets": "The new faces are smoother or rougher than real ones: train longer, and show the detector no packets.",
+    "key frames": "The new faces flicker or stand still: train longer, and show the detector no kinds of frames.",
     "outside": "Make fakes and real videos from the same decoded frames, and encode both once.",
     "first and last frames": "Look at the ends of some fakes beside their targets, and cut both alike.",
 }
 """What to do about a leak, by family."""
+
+FACE_CAUSED: Final = ("rate", "packets", "key frames")
+"""Families that the swapped face itself changes, even if all else is equal."""
 
 
 @dataclass(frozen=True)

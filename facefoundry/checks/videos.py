@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
 
-__all__ = ["DEFAULT_LEVELS", "Found", "Fake", "find_fakes", "groups_of", "levels_of", "read_subjects"]
+__all__ = ["DEFAULT_LEVELS", "Found", "Fake", "find_fakes", "groups_of", "levels_of"]
 
 DEFAULT_LEVELS = ("raw", "c23", "c40")
 """The levels that are looked for in a dataset without a run record."""
@@ -95,25 +94,6 @@ def find_fakes(layout: Layout, levels: Sequence[str]) -> Found:
         )
         raise InvalidInput(message, reason="NO_FAKES")
     return Found(fakes, missing)
-
-
-def read_subjects(path: Path) -> dict[str, str]:
-    """Read who is shown in each sequence from a CSV list with the columns `subject` and `id` or `clip`.
-
-    Raises:
-        InvalidInput: the file cannot be read or has no such columns (SUBJECTS).
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"Cannot read the list {path}: {error}.", reason="SUBJECTS") from error
-    names = {row.get("id") or Path(row.get("clip") or "").stem: row.get("subject") or "" for row in rows}
-    subjects = {name: subject for name, subject in names.items() if name and subject}
-    if not subjects:
-        message = f"Expected the columns `subject` and `id` or `clip` in {path}. Received no row with both."
-        raise InvalidInput(message, reason="SUBJECTS")
-    return subjects
 
 
 def groups_of(fakes: Sequence[Fake], subjects: Mapping[str, str], least: int) -> dict[str, int]:

@@ -13,7 +13,8 @@ from rich.text import Text
 from facefoundry import codec
 from facefoundry.checks.balance import TONES, BalanceReport, path_of
 from facefoundry.checks.balancing import check_balance as check
-from facefoundry.checks.videos import read_subjects
+from facefoundry.cli.check_subjects import subjects_of, subjects_option
+from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.plain import plain
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
@@ -24,39 +25,37 @@ __all__ = ["check_balance"]
 
 @click.command(name="check-balance", short_help="Find near-identical clips and unequal splits.")
 @click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--subjects",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="CSV list with the columns `subject` and `id` or `clip`.  [default: every clip shows another person]",
-)
+@subjects_option
 @click.option("--processes", type=click.IntRange(1, 256), help="Processes that look.  [default: one for each core]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
 def check_balance(dataset: Path, subjects: Path | None, processes: int | None, as_json: bool) -> None:
     """Find clips in the folder DATASET that are nearly the same, and what is unequal between its splits.
 
     It looks at 8 faces of each real video, and counts subjects, lengths, sizes, skin tones and the quality of the fakes
-    by split. What was found is in balance.json beside the run record. It needs the extra `check`.
+    by split. What was found is in balance.json beside the run record. It needs the extra `check`. The exit code is 3
+    if some videos could not be looked at.
 
     \b
     Example:
       facefoundry check-balance OUT --subjects clips.csv
     """
     layout, view = layout_of(dataset), make_view(as_json)
-    known = read_subjects(subjects) if subjects else {}
+    known, unmatched = subjects_of(subjects, layout)
 
     def on_progress(done: int, total: int, last: str) -> None:
         view.event(Event(dataset.name, "look", "done" if done == total else "running", done, total, "clips", last))
 
     with view:
         report = check(layout, subjects=known, processes=processes, on_progress=on_progress)
-    for sentence in (*report.failed, *report.warnings):
+    for sentence in filter(None, (unmatched, *report.failed, *report.warnings)):
         view.message(sentence)
     if as_json:
         click.echo(json.dumps({"event": "balance", **codec.to_values(report)}))
     else:
         _print(report)
         click.echo(f"Details: {path_of(layout)}")
+    if report.failed:
+        raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _print(report: BalanceReport) -> None:

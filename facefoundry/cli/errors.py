@@ -13,7 +13,7 @@ from facefoundry.errors import FaceFoundryError, to_record
 __all__ = ["FOUND", "SOME_FAILED", "exit_code", "show"]
 
 SOME_FAILED = 3
-"""Exit code if some pairs or clips failed because of their input, and all others are done."""
+"""Exit code if some pairs, clips or fakes failed because of their input, and all others are done."""
 
 FOUND = 4
 """Exit code if a check of a dataset was made and found something."""

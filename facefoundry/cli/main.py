@@ -75,7 +75,7 @@ def cli() -> None:
       0    everything is done
       1    a service, the store or this program failed: run the command again; or the one fake of `convert` failed
       2    an option or an input is wrong: change it; nothing was started
-      3    some pairs or clips failed and would fail again; the others are done
+      3    some pairs, clips or fakes failed and would fail again; the others are done
       4    `check-leaks` found a leak
       130  interrupted
 

@@ -21,4 +21,4 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> FfppLayout:
 @pytest.fixture(scope="session")
 def clean_report(clean: FfppLayout) -> LeakReport:
     """What its leak test found."""
-    return check_leaks(clean, head=8)
+    return check_leaks(clean, head=8, processes=1)

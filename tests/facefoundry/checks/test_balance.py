@@ -80,21 +80,36 @@ def test_what_is_unequal_between_splits_is_said_with_what_to_do():
     assert "The median sharpness is 0.9 in train and 0.4 in test" in text
 
 
-def test_the_command_finds_a_clip_that_is_in_two_splits(clean, tmp_path):
+def test_every_two_splits_are_compared():
+    lengths = {"train": 10.0, "val": 14.0, "test": 20.0}
+    looks = {split: _look(seconds=seconds) for split, seconds in lengths.items()}
+    report = balance(looks, [], {split: split for split in lengths}, {}, {})
+    unequal = [sentence for sentence in report.warnings if "median length" in sentence]
+    assert unequal == [
+        "The median length is 10 in train and 20 in test. Choose another seed of the splits. If they are given, report "
+        "a detector's results by length."
+    ]
+
+
+def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_missing(clean, tmp_path):
     layout = FfppLayout(tmp_path / "copied")
     shutil.copytree(clean.root / "manipulated_sequences", layout.root / "manipulated_sequences")
     shutil.copytree(clean.root / "original_sequences", layout.root / "original_sequences")
     for level in ("raw", "c23"):
         shutil.copy(layout.real_video(level, "000"), layout.real_video(level, "004"))
+        layout.real_video(level, "009").unlink()
     splits = layout.filelist().parent / "splits"
     splits.mkdir(parents=True)
     (splits / "train.json").write_text(json.dumps([["000", "001"], ["002", "003"]]))
     (splits / "test.json").write_text(json.dumps([["004", "005"]]))
     command = [sys.executable, "-m", "facefoundry", "check-balance", str(layout.root), "--json", "--processes=1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [(entry["a"], entry["b"], entry["splits"]) for entry in found["duplicates"]] == [
         ("000", "004", ["train", "test"])
+    ]
+    assert [sentence.partition("/videos/")[2] for sentence in found["failed"]] == [
+        "009.mp4 is missing, so it was not looked at."
     ]
     assert found == {"event": "balance", **json.loads((layout.run_folder() / "balance.json").read_bytes())}

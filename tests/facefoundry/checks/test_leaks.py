@@ -14,6 +14,7 @@ from facefoundry import codec
 from facefoundry.checks import leaks
 from facefoundry.checks.checking import check_leaks
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.errors import InvalidInput
 from tests.facefoundry.checks.made import LEVELS, encode, pictures_of, rate_of, tag, write_dataset
 
 
@@ -61,46 +62,49 @@ def test_a_dataset_without_a_leak_is_not_accused(clean_report):
     assert_clean(clean_report)
 
 
-def test_each_planted_leak_is_found_by_its_name(clean, clean_report, tmp_path):
-    layout = FfppLayout(tmp_path / "planted")
+@pytest.fixture
+def few(clean, clean_report, tmp_path):
+    """A copy of the first two pairs, with what was measured of them."""
+    layout = FfppLayout(tmp_path / "copy")
     shutil.copytree(clean.root, layout.root)
-    plant(layout, 5)
-    assert_planted_leaks_are_named(check_leaks(layout, head=8), 5)
-
-
-@pytest.fixture(scope="module")
-def tagged(clean, clean_report, tmp_path_factory):
-    """A copy of the dataset, with what was measured, in which one fake has a tag."""
-    layout = FfppLayout(tmp_path_factory.mktemp("tagged") / "copy")
-    shutil.copytree(clean.root, layout.root)
-    tag(layout.fake_video("raw", "000_001"), title="a fake")
+    for level in LEVELS:
+        for path in sorted(layout.fake_video(level.name, "any").parent.glob("*.mp4"))[4:]:
+            path.unlink()
     return layout
 
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "facefoundry", "check-leaks", *map(str, arguments)]
+def _run(root, *options):
+    command = [sys.executable, "-m", "facefoundry", "check-leaks", str(root), "--frames=8", "--processes=1", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
-def test_only_what_has_changed_is_measured_again_and_the_exit_code_is_4(tagged):
-    done = _run(tagged.root, "--frames=8", "--levels=raw", "--json")
+def test_each_planted_leak_is_found_by_its_name_and_only_what_has_changed_is_measured_again(few):
+    plant(few, 3)
+    done = _run(few.root, "--json")
     assert done.returncode == 4, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["message"] for event in events if event["event"] == "progress"] == ["000_001"]
-    assert [row["family"] for row in events[-1]["rows"] if row["state"] == "leak"] == ["container"]
-    assert leaks.read(tagged).rows == codec.from_values(leaks.LeakReport, events[-1]).rows
+    changed = {path.stem for path in sorted(few.fake_video("raw", "any").parent.glob("*.mp4"))[:3]}
+    again = [event["message"] for event in events if event["event"] == "progress"]
+    assert sorted(again) == sorted([*changed, *changed])
+    report = codec.from_values(leaks.LeakReport, events[-1])
+    assert leaks.read(few).rows == report.rows
+    assert_planted_leaks_are_named(report, 3)
 
 
-def test_the_command_says_what_gives_fakes_away_and_how_long_more_pairs_take(tagged):
-    done = _run(tagged.root, "--frames=8", "--levels=raw")
-    assert "tag title (a fake, not missing)" in done.stdout
-    assert "1,000 pairs like these would take about" in done.stdout
+def test_fakes_that_cannot_be_measured_are_named_and_the_exit_code_is_3(few):
+    few.fake_video("raw", "002_003").write_bytes(b"no video")
+    few.real_video("raw", "003").unlink()
+    done = _run(few.root, "--levels=raw")
+    assert done.returncode == 3, done.stderr
+    assert "raw 002_003: " in done.stderr
+    assert "003.mp4 is missing, so its fakes were not measured." in done.stderr
+    assert "0 leaks; 2 fakes in 2 groups of subjects. 1,000 pairs like these would take about" in done.stdout
 
 
 def test_a_folder_without_fakes_is_named(tmp_path):
-    done = _run(tmp_path)
-    assert done.returncode == 2
-    assert "[NO_FAKES]" in done.stderr
+    with pytest.raises(InvalidInput, match="facefoundry fetch") as caught:
+        check_leaks(FfppLayout(tmp_path))
+    assert caught.value.reason == "NO_FAKES"
 
 
 @pytest.mark.full

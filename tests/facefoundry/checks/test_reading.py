@@ -7,12 +7,12 @@ import pytest
 
 from facefoundry.checks.frames import chosen_frames, decode
 from facefoundry.checks.stream import read_stream
-from facefoundry.checks.videos import Fake, find_fakes, groups_of, read_subjects
+from facefoundry.checks.videos import Fake, find_fakes, groups_of
 from facefoundry.dataset import files
 from facefoundry.dataset.dropped import DroppedFakes
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import FakeRecord
-from facefoundry.errors import InvalidInput, Unusable
+from facefoundry.errors import Unusable
 from facefoundry.media.level import Level
 from tests.facefoundry.checks.made import encode, pictures_of, tag, texture
 
@@ -82,12 +82,3 @@ def test_files_of_a_fake_that_a_gate_left_out_are_no_fake_of_the_dataset(tmp_pat
         files.write(path, b"")
     DroppedFakes(layout).add(FakeRecord("a_c", "a", "c"))
     assert [fake.id for fake in find_fakes(layout, ["c23"]).fakes] == ["a_b"]
-
-
-def test_subjects_come_from_a_list_of_clips(tmp_path):
-    path = tmp_path / "clips.csv"
-    path.write_text("clip,subject\nfolder/033.mp4,ada\n097.mp4,\n")
-    assert read_subjects(path) == {"033": "ada"}
-    path.write_text("clip\n033.mp4\n")
-    with pytest.raises(InvalidInput, match="`subject`"):
-        read_subjects(path)
