@@ -26,8 +26,9 @@ CALLS, REFLECTIONS = 100, 32
 
 
 def threads_of_calls() -> int:
-    """Threads of all servers of this process that serve calls."""
-    return sum(thread.name.startswith("call-") for thread in threading.enumerate())
+    """Threads of all servers of this process that serve calls; upkeep, too, uses those for the end of calls."""
+    names = [thread.name for thread in threading.enumerate()]
+    return sum(name.startswith("call-") and not name.startswith("call-ended") for name in names)
 
 
 def never(stack: ExitStack):
@@ -105,7 +106,7 @@ def test_open_streams_of_reflection_cost_no_thread_and_a_host_has_few(running):
         with pytest.raises(grpc.RpcError, match="This host has 32 streams of reflection") as caught:
             next(stream(ask()))
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert threads_of_calls() == before
+        assert threads_of_calls() <= before
         info = info_pb2_grpc.InfoServiceStub(channel)
         assert info.GetInfo(info_pb2.GetInfoRequest(), timeout=20).service == "extractor"
 
