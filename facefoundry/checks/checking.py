@@ -5,21 +5,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from facefoundry import codec
-from facefoundry.checks.leaks import LeakReport, LeakRow, path_of
+from facefoundry.checks.leaks import MIN_GROUPS, LeakReport, LeakRow, path_of
 from facefoundry.checks.measured import Kept, Measured
-from facefoundry.checks.videos import Fake, find_fakes, groups_of, levels_of
+from facefoundry.checks.videos import Fake, find_fakes, groups_of, is_divided, levels_of
 from facefoundry.codec import JsonValue
 from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.errors import DataLoss, FaceFoundryError, InvalidInput, Unusable
-from facefoundry.process.sandbox import Limits, Sandbox
+from facefoundry.process.sandbox import Isolation, Limits, Sandbox
 
 __all__ = ["HEAD", "LIMITS", "Progress", "check_leaks", "require_libraries", "run_all"]
 
@@ -29,9 +30,8 @@ LIMITS = Limits(seconds=900, memory_bytes=6 << 30, threads=1)
 """Limits of a sandbox that measures videos."""
 _JUDGING = Limits(seconds=24 * 3600, memory_bytes=16 << 30, threads=1)
 _ALLOWED = ("facefoundry.checks.",)
-_MIN_GROUPS = 10
-"""With fewer groups of pairs, each subject is a group of its own."""
 _VERSION = 1
+_CLOSE_AGAIN_SECONDS = 0.5
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished items, the number of all, and the id of the last one, from many threads."""
@@ -85,12 +85,13 @@ def check_leaks(
     kept = [fake for fake in kept if _is_kept(places[fake.level, fake.id], _key(fake, head))]
     if not kept:
         raise InvalidInput(f"No fake could be measured. {failed[0]}", reason="NO_FAKES")
-    groups = groups_of(kept, subjects or {}, _MIN_GROUPS)
+    groups = groups_of(kept, subjects or {}, MIN_GROUPS)
+    divided = is_divided(kept, groups)
     paths: dict[str, dict[str, JsonValue]] = {}
     for fake in kept:
         paths.setdefault(fake.level, {})[fake.id] = str(places[fake.level, fake.id])
     with Sandbox(_JUDGING, allow=_ALLOWED) as sandbox:
-        values = sandbox.run("facefoundry.checks.judge:judge", files={**paths}, groups={**groups})
+        values = sandbox.run("facefoundry.checks.judge:judge", files={**paths}, groups={**groups}, divided=divided)
         rows = [codec.from_values(LeakRow, row) for row in values if isinstance(row, dict)]
         seconds = sandbox.cpu_seconds()
     for fake in kept:
@@ -99,7 +100,7 @@ def check_leaks(
     report = LeakReport(
         fakes=count,
         groups=len(set(groups.values())),
-        by_pair=all(groups.get(fake.source, groups[fake.target]) == groups[fake.target] for fake in kept),
+        by_pair=not divided,
         frames=head,
         rows=rows,
         failed=failed,
@@ -123,32 +124,50 @@ def require_libraries(*further: str) -> None:
 
 def run_all(
     items: Sequence[Fake], work: Callable[[Sandbox, Fake], None], processes: int | None
-) -> Iterator[tuple[Fake, FaceFoundryError | None]]:
+) -> Generator[tuple[Fake, FaceFoundryError | None], None, None]:
     """Do a work on each item, in one sandbox for each process, and yield the items as they end.
 
-    Closing the iterator early kills the sandboxes. An error about one item is yielded with it.
+    A sandbox reads the folders of the items and writes nothing but temporary files. Closing the iterator early begins
+    no further item and kills the sandboxes. An error about one item is yielded with it.
     """
     count = max(1, min(len(items), processes or os.cpu_count() or 1))
-    own, stopped = threading.local(), threading.Event()
-    with ExitStack() as opened:
-        pool = ThreadPoolExecutor(count, thread_name_prefix="check")
-        opened.callback(pool.shutdown, cancel_futures=True)
+    own, stopped, sandboxes = threading.local(), threading.Event(), list[Sandbox]()
+    paths = {path for item in items for path in (item.video, item.real, item.labels) if path}
+    readable = tuple(sorted({path.resolve().parent for path in paths}))
 
-        def check(item: Fake) -> FaceFoundryError | None:
-            if stopped.is_set():
-                return None
-            if not hasattr(own, "sandbox"):
-                own.sandbox = opened.enter_context(Sandbox(LIMITS, allow=_ALLOWED))
-            try:
-                work(own.sandbox, item)
-            except (Unusable, DataLoss) as error:
-                return error
+    def check(item: Fake) -> FaceFoundryError | None:
+        if stopped.is_set():
             return None
+        if not hasattr(own, "sandbox"):
+            own.sandbox = _sandbox(Path(folders.enter_context(TemporaryDirectory(prefix="check-"))), readable)
+            sandboxes.append(own.sandbox)
+        try:
+            work(own.sandbox, item)
+        except (Unusable, DataLoss) as error:
+            return error
+        return None
 
-        opened.callback(stopped.set)
+    with ExitStack() as folders, ThreadPoolExecutor(count, thread_name_prefix="check") as pool:
         futures = {pool.submit(check, item): item for item in items}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            stopped.set()
+            running = [future for future in futures if not future.cancel()]
+            _close(sandboxes)
+            while wait(running, timeout=_CLOSE_AGAIN_SECONDS).not_done:
+                _close(sandboxes)  # a run that was about to begin has begun after the first time
+
+
+def _sandbox(folder: Path, readable: tuple[Path, ...]) -> Sandbox:
+    isolation = Isolation(folder, writable=(), temporary=folder, readable=readable)
+    return Sandbox(LIMITS, allow=_ALLOWED, isolation=isolation)
+
+
+def _close(sandboxes: Sequence[Sandbox]) -> None:
+    for sandbox in tuple(sandboxes):
+        sandbox.close(at_once=True)
 
 
 def _key(fake: Fake, head: int) -> list[int]:

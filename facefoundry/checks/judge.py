@@ -12,72 +12,99 @@ from numpy.typing import NDArray
 
 from facefoundry import codec
 from facefoundry.checks.classify import alone_scores, paired_scores
-from facefoundry.checks.leaks import ADVICE, FACE_CAUSED, MIN_AUC, Auc, Difference, Feature, LeakRow, State
+from facefoundry.checks.leaks import ADVICE, FACE_CAUSED, MIN_AUC, MIN_GROUPS, Auc, Difference, Feature, LeakRow, State
 from facefoundry.checks.measured import Kept, Measured
-from facefoundry.checks.statistics import Counts, alone, intervals, paired
+from facefoundry.checks.statistics import Wins, alone, intervals, paired
 from facefoundry.codec import JsonObject
 
 __all__ = ["PAIRED", "judge", "rows_of"]
 
+
 PAIRED = ("outside", "first and last frames")
 """Families of pixels that no swap changes, so that a fake is also compared with its own target."""
 _FAMILIES = tuple(ADVICE)
-_MIN_GROUPS = 2
+_WITH_FIGURES = ("length", "rate", "packets", "key frames", *PAIRED)
+_MIN_SHARE = 0.9
+"""A figure that fewer of the fakes have is not judged; the other fakes are left out."""
 _MAX_DIFFERENCES = 40
 
 
 @dataclass
 class _Family:
-    """The figures of a family at one level: fakes float64 [n, d], targets float64 [m, d], and the test rows of both."""
+    """The figures of a family at one level: fakes float64 [n, d], targets float64 [m, d], and the test rows of both.
+
+    `ids` has the n fakes that have all figures.
+    """
 
     level: str
     name: str
+    ids: list[str]
     figures: list[str]
     fakes: NDArray[np.float64]
     real_values: NDArray[np.float64]
     aucs: dict[tuple[str, str], Auc] = field(default_factory=dict)
+    why_untested: str = ""
 
     @property
     def is_paired(self) -> bool:
         return self.name in PAIRED
 
 
-def judge(files: dict[str, dict[str, str]], groups: dict[str, int]) -> Iterator[JsonObject]:
+def judge(files: dict[str, dict[str, str]], groups: dict[str, int], divided: bool) -> Iterator[JsonObject]:
     """Yield the rows of the result, one `LeakRow` each.
 
     Args:
         files: Paths of documents of `Kept`, by level and id of the fake.
         groups: Number of the group of each target.
+        divided: Whether the two directions of a pair are in two groups.
     """
     read = {
         level: {fake: codec.from_json(Kept, Path(path).read_bytes()).measured for fake, path in paths.items()}
         for level, paths in files.items()
     }
-    for row in rows_of(read, groups):
+    for row in rows_of(read, groups, divided=divided):
         yield codec.to_values(row)
 
 
-def rows_of(measured: Mapping[str, Mapping[str, Measured]], groups: Mapping[str, int]) -> list[LeakRow]:
+def rows_of(
+    measured: Mapping[str, Mapping[str, Measured]], groups: Mapping[str, int], *, divided: bool = False
+) -> list[LeakRow]:
     """Return the rows of the result.
 
     Args:
         measured: The figures of the fakes, by level and id.
         groups: Number of the group of each target.
+        divided: Whether the two directions of a pair are in two groups.
     """
     families = [_family(level, name, fakes) for level, fakes in measured.items() for name in _FAMILIES]
-    tested = [(family, _Design(list(measured[family.level]), groups)) for family in families if family.figures]
+    designs = [_Design(family.ids, groups) for family in families]
+    for family, design in zip(families, designs, strict=True):
+        if family.name in _WITH_FIGURES:
+            family.why_untested = _why_untested(family, design)
     tests = [
         (family, design, kind, figure)
-        for family, design in tested
-        if design.count >= _MIN_GROUPS
+        for family, design in zip(families, designs, strict=True)
+        if family.figures and not family.why_untested
         for kind in (("alone", "beside") if family.is_paired else ("alone",))
         for figure in ("", *family.figures)
     ]
-    found = intervals(design.counts(family, kind, figure) for family, design, kind, figure in tests)
-    for (family, _, kind, figure), values in zip(tests, found.tolist(), strict=True):
+    found = intervals((design.counts(family, kind, figure) for family, design, kind, figure in tests), divided=divided)
+    for (family, design, kind, figure), values in zip(tests, found.values.tolist(), strict=True):
         family.aucs[kind, figure] = Auc(*(round(value, 4) for value in values))
+        if not found.enough:
+            family.why_untested = (
+                f"Too few pairs to judge: with {design.judged} groups, no AUC could exclude chance. Test more pairs."
+            )
     rows = [_row(family, measured[family.level]) for family in families]
     return [_advised(row, rows) if row.state == "leak" else row for row in rows]
+
+
+def _why_untested(family: _Family, design: _Design) -> str:
+    if not family.figures:
+        return "No fake has figures to judge: they need videos of one size and 3 decoded frames. Look at a fake."
+    if design.judged < MIN_GROUPS:
+        return f"Too few pairs to judge: expected {MIN_GROUPS} groups, received {design.judged}. Test more pairs."
+    return ""
 
 
 class _Design:
@@ -89,9 +116,10 @@ class _Design:
         self.targets = np.array([unique.index(name) for name in names], np.int64)
         self.real_groups = np.array([groups[name] for name in unique], np.int64)
         self.fake_groups = self.real_groups[self.targets]
-        self.count = max(groups.values()) + 1 if len(set(self.real_groups.tolist())) > 1 else 0
+        self.count = max(groups.values(), default=-1) + 1
+        self.judged = len(set(self.real_groups.tolist()))
 
-    def counts(self, family: _Family, kind: str, figure: str) -> Counts:
+    def counts(self, family: _Family, kind: str, figure: str) -> Wins:
         """Return the comparisons of a test: by the classifier, or by a single figure."""
         place = family.figures.index(figure) if figure else 0
         if kind == "alone":
@@ -105,13 +133,23 @@ class _Design:
 
 
 def _family(level: str, name: str, measured: Mapping[str, Measured]) -> _Family:
-    """Collect the figures that all videos have."""
-    sides = [side.numbers.get(name, {}) for found in measured.values() for side in (found.fake, found.real)]
-    figures = [figure for figure in sides[0] if all(figure in side for side in sides)] if sides else []
-    by_target = {fake.partition("_")[0]: found.real for fake, found in sorted(measured.items())}
-    fakes = [[found.fake.numbers[name][figure] for figure in figures] for found in measured.values()]
+    """Collect the figures that most fakes and their targets have, without the fakes that lack one."""
+    shared = {fake: _shared(name, found) for fake, found in measured.items()}
+    having = Counter(figure for figures in shared.values() for figure in figures)
+    figures = [
+        figure for figure, count in having.items() if count >= _MIN_SHARE * len([*filter(None, shared.values())])
+    ]
+    ids = [fake for fake, known in shared.items() if figures and set(figures) <= set(known)]
+    by_target = {fake.partition("_")[0]: measured[fake].real for fake in sorted(ids)}
+    fakes = [[measured[fake].fake.numbers[name][figure] for figure in figures] for fake in ids]
     targets = [[by_target[target].numbers[name][figure] for figure in figures] for target in sorted(by_target)]
-    return _Family(level, name, figures, np.array(fakes, np.float64), np.array(targets, np.float64))
+    return _Family(level, name, ids, figures, np.array(fakes, np.float64), np.array(targets, np.float64))
+
+
+def _shared(family: str, found: Measured) -> list[str]:
+    """Return the figures that a fake and its target both have."""
+    real = found.real.numbers.get(family, {})
+    return [figure for figure in found.fake.numbers.get(family, {}) if figure in real]
 
 
 def _row(family: _Family, measured: Mapping[str, Measured]) -> LeakRow:
@@ -127,9 +165,14 @@ def _row(family: _Family, measured: Mapping[str, Measured]) -> LeakRow:
     tested += [auc for feature in features for auc in (feature.alone, feature.beside) if auc]
     sure = [auc for auc in tested if not auc.is_chance]
     strength = max((max(auc.value, 1 - auc.value) for auc in sure), default=0.5)
-    state: State = "leak" if differing or strength >= MIN_AUC else "trace" if sure else "ok"
+    quiet: State = "untested" if family.why_untested else "ok"
+    state: State = "leak" if differing or strength >= MIN_AUC else "trace" if sure else quiet
     sentence = _sentence(state, strength, len(measured), differing, differences, features)
-    return LeakRow(family.level, family.name, state, sentence, whole, beside, differing, differences, features)
+    left_out = len(measured) - len(family.ids) if family.figures else 0
+    words = [sentence, family.why_untested]
+    words += [f"{left_out} of {len(measured)} fakes have no figures and were left out."] if left_out else []
+    text = " ".join(filter(None, words))
+    return LeakRow(family.level, family.name, state, text, whole, beside, differing, differences, features, left_out)
 
 
 def _advised(row: LeakRow, rows: Sequence[LeakRow]) -> LeakRow:
@@ -183,7 +226,7 @@ def _sentence(
     features: Sequence[Feature],
 ) -> str:
     """Describe what was found."""
-    if state == "ok":
+    if state in ("ok", "untested"):
         return ""
     words = []
     if differing:

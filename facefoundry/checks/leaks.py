@@ -6,7 +6,7 @@ The file `leaks.json` in the folder of the run record contains a `LeakReport`. T
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +19,7 @@ __all__ = [
     "FACE_CAUSED",
     "FORMAT",
     "MIN_AUC",
+    "MIN_GROUPS",
     "Auc",
     "Difference",
     "Feature",
@@ -32,8 +33,10 @@ __all__ = [
 FORMAT: Final = "facefoundry.leaks/1"
 MIN_AUC: Final = 0.55
 """An AUC below this is a trace and no leak, however sure it is."""
+MIN_GROUPS: Final = 10
+"""With fewer groups of connected pairs, these are divided into subjects; with fewer still, no AUC is judged."""
 
-State = Literal["ok", "trace", "leak"]
+State = Literal["ok", "untested", "trace", "leak"]
 
 ADVICE: Final = {
     "container": "Write fakes and real videos with one program, and copy both again if one was changed afterwards.",
@@ -111,7 +114,7 @@ class LeakRow:
     Attributes:
         level: Name of the level.
         family: Name of the family.
-        state: `leak`, `trace` if the AUC is not chance but below 0.55, or `ok`.
+        state: `leak`, `trace` if the AUC is not chance but below 0.55, `untested` if no AUC could be judged, or `ok`.
         sentence: What was found and what to do.
         alone: AUC of a classifier that sees one video; null for families without figures.
         beside: Share of the pairs in which a classifier that sees a fake beside its target tells which is the fake;
@@ -119,6 +122,7 @@ class LeakRow:
         differing: Number of fakes that differ from their target in a fact that must be equal.
         differences: These facts, those of most fakes first.
         features: The figures of the family, those farthest from chance first.
+        left_out: Number of fakes that were not judged, because they lack figures.
     """
 
     level: str
@@ -130,6 +134,7 @@ class LeakRow:
     differing: int = 0
     differences: list[Difference] = field(default_factory=list)
     features: list[Feature] = field(default_factory=list)
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,29 @@ class LeakReport:
     def leaks(self) -> list[LeakRow]:
         """The rows that are leaks."""
         return [row for row in self.rows if row.state == "leak"]
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels that were tested."""
+        return list(dict.fromkeys(row.level for row in self.rows))
+
+    @property
+    def untested(self) -> list[LeakRow]:
+        """The rows whose figures could not be judged."""
+        return [row for row in self.rows if row.state == "untested"]
+
+    def is_older(self, run_began: str, run_seconds: float) -> bool:
+        """Return whether a run worked on the dataset after this was found, or its times cannot be read.
+
+        Args:
+            run_began: When the run began, ISO 8601.
+            run_seconds: Duration of the run until now.
+        """
+        try:
+            times = [datetime.fromisoformat(text) for text in (self.created, run_began)]
+            return times[0] < times[1] + timedelta(seconds=int(run_seconds))
+        except (ValueError, OverflowError, TypeError):
+            return True
 
     def hours(self, pairs: int, cores: int) -> float:
         """Return how long the test of a dataset with that many pairs like these takes."""

@@ -1,49 +1,52 @@
 """Areas under the curve (AUC) of scores of fakes and real videos, with intervals that hold for all of them together.
 
-The bootstrap draws groups and not videos, because the videos of a group are alike. The intervals are as wide as the
-largest deviation among all rows asks for (max-t), so of 100 datasets without a leak about 95 have no row that excludes
+The critical value comes from sign flips: without a leak, a fake and its target could as well change places, which
+turns the sign of what the two add to every AUC. Groups are flipped as a whole, because their videos are alike. The
+largest deviation among all rows decides (max-t), so of 100 datasets without a leak about 5 have a row that excludes
 0.5, however many rows there are.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DRAWS", "Counts", "alone", "intervals", "paired"]
+__all__ = ["DRAWS", "Intervals", "Wins", "alone", "intervals", "paired"]
 
-DRAWS = 1000
+DRAWS = 2000
 _CONFIDENCE = 0.95
-# Two-sided quantile of the normal distribution for one row.
-_ONE_ROW = 1.96
+# A deviation that equals the critical value excludes nothing, whatever the rounding.
+_ROUNDING = 1 + 1e-9
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Comparisons of fakes with real videos, by the groups of both.
+class Wins:
+    """Comparisons of fakes with real videos, by group.
 
     Attributes:
-        won: float64 [g, g] for all fakes with all real videos, or [g] for pairs: in how many comparisons the fake has
-            the higher score; a tie is half of one.
-        all: The number of comparisons, of the same shape.
+        surplus: float64 [g], what each group adds to the comparisons that fakes win above one half. It changes its sign
+            if the fakes and the targets of the group change places.
+        total: Number of comparisons.
     """
 
-    won: NDArray[np.float64]
-    all: NDArray[np.float64]
+    surplus: NDArray[np.float64]
+    total: int
 
-    def auc(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the AUC for each row of weights of the groups, float64 [n, g]; 0.5 where nothing is compared."""
-        if self.won.ndim == 1:
-            total, won = weights @ self.all, weights @ self.won
-        else:
-            total = np.einsum("ng,ng->n", weights @ self.all, weights)
-            won = np.einsum("ng,ng->n", weights @ self.won, weights)
-        even = np.full(len(weights), 0.5)
-        return np.asarray(np.divide(won, total, out=even, where=total > 0), np.float64)
+
+@dataclass(frozen=True)
+class Intervals:
+    """The AUCs of some rows.
+
+    Attributes:
+        values: float64 [n, 3]: AUC, lower and upper end for each row.
+        enough: Whether there are groups enough for any AUC to exclude 0.5.
+    """
+
+    values: NDArray[np.float64]
+    enough: bool
 
 
 def alone(
@@ -52,10 +55,11 @@ def alone(
     targets: NDArray[np.int64],
     groups: NDArray[np.int64],
     count: int,
-) -> Counts:
-    """Compare the score of each fake with those of the real videos of all other targets.
+) -> Wins:
+    """Compare the score of each fake with those of the targets of all fakes of other targets.
 
-    Its own target is left out: they share their content, so that the smallest difference would decide.
+    Its own target is left out: they share their content, so that the smallest difference would decide. The sum of all
+    comparisons is the sum of the differences between the ranks of each fake and its target among all videos.
 
     Args:
         fakes: float64 [n], scores of the fakes.
@@ -64,18 +68,29 @@ def alone(
         groups: int64 [m], group of each target, from 0.
         count: Number of groups.
     """
-    won, total = np.zeros((count, count)), np.zeros((count, count))
-    for score, target in zip(fakes, targets, strict=True):
-        wins = (score > real_scores) + 0.5 * (score == real_scores)
-        wins[target] = 0
-        others = np.ones(len(real_scores))
-        others[target] = 0
-        won[groups[target]] += np.bincount(groups, wins, count)
-        total[groups[target]] += np.bincount(groups, others, count)
-    return Counts(won, total)
+    own = real_scores[targets]
+    ranks = _ranks(fakes, own)
+    for target in np.flatnonzero(np.bincount(targets)):
+        same = targets == target
+        ranks[same] -= _ranks(fakes[same], own[same])
+    total = len(targets) ** 2 - int(np.square(np.bincount(targets)).sum())
+    return Wins(_sums(groups[targets], ranks / 4, count), total)
 
 
-def paired(differences: NDArray[np.float64], groups: NDArray[np.int64], count: int) -> Counts:
+def _ranks(fakes: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how many videos more each fake exceeds than its target does, less those that exceed them."""
+    ordered = np.sort(np.concatenate([fakes, own]))
+    ends = [
+        np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right") for scores in (fakes, own)
+    ]
+    return np.asarray(ends[0] - ends[1], np.float64)
+
+
+def _sums(groups: NDArray[np.int64], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(groups, values, count), np.float64)
+
+
+def paired(differences: NDArray[np.float64], groups: NDArray[np.int64], count: int) -> Wins:
     """Count in how many pairs the fake has the higher score than its own target.
 
     Args:
@@ -83,44 +98,28 @@ def paired(differences: NDArray[np.float64], groups: NDArray[np.int64], count: i
         groups: int64 [n], group of each pair.
         count: Number of groups.
     """
-    wins = (differences > 0) + 0.5 * (differences == 0)
-    won, total = np.zeros(count), np.zeros(count)
-    np.add.at(won, groups, wins)
-    np.add.at(total, groups, 1.0)
-    return Counts(won, total)
+    return Wins(_sums(groups, np.sign(differences) / 2, count), len(differences))
 
 
-def intervals(rows: Iterable[Counts], seed: int = 0, draws: int = DRAWS) -> NDArray[np.float64]:
-    """Return the AUC of each row with its interval; with a probability of about 0.95 all intervals hold together.
+def intervals(rows: Iterable[Wins], *, divided: bool = False, seed: int = 0, draws: int = DRAWS) -> Intervals:
+    """Return the AUC of each row with its interval; without a leak, all contain 0.5 with a probability of about 0.95.
 
     Args:
-        rows: Comparisons, all with the same groups. They are read one by one, as each can be large.
-        seed: Seed of the bootstrap.
-        draws: Number of its samples.
-
-    Returns:
-        float64 [n, 3]: AUC, lower and upper end for each row.
+        rows: Comparisons, all with the same groups.
+        divided: Whether the two directions of a pair are in two groups. What they share, such as their model, can then
+            double the variance, and the intervals are wider for it.
+        seed: Seed of the sign flips.
+        draws: Number of flips.
     """
-    generator, centres, drawn, weights = np.random.default_rng(seed), list[float](), list[NDArray[np.float64]](), None
-    for row in rows:
-        count = len(row.won)
-        if weights is None:
-            weights = generator.multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)
-        centres.append(float(row.auc(np.ones((1, count)))[0]))
-        drawn.append(row.auc(weights))
-    if weights is None:
-        return np.zeros((0, 3))
-    aucs, samples, count = np.array(centres), np.array(drawn), weights.shape[1]
-    # The bootstrap takes an AUC of 0 or 1 for certain, although few groups can have it by chance.
-    likely = (aucs * count + 1) / (count + 2)
-    errors = np.maximum(samples.std(axis=1), np.abs(2 * aucs - 1) * np.sqrt(likely * (1 - likely) / count))
-    moved = np.abs(samples - samples.mean(axis=1, keepdims=True)) / np.where(errors > 0, errors, 1)[:, None]
-    width = max(_ONE_ROW, float(np.quantile(moved.max(axis=0), _CONFIDENCE))) * _small_sample(count)
-    return np.stack([aucs, np.maximum(0, aucs - width * errors), np.minimum(1, aucs + width * errors)], axis=1)
-
-
-def _small_sample(groups: int) -> float:
-    """Return how much wider intervals of few groups are: Student's quantile against the normal one, and n / (n - 1)."""
-    free, z = max(1, groups - 1), _ONE_ROW
-    quantile = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-    return quantile / z * math.sqrt(groups / free)
+    kept = list(rows)
+    if not kept:
+        return Intervals(np.zeros((0, 3)), enough=False)
+    surplus, totals = np.array([row.surplus for row in kept]), np.array([max(1, row.total) for row in kept])
+    errors = np.sqrt(np.square(surplus).sum(axis=1))
+    flips = np.random.default_rng(seed).choice((-1.0, 1.0), (surplus.shape[1], draws))
+    largest = (np.abs(surplus @ flips) / np.where(errors > 0, errors, 1)[:, None]).max(axis=0)
+    width = float(np.quantile(largest, _CONFIDENCE, method="higher")) * (2**0.5 if divided else 1) * _ROUNDING
+    aucs, reach = 0.5 + surplus.sum(axis=1) / totals, width * errors / totals
+    values = np.stack([aucs, np.maximum(0, aucs - reach), np.minimum(1, aucs + reach)], axis=1)
+    judged = int((surplus != 0).any(axis=0).sum())
+    return Intervals(values, enough=width < judged**0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,12 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
 
-__all__ = ["DEFAULT_LEVELS", "Found", "Fake", "find_fakes", "groups_of", "levels_of"]
+__all__ = ["DEFAULT_LEVELS", "Found", "Fake", "find_fakes", "groups_of", "is_divided", "levels_of"]
 
 DEFAULT_LEVELS = ("raw", "c23", "c40")
 """The levels that are looked for in a dataset without a run record."""
+_LEVEL = re.compile(r"[A-Za-z0-9]{1,32}")
+_LARGEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,14 @@ def find_fakes(layout: Layout, levels: Sequence[str]) -> Found:
     """Find all fakes of a dataset at some levels. Files of a fake that gates left out are no part of it.
 
     Raises:
-        InvalidInput: there is none (NO_FAKES).
+        InvalidInput: there is none (NO_FAKES), or the name of a level has other characters than a recipe's (LEVEL).
         DataLoss: the file that names what gates left out is damaged (BAD_DOCUMENT).
     """
     dropped = {fake.id for fake in read_dropped(dropped_file(layout))}
+    for level in levels:  # it becomes part of paths, and a run record can come from anyone
+        if not _LEVEL.fullmatch(level):
+            message = f"Expected levels of 1 to 32 letters and digits, in --levels or run.json. Received {level!r}."
+            raise InvalidInput(message, reason="LEVEL")
     fakes, missing = list[Fake](), list[Path]()
     for level in levels:
         for video in sorted(layout.fake_video(level, "any").parent.glob("*_*.mp4")):
@@ -100,18 +108,31 @@ def groups_of(fakes: Sequence[Fake], subjects: Mapping[str, str], least: int) ->
     """Number the groups of targets that must not be divided by a cross-validation.
 
     Both directions of a pair, and all clips of a subject, are in one group, with all that is connected through these.
-    If that leaves fewer than `least` groups, as where every clip has several partners, a group is a subject alone.
+    If that leaves fewer than `least` groups, or one with more than a fifth of the targets, as where every clip has
+    several partners, a group in which a clip has several partners is divided into its subjects. Pairs that share no
+    clip are never divided: their directions have a model in common.
 
     Returns:
         The number of the group by the id of the target.
     """
     connected = _components([(fake.target, fake.source) for fake in fakes], subjects)
     groups = {fake.target: connected[fake.target] for fake in fakes}
-    if len(set(groups.values())) < least:
+    sizes = Counter(groups.values())
+    if len(sizes) < least or max(sizes.values()) > _LARGEST_SHARE * len(groups):
+        partners = dict[str, set[str]]()
+        for fake in fakes:
+            partners.setdefault(fake.target, set()).add(fake.source)
+            partners.setdefault(fake.source, set()).add(fake.target)
+        dense = {connected[clip] for clip, others in partners.items() if len(others) > 1}
         alone = _components([(fake.target, fake.target) for fake in fakes], subjects)
-        groups = {fake.target: alone[fake.target] for fake in fakes}
+        groups = {target: f"/{alone[target]}" if group in dense else group for target, group in groups.items()}
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
     return {target: numbers[group] for target, group in groups.items()}
+
+
+def is_divided(fakes: Sequence[Fake], groups: Mapping[str, int]) -> bool:
+    """Return whether the two directions of a pair are in two groups."""
+    return any(groups.get(fake.source, groups[fake.target]) != groups[fake.target] for fake in fakes)
 
 
 def _components(edges: Sequence[tuple[str, str]], subjects: Mapping[str, str]) -> dict[str, str]:

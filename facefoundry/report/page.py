@@ -89,6 +89,7 @@ def _render(
         version_rows=list(wording.flatten(run.versions)),
         pairs=pairs,
         leaks=found,
+        leaks_are_old=found is not None and found.is_older(run.created, run.seconds),
         pictured=MAX_PICTURED_PAIRS,
         pictures=pictures,
         margin=verdict.MARGIN,

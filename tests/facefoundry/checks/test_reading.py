@@ -7,12 +7,12 @@ import pytest
 
 from facefoundry.checks.frames import chosen_frames, decode
 from facefoundry.checks.stream import read_stream
-from facefoundry.checks.videos import Fake, find_fakes, groups_of
+from facefoundry.checks.videos import Fake, find_fakes, groups_of, is_divided
 from facefoundry.dataset import files
 from facefoundry.dataset.dropped import DroppedFakes
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import FakeRecord
-from facefoundry.errors import Unusable
+from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.level import Level
 from tests.facefoundry.checks.made import encode, pictures_of, tag, texture
 
@@ -69,10 +69,33 @@ def test_both_directions_of_a_pair_and_all_clips_of_a_subject_are_one_group():
     assert groups_of(fakes, {"b": "ada", "c": "ada"}, 2) == {"a": 0, "b": 0, "c": 0, "d": 0, "e": 1, "f": 1}
 
 
+def test_the_directions_of_few_pairs_are_not_taken_for_independent():
+    fakes = _fakes("a_b", "b_a", "c_d", "d_c", "e_f", "f_e")
+    for subjects in ({}, {"b": "ada", "c": "ada"}):
+        groups = groups_of(fakes, subjects, 10)
+        assert not is_divided(fakes, groups)
+        assert len(set(groups.values())) == 3 - len(subjects) // 2
+
+
 def test_a_group_is_a_subject_where_pairs_connect_too_many():
     fakes = _fakes("a_b", "b_c", "c_d", "d_a")
     assert len(set(groups_of(fakes, {}, 3).values())) == 4
     assert len(set(groups_of(fakes, {"a": "ada", "c": "ada"}, 3).values())) == 3
+    assert is_divided(fakes, groups_of(fakes, {}, 3))
+
+
+def test_a_group_with_most_clips_is_divided_and_the_pairs_beside_it_are_not():
+    ring = [f"r{place}_r{(place + 1) % 40}" for place in range(40)]
+    pairs = [name for place in range(9) for name in (f"a{place}_b{place}", f"b{place}_a{place}")]
+    groups = groups_of(_fakes(*ring, *pairs), {}, 10)
+    assert len(set(groups.values())) == 40 + 9
+    assert all(groups[f"a{place}"] == groups[f"b{place}"] for place in range(9))
+
+
+def test_a_level_whose_name_leaves_the_dataset_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match=r"Received '\.\./c23'") as caught:
+        find_fakes(FfppLayout(tmp_path), ["../c23"])
+    assert caught.value.reason == "LEVEL"
 
 
 def test_files_of_a_fake_that_a_gate_left_out_are_no_fake_of_the_dataset(tmp_path):

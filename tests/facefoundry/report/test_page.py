@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -226,3 +227,27 @@ def test_the_page_shows_what_gives_fakes_away(save, make_pair):
     assert "2 of 2 fakes differ" in page
     assert "0.52 <small>[0.41, 0.63]</small>" in page
     assert HOSTILE not in page
+
+
+def test_an_old_result_of_the_leak_test_is_no_verdict_on_the_dataset(save, make_pair):
+    layout = save(make_pair())
+    rows = [LeakRow("c23", "rate", "ok", "", alone=Auc(0.52, 0.41, 0.63))]
+    report = LeakReport(2, 1, by_pair=True, frames=32, rows=rows)
+    write_file(path_of(layout), codec.to_standard_json(report))
+    page = text_of(layout)
+    assert "no leak</span>" in page
+    assert "at c23 only" in page
+    for created in ("2001-01-01T00:00:00+00:00", "2001-01-01T00:00:00", "yesterday"):
+        write_file(path_of(layout), codec.to_standard_json(replace(report, created=created)))
+        page = text_of(layout)
+        assert "older than the dataset</span>" in page
+        assert "no leak" not in page
+
+
+def test_figures_that_could_not_be_judged_are_not_called_free_of_leaks(save, make_pair):
+    layout = save(make_pair())
+    rows = [LeakRow("c23", "rate", "untested", "Too few pairs to judge.")]
+    write_file(path_of(layout), codec.to_standard_json(LeakReport(2, 1, by_pair=True, frames=32, rows=rows)))
+    page = text_of(layout)
+    assert "partly untested</span>" in page
+    assert "no leak" not in page
