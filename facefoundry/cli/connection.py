@@ -89,13 +89,15 @@ def store_settings(use_local: bool, local_dir: Path | None, emit: Emit) -> Itera
 
 
 def start_or_join(local_dir: Path | None, emit: Emit) -> AbstractContextManager[Stack]:
-    """Join the local stack, or start it with a slot for each core, and stop it after the block.
+    """Join the local stack, or start it and stop it after the block.
+
+    It has the slots that FACEFOUNDRY_SLOTS says, or one for each core.
 
     Args:
         local_dir: Folder of the stack; None for the default one.
         emit: Called with a sentence for the user when something starts or waits.
     """
-    slots = {"FACEFOUNDRY_SLOTS": str(os.cpu_count() or 1)}
+    slots = {} if "FACEFOUNDRY_SLOTS" in os.environ else {"FACEFOUNDRY_SLOTS": str(os.cpu_count() or 1)}
     return local_stack(local_dir, environment=slots, on_progress=emit, on_wait=_on_users(emit))
 
 

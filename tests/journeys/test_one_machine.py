@@ -310,7 +310,7 @@ def remade(finished, new_command, clips, tmp_path_factory):
     shutil.copy(given / "astronaut.mp4", given / "again.mp4")
     command = new_command()
     # Identity changes no content, so it can be left out here.
-    arguments = ["-i2", given, "-o", out, "--set=extraction.identity=false"]
+    arguments = ["-i2", given, "-o", out, "--recipe=preview", "--set=extraction.identity=false"]
     with local_stack(command.local_dir, environment={"FACEFOUNDRY_SLOTS": str(os.cpu_count())}) as stack:
         places = [word for name, address in stack.addresses.items() for word in (f"--{name}", address)]
         words = [sys.executable, "-m", "facefoundry", "create-from-models", "-i", published, *arguments, *places]
