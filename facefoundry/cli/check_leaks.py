@@ -109,8 +109,8 @@ def _print(report: LeakReport) -> None:
     unit = "pairs" if report.by_pair else "subjects"
     console.print(
         Text(
-            f"{len(report.leaks)} leaks, {len(report.untested)} rows untested; {report.fakes} fakes in "
-            f"{report.groups} groups of {unit}. {_PAIRS:,} pairs "
+            f"{len(report.leaks)} leaks, {len(report.untested)} rows untested; {report.fakes} fakes; "
+            f"groups of {unit}: {report.groups}. {_PAIRS:,} pairs "
             f"like these would take about {report.hours(_PAIRS, cores):.1f} hours on {cores} cores."
         ),
         soft_wrap=True,

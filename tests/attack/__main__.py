@@ -1,8 +1,9 @@
-"""`python -m tests.attack [--seed N] [--calls N] [--documents N] [--seconds S]`: attacks services on loopback.
+"""`python -m tests.attack [--seed N] [--calls N] [--documents N] [--trainings N]`: attacks services on loopback.
 
-Floods, hostile requests, objects in the place of others, generated messages and damaged documents go to the three
-services, while a well-behaved client goes on calling. It prints a table, and ends with 1 if a service died, answered
-INTERNAL or UNKNOWN, took more memory, kept the client waiting or took a planted object for a result.
+Floods, hostile requests, objects in the place of others, generated messages, damaged documents and a long list go to
+the three services, while a well-behaved client goes on calling. It prints a table, and ends with 1 if a service died,
+answered INTERNAL or UNKNOWN, took more memory, kept the client waiting, took a planted object for a result, or took
+long for a page of the list.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from google.protobuf.message import Message
 from facefoundry.storage import document
 from facefoundry.v1 import common_pb2, extractor_pb2, files_pb2, recipe_pb2, trainer_pb2, trainer_pb2_grpc
 from facefoundry.v1.converter_pb2 import ConvertRequest, TranscodeRequest
-from tests.attack import documents, floods, hostile, messages, planted
+from tests.attack import documents, floods, hostile, listing, messages, planted
 from tests.attack.outcome import Ending, Outcome, ending
 from tests.attack.target import Most, Polite, Target, attacked
 from tests.processes import ROOT
@@ -33,6 +34,7 @@ _CALL_SECONDS = 60.0
 _P99_SECONDS = 1.0
 _FLOOD_BYTES = 96 << 20  # 3,000 connections alone cost 50 MiB while each has time for its first call
 _TOTAL_BYTES = 256 << 20
+_PAGE_SECONDS = 0.1  # of CPU time, for a page of trainings that the trainer has seen before
 _FLOODS = (("half_open", 300), ("reflections", 300), ("watches", 1000), ("connections", 3000))
 
 
@@ -136,6 +138,25 @@ class Attacks:
             service, path, request = chosen[number // len(names) % len(chosen)]
             outcome.add(self._send(service, path, request), f"document {number}, {kind} of {key}, read by {path}")
             document.put(store, key, found[key])
+        return outcome
+
+    def list_trainings(self, count: int) -> Outcome:
+        """List a tenth of many trainings, and then all, twice each: then the trainer knows those that ended."""
+        outcome, stub = Outcome("a long list"), trainer_pb2_grpc.TrainerServiceStub(self._channels["trainer"])
+        filled = 0
+        for total in (count // 10, count):
+            listing.fill(self._target.store, range(filled, total))
+            filled = total
+            for walk in ("first", "again"):
+                pages = listing.walk(stub, self._target.process)
+                outcome.calls["OK"] += -(-pages.trainings // listing.PAGE)
+                print(f"list, {walk}: {pages}", flush=True)
+                if pages.trainings < total:
+                    outcome.faults.append(f"ListTrainings: {pages.trainings} of at least {total} trainings")
+            if pages.cpu > _PAGE_SECONDS:
+                outcome.faults.append(
+                    f"ListTrainings: a page takes {pages.cpu:.2f} s of CPU time with {total} trainings"
+                )
         return outcome
 
     def _reads(self) -> dict[str, list[tuple[str, str, bytes]]]:
@@ -243,6 +264,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all generated messages and damage")
     parser.add_argument("--calls", type=int, default=10_000, help="how many generated messages")
     parser.add_argument("--documents", type=int, default=5_000, help="how many damaged documents")
+    parser.add_argument("--trainings", type=int, default=10_000, help="how many trainings the list has")
     parser.add_argument("--seconds", type=float, default=500.0, help="when generated attacks end")
     given = parser.parse_args()
     with TemporaryDirectory() as folder, attacked(Path(folder)) as target:
@@ -253,6 +275,7 @@ def main() -> None:
             _attack(attacks.plant, target),
             _attack(lambda: attacks.generate(given.calls), target),
             _attack(lambda: attacks.damage(given.documents), target),
+            _attack(lambda: attacks.list_trainings(given.trainings), target),
         ]
         grown = (target.bytes - begin) if target.lives else 0
         print(f"memory grew by {grown >> 20} MiB in all; seed {given.seed}")

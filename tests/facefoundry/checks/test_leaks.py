@@ -98,7 +98,7 @@ def test_fakes_that_cannot_be_measured_are_named_and_the_exit_code_is_3(few):
     assert done.returncode == 3, done.stderr
     assert "raw 002_003: " in done.stderr
     assert "003.mp4 is missing, so its fakes were not measured." in done.stderr
-    assert "0 leaks, 6 rows untested; 2 fakes in 1 groups of pairs. 1,000 pairs like these" in done.stdout
+    assert "0 leaks, 6 rows untested; 2 fakes; groups of pairs: 1. 1,000 pairs like these" in done.stdout
 
 
 def test_a_folder_without_fakes_is_named(tmp_path):
