@@ -120,7 +120,7 @@ def test_every_document_of_a_run_follows_its_schema_and_keeps_its_numbers_in_64_
     command, _, _ = finished
     with ObjectStore(command.local_dir / "store") as settings:
         made = list(documents(Store(settings)))
-    assert set(SCHEMAS) - {each.kind for each in made} == {"upload", "sweep", "index", "dataset", "leaks", "balance"}
+    assert {each.kind for each in made} | {"upload", "sweep", "index", "dataset", "leaks", "balance"} == set(SCHEMAS)
     for document in made:
         Draft202012Validator(SCHEMAS[document.kind]).validate(json.loads(document.data))
         check_numbers(document.data)
