@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,14 @@ from facefoundry.checks.checking import Progress, require_libraries, run_all
 from facefoundry.checks.videos import Fake, Found, find_fakes, levels_of
 from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import read_filelist
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.process.sandbox import Sandbox
 
 __all__ = ["check_balance"]
 
+_NAMED = 5
 _QUALITY = ("swapped_share", "sharpness", "seam")
 
 
@@ -62,8 +63,9 @@ def check_balance(
             failed.append(f"{fake.target}: {error.message}")
     fakes = sorted({fake.id for fake in found.fakes})
     ordered = {name: looks[name] for name in sorted(looks)}
-    report = balance(ordered, fakes, _splits(layout), subjects or {}, _quality(layout))
-    report = replace(report, failed=failed)
+    splits, crossing = _splits(layout)
+    report = balance(ordered, fakes, splits, subjects or {}, _quality(layout))
+    report = replace(report, warnings=[*crossing, *report.warnings], failed=failed)
     files.write(path_of(layout), codec.to_standard_json(report))
     return report
 
@@ -74,22 +76,24 @@ def _without_video(found: Found) -> list[Path]:
     return list({path.stem: path for path in found.missing if path.stem not in targets}.values())
 
 
-def _splits(layout: Layout) -> dict[str, str]:
-    """Return the split of each sequence, by `misc/splits/` of a dataset file with splits."""
-    found = dict[str, str]()
+def _splits(layout: Layout) -> tuple[dict[str, str], list[str]]:
+    """Read the splits of a dataset file.
+
+    Returns:
+        The split of each sequence, and sentences on sequences that are in two.
+    """
+    found, twice = dict[str, str](), dict[str, str]()
     for name in ("train", "val", "test"):
         path = layout.filelist().parent / "splits" / f"{name}.json"
-        if path.is_file():
-            found |= {str(clip): name for pair in _pairs(path) for clip in pair}
-    return found
-
-
-def _pairs(path: Path) -> list[list[str]]:
-    try:
-        read = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InvalidInput(f"{path} is no filelist: {error}.", reason="FILELIST") from error
-    return [pair for pair in read if isinstance(pair, list)] if isinstance(read, list) else []
+        pairs = read_filelist(path, may_be_empty=True) if path.is_file() else []
+        for clip in dict.fromkeys(clip for pair in pairs for clip in pair):
+            other = found.setdefault(clip, name)
+            if other != name:
+                twice[clip] = f"{clip} ({other}, {name})"
+    if not twice:
+        return found, []
+    named = ", ".join([*twice.values()][:_NAMED])
+    return found, [f"Clips in two splits: {len(twice)}, such as {named}. A test on them measures nothing."]
 
 
 def _quality(layout: Layout) -> dict[str, dict[str, float]]:

@@ -56,9 +56,8 @@ def measure(fake: str, real: str, labels: str | None, head: int) -> Iterator[Jso
     pairs = [(frames[0][number], frames[1][places[number]]) for number in both]
     same_size = all(fake_frame.shape == frame.shape for fake_frame, frame in pairs) and len(pairs) > 2
     boxes: dict[int, Box | None] = {number: rows[number].box if number < len(rows) else None for number in both}
-    changed = unlabelled = None
+    unlabelled = None
     if same_size and rows and all(stream.is_exact for stream in streams):
-        changed = sum(changed_outside(*pair, boxes[number]) for pair, number in zip(pairs, both, strict=True))
         unlabelled = sum(
             abs(changed_outside(*pair, boxes[number]) - (rows[number].changed_outside if number < len(rows) else 0))
             for pair, number in zip(pairs, both, strict=True)
@@ -71,7 +70,7 @@ def measure(fake: str, real: str, labels: str | None, head: int) -> Iterator[Jso
         numbers = [_pictures([pair[side] for pair in pairs], region, len(wanted) - TAIL) for side in (0, 1)]
     sides = [Side(stream.facts, stream.numbers | more) for stream, more in zip(streams, numbers, strict=True)]
     seconds = time.process_time() - started
-    yield codec.to_values(Measured(sides[0], sides[1], len(pairs), seconds, changed, unlabelled))
+    yield codec.to_values(Measured(sides[0], sides[1], len(pairs), seconds, unlabelled))
 
 
 def _rows(labels: str | None) -> list[LabelRow]:

@@ -45,15 +45,14 @@ class Measured:
         real: Figures of the real video.
         frames: Number of frames that were decoded of both.
         cpu_seconds: CPU time that it took.
-        changed: Pixels of these frames that differ and lie outside the box or on its edge; None at a lossy level.
-        unlabelled: How far these numbers are from those in the labels, summed over the frames; None at a lossy level.
+        unlabelled: How far the numbers of pixels that differ outside the box or on its edge are from those in the
+            labels, summed over these frames; None at a lossy level.
     """
 
     fake: Side
     real: Side
     frames: int
     cpu_seconds: float
-    changed: int | None = None
     unlabelled: int | None = None
 
 

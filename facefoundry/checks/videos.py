@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facefoundry.dataset import identities
 from facefoundry.dataset.dropped import dropped_file, read_dropped
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput, NotFound
 
@@ -115,7 +117,9 @@ def groups_of(fakes: Sequence[Fake], subjects: Mapping[str, str], least: int) ->
     Returns:
         The number of the group by the id of the target.
     """
-    connected = _components([(fake.target, fake.source) for fake in fakes], subjects)
+    shown = {clip: _keys(subjects, clip) for fake in fakes for clip in (fake.target, fake.source)}
+    found = identities.components(shown, [Pair(fake.target, fake.source) for fake in fakes])
+    connected = {clip: number for number, clips in enumerate(found) for clip in clips}
     groups = {fake.target: connected[fake.target] for fake in fakes}
     sizes = Counter(groups.values())
     if len(sizes) < least or max(sizes.values()) > _LARGEST_SHARE * len(groups):
@@ -124,8 +128,8 @@ def groups_of(fakes: Sequence[Fake], subjects: Mapping[str, str], least: int) ->
             partners.setdefault(fake.target, set()).add(fake.source)
             partners.setdefault(fake.source, set()).add(fake.target)
         dense = {connected[clip] for clip, others in partners.items() if len(others) > 1}
-        alone = _components([(fake.target, fake.target) for fake in fakes], subjects)
-        groups = {target: f"/{alone[target]}" if group in dense else group for target, group in groups.items()}
+        alone = identities.groups(shown)
+        groups |= {clip: len(found) + alone[clip] for clip, group in groups.items() if group in dense}
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
     return {target: numbers[group] for target, group in groups.items()}
 
@@ -135,17 +139,5 @@ def is_divided(fakes: Sequence[Fake], groups: Mapping[str, int]) -> bool:
     return any(groups.get(fake.source, groups[fake.target]) != groups[fake.target] for fake in fakes)
 
 
-def _components(edges: Sequence[tuple[str, str]], subjects: Mapping[str, str]) -> dict[str, str]:
-    """Return a representative of each sequence's component."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for a, b in edges:
-        for name, linked in ((a, b), *((name, f"/{subjects[name]}") for name in (a, b) if name in subjects)):
-            parent[root(name)] = root(linked)
-    return {name: root(name) for edge in edges for name in edge}
+def _keys(subjects: Mapping[str, str], clip: str) -> tuple[str, ...]:
+    return (f"subject {subjects[clip]}",) if clip in subjects else ()

@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from facefoundry import codec
 from facefoundry.checks.balance import TONES, BalanceReport, path_of
 from facefoundry.checks.balancing import check_balance as check
 from facefoundry.cli.check_subjects import subjects_of, subjects_option
 from facefoundry.cli.errors import SOME_FAILED
-from facefoundry.cli.plain import plain
+from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
@@ -59,7 +56,6 @@ def check_balance(dataset: Path, subjects: Path | None, processes: int | None, a
 
 
 def _print(report: BalanceReport) -> None:
-    table = Table("", *(row.split for row in report.rows), box=None)
     quality = sorted({name for row in report.rows for name in row.quality})
     lines = {
         "real videos": [str(row.clips) for row in report.rows],
@@ -74,9 +70,7 @@ def _print(report: BalanceReport) -> None:
             for name in quality
         },
     }
-    for name, cells in lines.items():
-        table.add_row(*(Text(plain(text)) for text in (name, *cells)))
-    Console().print(table)
+    print_table(("", *(row.split for row in report.rows)), ((name, *cells) for name, cells in lines.items()))
 
 
 def _number(value: float | None) -> str:

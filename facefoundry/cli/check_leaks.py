@@ -8,9 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from facefoundry import codec
 from facefoundry.checks import checking
@@ -18,6 +15,7 @@ from facefoundry.checks.leaks import Auc, LeakReport, path_of
 from facefoundry.cli.check_subjects import subjects_of, subjects_option
 from facefoundry.cli.errors import FOUND, SOME_FAILED
 from facefoundry.cli.plain import plain
+from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
@@ -95,25 +93,20 @@ def check_leaks(
 
 
 def _print(report: LeakReport) -> None:
-    table = Table("level", "family", "alone", "beside its target", "differ", "", box=None)
+    rows = []
     for row in report.rows:
         differ = f"{row.differing} of {report.fakes}" if row.differing else ""
-        cells = (row.level, row.family, _auc(row.alone), _auc(row.beside), differ, row.state)
-        table.add_row(*(Text(plain(text)) for text in cells))
-    console = Console()
-    console.print(table)
+        rows.append((row.level, row.family, _auc(row.alone), _auc(row.beside), differ, row.state))
+    print_table(("level", "family", "alone", "beside its target", "differ", ""), rows)
     for row in report.rows:
         if row.sentence:
-            console.print(Text(plain(f"{row.level} {row.family}: {row.sentence}")), soft_wrap=True)
+            click.echo(plain(f"{row.level} {row.family}: {row.sentence}"))
     cores = os.cpu_count() or 1
     unit = "pairs" if report.by_pair else "subjects"
-    console.print(
-        Text(
-            f"{len(report.leaks)} leaks, {len(report.untested)} rows untested; {report.fakes} fakes; "
-            f"groups of {unit}: {report.groups}. {_PAIRS:,} pairs "
-            f"like these would take about {report.hours(_PAIRS, cores):.1f} hours on {cores} cores."
-        ),
-        soft_wrap=True,
+    click.echo(
+        f"{len(report.leaks)} leaks, {len(report.untested)} rows untested; {report.fakes} fakes; "
+        f"groups of {unit}: {report.groups}. {_PAIRS:,} pairs "
+        f"like these would take about {report.hours(_PAIRS, cores):.1f} hours on {cores} cores."
     )
 
 

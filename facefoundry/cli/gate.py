@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,16 +12,18 @@ import click
 
 from facefoundry.cli.connection import store_settings
 from facefoundry.cli.options import local_dir_option
+from facefoundry.cli.tables import print_table
+from facefoundry.dataset.gates import Action
 from facefoundry.dataset.record import PairRecord
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.planning import gating, yaml_file
-from facefoundry.planning.gating import Gated, Outcome
+from facefoundry.planning.gating import Gated
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
 __all__ = ["gate"]
 
-_DONE: dict[Outcome, str] = {"flag": "flagged", "retrain": "trained again", "drop": "dropped"}
+_DONE: dict[Action, str] = {"flag": "flagged", "retrain": "trained again", "drop": "dropped"}
 
 
 @click.command(short_help="Say which fakes of a dataset do not pass its gates.")
@@ -73,20 +75,17 @@ def gate(
         for each in found:
             click.echo(json.dumps({"event": "gated", **asdict(each)}))
         return
-    for line in _table(found):
-        click.echo(line)
+    if found:
+        print_table(("fake", "would be", "measure", "value", "bar"), _rows(found), whole="fake")
     click.echo(_summary(found, pairs))
 
 
-def _table(found: Sequence[Gated]) -> list[str]:
-    """Return the lines of a table with a row for each measure that a fake does not pass."""
-    rows = [("fake", "would be", "measure", "value", "bar")] if found else []
+def _rows(found: Sequence[Gated]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each measure that a fake does not pass."""
     for each in found:
         for index, (measure, value, bar) in enumerate(each.measures):
             named = (each.fake, _DONE[each.outcome]) if index == 0 else ("", "")
-            rows.append((*named, measure, f"{value:.4g}", f"{bar:.4g}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+            yield (*named, measure, f"{value:.4g}", f"{bar:.4g}")
 
 
 def _summary(found: Sequence[Gated], pairs: Sequence[PairRecord]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 __all__ = ["DEFAULT_GATES", "MEASURES", "Action", "FailedGate", "Gate", "Measure", "actions"]
 
@@ -53,7 +53,7 @@ MEASURES = {
     ),
     "identity_gain": Measure(
         "How much nearer the face is to the source than the control's",
-        "has gained little of the source's look (it is {positive:.2f} nearer than the control, not {bar:.2f})",
+        "has gained little of the source's look (it is {positive:.3g} nearer than the control, not {bar:.3g})",
         "higher",
         on_faces=True,
     ),
@@ -101,20 +101,14 @@ MEASURES = {
 }
 """The measures that gates know, by name. A fake has further figures, which nobody can call good or bad."""
 
-_Name = Literal[
-    "swapped_share",
-    "face_share",
-    "identity",
-    "identity_gain",
-    "mouth",
-    "head",
-    "jitter",
-    "mean_flicker",
-    "sharpness",
-    "seam",
-    "colour_step",
-    "loss",
-]
+
+def _known(name: str) -> str:
+    if name not in MEASURES:
+        raise ValueError(f"must be one of {', '.join(MEASURES)}")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(MEASURES)})]
 _Bar = Annotated[float, Field(allow_inf_nan=False)]
 
 

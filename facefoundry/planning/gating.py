@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from facefoundry.dataset import verdict
-from facefoundry.dataset.gates import Gate, actions
+from facefoundry.dataset.gates import Action, Gate, actions
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RunFolder
@@ -16,9 +15,7 @@ from facefoundry.errors import NotFound
 from facefoundry.planning.stored_run import stored_records
 from facefoundry.storage.store import Store
 
-__all__ = ["Gated", "Outcome", "gated", "load"]
-
-Outcome = Literal["flag", "retrain", "drop"]
+__all__ = ["Gated", "gated", "load"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Gated:
     """
 
     fake: str
-    outcome: Outcome
+    outcome: Action
     faults: tuple[str, ...]
     measures: tuple[tuple[str, float, float], ...]
 
@@ -83,7 +80,7 @@ def gated(pairs: Sequence[PairRecord], gates: Sequence[Gate]) -> Iterator[Gated]
                 yield Gated(fake.id, _outcome(pair, fake), tuple(fake.faults), measures)
 
 
-def _outcome(pair: PairRecord, fake: FakeRecord) -> Outcome:
+def _outcome(pair: PairRecord, fake: FakeRecord) -> Action:
     may_retrain = pair.training.uri and pair.retraining is None
     if may_retrain and "retrain" in actions(gate for each in pair.fakes for gate in each.failed):
         return "retrain"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
+from facefoundry.dataset.identities import Identities, Leak, groups, leaks, related
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import pairing, splitting
@@ -24,7 +25,6 @@ from facefoundry.planning.dataset_file import (
     Shuffle,
     SplitFiles,
 )
-from facefoundry.planning.identities import Identities, Leak, groups, leaks, related
 from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.trees import read_splits
 

@@ -6,9 +6,9 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+from facefoundry.dataset.identities import Identities, bridging_pairs, components
 from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
-from facefoundry.planning.identities import Identities, bridging_pairs, components
 
 __all__ = ["quotas", "split"]
 

@@ -1,7 +1,7 @@
 """Gives a network's face on its frame what the network could not: the target's open mouth, and its fine detail.
 
 A decoder draws mouths as its clip shows them, so a source that never laughs has closed lips where the target laughs.
-And a face of few pixels has no skin. FF++ left both so, as `AS_MADE` does.
+A face of few pixels has no texture of skin. FF++ changes neither, as `AS_MADE`.
 
 Lengths are in pixels of the network, so that they grow with the face.
 """

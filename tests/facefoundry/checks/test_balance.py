@@ -101,7 +101,7 @@ def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_mi
     splits = layout.filelist().parent / "splits"
     splits.mkdir(parents=True)
     (splits / "train.json").write_text(json.dumps([["000", "001"], ["002", "003"]]))
-    (splits / "test.json").write_text(json.dumps([["004", "005"]]))
+    (splits / "test.json").write_text(json.dumps([["004", "005"], ["003", "006"]]))
     command = [sys.executable, "-m", "facefoundry", "check-balance", str(layout.root), "--json", "--processes=1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 3, done.stderr
@@ -109,6 +109,7 @@ def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_mi
     assert [(entry["a"], entry["b"], entry["splits"]) for entry in found["duplicates"]] == [
         ("000", "004", ["train", "test"])
     ]
+    assert found["warnings"][0] == "Clips in two splits: 1, such as 003 (train, test). A test on them measures nothing."
     assert [sentence.partition("/videos/")[2] for sentence in found["failed"]] == [
         "009.mp4 is missing, so it was not looked at."
     ]

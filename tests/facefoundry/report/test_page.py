@@ -236,7 +236,7 @@ def test_an_old_result_of_the_leak_test_is_no_verdict_on_the_dataset(save, make_
     write_file(path_of(layout), codec.to_standard_json(report))
     page = text_of(layout)
     assert "no leak</span>" in page
-    assert "at c23 only" in page
+    assert "at c23." in page
     for created in ("2001-01-01T00:00:00+00:00", "2001-01-01T00:00:00", "yesterday"):
         write_file(path_of(layout), codec.to_standard_json(replace(report, created=created)))
         page = text_of(layout)

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from facefoundry.dataset.identities import bridging_pairs, components, groups, leaks, related
 from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
-from facefoundry.planning.identities import bridging_pairs, components, groups, leaks, related
 from facefoundry.planning.splitting import quotas, split
 
 SHARES = {"train": 0.72, "val": 0.14, "test": 0.14}
