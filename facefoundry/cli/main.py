@@ -25,7 +25,8 @@ _COMMANDS = {
     "convert": "ffpp:convert",
     "check-leaks": "check_leaks:check_leaks",
     "check-balance": "check_balance:check_balance",
-    "export-models": "export:export_models",
+    "export": "export:export",
+    "export-models": "export_models:export_models",
     "status": "status:status",
     "logs": "logs:logs",
     "cancel": "cancel:cancel",
@@ -102,6 +103,9 @@ def _is_json_requested(arguments: list[str]) -> bool:
     """Return whether the arguments contain `--json`. They were parsed before, so they are valid."""
     with click.Context(cli) as context:
         _, command, rest = cli.resolve_command(context, list(arguments))
+        while isinstance(command, click.Group):  # the command of a format of `export`, for example
+            context = click.Context(command, parent=context)
+            _, command, rest = command.resolve_command(context, rest)
         if command is None:
             return False
         options, _, _ = command.make_parser(click.Context(command, parent=context)).parse_args(rest)

@@ -27,6 +27,8 @@ def _run(*arguments, timeout=60):
         ["local", "--help"],
         ["report", "--help"],
         ["export-models", "--help"],
+        ["export", "--help"],
+        ["export", "ffpp", "--help"],
     ],
 )
 def test_help_loads_no_heavy_library(arguments):
@@ -58,6 +60,12 @@ def test_wrong_input_is_json_where_json_was_asked_for(tmp_path):
     done = _run("generate-models", "--json", "-i", str(tmp_path), "-o", str(tmp_path / "out"))
     assert done.returncode == 2
     assert json.loads(done.stdout)["reason"] == "NO_SEQUENCES"
+
+
+def test_an_error_of_a_command_of_a_group_is_json_too(tmp_path):
+    done = _run("export", "ffpp", str(tmp_path), str(tmp_path / "out"), "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["reason"] == "NO_RUN"
 
 
 def test_an_unknown_recipe_field_is_named(tmp_path):

@@ -1,0 +1,249 @@
+"""Reads a finished dataset for exports: its real videos and fakes, labels, splits, levels and alignments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+from facefoundry import codec
+from facefoundry.checks.videos import levels_of
+from facefoundry.dataset.dropped import dropped_file, read_dropped
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.layouts import layout_of
+from facefoundry.dataset.plan import Pair, read_filelist
+from facefoundry.dataset.record import RunRecord, SequenceRecord
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.exports.labels import Labels
+from facefoundry.faces.alignments import Alignments
+
+__all__ = ["SPLITS", "Dataset", "Fake", "Split", "load_dataset"]
+
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
+_NAMED = 5
+
+FetchAlignments = Callable[[Mapping[str, SequenceRecord]], Mapping[str, Path]]
+"""Fetches the alignments of sequences, given their records by id, and returns the files."""
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A fake: the target's frames with the source's face.
+
+    Attributes:
+        id: `<target>_<source>`.
+        target: Id of the sequence whose frames it keeps.
+        source: Id of the sequence that gives the face.
+        labels: Its labels. It has at least one swapped frame.
+    """
+
+    id: str
+    target: str
+    source: str
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset on disk.
+
+    Attributes:
+        layout: Names the paths of its files.
+        record: The record of the run that made it.
+        fakes: The fakes, by id. Those that gates dropped, and those without a swapped frame, are no part of it.
+        splits: The pairs of each split that have a fake. Without splits, all pairs are in `train`.
+        left_out: A sentence for each fake or pair that is no part of it.
+        remarks: Sentences on fakes with few swapped frames, and on missing splits.
+    """
+
+    layout: Layout
+    record: RunRecord
+    fakes: Mapping[str, Fake]
+    splits: Mapping[Split, tuple[Pair, ...]]
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    fetch_alignments: FetchAlignments = field(repr=False, default=lambda _: {})
+
+    @property
+    def name(self) -> str:
+        """Name of the run that made it."""
+        return self.record.name
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of its sequences, fakes, labels and splits, 64 hex digits."""
+        sequences = {
+            id_: self.record.sequences[id_].content_digest for id_ in self.sequences if id_ in self.record.sequences
+        }
+        fakes = {id_: codec.to_values(fake.labels) for id_, fake in self.fakes.items()}
+        content = [sequences, fakes, {name: sorted(pairs) for name, pairs in self.splits.items()}]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The ids of the real videos: the targets and sources of all fakes, sorted."""
+        return tuple(sorted({id_ for fake in self.fakes.values() for id_ in (fake.target, fake.source)}))
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the levels at which there are videos of fakes, in the order of the recipe."""
+        fakes = list(self.fakes)
+        names = levels_of(self.layout)
+        return tuple(name for name in names if any(self.layout.fake_video(name, id_).is_file() for id_ in fakes))
+
+    def split_of(self, id_: str) -> Split:
+        """Return the split of a sequence or of a fake."""
+        return self._split_by_id()[id_.partition("_")[0]]
+
+    def fakes_of(self, target: str) -> tuple[Fake, ...]:
+        """Return the fakes that keep the frames of a sequence."""
+        return tuple(fake for fake in self.fakes.values() if fake.target == target)
+
+    def paired_both_ways(self) -> Dataset:
+        """Return the dataset without pairs that have only one fake, for forms that list pairs without direction."""
+        fakes, splits, left_out = dict(self.fakes), dict[Split, tuple[Pair, ...]](), list(self.left_out)
+        for split, pairs in self.splits.items():
+            whole = tuple(pair for pair in pairs if {pair.id, pair.mirrored} <= set(self.fakes))
+            for pair in set(pairs) - set(whole):
+                only = pair.id if pair.id in fakes else pair.mirrored
+                fakes.pop(only, None)
+                left_out.append(f"{only}: the other fake of its pair is missing, and this format lists whole pairs.")
+            splits[split] = whole
+        return replace(self, fakes=fakes, splits=splits, left_out=tuple(sorted(left_out)))
+
+    def alignments(self) -> dict[str, Path]:
+        """Fetch the alignments of all real videos, and return their files by id; `read_alignments` reads one.
+
+        Raises:
+            InvalidInput: there are no keys of the store, or it no longer has the alignments of a sequence.
+        """
+        records = {}
+        for id_ in self.sequences:
+            found = self.record.sequences.get(id_)
+            if found is None or not found.extraction_uri:
+                raise InvalidInput(
+                    f"Expected the run record of {self.name} to name the extraction of {id_}. It does not. Run the "
+                    "dataset again.",
+                    reason="NO_ALIGNMENTS",
+                )
+            records[id_] = found
+        return dict(self.fetch_alignments(records))
+
+    def require(self, paths: Iterable[Path]) -> None:
+        """Check that files exist.
+
+        Raises:
+            InvalidInput: some are missing (FILE).
+        """
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            named = ", ".join(str(path) for path in missing[:_NAMED])
+            raise InvalidInput(
+                f"The dataset lacks {len(missing):,} files that this export needs, such as {named}. Fetch them, or "
+                "choose other levels.",
+                reason="FILE",
+            )
+
+    def _split_by_id(self) -> dict[str, Split]:
+        return {id_: split for split, pairs in self.splits.items() for pair in pairs for id_ in (pair.a, pair.b)}
+
+
+def load_dataset(
+    folder: Path, *, min_swapped: float = 0.5, fetch_alignments: FetchAlignments = lambda _: {}
+) -> Dataset:
+    """Read a dataset.
+
+    Args:
+        folder: Its folder.
+        min_swapped: Fakes with a smaller share of swapped frames are named in `Dataset.remarks`.
+        fetch_alignments: Gets the alignments when an export asks for them.
+
+    Raises:
+        InvalidInput: there is no dataset with a run record (NO_RUN), it has no fakes (NO_FAKES), its labels are missing
+            (FILE), or a sequence is in two splits (SPLIT).
+        DataLoss: labels or a list are damaged (BAD_DOCUMENT).
+    """
+    layout = layout_of(folder)
+    run = RunFolder(layout.run_folder())
+    try:
+        record = run.load_run()
+    except NotFound as error:
+        raise InvalidInput(error.message, reason=error.reason) from error
+    dropped = {fake.id for fake in read_dropped(dropped_file(layout))}
+    left_out = [f"{id_}: a gate left it out of the dataset." for id_ in sorted(dropped)]
+    fakes, remarks = dict[str, Fake](), list[str]()
+    # The ids were checked when the record was read, and become parts of paths.
+    pairs = [Pair(*id_.split("_")) for id_ in record.pairs if run.load_pair(id_).state == "done"]
+    for id_ in sorted(id_ for pair in pairs for id_ in (pair.id, pair.mirrored) if id_ not in dropped):
+        fake = _fake(layout, id_)
+        if fake is None:
+            left_out.append(f"{id_}: the dataset has no labels of it.")
+        elif not fake.labels.swapped:
+            left_out.append(f"{id_}: none of its frames is swapped.")
+        else:
+            fakes[id_] = fake
+            if fake.labels.share < min_swapped:
+                swapped, frames = len(fake.labels.swapped), len(fake.labels.frames)
+                remarks.append(f"{id_}: only {swapped} of {frames} frames are swapped.")
+    splits, unsplit = _splits(layout, pairs)
+    if unsplit:
+        remarks.append("The dataset has no splits: all pairs are in train.")
+    splits = {name: tuple(p for p in found if {p.id, p.mirrored} & set(fakes)) for name, found in splits.items()}
+    known = {id_ for found in splits.values() for pair in found for id_ in (pair.id, pair.mirrored)}
+    for id_ in sorted(set(fakes) - known):
+        del fakes[id_]
+        left_out.append(f"{id_}: no split has its pair.")
+    if not fakes:
+        raise InvalidInput(
+            f"Expected fakes with labels in {folder}. Received none. {' '.join(left_out[:_NAMED])}", reason="NO_FAKES"
+        )
+    return Dataset(layout, record, fakes, splits, tuple(left_out), tuple(remarks), fetch_alignments)
+
+
+def read_alignments(path: Path) -> Alignments:
+    """Read the alignments of a sequence.
+
+    Raises:
+        DataLoss: the file is damaged (BAD_ALIGNMENTS).
+    """
+    return Alignments.from_bytes(path.read_bytes())
+
+
+def _fake(layout: Layout, id_: str) -> Fake | None:
+    path = layout.labels(id_)
+    if not path.is_file():
+        return None
+    target, _, source = id_.partition("_")
+    return Fake(id_, target, source, codec.from_json(Labels, path.read_bytes()))
+
+
+def _splits(layout: Layout, pairs: Sequence[Pair]) -> tuple[dict[Split, tuple[Pair, ...]], bool]:
+    """Read the splits, and return them with whether there were none.
+
+    A pair of the run is kept as the run has it, whichever way round its split names it.
+    """
+    folder = layout.filelist().parent / "splits"
+    paths = {name: folder / f"{name}.json" for name in SPLITS}
+    if not any(path.is_file() for path in paths.values()):
+        return {"train": tuple(pairs), "val": (), "test": ()}, True
+    found = dict[Split, tuple[Pair, ...]]()
+    split_by_id = dict[str, Split]()
+    for name, path in paths.items():
+        listed = read_filelist(path, may_be_empty=True) if path.is_file() else []
+        ids = {id_ for pair in listed for id_ in (pair.id, pair.mirrored)}
+        found[name] = tuple(pair for pair in pairs if pair.id in ids)
+        for id_ in dict.fromkeys(id_ for pair in listed for id_ in (pair.a, pair.b)):
+            other = split_by_id.setdefault(id_, name)
+            if other != name:
+                raise InvalidInput(
+                    f"Expected each sequence in one split. {id_} is in {other} and in {name} of {folder}: a detector "
+                    "would be tested on people that it was trained with. Correct the splits.",
+                    reason="SPLIT",
+                )
+    return found, False

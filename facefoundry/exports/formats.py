@@ -1,0 +1,31 @@
+"""The formats of exports that can be used here.
+
+A package adds one with an entry point of the group `facefoundry.exports`: its name is the format's name, and it refers
+to an instance of a subclass of `Export`.
+
+    [project.entry-points."facefoundry.exports"]
+    my_format = "my_package.format:MyExport"
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from facefoundry.entry_points import EntryPointGroup
+from facefoundry.exports.export import Export
+from facefoundry.exports.ffpp import FfppExport
+
+__all__ = ["GROUP", "AnyExport"]
+
+AnyExport = type[Export[Any]]
+"""The class of a format, with whatever options it has."""
+
+GROUP: Final = EntryPointGroup[AnyExport](
+    name="facefoundry.exports",
+    kind="export",
+    field="format",
+    own={export.name: export for export in (FfppExport,)},
+    expected="a subclass of Export with this name",
+    accepts=lambda name, found: isinstance(found, type) and issubclass(found, Export) and found.name == name,
+)
+"""This project's formats, and the entry points with which other packages add formats."""

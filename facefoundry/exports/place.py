@@ -1,0 +1,202 @@
+"""Where an export is written: a folder, or a prefix of a bucket."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from facefoundry.dataset import files
+from facefoundry.dataset.stored_dataset import DatasetPlace
+from facefoundry.errors import NotFound
+from facefoundry.exports.record import RECORD
+from facefoundry.storage.manifest import content_type
+from facefoundry.storage.store import Store
+
+__all__ = ["BucketPlace", "ExportPlace", "FolderPlace"]
+
+_WORK: Final = ".export"
+
+
+class ExportPlace(ABC):
+    """Where an export is written. Its paths have `/`; those of folders end with it. Many threads may use it at once.
+
+    Attributes:
+        shown: The place for messages.
+    """
+
+    shown: str
+
+    @abstractmethod
+    def read_record(self) -> bytes | None:
+        """Read `export.json`; None if there is none."""
+
+    @abstractmethod
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file. Readers see the old one or the complete new one."""
+
+    @abstractmethod
+    def copy(self, source: Path, path: str) -> None:
+        """Write a copy of a file on this machine, as `write` does."""
+
+    @abstractmethod
+    def take(self, made: Path, path: str) -> None:
+        """Move a file or a folder from the working folder to its path, in place of what is there."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all in it, and folders above it that are then empty."""
+
+    @abstractmethod
+    def has(self, path: str) -> bool:
+        """Return whether there is a file, or a folder with anything in it."""
+
+    @abstractmethod
+    def is_empty(self) -> bool:
+        """Return whether nothing is there."""
+
+    @abstractmethod
+    def free(self) -> int | None:
+        """Return how many bytes can be written; None if nobody can say."""
+
+    @abstractmethod
+    def working_folder(self) -> AbstractContextManager[Path]:
+        """Return a context manager that makes a folder on this machine for the time of a run."""
+
+
+class FolderPlace(ExportPlace):
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.shown = folder, str(folder)
+
+    def read_record(self) -> bytes | None:
+        """Read `export.json`."""
+        with suppress(FileNotFoundError):
+            return (self._folder / RECORD).read_bytes()
+        return None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file."""
+        files.write(self._folder / path, data)
+
+    def copy(self, source: Path, path: str) -> None:
+        """Write a copy of a file."""
+        target = files.in_new_folder(self._folder / path)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            shutil.copyfile(source, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def take(self, made: Path, path: str) -> None:
+        """Put a file or folder to its path."""
+        target = files.in_new_folder(self._folder / path)
+        if made.is_dir() and target.is_dir():
+            shutil.rmtree(target)
+        made.replace(target)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder."""
+        target = self._folder / path
+        if path.endswith("/"):
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            target.unlink(missing_ok=True)
+        for above in target.relative_to(self._folder).parents[:-1]:
+            try:
+                (self._folder / above).rmdir()
+            except OSError:  # it is not empty, or another thread has removed it
+                return
+
+    def has(self, path: str) -> bool:
+        """Return whether there is a file, or anything in a folder."""
+        target = self._folder / path
+        return any(target.iterdir()) if path.endswith("/") and target.is_dir() else target.is_file()
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is there."""
+        return not self._folder.is_dir() or all(path.name == _WORK for path in self._folder.iterdir())
+
+    def free(self) -> int | None:
+        """Return how many bytes can be written, if it is known."""
+        absolute = self._folder.absolute()
+        return shutil.disk_usage(next(path for path in (absolute, *absolute.parents) if path.exists())).free
+
+    @contextmanager
+    def working_folder(self) -> Iterator[Path]:
+        """Make a folder on the same disk, so that files are moved and not copied."""
+        folder = self._folder / _WORK
+        shutil.rmtree(folder, ignore_errors=True)
+        files.make_folder(folder)
+        try:
+            yield folder.resolve()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class BucketPlace(ExportPlace):
+    """A prefix of a bucket.
+
+    Args:
+        store: The store, with keys that may write there.
+        place: The prefix.
+    """
+
+    def __init__(self, store: Store, place: DatasetPlace) -> None:
+        self._store, self._place, self.shown = store.in_bucket(place.bucket), place, place.uri
+
+    def read_record(self) -> bytes | None:
+        """Read `export.json`."""
+        try:
+            return self._store.get_bytes(self._place.key(RECORD))
+        except NotFound:
+            return None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file."""
+        self._store.put_bytes(self._place.key(path), data, content_type(path))
+
+    def copy(self, source: Path, path: str) -> None:
+        """Write a copy of a file."""
+        self._store.put_file(self._place.key(path), source, content_type(path))
+
+    def take(self, made: Path, path: str) -> None:
+        """Put a file or folder to its path."""
+        if not made.is_dir():
+            self.copy(made, path)
+            return
+        here = {item.relative_to(made).as_posix(): item for item in made.rglob("*") if item.is_file()}
+        for name, item in here.items():
+            self.copy(item, f"{path}{name}")
+        start = self._place.key(path)
+        self._store.delete(key for key in list(self._store.list(start)) if key.removeprefix(start) not in here)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder."""
+        key = self._place.key(path)
+        self._store.delete(list(self._store.list(key)) if path.endswith("/") else [key])
+
+    def has(self, path: str) -> bool:
+        """Return whether there is a file, or anything in a folder."""
+        key = self._place.key(path)
+        return bool(self._store.objects(key, limit=1)) if path.endswith("/") else self._store.exists(key)
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is there."""
+        return not self._store.objects(self._place.key(""), limit=1)
+
+    def free(self) -> int | None:
+        """Return how many bytes can be written, if it is known."""
+        return None
+
+    @contextmanager
+    def working_folder(self) -> Iterator[Path]:
+        """Make a temporary folder."""
+        with TemporaryDirectory(prefix="export-") as folder:
+            yield Path(folder).resolve()
