@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from facefoundry.dataset.models import upload_model
     from facefoundry.dataset.sources import upload
     from facefoundry.planning.checking import check
+    from facefoundry.planning.diffing import diff
     from facefoundry.planning.draft import plan
     from facefoundry.planning.fetching import fetch
     from facefoundry.planning.running import run
@@ -33,6 +34,7 @@ __all__ = [
     "StartTrainingRequest",
     "__version__",
     "check",
+    "diff",
     "errors",
     "fetch",
     "plan",
@@ -54,6 +56,7 @@ _MODULES = {
     "Recipe": "facefoundry.v1.recipe_pb2",
     "StartTrainingRequest": "facefoundry.v1.trainer_pb2",
     "check": "facefoundry.planning.checking",
+    "diff": "facefoundry.planning.diffing",
     "fetch": "facefoundry.planning.fetching",
     "plan": "facefoundry.planning.draft",
     "run": "facefoundry.planning.running",

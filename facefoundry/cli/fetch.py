@@ -16,6 +16,7 @@ from facefoundry.cli.options import local_dir_option
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.download import Fetched
 from facefoundry.dataset.progress import Event
+from facefoundry.dataset.version import short
 from facefoundry.planning.fetching import fetch_with, pairs_of
 
 __all__ = ["fetch"]
@@ -69,7 +70,8 @@ def fetch(
 
     def on_start(state: Fetched) -> None:
         pairs = f"{state.pairs:,} pair{'s' if state.pairs != 1 else ''}"
-        view.message(f"{state.files:,} files of {pairs}, {_size(state.size)}, to {out}.")
+        version = f" of version {short(state.version)}" if state.version else ""
+        view.message(f"{state.files:,} files of {pairs}{version}, {_size(state.size)}, to {out}.")
 
     def on_progress(state: Fetched) -> None:
         nonlocal last

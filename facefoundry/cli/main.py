@@ -27,6 +27,7 @@ _COMMANDS = {
     "check-balance": "check_balance:check_balance",
     "export": "export:export",
     "export-models": "export_models:export_models",
+    "diff": "diff:diff",
     "status": "status:status",
     "logs": "logs:logs",
     "cancel": "cancel:cancel",
@@ -74,7 +75,8 @@ def cli() -> None:
     \b
     Exit codes:
       0    everything is done
-      1    a service, the store or this program failed: run the command again; or the one fake of `convert` failed
+      1    a service, the store or this program failed: run the command again; or the one fake of `convert` failed,
+           or `diff` found a difference
       2    an option or an input is wrong: change it; nothing was started
       3    some pairs, clips or fakes failed and would fail again; the others are done
       4    `check-leaks` found a leak

@@ -18,6 +18,7 @@ from facefoundry.client import SERVICES, Client
 from facefoundry.cluster.runs import Place
 from facefoundry.cluster.status import RunStatus
 from facefoundry.codec import JsonObject, to_values
+from facefoundry.dataset.version import short
 from facefoundry.errors import FaceFoundryError
 from facefoundry.planning.stored_run import stored_run
 from facefoundry.report.wording import duration, moment
@@ -114,6 +115,7 @@ def _print_run(run: RunStatus) -> None:
             plain(
                 f"{record.done} of {record.pairs} pairs are done, {len(record.failures)} failed, "
                 f"{duration(record.seconds)} after {moment(record.created)}."
+                f"{f' Version {short(record.version)}.' if record.version else ''}"
             )
         )
         for pair, failed in record.failures.items():

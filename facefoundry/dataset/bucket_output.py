@@ -36,6 +36,8 @@ from facefoundry.dataset.stored_dataset import (
     PairEntry,
     PairIndex,
 )
+from facefoundry.dataset.version import index_of
+from facefoundry.dataset.version_places import folder_splits
 from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.storage import document, manifest
 from facefoundry.storage.info import ModelInfo, PreviewInfo
@@ -66,7 +68,8 @@ class BucketOutput(Output):
         self._store, self._place, self._with_models = store.in_bucket(place.bucket), place, with_models
         self._files = defaultdict[str, dict[str, IndexedFile]](dict)
         self._indexes: dict[str, str] = {}
-        self._before: dict[str, PairEntry] = {}
+        self._made: dict[str, PairIndex] = {}
+        self._before: dict[str, tuple[PairEntry, PairIndex]] = {}
         self._listed: dict[str, str] = {}
         self._replaced: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -140,6 +143,15 @@ class BucketOutput(Output):
             stored = index, hashlib.sha256(data).hexdigest()
         with self._lock:
             self._indexes[pair.id] = stored[1]
+            self._made[pair.id] = index
+
+    def version(self) -> str:
+        """Return the version, by the digests of the files that were copied."""
+        before = {pair_id: index for pair_id, (_, index) in self._before.items()}
+        indexes = (before | self._made).values()
+        files = {file.path: file.sha256 for index in indexes for file in index.files}
+        index = index_of(files.items(), self.layout, folder_splits(self.layout))
+        return "" if index.is_empty else index.version
 
     def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
         """Write lists, record and report, then indexes that changed, and finally the manifest."""
@@ -152,6 +164,7 @@ class BucketOutput(Output):
             recipe=run.recipe,
             pairs=tuple(self._entry(pair) for pair in pairs),
             files=files,
+            version=run.dataset_version,
         )
         document.put(self._store, self._place.key(MANIFEST), document.encode(made))
 
@@ -187,7 +200,7 @@ class BucketOutput(Output):
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="index") as pool:
             for entry, index in zip(entries, pool.map(load, entries), strict=True):
                 if index:
-                    self._before[entry.id] = entry
+                    self._before[entry.id] = entry, index
                     self._listed |= {file.path: file.sha256 for file in index.files}
 
     def _dropped_before(self, before: DatasetManifest | None) -> bytes | None:
@@ -214,7 +227,9 @@ class BucketOutput(Output):
         """Return what the manifest says of a pair. One that failed now but not before keeps its files."""
         if pair.id in self._indexes:
             return PairEntry(pair.id, self._indexes[pair.id])
-        return self._before.get(pair.id) or PairEntry(pair.id, reason=pair.failure.reason if pair.failure else "")
+        if pair.id in self._before:
+            return self._before[pair.id][0]
+        return PairEntry(pair.id, reason=pair.failure.reason if pair.failure else "")
 
     def _copy(self, result: StoredResult, part: Part, path: Path, item: str, kind: str) -> None:
         self._refuse_other(path, part.sha256)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from facefoundry.dataset import files
 from facefoundry.dataset.dropped import dropped_file
+from facefoundry.dataset.file_digests import FileDigests
 from facefoundry.dataset.layouts import GROUP
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.results import matches
 from facefoundry.dataset.stored_dataset import (
     LISTS,
+    REPORT,
     DatasetManifest,
     DatasetPlace,
     IndexedFile,
@@ -28,11 +30,12 @@ from facefoundry.errors import Cancelled, DataLoss, InvalidInput, NotFound
 from facefoundry.storage.parts import MASKS
 from facefoundry.storage.store import Store
 
-__all__ = ["Fetched", "download", "load_manifest"]
+__all__ = ["Fetched", "download", "index_of_entry", "load_manifest"]
 
 _BLOCK = 1 << 20
 _SEGMENT = re.compile(r"[^\x00-\x1f\x7f/\\:]+")
 _NAMED = 12
+_WITHOUT_VERSION = frozenset({LISTS, REPORT, "models", "faces"})  # no part of a dataset's version
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Fetched:
         removed: Paths of files that were there, of fakes that gates have left out of the dataset since.
         lost: A sentence about each file that the bucket does not have as it was written.
         missing: The pairs that the dataset does not have, because they failed.
+        version: The version of the dataset; empty if an earlier version of FaceFoundry made it.
     """
 
     pairs: int
@@ -62,6 +66,7 @@ class Fetched:
     removed: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     missing: tuple[PairEntry, ...] = field(default=())
+    version: str = ""
 
 
 def load_manifest(store: Store, place: DatasetPlace) -> DatasetManifest:
@@ -124,15 +129,20 @@ def download(
     with ThreadPoolExecutor(threads, thread_name_prefix="fetch") as pool:
         wanted: dict[str, IndexedFile] = {file.path: file for file in found.files}
         done = [entry for entry in entries if entry.index]
-        indexes = list(pool.map(lambda entry: _index_of(store, place, entry), done))
+        indexes = list(pool.map(lambda entry: index_of_entry(store, place, entry), done))
         for index in indexes:
             wanted |= {file.path: file for file in index.files}
         chosen = _of_kinds(wanted.values(), only, place)
         missing = tuple(entry for entry in entries if not entry.index)
-        state = Fetched(len(done), len(chosen), sum(file.size for file in chosen), missing=missing)
+        size = sum(file.size for file in chosen)
+        state = Fetched(len(done), len(chosen), size, missing=missing, version=found.version)
         _check_space(out, chosen)
         on_start(state)
-        fetched = _Download(store, place, out, state, on_progress, frozenset(made_here)).run(pool, chosen)
+        work = _Download(store, place, out, state, on_progress, frozenset(made_here))
+        fetched = work.run(pool, chosen)
+    digests = FileDigests(GROUP.find(found.layout)(out))
+    digests.learn(work.verified)
+    digests.save()
     return replace(fetched, removed=_remove_dropped(out, found, indexes, place))
 
 
@@ -151,6 +161,7 @@ class _Download:
         self._store, self._place, self._out = store, place, out
         self._state, self._on_progress, self._made_here = state, on_progress, made_here
         self._lock, self._stopped = threading.Lock(), threading.Event()
+        self.verified: dict[Path, str] = {}
 
     def run(self, pool: ThreadPoolExecutor, chosen: Sequence[IndexedFile]) -> Fetched:
         pending: list[Future[None]] = [pool.submit(self._fetch, file) for file in chosen]
@@ -204,6 +215,8 @@ class _Download:
     def _count(self, file: IndexedFile, *, found: bool = False, replaced: bool = False) -> None:
         with self._lock:
             state = self._state
+            if file.kind not in _WITHOUT_VERSION:
+                self.verified[self._out / file.path] = file.sha256
             self._state = replace(
                 state,
                 done=state.done + 1,
@@ -230,7 +243,12 @@ def _choose(found: DatasetManifest, pairs: Collection[Pair]) -> list[PairEntry]:
     return [entry for entry in found.pairs if entry.id in wanted]
 
 
-def _index_of(store: Store, place: DatasetPlace, entry: PairEntry) -> PairIndex:
+def index_of_entry(store: Store, place: DatasetPlace, entry: PairEntry) -> PairIndex:
+    """Read the index of a pair.
+
+    Raises:
+        DataLoss: it is damaged, or not the one that the manifest names (DATASET_CHANGED).
+    """
     found = place.index(store, entry.id)
     if found is None or found[1] != entry.index:
         raise DataLoss(

@@ -15,10 +15,12 @@ from pathlib import Path
 from facefoundry import archive, codec
 from facefoundry.dataset import files, models
 from facefoundry.dataset.dropped import DroppedFakes
+from facefoundry.dataset.file_digests import FileDigests
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
 from facefoundry.dataset.samples import Pictures, unpack_samples
+from facefoundry.dataset.version_places import folder_index
 from facefoundry.faces.alignments import Alignments
 from facefoundry.formats import refuse_newer_json
 from facefoundry.storage import manifest
@@ -157,6 +159,10 @@ class Output(ABC):
         """Take note that all files of a pair are there."""
 
     @abstractmethod
+    def version(self) -> str:
+        """Return the version of the dataset, after all pairs have ended; empty if it has no videos."""
+
+    @abstractmethod
     def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
         """Finish the dataset, after all pairs have ended and the record and the report are written."""
 
@@ -166,6 +172,7 @@ class FolderOutput(Output):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout, str(layout.root))
+        self._digests = FileDigests(layout)
 
     def shown(self, path: Path) -> str:
         """Return the path."""
@@ -174,6 +181,7 @@ class FolderOutput(Output):
     def put(self, result: StoredResult, name: str, path: Path, item: str, kind: str) -> None:
         """Fetch a file, unless it is there."""
         result.fetch(name, path)
+        self._digests.learn({path: result.sha256(name)})
 
     def put_faces(self, extraction: StoredResult, sequence: str) -> None:
         """Write face crops as `<frame>.png`, and alignments in faceswap's format of 2018."""
@@ -202,6 +210,11 @@ class FolderOutput(Output):
 
     def finish(self, pair: PairRecord) -> None:
         """Do nothing: the record says it."""
+
+    def version(self) -> str:
+        """Return the version. Files that this run did not fetch are read, unless their digests are known."""
+        index = folder_index(self.layout, self._digests)
+        return "" if index.is_empty else index.version
 
     def commit(self, run: RunRecord, pairs: Sequence[PairRecord]) -> None:
         """Do nothing: the record says it."""

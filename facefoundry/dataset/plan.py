@@ -23,6 +23,7 @@ __all__ = [
     "is_frame_folder",
     "left_out",
     "pair_up",
+    "parse_filelist",
     "read_filelist",
     "require_clips",
 ]
@@ -155,19 +156,38 @@ def read_filelist(path: Path, *, may_be_empty: bool = False) -> list[Pair]:
         InvalidInput: the file cannot be read, an id is not valid, an id is paired with itself, or a pair is repeated.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(
             f"Cannot read the filelist {path}: {error.strerror}. Check its path and permissions.", reason="FILELIST"
         ) from error
+    pairs = parse_filelist(data, str(path))
+    if not (pairs or may_be_empty):
+        raise _no_pairs(str(path))
+    return pairs
+
+
+def parse_filelist(data: bytes, where: str) -> list[Pair]:
+    """Read the pairs of the text of a filelist; `where` names it in messages. It raises the errors of `read_filelist`.
+
+    An empty list is accepted.
+    """
+    try:
+        record = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The filelist {path} is not JSON: {error}. Correct the file.", reason="FILELIST") from error
-    is_pairs = isinstance(record, list) and all(
+        raise InvalidInput(
+            f"The filelist {where} is not JSON: {error}. Correct the file.", reason="FILELIST"
+        ) from error
+    if not isinstance(record, list) or not all(
         isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row) for row in record
-    )
-    if not is_pairs or not (record or may_be_empty):
-        raise InvalidInput(f'The filelist {path} must be a list of pairs such as [["033", "097"]].', reason="FILELIST")
-    return check_pairs(((a, b) for a, b in record), where=str(path))
+    ):
+        raise _no_pairs(where)
+    return check_pairs(((a, b) for a, b in record), where)
+
+
+def _no_pairs(where: str) -> InvalidInput:
+    message = f'The filelist {where} must be a list of pairs such as [["033", "097"]].'
+    return InvalidInput(message, reason="FILELIST")
 
 
 def check_pairs(rows: Iterable[tuple[str, str]], where: str) -> list[Pair]:

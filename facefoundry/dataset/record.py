@@ -337,6 +337,7 @@ class RunRecord:
             kind that is not named stays.
         estimate: What the plan expected the dataset to cost; None if its clips were not checked.
         gates: The bars that its fakes were held to.
+        dataset_version: The version of the dataset, a digest of its content; empty until all pairs have ended.
     """
 
     name: str
@@ -356,3 +357,4 @@ class RunRecord:
     retention: dict[str, int] = field(default_factory=dict)
     estimate: Estimate | None = None
     gates: list[Gate] = field(default_factory=lambda: list(DEFAULT_GATES))
+    dataset_version: str = ""

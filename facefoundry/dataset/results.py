@@ -69,6 +69,14 @@ class StoredResult:
         file = self._file(name)
         return Part(name, key or self.manifest().part(name).key, file.size_bytes, file.sha256)
 
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file, as the service names it.
+
+        Raises:
+            NotFound: the result has no such file (NO_SUCH_PART).
+        """
+        return self._file(name).sha256
+
     def read(self, name: str) -> bytes:
         """Read a file into memory.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +62,7 @@ class DatasetRun:
         compare: Whether to measure whose face each fake shows.
         gates: The bars that fakes are held to.
         limits: How much runs at once.
+        version: Tells the version of the dataset, once all pairs have ended.
 
     Attributes:
         had_outage: Whether a pair failed because a service or the store did not answer. Another run may then succeed.
@@ -77,8 +78,10 @@ class DatasetRun:
         compare: bool = False,
         gates: Sequence[Gate] = DEFAULT_GATES,
         limits: Limits | None = None,
+        version: Callable[[], str] = lambda: "",
     ) -> None:
         self._stages, self._recorder, self._on_event = stages, recorder, on_event
+        self._version = version
         self._with_fakes, self._with_comparison = convert, compare
         self._gates, self._limits = gates, limits or Limits()
         self.had_outage = False
@@ -109,6 +112,7 @@ class DatasetRun:
         except BaseException:
             self._recorder.interrupt()
             raise
+        self._record_version()
         self._recorder.save(always=True)
         return records
 
@@ -176,6 +180,17 @@ class DatasetRun:
             message = f"{failure.reason}: {failure.message}"
         self._on_event(Event(task.pair.id, "pair", task.record.state, message=message))
         self._recorder.save()
+
+    def _record_version(self) -> None:
+        """Record the version of the dataset. A file that cannot be read now costs the version, but not the run."""
+        record = self._recorder.record
+        try:
+            version = self._version()
+        except FaceFoundryError as error:
+            self._on_event(Event(record.name, "version", "failed", message=str(error)))
+            return
+        with self._recorder.lock:
+            record.dataset_version = version
 
     @contextmanager
     def _scheduler(self) -> Iterator[Scheduler]:

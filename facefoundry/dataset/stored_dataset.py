@@ -122,6 +122,7 @@ class DatasetManifest:
         recipe: All fields of the recipe.
         pairs: The pairs, in order, those that failed too.
         files: The files that belong to no pair: report, run record, filelist and splits.
+        version: The version of the dataset, a digest of its content; empty if it has no videos.
         created: When this manifest was made, UTC, ISO 8601.
         versions: Versions of the software, by name.
         format: Format of this document.
@@ -132,6 +133,7 @@ class DatasetManifest:
     recipe: JsonObject
     pairs: tuple[PairEntry, ...]
     files: tuple[IndexedFile, ...]
+    version: str = ""
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
     format: Literal["facefoundry.dataset.manifest/1"] = _FORMAT

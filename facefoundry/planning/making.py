@@ -25,6 +25,7 @@ from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
 from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.dataset.transfer import Transfers
+from facefoundry.dataset.version_places import splits_folder
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.planning.stored_run import stored_log
 from facefoundry.storage import document, keys
@@ -112,7 +113,7 @@ class Making:
         filelist = self.layout.filelist()
         files.write(filelist, (json.dumps([list(pair) for pair in self.plan.pairs], indent=1) + "\n").encode())
         for name, text in self.plan.splits.items():
-            files.write(filelist.parent / "splits" / name, text.encode())
+            files.write(splits_folder(self.layout) / name, text.encode())
         self.output.begin(self.record)
         records = self.run.run(self.plan.pairs, self.plan.clips, self.plan.given)
         self.output.commit(self.record, records)
@@ -170,6 +171,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         compare=recipe.extraction.identity,
         gates=plan.gates,
         limits=connections.limits,
+        version=output.version,
     )
     return Making(plan, output, record, run)
 

@@ -28,6 +28,7 @@ class StoredRun:
         pairs: Number of pairs.
         done: Number of pairs that are done, those that were found done among them.
         failures: Why pairs failed, by the id of the pair.
+        version: The version of the dataset; empty until all pairs have ended.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StoredRun:
     pairs: int
     done: int
     failures: dict[str, Failure] = field(default_factory=dict)
+    version: str = ""
 
 
 def stored_run(store: Store, name: str) -> StoredRun | None:
@@ -49,7 +51,8 @@ def stored_run(store: Store, name: str) -> StoredRun | None:
     record = _run_record(store, name)
     if record is None:
         return None
-    return StoredRun(name, record.created, record.seconds, len(record.pairs), record.done, record.failures)
+    pairs, version = len(record.pairs), record.dataset_version
+    return StoredRun(name, record.created, record.seconds, pairs, record.done, record.failures, version)
 
 
 def stored_records(store: Store, name: str) -> tuple[RunRecord, list[PairRecord]] | None:

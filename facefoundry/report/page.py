@@ -16,6 +16,7 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.samples import find_samples, samples_of
+from facefoundry.dataset.version import short
 from facefoundry.report import wording
 from facefoundry.report.costs import cost_rows
 from facefoundry.report.pictures import Pictures
@@ -73,6 +74,7 @@ def _render(
         "moment": wording.moment,
         "frame_rate": wording.frame_rate,
         "reason": wording.reason,
+        "short": short,
         "thousands": lambda number: f"{number:,}",
     }
     state, state_words = wording.run_state([pair.record.state for pair in pairs])

@@ -24,6 +24,7 @@ PACKAGE = {
     "StartTrainingRequest",
     "__version__",
     "check",
+    "diff",
     "errors",
     "fetch",
     "plan",
