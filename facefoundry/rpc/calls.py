@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from facefoundry.errors import FaceFoundryError, Internal, InvalidInput
+from facefoundry.errors import Busy, FaceFoundryError, Internal, InvalidInput
 from facefoundry.rpc.call import Call, Pause
 from facefoundry.rpc.lanes import Lane, Lanes
 from facefoundry.rpc.outbox import Outbox
@@ -39,6 +40,8 @@ RESPONSE_SECONDS = 60.0
 """How long a caller may take for one response."""
 
 _STATUS_SECONDS = 5.0
+_WAITING_PER_HOST = 64  # each costs 26 KiB
+_CROWDED_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -72,6 +75,7 @@ class Calls:
         self._service, self._lanes, self._max_bytes = service, lanes, max_bytes
         self._request_seconds, self._response_seconds = request_seconds, response_seconds
         self._stopping = asyncio.Event()
+        self._waiting = Counter[str]()  # calls whose request is not there yet, by host
 
     def stop(self) -> None:
         """End all pauses, for good."""
@@ -131,7 +135,7 @@ class Calls:
             self._end(call)
 
     async def _serve(self, method: str, handler: _Handler, call: Call, context: _Context) -> None:
-        data = await self._receive(context)
+        data = await self._receive(call.peer(), context)
         lane, outbox = self._lanes.of(method), Outbox(context.write, self._response_seconds)
         with closing(outbox), lane.place(call.peer()):
             servicer_context = cast("grpc.ServicerContext", call)
@@ -145,12 +149,21 @@ class Calls:
                 await self._send(lane, call, handler, iter(responses), outbox)
             await outbox.finish()
 
-    async def _receive(self, context: _Context) -> bytes:
+    async def _receive(self, peer: str, context: _Context) -> bytes:
+        """Return the request. If many calls of a host wait for theirs, further ones have less time for it."""
+        host = peer.rpartition(":")[0]
+        crowded = self._waiting[host] >= _WAITING_PER_HOST
+        seconds = min(_CROWDED_SECONDS, self._request_seconds) if crowded else self._request_seconds
+        self._waiting[host] += 1
         try:
-            data = await asyncio.wait_for(context.read(), self._request_seconds)
+            async with asyncio.timeout(seconds):
+                data = await context.read()
         except TimeoutError as error:
-            message = f"Expected a request within {self._request_seconds:g} s. Received none. Send it at once."
-            raise InvalidInput(message, reason="NO_REQUEST") from error
+            raise _no_request(seconds, crowded) from error
+        finally:
+            self._waiting[host] -= 1
+            if not self._waiting[host]:
+                del self._waiting[host]
         if not isinstance(data, bytes):
             raise InvalidInput("Expected a request. The call has none. Send one message.", reason="NO_REQUEST")
         return data
@@ -210,6 +223,17 @@ class Calls:
         for callback in call.end():
             with suppress(RuntimeError):  # the server has stopped
                 self._lanes.ended.submit(callback)
+
+
+def _no_request(seconds: float, crowded: bool) -> FaceFoundryError:
+    message = f"Expected a request within {seconds:g} s. Received none. Send it at once."
+    if not crowded:
+        return InvalidInput(message, reason="NO_REQUEST")
+    return Busy(
+        f"{message} This host has {_WAITING_PER_HOST} more calls without one, so it has less time than usual.",
+        reason="TOO_MANY_CALLS",
+        retry_after_seconds=_CROWDED_SECONDS,
+    )
 
 
 async def _abort(context: _Context, error: FaceFoundryError) -> None:

@@ -28,6 +28,7 @@ from urllib.parse import unquote
 __all__ = ["IdleConnections"]
 
 _PER_HOST = 256
+_IDLE_PER_HOST = 512
 _IDLE_SECONDS = 2.0
 _FIRST_CALL_SECONDS = 5.0  # for TCP, TLS and HTTP/2 over a slow network
 _FILES = Path("/proc/self/fd")
@@ -54,11 +55,17 @@ class IdleConnections:
 
     Args:
         per_host: Number of connections that a host may have before its idle ones are closed.
+        idle_per_host: Number of idle connections that a host may have at any moment.
         clock: Returns the time, seconds.
     """
 
-    def __init__(self, per_host: int = _PER_HOST, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_host, self._clock = per_host, clock
+    def __init__(
+        self,
+        per_host: int = _PER_HOST,
+        idle_per_host: int = _IDLE_PER_HOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_host, self._idle_per_host, self._clock = per_host, idle_per_host, clock
         self._lock = threading.Lock()
         self._calls: Counter[_Peer] = Counter()
         self._ended: dict[_Peer, float] = {}  # when the newest call of a peer ended
@@ -87,8 +94,9 @@ class IdleConnections:
     def close(self, port: int) -> int:
         """Close idle connections of hosts with too many, the longest idle first; return how many.
 
-        A connection is idle 2 s after its last call, or 5 s after it was first seen if there was no call. A host keeps
-        as many connections as it may have. One thread at a time may call this; it needs no free file descriptor.
+        A connection may be idle for 2 s after its last call, or for 5 s after it was first seen if there was no call;
+        when a host has more idle ones than it may have, the longest idle have no time left. A host keeps as many
+        connections as it may have. One thread at a time may call this; it needs no free file descriptor.
 
         Args:
             port: The port that the server listens on.
@@ -105,9 +113,11 @@ class IdleConnections:
             by_host[each.connection.peer[0]].append(each)
         closed = 0
         for opened in by_host.values():
-            too_many = max(0, len(opened) - self._per_host)
-            longest = sorted((each for each in opened if each.end <= now), key=lambda each: each.since)[:too_many]
-            closed += sum(self._shut(each.connection, sockets[each.connection.inode]) for each in longest)
+            longest = sorted((each for each in opened if each.since < inf), key=lambda each: each.since)
+            at_once = max(0, len(longest) - self._idle_per_host)
+            over = longest[:at_once] + [each for each in longest[at_once:] if each.end <= now]
+            chosen = over[: max(0, len(opened) - self._per_host)]
+            closed += sum(self._shut(each.connection, sockets[each.connection.inode]) for each in chosen)
         return closed
 
     def _look_at(self, file: int, inode: int, port: int, now: float) -> _Connection | None:

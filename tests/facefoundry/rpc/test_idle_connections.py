@@ -165,6 +165,23 @@ def test_a_host_keeps_as_many_connections_as_it_may_have_the_newest_used_ones():
         assert idle.close(port) == 0
 
 
+def test_a_host_with_too_many_idle_connections_loses_the_longest_idle_at_once():
+    clock = Clock()
+    idle = IdleConnections(per_host=2, idle_per_host=4, clock=clock)
+    with accepted(7) as (port, names, clients), ExitStack() as running:
+        calls = {number: running.enter_context(ExitStack()) for number in range(7)}
+        for number, call in calls.items():
+            call.enter_context(idle.calling(names[number]))
+        assert idle.close(port) == 0
+        for number in (5, 3, 0, 1, 2, 4):  # call 6 goes on
+            clock.now += 0.1
+            calls[number].close()
+        assert (idle.close(port), open_ones(clients)) == (2, [0, 1, 2, 4, 6])
+        assert idle.close(port) == 0
+        clock.now += 2.0
+        assert (idle.close(port), open_ones(clients)) == (3, [4, 6])
+
+
 def test_idle_connections_are_closed_when_no_file_descriptor_is_left():
     printed = subprocess.run([sys.executable, "-c", FLOODED], capture_output=True, text=True, check=True, timeout=120)
     taken, first, second = map(int, printed.stdout.split())

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from facefoundry.errors import InvalidInput
+from facefoundry.errors import Busy, InvalidInput
 from facefoundry.rpc.call import Call, Pause
 from facefoundry.rpc.health import Health
 from facefoundry.rpc.loop import await_in_loop, event_loop
@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 SERVICE = "/facefoundry.v1.ExtractorService/"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CALLS, REFLECTIONS = 100, 32
+WAITING = 64
 
 
 def threads_of_calls() -> int:
@@ -47,7 +48,7 @@ def test_calls_without_a_request_cost_no_thread_and_keep_nobody_waiting(running)
     with ExitStack() as stack, grpc.insecure_channel(running.address) as channel:
         begin: Any = channel.stream_unary(SERVICE + "Inspect")
         requests = never(stack)
-        calls = [begin.future(requests()) for _ in range(CALLS)]
+        calls = [begin.future(requests()) for _ in range(WAITING)]
         before = threads_of_calls()
         with grpc.insecure_channel(running.address, [("grpc.use_local_subchannel_pool", 1)]) as other:
             for _ in range(3):
@@ -67,6 +68,19 @@ def test_a_call_whose_request_does_not_come_is_ended_and_told_so(serve):
     refused = from_rpc_error(caught.value, running.address)
     assert (type(refused), refused.reason) == (InvalidInput, "NO_REQUEST")
     assert "within 0.2 s" in refused.message
+
+
+def test_a_host_with_many_calls_without_a_request_has_a_second_for_further_ones(running):
+    with ExitStack() as stack, grpc.insecure_channel(running.address) as channel:
+        begin: Any = channel.stream_unary(SERVICE + "Inspect")
+        requests = never(stack)
+        calls = [begin.future(requests()) for _ in range(WAITING + 1)]
+        wait_until(lambda: any(call.done() for call in calls))
+        (ended,) = [call for call in calls if call.done()]
+        refused = from_rpc_error(ended.exception(), running.address)
+        assert (type(refused), refused.reason) == (Busy, "TOO_MANY_CALLS")
+        assert "within 1 s" in refused.message and "64" in refused.message
+        assert running.stub(channel).Inspect(inspect_request(), timeout=60) == running.servicer.answer
 
 
 def test_a_call_that_ends_without_a_request_is_refused(running):
