@@ -66,6 +66,14 @@ def test_the_policy_lets_only_the_claim_of_the_values_through(helm: Helm):
     assert "resourceClaimTemplateName == 'mine'" in _policy(helm, _with(claim={"template": "mine"}))
 
 
+@pytest.mark.parametrize(
+    ("values", "most"), [(BASE, "1"), (CLAIM, "0"), (_with(claim={"template": "mine"}), "0"), (_with(count=0), "0")]
+)
+def test_the_policy_lets_gpus_through_only_where_workers_request_them(helm: Helm, values, most):
+    limit = f"r == 'nvidia.com/gpu' && quantity(c.resources.limits[r]).compareTo(quantity('{most}')) <= 0"
+    assert limit in _policy(helm, values)
+
+
 def test_a_volume_for_compiled_kernels_outlives_jobs(helm: Helm):
     values = _with(kernelCacheClaim="kernels")
     pod = training_job(helm.objects(values))["spec"]["template"]["spec"]

@@ -48,7 +48,7 @@ spec:
           image: {{ include "facefoundry.image" (dict "root" . "name" "cli" "digest" $block.digest) }}
           imagePullPolicy: {{ .Values.image.pullPolicy }}
           env:
-            {{- include "facefoundry.clientEnv" . | nindent 12 }}
+            {{- include "facefoundry.clientEnv" . | trim | nindent 12 }}
             {{- include "facefoundry.storeEnv" (dict "root" . "secret" $block.storeSecret) | nindent 12 }}
           {{- with $block.resources }}
           resources:

@@ -143,7 +143,7 @@ spec:
         - {name: FACEFOUNDRY_JOB_TEMPLATE, value: /etc/facefoundry/job/training-job.yaml}
         - {name: FACEFOUNDRY_JOBS_NAMESPACE, value: {{ include "facefoundry.jobsNamespace" $root | quote }}}
         - {name: FACEFOUNDRY_GPU_RESOURCE, value: {{ $root.Values.worker.gpu.resource | quote }}}
-        - {name: FACEFOUNDRY_GPUS, value: {{ include "facefoundry.claimTemplate" $root | empty | ternary $root.Values.worker.gpu.count 0 | quote }}}
+        - {name: FACEFOUNDRY_GPUS, value: {{ include "facefoundry.gpus" $root | quote }}}
         {{- end }}
         {{- if not $settings.slots }}
         - {name: FACEFOUNDRY_SLOTS, value: {{ $slots | quote }}}

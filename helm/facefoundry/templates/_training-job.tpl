@@ -66,6 +66,11 @@
 {{- toYaml $job -}}
 {{- end -}}
 
+{{- /* The number of worker.gpu.resource that a worker requests: none where it claims its devices. */ -}}
+{{- define "facefoundry.gpus" -}}
+{{ include "facefoundry.claimTemplate" . | empty | ternary .Values.worker.gpu.count 0 }}
+{{- end -}}
+
 {{- /* Name of the ResourceClaimTemplate of workers; empty: none. The chart's own has a new name for each content, because
 Kubernetes lets nobody change one, and running Jobs keep theirs. */ -}}
 {{- define "facefoundry.claimTemplate" -}}
