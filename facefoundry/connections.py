@@ -10,6 +10,7 @@ A `Cancellation` ends requests from another thread, wherever they wait.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -18,14 +19,17 @@ from weakref import WeakSet
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssl_match_hostname import CertificateError
 
-from facefoundry.errors import Cancelled
+from facefoundry.errors import Cancelled, Denied
 
-__all__ = ["Cancellation", "Connections"]
+__all__ = ["Cancellation", "Connections", "tls_refusal"]
 
 _CONNECT_SECONDS = 5.0
 _CONNECTIONS = 32
 _BLOCK_BYTES = 64 << 10
+_NOT_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+"""Reasons by which versions of OpenSSL say that the other side speaks something else."""
 
 
 class Cancellation:
@@ -95,6 +99,30 @@ class Connections(urllib3.PoolManager):
             ca_certs=str(ca_file) if ca_file else None,
         )
         self.pool_classes_by_scheme = {"http": _http_pools(seconds, ends), "https": _https_pools(seconds, ends)}
+
+
+def tls_refusal(error: BaseException, endpoint: str, advice: str, plain: str) -> Denied | None:
+    """Return the error about a TLS connection that the next try would not get either; None for any other failure.
+
+    A server that goes away during the handshake is such another failure.
+
+    Args:
+        error: What urllib3 raised.
+        endpoint: Address of the store, for messages.
+        advice: What to do about a certificate that is not trusted.
+        plain: What to do about a store without TLS.
+    """
+    outer = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    if not isinstance(outer, urllib3.exceptions.SSLError):
+        return None
+    cause = outer.args[0] if outer.args else None
+    if isinstance(cause, (ssl.SSLCertVerificationError, CertificateError)):
+        message = f"The store at {endpoint} has no certificate that can be trusted: {cause}. {advice}"
+        return Denied(message, reason="STORE_CERTIFICATE", resource=endpoint)
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+        message = f"The store at {endpoint} does not speak TLS: {cause}. {plain}"
+        return Denied(message, reason="STORE_TLS", resource=endpoint)
+    return None
 
 
 if TYPE_CHECKING:

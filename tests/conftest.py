@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from facefoundry.cli.env_files import settings_of
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
 from facefoundry.storage.store import Store
+from tests.certificates import Authority
 from tests.clips import write_pair
 
 _SUMMARIES = pytest.StashKey[list[str]]()
@@ -84,50 +80,6 @@ def new_object_store(tmp_path: Path) -> Iterator[Callable[..., ObjectStore]]:
     yield make
     for server in made:
         server.stop()
-
-
-class Authority:
-    """A certificate authority of the test's own."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign(name, self._key.public_key(), None)
-        self.file = folder / f"{name}.pem"
-        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(
-        self, name: str, file_stem: str | None = None, hosts: Sequence[str] = (), address: str = "127.0.0.1"
-    ) -> tuple[Path, Path]:
-        """Return certificate and key files for an address, and for hosts by name."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, hosts)]
-        certificate = self._sign(name, key.public_key(), names)
-        stem = file_stem or name
-        cert_file, key_file = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
-        cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return cert_file, key_file
-
-    def _sign(self, name, public_key, alternatives) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.timezone.utc)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self._name)]))
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=alternatives is None, path_length=None), critical=True)
-        )
-        if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
 
 
 @pytest.fixture

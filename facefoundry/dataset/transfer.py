@@ -161,7 +161,7 @@ class Attempts:
             FaceFoundryError: `error` itself, if the store refused several new URLs in a row, has not answered for
                 `retry_seconds`, or the error has another cause.
         """
-        if isinstance(error, Denied):
+        if isinstance(error, Denied) and error.reason == "URL_REFUSED":
             self._refusals += 1
             if self._refusals == _REFUSALS:
                 raise error

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from facefoundry.connections import Connections
+from facefoundry.connections import Connections, tls_refusal
 from facefoundry.errors import DataLoss, Denied, FaceFoundryError, NotFound, Unavailable
 from facefoundry.settings import TransferSettings
 
@@ -17,6 +17,11 @@ __all__ = ["BLOCK_BYTES", "Urls"]
 
 BLOCK_BYTES: Final = 1 << 20
 _RETRY_SECONDS = 5.0
+_CERTIFICATE = (
+    "Set FACEFOUNDRY_STORE_CA_FILE to the certificate of its authority, and FACEFOUNDRY_STORE_PUBLIC_ENDPOINT of the "
+    "services to a name in its certificate."
+)
+_PLAIN = "Set FACEFOUNDRY_STORE_PUBLIC_ENDPOINT of the services to its port with TLS, or to http://."
 _OK, _PARTIAL = 200, 206
 _NOT_FOUND, _TIMEOUT, _TOO_MANY, _INSUFFICIENT_STORAGE = 404, 408, 429, 507
 
@@ -40,7 +45,8 @@ class Urls:
             size: Number of bytes.
 
         Raises:
-            Denied: the store refused the URL, for example because it has expired (URL_REFUSED).
+            Denied: the store refused the URL, for example because it has expired (URL_REFUSED), or has no certificate
+                that can be trusted (STORE_CERTIFICATE).
             Unavailable: the store does not answer, or has failed or no space.
         """
         with _converted(url):
@@ -58,7 +64,8 @@ class Urls:
 
         Raises:
             DataLoss: the object has another size (WRONG_SIZE).
-            Denied: the store refused the URL, for example because it has expired (URL_REFUSED).
+            Denied: the store refused the URL, for example because it has expired (URL_REFUSED), or has no certificate
+                that can be trusted (STORE_CERTIFICATE).
             NotFound: there is no such object (NO_SUCH_OBJECT).
             Unavailable: the store does not answer or has failed, or the connection was interrupted.
         """
@@ -90,12 +97,14 @@ def _converted(url: str) -> Iterator[None]:
     try:
         yield
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unavailable(
-            f"The store at {urlsplit(url).netloc} does not answer: {error}",
+        place = urlsplit(url).netloc
+        down = Unavailable(
+            f"The store at {place} does not answer: {error}",
             reason="STORE_UNAVAILABLE",
             resource=_shown(url),
             retry_after_seconds=_RETRY_SECONDS,
-        ) from error
+        )
+        raise tls_refusal(error, place, _CERTIFICATE, _PLAIN) or down from error
 
 
 def _failure(url: str, status: int, body: bytes) -> FaceFoundryError:

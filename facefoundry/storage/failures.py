@@ -11,6 +11,7 @@ from xml.etree.ElementTree import ParseError
 import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
+from facefoundry.connections import tls_refusal
 from facefoundry.errors import Denied, FaceFoundryError, NotFound, Unavailable
 
 __all__ = ["CorruptedResponse", "converted", "error_of", "no_bucket"]
@@ -29,6 +30,10 @@ _KEYS = (
     "STORE_ACCESS_DENIED",
     "Set FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY to keys that do not expire.",
 )
+_TOO_LARGE = (
+    "STORE_REFUSED",
+    "Let the server, and every proxy in front of it, take 64 MiB in a request: uploads have parts of this size.",
+)
 _UNSUPPORTED = ("STORE_UNSUPPORTED", "The server does not have this request of S3; use another server.")
 _REFUSED: dict[str, tuple[str, str]] = {
     "RequestTimeTooSkewed": _CLOCK,
@@ -40,6 +45,8 @@ _REFUSED: dict[str, tuple[str, str]] = {
     "ExpiredToken": _KEYS,
     "InvalidToken": _KEYS,
     "TokenRefreshRequired": _KEYS,
+    "EntityTooLarge": _TOO_LARGE,
+    "HTTP status 413": _TOO_LARGE,
     "MethodNotAllowed": _UNSUPPORTED,
     "NotImplemented": _UNSUPPORTED,
 }
@@ -49,6 +56,16 @@ _ANY_REFUSAL = (
     "STORE_REFUSED",
     "Check FACEFOUNDRY_STORE_REGION and FACEFOUNDRY_STORE_ENDPOINT, and look into the log of the server.",
 )
+_NOT_S3 = (
+    "STORE_REFUSED",
+    "Set FACEFOUNDRY_STORE_ENDPOINT and FACEFOUNDRY_STORE_SECURE to those of the S3 server, and look into the log of a "
+    "proxy in front of it.",
+)
+_CERTIFICATE = (
+    "Set FACEFOUNDRY_STORE_CA_FILE to the certificate of its authority, and FACEFOUNDRY_STORE_ENDPOINT to a name in "
+    "its certificate."
+)
+_PLAIN = "Set FACEFOUNDRY_STORE_ENDPOINT to its port with TLS, or FACEFOUNDRY_STORE_SECURE to false."
 _PASSING = {"RequestTimeout", "IncompleteBody", "BadDigest", "OperationAborted", "XAmzContentSHA256Mismatch"}
 """Codes of refusals that a repetition can change, although their HTTP status is one of the caller's errors."""
 
@@ -91,10 +108,16 @@ def converted(endpoint: str, bucket: str, key: str) -> Iterator[None]:
         if not _stays(status, ""):
             raise _down(endpoint, detail) from error
         raise error_of(f"HTTP status {status}", str(error), endpoint, bucket, key, status=status) from error
-    except (InvalidResponseError, MinioException) as error:
+    except InvalidResponseError as error:  # such as a page of HTML by a proxy in front of the store
+        status = error._code  # the library has no public name for it
+        if not _stays(status, ""):
+            raise _down(endpoint, f"HTTP status {status} for {key!r}, without a code of S3") from error
+        code, message = f"HTTP status {status}", "this is no answer of S3"
+        raise error_of(code, message, endpoint, bucket, key, status=status, other=_NOT_S3) from error
+    except MinioException as error:
         raise _down(endpoint, str(error)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise _untrusted(endpoint, error) or _down(endpoint, str(error)) from error
+        raise tls_refusal(error, endpoint, _CERTIFICATE, _PLAIN) or _down(endpoint, str(error)) from error
 
 
 def no_bucket(endpoint: str, bucket: str) -> NotFound:
@@ -107,7 +130,16 @@ def no_bucket(endpoint: str, bucket: str) -> NotFound:
     )
 
 
-def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, status: int = 500) -> FaceFoundryError:
+def error_of(
+    code: str,
+    message: str,
+    endpoint: str,
+    bucket: str,
+    key: str,
+    *,
+    status: int = 500,
+    other: tuple[str, str] = _ANY_REFUSAL,
+) -> FaceFoundryError:
     """Return the error for a code of S3: `Unavailable` if the same request can succeed later, else another class.
 
     Args:
@@ -117,6 +149,7 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, s
         bucket: Name of the bucket.
         key: Key of the object.
         status: HTTP status, which decides for codes that are not listed here.
+        other: Reason and advice of a refusal with such a code.
     """
     if code == "NoSuchBucket":
         return no_bucket(endpoint, bucket)
@@ -138,7 +171,7 @@ def error_of(code: str, message: str, endpoint: str, bucket: str, key: str, *, s
             retry_after_seconds=5.0,
         )
     if code in _REFUSED or _stays(status, code):
-        reason, advice = _REFUSED.get(code, _ANY_REFUSAL)
+        reason, advice = _REFUSED.get(code, other)
         sentence = f"The store at {endpoint} refused the request for {key!r} ({code}): {message.rstrip('.')}. {advice}"
         return Denied(sentence, reason=reason, resource=key)
     return Unavailable(
@@ -161,19 +194,6 @@ def _clock_difference(date: str) -> float:
     except (TypeError, ValueError):
         return 0.0
     return abs(seconds) if abs(seconds) > _CLOCK_SECONDS else 0.0
-
-
-def _untrusted(endpoint: str, error: urllib3.exceptions.HTTPError) -> Denied | None:
-    """Return the error about the certificate of a server; None if something else failed."""
-    cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
-    if not isinstance(cause, urllib3.exceptions.SSLError):
-        return None
-    return Denied(
-        f"The store at {endpoint} has no certificate that can be trusted: {cause}. Set FACEFOUNDRY_STORE_CA_FILE to "
-        "the certificate of its authority, and FACEFOUNDRY_STORE_ENDPOINT to a name in its certificate.",
-        reason="STORE_CERTIFICATE",
-        resource=endpoint,
-    )
 
 
 def _down(endpoint: str, detail: str) -> Unavailable:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests import tiny
+from tests.certificates import Authority
 from tests.cluster.release import REPOSITORY, SERVICES, TAG, Release, command, store
 from tests.cluster.workers import need_cluster
-from tests.conftest import Authority
 
 pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.timeout(1800)]
 

@@ -66,6 +66,7 @@ BEFORE = (
     "facefoundry/storage/keys.py",
 )
 DURING = (
+    "facefoundry/connections.py",
     "facefoundry/dataset/sources.py",
     "facefoundry/dataset/contents.py",
     "facefoundry/dataset/urls.py",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import ssl
-import threading
-
 import pytest
 
 from facefoundry.errors import DataLoss, Denied, NotFound, Unavailable
 from facefoundry.storage import document
 from facefoundry.storage.manifest import Part
 from facefoundry.storage.store import Store
+from tests.certificates import REFUSED
 from tests.faults.proxy import Fault, Proxy, Request
+from tests.listener import Listener, answering, cutting, presenting
 
 
 @pytest.fixture
@@ -85,7 +82,7 @@ REFUSALS = [
     (400, "InvalidToken", "STORE_ACCESS_DENIED", "FACEFOUNDRY_STORE_ACCESS_KEY"),
     (405, "MethodNotAllowed", "STORE_UNSUPPORTED", "another server"),
     (501, "NotImplemented", "STORE_UNSUPPORTED", "another server"),
-    (400, "EntityTooLarge", "STORE_REFUSED", "EntityTooLarge"),
+    (400, "EntityTooLarge", "STORE_REFUSED", "64 MiB"),
     (501, "Unheard", "STORE_REFUSED", "Unheard"),
     (418, "Unheard", "STORE_REFUSED", "Unheard"),
 ]
@@ -147,29 +144,50 @@ def test_a_wrong_region_is_told_by_the_check(store, proxy):
     assert (caught.value.reason, "AuthorizationHeaderMalformed" in caught.value.message) == ("STORE_REGION", True)
 
 
-@pytest.mark.parametrize(("trusted", "host"), [(False, "127.0.0.1"), (True, "localhost")], ids=["authority", "name"])
-def test_a_certificate_that_is_not_trusted_is_told_at_once(store, authority, tmp_path, trusted, host):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*(authority if trusted else type(authority)(tmp_path, "other")).issue("store"))
-    accepted: list[socket.socket] = []
+def tls_store(store, listener, authority):
+    change = {"endpoint": listener.endpoint, "secure": True, "ca_file": authority.file}
+    return Store(store.settings.model_copy(update=change))
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                taken, _ = listening.accept()
-                accepted.append(taken)
-                with contextlib.suppress(OSError), context.wrap_socket(taken, server_side=True):
-                    pass
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=accept, daemon=True).start()
-        endpoint = f"{host}:{listening.getsockname()[1]}"
-        change = {"endpoint": endpoint, "secure": True, "ca_file": authority.file}
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_certificate_that_is_not_trusted_is_told_at_once(store, authority, kind):
+    with Listener(presenting(authority.refused(kind))) as listener:
         with pytest.raises(Denied, match="FACEFOUNDRY_STORE_CA_FILE") as caught:
-            Store(store.settings.model_copy(update=change)).with_retries_for(60.0).check()
-    assert (caught.value.reason, caught.value.resource) == ("STORE_CERTIFICATE", endpoint)
+            tls_store(store, listener, authority).with_retries_for(60.0).check()
+        assert (caught.value.reason, caught.value.resource) == ("STORE_CERTIFICATE", listener.endpoint)
     assert "certificate verify failed" in caught.value.message
-    assert len(accepted) <= 2, "the check and the request that says why it failed"
+    assert len(listener.times) <= 2, "the check and the request that says why it failed"
+
+
+def test_a_store_without_tls_is_told_at_once(store, authority):
+    with Listener(answering(400, "text/plain", "no TLS here")) as listener:
+        with pytest.raises(Denied, match="FACEFOUNDRY_STORE_SECURE") as caught:
+            tls_store(store, listener, authority).with_retries_for(60.0).put_bytes("runs/a", b"content")
+        assert (caught.value.reason, caught.value.resource) == ("STORE_TLS", listener.endpoint)
+    assert len(listener.times) == 1
+
+
+def test_a_store_that_goes_away_in_the_handshake_is_no_wrong_certificate(store, authority):
+    with Listener(cutting) as listener, pytest.raises(Unavailable, match="does not answer"):
+        tls_store(store, listener, authority).put_bytes("runs/a", b"content")
+
+
+@pytest.mark.parametrize(("status", "word"), [(413, "64 MiB"), (400, "FACEFOUNDRY_STORE_SECURE"), (403, "proxy")])
+def test_a_refusal_by_something_else_than_s3_is_told_at_once(store, status, word):
+    with Listener(answering(status, "text/html", "<html>No.</html>")) as listener:
+        ours = through(store, listener, attempts=5).with_retries_for(60.0)
+        with pytest.raises(Denied, match=word) as caught:
+            ours.put_bytes("runs/a", b"content")
+    assert caught.value.reason == "STORE_REFUSED" and f"HTTP status {status}" in caught.value.message
+    assert "<html>" not in caught.value.message and len(listener.times) == 1
+
+
+def test_a_proxy_whose_store_is_down_is_waited_for(store):
+    with (
+        Listener(answering(502, "text/html", "<html>Bad gateway</html>")) as listener,
+        pytest.raises(Unavailable, match="HTTP status 502"),
+    ):
+        through(store, listener, attempts=1).put_bytes("runs/a", b"content")
 
 
 def test_a_full_store_is_an_error_of_its_own(store, proxy):

@@ -1,8 +1,10 @@
 """`python -m tests.stores.refusals`: how long a refusal of the store takes to be told, and by how many requests.
 
-A proxy in front of a real store answers every request with one of S3's refusals. The command, a training worker and a
-service each meet it: the table has their exit codes, seconds from the first request on, and requests. The command and
-the service ask twice, because the answer to HEAD does not say why. All three must say the same sentence.
+A proxy in front of a real store answers every request with one of S3's refusals; then a server of TLS stands there,
+whose certificate must not be trusted. The command, a training worker and a service each meet them, and the command
+meets the certificates at a service too: the table has their exit codes, seconds from the first request on, and requests
+or connections. Where the answer to HEAD does not say why, the command and the service ask once more. All that ask the
+store must say the same sentence.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from pathlib import Path
 
 from facefoundry.client import Client
 from facefoundry.local.store import ObjectStore
-from facefoundry.storage.store import Store
+from facefoundry.settings import StoreSettings
+from tests.certificates import REFUSED, Authority
 from tests.faults.processes import client_of
 from tests.faults.proxy import Fault, Proxy, Request
+from tests.listener import Listener, cutting, presenting
 from tests.processes import Service, environment_of
 
 SECONDS = 2.0
@@ -43,8 +47,13 @@ REFUSALS = (
     Fault(status=400, code="EntityTooLarge"),
     Fault(status=418, code="Unheard"),
 )
-_SENTENCE = re.compile(r"The store at \S+ (?:refused|denied) .*")
-_VARYING = re.compile(r"'[^']*'|\b[0-9]+(?= s from)")
+_SENTENCE = re.compile(r"The (?:store|service) at \S+ (?:refused|denied|has no certificate) .*")
+_VARYING = re.compile(r"'[^']*'|\b[0-9]+(?= s from)|_ssl\.c:[0-9]+|ssl_transport_security\S+")
+_END = re.compile(r" \[[A-Z_]+\]")
+_PROBE = ["facefoundry", "bucket", "probe"]
+_WORKER = "services.trainer.worker"
+
+Use = Callable[[], tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -62,53 +71,85 @@ class Told:
 
 def main() -> None:
     """Print a row for each refusal; end with 1 if one takes longer than two seconds, or is told in two ways."""
-    wrong = False
-    with (
-        tempfile.TemporaryDirectory(prefix="refusals-") as name,
-        ObjectStore(Path(name) / "store") as settings,
-        Proxy(settings.endpoint) as proxy,
-    ):
+    with tempfile.TemporaryDirectory(prefix="refusals-") as name, ObjectStore(Path(name) / "store") as settings:
+        rows = [*_refusals(settings, Path(name)), *_certificates(settings, Path(name))]
+    sys.exit(any(rows))
+
+
+def _refusals(settings: StoreSettings, folder: Path) -> list[bool]:
+    """Print a row for each refusal of S3; return which are wrong."""
+    with Proxy(settings.endpoint) as proxy:
         through = settings.model_copy(update={"endpoint": proxy.endpoint})
-        environment = environment_of(through, scratch_dir=Path(name))
-        service = Service("extractor", environment, Path(name))
+        environment = environment_of(through, scratch_dir=folder)
+        service = Service("extractor", environment, folder)
         service.ready().close()
+        wrong = []
         print(f"{'refusal':<42}{'command':<20}{'worker':<20}service")
         with client_of(5.0, extractor=service) as client:
             for refusal in REFUSALS:
-                ends = [
-                    _met(proxy, refusal, use)
-                    for use in (
-                        lambda: _run(["facefoundry", "bucket", "probe"], environment),
-                        lambda: _run(["services.trainer.worker", _attempt(Store(through))], environment),
-                        lambda: _ask(client),
-                    )
-                ]
-                print(f"{refusal.status} {refusal.code:<36}" + "   ".join(map(str, ends)))
-                sentences = {each.sentence for each in ends}
-                wrong |= any(each.seconds > SECONDS for each in ends) or len(sentences) > 1
-                print(*(f"    {sentence}" for sentence in sorted(sentences)), sep="\n", flush=True)
+                times: list[float] = []
+
+                def rule(_: Request, refusal: Fault = refusal, times: list[float] = times) -> Fault:
+                    times.append(time.monotonic())
+                    return refusal
+
+                proxy.rule = rule
+                ends = [_met(times, use) for use in _uses(through, environment, client)]
+                wrong.append(_print(f"{refusal.status} {refusal.code}", ends))
         service.kill()
-    sys.exit(wrong)
+    return wrong
 
 
-def _attempt(store: Store) -> str:
-    return f"{store.uri('trainings')}/{'0' * 40}/attempt.json"
+def _certificates(settings: StoreSettings, folder: Path) -> list[bool]:
+    """Print a row for each certificate that must not be trusted; return which are wrong."""
+    authority = Authority(folder, "authority")
+    with Listener(cutting) as listener:
+        through = settings.model_copy(update={"endpoint": listener.endpoint, "secure": True})
+        environment = environment_of(through, scratch_dir=folder, store_secure=True, store_ca_file=authority.file)
+        service = Service("extractor", environment, folder)
+        service.ready().close()
+        addresses = {f"{each}_address": listener.endpoint for each in ("extractor", "trainer", "converter")}
+        calling = environment_of(settings, ca_file=authority.file, **addresses)
+        wrong = []
+        print(f"{'certificate':<42}{'command':<20}{'worker':<20}{'service':<20}command to services")
+        with client_of(5.0, extractor=service) as client:
+            for kind in REFUSED:
+                listener.handle = presenting(authority.refused(kind))
+                ends = [_met(listener.times, use) for use in _uses(through, environment, client)]
+                called = _met(listener.times, lambda: _run(["facefoundry", "status"], calling))
+                wrong.append(_print(kind, ends, called))
+        service.kill()
+    return wrong
 
 
-def _met(proxy: Proxy, refusal: Fault, use: Callable[[], tuple[int, str]]) -> Told:
-    times: list[float] = []
+def _uses(store: StoreSettings, environment: Mapping[str, str], client: Client) -> list[Use]:
+    """Return what asks the store: the command, a worker, a service."""
+    attempt = f"s3://{store.bucket}/trainings/{'0' * 40}/attempt.json"
+    return [
+        lambda: _run(_PROBE, environment),
+        lambda: _run([_WORKER, attempt], environment),
+        lambda: (0, client.info("extractor").store.detail),
+    ]
 
-    def rule(_: Request) -> Fault:
-        times.append(time.monotonic())
-        return refusal
 
-    proxy.rule = rule
+def _met(times: list[float], use: Use) -> Told:
+    """Return how what asks told the refusal; `times` are those of its requests."""
+    times.clear()
     code, printed = use()
     seconds = time.monotonic() - times[0]
     match = _SENTENCE.search(printed)
-    return Told(
-        code, seconds, len(times), _VARYING.sub("...", match[0].split(" [")[0].rstrip('"}')) if match else printed
+    sentence = _VARYING.sub("...", _END.split(match[0])[0].rstrip('"} ')) if match else printed
+    return Told(code, seconds, len(times), sentence)
+
+
+def _print(name: str, ends: list[Told], *more: Told) -> bool:
+    """Print a row and its sentences; return whether it is wrong. Those of `ends` must say the same."""
+    sentences = {each.sentence for each in ends}
+    print(f"{name:<42}" + "   ".join(map(str, [*ends, *more])))
+    print(
+        *(f"    {sentence}" for sentence in sorted(sentences | {each.sentence for each in more})), sep="\n", flush=True
     )
+    return len(sentences) > 1 or any(each.seconds > SECONDS for each in [*ends, *more])
 
 
 def _run(module: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
@@ -118,10 +159,6 @@ def _run(module: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
         [sys.executable, "-m", *module], env=variables, capture_output=True, text=True, timeout=120, check=False
     )
     return done.returncode, done.stdout + done.stderr
-
-
-def _ask(client: Client) -> tuple[int, str]:
-    return 0, client.info("extractor").store.detail
 
 
 if __name__ == "__main__":

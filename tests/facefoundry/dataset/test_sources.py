@@ -23,9 +23,11 @@ from facefoundry.settings import TransferSettings
 from facefoundry.storage.sources import fetch, find_source
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, extractor_pb2
+from tests.certificates import Authority
 from tests.clips import drifting_face, encode
 from tests.facefoundry.dataset.transfers import PART, Place, a_place, at, until_expired
 from tests.faults.proxy import Fault, Request
+from tests.listener import Handler, Listener, answering, presenting
 from tests.processes import environment_of
 from tests.sources import put_source
 
@@ -100,6 +102,32 @@ def test_a_video_is_sent_once_and_stored_as_it_was(place: Place, video: Path, tm
     again, seen = import_(place, video)
     assert again.reused and again.uri == source.uri and list(seen) == ["hash", "upload"]
     assert place.requests("PUT") == sent
+
+
+@pytest.mark.parametrize(
+    ("kind", "handle", "setting"),
+    [
+        ("STORE_CERTIFICATE", None, "FACEFOUNDRY_STORE_CA_FILE"),
+        ("STORE_TLS", answering(400, "text/plain", "no TLS here"), "FACEFOUNDRY_STORE_PUBLIC_ENDPOINT"),
+    ],
+)
+def test_a_store_that_cannot_be_trusted_at_its_public_address_is_told_at_once(
+    new_store: Callable[[], Store],
+    video: Path,
+    tmp_path: Path,
+    authority: Authority,
+    kind: str,
+    handle: Handler | None,
+    setting: str,
+) -> None:
+    with (
+        Listener(handle or presenting(authority.issue("store"))) as listener,
+        a_place(new_store(), tmp_path, public_endpoint=f"https://{listener.endpoint}") as place,
+        pytest.raises(Denied, match=setting) as caught,
+    ):
+        import_(place, video)
+    assert (caught.value.reason, caught.value.resource, place.waits) == (kind, listener.endpoint, [])
+    assert len(listener.times) == 1
 
 
 def test_a_folder_of_frames_is_sent_as_a_tar_and_has_the_prefix_that_it_always_had(

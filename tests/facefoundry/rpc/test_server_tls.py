@@ -19,6 +19,7 @@ from facefoundry.local.process import free_ports
 from facefoundry.rpc.channel import open_channel
 from facefoundry.settings import ChannelSettings, read
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc
+from tests.certificates import REFUSED, Authority
 from tests.health import health_of
 from tests.tiny import inspect_request
 
@@ -36,16 +37,16 @@ def test_over_tls_a_client_with_the_authority_is_served_and_others_are_not(serve
     running = serve(tls_cert_file=cert_file, tls_key_file=key_file)
     running.servicer.answer = extractor_pb2.InspectResponse(width=7)
     assert inspect(running.address, ca_file=authority.file).width == 7
-    stranger = type(authority)(authority.file.parent, "stranger")
+    stranger = Authority(authority.file.parent, "stranger")
     for settings in ({}, {"ca_file": stranger.file}):
         with pytest.raises(grpc.RpcError) as caught:
             inspect(running.address, **settings)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-@pytest.mark.parametrize(("trusted", "named"), [(False, "127.0.0.1"), (True, "127.0.0.2")], ids=["authority", "name"])
-def test_a_client_says_at_once_that_a_certificate_is_not_trusted(serve, authority, tmp_path, trusted, named):
-    cert_file, key_file = (authority if trusted else type(authority)(tmp_path, "other")).issue("server", address=named)
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_client_says_at_once_that_a_certificate_is_not_trusted(serve, authority, kind):
+    cert_file, key_file = authority.refused(kind)
     running = serve(tls_cert_file=cert_file, tls_key_file=key_file)
     waits: list[float] = []  # with 0.0 it looks whether it was stopped
 
@@ -96,7 +97,7 @@ def test_with_a_client_authority_only_its_clients_are_served_and_health_alone_is
     client_cert, client_key = authority.issue("client")
     settings = {"ca_file": authority.file, "client_cert_file": client_cert, "client_key_file": client_key}
     assert inspect(running.address, **settings) == running.servicer.answer
-    stranger_cert, stranger_key = type(authority)(authority.file.parent, "stranger").issue("strange-client")
+    stranger_cert, stranger_key = Authority(authority.file.parent, "stranger").issue("strange-client")
     for refused in (
         {"ca_file": authority.file},
         {"ca_file": authority.file, "client_cert_file": stranger_cert, "client_key_file": stranger_key},
