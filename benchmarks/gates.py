@@ -23,27 +23,25 @@ from benchmarks.preview import command, linked
 from benchmarks.real_faces import real_fake, watch
 from facefoundry import recipes
 from facefoundry.dataset import verdict
-from facefoundry.dataset.gates import MEASURES, Gate
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import FakeRecord
 from facefoundry.dataset.run_folder import RunFolder
 
-__all__ = ["GATES", "main", "pairs_of", "row"]
+__all__ = ["main", "pairs_of", "row"]
 
 HERE = Path(__file__).parents[1]
-
-GATES = (
-    Gate(measure="face_share", min=0.5),
-    Gate(measure="identity_gain", min=0.05),
-)
-"""Bars for a short training. Those of a whole one are higher."""
 
 _COLLAPSED = ("training.iterations=2",)
 
 
 def pairs_of(ids: Sequence[str], count: int) -> list[Pair]:
-    """Return `count` pairs of sequences, in which each is about as often as the others."""
+    """Return `count` pairs of sequences, in which each is about as often as the others.
+
+    There are at most as many sequences as pairs, so that two pairs have the same A.
+    """
+    ids = ids[:count]
     size = len(ids)
     apart = ((step, start) for step in range(1, size // 2 + 1) for start in range(size))
     found = dict.fromkeys(tuple(sorted((ids[start], ids[(start + step) % size]))) for step, start in apart)
@@ -118,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     fakes = list(_fakes(_models(pairs, clips, arguments), clips, arguments))
     found = set()
     for fake in fakes:
-        verdict.judge(fake, GATES)
+        verdict.judge(fake, DEFAULT_GATES)
         pair = next(pair.id for pair in pairs if fake.id in (pair.id, pair.mirrored))
         found |= {pair} if fake.failed else set()
         print(row(fake, made.get(pair, "good")))

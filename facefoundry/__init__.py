@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from facefoundry.planning.diffing import diff
     from facefoundry.planning.draft import plan
     from facefoundry.planning.fetching import fetch
+    from facefoundry.planning.looking import look
     from facefoundry.planning.running import run
     from facefoundry.v1.common_pb2 import SIDE_A, SIDE_B
     from facefoundry.v1.converter_pb2 import ConvertRequest
@@ -37,6 +38,7 @@ __all__ = [
     "diff",
     "errors",
     "fetch",
+    "look",
     "plan",
     "run",
     "status",
@@ -58,6 +60,7 @@ _MODULES = {
     "check": "facefoundry.planning.checking",
     "diff": "facefoundry.planning.diffing",
     "fetch": "facefoundry.planning.fetching",
+    "look": "facefoundry.planning.looking",
     "plan": "facefoundry.planning.draft",
     "run": "facefoundry.planning.running",
     "status": "facefoundry.cluster.status",

@@ -32,6 +32,7 @@ _COMMANDS = {
     "logs": "logs:logs",
     "cancel": "cancel:cancel",
     "retry": "retry:retry",
+    "look": "look:look",
     "report": "report:report",
     "gate": "gate:gate",
     "local": "local:local",

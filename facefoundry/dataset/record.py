@@ -13,7 +13,8 @@ from typing import Literal
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.gates import DEFAULT_GATES, FailedGate, Gate
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
+from facefoundry.dataset.tables import html_table
 from facefoundry.storage.info import ExtractionWarning, ReasonCount
 from facefoundry.storage.usage import Usage
 
@@ -312,6 +313,16 @@ class PairRecord:
     def seconds(self) -> float:
         """The sum of the durations of all stages."""
         return sum(stage.seconds for stage in self.stages)
+
+    def _repr_html_(self) -> str:
+        names = list(dict.fromkeys(name for fake in self.fakes for name in MEASURES if name in fake.quality))
+        values = ((fake, (fake.quality.get(name) for name in names)) for fake in self.fakes)
+        rows = (
+            (fake.id, *("" if value is None else f"{value:.3g}" for value in row), ", ".join(fake.faults))
+            for fake, row in values
+        )
+        failure = f": {self.failure.message}" if self.failure else ""
+        return html_table(("fake", *names, "faults"), rows, f"{self.id} {self.state}{failure}")
 
 
 @dataclass

@@ -13,6 +13,7 @@ from facefoundry.codec import JsonObject
 from facefoundry.dataset import files
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import Estimate
+from facefoundry.dataset.tables import html_table
 from facefoundry.planning.check import CheckFolder
 from facefoundry.planning.dataset_file import SPLITS
 from facefoundry.planning.estimate import Rates
@@ -102,6 +103,9 @@ class Outcome:
             Row("in the bucket", "ok", f"{_size(cost.stored_bytes)}, videos apart"),
             Row("videos", "ok", _or_unknown(cost.video_bytes, _size)),
         ]
+
+    def _repr_html_(self) -> str:
+        return html_table(("check", "", "found"), ((row.what, row.state, row.found) for row in self.table()), self.name)
 
     def write(self, folder: CheckFolder) -> None:
         """Write ids, filelist, splits, the findings as JSON, and the page of contact sheets."""

@@ -12,7 +12,7 @@ from benchmarks import gates
 from benchmarks.material import shots, write_clip
 from benchmarks.real_faces import RealFace, real_fake, watch
 from facefoundry.dataset import verdict
-from facefoundry.dataset.gates import MEASURES
+from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
 from facefoundry.dataset.record import FakeRecord
 
 
@@ -22,15 +22,15 @@ def test_six_clips_make_twelve_pairs_in_which_each_is_as_often() -> None:
     assert set(Counter(name for pair in pairs for name in pair).values()) == {4}
 
 
-@pytest.mark.parametrize(("clips", "count"), [(3, 3), (4, 6), (6, 12), (8, 12)])
+@pytest.mark.parametrize(("clips", "count"), [(3, 3), (4, 6), (6, 12), (8, 12), (12, 12), (13, 12)])
 def test_a_good_pair_has_the_same_a_as_the_one_that_shows_another_person(clips: int, count: int) -> None:
-    *good, _, wrong = gates.pairs_of("abcdefgh"[:clips], count)
+    *good, _, wrong = gates.pairs_of("abcdefghijklm"[:clips], count)
     assert any(pair.a == wrong.a for pair in good)
 
 
 def test_a_row_has_a_cell_for_each_measure_and_names_the_gates_that_fail() -> None:
-    fake = FakeRecord("a_b", "a", "b", quality={"mouth": -0.123, "mouth_motion": 1.0, "identity_gain": 0.01})
-    verdict.judge(fake, gates.GATES)
+    fake = FakeRecord("a_b", "a", "b", quality={"mouth": -0.123, "mouth_motion": 0.001, "identity_gain": 0.01})
+    verdict.judge(fake, DEFAULT_GATES)
     cells = [cell.strip() for cell in gates.row(fake, "good").strip("|").split("|")]
     assert len(cells) == len(MEASURES) + 3
     assert cells[:2] == ["a_b", "good"] and cells[-1] == "identity_gain" and "-0.123" in cells

@@ -27,6 +27,7 @@ PACKAGE = {
     "diff",
     "errors",
     "fetch",
+    "look",
     "plan",
     "run",
     "status",
