@@ -21,6 +21,7 @@ _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAc
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded"}
 _INSUFFICIENT_STORAGE = 507
 _CLOCK_SECONDS = 900.0  # servers accept a signature of this age
+_REGION_HEADER = "x-amz-bucket-region"
 _CLOCK = ("STORE_CLOCK", "Set the clocks of this machine and of the store.")
 _REGION = (
     "STORE_REGION",
@@ -99,7 +100,10 @@ def converted(endpoint: str, bucket: str, key: str) -> Iterator[None]:
             # The response to HEAD has no body, so its code is that of every response 403.
             message = f"its clock differs by {seconds:.0f} s from that of this machine"
             raise error_of("RequestTimeTooSkewed", message, endpoint, bucket, key) from error
-        raise error_of(code, error.message or "", endpoint, bucket, key, status=status) from error
+        message, region = error.message or "", error.response.headers.get(_REGION_HEADER)
+        if region and region not in message:
+            message = f"{message.rstrip('.')}; the bucket's region is {region}"
+        raise error_of(code, message, endpoint, bucket, key, status=status) from error
     except (ParseError, ValueError) as error:
         detail = f"its response about {key!r} cannot be parsed: {error}"
         raise CorruptedResponse(_down(endpoint, detail).message) from error

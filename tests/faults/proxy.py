@@ -59,6 +59,7 @@ class Fault:
         status: Answered instead of asking the store.
         code: S3's error code.
         date: The header Date of this answer.
+        region: The region of the bucket, in a header of this answer.
         reset: Cut the connection before the request is passed on, or after the store has answered.
         keep: Share of the answer's body that is passed on before the connection is cut.
         flip: Change one byte of the answer's body; the length stays right.
@@ -71,6 +72,7 @@ class Fault:
     status: int = 0
     code: str = "SlowDown"
     date: str = ""
+    region: str = ""
     reset: Literal["", "before", "after"] = ""
     keep: float = 1.0
     flip: bool = False
@@ -355,6 +357,7 @@ def _refusal(fault: Fault, method: bytes) -> bytes:
     head = (
         f"HTTP/1.1 {fault.status} By Rule\r\nContent-Type: application/xml\r\nContent-Length: {len(text)}\r\n"
         + (f"Date: {fault.date}\r\n" if fault.date else "")
+        + (f"x-amz-bucket-region: {fault.region}\r\n" if fault.region else "")
         + "\r\n"
     ).encode()
     return head if method == b"HEAD" else head + text

@@ -144,6 +144,12 @@ def test_a_wrong_region_is_told_by_the_check(store, proxy):
     assert (caught.value.reason, "AuthorizationHeaderMalformed" in caught.value.message) == ("STORE_REGION", True)
 
 
+def test_the_region_that_the_server_names_is_told(store, proxy):
+    proxy.rule = lambda request: Fault(status=301, code="PermanentRedirect", region="eu-central-1")
+    with pytest.raises(Denied, match=r"the bucket's region is eu-central-1\. Set FACEFOUNDRY_STORE_REGION"):
+        through(store, proxy).put_bytes("runs/a", b"content")
+
+
 def tls_store(store, listener, authority):
     change = {"endpoint": listener.endpoint, "secure": True, "ca_file": authority.file}
     return Store(store.settings.model_copy(update=change))
