@@ -23,17 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 
+from benchmarks.sheet import sheet
 from facefoundry import recipes
 from facefoundry.dataset.gates import MEASURES
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.record import FakeRecord, PairRecord
 from facefoundry.dataset.run_folder import RunFolder
 
-__all__ = ["COLUMNS", "HEAD", "Measured", "command", "linked", "main", "medians", "row", "sheet"]
+__all__ = ["COLUMNS", "HEAD", "Measured", "command", "linked", "main", "medians", "row"]
 
 HERE = Path(__file__).parents[1]
 
@@ -45,9 +44,7 @@ _MOUTH, _MOTION = (COLUMNS.index(name) for name in ("mouth", "mouth_motion"))
 
 HEAD = f"| training | fake | {' | '.join(COLUMNS)} | CPU s of training |\n|---|---|{'---|' * len(COLUMNS)}---|"
 
-_TILE = 160
 _WORKER = "services.trainer.worker"
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -99,40 +96,6 @@ def medians(fakes: Sequence[FakeRecord]) -> list[float | None]:
     columns[_MOUTH] = [mouth for mouth, motion in pairs if _counts(motion)]
     known = ([value for value in column if value is not None] for column in columns)
     return [statistics.median(column) if column else None for column in known]
-
-
-def sheet(trainings: Sequence[Measured]) -> Picture:
-    """Draw the contact sheet of one pair: for each fake a row of source faces, of targets, and of each training.
-
-    Args:
-        trainings: The same pair, as each checkout trained it.
-
-    Returns:
-        uint8 [h, w, 3] BGR; each picture has 160x160 pixels, and a frame that was not swapped is black.
-    """
-    rows = []
-    for index, fake in enumerate(trainings[0].pair.fakes):
-        first, folder = fake.samples, trainings[0].folder
-        rows.append([_tile(folder, sample.source) for sample in first])
-        rows.append([_tile(folder, sample.target) for sample in first])
-        for each in trainings:
-            swaps = {sample.frame: sample.swap for sample in each.pair.fakes[index].samples}
-            rows.append([_tile(each.folder, swaps.get(sample.frame, "")) for sample in first])
-    width = max(map(len, rows))
-    black = np.zeros((_TILE, _TILE, 3), np.uint8)
-    return np.vstack([np.hstack([*tiles, *[black] * (width - len(tiles))]) for tiles in rows])
-
-
-def _tile(folder: Path, name: str) -> Picture:
-    """Read a picture, and fit it into a square."""
-    square = np.zeros((_TILE, _TILE, 3), np.uint8)
-    picture = cv2.imread(str(folder / name)) if name else None
-    if picture is not None:
-        scale = _TILE / max(picture.shape[:2])
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:_TILE, :_TILE]
-        top, left = (_TILE - small.shape[0]) // 2, (_TILE - small.shape[1]) // 2
-        square[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return square
 
 
 @contextmanager
@@ -234,7 +197,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             fakes[each.training] += each.pair.fakes
             for fake in each.pair.fakes:
                 print(row(each.training, fake.id, values(fake), each.seconds), flush=True)
-        cv2.imwrite(str(arguments.output / f"{'_'.join(pair)}.png"), sheet(measured))
+        drawn = sheet({each.training: (each.pair, each.folder) for each in measured})
+        cv2.imwrite(str(arguments.output / f"{'_'.join(pair)}.png"), drawn)
     for label, made in fakes.items():
         print(row(label, "median", medians(made), None))
 

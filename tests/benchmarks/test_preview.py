@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import preview
+from benchmarks.sheet import HEADER, TILE, sheet
 from facefoundry.dataset.record import FakeRecord, IdentityDistances, PairRecord, Sample
 
 
@@ -43,21 +44,34 @@ def test_the_mouth_counts_where_that_of_the_target_moves() -> None:
     assert preview.medians([moves, still])[preview.COLUMNS.index("mouth")] == 0.9
 
 
-def test_the_sheet_shows_source_target_and_the_fake_of_each_training(tmp_path: Path) -> None:
-    def measured(training: str, blue: int, frames: tuple[int, ...]) -> preview.Measured:
-        folder = tmp_path / training
-        folder.mkdir()
-        made = fake("a_b", 0.5, None)
-        for name, level in (("source", 10), ("target", 20), ("swap", blue)):
-            cv2.imwrite(str(folder / f"{name}.png"), np.full((90, 160, 3), level, np.uint8))
-        made.samples = [Sample(frame, source="source.png", target="target.png", swap="swap.png") for frame in frames]
-        return preview.Measured(training, PairRecord("a_b", "a", "b", fakes=[made]), folder, 1.0)
+def pair_with_pictures(folder: Path, swapped: int, frames: tuple[int, ...]) -> PairRecord:
+    """Both fakes of a pair. The target of the first is grey of level 20, that of the second, its source, of 60."""
+    folder.mkdir()
+    mask = np.zeros((90, 160, 3), np.uint8)
+    mask[30:60, 70:100] = 255
+    for name, level in (("a", 20), ("b", 60), ("swap", swapped)):
+        picture = np.full((90, 160, 3), level, np.uint8)
+        picture[40:50, 80:90] = level + 100  # in the middle of the face
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+    cv2.imwrite(str(folder / "masks.png"), mask)
+    made = fake("a_b", 0.5, None), fake("b_a", 0.5, None)
+    for each in made:
+        each.samples = [Sample(frame, "", f"{each.target}.png", "swap.png", "masks.png") for frame in frames]
+    return PairRecord("a_b", "a", "b", fakes=list(made))
 
-    drawn = preview.sheet([measured("ours", 200, (3, 9)), measured("base", 100, (3,))])
-    assert drawn.shape == (4 * 160, 2 * 160, 3)
-    centres = drawn[80::160, 80::160, 0]
-    assert centres.tolist() == [[10, 10], [20, 20], [200, 200], [100, 0]]
-    assert not drawn[:30].any(), "a picture keeps its proportions"
+
+def test_the_sheet_shows_source_target_and_the_fake_of_each_training_as_large_faces(tmp_path: Path) -> None:
+    trained = {
+        name: (pair_with_pictures(tmp_path / name, level, frames), tmp_path / name)
+        for name, level, frames in (("ours", 120, (3, 9)), ("base", 140, (3,)))
+    }
+    drawn = sheet(trained)
+    assert drawn.shape[0] == HEADER + 2 * TILE
+    middle = drawn[HEADER + TILE // 2 :: TILE, TILE // 2 :: TILE, 0]
+    assert middle[:, :4].tolist() == [[160, 120, 220, 240], [160, 120, 220, 0]]
+    beside = drawn[HEADER + TILE // 4, TILE // 4 :: TILE, 0]
+    assert beside[:4].tolist() == [60, 20, 120, 140]
+    assert drawn.shape[1] > 8 * TILE, "the other direction is beside it"
 
 
 def test_an_odd_number_of_clips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
