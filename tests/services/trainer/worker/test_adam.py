@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from facefoundry.v1.recipe_pb2 import TrainingOptions
@@ -41,14 +42,15 @@ def assert_close(found: dict[str, Any], expected: dict[str, Any]) -> None:
         )
 
 
+@pytest.mark.parametrize("fused", [True, False], ids=["TensorFlow's operation", "operations of Keras"])
 @pytest.mark.parametrize("sides", [1, 2], ids=["one side", "two sides that count together"])
-def test_variables_move_as_with_the_adam_of_keras(sides: int) -> None:
+def test_variables_move_as_with_the_adam_of_keras(sides: int, fused: bool) -> None:
     ours, theirs = [[variables(side) for side in range(sides)] for _ in range(2)]
     moments = [adam.make_moments(own) for own in ours]
     optimizers = [keras_adam() for _ in range(sides)]
     for step in range(30):
         side = step % sides
-        adam.update(OPTIONS, ops.cast(step, "float32"), ours[side], moments[side], gradients(step))
+        adam.update(OPTIONS, ops.cast(step, "float32"), ours[side], moments[side], gradients(step), fused=fused)
         optimizers[side].build(list(theirs[side].values()))
         optimizers[side].iterations.assign(step)
         optimizers[side].apply_gradients(zip(gradients(step), theirs[side].values(), strict=True))
@@ -57,3 +59,15 @@ def test_variables_move_as_with_the_adam_of_keras(sides: int) -> None:
         start = variables(side)
         moved = [np.abs(np.asarray(ours[side][name].value) - np.asarray(start[name].value)).max() for name in SHAPES]
         assert min(moved) > OPTIONS.learning_rate, "the steps are much longer than the tolerance"
+
+
+def test_the_update_of_a_variable_is_one_operation() -> None:
+    own = variables(0)
+    moments = adam.make_moments(own)
+
+    def step(count: Any) -> None:
+        adam.update(OPTIONS, count, own, moments, gradients(0))
+
+    graph = tf.function(step).get_concrete_function(tf.TensorSpec((), tf.float32)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == len(SHAPES) and "Sqrt" not in kinds
