@@ -127,7 +127,7 @@ format: $(SET_UP)  ## Format the code
 # The version is a constant of facefoundry/__init__.py. VERSIONED are the files with a copy of it.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' facefoundry/__init__.py)
 VERSIONED := helm/facefoundry/Chart.yaml k8s/examples/argo-workflow.yaml k8s/examples/kubeflow-pipeline.yaml CITATION.cff
-GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) docs/dataset.schema.json THIRD_PARTY.md helm/facefoundry/README.md \
+GENERATED := docs/settings.md docs/recipes.md docs/openapi.yaml $(wildcard docs/schemas/*.json) docs/dataset.schema.json docs/rights.schema.json THIRD_PARTY.md helm/facefoundry/README.md \
     $(wildcard helm/facefoundry/files/bucket/*.json) helm/facefoundry/values.schema.json k8s/facefoundry.yaml k8s/examples/dataset-job.yaml $(VERSIONED)
 OUT ?= .
 PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos/third_party -I protos

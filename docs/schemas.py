@@ -1,6 +1,6 @@
 """Writes docs/schemas/*.json, the JSON schema of each document, from its dataclass: `python -m docs.schemas FOLDER`.
 
-It also writes dataset.schema.json, the schema of dataset files, beside that folder.
+It also writes dataset.schema.json and rights.schema.json, those of dataset files and records of rights, beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic_core.core_schema import DataclassSchema
 
 from facefoundry.checks import balance, leaks
 from facefoundry.dataset import record, stored_dataset
+from facefoundry.dataset.rights import ClipRights
 from facefoundry.dataset.run_log import LogRecord
 from facefoundry.planning import yaml_file
 from facefoundry.storage import info
@@ -43,6 +44,7 @@ _DOCUMENTS = {
     "log": LogRecord,
     "dataset": stored_dataset.DatasetManifest,
     "index": stored_dataset.PairIndex,
+    "rights": ClipRights,
     "leaks": leaks.LeakReport,
     "balance": balance.BalanceReport,
 }
@@ -106,8 +108,9 @@ def main() -> None:
     """Write the schemas to the folder of the first argument."""
     for name in _DOCUMENTS:
         Path(sys.argv[1], f"{name}.json").write_text(json.dumps(schema(name), indent=1, sort_keys=True) + "\n")
-    written = json.dumps(yaml_file.schema(), indent=1, sort_keys=True) + "\n"
-    Path(sys.argv[1]).with_name("dataset.schema.json").write_text(written)
+    for name, made in (("dataset", yaml_file.schema()), ("rights", yaml_file.rights_schema())):
+        written = json.dumps(made, indent=1, sort_keys=True) + "\n"
+        Path(sys.argv[1]).with_name(f"{name}.schema.json").write_text(written)
 
 
 if __name__ == "__main__":

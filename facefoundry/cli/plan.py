@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import click
@@ -53,6 +54,12 @@ def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> N
     type=click.Choice(recipes.names()),
     help="Recipe of the dataset.",
 )
+@click.option(
+    "--rights",
+    metavar="WORD|FILE",
+    help="Why the faces may be used: the file of a record of rights, or the word unstated.  [default: for you to write "
+    "into the file]",
+)
 @click.option("--check", "is_check", is_flag=True, help="Check the dataset file SOURCES instead of writing one.")
 @click.option(
     "--frames",
@@ -77,6 +84,7 @@ def plan(
     out: Path,
     name: str | None,
     recipe: str,
+    rights: str | None,
     is_check: bool,
     frames: int,
     rates: Path | None,
@@ -94,7 +102,7 @@ def plan(
 
     \b
     Examples:
-      facefoundry plan CLIPS -o dataset.yaml
+      facefoundry plan CLIPS -o dataset.yaml --rights rights/studio.yaml
       facefoundry plan FaceForensics++ -o ffpp.yaml --name ffpp-again
       facefoundry plan clips.csv s3://clips/2026/ -o dataset.yaml
       facefoundry plan --check dataset.yaml --local
@@ -110,11 +118,20 @@ def plan(
         return
     list_objects = lister(read(StoreSettings))
     view = make_view(as_json)
-    made = draft.plan(sources, out, name=name, recipe=recipe, list_objects=list_objects)
+    made = draft.plan(sources, out, name=name, recipe=recipe, rights=rights, list_objects=list_objects)
     view.message(f"Wrote {out}.")
     resolved = resolve(made, out.parent, list_objects)
-    for line in (summary(resolved), *resolved.findings()):
+    for line in (summary(resolved), *resolved.findings(), *_rights(resolved)):
         view.message(line)
+
+
+def _rights(resolved: ResolvedDataset) -> list[str]:
+    """Return sentences on clips without rights, and on rights that are unstated or end soon."""
+    today = date.today()
+    try:
+        return resolved.rights(today).warnings(today)
+    except InvalidInput as error:
+        return [error.message]
 
 
 def _check(path: Path, frames: int, rates: Path | None, as_json: bool, options: ConnectionOptions) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import metadata
 
 import click
@@ -87,7 +88,7 @@ def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bo
     """Run all pairs of an open run, as `make_dataset` does."""
     view, making = session.view, session.making
     plan, output = making.plan, making.output
-    for message in messages:
+    for message in [*messages, *plan.clip_rights.warnings(date.today())]:
         view.message(message)
     warning = None if plan.given else slow_training_warning(plan.recipe, on_this_machine=on_this_machine)
     if warning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 
 import click
 from google.protobuf.json_format import MessageToDict
@@ -18,6 +19,7 @@ from facefoundry.client import SERVICES, Client
 from facefoundry.cluster.runs import Place
 from facefoundry.cluster.status import RunStatus
 from facefoundry.codec import JsonObject, to_values
+from facefoundry.dataset.rights import end_warning
 from facefoundry.dataset.version import short
 from facefoundry.errors import FaceFoundryError
 from facefoundry.planning.stored_run import stored_run
@@ -118,6 +120,8 @@ def _print_run(run: RunStatus) -> None:
                 f"{f' Version {short(record.version)}.' if record.version else ''}"
             )
         )
+        if warning := end_warning(record.rights_end, date.today()):
+            click.echo(plain(warning))
         for pair, failed in record.failures.items():
             click.echo(plain(f"{pair} failed: {failed.message} [{failed.reason}]"))
 

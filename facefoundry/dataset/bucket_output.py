@@ -132,7 +132,7 @@ class BucketOutput(Output):
             items = {pair.id, pair.a, pair.b, *(fake.id for fake in pair.fakes)}
             found = {path: file for item in items for path, file in self._files[item].items()}
         fakes = (IndexedFake(fake.id, fake.quality, tuple(fake.failed), fake.dropped) for fake in pair.fakes)
-        index = PairIndex(pair.id, tuple(found[path] for path in sorted(found)), tuple(fakes))
+        index = PairIndex(pair.id, tuple(found[path] for path in sorted(found)), tuple(fakes), pair.rights)
         data = document.encode(index)
         stored = self._place.index(self._store, pair.id)
         if stored is None or stored[0] != index:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from facefoundry.dataset.rights import UNSTATED
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.media.frames import FRAME_SUFFIXES, is_frame
 from facefoundry.storage import keys
@@ -50,7 +51,7 @@ class Clip:
         subject: Who the subject is; None for the recipe's rule.
         excluded_frames: Frames that are neither trained on nor swapped.
         object_uri: URI of the object; empty for a clip on disk.
-        rights: Licence of the clip or consent of its subject.
+        rights: SHA-256 of the record of the rights to the clip; or `unstated`.
     """
 
     id: str
@@ -58,7 +59,7 @@ class Clip:
     subject: extractor_pb2.Subject | None = field(default=None, compare=False)
     excluded_frames: tuple[recipe_pb2.FrameRange, ...] = field(default=(), compare=False)
     object_uri: str = ""
-    rights: str = ""
+    rights: str = UNSTATED
 
 
 class Pair(NamedTuple):

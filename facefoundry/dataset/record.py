@@ -14,6 +14,7 @@ from facefoundry import __version__
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
+from facefoundry.dataset.rights import UNSTATED
 from facefoundry.dataset.tables import html_table
 from facefoundry.storage.info import ExtractionWarning, ReasonCount
 from facefoundry.storage.usage import Usage
@@ -79,6 +80,7 @@ class SequenceRecord:
         samples: Paths of the sample pictures, relative to the run's folder.
         remarks: What is in doubt about the clip: its frame rate, streams and missing frames.
         warnings: What is in doubt about the subject and the faces.
+        rights: SHA-256 of the record of the rights to the clip; or `unstated`.
     """
 
     source_uri: str = ""
@@ -93,6 +95,7 @@ class SequenceRecord:
     samples: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     warnings: list[ExtractionWarning] = field(default_factory=list)
+    rights: str = UNSTATED
 
     @property
     def doubts(self) -> list[str]:
@@ -287,6 +290,7 @@ class PairRecord:
         fakes: Its fakes, those that were dropped too.
         stages: How long each stage took.
         retraining: Its second training; None if there was none.
+        rights: SHA-256 of the record of the rights to each clip, or `unstated`, by id of the clip.
     """
 
     id: str
@@ -298,6 +302,7 @@ class PairRecord:
     fakes: list[FakeRecord] = field(default_factory=list)
     stages: list[StageTime] = field(default_factory=list)
     retraining: Retraining | None = None
+    rights: dict[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -339,7 +344,9 @@ class RunRecord:
         failures: Why pairs failed, by the id of the pair.
         sequences: The extracted sequences, by id.
         seconds: Duration of the run until now, to the millisecond.
-        rights: What is known about the rights to the clips.
+        rights: What is known about the rights to the clips, such as `consent for 12 clips`; or `unstated`. The records
+            are in `misc/rights.json`.
+        rights_end: Last day of those rights that end first, ISO 8601; empty if none of them ends.
         versions: Versions of the software, by name.
         created: When the run began, ISO 8601.
         format: `FORMAT`.
@@ -359,7 +366,8 @@ class RunRecord:
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
-    rights: str = "unstated"
+    rights: str = UNSTATED
+    rights_end: str = ""
     done: int = 0
     failures: dict[str, Failure] = field(default_factory=dict)
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)

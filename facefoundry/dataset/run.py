@@ -104,6 +104,8 @@ class DatasetRun:
         """
         records = self._recorder.begin(pairs)
         given = given or {}
+        for record in records:
+            record.rights = {clip: clips[clip].rights for clip in (record.a, record.b)}
         tasks = [PairTask(pair, record, given.get(pair)) for pair, record in zip(pairs, records, strict=True)]
         try:
             with self._scheduler() as scheduler:

@@ -112,9 +112,10 @@ class ServiceStages(Stages):
                 samples=list(samples),
                 remarks=list(extraction.remarks),
                 warnings=[ExtractionWarning(warning.reason, warning.message) for warning in extraction.warnings],
+                rights=clip.rights,
             ),
         )
-        return ExtractedSequence(clip.id, source.uri, extraction, samples)
+        return ExtractedSequence(clip.id, source.uri, extraction, samples, clip.rights)
 
     async def train(self, pair: PairRecord, a: ExtractedSequence, b: ExtractedSequence, *, again: bool = False) -> str:
         """Train a pair, `again` with the next seed, and return the URI of its model."""
@@ -349,6 +350,8 @@ def _conversion_of(
         target_id=target.id,
         source_id=source.id,
         recipe=recipe,
+        target_rights=target.rights,
+        source_rights=source.rights,
     )
 
 

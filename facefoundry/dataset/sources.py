@@ -10,6 +10,7 @@ from facefoundry.client import Client, OnProgress
 from facefoundry.dataset.contents import Content, FileContent, FrameTar
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.reading import Reading
+from facefoundry.dataset.rights import UNSTATED, Rights
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.media.frames import in_order
@@ -27,7 +28,7 @@ def upload(
     *,
     tolerate_damage: bool = False,
     client: Client | None = None,
-    rights: str = "",
+    rights: Rights | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> str:
     """Upload a clip and return its URI. A clip that is stored already is not uploaded again.
@@ -37,7 +38,7 @@ def upload(
         frame_rate: Frames per second; None for the rate that a video shows, or for 25 of frames.
         tolerate_damage: Whether damaged frames are read as far as possible and labelled, and not refused.
         client: The client of the services; by default one with the addresses of the environment.
-        rights: Licence of the clip or consent of its subject; kept with the clip.
+        rights: The record of the rights to the clip, whose digest is kept with the clip; None if they are unstated.
         on_progress: Called with each progress message: of the stages `hash` and `upload`, and then of the extractor's.
 
     Raises:
@@ -51,7 +52,8 @@ def upload(
     path = Path(path)
     if frame_rate is None and (path.is_dir() or path.suffix.lower() == _TAR):
         frame_rate = Fraction(*DEFAULT_FRAME_RATE)
-    request = extractor_pb2.ImportSourceRequest(rights=rights, tolerate_damage=tolerate_damage)
+    stated = UNSTATED if rights is None else rights.digest
+    request = extractor_pb2.ImportSourceRequest(rights=stated, tolerate_damage=tolerate_damage)
     if frame_rate is not None:
         set_rate(request, Fraction(frame_rate))
     if client is not None:

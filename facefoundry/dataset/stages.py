@@ -8,6 +8,7 @@ from typing import Protocol
 
 from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.record import FakeRecord, PairRecord
+from facefoundry.dataset.rights import UNSTATED
 from facefoundry.v1 import common_pb2, extractor_pb2
 
 __all__ = ["ExtractedSequence", "Stages"]
@@ -22,12 +23,14 @@ class ExtractedSequence:
         source_uri: URI of the stored clip.
         extraction: The result of the extractor.
         samples: Paths of the sample pictures, relative to the run's folder.
+        rights: SHA-256 of the record of the rights to the clip; or `unstated`.
     """
 
     id: str
     source_uri: str
     extraction: extractor_pb2.Extraction
     samples: tuple[str, ...] = ()
+    rights: str = UNSTATED
 
 
 class Stages(Protocol):

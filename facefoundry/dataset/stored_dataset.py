@@ -88,12 +88,14 @@ class PairIndex:
         id: Id of the pair.
         files: The files, by path. Two pairs of one clip both list its real videos.
         fakes: The fakes, those that were dropped too.
+        rights: SHA-256 of the record of the rights to each clip, or `unstated`, by id of the clip.
         format: Format of this document.
     """
 
     id: str
     files: tuple[IndexedFile, ...]
     fakes: tuple[IndexedFake, ...] = ()
+    rights: dict[str, str] = field(default_factory=dict)
     format: Literal["facefoundry.dataset.pair/1"] = _PAIR_FORMAT
 
 

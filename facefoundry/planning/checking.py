@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from facefoundry import recipes
@@ -22,6 +23,7 @@ from facefoundry.planning.objects import lister
 from facefoundry.planning.outcome import Outcome
 from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.resolve import resolve
+from facefoundry.planning.rights import rights_of
 from facefoundry.settings import StoreSettings, read
 from facefoundry.v1 import recipe_pb2
 
@@ -51,7 +53,8 @@ def check(
         on_clip: Called with what was found out about each clip, from many threads.
 
     Raises:
-        InvalidInput: the dataset file is wrong, or its clips cannot be divided into splits.
+        InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or nothing is stated about the
+            rights to a clip, or they have ended (RIGHTS).
         FaceFoundryError: a service or the store does not answer.
     """
     if client is None:
@@ -76,6 +79,8 @@ def check_with(
     recipe = recipe_of(dataset)
     measured = _rates(rates, recipe)
     clips = find_clips(dataset, path.parent, list_objects)
+    today = date.today()
+    rights = rights_of({clip_id: clip.rights for clip_id, clip in clips.items()}, today)
     check_exclusions(dataset.exclude, clips)
     folder, engine = CheckFolder.of(path), recipe.extraction.engine
     if not isinstance(dataset.pairs, Nearest):  # what is wrong without a look at the clips is found at once
@@ -86,7 +91,8 @@ def check_with(
     facts = without_excluded(facts, dataset.exclude)
     features = features_of(facts, clips, engine)
     resolved = resolve(dataset, path.parent, list_objects, features, content_of(facts))
-    outcome = Outcome(dataset.name, resolved, facts, measured, estimate(resolved.pairs, facts, recipe, measured))
+    cost = estimate(resolved.pairs, facts, recipe, measured)
+    outcome = Outcome(dataset.name, resolved, facts, measured, cost, rights, today)
     outcome.write(folder)
     return outcome
 

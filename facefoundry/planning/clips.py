@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from facefoundry.dataset import plan
+from facefoundry.dataset.rights import UNSTATED, Rights
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import trees
 from facefoundry.planning.dataset_file import (
@@ -23,6 +24,7 @@ from facefoundry.planning.dataset_file import (
     VoxCelebTree,
 )
 from facefoundry.planning.ids import assign_ids
+from facefoundry.planning.rights import Stated, Statements
 from facefoundry.planning.trees import FoundClip
 
 __all__ = ["ListObjects", "ListedObject", "SourceClip", "find_clips"]
@@ -52,7 +54,7 @@ class SourceClip:
         name: Its name in the source, such as `id0_0000`.
         location: The file or folder of frames; or the URI of an object, `s3://...`.
         keys: Whom and what it shows: `subject ...`, `source video ...`; clips with a common key belong together.
-        rights: Licence of the clip or consent of its subject.
+        rights: The record of the rights to it, or `unstated`; None if nothing is said.
         split: The split that the source gives it; empty if it gives none.
         version: Size and ETag of an object of a bucket that was listed; empty for a file, and for a URI in a list.
     """
@@ -61,7 +63,7 @@ class SourceClip:
     name: str
     location: str
     keys: tuple[str, ...] = ()
-    rights: str = ""
+    rights: Stated = None
     split: str = ""
     version: str = ""
 
@@ -74,7 +76,8 @@ class SourceClip:
     def clip(self) -> plan.Clip:
         """The clip as a run takes it."""
         object_uri = self.location if self.is_object else ""
-        return plan.Clip(self.id, Path(self.location), object_uri=object_uri, rights=self.rights)
+        rights = self.rights.digest if isinstance(self.rights, Rights) else UNSTATED
+        return plan.Clip(self.id, Path(self.location), object_uri=object_uri, rights=rights)
 
 
 def find_clips(dataset: DatasetFile, base: Path, list_objects: ListObjects) -> dict[str, SourceClip]:
@@ -89,7 +92,8 @@ def find_clips(dataset: DatasetFile, base: Path, list_objects: ListObjects) -> d
         The clips by id.
 
     Raises:
-        InvalidInput: a source cannot be read or has no clips, or an excluded clip does not exist.
+        InvalidInput: a source cannot be read or has no clips, an excluded clip does not exist, or a record of rights
+            cannot be read or is that of no clip.
     """
     found: list[tuple[int, FoundClip]] = []
     for number, source in enumerate(dataset.sources):
@@ -97,14 +101,16 @@ def find_clips(dataset: DatasetFile, base: Path, list_objects: ListObjects) -> d
     ids = assign_ids([(number, clip.name) for number, clip in found])
     given = [clip.given_id or made for (_, clip), made in zip(found, ids, strict=True)]
     clips: dict[str, SourceClip] = {}
+    statements = Statements(dataset, base)
     for clip_id, (number, clip) in zip(given, found, strict=True):
         if clip_id in clips:
             message = (
                 f"{clips[clip_id].location} and {clip.location} both have the id {clip_id!r}. Give them other ids."
             )
             raise InvalidInput(message, reason="DUPLICATE_SEQUENCE")
-        rights = clip.rights or dataset.sources[number].rights
+        rights = statements.of(clip_id, clip, dataset.sources[number])
         clips[clip_id] = SourceClip(clip_id, clip.name, clip.location, clip.keys, rights, clip.split, clip.version)
+    statements.check(clips, (key for clip in clips.values() for key in clip.keys))
     unknown = sorted(set(dataset.exclude.clips) - set(clips))
     if unknown:
         violation = FieldViolation("exclude.clips", f"names {', '.join(unknown)}, and no source has these clips")
@@ -188,7 +194,10 @@ def _read_rows(path: Path, rows: csv.DictReader[str]) -> Iterator[FoundClip]:
             raise InvalidInput(message, reason="CLIP_LIST")
         keys = [f"{title} {values[name]}" for name, title in _KEYS.items() if values.get(name)]
         location = place if place.startswith("s3://") else str(path.parent / place)
-        found = FoundClip(PurePosixPath(place).stem, location, tuple(keys), split, values.get("rights", ""))
+        rights = values.get("rights", "")
+        if rights not in ("", UNSTATED):
+            rights = str(path.parent / rights)
+        found = FoundClip(PurePosixPath(place).stem, location, tuple(keys), split, rights)
         yield replace(found, given_id=_checked(values["id"], line, path)) if values.get("id") else found
 
 

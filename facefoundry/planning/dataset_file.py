@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
 from facefoundry import recipes
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
+from facefoundry.dataset.rights import Rights
 from facefoundry.recipes import ranges
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Pairing",
     "RecipeChoice",
     "Retention",
+    "RightsChoice",
     "RoundRobin",
     "S3Prefix",
     "SharedSplits",
@@ -37,6 +39,7 @@ __all__ = [
     "Source",
     "SplitFiles",
     "Splitting",
+    "Statement",
     "VoxCelebTree",
 ]
 
@@ -52,9 +55,17 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Statement = Annotated[
+    Annotated[str, Field(pattern=r"^(unstated|.+\.ya?ml)$", max_length=1000), Tag("place")]
+    | Annotated[Rights, Tag("record")],
+    Discriminator(lambda value: "place" if isinstance(value, str) else "record"),
+]
+"""What is stated about rights: a record, the path of a YAML file with one, or `unstated`."""
+
+
 class _Source(_Model):
-    rights: str = Field(
-        "", max_length=1000, description="Licence of the clips or consent of their subjects, kept with every clip."
+    rights: Statement | None = Field(
+        None, description="Rights to the clips of this source; null for `default` of the rights below."
     )
 
 
@@ -237,6 +248,21 @@ class Exclusions(_Model):
         return ranges.parse(self.frames[clip_id]) if clip_id in self.frames else []
 
 
+class RightsChoice(_Model):
+    """Why the faces of the clips may be used. `run` and `submit` refuse clips without a statement.
+
+    The most specific statement counts: of the clip, of its row in a list, of its subject, of its source, the default.
+    """
+
+    default: Statement | None = Field(
+        None,
+        description="A record of rights (basis, subject, licence, terms, evidence, expires, revoked), the path of a "
+        "file with one, such as rights/studio.yaml, or unstated if you know nothing of them.",
+    )
+    subjects: dict[str, Statement] = Field(default_factory=dict, description="The same by subject, as sources name it.")
+    clips: dict[str, Statement] = Field(default_factory=dict, description="The same by id of a clip.")
+
+
 _Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -268,6 +294,9 @@ class DatasetFile(_Model):
     sources: tuple[Source, ...] = Field(
         min_length=1,
         description="Where the clips are. Each source has a kind: folder, s3, ffpp, celeb-df, dfdc, voxceleb or list.",
+    )
+    rights: RightsChoice = Field(
+        default_factory=RightsChoice, description="Why the faces of the clips may be used; every clip needs a reason."
     )
     exclude: Exclusions = Field(default_factory=Exclusions, description="What is left out of the sources.")
     subjects: dict[str, str] = Field(

@@ -23,11 +23,13 @@ from facefoundry.planning.dataset_file import (
     GivenSplits,
     NoSplits,
     RecipeChoice,
+    RightsChoice,
     S3Prefix,
     SharedSplits,
     Shuffle,
     Source,
     Splitting,
+    Statement,
     VoxCelebTree,
 )
 from facefoundry.planning.objects import lister
@@ -44,6 +46,7 @@ def plan(
     *,
     name: str | None = None,
     recipe: str = "ffpp",
+    rights: Statement | None = None,
     list_objects: ListObjects | None = None,
 ) -> DatasetFile:
     """Write a dataset file for sources of clips, and return what it says.
@@ -53,6 +56,8 @@ def plan(
         out: The file to write.
         name: Name of the dataset; by default the name of the first source.
         recipe: Name of the recipe.
+        rights: Why the faces may be used: a record, the path of a file with one, relative to `out`, or `unstated`. None
+            leaves it to whoever edits the file, without which no run begins.
         list_objects: Lists a prefix of a bucket; by default with the keys of the environment.
 
     Raises:
@@ -69,6 +74,7 @@ def plan(
         out.parent,
         name=name,
         recipe=recipe,
+        rights=rights,
         list_objects=list_objects or lister(read(StoreSettings)),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +83,13 @@ def plan(
 
 
 def draft(
-    sources: Sequence[str], base: Path, *, name: str | None, recipe: str, list_objects: ListObjects
+    sources: Sequence[str],
+    base: Path,
+    *,
+    name: str | None,
+    recipe: str,
+    rights: Statement | None = None,
+    list_objects: ListObjects,
 ) -> DatasetFile:
     """Return a dataset file for sources of clips.
 
@@ -86,6 +98,7 @@ def draft(
         base: Folder of the dataset file.
         name: As in `plan`.
         recipe: Name of the recipe.
+        rights: As in `plan`.
         list_objects: Lists a prefix of a bucket.
 
     Raises:
@@ -97,6 +110,7 @@ def draft(
         made = DatasetFile(
             name=name or _name(sources[0]),
             sources=found,
+            rights=RightsChoice(default=rights),
             pairs=Filelist(path=_relative(splits_folder, base)) if splits_folder else Shuffle(),
             recipe=RecipeChoice(name=recipe),
         )

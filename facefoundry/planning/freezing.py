@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import yaml
 
+from facefoundry.dataset.rights import UNSTATED, Rights
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import yaml_file
 from facefoundry.planning.clips import ListObjects, SourceClip
@@ -81,6 +82,7 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
         **stated,
         "format": dataset.format,
         "sources": [{"kind": "list", "path": _CLIPS}],
+        "rights": {},
         "exclude": {"frames": frames} if frames else {},
         "frame_rates": _of(dataset.frame_rates, resolved.clips),
         "subjects": subjects,
@@ -90,7 +92,8 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
     }
     text = yaml.safe_dump({name: value for name, value in frozen.items() if value}, sort_keys=False, allow_unicode=True)
     pairs = json.dumps([list(pair) for pair in resolved.pairs], separators=(",", ":")) + "\n"
-    files = {DATASET_FILE: text, _CLIPS: _rows(resolved), _PAIRS: pairs}
+    records = {_record_file(record.digest): _record(record) for record in plan.rights.records.values()}
+    files = {DATASET_FILE: text, _CLIPS: _rows(resolved), _PAIRS: pairs, **records}
     return FrozenDataset(dataset, {**{name: text.encode() for name, text in files.items()}, **pictures}, resolved)
 
 
@@ -101,8 +104,21 @@ def _rows(resolved: ResolvedDataset) -> str:
     writer.writerow(["clip", "id", *_KEYS, "rights", "split"])
     for clip in resolved.clips.values():
         known = [_key(clip, start) for start in _KEYS.values()]
-        writer.writerow([clip.location, clip.id, *known, clip.rights, resolved.split_of.get(clip.id, "")])
+        writer.writerow([clip.location, clip.id, *known, _rights(clip), resolved.split_of.get(clip.id, "")])
     return text.getvalue()
+
+
+def _rights(clip: SourceClip) -> str:
+    """Return what the list says of the rights to a clip. A clip without a statement has been refused before."""
+    return _record_file(clip.rights.digest) if isinstance(clip.rights, Rights) else UNSTATED
+
+
+def _record_file(digest: str) -> str:
+    return f"rights-{digest[:16]}.yaml"
+
+
+def _record(record: Rights) -> str:
+    return yaml.safe_dump(record.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
 
 
 def _key(clip: SourceClip, start: str) -> str:

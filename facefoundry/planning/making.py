@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facefoundry import recipes, report
+from facefoundry import codec, recipes, report
 from facefoundry.dataset import files, models
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.layout import Layout
@@ -19,6 +19,7 @@ from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.record import Estimate, PairRecord, RunRecord
 from facefoundry.dataset.recorder import RunRecorder
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights
 from facefoundry.dataset.run import DatasetRun
 from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
 from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
@@ -54,6 +55,7 @@ class RunPlan:
         base: The model on this machine from which trainings start; None for what the recipe says.
         retention: Days that results stay in the bucket after the run has ended, by their kind.
         gates: The bars that fakes are held to.
+        rights: The rights to the clips; those of other clips are unstated.
     """
 
     recipe: recipe_pb2.Recipe
@@ -70,6 +72,15 @@ class RunPlan:
     retention: Mapping[str, int] = field(default_factory=dict)
     estimate: Estimate | None = None
     gates: Sequence[Gate] = DEFAULT_GATES
+    rights: ClipRights = field(default_factory=ClipRights)
+
+    @property
+    def clip_rights(self) -> ClipRights:
+        """The rights to the clips that are used, and their records."""
+        used = {clip for pair in self.pairs for clip in pair} or set(self.clips)
+        clips = {clip: self.rights.digest_of(clip) for clip in sorted(used)}
+        found = set(clips.values())
+        return ClipRights(clips, {digest: record for digest, record in self.rights.records.items() if digest in found})
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,10 @@ class Making:
         return self.output.layout
 
     def make_pairs(self) -> list[PairRecord]:
-        """Write the filelist and the splits, make all pairs, and return their records, of those that failed too."""
+        """Write filelist, rights and splits, make all pairs, and return their records, of those that failed too."""
         filelist = self.layout.filelist()
         files.write(filelist, (json.dumps([list(pair) for pair in self.plan.pairs], indent=1) + "\n").encode())
+        files.write(filelist.parent / RIGHTS_FILE, codec.to_json(self.plan.clip_rights) + b"\n")
         for name, text in self.plan.splits.items():
             files.write(splits_folder(self.layout) / name, text.encode())
         self.output.begin(self.record)
@@ -145,6 +157,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         recipe = recipes.resolve(recipe)
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
     record.retention, record.gates = dict(plan.retention), list(plan.gates)
+    record.rights, record.rights_end = plan.clip_rights.summary(), plan.clip_rights.end
     log = RunLog(_earlier_events(name, connections.store))
     on_event = _both(log.add, on_event)
     recorder = RunRecorder(

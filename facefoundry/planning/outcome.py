@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -13,6 +14,7 @@ from facefoundry.codec import JsonObject
 from facefoundry.dataset import files
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import Estimate
+from facefoundry.dataset.rights import ClipRights
 from facefoundry.dataset.tables import html_table
 from facefoundry.planning.check import CheckFolder
 from facefoundry.planning.dataset_file import SPLITS
@@ -45,6 +47,8 @@ class Outcome:
         facts: What was found out about each clip, by id.
         rates: What an earlier run measured.
         estimate: What the dataset costs.
+        rights: The rights to the clips.
+        today: The day by which rights are judged.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Outcome:
     facts: dict[str, ClipFacts]
     rates: Rates
     estimate: Estimate
+    rights: ClipRights
+    today: date
 
     @property
     def unusable(self) -> list[str]:
@@ -82,6 +88,7 @@ class Outcome:
         numbers, readable = f"{len(self.facts)} clips", len(self.facts) - len(unread)
         pairs = ", ".join(f"{name} {len(resolved.pairs_of(name))}" for name in SPLITS) if resolved.split_of else "none"
         findings = resolved.findings()
+        warnings = self.rights.warnings(self.today)
         doubles = [" = ".join(clips) for clips in self.doubles]
         return [
             Row("readable", "fails" if unread else "ok", f"{readable} of {numbers}{_in(unread, ', not ')}"),
@@ -90,6 +97,8 @@ class Outcome:
             self._row("several faces", lambda facts: facts.crowded > 0),
             self._row("cuts", lambda facts: bool(facts.cuts)),
             Row("same clip", "look" if doubles else "ok", f"{len(doubles)}{_in(doubles)}"),
+            Row("rights", "look" if warnings else "ok", self.rights.summary()),
+            *(Row("", "look", warning) for warning in warnings),
             Row("ids changed", "ok", f"{len(resolved.renamed)}{', see ids.json' if resolved.renamed else ''}"),
             Row("pairs by split", "look" if findings else "ok", pairs),
             *(Row("", "look", finding) for finding in findings),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
 from facefoundry.dataset.identities import Identities, Leak, groups, leaks, related
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
+from facefoundry.dataset.rights import ClipRights
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import pairing, splitting
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
@@ -26,6 +28,7 @@ from facefoundry.planning.dataset_file import (
     SplitFiles,
 )
 from facefoundry.planning.recipe import recipe_of
+from facefoundry.planning.rights import rights_of
 from facefoundry.planning.trees import read_splits
 
 __all__ = ["ResolvedDataset", "resolve", "splits_json"]
@@ -63,6 +66,10 @@ class ResolvedDataset:
     def pairs_of(self, split: str) -> list[Pair]:
         """Return the pairs of a split: those with both clips in it."""
         return [pair for pair in self.pairs if all(self.split_of.get(clip) == split for clip in pair)]
+
+    def rights(self, today: date) -> ClipRights:
+        """Return the rights to the clips; errors are as in `rights_of`."""
+        return rights_of({clip.id: clip.rights for clip in self.clips.values()}, today)
 
     def findings(self) -> list[str]:
         """Return sentences on what a person should look at: leaks, related pairs, what has no pair, idle gates."""

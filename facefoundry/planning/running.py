@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from facefoundry.client import Client
@@ -23,6 +24,7 @@ from facefoundry.planning.objects import lister
 from facefoundry.planning.outputs import FOLDER, check_output, open_output
 from facefoundry.planning.recipe import base_of, recipe_of, request_of
 from facefoundry.planning.resolve import ResolvedDataset, resolve, splits_json
+from facefoundry.planning.rights import rights_of
 from facefoundry.recipes import ranges
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
@@ -55,7 +57,8 @@ def run(
 
     Raises:
         InvalidInput: the dataset file is wrong, its clips cannot be divided into splits, or they are paired by their
-            faces and were not checked, or changed since then (NOT_CHECKED); or the output cannot be made there (OUTPUT,
+            faces and were not checked, or changed since then (NOT_CHECKED); nothing is stated about the rights to a
+            clip, or they have ended (RIGHTS); or the output cannot be made there (OUTPUT,
             LAYOUT, NO_KEYS).
     """
     if client is None:
@@ -83,6 +86,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
     dataset = yaml_file.load(path)
     recipe, reading, folder = recipe_of(dataset), reading_of(dataset), path.parent
     clips = find_clips(dataset, folder, list_objects)
+    rights = rights_of({clip_id: clip.rights for clip_id, clip in clips.items()}, date.today())
     check_exclusions(dataset.exclude, clips)
     facts = without_excluded(known_facts(CheckFolder.of(path), clips, reading), dataset.exclude)
     features = features_of(facts, clips, recipe.extraction.engine)
@@ -101,6 +105,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         base=base_of(request_of(dataset), folder),
         retention=dataset.retention.days(),
         gates=dataset.gates,
+        rights=rights,
         estimate=estimate(resolved.pairs, facts, recipe, rates) if known else None,
     )
     return plan, resolved

@@ -29,6 +29,7 @@ class StoredRun:
         done: Number of pairs that are done, those that were found done among them.
         failures: Why pairs failed, by the id of the pair.
         version: The version of the dataset; empty until all pairs have ended.
+        rights_end: Last day of those rights to clips that end first, ISO 8601; empty if none of them ends.
     """
 
     name: str
@@ -38,6 +39,7 @@ class StoredRun:
     done: int
     failures: dict[str, Failure] = field(default_factory=dict)
     version: str = ""
+    rights_end: str = ""
 
 
 def stored_run(store: Store, name: str) -> StoredRun | None:
@@ -51,8 +53,8 @@ def stored_run(store: Store, name: str) -> StoredRun | None:
     record = _run_record(store, name)
     if record is None:
         return None
-    pairs, version = len(record.pairs), record.dataset_version
-    return StoredRun(name, record.created, record.seconds, pairs, record.done, record.failures, version)
+    counts = record.seconds, len(record.pairs), record.done, record.failures
+    return StoredRun(name, record.created, *counts, record.dataset_version, record.rights_end)
 
 
 def stored_records(store: Store, name: str) -> tuple[RunRecord, list[PairRecord]] | None:

@@ -20,7 +20,10 @@ _CELEB_SUBJECT = re.compile(r"(id\d+)_\d+")
 
 @dataclass(frozen=True)
 class FoundClip:
-    """A clip as its source has it: `given_id` is empty if the source does not state an id; the rest as `SourceClip`."""
+    """A clip as its source has it. What the source does not say is empty; `rights` is a path or `unstated`.
+
+    The rest is as in `SourceClip`.
+    """
 
     name: str
     location: str

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.gates import Gate
+from facefoundry.dataset.rights import Rights
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.formats import refuse_newer
 from facefoundry.planning.dataset_file import FORMAT, DatasetFile
 
-__all__ = ["dump", "invalid", "load", "loads", "schema"]
+__all__ = ["dump", "invalid", "load", "loads", "rights_schema", "schema"]
 
 _WIDTH = 100
 _CHOICES = {"kind", "strategy"}
@@ -71,8 +73,16 @@ def invalid(error: ValidationError, what: str) -> InvalidInput:
 
 def schema() -> JsonObject:
     """Return the JSON schema of a dataset file, by which editors complete and check it."""
-    made: JsonObject = DatasetFile.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+    return _schema_of(DatasetFile)
+
+
+def rights_schema() -> JsonObject:
+    """Return the JSON schema of a record of rights in a file of its own."""
+    return _schema_of(Rights)
+
+
+def _schema_of(model: type[BaseModel]) -> JsonObject:
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
 
 
 def dump(dataset: DatasetFile) -> str:
@@ -113,8 +123,7 @@ def _value(name: str, value: object, indent: str) -> Iterator[str]:
             yield f"{indent}  -"
             yield from _fields(item, indent + "    ")
     else:
-        plain = list(value) if isinstance(value, tuple) else value
-        text = yaml.safe_dump({name: plain}, allow_unicode=True, width=_WIDTH, sort_keys=False)
+        text = yaml.safe_dump({name: to_jsonable_python(value)}, allow_unicode=True, width=_WIDTH, sort_keys=False)
         yield from (indent + line for line in text.rstrip().splitlines())
 
 

@@ -52,7 +52,7 @@ class SourceInfo:
         height: Height after rotation, pixels.
         rotation: Clockwise rotation in the container, degrees.
         codec: Name of the codec, such as `h264`, or of the picture format.
-        rights: The basis on which the source may be used; `unstated` if unknown.
+        rights: SHA-256 of the record of the rights to the clip, as the first import said; or `unstated`.
         mirrored: Whether frames are mirrored before they are rotated.
         rate_basis: How the frame rate was found, such as `stated`; `given` if it is part of the source's digest.
         stated_frame_rate: Frames per second that the container states; None if it states none.
@@ -236,7 +236,8 @@ class ConversionInfo(ConversionFacts):
 
     Attributes:
         synthetic: Whether the video is synthetic; always true.
-        rights: The basis on which the target may be used.
+        rights: SHA-256 of the record of the rights to the target; or `unstated`.
+        source_rights: The same of the sequence that gives the face.
         target_id: Id of the sequence whose frames the video keeps.
         source_id: Id of the sequence that gives the face.
         target_side: Side of the model that was trained on the target, `a` or `b`.
@@ -253,6 +254,7 @@ class ConversionInfo(ConversionFacts):
     decoder_side: str
     control: bool
     trained_on_target: bool
+    source_rights: str = "unstated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +263,7 @@ class TranscodingInfo(VideoFacts):
 
     Attributes:
         synthetic: Whether the video is synthetic; always false.
-        rights: The basis on which the source may be used.
+        rights: SHA-256 of the record of the rights to the source; or `unstated`.
         sequence_id: Id of the encoded sequence.
     """
 

@@ -85,7 +85,7 @@ class SourceFiles:
         frame_rate: Frames per second that were given, as numerator and denominator; None for a video that is read at
             its own.
         tolerate_damage: Whether damaged frames are labelled and not refused.
-        rights: The basis on which the source may be used.
+        rights: SHA-256 of the record of the rights to the clip; or `unstated`.
         pixels: Pixels of all frames together; 0 if the manifest does not say.
         is_frames: Whether the files are tars of frames, and not one video.
     """

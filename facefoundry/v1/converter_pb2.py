@@ -31,7 +31,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/converter.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xd6\x02\n\x0e\x43onvertRequest\x12 \n\tmodel_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xe8\xf3\x18\x01\x12,\n\x15target_extraction_uri\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xd8\xf3\x18\x01\x12\x65\n\x0btarget_side\x18\x03 \x01(\x0e\x32\x14.facefoundry.v1.SideB:\xe2\x41\x01\x02\xbaH3\xba\x01\x30\n\x04side\x12\x18must be SIDE_A or SIDE_B\x1a\x0ethis in [1, 2]\x12 \n\ttarget_id\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12 \n\tsource_id\x18\x05 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12\x32\n\x06recipe\x18\x06 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x15\n\x07\x63ontrol\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\"z\n\x0f\x43onvertResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nconversion\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ConversionH\x00\x42\x07\n\x05\x65vent\"\x9d\x01\n\nConversion\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x15\n\rswapped_count\x18\x04 \x01(\x05\x12.\n\tunswapped\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"\x8d\x01\n\x10TranscodeRequest\x12!\n\nsource_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xc8\xf3\x18\x01\x12\"\n\x0bsequence_id\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12\x32\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"~\n\x11TranscodeResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x32\n\x0btranscoding\x18\x02 \x01(\x0b\x32\x1b.facefoundry.v1.TranscodingH\x00\x42\x07\n\x05\x65vent\"W\n\x0bTranscoding\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x0e\n\x06reused\x18\x04 \x01(\x08\x32\xf0\x02\n\x10\x43onverterService\x12o\n\x07\x43onvert\x12\x1e.facefoundry.v1.ConvertRequest\x1a\x1f.facefoundry.v1.ConvertResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/conversion:convert:\x01*0\x01\x12w\n\tTranscode\x12 .facefoundry.v1.TranscodeRequest\x1a!.facefoundry.v1.TranscodeResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/conversion:transcode:\x01*0\x01\x12r\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/conversion:listFilesBQ\n\x0e\x66\x61\x63\x65\x66oundry.v1B\x0e\x43onverterProtoP\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x61\x63\x65\x66oundry/v1/converter.proto\x12\x0e\x66\x61\x63\x65\x66oundry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/common.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/files.proto\x1a\x1b\x66\x61\x63\x65\x66oundry/v1/recipe.proto\x1a\x1a\x66\x61\x63\x65\x66oundry/v1/rules.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xa8\x03\n\x0e\x43onvertRequest\x12 \n\tmodel_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xe8\xf3\x18\x01\x12,\n\x15target_extraction_uri\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xd8\xf3\x18\x01\x12\x65\n\x0btarget_side\x18\x03 \x01(\x0e\x32\x14.facefoundry.v1.SideB:\xe2\x41\x01\x02\xbaH3\xba\x01\x30\n\x04side\x12\x18must be SIDE_A or SIDE_B\x1a\x0ethis in [1, 2]\x12 \n\ttarget_id\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12 \n\tsource_id\x18\x05 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12\x32\n\x06recipe\x18\x06 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x15\n\x07\x63ontrol\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\'\n\rtarget_rights\x18\x08 \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\xc0\xf4\x18\x01\xd8\x01\x01\x12\'\n\rsource_rights\x18\t \x01(\tB\x10\xe2\x41\x01\x01\xbaH\tr\x04\xc0\xf4\x18\x01\xd8\x01\x01\"z\n\x0f\x43onvertResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x30\n\nconversion\x18\x02 \x01(\x0b\x32\x1a.facefoundry.v1.ConversionH\x00\x42\x07\n\x05\x65vent\"\x9d\x01\n\nConversion\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x15\n\rswapped_count\x18\x04 \x01(\x05\x12.\n\tunswapped\x18\x05 \x03(\x0b\x32\x1b.facefoundry.v1.ReasonCount\x12\x0e\n\x06reused\x18\x06 \x01(\x08\"\x8d\x01\n\x10TranscodeRequest\x12!\n\nsource_uri\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xc8\xf3\x18\x01\x12\"\n\x0bsequence_id\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x80\xf4\x18\x01\x12\x32\n\x06recipe\x18\x03 \x01(\x0b\x32\x16.facefoundry.v1.RecipeB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"~\n\x11TranscodeResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.facefoundry.v1.ProgressH\x00\x12\x32\n\x0btranscoding\x18\x02 \x01(\x0b\x32\x1b.facefoundry.v1.TranscodingH\x00\x42\x07\n\x05\x65vent\"W\n\x0bTranscoding\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_digest\x18\x02 \x01(\t\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\x05\x12\x0e\n\x06reused\x18\x04 \x01(\x08\x32\xf0\x02\n\x10\x43onverterService\x12o\n\x07\x43onvert\x12\x1e.facefoundry.v1.ConvertRequest\x1a\x1f.facefoundry.v1.ConvertResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/conversion:convert:\x01*0\x01\x12w\n\tTranscode\x12 .facefoundry.v1.TranscodeRequest\x1a!.facefoundry.v1.TranscodeResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/conversion:transcode:\x01*0\x01\x12r\n\tListFiles\x12 .facefoundry.v1.ListFilesRequest\x1a!.facefoundry.v1.ListFilesResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/conversion:listFilesBQ\n\x0e\x66\x61\x63\x65\x66oundry.v1B\x0e\x43onverterProtoP\x01Z\x1c\x66\x61\x63\x65\x66oundry/v1;facefoundryv1\xaa\x02\x0e\x46\x61\x63\x65\x46oundry.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERTREQUEST'].fields_by_name['recipe']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_CONVERTREQUEST'].fields_by_name['control']._loaded_options = None
   _globals['_CONVERTREQUEST'].fields_by_name['control']._serialized_options = b'\342A\001\001'
+  _globals['_CONVERTREQUEST'].fields_by_name['target_rights']._loaded_options = None
+  _globals['_CONVERTREQUEST'].fields_by_name['target_rights']._serialized_options = b'\342A\001\001\272H\tr\004\300\364\030\001\330\001\001'
+  _globals['_CONVERTREQUEST'].fields_by_name['source_rights']._loaded_options = None
+  _globals['_CONVERTREQUEST'].fields_by_name['source_rights']._serialized_options = b'\342A\001\001\272H\tr\004\300\364\030\001\330\001\001'
   _globals['_TRANSCODEREQUEST'].fields_by_name['source_uri']._loaded_options = None
   _globals['_TRANSCODEREQUEST'].fields_by_name['source_uri']._serialized_options = b'\342A\001\002\272H\006r\004\310\363\030\001'
   _globals['_TRANSCODEREQUEST'].fields_by_name['sequence_id']._loaded_options = None
@@ -66,17 +70,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERTERSERVICE'].methods_by_name['ListFiles']._loaded_options = None
   _globals['_CONVERTERSERVICE'].methods_by_name['ListFiles']._serialized_options = b'\202\323\344\223\002\032\022\030/v1/conversion:listFiles'
   _globals['_CONVERTREQUEST']._serialized_start=257
-  _globals['_CONVERTREQUEST']._serialized_end=599
-  _globals['_CONVERTRESPONSE']._serialized_start=601
-  _globals['_CONVERTRESPONSE']._serialized_end=723
-  _globals['_CONVERSION']._serialized_start=726
-  _globals['_CONVERSION']._serialized_end=883
-  _globals['_TRANSCODEREQUEST']._serialized_start=886
-  _globals['_TRANSCODEREQUEST']._serialized_end=1027
-  _globals['_TRANSCODERESPONSE']._serialized_start=1029
-  _globals['_TRANSCODERESPONSE']._serialized_end=1155
-  _globals['_TRANSCODING']._serialized_start=1157
-  _globals['_TRANSCODING']._serialized_end=1244
-  _globals['_CONVERTERSERVICE']._serialized_start=1247
-  _globals['_CONVERTERSERVICE']._serialized_end=1615
+  _globals['_CONVERTREQUEST']._serialized_end=681
+  _globals['_CONVERTRESPONSE']._serialized_start=683
+  _globals['_CONVERTRESPONSE']._serialized_end=805
+  _globals['_CONVERSION']._serialized_start=808
+  _globals['_CONVERSION']._serialized_end=965
+  _globals['_TRANSCODEREQUEST']._serialized_start=968
+  _globals['_TRANSCODEREQUEST']._serialized_end=1109
+  _globals['_TRANSCODERESPONSE']._serialized_start=1111
+  _globals['_TRANSCODERESPONSE']._serialized_end=1237
+  _globals['_TRANSCODING']._serialized_start=1239
+  _globals['_TRANSCODING']._serialized_end=1326
+  _globals['_CONVERTERSERVICE']._serialized_start=1329
+  _globals['_CONVERTERSERVICE']._serialized_end=1697
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,8 @@ class ConvertRequest(_message.Message):
     SOURCE_ID_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    TARGET_RIGHTS_FIELD_NUMBER: _builtins.int
+    SOURCE_RIGHTS_FIELD_NUMBER: _builtins.int
     model_uri: _builtins.str
     """URI of the model, `s3://<bucket>/models/<digest>/<iterations>`."""
     target_extraction_uri: _builtins.str
@@ -45,6 +47,12 @@ class ConvertRequest(_message.Message):
     """Id of the sequence whose face is put on it."""
     control: _builtins.bool
     """Use the decoder of the target's own side. This control shows how blur and blending alone change an identity."""
+    target_rights: _builtins.str
+    """SHA-256 of your record of the rights to the target, or `unstated`; empty for that of its source. It is written into
+    manifest and labels, and is not part of the digest.
+    """
+    source_rights: _builtins.str
+    """The same of the sequence whose face is put on it; empty means `unstated`."""
     @_builtins.property
     def recipe(self) -> _recipe_pb2.Recipe:
         """Recipe name and overrides; only its conversion and compression options are used."""
@@ -59,10 +67,12 @@ class ConvertRequest(_message.Message):
         source_id: _builtins.str = ...,
         recipe: _recipe_pb2.Recipe | None = ...,
         control: _builtins.bool = ...,
+        target_rights: _builtins.str = ...,
+        source_rights: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "model_uri", b"model_uri", "recipe", b"recipe", "source_id", b"source_id", "target_extraction_uri", b"target_extraction_uri", "target_id", b"target_id", "target_side", b"target_side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "model_uri", b"model_uri", "recipe", b"recipe", "source_id", b"source_id", "source_rights", b"source_rights", "target_extraction_uri", b"target_extraction_uri", "target_id", b"target_id", "target_rights", b"target_rights", "target_side", b"target_side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

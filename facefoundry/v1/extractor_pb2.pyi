@@ -37,8 +37,8 @@ class ImportSourceRequest(_message.Message):
     end of their names.
     """
     rights: _builtins.str
-    """Licence of the clip or consent of its subject, as your records have it; kept with the source. Not part of its
-    digest.
+    """SHA-256 of your record of the rights to the clip, or `unstated`, which an empty text means too. Kept with the source
+    that the first import makes; not part of its digest.
     """
     sha256: _builtins.str
     """SHA-256 that the object must have, 64 hexadecimal digits; empty takes any."""

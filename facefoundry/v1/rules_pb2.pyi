@@ -39,6 +39,7 @@ class Rules(_message.Message):
     FOLDER_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
     source_uri: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
     """URI of a source."""
     clip_uri: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
@@ -69,6 +70,8 @@ class Rules(_message.Message):
     """Name of a file."""
     sha256: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
     """SHA-256 in hexadecimal digits."""
+    rights: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+    """Rights to a clip."""
     def __init__(
         self,
     ) -> None: ...

@@ -50,6 +50,19 @@ class Start:
 
 
 @dataclass(frozen=True)
+class FakeRights:
+    """The rights to the clips of a fake: SHA-256 of a record each, or `unstated`.
+
+    Attributes:
+        target_rights: Rights to the target.
+        source_rights: Rights to the sequence that gives the face.
+    """
+
+    target_rights: str = "unstated"
+    source_rights: str = "unstated"
+
+
+@dataclass(frozen=True)
 class Content:
     """What a result must have as its content, because the digest of the conversion is made of it.
 
@@ -106,6 +119,7 @@ class ConvertArgs(TranscodeArgs):
         target: Content of the target's extraction.
         model: Content of the model.
         start: How the training of the model began.
+        rights: The rights to the clips.
     """
 
     alignments: str
@@ -116,6 +130,7 @@ class ConvertArgs(TranscodeArgs):
     target: Content = Content()
     model: Content = Content()
     start: Start = Start()
+    rights: FakeRights = FakeRights()
 
 
 CONVERT = SandboxFunction("services.converter.pipeline:convert", ConvertArgs, ConversionFacts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from facefoundry import codec
 from facefoundry.storage.parts import LABELS_FORMAT
-from services.converter.functions import Start
+from services.converter.functions import FakeRights, Start
 from services.converter.mask import Box
 
 __all__ = ["OUT_OF_RANGE", "Label", "Labels", "Row", "to_json", "unswapped"]
@@ -71,6 +71,8 @@ class Labels:
         base_digest: Content digest of the base from which the model's training started; missing if there was none.
         common_iterations: Iterations of the training with one common decoder; missing if there were none.
         quality: What was measured of the fake while it was made, by name.
+        target_rights: SHA-256 of the record of the rights to the target when the fake was made; or `unstated`.
+        source_rights: The same of the sequence that gives the face.
     """
 
     format: str
@@ -83,9 +85,13 @@ class Labels:
     base_digest: str | None = None
     common_iterations: int | None = None
     quality: dict[str, float] = field(default_factory=dict)
+    target_rights: str = "unstated"
+    source_rights: str = "unstated"
 
 
-def to_json(rows: Sequence[Label], *, control: bool, start: Start, quality: Mapping[str, float]) -> bytes:
+def to_json(
+    rows: Sequence[Label], *, control: bool, start: Start, quality: Mapping[str, float], rights: FakeRights
+) -> bytes:
     """Return the bytes of `labels.json`.
 
     Args:
@@ -93,11 +99,12 @@ def to_json(rows: Sequence[Label], *, control: bool, start: Start, quality: Mapp
         control: Whether the faces come from the decoder of the target's own side (a control, not a swap).
         start: How the training of the model began.
         quality: What was measured of the fake, by name.
+        rights: The rights to its clips.
     """
     swapped = sum(row.swapped for row in rows)
     outside = sum(row.changed_outside for row in rows)
     made = Labels(LABELS_FORMAT, True, control, len(rows), swapped, outside, list(rows), quality=dict(quality))
-    labels = codec.to_values(made)
+    labels = {**codec.to_values(made), **codec.to_values(rights)}
     for name, value in codec.to_values(start).items():
         if value:
             labels[name] = value

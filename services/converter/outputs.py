@@ -24,7 +24,7 @@ from facefoundry.media.write import LevelsWriter, MaskWriter
 from facefoundry.storage.parts import LABELS, MASKS, SAMPLES, video
 from services.converter import labels
 from services.converter.composite import Patch
-from services.converter.functions import Start
+from services.converter.functions import FakeRights, Start
 from services.converter.labels import Label, Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
@@ -63,6 +63,7 @@ class Outputs:
         *,
         control: bool = False,
         start: Start | None = None,
+        rights: FakeRights | None = None,
     ) -> None:
         """Open all files.
 
@@ -73,6 +74,7 @@ class Outputs:
             samples: Numbers of the frames that `samples.tar` should contain.
             control: Whether the conversion is a control. No mask videos are written for a control.
             start: How the training of the model began, for the labels.
+            rights: The rights to the clips, for the labels.
         """
         size = (info.frame_rate, info.width, info.height)
         self._writer = LevelsWriter(folder, levels, *size)
@@ -80,7 +82,7 @@ class Outputs:
         self._mask_files: dict[str, Path] = {}
         self._samples = Samples(folder / SAMPLES, samples)
         self._labels = folder / LABELS
-        self._control, self._start = control, start or Start()
+        self._control, self._start, self._rights = control, start or Start(), rights or FakeRights()
         self._rows: list[Label] = []
         self._quality = Quality()
         self._content = content_hash(info)
@@ -149,7 +151,9 @@ class Outputs:
         self._finish_masks()
         files = {video(name): path for name, path in self._writer.close().items()} | self._mask_files
         quality = self._quality.figures()
-        document = labels.to_json(self._rows, control=self._control, start=self._start, quality=quality)
+        document = labels.to_json(
+            self._rows, control=self._control, start=self._start, quality=quality, rights=self._rights
+        )
         self._labels.write_bytes(document)
         files |= {LABELS: self._labels, SAMPLES: self._samples.close()}
         self._content.update(json.dumps([codec.to_values(row) for row in self._rows], sort_keys=True).encode())

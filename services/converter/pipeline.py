@@ -85,6 +85,7 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
             samples,
             control=arguments.control,
             start=arguments.start,
+            rights=arguments.rights,
         )
         outputs = opened.enter_context(files)
         converter = _Converter(known, chosen, workspace.input(arguments.weights), arguments)

@@ -28,6 +28,7 @@ from services.converter.functions import (
     Content,
     ConversionOptions,
     ConvertArgs,
+    FakeRights,
     Letter,
     Start,
     TranscodeArgs,
@@ -98,6 +99,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     )
     uri = str(extraction.inputs.get("source", ""))
     source = find_source(store, uri, request.target_id, "source of the extraction")
+    rights = FakeRights(request.target_rights or source.rights, request.source_rights or FakeRights().source_rights)
     return Plan(
         kind="conversion",
         prefix=keys.conversion(digest),
@@ -118,6 +120,7 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
                 target=Content(request.target_extraction_uri, extraction.content_digest),
                 model=Content(request.model_uri, model.content_digest),
                 start=codec.from_values(Start, {**model.inputs, **model.options}),
+                rights=rights,
             ),
         ),
         resumable=[CHUNKS],
@@ -138,7 +141,8 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
             "decoder_side": decoder,
             "control": request.control,
             "trained_on_target": trained_as == side,
-            "rights": source.rights,
+            "rights": rights.target_rights,
+            "source_rights": rights.source_rights,
         },
     )
 

@@ -31,7 +31,7 @@ class Wanted:
         uri: URI of the object; that of a folder of frames ends with `/`.
         frame_rate: Frames per second that are given; None for a video that is read at its own.
         tolerate_damage: Whether damaged frames are labelled and not refused.
-        rights: The basis on which the clip may be used; `unstated` if unknown.
+        rights: SHA-256 of the record of the rights to the clip; or `unstated`.
         sha256: SHA-256 that the object must have; empty for any.
     """
 

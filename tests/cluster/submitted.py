@@ -50,6 +50,7 @@ class SubmittedRun:
         dataset = {
             "name": NAME,
             "sources": [{"kind": "s3", "prefix": "s3://facefoundry/clips/"}],
+            "rights": {"default": "unstated"},
             "pairs": {"strategy": "filelist", "path": "pairs.json"},
             "splits": {"kind": "none"},
             "recipe": {"name": "preview", "set": {field: json.loads(value) for field, _, value in overrides}},

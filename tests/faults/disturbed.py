@@ -70,6 +70,7 @@ def write_dataset(folder: Path, name: str, pairs: Pairs) -> Path:
         "format": "facefoundry.dataset/1",
         "name": name,
         "sources": [{"kind": "folder", "path": "clips"}],
+        "rights": {"default": "unstated"},
         "pairs": {"strategy": "filelist", "path": f"{name}.json"},
         "splits": {"kind": "none"},
         "recipe": {"name": "preview", "set": {field: json.loads(value) for field, value in chosen.items()}},

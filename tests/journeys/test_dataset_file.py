@@ -32,7 +32,7 @@ def test_one_file_makes_the_dataset_that_the_options_make(new_command, tmp_path)
         encode(
             clips / f"c{number}.mp4", [picture // (1 + number) * 2 for picture in drifting_face(12, first=9 * number)]
         )
-    run = command.start("plan", clips, "-o", path, "--name", "six", "--recipe", "preview")
+    run = command.start("plan", clips, "-o", path, "--name", "six", "--recipe", "preview", "--rights", "unstated")
     assert run.wait(60) == 0
     overrides = {name: json.loads(value) for name, _, value in (text.partition("=") for text in tiny.assignments())}
     overrides |= {"training.iterations": 20, "extraction.identity": False}
@@ -56,7 +56,7 @@ def test_excluded_frames_are_not_swapped_and_what_has_expired_is_made_again(new_
     clips.mkdir()
     for number in range(2):
         encode(clips / f"c{number}.mp4", [picture // (1 + number) * 2 for picture in drifting_face(12)])
-    run = command.start("plan", clips, "-o", path, "--recipe", "preview")
+    run = command.start("plan", clips, "-o", path, "--recipe", "preview", "--rights", "unstated")
     assert run.wait(60) == 0
     overrides = {name: json.loads(value) for name, _, value in (text.partition("=") for text in tiny.assignments())}
     overrides |= {"training.iterations": 20, "extraction.identity": False}

@@ -40,8 +40,9 @@ def dataset_file(tmp_path: Path) -> Path:
     """Four clips of a bucket, of which two show one subject, with splits and a picture of a subject."""
     rows = ["clip,id,subject,rights,split"]
     rows += [
-        f's3://clips/2026/{name}.mp4,{name},{who},"CC0, asked",train' for name, who in zip("abcd", "1223", strict=True)
+        f"s3://clips/2026/{name}.mp4,{name},{who},cc0.yaml,train" for name, who in zip("abcd", "1223", strict=True)
     ]
+    (tmp_path / "cc0.yaml").write_text("{basis: licence, licence: CC0-1.0, terms: 'asked, and agreed'}")
     (tmp_path / "clips.csv").write_text("\n".join(rows))
     (tmp_path / "who.png").write_bytes(b"\x89PNG\xff")
     text = {

@@ -22,7 +22,7 @@ def write(folder: Path, clips: int) -> Path:
     for number in range(clips):
         (folder / "clips" / f"{number}.mp4").write_bytes(b"clip %d" % number)
     path = folder / "dataset.yaml"
-    plan([folder / "clips"], path, name="six", recipe="preview")
+    plan([folder / "clips"], path, name="six", recipe="preview", rights="unstated")
     edit(path, ("levels: []", "levels: [c40, raw]"), ("set: {}", "set: {extraction.identity: false}"))
     return path
 

@@ -161,8 +161,10 @@ def test_no_video_passes_through_the_run_and_a_stopped_one_goes_on(dataset, envi
 def test_its_documents_follow_their_schemas(made):
     found = {key: json.loads(made.get_bytes(key)) for key in made.list("datasets/six/") if key.endswith(".json")}
     indexes = [key for key in found if "/misc/index/" in key]
-    assert indexes
-    for schema, keys in (("dataset", ["datasets/six/manifest.json"]), ("index", indexes)):
+    assert {len(found[key]["rights"]) for key in indexes} == {2}
+    assert {digest for key in indexes for digest in found[key]["rights"].values()} == {"unstated"}
+    rights = ["datasets/six/misc/rights.json"]
+    for schema, keys in (("dataset", ["datasets/six/manifest.json"]), ("index", indexes), ("rights", rights)):
         rules = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / f"{schema}.json").read_text())
         for key in keys:
             Draft202012Validator(rules).validate(found[key])

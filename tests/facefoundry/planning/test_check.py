@@ -43,7 +43,7 @@ def dataset(tmp_path) -> Path:
     encode(folder / "flat.mp4", flat)
     (folder / "half.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
     path = tmp_path / "dataset.yaml"
-    plan([folder], path, recipe="preview")
+    plan([folder], path, recipe="preview", rights="unstated")
     return path
 
 
@@ -94,7 +94,7 @@ def test_nearest_pairs_by_what_the_check_measured_and_a_clip_of_the_bucket_is_no
         store.put_file(f"in/{number}.mp4", path)
     rows = "".join(f"{store.uri(f'in/{number}.mp4')},{number}\n" for number in range(3))
     (tmp_path / "clips.csv").write_text(f"clip,subject\n{rows}")
-    plan([tmp_path / "clips.csv"], tmp_path / "d.yaml", recipe="preview")
+    plan([tmp_path / "clips.csv"], tmp_path / "d.yaml", recipe="preview", rights="unstated")
     text = (tmp_path / "d.yaml").read_text().replace("strategy: shuffle\n  ", "strategy: nearest\n  #")
     (tmp_path / "d.yaml").write_text("\n".join(line for line in text.splitlines() if "seed:" not in line))
     assert yaml_file.load(tmp_path / "d.yaml").pairs.strategy == "nearest"
@@ -151,7 +151,9 @@ def test_an_object_that_was_replaced_is_checked_again_and_one_that_was_not_is_no
         store.put_file(f"replaced/{number}.mp4", first)
     list_objects = lister(store.settings)
     path = tmp_path / "dataset.yaml"
-    plan([store.uri("replaced/")], path, name="replaced", recipe="preview", list_objects=list_objects)
+    plan(
+        [store.uri("replaced/")], path, name="replaced", rights="unstated", recipe="preview", list_objects=list_objects
+    )
     with Client(services.channels, retry_seconds=5) as client:
 
         def checked() -> dict[str, ClipFacts]:

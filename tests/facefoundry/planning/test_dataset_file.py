@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
+from facefoundry.dataset.rights import Rights
 from facefoundry.errors import InvalidInput
 from facefoundry.planning import dataset_file, yaml_file
 from facefoundry.planning.dataset_file import (
@@ -20,6 +21,7 @@ from facefoundry.planning.dataset_file import (
     Nearest,
     RecipeChoice,
     Retention,
+    RightsChoice,
     RoundRobin,
     SplitFiles,
 )
@@ -27,7 +29,10 @@ from facefoundry.planning.dataset_file import (
 ROOT = Path(__file__).parents[3]
 FULL = DatasetFile(
     name="celebs",
-    sources=(ClipFolder(path="clips", rights="consent 17"), FfppTree(path="FaceForensics++", level="c23")),
+    sources=(ClipFolder(path="clips", rights="rights/studio.yaml"), FfppTree(path="FaceForensics++", level="c23")),
+    rights=RightsChoice(
+        default="unstated", subjects={"17": Rights(basis="consent", evidence="form 17")}, clips={"097": "a.yaml"}
+    ),
     exclude=Exclusions(clips=("033", "1e3"), frames={"097": "0-24, 300-max"}),
     subjects={"097": "120,80@3"},
     pairs=RoundRobin(partners=3, seed=5),
@@ -83,6 +88,12 @@ def test_every_field_that_is_written_has_a_comment_above_it():
         ("name: a\nsources: [{kind: folder, path: x}]\nsplits: {kind: shares, train: 0.9}", "must add up to 1"),
         ("name: a\nsources: [{kind: folder, path: x}]\npairs: {strategy: best}", "pairs"),
         ("name: a\nsources: [{kind: s3, prefix: clips/}]", "sources.0.s3.prefix"),
+        ("name: a\nsources: [{kind: folder, path: x}]\nrights: {default: consent 17}", "rights.default"),
+        (
+            "name: a\nsources: [{kind: folder, path: x}]\nrights: {default: {basis: consent}}",
+            "evidence must not be empty",
+        ),
+        ("name: a\nsources: [{kind: folder, path: x}]\nrights: {clips: {a: {basis: whim}}}", "rights.clips.a"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_field(text, named):

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from facefoundry.dataset.rights import Rights
 from facefoundry.errors import InvalidInput
 from facefoundry.planning.clips import ListedObject
 from facefoundry.planning.freezing import freeze
 from facefoundry.planning.running import plan_of
+
+RIGHTS = {"basis": "consent", "evidence": "asked", "expires": "2999-12-31"}
 
 
 def _objects(prefix: str) -> list[ListedObject]:
@@ -22,7 +25,7 @@ def _nothing(prefix: str) -> list[ListedObject]:
 
 
 def _write(path: Path, **fields: object) -> Path:
-    values = {"name": "faces", "sources": [{"kind": "s3", "prefix": "s3://clips/new/", "rights": "asked"}], **fields}
+    values = {"name": "faces", "sources": [{"kind": "s3", "prefix": "s3://clips/new/", "rights": RIGHTS}], **fields}
     path.write_text(yaml.safe_dump(values))
     return path
 
@@ -48,7 +51,8 @@ def test_a_run_of_the_files_makes_what_a_run_of_the_dataset_file_makes(tmp_path:
     after, resolved = plan_of(folder / "dataset.yaml", _nothing)
     assert after.pairs == before.pairs and after.splits == before.splits and after.recipe == before.recipe
     assert after.clips == before.clips and after.reading == before.reading and after.name == before.name
-    assert after.clips["p"].subject.picture == b"\x89PNG" and after.clips["p"].rights == "asked"
+    assert after.clips["p"].subject.picture == b"\x89PNG" and after.rights == before.rights
+    assert after.clips["p"].rights == Rights.model_validate(RIGHTS).digest
     assert resolved.clips["t-1"].location == "s3://clips/new/t_1.mp4"
 
 
@@ -68,7 +72,11 @@ def test_clips_of_this_machine_are_refused_with_the_way_out(tmp_path: Path) -> N
     (tmp_path / "clips").mkdir()
     for name in ("a", "b"):
         (tmp_path / "clips" / f"{name}.mp4").write_bytes(b"")
-    path = _write(tmp_path / "dataset.yaml", sources=[{"kind": "folder", "path": "clips"}], splits={"kind": "none"})
+    path = _write(
+        tmp_path / "dataset.yaml",
+        sources=[{"kind": "folder", "path": "clips", "rights": "unstated"}],
+        splits={"kind": "none"},
+    )
     with pytest.raises(InvalidInput, match=r"clips/a\.mp4\. Copy the clips to a bucket") as caught:
         freeze(path, _nothing)
     assert caught.value.reason == "NOT_IN_BUCKET"

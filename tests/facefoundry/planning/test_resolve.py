@@ -7,6 +7,7 @@ import json
 import pytest
 
 from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.rights import Rights
 from facefoundry.errors import InvalidInput
 from facefoundry.planning.clips import ListedObject
 from facefoundry.planning.dataset_file import DatasetFile, NoSplits
@@ -112,14 +113,15 @@ def test_a_list_states_subject_source_video_rights_and_split(tmp_path):
     folder_of(tmp_path, "a_1", "b")
     (tmp_path / "clips.csv").write_text(
         "clip,id,subject,source_video,rights,split\n"
-        "clips/a_1.mp4,,ann,v1,consent 17,train\nclips/b.mp4,bob-1,bob,,,\ns3://clips/c.mp4,,ann,,,test\n"
+        "clips/a_1.mp4,,ann,v1,a.yaml,train\nclips/b.mp4,bob-1,bob,,unstated,\ns3://clips/c.mp4,,ann,,,test\n"
     )
+    (tmp_path / "a.yaml").write_text("{basis: licence, licence: CC0-1.0}")
     dataset = drafted(tmp_path, tmp_path / "clips.csv", splits={"kind": "none"})
     clips = resolve(dataset, tmp_path, no_bucket).clips
     assert {clip_id: (clip.keys, clip.rights, clip.split, clip.is_object) for clip_id, clip in clips.items()} == {
-        "a-1": (("subject ann", "source video v1"), "consent 17", "train", False),
-        "bob-1": (("subject bob",), "", "", False),
-        "c": (("subject ann",), "", "test", True),
+        "a-1": (("subject ann", "source video v1"), Rights(basis="licence", licence="CC0-1.0"), "train", False),
+        "bob-1": (("subject bob",), "unstated", "", False),
+        "c": (("subject ann",), None, "test", True),
     }
 
 

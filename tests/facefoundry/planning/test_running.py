@@ -20,6 +20,7 @@ from facefoundry.planning.clips import find_clips
 from facefoundry.planning.draft import plan
 from facefoundry.planning.facts import ClipFacts, FaceFacts
 from facefoundry.planning.objects import lister
+from facefoundry.planning.rights import load_record
 from facefoundry.planning.running import plan_of, run
 from facefoundry.settings import StoreSettings
 from facefoundry.v1 import extractor_pb2
@@ -52,14 +53,15 @@ class RecordingServices(FakeServices):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """A dataset file of six clips in a list, one of them in a bucket."""
+    """A dataset file of six clips in a list, one of them in a bucket; each but that has a record of rights."""
     (tmp_path / "clips").mkdir()
     rows = ["clip,subject,rights"]
     for number in range(5):
         (tmp_path / "clips" / f"{number}.mp4").write_bytes(b"clip %d" % number)
-        rows.append(f"clips/{number}.mp4,s{number},consent {number}")
+        (tmp_path / f"{number}.yaml").write_text(f"{{basis: consent, evidence: form {number}}}")
+        rows.append(f"clips/{number}.mp4,s{number},{number}.yaml")
     (tmp_path / "list.csv").write_text("\n".join([*rows, "s3://elsewhere/in/5.mp4,s5,"]) + "\n")
-    plan([tmp_path / "list.csv"], tmp_path / "dataset.yaml", name="six", recipe="preview")
+    plan([tmp_path / "list.csv"], tmp_path / "dataset.yaml", name="six", recipe="preview", rights="unstated")
     return tmp_path / "dataset.yaml"
 
 
@@ -73,7 +75,7 @@ def edit(path, *changes):
 
 def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     edit(dataset, ("frames: {}", "frames: {'2': '0-4,9-max'}"), ("extractions: null", "extractions: 30"))
-    edit(dataset, ("subjects: {}", "subjects: {'3': moving}"), ("levels: []", "levels: [c40, raw]"))
+    edit(dataset, ("\nsubjects: {}", "\nsubjects: {'3': moving}"), ("levels: []", "levels: [c40, raw]"))
     edit(dataset, ("set: {}", "set: {training.iterations: 7, extraction.identity: false}"))
     services = RecordingServices(store, ["raw", "c40"])
     out = tmp_path / "out"
@@ -93,8 +95,9 @@ def test_a_run_makes_what_the_file_says(dataset, tmp_path, store):
     assert services.names == {("six", 7)}
     assert services.subjects["3"].rule == "moving" and services.subjects["2"] is None
     assert (services.excluded["2"], services.excluded["3"]) == ([(0, 4), (9, 0)], [])
-    assert {request.rights for request in services.imports} == {"", *(f"consent {number}" for number in range(5))}
-    assert [r.object_uri for r in services.imports if not r.rights] == ["s3://elsewhere/in/5.mp4"]
+    digests = [load_record(tmp_path / f"{number}.yaml").digest for number in range(5)]
+    assert {request.rights for request in services.imports} == {"unstated", *digests}
+    assert [r.object_uri for r in services.imports if r.rights == "unstated"] == ["s3://elsewhere/in/5.mp4"]
     levels = {path.name for path in (out / "manipulated_sequences" / "Deepfakes").iterdir()}
     assert {"raw", "c40"} <= levels and "c23" not in levels
 
@@ -176,7 +179,7 @@ def test_a_run_keeps_clips_of_one_content_together_as_the_check_did(dataset):
     ("change", "complaint"),
     [
         (("levels: []", "levels: [c99]"), "c99"),
-        (("subjects: {}", "subjects: {'3': tallest}"), "tallest"),
+        (("\nsubjects: {}", "\nsubjects: {'3': tallest}"), "tallest"),
         (("name: six", "name: a b"), "name"),
         (("name: preview", "name: best"), "best"),
         (("frame_rates: {}", "frame_rates: {'3': 0}"), "frame_rates.3"),

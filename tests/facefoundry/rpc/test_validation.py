@@ -28,7 +28,7 @@ VALID = [
     extract_request(),
     extract_request("033_097"),
     extractor_pb2.InspectRequest(source_uri=f"s3://bucket/sources/{DIGEST}", sample_frames=64, engine="dlib"),
-    extractor_pb2.ImportSourceRequest(object_uri="s3://bucket/incoming/Müller & Söhne.mp4", rights="CC0"),
+    extractor_pb2.ImportSourceRequest(object_uri="s3://bucket/incoming/Müller & Söhne.mp4", rights="unstated"),
     extractor_pb2.ImportSourceRequest(
         object_uri="s3://bucket/frames/", frame_rate=common_pb2.FrameRate(numerator=25, denominator=1)
     ),
@@ -67,7 +67,7 @@ def test_a_valid_request_passes(request_):
         (2, {"sample_frames": -1}, "FIELD", "sample_frames", "to be from 0 to 64. Received -1."),
         (2, {"engine": "two words"}, "ENGINE", "engine", "the name of an engine"),
         (3, {"object_uri": "incoming/a.mp4"}, "URI", "object_uri", "s3://<bucket>/<key>"),
-        (3, {"rights": "x" * 1001}, "FIELD", "rights", "to have at most 1000 characters"),
+        (3, {"rights": "CC0"}, "RIGHTS", "rights", "`unstated`, or the SHA-256 of a record of rights"),
         (3, {"sha256": "A" * 64}, "SHA256", "sha256", "64 hexadecimal digits"),
         (4, {"frame_rate": common_pb2.FrameRate(numerator=25)}, "FIELD", "frame_rate.denominator", "at least 1"),
         (5, {"file_name": "a/b.mp4"}, "FILE_NAME", "file_name", "without folders"),

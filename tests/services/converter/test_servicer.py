@@ -156,7 +156,8 @@ def service(store: Store, clip: Any, weights: Path, scratch: Path, pool: Sandbox
 
 
 def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service, clip: Any, tmp_path: Path) -> None:
-    progress, conversion = service.convert()
+    rights = {"target_rights": "5" * 64, "source_rights": "7" * 64}
+    progress, conversion = service.convert(**rights)
     assert conversion.uri.startswith("s3://") and "/conversions/" in conversion.uri
     assert (conversion.frame_count, conversion.swapped_count, conversion.reused) == (20, 16, False)
     assert {count.reason: count.frames for count in conversion.unswapped} == {"MASK_TOO_SMALL": 1, "NO_FACE": 3}
@@ -164,6 +165,7 @@ def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service
     record = service.manifest(conversion.uri)
     assert record.info["synthetic"] is True
     assert (record.info["target_id"], record.info["source_id"]) == ("033", "097")
+    assert (record.info["rights"], record.info["source_rights"]) == tuple(rights.values())
     assert record.inputs["model"] == service.model_uri
     options = record.options["conversion"]
     assert isinstance(options, dict) and options["mask"] == "facehullandrect"
@@ -178,6 +180,7 @@ def test_a_conversion_is_committed_with_its_label_and_its_parts(service: Service
     assert all(part.size > 0 for part in record.parts)
     labels = json.loads(service.part(conversion.uri, "labels.json"))
     assert labels["synthetic"] is True
+    assert {name: labels[name] for name in rights} == rights
     assert sum(row["swapped"] for row in labels["frames"]) == 16
     (tmp_path / "raw.mp4").write_bytes(service.part(conversion.uri, "raw.mp4"))
     with open_source(tmp_path / "raw.mp4") as source:

@@ -24,6 +24,7 @@ from tests.sources import put_source
 
 http = urllib3.PoolManager(retries=False)
 RATE = common_pb2.FrameRate(numerator=24, denominator=1)
+RIGHTS = "5" * 64
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def tar_of(files):
 
 def test_an_uploaded_clip_becomes_the_source_that_it_always_was(extractor, store, video, tmp_path):
     uri = extractor.upload(video, name="Müller & Söhne 😀.mp4")
-    progress, source = extractor.take(uri, rights="consent 7")
+    progress, source = extractor.take(uri, rights=RIGHTS)
     assert (source.frame_count, source.width, source.height, source.rotation) == (12, 192, 192, 0)
     assert (source.codec, source.size_bytes, source.reused) == ("h264", len(video), False)
     assert (source.frame_rate.numerator, source.frame_rate.denominator) == (30, 1)
@@ -75,7 +76,7 @@ def test_an_uploaded_clip_becomes_the_source_that_it_always_was(extractor, store
     assert [row.stage for row in progress] == ["download", "download", "store", "store"]
     assert [key for key in store.list("uploads/") if not key.endswith(".json")] == []
     found = find_source(store, source.uri, "clip")
-    assert (found.rights, found.size, found.frame_rate) == ("consent 7", len(video), None)
+    assert (found.rights, found.size, found.frame_rate) == (RIGHTS, len(video), None)
     (part,) = found.files.values()
     assert manifest.read_part(store, part) == video
     path = tmp_path / "other.mp4"
