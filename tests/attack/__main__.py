@@ -1,9 +1,9 @@
 """`python -m tests.attack [--seed N] [--calls N] [--documents N] [--trainings N]`: attacks services on loopback.
 
-Floods, hostile requests, objects in the place of others, generated messages, damaged documents and a long list go to
-the three services, while a well-behaved client goes on calling. It prints a table, and ends with 1 if a service died,
-answered INTERNAL or UNKNOWN, took more memory, kept the client waiting, took a planted object for a result, or took
-long for a page of the list.
+Floods, large documents, hostile requests, objects in the place of others, generated messages, damaged documents and a
+long list go to the three services, while a well-behaved client goes on calling. It prints a table, and ends with 1 if a
+service died, answered INTERNAL or UNKNOWN, took more memory, kept the client waiting, took a planted object for a
+result, or took long for a page of the list.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _CALL_SECONDS = 60.0
 _P99_SECONDS = 1.0
 _FLOOD_BYTES = 64 << 20
 _TOTAL_BYTES = 256 << 20
+_LARGE_BYTES, _LARGE_MOST_BYTES = 128 << 20, 32 << 20  # of a document, and that 8 calls at once may cost which read it
 _PAGE_SECONDS = 0.1  # of CPU time, for a page of trainings that the trainer has seen before
 _FLOODS = (("half_open", 300), ("reflections", 300), ("watches", 1000), ("connections", 3000))
 
@@ -50,6 +51,7 @@ class Attacks:
     def __init__(self, target: Target, seed: int, seconds: float) -> None:
         self._target, self._seed, self._end = target, seed, time.monotonic() + seconds
         self._channels = {name: target.channel(name) for name in target.addresses}
+        self._small: dict[str, bytes] = {}  # documents that are large now, by key
 
     def flood(self, seconds: float = 8.0) -> Outcome:
         """Open all floods at once, and hold them for some seconds."""
@@ -76,6 +78,31 @@ class Attacks:
             assert process.stdout is not None
             running.append(process)
             outcome.calls[f"{kind} opened"] = count if process.stdout.readline() == b"open\n" else 0
+
+    def enlarge(self) -> None:
+        """Make all documents 128 MiB large."""
+        store, reads = self._target.store, self._reads()
+        for key in [key for key in store.list("") if key.endswith(".json") and key.partition("/")[0] in reads]:
+            self._small[key] = store.get_bytes(key)
+            document.put(store, key, self._small[key].ljust(_LARGE_BYTES))
+
+    def read_large(self) -> Outcome:
+        """Read the large documents by 8 calls at once, and put one after the other right again."""
+        outcome, reads, largest = Outcome("large documents"), self._reads(), 0
+        for key, small in self._small.items():
+            for service, path, request in reads[key.partition("/")[0]]:
+                before = self._target.bytes
+                with Most(lambda: self._target.bytes) as most, ThreadPoolExecutor(_THREADS) as pool:
+                    endings = list(pool.map(lambda call: self._send(*call), [(service, path, request)] * _THREADS))
+                for each in endings:
+                    outcome.add(each, f"{path} with a large {key}")
+                grown = most.value - before
+                largest = max(largest, grown)
+                if grown > _LARGE_MOST_BYTES:
+                    outcome.faults.append(f"{path} with a large {key}: memory grew by {grown >> 20} MiB")
+            document.put(self._target.store, key, small)
+        print(f"{_THREADS} reads at once of {_LARGE_BYTES >> 20} MiB: memory grew by {largest >> 20} MiB", flush=True)
+        return outcome
 
     def ask(self) -> Outcome:
         """Send every hostile request."""
@@ -233,8 +260,9 @@ class Attacks:
         return ending(call)
 
 
-def _attack(attack: Callable[[], Outcome], target: Target) -> bool:
-    """Attack beside a well-behaved client, print the outcome, and return whether all went well."""
+def _attack(attack: Callable[[], Outcome], target: Target, prepare: Callable[[], None] = lambda: None) -> bool:
+    """Prepare, attack beside a well-behaved client, print the outcome, and return whether all went well."""
+    prepare()
     before, begin = target.bytes, time.monotonic()
     with Polite(target) as polite:
         outcome = attack()
@@ -271,6 +299,7 @@ def main() -> None:
         attacks, begin = Attacks(target, given.seed, given.seconds), target.bytes
         good = [
             _attack(attacks.flood, target),
+            _attack(attacks.read_large, target, attacks.enlarge),
             _attack(attacks.ask, target),
             _attack(attacks.plant, target),
             _attack(lambda: attacks.generate(given.calls), target),
