@@ -82,7 +82,9 @@ def read(store: Store, key: str) -> bytes:
     try:
         try:
             return _read(store, key)
-        except DataLoss:
+        except DataLoss as error:
+            if error.reason == "WRONG_SIZE":  # it would be as large again
+                raise
             return _read(store, key)
     except DataLoss as error:
         raise _damaged(key, error) from error

@@ -34,7 +34,7 @@ _CALL_SECONDS = 60.0
 _P99_SECONDS = 1.0
 _FLOOD_BYTES = 64 << 20
 _TOTAL_BYTES = 256 << 20
-_LARGE_BYTES, _LARGE_MOST_BYTES = 128 << 20, 32 << 20  # of a document, and that 8 calls at once may cost which read it
+_LARGE_BYTES, _LARGE_MAX_GROWTH = 128 << 20, 32 << 20  # of a document, and that 8 calls at once may cost which read it
 _PAGE_SECONDS = 0.1  # of CPU time, for a page of trainings that the trainer has seen before
 _FLOODS = (("half_open", 300), ("reflections", 300), ("watches", 1000), ("connections", 3000))
 
@@ -81,8 +81,8 @@ class Attacks:
 
     def enlarge(self) -> None:
         """Make all documents 128 MiB large."""
-        store, reads = self._target.store, self._reads()
-        for key in [key for key in store.list("") if key.endswith(".json") and key.partition("/")[0] in reads]:
+        store = self._target.store
+        for key in self._documents():
             self._small[key] = store.get_bytes(key)
             document.put(store, key, self._small[key].ljust(_LARGE_BYTES))
 
@@ -98,7 +98,7 @@ class Attacks:
                     outcome.add(each, f"{path} with a large {key}")
                 grown = most.value - before
                 largest = max(largest, grown)
-                if grown > _LARGE_MOST_BYTES:
+                if grown > _LARGE_MAX_GROWTH:
                     outcome.faults.append(f"{path} with a large {key}: memory grew by {grown >> 20} MiB")
             document.put(self._target.store, key, small)
         print(f"{_THREADS} reads at once of {_LARGE_BYTES >> 20} MiB: memory grew by {largest >> 20} MiB", flush=True)
@@ -151,8 +151,7 @@ class Attacks:
         """Damage the documents in the bucket one after the other, read each, and put it right again."""
         outcome, store = Outcome("damaged documents"), self._target.store
         reads = self._reads()
-        read = [key for key in store.list("") if key.endswith(".json") and key.partition("/")[0] in reads]
-        found = {key: store.get_bytes(key) for key in read}
+        found = {key: store.get_bytes(key) for key in self._documents()}
         names = sorted(found)
         for number in range(count):
             if time.monotonic() > self._end:
@@ -185,6 +184,13 @@ class Attacks:
                     f"ListTrainings: a page takes {pages.cpu:.2f} s of CPU time with {total} trainings"
                 )
         return outcome
+
+    def _documents(self) -> list[str]:
+        """Return the keys of all documents that calls read, but those of the spared training."""
+        store, reads = self._target.store, self._reads()
+        spared = self._target.uris["spared"].removeprefix(store.uri(""))
+        found = (key for key in store.list("") if key.endswith(".json") and not key.startswith(spared))
+        return [key for key in found if key.partition("/")[0] in reads]
 
     def _reads(self) -> dict[str, list[tuple[str, str, bytes]]]:
         """Return, for each kind of prefix, calls that read its documents."""

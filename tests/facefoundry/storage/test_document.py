@@ -11,6 +11,7 @@ import pytest
 from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, Internal, NotFound
 from facefoundry.storage import document
+from facefoundry.storage.store import Store
 
 KEY = "trainings/x/status.json"
 
@@ -49,13 +50,24 @@ def test_a_missing_or_wrong_digest_is_data_loss_that_names_the_key(store, metada
     assert (caught.value.reason, caught.value.resource) == ("BAD_DOCUMENT", KEY)
 
 
+class CountingStore(Store):
+    """Counts reads."""
+
+    reads = 0
+
+    def get_with_metadata(self, key, max_size=None):
+        self.reads += 1
+        return super().get_with_metadata(key, max_size)
+
+
 def test_an_object_too_large_for_a_document_is_refused_before_it_is_read(store):
-    data = b" " * (document.MAX_BYTES + 1)
+    data, counting = b" " * (document.MAX_BYTES + 1), CountingStore(store.settings)
     store.put_bytes(KEY, data, metadata={"sha256": hashlib.sha256(data).hexdigest()})
     tracemalloc.start()
     with pytest.raises(DataLoss, match=f"{KEY} is damaged.*at most {document.MAX_BYTES} bytes"):
-        document.get(store, KEY, Record)
+        document.get(counting, KEY, Record)
     assert tracemalloc.get_traced_memory()[1] < document.MAX_BYTES
+    assert counting.reads == 1
     tracemalloc.stop()
     document.put(store, KEY, document.encode(Record()).ljust(document.MAX_BYTES))
     assert document.get(store, KEY, Record) == Record()
