@@ -28,7 +28,7 @@ def main() -> None:
     scratch, store = Path(sys.argv[1]), Store(read(StoreSettings))
     configure_logging("attacked", "INFO")
     common = {"listen": "127.0.0.1:0", "scratch_dir": scratch, "drain_seconds": 1.0}
-    idle = LocalBackend(read(LocalSettings), command=("sleep", "900"))
+    idle = LocalBackend(read(LocalSettings), command=("sh", "-c", "exec sleep 900"))
     servers = {
         "extractor": build_extractor(read(ExtractorSettings, **common), store)[0],
         "trainer": build_trainer(read(TrainerSettings, **common), store, idle)[0],

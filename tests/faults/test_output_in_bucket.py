@@ -23,6 +23,7 @@ SMALL = {
     "manifest.json",
     "labels.json",
     "run.json",
+    "log.json",
     "report.html",
     "filelist.json",
     "index",
