@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,12 +11,15 @@ from typing import Final, Literal
 from facefoundry import codec
 from facefoundry.checks.videos import levels_of
 from facefoundry.dataset.dropped import dropped_file, read_dropped
+from facefoundry.dataset.file_digests import FileDigests
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import RunRecord, SequenceRecord
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.version_places import folder_index, splits_folder
 from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.exports.hashing import sha256_of
 from facefoundry.exports.labels import Labels
 from facefoundry.faces.alignments import Alignments
 
@@ -60,6 +61,8 @@ class Dataset:
         splits: The pairs of each split that have a fake. Without splits, all pairs are in `train`.
         left_out: A sentence for each fake or pair that is no part of it.
         remarks: Sentences on fakes with few swapped frames, and on missing splits.
+        fetch_alignments: Gets the alignments of sequences.
+        whole_version: The version of the dataset of which this is a part; empty if it is computed from the files.
     """
 
     layout: Layout
@@ -69,6 +72,7 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     fetch_alignments: FetchAlignments = field(repr=False, default=lambda _: {})
+    whole_version: str = ""
 
     @property
     def name(self) -> str:
@@ -77,13 +81,20 @@ class Dataset:
 
     @cached_property
     def version(self) -> str:
-        """A digest of its sequences, fakes, labels and splits, 64 hex digits."""
-        sequences = {
-            id_: self.record.sequences[id_].content_digest for id_ in self.sequences if id_ in self.record.sequences
-        }
-        fakes = {id_: codec.to_values(fake.labels) for id_, fake in self.fakes.items()}
-        content = [sequences, fakes, {name: sorted(pairs) for name, pairs in self.splits.items()}]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """The version of the dataset, also if only a part of it was fetched."""
+        return self.whole_version or folder_index(self.layout, self._digests).version
+
+    def sha256(self, path: Path) -> str:
+        """Return the SHA-256 of a file of the dataset or of alignments. It is read unless its digest is known.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return self._digests.of(path) if path.is_relative_to(self.layout.root) else sha256_of(path)
+
+    @cached_property
+    def _digests(self) -> FileDigests:
+        return FileDigests(self.layout)
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -155,7 +166,11 @@ class Dataset:
 
 
 def load_dataset(
-    folder: Path, *, min_swapped: float = 0.5, fetch_alignments: FetchAlignments = lambda _: {}
+    folder: Path,
+    *,
+    min_swapped: float = 0.5,
+    fetch_alignments: FetchAlignments = lambda _: {},
+    version: str = "",
 ) -> Dataset:
     """Read a dataset.
 
@@ -163,6 +178,7 @@ def load_dataset(
         folder: Its folder.
         min_swapped: Fakes with a smaller share of swapped frames are named in `Dataset.remarks`.
         fetch_alignments: Gets the alignments when an export asks for them.
+        version: Version of the dataset of which the folder has a part; empty to compute it.
 
     Raises:
         InvalidInput: there is no dataset with a run record (NO_RUN), it has no fakes (NO_FAKES), its labels are missing
@@ -203,7 +219,7 @@ def load_dataset(
         raise InvalidInput(
             f"Expected fakes with labels in {folder}. Received none. {' '.join(left_out[:_NAMED])}", reason="NO_FAKES"
         )
-    return Dataset(layout, record, fakes, splits, tuple(left_out), tuple(remarks), fetch_alignments)
+    return Dataset(layout, record, fakes, splits, tuple(left_out), tuple(remarks), fetch_alignments, version)
 
 
 def read_alignments(path: Path) -> Alignments:
@@ -228,7 +244,7 @@ def _splits(layout: Layout, pairs: Sequence[Pair]) -> tuple[dict[Split, tuple[Pa
 
     A pair of the run is kept as the run has it, whichever way round its split names it.
     """
-    folder = layout.filelist().parent / "splits"
+    folder = splits_folder(layout)
     paths = {name: folder / f"{name}.json" for name in SPLITS}
     if not any(path.is_file() for path in paths.values()):
         return {"train": tuple(pairs), "val": (), "test": ()}, True

@@ -60,6 +60,8 @@ class Export(ABC, Generic[O]):
         options: Dataclass of its options, whose fields are made by `option`.
         revision: Raise it when the same dataset gives other files: an update then makes all of them again.
         modules: Prefixes of the modules with functions of its items, such as `my_package.`.
+        libraries: Names of the modules that these functions import, and that a client alone may lack.
+        install: What to install for them, as `pip install` takes it.
     """
 
     name: ClassVar[str]
@@ -67,6 +69,8 @@ class Export(ABC, Generic[O]):
     options: type[O]
     revision: ClassVar[int] = 1
     modules: ClassVar[tuple[str, ...]] = ("facefoundry.exports.makers.",)
+    libraries: ClassVar[tuple[str, ...]] = ("av", "cv2")
+    install: ClassVar[str] = "'.[media]'"
 
     @abstractmethod
     def plan(self, dataset: Dataset, request: Request[O]) -> Plan:

@@ -12,8 +12,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from facefoundry.entry_points import EntryPointGroup
+from facefoundry.exports.croissant import CroissantExport
 from facefoundry.exports.export import Export
 from facefoundry.exports.ffpp import FfppExport
+from facefoundry.exports.parquet import ParquetExport
+from facefoundry.exports.webdataset import WebdatasetExport
 
 __all__ = ["GROUP", "AnyExport"]
 
@@ -24,7 +27,7 @@ GROUP: Final = EntryPointGroup[AnyExport](
     name="facefoundry.exports",
     kind="export",
     field="format",
-    own={export.name: export for export in (FfppExport,)},
+    own={export.name: export for export in (FfppExport, ParquetExport, CroissantExport, WebdatasetExport)},
     expected="a subclass of Export with this name",
     accepts=lambda name, found: isinstance(found, type) and issubclass(found, Export) and found.name == name,
 )

@@ -14,7 +14,7 @@ from facefoundry import codec
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, O, Request
-from facefoundry.exports.hashing import item_digest, sha256_of
+from facefoundry.exports.hashing import item_digest
 from facefoundry.exports.making import make_all, name_of, outputs_of
 from facefoundry.exports.place import ExportPlace
 from facefoundry.exports.plan import Copied, Item, Made, Plan, Written
@@ -96,7 +96,7 @@ def export_dataset(
     plan = export.plan(dataset, Request(chosen, wanted, before.numbers if before else {}))
     _check_outputs(export, plan)
     with ThreadPoolExecutor(_HASHING, thread_name_prefix="hash") as pool:
-        digests = list(pool.map(lambda item: item_digest(item, sha256_of, export.revision), plan.items))
+        digests = list(pool.map(lambda item: item_digest(item, dataset.sha256, export.revision), plan.items))
     named = {name_of(item): (item, digest) for item, digest in zip(plan.items, digests, strict=True)}
     kept = {
         name: done
@@ -112,7 +112,7 @@ def export_dataset(
     if dry_run:
         return state
     if any(isinstance(item, Made) for item in todo):
-        _require_libraries()
+        _require_libraries(export)
     return _Run(export, place, state, on_progress).run(todo, {n: d for n, (_, d) in named.items()}, gone, processes)
 
 
@@ -245,8 +245,8 @@ def _check_space(state: Exported, place: ExportPlace) -> None:
         )
 
 
-def _require_libraries() -> None:
-    missing = [name for name in ("av", "cv2") if importlib.util.find_spec(name) is None]
+def _require_libraries(export: Export[O]) -> None:
+    missing = [name for name in export.libraries if importlib.util.find_spec(name) is None]
     if missing:
-        message = f"Expected the packages of the extra `media`. {', '.join(missing)} cannot be imported. "
-        raise InvalidInput(f"{message}Install them: pip install '.[media]'.", reason="EXTRA_MISSING")
+        message = f"Expected the packages that {export.name} needs. {', '.join(missing)} cannot be imported. "
+        raise InvalidInput(f"{message}Install them: pip install {export.install}.", reason="EXTRA_MISSING")

@@ -89,18 +89,19 @@ def export_with(
         place: ExportPlace = FolderPlace(Path(out))
         if is_uri(out):
             place = BucketPlace(store_for(f"Writing {out}"), DatasetPlace.of(out, settings))
-        folder = Path(dataset)
+        folder, version = Path(dataset), ""
         if is_uri(dataset):
             folder = work / "dataset"
             kinds = [*levels, "masks", "labels", "report"] if levels else []
-            fetch_with(settings, dataset, folder, kinds, [], 8, on_progress=on_fetch, on_wait=on_wait)
+            fetched = fetch_with(settings, dataset, folder, kinds, [], 8, on_progress=on_fetch, on_wait=on_wait)
+            version = fetched.version
 
         def fetch_alignments(records: Mapping[str, SequenceRecord]) -> Mapping[str, Path]:
             return _fetch_alignments(store_for("Reading landmarks"), records, work / "alignments")
 
         return export_dataset(
             export,
-            load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments),
+            load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments, version=version),
             place,
             levels=levels,
             options=options,
