@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from facefoundry.checks.judge import rows_of
 from facefoundry.checks.measured import Measured, Side
 
@@ -31,3 +34,10 @@ def test_sizes_are_put_down_to_what_else_differs():
     sentence = _rate_sentence("28")
     assert "Mend encoder first and test again" in sentence
     assert "faces" not in sentence
+
+
+def test_what_the_sandbox_loads_before_it_forks_starts_no_thread_of_another_library():
+    # scikit-learn loads pandas and pyarrow where they are installed; pyarrow starts a thread
+    code = "import sys, facefoundry.checks.judging; print({'sklearn', 'pandas', 'pyarrow'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "set()"
