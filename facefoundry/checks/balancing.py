@@ -21,7 +21,7 @@ from facefoundry.process.sandbox import Sandbox
 __all__ = ["check_balance"]
 
 _NAMED = 5
-_QUALITY = ("swapped_share", "sharpness", "seam")
+_QUALITY = ("swapped_share", "sharpness", "seam", "identity", "head_turn")
 
 
 def check_balance(

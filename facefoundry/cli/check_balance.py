@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from facefoundry import codec
-from facefoundry.checks.balance import TONES, BalanceReport, path_of
+from facefoundry.checks.balance import POSES, TONES, BalanceReport
 from facefoundry.checks.balancing import check_balance as check
 from facefoundry.cli.check_subjects import subjects_of, subjects_option
 from facefoundry.cli.errors import SOME_FAILED
@@ -16,6 +16,7 @@ from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
+from facefoundry.report.balance import write_balance
 
 __all__ = ["check_balance"]
 
@@ -28,9 +29,10 @@ __all__ = ["check_balance"]
 def check_balance(dataset: Path, subjects: Path | None, processes: int | None, as_json: bool) -> None:
     """Find clips in the folder DATASET that are nearly the same, and what is unequal between its splits.
 
-    It looks at 8 faces of each real video, and counts subjects, lengths, sizes, skin tones and the quality of the fakes
-    by split. What was found is in balance.json beside the run record. It needs the extra `check`. The exit code is 3
-    if some videos could not be looked at.
+    It looks at 8 faces of each real video, and counts subjects, lengths, sizes, skin tones, poses and the quality of
+    the fakes by split, for real videos and fakes. What was found is in balance.json beside the run record, and as
+    tables and bars in balance.html. It needs the extra `check`. The exit code is 3 if some videos could not be looked
+    at.
 
     \b
     Example:
@@ -44,33 +46,36 @@ def check_balance(dataset: Path, subjects: Path | None, processes: int | None, a
 
     with view:
         report = check(layout, subjects=known, processes=processes, on_progress=on_progress)
+    page = write_balance(layout, report)
     for sentence in filter(None, (unmatched, *report.failed, *report.warnings)):
         view.message(sentence)
     if as_json:
         click.echo(json.dumps({"event": "balance", **codec.to_values(report)}))
     else:
         _print(report)
-        click.echo(f"Details: {path_of(layout)}")
+        click.echo(f"Details: {page}")
     if report.failed:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _print(report: BalanceReport) -> None:
-    quality = sorted({name for row in report.rows for name in row.quality})
+    rows = [row for row in report.rows if row.videos]
+    quality = sorted({name for row in rows for name in row.quality})
     lines = {
-        "real videos": [str(row.clips) for row in report.rows],
-        "fakes": [str(row.fakes) for row in report.rows],
-        "subjects": [str(row.subjects) for row in report.rows],
-        "seconds, median": [f"{row.seconds:.1f}" for row in report.rows],
-        "height of frames, median": [f"{row.frame_height:.0f}" for row in report.rows],
-        "height of face, median": [f"{row.face:.0%}" if row.face is not None else "" for row in report.rows],
-        **{f"skin: {name}": [str(row.tones.get(name, 0)) for row in report.rows] for _, name in TONES},
+        "videos": [str(row.videos) for row in rows],
+        "subjects": [str(row.subjects) for row in rows],
+        "seconds, median": [f"{row.seconds:.1f}" for row in rows],
+        "height of frames, median": [f"{row.frame_height:.0f}" for row in rows],
+        "height of face, median": [f"{row.face:.0%}" if row.face is not None else "" for row in rows],
+        **{f"skin: {name}": [str(row.tones.get(name, 0)) for row in rows] for _, name in TONES},
         **{
-            f"{name.replace('_', ' ')}, median": [_number(row.quality.get(name)) for row in report.rows]
-            for name in quality
+            f"pose: {name}": [str(row.poses.get(name, 0)) for row in rows]
+            for _, name in reversed(POSES)
+            if any(row.poses for row in rows)
         },
+        **{f"{name.replace('_', ' ')}, median": [_number(row.quality.get(name)) for row in rows] for name in quality},
     }
-    print_table(("", *(row.split for row in report.rows)), ((name, *cells) for name, cells in lines.items()))
+    print_table(("", *(row.name for row in rows)), ((name, *cells) for name, cells in lines.items()))
 
 
 def _number(value: float | None) -> str:

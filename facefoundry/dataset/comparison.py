@@ -101,6 +101,8 @@ def motion(swap: Alignments, target: Alignments, frames: Sequence[int]) -> dict[
     Returns:
         mouth, head: Correlation of the opening of the mouth, and of the turn of the head, with the target's, -1 to 1.
         mouth_motion, head_motion: Standard deviation of the target's, as `measures` defines them.
+        head_turn: How far the target's head is turned to a side, the median: 0 faces the camera, and at 1 the tip of
+            the nose is above a side of the jaw.
         jitter: Jitter of the landmarks, divided by the target's in the same frames.
         A value is None if too few frames have both faces, or nothing moves.
     """
@@ -110,6 +112,8 @@ def motion(swap: Alignments, target: Alignments, frames: Sequence[int]) -> dict[
     for name, measure in {"mouth": measures.mouth_opening, "head": measures.head_turn}.items():
         figures[name] = measures.correlation(measure(made), measure(real))
         figures[f"{name}_motion"] = measures.deviation(measure(real))
+    turned = 2 * np.abs(measures.head_turn(real)[:, 0])
+    figures["head_turn"] = round(float(np.median(turned)), 4) if len(turned) else None
     runs = measures.runs_of_three(frames, usable)
     own = measures.jitter(target.landmarks[runs]) if len(runs) else 0.0
     figures["jitter"] = round(measures.jitter(swap.landmarks[runs]) / own, 4) if own > 0 else None

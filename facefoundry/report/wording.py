@@ -35,6 +35,7 @@ _QUALITY = {name: measure.words for name, measure in MEASURES.items()} | {
     "box_share": "Share of a frame's pixels in the box",
     "mouth_motion": "How much the target's mouth moves, in heights of the face",
     "head_motion": "How much the target's head turns, in widths of the face",
+    "head_turn": "How far the target's head is turned to a side: 0 faces the camera",
     "changed_outside": "Pixels changed outside the box or on its edge, 0 as in FF++",
 }
 

@@ -16,6 +16,7 @@ from facefoundry.checks import faces
 from facefoundry.checks.balance import Look, balance, tone_of
 from facefoundry.checks.duplicates import near_identical
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.report.balance import write_balance
 from tests.clips import drifting_face
 
 
@@ -68,9 +69,11 @@ def test_what_is_unequal_between_splits_is_said_with_what_to_do():
     splits = {"a": "train", "b": "train", "c": "test", "d": "test"}
     fakes, quality = ["a_b", "b_a", "c_d", "d_c"], {"a_b": {"sharpness": 0.9}, "c_d": {"sharpness": 0.4}}
     report = balance(looks, fakes, splits, {"b": "ada", "d": "ada"}, quality)
-    assert [(row.split, row.clips, row.fakes, row.subjects) for row in report.rows] == [
-        ("train", 2, 2, 2),
-        ("test", 2, 2, 2),
+    assert [(row.name, row.videos, row.subjects) for row in report.rows] == [
+        ("train real", 2, 2),
+        ("train fake", 2, 2),
+        ("test real", 2, 2),
+        ("test fake", 2, 2),
     ]
     assert [(entry.a, entry.b, entry.splits) for entry in report.duplicates] == [("a", "c", ("train", "test"))]
     text = "\n".join(report.warnings)
@@ -89,6 +92,32 @@ def test_every_two_splits_are_compared():
         "The median length is 10 in train and 20 in test. Choose another seed of the splits. If they are given, report "
         "a detector's results by length."
     ]
+
+
+def test_poses_are_counted_for_real_videos_and_fakes_and_uneven_ones_are_said(tmp_path):
+    looks = {f"{number:02d}": _look(code=f"{number:02x}") for number in range(12)}
+    turned = [f"00_{number:02d}" for number in range(1, 12)]
+    fakes = [*turned, *(f"{number:02d}_00" for number in range(1, 12))]
+    quality = {fake: {"head_turn": 0.3 if fake in turned else 0.1, "sharpness": 0.7} for fake in fakes}
+    report = balance(looks, fakes, {}, {}, quality)
+    assert [(row.name, row.poses) for row in report.rows] == [
+        ("all real", {"turned": 1, "frontal": 11}),
+        ("all fake", {"turned": 11, "frontal": 11}),
+    ]
+    assert report.rows[1].quality == {"sharpness": 0.7}
+    text = "\n".join(report.warnings)
+    assert "In all, 92% of the real videos and 50% of the fakes are frontal." in text
+    assert "Of 12 clips, fewer than 5% each show a head that is turned far." in text
+    page = write_balance(FfppLayout(tmp_path), report).read_text()
+    assert page.count("<h3>") == 6 + 3 + 4  # tones, poses, and medians
+    shares = page.partition("<h3>frontal</h3>")[2]
+    assert shares.index("width:91.67%") < shares.index("width:50.0%") < shares.index("<h3>turned</h3>")
+
+
+def test_classes_that_real_videos_and_fakes_have_as_often_are_not_said():
+    looks = {f"{number:02d}": _look(tone=20.0 if number % 2 else 45.0, code=f"{number:02x}") for number in range(12)}
+    fakes = [f"{number:02d}_{number ^ 1:02d}" for number in range(12)]
+    assert not [sentence for sentence in balance(looks, fakes, {}, {}, {}).warnings if sentence.startswith("In ")]
 
 
 def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_missing(clean, tmp_path):
@@ -113,4 +142,5 @@ def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_mi
     assert [sentence.partition("/videos/")[2] for sentence in found["failed"]] == [
         "009.mp4 is missing, so it was not looked at."
     ]
+    assert "009.mp4 is missing" in (layout.run_folder() / "balance.html").read_text()
     assert found == {"event": "balance", **json.loads((layout.run_folder() / "balance.json").read_bytes())}

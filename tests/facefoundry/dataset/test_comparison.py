@@ -85,6 +85,14 @@ def test_mouth_and_head_of_a_fake_are_compared_with_the_targets():
     assert comparison.motion(target, target, range(20))["jitter"] == 1
 
 
+def test_a_head_is_turned_by_the_place_of_its_nose_between_the_sides_of_the_jaw():
+    face = _alignments()
+    for nose, turned in ((50, 0.0), (75, 0.5), (25, 0.5), (100, 1.0)):
+        face.landmarks[:, 30] = (nose, 40)
+        assert comparison.motion(face, face, range(20))["head_turn"] == turned
+    assert comparison.motion(face, _alignments(found=np.zeros(20, bool)), range(20))["head_turn"] is None
+
+
 def test_only_frames_with_both_faces_are_compared():
     moves = np.sin(np.arange(20)) + 10
     few = comparison.motion(
