@@ -27,6 +27,7 @@ _COMMANDS = {
     "check-balance": "check_balance:check_balance",
     "export": "export:export",
     "export-models": "export_models:export_models",
+    "auc": "auc:auc",
     "diff": "diff:diff",
     "status": "status:status",
     "logs": "logs:logs",

@@ -1,0 +1,212 @@
+"""Reads the scores of a detector, and computes its AUC by frame and by video, for each level and split of a dataset."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.errors import InvalidInput
+from facefoundry.exports.dataset import SPLITS, Dataset
+
+__all__ = ["AucRow", "Score", "auc", "read_scores", "rows_of"]
+
+_SCORE, _VIDEO, _FRAME, _LEVEL = "score", "video", "frame", "level"
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a detector says of a video or of one frame.
+
+    Attributes:
+        id: Id of the video.
+        level: Its compression level; empty if the file names none.
+        frame: Number of the frame in the video; None for a score of the whole video.
+        score: The score; a higher one means fake.
+    """
+
+    id: str
+    level: str
+    frame: int | None
+    score: float
+
+
+@dataclass(frozen=True)
+class AucRow:
+    """The AUC of a detector on the videos of one level and split.
+
+    Attributes:
+        level: The compression level; empty if the scores name none.
+        split: The split, or `all`.
+        recipe: Name of the recipe of the dataset.
+        real: Number of real videos with a score.
+        fakes: Number of fakes with a score.
+        by_video: AUC over videos, whose score is the mean of their frames' if only frames have scores; None unless
+            there are real videos and fakes.
+        frames: Number of frames that count. Those of fakes that are not swapped do not.
+        by_frame: AUC over these frames; None if frames have no scores.
+        missing: Number of videos without a score.
+    """
+
+    level: str
+    split: str
+    recipe: str
+    real: int
+    fakes: int
+    by_video: float | None
+    frames: int
+    by_frame: float | None
+    missing: int
+
+
+def auc(fakes: Sequence[float], real: Sequence[float]) -> float | None:
+    """Return the area under the ROC curve: how often a fake's score is higher than a real one's. Ties count half.
+
+    Returns:
+        0 to 1; None if either has no score.
+    """
+    if not (fakes and real):
+        return None
+    scores: NDArray[np.float64] = np.array([*fakes, *real], np.float64)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]
+    wins = ranks[: len(fakes)].sum() - len(fakes) * (len(fakes) + 1) / 2
+    return float(wins / (len(fakes) * len(real)))
+
+
+def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = None) -> list[Score]:
+    """Read a CSV file of scores.
+
+    It has the columns `video` and `score`, and may have `frame` and `level`. A video is named by its id, or by its path
+    in the dataset or in an export that keeps FF++'s folders; a path says the level too.
+
+    Args:
+        path: The file.
+        dataset: The dataset that was scored.
+        names: The ids of sequences by their names in an export that numbers them.
+
+    Raises:
+        InvalidInput: the file or one of its lines is wrong; the message names the line (SCORES).
+    """
+    paths = _paths(dataset, names or {})
+    found: dict[tuple[str, str, int | None], Score] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, restkey="")
+            if missing := [name for name in (_VIDEO, _SCORE) if name not in (reader.fieldnames or ())]:
+                raise _wrong(path, 1, f"the columns video and score, and maybe frame and level. It lacks {missing[0]}")
+            for row in reader:
+                score = _score(row, paths, dataset, f"{path}", reader.line_num)
+                if found.setdefault((score.id, score.level, score.frame), score) is not score:
+                    raise _wrong(path, reader.line_num, f"each video and frame once. Received {row[_VIDEO]!r} again")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"Cannot read the scores in {path}: {error}. Check the file.", reason="SCORES") from error
+    if not found:
+        raise _wrong(path, 2, "at least one score. Received none")
+    if len({score.frame is None for score in found.values()}) > 1:
+        raise InvalidInput(f"Expected a frame in every line of {path}, or in none.", reason="SCORES")
+    return list(found.values())
+
+
+def rows_of(scores: Sequence[Score], dataset: Dataset) -> Iterator[AucRow]:
+    """Yield the AUC of each level on each split that has videos, and on all of them."""
+    recipe = str(dataset.record.recipe.get("name", ""))
+    ids = [*dataset.sequences, *dataset.fakes]
+    for level in dict.fromkeys(score.level for score in scores):
+        of_level: dict[str, list[Score]] = {}
+        for score in scores:
+            if score.level == level:
+                of_level.setdefault(score.id, []).append(score)
+        for split in (*SPLITS, "all"):
+            chosen = [id_ for id_ in ids if split in ("all", dataset.split_of(id_))]
+            if chosen:
+                yield _row(level, split, recipe, chosen, of_level, dataset)
+
+
+def _row(
+    level: str, split: str, recipe: str, ids: Sequence[str], scores: Mapping[str, Sequence[Score]], dataset: Dataset
+) -> AucRow:
+    videos: dict[bool, list[float]] = {True: [], False: []}
+    frames: dict[bool, list[float]] = {True: [], False: []}
+    for id_ in ids:
+        fake, own = dataset.fakes.get(id_), scores.get(id_, ())
+        if own:
+            videos[fake is not None].append(math.fsum(each.score for each in own) / len(own))
+        swapped = set(fake.labels.swapped) if fake else set()
+        frames[fake is not None] += [
+            each.score for each in own if each.frame is not None and (fake is None or each.frame in swapped)
+        ]
+    return AucRow(
+        level,
+        split,
+        recipe,
+        len(videos[False]),
+        len(videos[True]),
+        auc(videos[True], videos[False]),
+        len(frames[True]) + len(frames[False]),
+        auc(frames[True], frames[False]),
+        len(ids) - len(videos[True]) - len(videos[False]),
+    )
+
+
+def _paths(dataset: Dataset, names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return level and id of each video by its relative path, and by its id; an id alone has no level."""
+    shown = {id_: name for name, id_ in names.items()}
+    found: dict[str, tuple[str, str]] = {}
+    for layout in (FfppLayout(Path()),) if names else (FfppLayout(Path()), dataset.layout):
+        for level in dataset.levels:
+            for id_ in (*dataset.sequences, *dataset.fakes):
+                name = "_".join(shown.get(part, part) for part in id_.split("_"))
+                path = layout.fake_video(level, name) if id_ in dataset.fakes else layout.real_video(level, name)
+                found[path.relative_to(layout.root).as_posix()] = level, id_
+                found[name] = "", id_
+    return found
+
+
+def _score(
+    row: Mapping[str, str | None], paths: Mapping[str, tuple[str, str]], dataset: Dataset, path: str, line: int
+) -> Score:
+    """Return the score of a line."""
+    video, text = (row.get(_VIDEO) or "").strip(), (row.get(_SCORE) or "").strip()
+    parts = Path(video).parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    known = next((paths[end] for end in ends if end in paths), None)
+    if known is None:
+        listed = ", ".join([*dataset.sequences, *dataset.fakes][:_NAMED])
+        raise _wrong(
+            path, line, f"the id or the path of a video of {dataset.name}, such as {listed}. Received {video!r}"
+        )
+    level, id_ = known
+    given = (row.get(_LEVEL) or "").strip()
+    if given and (given not in dataset.levels or level not in ("", given)):
+        raise _wrong(path, line, f"a level of {', '.join(dataset.levels)} that its path has too. Received {given!r}")
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise _wrong(path, line, f"a number as score. Received {text!r}")
+    return Score(id_, given or level, _frame(row, id_, dataset, path, line), score)
+
+
+def _frame(row: Mapping[str, str | None], id_: str, dataset: Dataset, path: str, line: int) -> int | None:
+    text = (row.get(_FRAME) or "").strip()
+    if not text:
+        return None
+    fake, record = dataset.fakes.get(id_), dataset.record.sequences.get(id_)
+    count = len(fake.labels.frames) if fake else record.frames if record else 0
+    if not (text.isascii() and text.isdigit()) or int(text) >= count:
+        raise _wrong(path, line, f"a frame from 0 to {count - 1} of {id_}. Received {text!r}")
+    return int(text)
+
+
+def _wrong(path: Path | str, line: int, expected: str) -> InvalidInput:
+    return InvalidInput(f"{path}, line {line}: expected {expected}.", reason="SCORES")

@@ -1,0 +1,106 @@
+"""The AUC of a detector's scores: by video and by frame, by level and split, and lines that are wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
+
+from facefoundry.cli.main import cli
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.errors import InvalidInput
+from facefoundry.exports.dataset import Dataset, load_dataset
+from facefoundry.planning.scoring import auc, read_scores, rows_of
+from tests.facefoundry.exports.made import FRAMES, PAIRS, UNSWAPPED, write_dataset
+
+A, B = PAIRS[0]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return load_dataset(write_dataset(FfppLayout(tmp_path / "dataset"), videos=False).root)
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "scores.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_auc_is_that_of_scikit_learn() -> None:
+    draws = random.Random(0)
+    for _ in range(50):
+        fakes = [round(draws.gauss(0.5, 1), 1) for _ in range(draws.randint(1, 40))]
+        real = [round(draws.gauss(0, 1), 1) for _ in range(draws.randint(1, 40))]
+        expected = roc_auc_score([1] * len(fakes) + [0] * len(real), fakes + real)
+        assert auc(fakes, real) == pytest.approx(expected)
+    assert auc([], [1.0]) is None and auc([1.0], []) is None
+
+
+def test_frames_that_are_not_swapped_do_not_count_as_fake(dataset: Dataset, tmp_path: Path) -> None:
+    lines = ["video,level,frame,score"]
+    for frame in range(FRAMES):
+        lines += [f"{A},c23,{frame},0.2", f"{A}_{B},c23,{frame},{0.1 if frame == UNSWAPPED else 0.9}"]
+    (row, *others) = rows_of(read_scores(write(tmp_path, *lines), dataset), dataset)
+    assert (row.level, row.split, row.real, row.fakes, row.missing) == ("c23", "train", 1, 1, 2)
+    assert (row.by_video, row.by_frame, row.frames) == (1.0, 1.0, 2 * FRAMES - 1)
+    assert [(each.split, each.by_video) for each in others] == [("val", None), ("test", None), ("all", 1.0)]
+
+
+def test_videos_are_named_by_paths_which_say_the_level(dataset: Dataset, tmp_path: Path) -> None:
+    layout = dataset.layout
+    lines = ["video,score"]
+    for level, high in (("raw", 0.9), ("c23", 0.1)):
+        fake = layout.fake_video(level, f"{A}_{B}").relative_to(layout.root)
+        lines += [f"{layout.real_video(level, A)},0.5", f"/elsewhere/{fake},{high}"]
+    scores = read_scores(write(tmp_path, *lines), dataset)
+    rows = {(row.level, row.split): row.by_video for row in rows_of(scores, dataset)}
+    assert rows[("raw", "train")] == 1.0 and rows[("c23", "train")] == 0.0
+
+
+def test_numbers_of_an_export_are_read_as_ids(dataset: Dataset, tmp_path: Path) -> None:
+    path = write(tmp_path, "video,score", "000,0.1", "original_sequences/youtube/raw/videos/001.mp4,0.4", "001_000,0.7")
+    found = read_scores(path, dataset, {"000": A, "001": B})
+    assert [(score.id, score.level) for score in found] == [(A, ""), (B, "raw"), (f"{B}_{A}", "")]
+    with pytest.raises(InvalidInput, match="line 2"):
+        read_scores(write(tmp_path, "video,score", f"{A},0.1"), dataset, {"000": A, "001": B})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["path,score", "crawford,1"], "line 1: expected the columns video and score"),
+        (["video,score"], "line 2: expected at least one score"),
+        (["video,score", "crawford,1", "nobody,1"], "line 3: expected the id or the path of a video of made"),
+        (["video,score", "crawford,high"], "line 2: expected a number as score. Received 'high'"),
+        (["video,score", "crawford,nan"], "line 2: expected a number as score. Received 'nan'"),
+        (["video,score", "crawford,1", "crawford,2"], "line 3: expected each video and frame once"),
+        (["video,frame,score", f"crawford,{FRAMES},1"], f"line 2: expected a frame from 0 to {FRAMES - 1}"),
+        (["video,level,score", "crawford,c40,1"], "line 2: expected a level of raw, c23"),
+        (["video,frame,score", "crawford,1,1", "raw,,1"], "a frame in every line"),
+    ],
+)
+def test_a_wrong_line_is_named(dataset: Dataset, tmp_path: Path, lines: list[str], expected: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_scores(write(tmp_path, *lines), dataset)
+    assert expected in caught.value.message and caught.value.reason == "SCORES"
+
+
+def test_the_command_prints_a_row_for_each_level_and_split(dataset: Dataset, tmp_path: Path) -> None:
+    scores = write(
+        tmp_path, "video,level,score", f"{A},raw,0.1", f"{A}_{B},raw,0.8", "1000,raw,0.4", "1000_1001,raw,0.3"
+    )
+    words = ["auc", str(scores), str(dataset.layout.root)]
+    table = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert table.exit_code == 0 and "AUC by video" in table.output and "preview" in table.output
+    rows = [json.loads(line) for line in CliRunner().invoke(cli, [*words, "--json"]).output.splitlines()]
+    assert [(row["split"], row["by_video"]) for row in rows] == [
+        ("train", 1.0),
+        ("val", 0.0),
+        ("test", None),
+        ("all", 0.75),
+    ]
