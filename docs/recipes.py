@@ -58,7 +58,8 @@ refuses both fields. Use them with `training.colours: standardised`, because the
 
 - **`conversion.mouth: target`**: what is inside the lips is the frame's own, where the target's mouth is open.
 - **`conversion.detail`**: adds the target's detail that is finer than the network's pixels: skin, hair and film grain.
-  It counts up to 12 grey levels, so the target's edges hardly come along.
+  It counts up to 12 grey levels, so the target's edges hardly come along. Eyes and brows get none: the target's lids
+  and pupils do not lie on the source's.
 
 The report's figures of mouth and sharpness are those of the whole fake, with what it takes. Set
 `conversion.mouth=source` and `conversion.detail=0` to measure the network alone.

@@ -8,6 +8,7 @@ Lengths are in pixels of the network, so that they grow with the face.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import cv2
@@ -20,14 +21,18 @@ __all__ = ["AS_MADE", "FinishOptions", "finish"]
 
 _INNER_LIPS: Final = slice(60, 68)
 _UPPER, _LOWER = 62, 66
+# Brow and eye of each side.
+_EYES: Final = ((*range(17, 22), *range(36, 42)), (*range(22, 27), *range(42, 48)))
 # How far the opening is grown, so that the lips' inner edge comes along, and how soft its edge is.
 _GROWN: Final = 1.5
+# How far the hull of an eye and its brow is grown, so that lashes and the fold below the eye are in it.
+_AROUND_EYES: Final = 2.0
 _SOFT: Final = 1.0
 # A gap between the lips of the first length is that of a closed mouth; from the second one on it is open.
 _SHUT, _OPEN = 1.0, 3.0
 # Detail is what a Gaussian of this deviation takes away. Above the limit, in grey levels, it is an edge of the target's
-# eyes or nose, and no skin.
-_DETAIL: Final = 0.5
+# nose or lips, and no skin. Around the eyes nothing is: the target's lids and pupils do not lie on the source's.
+_DETAIL: Final = 0.75
 _LIMIT: Final = 12.0
 # Bits of fractions of a pixel of the points of a polygon.
 _SHIFT: Final = 4
@@ -38,7 +43,7 @@ class FinishOptions(NamedTuple):
 
     Attributes:
         mouth: `source`, nothing, or `target`: what is inside the lips, where the target's mouth is open.
-        detail: Weight of its detail that is finer than the network's pixels; 0 takes none.
+        detail: Weight of its detail that is finer than the network's pixels, except around the eyes; 0 takes none.
     """
 
     mouth: str = "source"
@@ -80,7 +85,8 @@ def finish(
     if options.detail:
         inside = warp_square(size, matrix, region) > 0
         fine = target - cv2.GaussianBlur(target, (0, 0), _DETAIL * pixel)
-        made += options.detail * inside[:, :, None] * np.clip(fine, -_LIMIT, _LIMIT)
+        weight = options.detail * inside * (1 - _around_eyes(landmarks, region, pixel))
+        made += weight[:, :, None] * np.clip(fine, -_LIMIT, _LIMIT)
     if options.mouth == "target":
         share = _opening(landmarks, region, pixel)[:, :, None]
         made += share * (target - made)
@@ -97,12 +103,35 @@ def _opening(landmarks: NDArray[np.float32], region: Region, pixel: float) -> ND
     """
     gap = float(np.linalg.norm(landmarks[_LOWER] - landmarks[_UPPER])) / pixel
     share = np.clip((gap - _SHUT) / (_OPEN - _SHUT), 0, 1)
-    mask = np.zeros((region.height, region.width), np.uint8)
     if not share:
-        return mask.astype(np.float32)
-    points = np.rint((landmarks[_INNER_LIPS] - np.array(region[:2])) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(mask, [points], 255, cv2.LINE_AA, _SHIFT)
-    side = 2 * round(_GROWN * pixel) + 1
-    grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), _SOFT * pixel)
-    return np.asarray(soft * np.float32(share / 255), np.float32)
+        return np.zeros((region.height, region.width), np.float32)
+    return np.float32(share) * _soft_mask([landmarks[_INNER_LIPS]], region, _GROWN * pixel, _SOFT * pixel)
+
+
+def _around_eyes(landmarks: NDArray[np.float32], region: Region, pixel: float) -> NDArray[np.float32]:
+    """Return where eyes and brows are, float32 [region.height, region.width] in [0, 1]; arguments as in `_opening`."""
+    hulls = [cv2.convexHull(landmarks[list(points)])[:, 0] for points in _EYES]
+    return _soft_mask(hulls, region, _AROUND_EYES * pixel, _SOFT * pixel)
+
+
+def _soft_mask(
+    polygons: Sequence[NDArray[np.float32]], region: Region, grown: float, soft: float
+) -> NDArray[np.float32]:
+    """Draw polygons, grow them, and make their edge soft.
+
+    Args:
+        polygons: Each float32 [n, 2], (x, y) in frame pixels.
+        region: Frame pixels of the result.
+        grown: How far the polygons are grown, frame pixels.
+        soft: Standard deviation of the Gaussian of the edge, frame pixels.
+
+    Returns:
+        float32 [region.height, region.width], 1 inside, 0 outside.
+    """
+    mask = np.zeros((region.height, region.width), np.uint8)
+    for polygon in polygons:
+        points = np.rint((polygon - np.array(region[:2])) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(mask, [points], 255, cv2.LINE_AA, _SHIFT)
+    side = 2 * round(grown) + 1
+    mask = np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), soft) * np.float32(1 / 255), np.float32)

@@ -74,6 +74,13 @@ def test_detail_is_the_targets_noise_and_stays_within_the_face_and_its_limit():
     assert finished(noisy(4), 0, detail=1.0)[7:-7, 7:-7].std() == pytest.approx(4, abs=1)
 
 
+@pytest.mark.parametrize("points", [[*range(36, 42)], [*range(42, 48)], [*range(17, 22)], [*range(22, 27)]])
+def test_eyes_and_brows_get_no_detail_of_the_target(points: list[int]):
+    made, around = finished(noisy(40), 0, detail=1.0), landmarks(0)[points]
+    assert all(abs(at(made, point) - GREY) <= 1 for point in [*around, around.mean(axis=0)])
+    assert np.abs(made.astype(int) - GREY).max() == 12
+
+
 def test_what_the_networks_pixels_can_show_is_no_detail():
     x = np.arange(SHAPE[1]) / (16 * PIXEL)
     frame = np.broadcast_to(GREY + 60 * np.sin(2 * np.pi * x)[None, :, None], SHAPE).astype(np.uint8)
