@@ -91,7 +91,7 @@ def check_leaks(
     for fake in kept:
         paths.setdefault(fake.level, {})[fake.id] = str(places[fake.level, fake.id])
     with Sandbox(_JUDGING, allow=_ALLOWED) as sandbox:
-        values = sandbox.run("facefoundry.checks.judging:judge", files={**paths}, groups={**groups}, divided=divided)
+        values = sandbox.run("facefoundry.checks.judge:judge", files={**paths}, groups={**groups}, divided=divided)
         rows = [codec.from_values(LeakRow, row) for row in values if isinstance(row, dict)]
         seconds = sandbox.cpu_seconds()
     for fake in kept:

@@ -1,20 +1,26 @@
-"""Judges what was measured: which facts differ, and which figures tell fakes from real videos. `judging` calls it."""
+"""Judges what was measured: which facts differ, and which figures tell fakes from real videos. It runs in a sandbox.
+
+scikit-learn is loaded when classifiers are needed, and so after the sandbox has forked: it loads pandas where that is
+installed, pandas loads pyarrow, and pyarrow starts a thread, beside which a sandbox does not fork.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry.checks.classify import alone_scores, paired_scores
+from facefoundry import codec
 from facefoundry.checks.leaks import ADVICE, FACE_CAUSED, MIN_AUC, MIN_GROUPS, Auc, Difference, Feature, LeakRow, State
-from facefoundry.checks.measured import Measured
+from facefoundry.checks.measured import Kept, Measured
 from facefoundry.checks.statistics import Wins, alone, intervals, paired
+from facefoundry.codec import JsonObject
 
-__all__ = ["PAIRED", "rows_of"]
+__all__ = ["PAIRED", "judge", "rows_of"]
 
 PAIRED = ("outside", "first and last frames")
 """Families of pixels that no swap changes, so that a fake is also compared with its own target."""
@@ -44,6 +50,22 @@ class _Family:
     @property
     def is_paired(self) -> bool:
         return self.name in PAIRED
+
+
+def judge(files: dict[str, dict[str, str]], groups: dict[str, int], divided: bool) -> Iterator[JsonObject]:
+    """Yield the rows of the result, one `LeakRow` each.
+
+    Args:
+        files: Paths of documents of `Kept`, by level and id of the fake.
+        groups: Number of the group of each target.
+        divided: Whether the two directions of a pair are in two groups.
+    """
+    read = {
+        level: {fake: codec.from_json(Kept, Path(path).read_bytes()).measured for fake, path in paths.items()}
+        for level, paths in files.items()
+    }
+    for row in rows_of(read, groups, divided=divided):
+        yield codec.to_values(row)
 
 
 def rows_of(
@@ -101,6 +123,8 @@ class _Design:
 
     def counts(self, family: _Family, kind: str, figure: str) -> Wins:
         """Return the comparisons of a test: by the classifier, or by a single figure."""
+        from facefoundry.checks.classify import alone_scores, paired_scores
+
         place = family.figures.index(figure) if figure else 0
         if kind == "alone":
             fakes, real_values = family.fakes[:, place], family.real_values[:, place]

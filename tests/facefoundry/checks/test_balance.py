@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from skimage import data
 
 from facefoundry.checks import faces
 from facefoundry.checks.balance import Look, balance, tone_of
 from facefoundry.checks.duplicates import near_identical
+from facefoundry.cli.check_balance import check_balance
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.report.balance import write_balance
 from tests.clips import drifting_face
@@ -131,9 +131,8 @@ def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_mi
     splits.mkdir(parents=True)
     (splits / "train.json").write_text(json.dumps([["000", "001"], ["002", "003"]]))
     (splits / "test.json").write_text(json.dumps([["004", "005"], ["003", "006"]]))
-    command = [sys.executable, "-m", "facefoundry", "check-balance", str(layout.root), "--json", "--processes=1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 3, done.stderr
+    done = CliRunner().invoke(check_balance, [str(layout.root), "--json", "--processes=1"])
+    assert done.exit_code == 3, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [(entry["a"], entry["b"], entry["splits"]) for entry in found["duplicates"]] == [
         ("000", "004", ["train", "test"])

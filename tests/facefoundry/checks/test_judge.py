@@ -38,6 +38,6 @@ def test_sizes_are_put_down_to_what_else_differs():
 
 def test_what_the_sandbox_loads_before_it_forks_starts_no_thread_of_another_library():
     # scikit-learn loads pandas and pyarrow where they are installed; pyarrow starts a thread
-    code = "import sys, facefoundry.checks.judging; print({'sklearn', 'pandas', 'pyarrow'} & sys.modules.keys())"
+    code = "import sys, facefoundry.checks.judge; print({'sklearn', 'pandas', 'pyarrow'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "set()"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from facefoundry import codec
 from facefoundry.checks import leaks
 from facefoundry.checks.checking import check_leaks
+from facefoundry.cli.check_leaks import check_leaks as check_leaks_command
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import InvalidInput
 from tests.facefoundry.checks.made import LEVELS, encode, pictures_of, rate_of, tag, write_dataset
@@ -74,14 +74,13 @@ def few(clean, clean_report, tmp_path):
 
 
 def _run(root, *options):
-    command = [sys.executable, "-m", "facefoundry", "check-leaks", str(root), "--frames=8", "--processes=1", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return CliRunner().invoke(check_leaks_command, [str(root), "--frames=8", "--processes=1", *options])
 
 
 def test_each_planted_leak_is_found_by_its_name_and_only_what_has_changed_is_measured_again(few):
     plant(few, 3)
     done = _run(few.root, "--json")
-    assert done.returncode == 4, done.stderr
+    assert done.exit_code == 4, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     changed = {path.stem for path in sorted(few.fake_video("raw", "any").parent.glob("*.mp4"))[:3]}
     again = [event["message"] for event in events if event["event"] == "progress"]
@@ -95,7 +94,7 @@ def test_fakes_that_cannot_be_measured_are_named_and_the_exit_code_is_3(few):
     few.fake_video("raw", "002_003").write_bytes(b"no video")
     few.real_video("raw", "003").unlink()
     done = _run(few.root, "--levels=raw")
-    assert done.returncode == 3, done.stderr
+    assert done.exit_code == 3, done.stderr
     assert "raw 002_003: " in done.stderr
     assert "003.mp4 is missing, so its fakes were not measured." in done.stderr
     assert "0 leaks, 6 rows untested; 2 fakes; groups of pairs: 1. 1,000 pairs like these" in done.stdout
