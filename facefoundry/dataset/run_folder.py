@@ -21,7 +21,7 @@ from facefoundry.formats import refuse_newer_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["RUN_FILE", "RunFolder", "pair_file"]
+__all__ = ["RUN_FILE", "RunFolder", "is_pair_id", "pair_file", "parse_pair", "parse_run"]
 
 RUN_FILE = "run.json"
 
@@ -33,6 +33,52 @@ _PAIR_ID = re.compile(r"[A-Za-z0-9-]+_[A-Za-z0-9-]+")
 def pair_file(pair_id: str) -> str:
     """Return the path of a pair's file, relative to the run's folder."""
     return f"pairs/{pair_id}.json"
+
+
+def is_pair_id(text: str) -> bool:
+    """Return whether a text can be the id of a pair or of a fake, so that it may be part of a path."""
+    return _PAIR_ID.fullmatch(text) is not None
+
+
+def parse_run(data: bytes, name: str) -> RunRecord:
+    """Return the record of a run from the bytes of `run.json`.
+
+    Args:
+        data: The bytes.
+        name: What messages call the file.
+
+    Raises:
+        InvalidInput: the file has another format or a wrong field; the message names it.
+        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
+    """
+    refuse_newer_json(data, FORMAT, name)
+    header = _read(RunHeader, data, name)
+    if header.format != FORMAT:
+        raise InvalidInput(
+            f"Expected a run record of the format {FORMAT} in {name}. Received {header.format!r}. Run the "
+            "dataset's command again with this version: it reuses all finished work and writes a new record.",
+            reason="RUN_FORMAT",
+        )
+    record = _read(RunRecord, data, name)
+    for pair_id in record.pairs:
+        if not is_pair_id(pair_id):
+            raise InvalidInput(
+                f"{name} is not a run record: expected pairs such as 033_097. Received {pair_id!r}.",
+                reason="NOT_A_RUN_RECORD",
+            )
+    return record
+
+
+def parse_pair(data: bytes | None, pair_id: str, name: str) -> PairRecord:
+    """Return the record of a pair from the bytes of its file. A pair without a file, None, is pending.
+
+    Raises:
+        InvalidInput: a field is wrong; the message names it.
+    """
+    if data is None:
+        a, _, b = pair_id.partition("_")
+        return PairRecord(pair_id, a, b)
+    return _read(PairRecord, data, name)
 
 
 @dataclass
@@ -80,22 +126,7 @@ class RunFolder:
             raise NotFound(
                 f"{path} does not exist. Give the output folder of a dataset run.", reason="NO_RUN", resource=str(path)
             ) from error
-        refuse_newer_json(data, FORMAT, str(path))
-        header = _read(RunHeader, data, path)
-        if header.format != FORMAT:
-            raise InvalidInput(
-                f"Expected a run record of the format {FORMAT} in {path}. Received {header.format!r}. Run the "
-                "dataset's command again with this version: it reuses all finished work and writes a new record.",
-                reason="RUN_FORMAT",
-            )
-        record = _read(RunRecord, data, path)
-        for pair_id in record.pairs:
-            if not _PAIR_ID.fullmatch(pair_id):
-                raise InvalidInput(
-                    f"{path} is not a run record: expected pairs such as 033_097. Received {pair_id!r}.",
-                    reason="NOT_A_RUN_RECORD",
-                )
-        return record
+        return parse_run(data, str(path))
 
     def load_pair(self, pair_id: str) -> PairRecord:
         """Read the file of a pair. A pair without a file is pending.
@@ -105,10 +136,10 @@ class RunFolder:
         """
         path = self.path / pair_file(pair_id)
         try:
-            return _read(PairRecord, path.read_bytes(), path)
+            data = path.read_bytes()
         except FileNotFoundError:
-            a, _, b = pair_id.partition("_")
-            return PairRecord(pair_id, a, b)
+            data = None
+        return parse_pair(data, pair_id, str(path))
 
     def load_pairs(self) -> Iterator[PairRecord]:
         """Read and yield the records of the pairs, in order."""
@@ -128,16 +159,16 @@ class RunFolder:
     def _header(self) -> RunHeader | None:
         path = self.path / RUN_FILE
         try:
-            return _read(RunHeader, path.read_bytes(), path)
+            return _read(RunHeader, path.read_bytes(), str(path))
         except (OSError, InvalidInput):
             return None
 
 
-def _read(kind: type[T], data: bytes, path: Path) -> T:
+def _read(kind: type[T], data: bytes, name: str) -> T:
     try:
         return codec.from_json(kind, data)
     except DataLoss as error:
         raise InvalidInput(
-            f"{path} is not a run record: {error.message} Run the dataset's command again to write a new one.",
+            f"{name} is not a run record: {error.message} Run the dataset's command again to write a new one.",
             reason="NOT_A_RUN_RECORD",
         ) from error

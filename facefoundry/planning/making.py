@@ -13,7 +13,7 @@ from facefoundry import codec, recipes, report
 from facefoundry.dataset import files, models
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.layout import Layout
-from facefoundry.dataset.output import Output
+from facefoundry.dataset.output import FolderOutput, Output
 from facefoundry.dataset.plan import Clip, Pair
 from facefoundry.dataset.progress import Event, OnEvent
 from facefoundry.dataset.reading import Reading
@@ -165,7 +165,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         RunFolder(layout.run_folder()),
         on_event,
         upload=_upload(keys.run(name), connections.store, log),
-        on_save=lambda: report.write(layout),
+        on_save=report.ReportWriter(layout, with_pages=isinstance(output, FolderOutput)).write,
     )
     stages = ServiceStages(
         connections.transfers,

@@ -1,5 +1,5 @@
-"""The report of a dataset run: one self-contained HTML page, for finished and for running runs."""
+"""The report of a dataset run: one HTML page, or many of one page for each pair, for finished and for running runs."""
 
-from facefoundry.report.page import write
+from facefoundry.report.page import ReportWriter, write
 
-__all__ = ["write"]
+__all__ = ["ReportWriter", "write"]

@@ -35,7 +35,7 @@ class _Chart:
 def write_balance(layout: Layout, report: BalanceReport) -> Path:
     """Write `balance.html` beside `balance.json`, and return its path. It is one page without further files."""
     environment = Environment(
-        loader=PackageLoader("facefoundry.report", ""),
+        loader=PackageLoader("facefoundry.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 __all__ = ["Bar", "LossChart", "Tick", "bars", "loss_chart", "strip"]
 
-_POINTS = 240
+_POINTS = 80
 _STEPS = (1, 2, 5)
 _Row = TypeVar("_Row")
 
@@ -68,7 +68,7 @@ def loss_chart(losses: Sequence[tuple[float, float | None, float | None]], point
     def place(x: float, y: float) -> str:
         across = 100 * (x - first) / (last - first)
         down = 100 * (math.log(high) - math.log(y)) / (math.log(high) - math.log(low))
-        return f"{across:.2f} {down:.2f}"
+        return f"{across:.1f} {down:.1f}"
 
     thin = _thin(rows, points)
     return LossChart(

@@ -27,9 +27,10 @@ class CostRow:
 
 @dataclass(frozen=True)
 class StageRow:
-    """What the result of a stage took, in words."""
+    """How long a stage took, and what its result took, in words."""
 
     stage: str
+    time: str
     cpu: str
     gpu: str
     energy: str
@@ -68,8 +69,8 @@ def cost_rows(run: RunRecord, pairs: Sequence[PairRecord]) -> list[CostRow]:
 
 
 def stage_rows(stages: Sequence[StageTime]) -> list[StageRow]:
-    """Return the rows of the stages of a pair that made a result or repeated something."""
-    return [_stage_row(stage) for stage in stages if stage.stored_bytes or stage.video_bytes or stage.retries]
+    """Return the rows of the stages of a pair."""
+    return [_stage_row(stage) for stage in stages]
 
 
 def size(count: float) -> str:
@@ -85,6 +86,7 @@ def _stage_row(stage: StageTime) -> StageRow:
     usage, stored = stage.usage, stage.stored_bytes + stage.video_bytes
     return StageRow(
         stage.stage,
+        duration(stage.seconds),
         f"{usage.cpu_seconds:.1f} s" if usage else _UNKNOWN,
         f"{usage.gpu_seconds:.1f} s" if usage and usage.gpu_seconds else _UNKNOWN,
         f"{usage.energy_joules / 1000:.1f} kJ" if usage and usage.energy_joules is not None else _UNKNOWN,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from facefoundry.dataset.gates import MEASURES
+from facefoundry.dataset.gates import MEASURES, Gate
 from facefoundry.dataset.record import IdentityDistances, State, TrainingRecord
 from facefoundry.dataset.verdict import MARGIN
 from facefoundry.storage.info import ReasonCount
 
 __all__ = [
     "Verdict",
+    "bars_of",
     "correlation_interval",
     "duration",
     "flatten",
@@ -22,7 +23,8 @@ __all__ = [
     "label",
     "moment",
     "mouth_sentence",
-    "quality",
+    "printed",
+    "quality_words",
     "reason",
     "run_state",
     "share",
@@ -103,10 +105,15 @@ def label(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def quality(values: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
-    """Yield the name, in words, and the formatted value of each measurement of a fake."""
-    for name, value in values.items():
-        yield _QUALITY.get(name) or label(name), _printed(value)
+def quality_words(name: str) -> str:
+    """Return the name of a measurement of a fake in words."""
+    return _QUALITY.get(name) or label(name)
+
+
+def bars_of(gates: Iterable[Gate]) -> str:
+    """Return the bars of gates in words, such as `at least 0.5`; empty without gates."""
+    sides = ((words, bar) for gate in gates for words, bar in (("at least", gate.min), ("at most", gate.max)))
+    return ", ".join(f"{words} {bar:g}" for words, bar in sides if bar is not None)
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -118,9 +125,9 @@ def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
             for index, item in enumerate(value):
                 yield from flatten(item if isinstance(item, Mapping) else {"": item}, f"{prefix}{name}[{index}].")
         elif isinstance(value, list):
-            yield prefix + name, ", ".join(_printed(item) for item in value)
+            yield prefix + name, ", ".join(printed(item) for item in value)
         else:
-            yield prefix + name, _printed(value)
+            yield prefix + name, printed(value)
 
 
 def identity_verdict(identity: IdentityDistances | None) -> Verdict:
@@ -166,9 +173,8 @@ def mouth_sentence(correlation: float | None, frames: int) -> str:
         return "Not measured: too few frames show both mouths, or a mouth does not move."
     low, high = correlation_interval(correlation, frames)
     return (
-        f"The mouth opens and closes with the target's at a correlation of {correlation:.2f} (1: the same movement, "
-        f"0: unrelated). It was measured on {frames} sampled frames; that of all frames is likely within {low:.2f} to "
-        f"{high:.2f}. The number means little if the target's mouth hardly moves."
+        f"The mouth opens and closes with the target's at a correlation of {correlation:.2f}, on {frames} sampled "
+        f"frames; that of all frames is likely within {low:.2f} to {high:.2f}."
     )
 
 
@@ -204,7 +210,8 @@ def time_left(training: TrainingRecord) -> str | None:
     return duration(left / training.iterations_per_second)
 
 
-def _printed(value: object) -> str:
+def printed(value: object) -> str:
+    """Format the value of an option or a measurement."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "not measured"
     if isinstance(value, bool):

@@ -7,56 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import Failure, SequenceRecord
 from facefoundry.report import write
+from facefoundry.report.page import ONE_PAGE_PAIRS, pages_folder
+from tests.browser import OVERFLOWS, accessibility_faults, open_browser, overflow_of, set_width
+from tests.facefoundry.report.made import Amounts, make
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 WIDTHS = (1280, 390)
 LONG = "averylongsequencename" * 4
-
-# Elements whose box leaves the window, or whose own text is wider or higher than the box that clips it.
-OVERFLOWS = """
-const width = document.documentElement.clientWidth, found = [];
-for (const element of document.querySelectorAll('body *')) {
-  const box = element.getBoundingClientRect();
-  if (!box.width || !box.height) continue;
-  const style = getComputedStyle(element);
-  const outside = box.right > width + 1 || box.left < -1;
-  const clips = style.overflowX !== 'visible' && !(element instanceof SVGElement);
-  const cut = clips && element.textContent.trim()
-    && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1);
-  const name = element.tagName + '.' + element.getAttribute('class');
-  if (outside || cut) found.push(name + ': ' + element.textContent.slice(0, 60));
-}
-return found;
-"""
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (group test)")
-    if not CHROMIUM.exists() or not DRIVER.exists():
-        pytest.skip("Chromium is not installed: Debian packages chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -64,13 +29,12 @@ def view(browser):
     """Opens a page at a width with all details open, and returns the browser."""
 
     def view(page: Path, width: int = 1280):
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-        )
+        set_width(browser, width)
         browser.get_log("browser")
         browser.get(page.as_uri())
         browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+        browser.execute_script("for (const box of document.querySelectorAll('[data-reload]')) box.checked = false")
+        browser.execute_script("for (const image of document.images) image.loading = 'eager'")
         return browser
 
     return view
@@ -99,10 +63,7 @@ def variety(save, make_pair) -> Path:
 def test_nothing_overflows_and_no_text_is_cut(view, variety, width):
     browser = view(variety, width)
     assert browser.execute_script("return window.innerWidth") == width
-    assert (
-        browser.execute_script("return document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
-        <= 0
-    )
+    assert overflow_of(browser) <= 0
     assert browser.execute_script(OVERFLOWS) == []
 
 
@@ -155,9 +116,7 @@ def test_a_hostile_name_stays_text(view, save, make_pair):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_both_colour_schemes(view, variety, scheme):
     browser = view(variety)
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
+    set_width(browser, 1280, scheme)
     page, ink, soft = (
         browser.execute_script(f"return getComputedStyle(document.querySelector('{element}')).{value}")
         for element, value in (("body", "backgroundColor"), ("body", "color"), ("footer", "color"))
@@ -165,6 +124,123 @@ def test_text_stands_out_in_both_colour_schemes(view, variety, scheme):
     assert (luminance(page) > 0.5) == (scheme == "light")
     assert contrast(page, ink) > 7
     assert contrast(page, soft) > 4.5
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious_in_one_page(view, variety, width, scheme):
+    browser = view(variety, width)
+    set_width(browser, width, scheme)
+    assert accessibility_faults(browser) == []
+
+
+def test_axe_is_asked(view, variety):
+    browser = view(variety)
+    browser.execute_script("document.images[0].removeAttribute('alt')")
+    assert [found[1] for found in accessibility_faults(browser)] == ["image-alt"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """The report of more pairs than one page holds."""
+    folder = tmp_path_factory.mktemp("many") / "many"
+    return write(make(folder, Amounts(done=ONE_PAGE_PAIRS, failed=3, running=2, pending=1, samples=1)))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_many_pairs_fit_and_axe_finds_nothing_serious(view, many, width, scheme):
+    for page in (many, next(pages_folder(FfppLayout(many.parent)).glob("0000_*.html"))):
+        browser = view(page, width)
+        set_width(browser, width, scheme)
+        assert overflow_of(browser) <= 0
+        assert browser.execute_script(OVERFLOWS) == []
+        assert accessibility_faults(browser) == []
+        assert browser.get_log("browser") == []
+
+
+def shown(browser) -> list[str]:
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.pairs tbody tr')].filter(r => !r.hidden).map(r => r.dataset.id)"
+    )
+
+
+def test_pairs_are_filtered_and_sorted_and_the_address_keeps_it(view, many):
+    browser = view(many)
+    everything = shown(browser)
+    assert len(everything) == ONE_PAGE_PAIRS + 6
+    form = browser.find_element("css selector", "form.filter")
+    form.find_element("css selector", "[name=state] option:nth-child(3)").click()
+    assert len(shown(browser)) == 3
+    assert form.find_element("css selector", "output").text == f"3 of {len(everything)} pairs"
+    form.find_element("css selector", "[data-clear]").click()
+    assert shown(browser) == everything
+    form.find_element("css selector", "[name=sort] option[value=mouth]").click()
+    form.find_element("css selector", "[name=split] option:nth-child(2)").click()
+    found, address = shown(browser), browser.current_url
+    assert address.endswith("#split=train&sort=mouth")
+    worst = mouths(browser)
+    assert found != sorted(found) and worst == sorted(worst)
+    browser.get("about:blank")
+    browser.get(address)
+    assert shown(browser) == found
+
+
+def mouths(browser) -> list[float]:
+    """Return the worse value of `mouth` of each row that has one, as it is shown."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.pairs tbody tr')].filter(row => !row.hidden)"
+        ".map(row => [...row.querySelectorAll('[data-label=mouth] > span')].map(cell => parseFloat(cell.textContent)))"
+        ".filter(values => values.length).map(values => Math.min(...values))"
+    )
+
+
+def test_a_link_from_the_worst_fakes_shows_the_pairs_that_fail(view, many):
+    browser = view(many)
+    browser.find_element("css selector", "#worst-mouth a[href^='#gate=']").click()
+    rows = browser.execute_script(
+        "return [...document.querySelectorAll('.pairs tbody tr')].filter(r => !r.hidden).map(r => r.dataset.gates)"
+    )
+    assert rows and all("mouth" in gates.split() for gates in rows)
+
+
+PLAYS = """
+const done = arguments[arguments.length - 1];
+const videos = [...document.querySelector('.videos').querySelectorAll('video')];
+document.querySelector('.videos button').click();
+const tick = () => videos.every(video => video.currentTime > 0.2) ? done(videos.map(video => video.videoWidth))
+  : requestAnimationFrame(tick);
+tick();
+"""
+
+
+def test_a_fake_plays_beside_its_real_video(view, many):
+    browser = view(next(pages_folder(FfppLayout(many.parent)).glob("0000_*.html")))
+    assert browser.execute_async_script(PLAYS) == [96, 96]
+    assert browser.find_element("css selector", ".videos button").text == "Pause both"
+
+
+def test_every_pair_is_reached_from_the_page_of_all(view, many):
+    browser = view(many)
+    links = browser.execute_script("return [...document.querySelectorAll('.pairs tbody th a')].map(a => a.href)")
+    assert len(links) == ONE_PAGE_PAIRS + 6
+    browser.get(links[0])
+    assert "Fake 0000_1000" in browser.find_element("tag name", "main").text
+    browser.find_element("css selector", "a[rel=next]").click()
+    assert browser.find_element("tag name", "h1").text.startswith("0001_1001")
+
+
+@pytest.mark.full
+def test_a_thousand_pairs_are_small_and_open_at_once(browser, tmp_path):
+    page = write(make(tmp_path / "thousand", Amounts(done=930, failed=30, running=12, pending=28)))
+    pages = [page, *pages_folder(FfppLayout(page.parent)).iterdir()]
+    size = sum(path.stat().st_size for path in pages)
+    set_width(browser, 1280)
+    browser.get(page.as_uri())
+    loaded = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
+    print(f"report of 1,000 pairs: {len(pages)} files, {size / 1e6:.1f} MB; its index opens in {loaded / 1000:.2f} s")
+    assert size < 20_000_000
+    assert len(shown(browser)) == 100
+    browser.find_element("css selector", "[data-more]").click()
+    assert len(shown(browser)) == 1000
 
 
 def luminance(colour: str) -> float:
