@@ -110,7 +110,7 @@ class Dataset:
 
     def split_of(self, id_: str) -> Split:
         """Return the split of a sequence or of a fake."""
-        return self._split_by_id()[id_.partition("_")[0]]
+        return self._split_by_id[id_.partition("_")[0]]
 
     def fakes_of(self, target: str) -> tuple[Fake, ...]:
         """Return the fakes that keep the frames of a sequence."""
@@ -127,6 +127,23 @@ class Dataset:
                 left_out.append(f"{only}: the other fake of its pair is missing, and this format lists whole pairs.")
             splits[split] = whole
         return replace(self, fakes=fakes, splits=splits, left_out=tuple(sorted(left_out)))
+
+    def without(self, fakes: Mapping[str, str]) -> Dataset:
+        """Return the dataset without some fakes, given why by id, as ends of sentences; their pairs' others stay.
+
+        Raises:
+            InvalidInput: no fake is left (NO_FAKES).
+        """
+        kept = {id_: fake for id_, fake in self.fakes.items() if id_ not in fakes}
+        if not kept:
+            named = " ".join(f"{id_}: {reason}" for id_, reason in list(fakes.items())[:_NAMED])
+            raise InvalidInput(f"The format can hold no fake of {self.name}. {named}", reason="NO_FAKES")
+        splits = {
+            split: tuple(pair for pair in pairs if {pair.id, pair.mirrored} & set(kept))
+            for split, pairs in self.splits.items()
+        }
+        sentences = (f"{id_}: {reason}" for id_, reason in fakes.items())
+        return replace(self, fakes=kept, splits=splits, left_out=tuple(sorted({*self.left_out, *sentences})))
 
     def alignments(self) -> dict[str, Path]:
         """Fetch the alignments of all real videos, and return their files by id; `read_alignments` reads one.
@@ -161,6 +178,7 @@ class Dataset:
                 reason="FILE",
             )
 
+    @cached_property
     def _split_by_id(self) -> dict[str, Split]:
         return {id_: split for split, pairs in self.splits.items() for pair in pairs for id_ in (pair.a, pair.b)}
 

@@ -59,6 +59,7 @@ class Export(ABC, Generic[O]):
         summary: What reads the format, for `--help`.
         options: Dataclass of its options, whose fields are made by `option`.
         revision: Raise it when the same dataset gives other files: an update then makes all of them again.
+        one_level: If not empty, an export has one level: the first of these that the dataset has, or the chosen one.
         modules: Prefixes of the modules with functions of its items, such as `my_package.`.
         libraries: Names of the modules that these functions import, and that a client alone may lack.
         install: What to install for them, as `pip install` takes it.
@@ -68,6 +69,7 @@ class Export(ABC, Generic[O]):
     summary: ClassVar[str]
     options: type[O]
     revision: ClassVar[int] = 1
+    one_level: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ("facefoundry.exports.makers.",)
     libraries: ClassVar[tuple[str, ...]] = ("av", "cv2")
     install: ClassVar[str] = "'.[media]'"

@@ -11,11 +11,11 @@ from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
 from facefoundry.exports.dataset import SPLITS, Dataset
 from facefoundry.exports.export import Export, Request, option
-from facefoundry.exports.numbering import three_digits
+from facefoundry.exports.numbering import numbered_fake, three_digits
 from facefoundry.exports.plan import Copied, Plan, Written
 from facefoundry.storage.parts import MASKS
 
-__all__ = ["FfppExport", "FfppOptions", "conversion_dict", "level_folder", "numbered_fake", "split_files"]
+__all__ = ["FfppExport", "FfppOptions", "conversion_dict", "level_folder", "split_files"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,6 @@ class FfppExport(Export[FfppOptions]):
 def level_folder(level: str, *, c0: bool) -> str:
     """Return the folder of a level: `c0` for `raw` if asked for."""
     return "c0" if c0 and level == "raw" else level
-
-
-def numbered_fake(fake: str, numbers: Mapping[str, str]) -> str:
-    """Return the name of a fake whose sequences have other names."""
-    target, _, source = fake.partition("_")
-    return f"{numbers[target]}_{numbers[source]}"
 
 
 def split_files(dataset: Dataset, numbers: Mapping[str, str], folder: str = "") -> tuple[Written, ...]:

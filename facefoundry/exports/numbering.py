@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from facefoundry.errors import InvalidInput
 
-__all__ = ["three_digits"]
+__all__ = ["numbered_fake", "three_digits"]
 
 _OWN = re.compile(r"[0-9]{3}")
 _MAX = 1000
@@ -41,3 +41,9 @@ def three_digits(ids: Iterable[str], before: Mapping[str, str]) -> dict[str, str
             taken.add(id_)
     free = (name for name in map("{:03d}".format, range(_MAX)) if name not in taken)
     return names | {id_: next(free) for id_ in ordered if id_ not in names}
+
+
+def numbered_fake(fake: str, numbers: Mapping[str, str]) -> str:
+    """Return the name of a fake whose sequences have other names."""
+    target, _, source = fake.partition("_")
+    return f"{numbers[target]}_{numbers[source]}"

@@ -87,7 +87,7 @@ def export_dataset(
             is no such level (LEVEL); the disk has too little space (DISK_SPACE); or libraries are missing
             (EXTRA_MISSING).
     """
-    chosen = _levels(dataset, levels)
+    chosen = _levels(export, dataset, levels)
     wanted = options if options is not None else export.options()
     data = place.read_record()
     before = parse_record(data, f"{place.shown}/{RECORD}") if data is not None else None
@@ -166,9 +166,14 @@ class _Run:
         self._state = replace(self._state, record=record)
 
 
-def _levels(dataset: Dataset, levels: Sequence[str]) -> tuple[str, ...]:
+def _levels(export: Export[O], dataset: Dataset, levels: Sequence[str]) -> tuple[str, ...]:
     """Return the levels to export, in the order of the recipe."""
     known = dataset.levels
+    if export.one_level and not levels:
+        levels = [level for level in export.one_level if level in known][:1] or [export.one_level[0]]
+    if export.one_level and len(levels) > 1:
+        message = f"Expected one level, as {export.name} holds one. Received {', '.join(levels)}. Export each apart."
+        raise InvalidInput(message, reason="LEVEL")
     unknown = [level for level in levels if level not in known]
     if unknown or not known:
         raise InvalidInput(

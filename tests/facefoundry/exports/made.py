@@ -37,7 +37,8 @@ REAL, FAKE = 20, 120
 
 def landmarks(frame: int) -> NDArray[np.float32]:
     """Return the landmarks of a frame, float32 [68, 2]: an upright mean face with 50 pixels that moves to the right."""
-    jaw = np.stack([np.linspace(-0.15, 1.15, FIRST_LANDMARK), np.linspace(0.3, 1.2, FIRST_LANDMARK)], axis=1)
+    along = np.linspace(0, np.pi, FIRST_LANDMARK)
+    jaw = np.stack([0.5 - 0.65 * np.cos(along), 0.2 + np.sin(along)], axis=1)
     points = np.concatenate([jaw, MEAN_FACE]) * 50 + (54 + frame, 40)
     return points.astype(np.float32)
 
@@ -93,7 +94,8 @@ def add_pair(layout: Layout, a: str, b: str, *, videos: bool = True) -> None:
         for level in LEVELS:
             _video(layout.real_video(level.name, target), level, REAL, videos)
             _video(layout.fake_video(level.name, fake), level, FAKE, videos)
-        _mask(layout.mask_video("masks", fake), videos)
+        for kind in ("masks", "masks_changed"):
+            _mask(layout.mask_video(kind, fake), videos)
         write_labels(layout, fake, [frame for frame in range(FRAMES) if frame != UNSWAPPED])
 
 

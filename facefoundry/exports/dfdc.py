@@ -1,0 +1,124 @@
+"""The form of the DFDC: parts with videos and metadata, and what selimsef's training reads besides."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from facefoundry.codec import JsonObject, JsonValue
+from facefoundry.dataset import identities
+from facefoundry.exports.dataset import Dataset, Split
+from facefoundry.exports.export import Export, Request, option
+from facefoundry.exports.ffpp import conversion_dict
+from facefoundry.exports.frames import Chosen, Frames
+from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.plan import Copied, Item, Made, Plan, Written
+from facefoundry.exports.whole import WholeOptions, with_whole_fakes
+
+__all__ = ["DfdcExport", "DfdcOptions"]
+
+_PARTS: Final[Mapping[Split, range]] = {"train": range(30), "val": range(30, 40), "test": range(40, 50)}
+"""The parts of each split: a fold of selimsef's training is a few parts, so no fold has clips of two splits."""
+_STEP: Final = 10
+"""selimsef's training reads every tenth frame."""
+_LONGEST: Final = 320
+"""It reads no frame from this number on."""
+_MAKERS: Final = "facefoundry.exports.makers.dfdc"
+_CROP_BYTES: Final = 150_000
+
+
+@dataclass(frozen=True)
+class DfdcOptions(WholeOptions):
+    """The options of `dfdc`."""
+
+    boxes: bool = option(False, "Write boxes/, the boxes of faces, as selimsef's first step does.")
+    crops: bool = option(False, "Write crops/, the faces of every tenth frame; of fakes the swapped frames alone.")
+    diffs: bool = option(False, "Write diffs/, which pixels of the crops are changed; without them no fake is valid.")
+
+
+class DfdcExport(Export[DfdcOptions]):
+    """Copies the videos of one level to the parts of the DFDC."""
+
+    name = "dfdc"
+    summary = "DFDC: parts with metadata.json; boxes, crops and diffs of selimsef/dfdc_deepfake_challenge"
+    options = DfdcOptions
+    one_level = ("c23", "raw", "c40")
+
+    def plan(self, dataset: Dataset, request: Request[DfdcOptions]) -> Plan:
+        """Plan a copy of each video, the metadata of each part, and what the options ask for."""
+        options, (level,) = request.options, request.levels
+        dataset = with_whole_fakes(dataset, options)
+        numbers = three_digits(dataset.sequences, request.numbers)
+        names = {id_: numbers[id_] for id_ in dataset.sequences}
+        names |= {id_: numbered_fake(id_, numbers) for id_ in dataset.fakes}
+        parts, items = _parts(dataset, numbers), list[Item]()
+        metadata = defaultdict[str, dict[str, JsonValue]](dict)
+        for id_, name in names.items():
+            is_fake, target = id_ in dataset.fakes, id_.partition("_")[0]
+            path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
+            items.append(Copied(f"{parts[target]}/{name}.mp4", path(level, id_)))
+            metadata[parts[target]][f"{name}.mp4"] = {
+                "label": "FAKE" if is_fake else "REAL",
+                "split": dataset.split_of(id_),
+                "original": f"{numbers[target]}.mp4" if is_fake else None,
+            }
+        dataset.require(item.source for item in items if isinstance(item, Copied))
+        if options.boxes or options.crops or options.diffs:
+            items += _training(dataset, level, names, options)
+        items += [Written(f"{part}/metadata.json", json.dumps(found).encode()) for part, found in metadata.items()]
+        return Plan((*items, conversion_dict(numbers)), numbers, dataset.left_out, dataset.remarks)
+
+
+def _parts(dataset: Dataset, numbers: Mapping[str, str]) -> dict[str, str]:
+    """Return the folder of the part of each sequence. All that pairs connect is in one part of its split.
+
+    The part follows from the lowest number, so that other pairs do not move it.
+    """
+    clips = dict.fromkeys(dataset.sequences, ())
+    pairs = [pair for found in dataset.splits.values() for pair in found]
+    folders = dict[str, str]()
+    for group in identities.components(clips, pairs):
+        of_split = _PARTS[dataset.split_of(next(iter(group)))]
+        part = of_split[min(int(numbers[id_]) for id_ in group) // 2 % len(of_split)]
+        folders |= dict.fromkeys(group, f"dfdc_train_part_{part}")
+    return folders
+
+
+def _training(dataset: Dataset, level: str, names: Mapping[str, str], options: DfdcOptions) -> list[Item]:
+    """Return boxes, crops and diffs, as the options ask for them."""
+    frames, items = Frames(dataset), list[Item]()
+
+    def chosen(id_: str) -> tuple[Chosen, list[list[int]]]:
+        every = frames.of(id_).every(_STEP)
+        count = sum(place < _LONGEST for place in every.places)
+        found = Chosen(every.places[:count], every.rows[:count])
+        return found, frames.alignments(id_.partition("_")[0]).boxes[list(found.rows)].tolist()
+
+    for id_, name in names.items():
+        is_fake = id_ in dataset.fakes
+        some, boxes = chosen(id_)
+        if not some.places:
+            continue
+        common: JsonObject = {"places": [*some.places], "boxes": [[*box] for box in boxes]}
+        size = len(boxes) * _CROP_BYTES
+        if options.boxes and not is_fake:
+            halves = {
+                str(place): [[x / 2, y / 2, (x + w) / 2, (y + h) / 2]]
+                for place, (x, y, w, h) in zip(some.places, boxes, strict=True)
+            }
+            items.append(Written(f"boxes/{name}.json", json.dumps(halves).encode()))
+        if options.crops:
+            path, out = (dataset.layout.fake_video if is_fake else dataset.layout.real_video), f"crops/{name}/"
+            arguments = {**common, "pictures_to": out}
+            items.append(
+                Made(out.rstrip("/"), f"{_MAKERS}:crops", (out,), {"video": path(level, id_)}, arguments, size)
+            )
+        if options.diffs and is_fake:
+            mask, out = dataset.layout.mask_video("masks_changed", id_), f"diffs/{name}/"
+            dataset.require([mask])
+            arguments = {**common, "pictures_to": out}
+            items.append(Made(out.rstrip("/"), f"{_MAKERS}:diffs", (out,), {"mask": mask}, arguments, size // 50))
+    return items
