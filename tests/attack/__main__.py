@@ -45,11 +45,11 @@ class Attacks:
     Args:
         target: The services.
         seed: Of everything that is generated.
-        seconds: When generated attacks end, from now.
+        seconds: The most time for generated messages, and the same for damaged documents.
     """
 
     def __init__(self, target: Target, seed: int, seconds: float) -> None:
-        self._target, self._seed, self._end = target, seed, time.monotonic() + seconds
+        self._target, self._seed, self._seconds = target, seed, seconds
         self._channels = {name: target.channel(name) for name in target.addresses}
         self._small: dict[str, bytes] = {}  # documents that are large now, by key
 
@@ -132,9 +132,10 @@ class Attacks:
     def generate(self, count: int) -> Outcome:
         """Send generated messages to all methods in turn."""
         outcome, known, all_methods = Outcome("generated messages"), [*self._target.uris.values()], messages.methods()
+        end = time.monotonic() + self._seconds
 
         def send(number: int) -> None:
-            if time.monotonic() > self._end:
+            if time.monotonic() > end:
                 return
             random = Random(f"{self._seed}/{number}")
             service, path, kind, _ = all_methods[number % len(all_methods)]
@@ -145,6 +146,7 @@ class Attacks:
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(send, range(count)))
+        outcome.expect(count)
         return outcome
 
     def damage(self, count: int) -> Outcome:
@@ -152,9 +154,9 @@ class Attacks:
         outcome, store = Outcome("damaged documents"), self._target.store
         reads = self._reads()
         found = {key: store.get_bytes(key) for key in self._documents()}
-        names = sorted(found)
+        names, end = sorted(found), time.monotonic() + self._seconds
         for number in range(count):
-            if time.monotonic() > self._end:
+            if time.monotonic() > end:
                 break
             random = Random(f"{self._seed}/document/{number}")
             key = names[number % len(names)]
@@ -164,6 +166,7 @@ class Attacks:
             service, path, request = chosen[number // len(names) % len(chosen)]
             outcome.add(self._send(service, path, request), f"document {number}, {kind} of {key}, read by {path}")
             document.put(store, key, found[key])
+        outcome.expect(count)
         return outcome
 
     def list_trainings(self, count: int) -> Outcome:
@@ -299,7 +302,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=10_000, help="how many generated messages")
     parser.add_argument("--documents", type=int, default=5_000, help="how many damaged documents")
     parser.add_argument("--trainings", type=int, default=10_000, help="how many trainings the list has")
-    parser.add_argument("--seconds", type=float, default=500.0, help="when generated attacks end")
+    parser.add_argument("--seconds", type=float, default=300.0, help="the most for messages, and for documents")
     given = parser.parse_args()
     with TemporaryDirectory() as folder, attacked(Path(folder)) as target:
         attacks, begin = Attacks(target, given.seed, given.seconds), target.bytes

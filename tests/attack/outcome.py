@@ -61,6 +61,11 @@ class Outcome:
         elif not ending.names:
             self.faults.append(f"{what}: names neither field nor object: {ending.detail[:300]}")
 
+    def expect(self, count: int) -> None:
+        """Note a fault if there were fewer calls, because the time was over."""
+        if self.total < count:
+            self.faults.append(f"only {self.total} of {count} calls in the time; give more by --seconds")
+
     @property
     def total(self) -> int:
         """The number of calls."""
