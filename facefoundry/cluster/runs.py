@@ -39,6 +39,9 @@ __all__ = ["Place", "Runs", "objects_of", "prepare", "read_template", "retry_in"
 
 _POLL_SECONDS = 1.0
 _END_SECONDS = 120.0
+_REFUSED_SECONDS = 15.0
+"""How long the Job's controller may try to create a pod. A webhook may refuse it until it has seen the Job."""
+
 _LATE_REASONS = ("NO_NODE", "SUSPENDED")  # what a cluster may take its time for
 
 
@@ -130,11 +133,12 @@ class Runs:
 
     def wait_for_start(self, run: str, seconds: float) -> JobState:
         """Wait until the pod of a run has started, or cannot start, or the time is over; return the state then."""
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
         while True:
-            state = self.find(run)
+            state, waited = self.find(run), time.monotonic() - begun
             settled = state.state != "waiting" or (state.reason and state.reason not in _LATE_REASONS)
-            if settled or time.monotonic() >= deadline:
+            passing = state.reason == "POD_REFUSED" and waited < _REFUSED_SECONDS
+            if (settled and not passing) or waited >= seconds:
                 return state
             time.sleep(_POLL_SECONDS)
 

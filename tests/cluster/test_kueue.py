@@ -146,6 +146,8 @@ def test_the_status_says_what_a_training_waits_for_and_which_one_took_its_place(
             shown = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
             reasons = Counter(row.get("diagnosis", {}).get("reason") for row in shown["trainings"])
             assert reasons == {None: 1, "PREEMPTED": 1, "IN_QUEUE": 1}
+            # Kueue may take either of two that were created in the same second.
+            stub.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=second.uri))
             other.CancelTraining(trainer_pb2.CancelTrainingRequest(training_uri=third.uri))
             assert in_state(stub, first.uri, RUNNING, 120).attempt == 1
 

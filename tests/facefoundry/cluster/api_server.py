@@ -20,7 +20,8 @@ NAMESPACE = "faces"
 class ApiServer:
     """Objects by plural and name.
 
-    `on_job` and `on_config_map` are called with each Job and ConfigMap that is created, `on_delete` with what goes.
+    `on_job` and `on_config_map` are called with each Job and ConfigMap that is created, `on_delete` with what goes,
+    `on_list` with the plural of what was listed.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class ApiServer:
         self.on_job: Callable[[Object], object] = self.run_pod
         self.on_config_map: Callable[[Object], object] = lambda made: None
         self.on_delete: Callable[[Object], object] = lambda job: None
+        self.on_list: Callable[[str], object] = lambda kind: None
         self.log_missing = False
         self.log_cut = False
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
@@ -87,8 +89,12 @@ class ApiServer:
             return 200, self.objects["logs"].get(names[0], {}).get("text", "")
         if names and names[0] not in found:
             return 404, {"message": f'{kind} "{names[0]}" not found'}
+        if method == "GET" and names:
+            return 200, found[names[0]]
         if method == "GET":
-            return 200, found[names[0]] if names else {"items": [x for x in found.values() if _selected(x, query)]}
+            items = [item for item in found.values() if _selected(item, query)]
+            self.on_list(kind)
+            return 200, {"items": items}
         if method == "DELETE":
             gone = found.pop(names[0])
             self.on_delete(gone)

@@ -269,6 +269,31 @@ def test_an_image_that_cannot_be_pulled_ends_the_command_with_the_way_out(api: A
     assert caught.value.reason == "IMAGE_MISSING"
 
 
+def _refuse_pod(api: ApiServer, job: dict[str, Any]) -> None:
+    about = {"kind": "Job", "name": job["metadata"]["name"]}
+    event = {"metadata": {"name": "refused"}, "type": "Warning", "involvedObject": about}
+    api.add("events", event | {"message": "denied the request: Job not found"})
+
+
+def test_a_pod_that_is_refused_once_and_then_made_is_waited_for(api: ApiServer, dataset_file: Path) -> None:
+    api.on_job = lambda job: _refuse_pod(api, job)
+
+    def make(kind: str) -> None:
+        if kind == "events":
+            (job,) = api.objects["jobs"].values()
+            api.run_pod(job)
+
+    api.on_list = make
+    assert facefoundry.submit(dataset_file).state == "running"
+
+
+def test_a_pod_that_is_refused_until_the_end_is_told(api: ApiServer, dataset_file: Path) -> None:
+    api.on_job = lambda job: _refuse_pod(api, job)
+    with pytest.raises(Unavailable, match="Job not found") as caught:
+        facefoundry.submit(dataset_file, wait_seconds=0)
+    assert caught.value.reason == "POD_REFUSED"
+
+
 @pytest.mark.parametrize(
     ("status", "message", "kind", "reason", "words"),
     [
