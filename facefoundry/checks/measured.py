@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-__all__ = ["Kept", "LabelFile", "LabelRow", "Measured", "Side"]
+__all__ = ["Compared", "Kept", "LabelFile", "LabelRow", "Measured", "Side"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison of a fake with its labels found.
+
+    Attributes:
+        frames: Number of frames that were compared; 0 if a video is not lossless.
+        faults: What the labels say and the pixels do not, one sentence for each frame.
+    """
+
+    frames: int = 0
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ _COMMANDS = {
     "export-models": "export_models:export_models",
     "auc": "auc:auc",
     "diff": "diff:diff",
+    "sign": "sign:sign",
+    "verify": "verify:verify",
     "status": "status:status",
     "logs": "logs:logs",
     "cancel": "cancel:cancel",
@@ -81,7 +83,7 @@ def cli() -> None:
            or `diff` found a difference
       2    an option or an input is wrong: change it; nothing was started
       3    some pairs, clips or fakes failed and would fail again; the others are done
-      4    `check-leaks` found a leak
+      4    `check-leaks` found a leak, or `verify` something that is wrong
       130  interrupted
 
     Every fake is labelled as synthetic. Use only faces of people who have agreed to it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -54,6 +55,7 @@ def run(dataset_file: Path, out: str | None, layout: str | None, as_json: bool, 
     with connected_view(connection, as_json) as (view, connected):
         plan, resolved = plan_of(dataset_file, lister(connected.store_settings))
         with open_output(place, layout, connected.store, with_models=dataset.keep_models) as output:
-            messages = [summary(resolved), *resolved.findings(), *space_sentences(place, plan.estimate)]
+            warnings = plan.clip_rights.warnings(date.today())
+            messages = [summary(resolved), *resolved.findings(), *warnings, *space_sentences(place, plan.estimate)]
             session = Session(view, assemble(plan, output, connected, view.event, command_line()))
             make_pairs(session, messages, on_this_machine=connection.use_local)

@@ -53,6 +53,8 @@ def open_session(plan: RunPlan, connection: ConnectionOptions, output: OutputOpt
     layout = layout_of(output.out, output.layout)
     plan = replace(plan, name=run_name(plan.name, layout))  # a wrong name is refused before anything is started
     with connected_view(connection, output.as_json) as (view, connected):
+        for warning in plan.clip_rights.warnings(date.today()):
+            view.message(warning)
         yield Session(view, assemble(plan, FolderOutput(layout), connected, view.event, command_line()))
 
 
@@ -88,7 +90,7 @@ def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bo
     """Run all pairs of an open run, as `make_dataset` does."""
     view, making = session.view, session.making
     plan, output = making.plan, making.output
-    for message in [*messages, *plan.clip_rights.warnings(date.today())]:
+    for message in messages:
         view.message(message)
     warning = None if plan.given else slow_training_warning(plan.recipe, on_this_machine=on_this_machine)
     if warning:

@@ -1,0 +1,1 @@
+"""Signs the videos of finished datasets by C2PA, and verifies datasets: signatures, digests, labels and pixels."""

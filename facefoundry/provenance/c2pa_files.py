@@ -1,0 +1,147 @@
+"""Signs and reads single files with the C2PA library. Its errors become those of the command, which name the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from c2pa import Builder, C2paError, C2paSignerInfo, Context, Reader, Signer
+
+from facefoundry import codec
+from facefoundry.codec import JsonObject
+from facefoundry.errors import DataLoss, Unavailable, Unusable
+from facefoundry.provenance.credentials import Credentials
+from facefoundry.provenance.manifests import ASSERTION
+from facefoundry.provenance.videos import SignedFacts
+
+__all__ = ["Found", "Ingredient", "read", "sign"]
+
+_MP4 = "video/mp4"
+_MERKLE_KIB = 64 << 10
+"""Files are hashed in parts of 64 MiB; without that the library holds a whole large file in memory."""
+_UNTRUSTED = "signingCredential.untrusted"
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A signed file that went into a video: its definition, and where it is."""
+
+    definition: JsonObject
+    path: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the manifest of a file says.
+
+    Attributes:
+        state: `Trusted`, `Valid` if nobody trusts who signed, or `Invalid`.
+        faults: Codes of what is wrong with the file.
+        ingredient_faults: The same of its ingredients, with their titles.
+        ingredients: Number of ingredients that are signed files themselves.
+        facts: The assertion of this project; None if another program signed it.
+    """
+
+    state: str
+    faults: list[str]
+    ingredient_faults: list[str]
+    ingredients: int
+    facts: SignedFacts | None
+
+
+def sign(
+    path: Path,
+    definition: JsonObject,
+    ingredients: Sequence[Ingredient],
+    credentials: Credentials,
+    signed: Path,
+    *,
+    embed: bool = True,
+) -> bytes:
+    """Write a signed copy of a video, and return its manifest.
+
+    Args:
+        path: The video.
+        definition: The manifest.
+        ingredients: The signed files that went into it.
+        credentials: What signs.
+        signed: The file to write, which must not be `path`.
+        embed: Whether the manifest is in the copy; otherwise the copy has the bytes of the video.
+
+    Raises:
+        Unavailable: the time-stamping authority does not answer (TIME_STAMP).
+        Unusable: the video cannot be signed (SIGNING).
+    """
+    with _context("") as context:
+        builder = Builder(definition, context=context)
+        try:
+            if not embed:
+                builder.set_no_embed()
+            for each in ingredients:
+                with each.path.open("rb") as file:
+                    builder.add_ingredient(each.definition, _MP4, file)
+            authority = credentials.authority.encode() or None
+            info = C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, authority)
+            return bytes(builder.sign_file(str(path), str(signed), Signer.from_info(info)))
+        except C2paError as error:
+            if credentials.authority and credentials.authority.rstrip("/") in str(error):
+                message = f"The time-stamping authority {credentials.authority} does not answer. Try again later."
+                raise Unavailable(message, reason="TIME_STAMP", resource=str(path)) from error
+            message = f"{path} cannot be signed: {error}."
+            raise Unusable(message, reason="SIGNING", resource=str(path)) from error
+
+
+def read(path: Path, anchors: str, sidecar: bytes | None = None) -> Found | None:
+    """Read and check the manifest of a video; None if it has none.
+
+    Args:
+        path: The video.
+        anchors: PEM certificates of the authorities to trust; empty for none.
+        sidecar: The manifest, if it is not in the file.
+    """
+    with _context(anchors) as context, path.open("rb") as file:
+        try:
+            with Reader(_MP4, file, manifest_data=sidecar, context=context) as reader:
+                state, found = str(reader.get_validation_state()), json.loads(reader.json())
+                active = reader.get_active_manifest() or {}
+        except C2paError as error:
+            if type(error).__name__.endswith("ManifestNotFound"):
+                return None
+            return Found("Invalid", [str(error)], [], 0, None)
+    results = found.get("validation_results", {})
+    own = [each["code"] for each in results.get("activeManifest", {}).get("failure", [])]
+    ingredients = active.get("ingredients", [])
+    below = [
+        f"{each.get('title', '')} {failure['code']}"
+        for each in ingredients
+        for failure in each.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
+    ]
+    return Found(
+        state,
+        [code for code in own if code != _UNTRUSTED],
+        [code for code in below if not code.endswith(_UNTRUSTED)],
+        sum("active_manifest" in each for each in ingredients),
+        _facts(active),
+    )
+
+
+def _facts(active: JsonObject) -> SignedFacts | None:
+    assertions = active.get("assertions")
+    for each in assertions if isinstance(assertions, list) else []:
+        if isinstance(each, dict) and each.get("label") == ASSERTION and isinstance(each.get("data"), dict):
+            try:
+                return codec.from_json(SignedFacts, json.dumps(each["data"]))
+            except DataLoss:
+                return None
+    return None
+
+
+@contextmanager
+def _context(anchors: str) -> Iterator[Context]:
+    settings: JsonObject = {"core": {"merkle_tree_chunk_size_in_kb": _MERKLE_KIB}}
+    if anchors:
+        settings["trust"] = {"trust_anchors": anchors}
+    yield Context.from_dict(settings)

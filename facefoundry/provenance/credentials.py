@@ -1,0 +1,162 @@
+"""The key and the certificates that sign: those of files, or a development certificate that this machine makes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from facefoundry.dataset import files
+from facefoundry.errors import InvalidInput
+
+__all__ = ["Credentials", "development", "load", "roots"]
+
+_DEVELOPMENT = "FaceFoundry development, not for publication"
+_DAYS = 90
+_CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
+_SIGNERS = {ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string, "1.3.6.1.4.1.62558.2.1"}
+"""Extended key usages of certificates that sign: e-mail protection, and the one of the C2PA trust list."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What signs.
+
+    Attributes:
+        key: The private key, PEM of PKCS#8.
+        chain: The certificates, PEM, the signing one first.
+        algorithm: Name of the signature algorithm, such as `es256`.
+        authority: URL of a time-stamping authority; empty for none. Without a time stamp, signatures end with the
+            certificate.
+        is_development: Whether this machine made the certificate.
+    """
+
+    key: bytes = field(repr=False)
+    chain: bytes
+    algorithm: bytes
+    authority: str = ""
+    is_development: bool = False
+
+
+def load(key: Path, chain: Path, authority: str = "") -> Credentials:
+    """Read a key and its certificates, and check them before anything is signed.
+
+    Args:
+        key: PEM file of the private key, not encrypted.
+        chain: PEM file of the certificates, the signing one first.
+        authority: URL of a time-stamping authority; empty for none.
+
+    Raises:
+        InvalidInput: a file cannot be read, or the certificate cannot sign: it is not valid today, not meant for it, or
+            not that of the key (CERTIFICATE).
+    """
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        certificates = x509.load_pem_x509_certificates(chain.read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not a PEM file without a password"
+        raise _wrong(f"{key} and {chain} cannot be read: {what}", "Check both files.") from error
+    _check(certificates[0], private, chain)
+    return Credentials(_pem(private), chain.read_bytes(), _algorithm(private, key), authority)
+
+
+def development(folder: Path, authority: str = "") -> Credentials:
+    """Return the development certificate of this machine, which is made if there is none or it ends soon.
+
+    Args:
+        folder: Folder of the key and the certificates. Only the owner's account can read the key.
+        authority: URL of a time-stamping authority; empty for none.
+    """
+    key, chain = folder / "key.pem", folder / "chain.pem"
+    try:
+        found = load(key, chain, authority)
+        fresh = x509.load_pem_x509_certificate(found.chain).not_valid_after_utc
+        if fresh > datetime.now(timezone.utc) + timedelta(days=7):
+            return replace(found, is_development=True)
+    except InvalidInput:
+        pass
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    certificates = [_certificate(leaf, root, ca=False), _certificate(root, root, ca=True)]
+    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(_pem(leaf))
+    files.write(chain, b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates))
+    return replace(load(key, chain, authority), is_development=True)
+
+
+def roots(folder: Path) -> str:
+    """Return the certificates of the development chain as PEM, to verify on this machine; empty if it has none."""
+    chain = folder / "chain.pem"
+    return chain.read_text() if chain.is_file() else ""
+
+
+def _check(certificate: x509.Certificate, key: PrivateKeyTypes, chain: Path) -> None:
+    now = datetime.now(timezone.utc)
+    if certificate.not_valid_after_utc < now:
+        raise _wrong(f"the one in {chain} expired on {certificate.not_valid_after_utc:%Y-%m-%d}", "Renew it.")
+    if certificate.not_valid_before_utc > now:
+        raise _wrong(f"the one in {chain} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on", "Wait.")
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+        usages = {each.dotted_string for each in extension.value}
+    except x509.ExtensionNotFound:
+        usages = set()
+    if not usages & _SIGNERS:
+        advice = "Ask your authority for one with emailProtection."
+        raise _wrong(f"the one in {chain} has the extended key usages {', '.join(sorted(usages)) or 'none'}", advice)
+    if certificate.public_key() != key.public_key():
+        raise _wrong(f"the first one in {chain} is that of another key", "Put the certificate of the key first.")
+
+
+def _algorithm(key: PrivateKeyTypes, path: Path) -> bytes:
+    match key:
+        case ec.EllipticCurvePrivateKey() if key.curve.name in _CURVES:
+            return _CURVES[key.curve.name]
+        case ed25519.Ed25519PrivateKey():
+            return b"ed25519"
+        case rsa.RSAPrivateKey():
+            return b"ps256"
+    raise _wrong(f"{path} is a key of another kind", "Use an elliptic curve P-256, P-384 or P-521, Ed25519, or RSA.")
+
+
+def _pem(key: PrivateKeyTypes) -> bytes:
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+
+
+def _certificate(key: ec.EllipticCurvePrivateKey, root: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
+    now = datetime.now(timezone.utc)
+    issuer = _name(f"{_DEVELOPMENT} (root)")
+    usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(issuer if ca else _name(_DEVELOPMENT))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=_DAYS))
+        .add_extension(x509.BasicConstraints(ca, None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
+    )
+    if not ca:
+        made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+    return made.sign(root, hashes.SHA256())
+
+
+def _name(text: str) -> x509.Name:
+    parts = [(NameOID.ORGANIZATION_NAME, "FaceFoundry"), (NameOID.COMMON_NAME, text)]
+    return x509.Name([x509.NameAttribute(*part) for part in parts])
+
+
+def _wrong(received: str, advice: str) -> InvalidInput:
+    return InvalidInput(f"Expected a certificate that can sign: {received}. {advice}", reason="CERTIFICATE")

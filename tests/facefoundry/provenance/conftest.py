@@ -1,0 +1,100 @@
+"""A small dataset with a run record and rights, unsigned and signed. Tests change copies of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facefoundry import codec
+from facefoundry.dataset import files
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.record import RunRecord, SequenceRecord
+from facefoundry.dataset.rights import ClipRights, Rights
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.media.write import MaskWriter
+from facefoundry.provenance import credentials
+from facefoundry.provenance.credentials import Credentials
+from facefoundry.provenance.signing import sign_dataset
+from tests.facefoundry.checks.made import BOX, HEIGHT, LEVELS, WIDTH, encode, texture
+
+FRAMES = 6
+UNSWAPPED = 2
+CLIPS = ("000", "001")
+RIGHTS = ClipRights.of({"000": Rights(basis="no-person"), "001": None})
+
+
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Credentials:
+    """The development certificate of a machine."""
+    return credentials.development(tmp_path_factory.mktemp("signer"))
+
+
+@pytest.fixture(scope="session")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FfppLayout]:
+    """Returns a function that writes a dataset of one pair: 2 levels, one kind of mask, and an unswapped frame."""
+
+    def write(name: str) -> FfppLayout:
+        layout, rng = FfppLayout(tmp_path_factory.mktemp(name)), np.random.default_rng(len(name))
+        record = RunRecord(name, "", {"compression": {"levels": [{"name": level.name} for level in LEVELS]}})
+        x, y, width, height = BOX
+        for target, source in (CLIPS, CLIPS[::-1]):
+            fake, ground = f"{target}_{source}", list(texture(rng, WIDTH, HEIGHT, FRAMES))
+            shown = [picture.copy() for picture in ground]
+            for number, face in enumerate(texture(rng, width - 2, height - 2, FRAMES)):
+                if number != UNSWAPPED:
+                    shown[number][y + 1 : y + height - 1, x + 1 : x + width - 1] = face
+            for level in LEVELS:
+                encode(layout.real_video(level.name, target), ground, level, (25, 1))
+                encode(layout.fake_video(level.name, fake), shown, level, (25, 1))
+            files.make_folder(layout.mask_video("masks", fake).parent)
+            writer = MaskWriter(layout.mask_video("masks", fake), (25, 1), WIDTH, HEIGHT)
+            for _ in range(FRAMES):
+                writer.write(np.zeros((HEIGHT, WIDTH), np.uint8))
+            writer.close()
+            label(layout, fake, UNSWAPPED)
+            record.sequences[target] = SequenceRecord(source_uri=f"s3://facefoundry/sources/{target:>040}")
+        RunFolder(layout.run_folder()).save_run(record)
+        files.write(layout.filelist(), b'[["000", "001"]]')
+        files.write(layout.filelist().with_name("rights.json"), codec.to_json(RIGHTS))
+        return layout
+
+    return write
+
+
+def label(layout: FfppLayout, fake: str, *unswapped: int) -> None:
+    """Write the labels of a fake."""
+    rows = [{"frame": number, "box": None if number in unswapped else BOX} for number in range(FRAMES)]
+    files.write(layout.labels(fake), json.dumps({"frames": rows}).encode())
+
+
+@pytest.fixture(scope="session")
+def unsigned(write: Callable[[str], FfppLayout]) -> FfppLayout:
+    """The dataset before it is signed."""
+    return write("twins")
+
+
+@pytest.fixture(scope="session")
+def signed(unsigned: FfppLayout, signer: Credentials, tmp_path_factory: pytest.TempPathFactory) -> FfppLayout:
+    """The dataset, signed."""
+    layout = FfppLayout(tmp_path_factory.mktemp("signed") / "twins")
+    shutil.copytree(unsigned.root, layout.root)
+    assert sign_dataset(layout, signer) == len(videos_of(layout.root)) == 10
+    return layout
+
+
+@pytest.fixture
+def copy(signed: FfppLayout, tmp_path: Path) -> FfppLayout:
+    """A copy of the signed dataset, to be changed."""
+    layout = FfppLayout(tmp_path / "copy")
+    shutil.copytree(signed.root, layout.root)
+    return layout
+
+
+def videos_of(root: Path) -> list[Path]:
+    """Return the videos below a folder, relative to it."""
+    return sorted(path.relative_to(root) for path in root.rglob("*.mp4"))
