@@ -10,7 +10,7 @@ DEMO := $(if $(wildcard $(SET_UP)),$(SET_UP),$(VENV)/.demo)
 STUBS := facefoundry/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz attack crash-test clients stores bench \
+.PHONY: help setup demo test test-full coverage test-cluster test-cluster-full fuzz attack crash-test clients consumers stores bench \
     bench-check lint counts format generate lock descriptors release images objectstore-image base-image helm openapi clean
 
 help:  ## List the commands
@@ -90,6 +90,10 @@ crash-test: $(SET_UP)  ## Kill every process at every commit point, and break th
 # About a minute and a half for each client, and as long for the pages. The first time Go loads and builds its modules.
 clients: $(SET_UP)  ## Build the clients in other languages and make a pair with each; CLIENTS="go shell" for some
 	@$(BIN)/python -m tests.clients $(CLIENTS)
+
+consumers: $(SET_UP)  ## Run the loaders of detectors on exports of DATASET; CLONES=DIR, PYTHON_WITH=their Python, WORK=DIR
+	$(BIN)/python -m tests.consumers $(DATASET) $(or $(WORK),out/consumers) --clones $(CLONES) \
+	    --python $(or $(PYTHON_WITH),$(BIN)/python) $(if $(LOCAL_DIR),--local-dir $(LOCAL_DIR))
 
 stores: $(SET_UP)  ## Run S3 servers, the product on each, and make the table of docs/stores.md (Go, cargo); STORES="minio" for some
 	@tests/stores/servers.sh $(TOOLS)

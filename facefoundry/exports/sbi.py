@@ -33,6 +33,7 @@ class SbiExport(Export[SbiOptions]):
     name = "sbi"
     summary = "SelfBlendedImages: frames of the real videos with 81 points and boxes"
     options = SbiOptions
+    revision = 2
     one_level = ("raw",)
 
     def plan(self, dataset: Dataset, request: Request[SbiOptions]) -> Plan:

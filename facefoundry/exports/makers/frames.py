@@ -41,12 +41,14 @@ def landmarks(folder: str, alignments: str, frames: list[list[int]], landmarks_t
 def self_blended(
     folder: str, alignments: str, frames: list[list[int]], landmarks_to: str, boxes_to: str, name: str
 ) -> Iterator[int]:
-    """Write landmarks, float64 [1, 81, 2], and boxes, float64 [1, 2, 2], as SelfBlendedImages reads them.
+    """Write landmarks, int32 [1, 81, 2], and boxes, float64 [1, 2, 2], as SelfBlendedImages reads them.
+
+    It fills their convex hull by OpenCV, which takes int32 alone, and otherwise tries other pictures for ever.
 
     The box is that around the landmarks of the face, brows to chin, because that is what its own detector's box shows.
     """
     points = landmarks_of(alignments, [row for _, row in frames]).astype(np.float64)
-    with_more, boxes = with_forehead(points), bounds(points)
+    with_more, boxes = np.rint(with_forehead(points)).astype(np.int32), bounds(points)
     for index, (number, _) in enumerate(frames):
         np.save(Path(folder) / landmarks_to / name.format(number), with_more[index][None])
         np.save(Path(folder) / boxes_to / name.format(number), boxes[index][None])

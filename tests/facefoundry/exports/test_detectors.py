@@ -135,6 +135,7 @@ def test_sbi_has_whole_frames_of_real_videos_with_81_points(real_dataset: Layout
         points = np.load(folder / "landmarks" / "002" / f"{frame:03d}.npy")
         boxes = np.load(folder / "retina" / "002" / f"{frame:03d}.npy")
         assert points.shape == (1, 81, 2) and boxes.shape == (1, 2, 2)
+        assert points.dtype == np.int32  # cv2.fillConvexPoly takes no other
         assert np.allclose(points[0, :68], landmarks(frame), atol=1)
         assert np.allclose(boxes[0], [landmarks(frame).min(axis=0), landmarks(frame).max(axis=0)], atol=1)
     with pytest.raises(InvalidInput, match="level raw"):

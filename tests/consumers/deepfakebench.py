@@ -1,0 +1,46 @@
+"""DeepfakeBench: its base dataset, with masks and landmarks."""
+
+import json
+import os
+import sys
+import tempfile
+import types
+from collections import Counter
+from pathlib import Path
+
+clone, out = Path(sys.argv[1]), Path(sys.argv[2])
+package = types.ModuleType("dataset")  # its own imports every dataset, with libraries for CUDA
+package.__path__ = [str(clone / "training" / "dataset")]
+sys.modules["dataset"] = package
+
+import torch  # noqa: E402
+from dataset.abstract_dataset import DeepfakeAbstractBaseDataset  # noqa: E402
+
+work = tempfile.mkdtemp()
+os.chdir(work)
+Path("datasets").symlink_to(out)
+augmentation = {
+    "flip_prob": 0.5, "rotate_prob": 0.5, "rotate_limit": [-10, 10], "blur_prob": 0.5, "blur_limit": [3, 7],
+    "brightness_prob": 0.5, "brightness_limit": [-0.1, 0.1], "contrast_limit": [-0.1, 0.1], "quality_lower": 40,
+    "quality_upper": 100,
+}  # fmt: skip
+config = {
+    "compression": "c23", "frame_num": {"train": 8, "test": 8}, "lmdb": False, "train_dataset": ["FF-DF"],
+    "test_dataset": "FF-DF", "dataset_json_folder": "./datasets/dataset_json", "resolution": 256, "with_mask": True,
+    "label_dict": {"FF-real": 0, "FF-DF": 1}, "with_landmark": True, "use_data_augmentation": False,
+    "mean": [0.5] * 3, "std": [0.5] * 3, "data_aug": augmentation,
+}  # fmt: skip
+dataset = DeepfakeAbstractBaseDataset(config, "train")
+loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True, collate_fn=dataset.collate_fn)
+batch = next(iter(loader))
+masks = [bool(dataset[i][3].max()) for i in range(len(dataset))]
+assert masks == [label == 1 for label in dataset.label_list], "fakes have masks, real videos none"
+print(
+    json.dumps(
+        {
+            "samples": len(dataset),
+            "labels": {str(label): count for label, count in sorted(Counter(dataset.label_list).items())},
+            "shapes": {name: list(value.shape) for name, value in batch.items()},
+        }
+    )
+)
