@@ -1,13 +1,13 @@
 """The boxes of an MP4 file: finds the C2PA manifest, and removes it so that the file is what it was before signing.
 
-Signing inserts one box, after `ftyp`, and adds its size to the chunk offsets in `stco` and `co64`; the rest stays.
+Signing inserts a box after `ftyp`, into files of several hashed parts also boxes with their hashes, and adds the sizes
+to the chunk offsets in `stco` and `co64`. The rest stays.
 """
 
 from __future__ import annotations
 
-import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -44,12 +44,7 @@ def manifest_of(path: Path) -> Box | None:
         Unusable: the file is no MP4 file, or it is cut off (NOT_MP4).
     """
     with path.open("rb") as file:
-        found = [box for box in _boxes(file, 0, path.stat().st_size, path) if box.kind == b"uuid"]
-        for box in found:
-            file.seek(box.start + 8)
-            if file.read(16) == _C2PA:
-                return box
-    return None
+        return next(iter(_inserted(file, path)), None)
 
 
 def strip(signed: Path, plain: Path) -> None:
@@ -62,13 +57,10 @@ def strip(signed: Path, plain: Path) -> None:
     Raises:
         Unusable: it is no MP4 file (NOT_MP4).
     """
-    removed = manifest_of(signed)
-    if removed is None:
-        shutil.copyfile(signed, plain)
-        return
     with signed.open("rb") as source, plain.open("wb") as sink:
+        removed = _inserted(source, signed)
         for box in _boxes(source, 0, signed.stat().st_size, signed):
-            if box == removed:
+            if box in removed:
                 continue
             source.seek(box.start)
             if box.kind == b"moov":
@@ -79,8 +71,18 @@ def strip(signed: Path, plain: Path) -> None:
                 _copy(source, sink, box.size)
 
 
-def _shift(data: bytearray, start: int, end: int, removed: Box) -> None:
-    """Subtract the size of a removed box from the chunk offsets after it, in the boxes of a range of bytes."""
+def _inserted(file: BinaryIO, path: Path) -> list[Box]:
+    """Return the boxes that signing inserted, the manifest first."""
+    found = []
+    for box in _boxes(file, 0, path.stat().st_size, path):
+        file.seek(box.start + 8)
+        if box.kind == b"uuid" and file.read(len(_C2PA)) == _C2PA:
+            found.append(box)
+    return found
+
+
+def _shift(data: bytearray, start: int, end: int, removed: Sequence[Box]) -> None:
+    """Subtract the sizes of removed boxes from the chunk offsets after them, in the boxes of a range of bytes."""
     while start + 8 <= end:
         size, kind = int.from_bytes(data[start : start + 4], "big"), bytes(data[start + 4 : start + 8])
         if size < 8 or start + size > end:
@@ -92,8 +94,8 @@ def _shift(data: bytearray, start: int, end: int, removed: Box) -> None:
             count = int.from_bytes(data[start + 12 : start + 16], "big")
             for place in range(start + 16, min(start + 16 + count * width, start + size), width):
                 (offset,) = struct.unpack_from(_TABLES[kind], data, place)
-                if offset >= removed.end:
-                    struct.pack_into(_TABLES[kind], data, place, offset - removed.size)
+                before = sum(box.size for box in removed if box.end <= offset)
+                struct.pack_into(_TABLES[kind], data, place, offset - before)
         start += size
 
 

@@ -20,8 +20,8 @@ from facefoundry.provenance.videos import SignedFacts
 __all__ = ["Found", "Ingredient", "read", "sign"]
 
 _MP4 = "video/mp4"
-_MERKLE_KIB = 64 << 10
-"""Files are hashed in parts of 64 MiB; without that the library holds a whole large file in memory."""
+_MERKLE_KIB = 16 << 10
+"""Files are hashed in parts of 16 MiB; without that the library holds a whole large file in memory."""
 _UNTRUSTED = "signingCredential.untrusted"
 
 

@@ -159,17 +159,18 @@ def test_offsets_of_64_bits_are_shifted_and_what_is_no_mp4_file_is_named(tmp_pat
     def box(kind, data):
         return struct.pack(">I4s", 8 + len(data), kind) + data
 
-    def file(manifest, offset):
+    def file(manifest, offset, hashes=b""):
         table = box(b"co64", struct.pack(">IIQQ", 0, 2, offset, 3))
         for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
             table = box(kind, table)
-        return box(b"ftyp", b"isom" * 2) + manifest + box(b"mdat", b"x" * 9) + table
+        return box(b"ftyp", b"isom" * 2) + manifest + box(b"mdat", b"x" * 9) + hashes + table
 
     manifest = box(b"uuid", bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + b"manifest")
+    other = box(b"uuid", b"another one's id" + b"data")
     signed, plain = tmp_path / "signed.mp4", tmp_path / "plain.mp4"
-    signed.write_bytes(file(manifest, 99 + len(manifest)))
+    signed.write_bytes(file(manifest, 16 + len(manifest), hashes=manifest + other))
     boxes.strip(signed, plain)
-    assert plain.read_bytes() == file(b"", 99)
+    assert plain.read_bytes() == file(b"", 16, hashes=other)
     signed.write_bytes(signed.read_bytes()[:-5])
     with pytest.raises(Unusable, match=r"signed\.mp4, whose box at byte \d+ is cut off"):
         boxes.strip(signed, plain)
