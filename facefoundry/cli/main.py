@@ -31,6 +31,7 @@ _COMMANDS = {
     "diff": "diff:diff",
     "sign": "sign:sign",
     "verify": "verify:verify",
+    "datasheet": "datasheet:datasheet",
     "status": "status:status",
     "logs": "logs:logs",
     "cancel": "cancel:cancel",

@@ -12,6 +12,7 @@ from typing import Literal
 
 from facefoundry import __version__
 from facefoundry.codec import JsonObject
+from facefoundry.dataset.about import About
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
 from facefoundry.dataset.rights import UNSTATED
@@ -347,6 +348,7 @@ class RunRecord:
         rights: What is known about the rights to the clips, such as `consent for 12 clips`; or `unstated`. The records
             are in `misc/rights.json`.
         rights_end: Last day of those rights that end first, ISO 8601; empty if none of them ends.
+        about: What people should know of the dataset, as the dataset file says.
         versions: Versions of the software, by name.
         created: When the run began, ISO 8601.
         format: `FORMAT`.
@@ -368,6 +370,7 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=lambda: {"facefoundry": __version__})
     rights: str = UNSTATED
     rights_end: str = ""
+    about: About = field(default_factory=About)
     done: int = 0
     failures: dict[str, Failure] = field(default_factory=dict)
     sequences: dict[str, SequenceRecord] = field(default_factory=dict)

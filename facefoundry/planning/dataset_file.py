@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
 from facefoundry import recipes
+from facefoundry.dataset.about import About
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.rights import Rights
 from facefoundry.recipes import ranges
@@ -295,6 +296,7 @@ class DatasetFile(_Model):
         min_length=1,
         description="Where the clips are. Each source has a kind: folder, s3, ffpp, celeb-df, dfdc, voxceleb or list.",
     )
+    about: About = Field(default_factory=About, description="What the datasheet of the dataset says of it.")
     rights: RightsChoice = Field(
         default_factory=RightsChoice, description="Why the faces of the clips may be used; every clip needs a reason."
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facefoundry import codec, recipes, report
 from facefoundry.dataset import files, models
+from facefoundry.dataset.about import About
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.output import FolderOutput, Output
@@ -56,6 +57,7 @@ class RunPlan:
         retention: Days that results stay in the bucket after the run has ended, by their kind.
         gates: The bars that fakes are held to.
         rights: The rights to the clips; those of other clips are unstated.
+        about: What people should know of the dataset.
     """
 
     recipe: recipe_pb2.Recipe
@@ -73,6 +75,7 @@ class RunPlan:
     estimate: Estimate | None = None
     gates: Sequence[Gate] = DEFAULT_GATES
     rights: ClipRights = field(default_factory=ClipRights)
+    about: About = field(default_factory=About)
 
     @property
     def clip_rights(self) -> ClipRights:
@@ -157,6 +160,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
         recipe = recipes.resolve(recipe)
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
     record.retention, record.gates = dict(plan.retention), list(plan.gates)
+    record.about = plan.about
     record.rights, record.rights_end = plan.clip_rights.summary(), plan.clip_rights.end
     log = RunLog(_earlier_events(name, connections.store))
     on_event = _both(log.add, on_event)

@@ -106,6 +106,7 @@ def plan_of(path: Path, list_objects: ListObjects) -> tuple[RunPlan, ResolvedDat
         retention=dataset.retention.days(),
         gates=dataset.gates,
         rights=rights,
+        about=dataset.about,
         estimate=estimate(resolved.pairs, facts, recipe, rates) if known else None,
     )
     return plan, resolved

@@ -1,0 +1,221 @@
+"""The datasheet of a finished dataset: what it is, how it was made, and what its limits are, from its records."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from facefoundry import codec
+from facefoundry.checks import leaks as leak_test
+from facefoundry.checks.leaks import LeakReport
+from facefoundry.codec import JsonObject
+from facefoundry.dataset import files
+from facefoundry.dataset.dropped import dropped_file, read_dropped
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import Pair, read_filelist
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.tables import html_table
+
+__all__ = ["Datasheet", "Section", "datasheet_of", "write_datasheet"]
+
+_SPLITS = ("train", "val", "test")
+_UNSAID = "Not stated."
+_QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: its title, paragraphs, and a table, whose first row is the head; empty without one."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Datasheet:
+    """The datasheet of a dataset.
+
+    Attributes:
+        name: Name of the dataset.
+        sections: Its sections.
+    """
+
+    name: str
+    sections: tuple[Section, ...]
+
+    def markdown(self) -> str:
+        """Return the page as Markdown."""
+        blocks = [f"# Datasheet of {_plain(self.name)}"]
+        for section in self.sections:
+            blocks += [f"## {section.title}", *map(_plain, section.paragraphs)]
+            if section.table:
+                rows = [f"| {' | '.join(map(_cell, row))} |" for row in section.table]
+                blocks.append("\n".join([rows[0], f"|{'---|' * len(section.table[0])}", *rows[1:]]))
+        return "\n\n".join(blocks) + "\n"
+
+    def html(self) -> str:
+        """Return the page as HTML, in one file."""
+        parts = [f"<h1>Datasheet of {html.escape(self.name)}</h1>"]
+        for section in self.sections:
+            parts.append(f"<h2>{html.escape(section.title)}</h2>")
+            parts += [f"<p>{html.escape(text)}</p>" for text in section.paragraphs]
+            if section.table:
+                parts.append(html_table(section.table[0], section.table[1:]))
+        style = "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em 1em;text-align:left}"
+        head = f'<meta charset="utf-8"><title>{html.escape(self.name)}</title><style>{style}</style>'
+        return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def write_datasheet(layout: Layout) -> Datasheet:
+    """Write `datasheet.md` and `datasheet.html` into the folder of a dataset, and return what they say.
+
+    Raises:
+        NotFound: the folder has no run record.
+        DataLoss: a record is damaged.
+    """
+    folder = RunFolder(layout.run_folder())
+    lists = layout.filelist().parent
+    rights = lists / RIGHTS_FILE
+    run = folder.load_run()
+    made = datasheet_of(
+        run,
+        list(folder.load_pairs()),
+        codec.from_json(ClipRights, rights.read_bytes()) if rights.is_file() else ClipRights.unstated(run.sequences),
+        {
+            name: read_filelist(path, may_be_empty=True)
+            for name in _SPLITS
+            if (path := lists / "splits" / f"{name}.json").is_file()
+        },
+        leak_test.read(layout),
+        [fake.id for fake in read_dropped(dropped_file(layout))],
+    )
+    files.write(layout.root / "datasheet.md", made.markdown().encode())
+    files.write(layout.root / "datasheet.html", made.html().encode())
+    return made
+
+
+def datasheet_of(
+    run: RunRecord,
+    pairs: Sequence[PairRecord],
+    rights: ClipRights,
+    splits: Mapping[str, Sequence[Pair]],
+    leaks: LeakReport | None,
+    dropped: Sequence[str],
+) -> Datasheet:
+    """Return the datasheet of a dataset.
+
+    Args:
+        run: The run record.
+        pairs: The records of its pairs.
+        rights: The rights to its clips.
+        splits: The pairs of each split, by its name; empty without splits.
+        leaks: What the leak test found; None if it was not made.
+        dropped: Ids of the fakes that gates left out.
+    """
+    about, sequences = run.about, list(run.sequences.values())
+    fakes = [fake for pair in pairs for fake in pair.fakes if fake.id not in dropped]
+    frames, faces = sum(each.frames for each in sequences), sum(each.faces for each in sequences)
+    swapped = sum(fake.swapped for fake in fakes)
+    return Datasheet(
+        run.name,
+        (
+            Section("Motivation", (about.motivation or _UNSAID,)),
+            Section(
+                "Composition",
+                (
+                    f"{len(sequences)} real videos with {frames} frames, of which {faces} show the subject's face; "
+                    f"{len(fakes)} fakes with {sum(fake.frames for fake in fakes)} frames, of which {swapped} are "
+                    f"swapped. {run.done} of {len(run.pairs)} pairs are done.",
+                ),
+            ),
+            Section("Collection", (about.collection or _UNSAID,)),
+            Section("Recipe", (f"Made by {_versions(run)} from {run.created} on.",), _recipe(run.recipe)),
+            Section("Splits", () if splits else ("There are none.",), _splits(splits)),
+            Section("Quality of the fakes", ("Quarters of what was measured (docs/quality.md).",), _quality(fakes)),
+            Section("Gates", (f"{len(dropped)} fakes were left out.",), _gates(run, fakes)),
+            _leaks(leaks),
+            Section("Rights", (f"{rights.summary().capitalize()}.",), _rights(rights)),
+            Section(
+                "Limits",
+                (
+                    "All fakes were made by one method, a shared encoder with two decoders. A detector of them need "
+                    "not find other manipulations. Faces show the poses and lights of these clips only.",
+                ),
+            ),
+            Section("Maintenance", (about.maintenance or _UNSAID,)),
+            Section("Contact", (about.contact or _UNSAID,)),
+        ),
+    )
+
+
+def _recipe(recipe: JsonObject) -> tuple[tuple[str, ...], ...]:
+    rows = [("field", "value"), ("name", str(recipe.get("name", "")))]
+    for group in ("extraction", "training", "conversion"):
+        values = recipe.get(group)
+        rows += [(f"{group}.{name}", str(value)) for name, value in values.items()] if isinstance(values, dict) else []
+    return tuple(rows)
+
+
+def _splits(splits: Mapping[str, Sequence[Pair]]) -> tuple[tuple[str, ...], ...]:
+    clips = {name: {clip for pair in pairs for clip in pair} for name, pairs in splits.items()}
+    rows = [(name, str(len(pairs)), str(len(clips[name]))) for name, pairs in splits.items()]
+    return (("split", "pairs", "clips"), *rows) if rows else ()
+
+
+def _quality(fakes: Sequence[FakeRecord]) -> tuple[tuple[str, ...], ...]:
+    found: dict[str, list[float]] = {}
+    for fake in fakes:
+        for name, value in fake.quality.items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    rows = [
+        (name, str(len(values)), *(f"{cut:.3g}" for cut in _cuts(values))) for name, values in sorted(found.items())
+    ]
+    return (("measure", "fakes", "least", "quarter", "median", "three quarters", "most"), *rows) if rows else ()
+
+
+def _cuts(values: Sequence[float]) -> list[float]:
+    inner = quantiles(values, n=_QUARTERS, method="inclusive") if len(values) > 1 else [values[0]] * (_QUARTERS - 1)
+    return [min(values), *inner, max(values)]
+
+
+def _gates(run: RunRecord, fakes: Iterable[FakeRecord]) -> tuple[tuple[str, ...], ...]:
+    failed = Counter(gate.measure for fake in fakes for gate in fake.failed)
+    rows = [(gate.measure, gate.action, str(failed[gate.measure])) for gate in run.gates]
+    return (("measure", "action", "fakes below the bar"), *rows) if rows else ()
+
+
+def _leaks(leaks: LeakReport | None) -> Section:
+    if leaks is None:
+        return Section("Leaks", ("The leak test was not made. `facefoundry check-leaks` makes it.",))
+    text = f"The leak test of {leaks.created} found {len(leaks.leaks)} leaks in {leaks.fakes} fakes; "
+    rows = [(row.level, row.family, row.state) for row in leaks.rows]
+    return Section("Leaks", (f"{text}{len(leaks.untested)} rows were not tested.",), (("level", "family", ""), *rows))
+
+
+def _rights(rights: ClipRights) -> tuple[tuple[str, ...], ...]:
+    clips = Counter(rights.clips.values())
+    rows = []
+    for digest, count in sorted(clips.items()):
+        record = rights.records.get(digest)
+        facts = (record.basis, record.licence, record.terms, str(record.expires or "")) if record else ("", "", "", "")
+        rows.append((digest[:12], str(count), *facts))
+    return (("record", "clips", "basis", "licence", "terms", "last day"), *rows)
+
+
+def _versions(run: RunRecord) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")

@@ -1,0 +1,82 @@
+"""A datasheet says what the records of a dataset say, and keeps texts of others from becoming markup."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facefoundry.cli.main import main
+from facefoundry.dataset import files
+from facefoundry.dataset.about import About
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
+from facefoundry.dataset.rights import ClipRights, Rights
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.provenance.datasheet import datasheet_of
+
+RUN = RunRecord(
+    "faces",
+    "",
+    {"name": "preview", "training": {"iterations": 300}},
+    pairs=["a_b"],
+    done=1,
+    sequences={"a": SequenceRecord(frames=10, faces=9), "b": SequenceRecord(frames=20, faces=20)},
+    about=About(motivation="To test <b>detectors</b>\n# of | faces."),
+)
+PAIR = PairRecord(
+    "a_b",
+    "a",
+    "b",
+    state="done",
+    fakes=[
+        FakeRecord("a_b", "a", "b", frames=10, swapped=9, quality={"seam": 1.0}),
+        FakeRecord("b_a", "b", "a", frames=20, swapped=20, quality={"seam": 3.0}),
+    ],
+)
+LICENCE = Rights(basis="licence", licence="CC-BY-4.0")
+
+
+def made(dropped=()):
+    rights = ClipRights.of({"a": LICENCE, "b": None})
+    return datasheet_of(RUN, [PAIR], rights, {"train": [Pair("a", "b")], "test": []}, None, dropped)
+
+
+def test_it_counts_what_the_records_say():
+    sections = {section.title: section for section in made().sections}
+    assert (
+        sections["Composition"]
+        .paragraphs[0]
+        .startswith(
+            "2 real videos with 30 frames, of which 29 show the subject's face; 2 fakes with 30 frames, of which 29"
+        )
+    )
+    assert ("seam", "2", "1", "1.5", "2", "2.5", "3") in sections["Quality of the fakes"].table
+    assert sections["Splits"].table[1:] == (("train", "1", "2"), ("test", "0", "0"))
+    assert (LICENCE.digest[:12], "1", "licence", "CC-BY-4.0", "", "") in sections["Rights"].table
+    assert ("training.iterations", "300") in sections["Recipe"].table
+    assert sections["Contact"].paragraphs == ("Not stated.",)
+    dropped = {section.title: section for section in made(dropped=["b_a"]).sections}
+    assert "1 fakes with 10 frames" in dropped["Composition"].paragraphs[0]
+    assert dropped["Gates"].paragraphs == ("1 fakes were left out.",)
+
+
+def test_texts_of_others_are_no_markup():
+    assert "To test &lt;b>detectors&lt;/b> # of | faces." in made().markdown()
+    page = made().html()
+    assert "<b>" not in page and "&lt;b&gt;detectors" in page
+
+
+def test_the_command_writes_both_files_and_names_what_is_not_stated(tmp_path, capsys):
+    layout = FfppLayout(tmp_path)
+    folder = RunFolder(layout.run_folder())
+    folder.save_run(RUN)
+    folder.save_pair(PAIR)
+    files.write(layout.filelist(), json.dumps([["a", "b"]]).encode())
+    with pytest.raises(SystemExit) as ended:
+        main(["datasheet", str(tmp_path)])
+    assert not ended.value.code
+    assert "Not stated: Collection, Maintenance, Contact" in capsys.readouterr().out
+    assert (tmp_path / "datasheet.md").read_text().startswith("# Datasheet of faces\n\n## Motivation\n")
+    assert (tmp_path / "datasheet.html").read_text().startswith("<!doctype html>")
