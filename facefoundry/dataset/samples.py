@@ -10,7 +10,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import Sample
 
-__all__ = ["Pictures", "find_samples", "samples_of", "unpack_samples"]
+__all__ = ["Pictures", "add_picture", "find_samples", "samples_of", "unpack_samples"]
 
 Pictures = dict[int, dict[str, str]]
 """The paths of sample pictures by frame number and then by view, relative to the run's folder. A view is what a picture
@@ -32,7 +32,7 @@ def unpack_samples(data: bytes, layout: Layout, name: str) -> Pictures:
         if _JPEG.fullmatch(member):
             relative = f"{name}/{member.replace('/', '-')}"
             files.write(layout.run_folder() / relative, picture)
-            _add(pictures, relative)
+            add_picture(pictures, relative)
     return dict(sorted(pictures.items()))
 
 
@@ -40,11 +40,11 @@ def find_samples(layout: Layout, name: str) -> Pictures:
     """Return the sample pictures that `unpack_samples` wrote for a sequence or a fake."""
     pictures: Pictures = {}
     for path in (layout.run_folder() / name).glob("*.jpg"):
-        _add(pictures, f"{name}/{path.name}")
+        add_picture(pictures, f"{name}/{path.name}")
     return dict(sorted(pictures.items()))
 
 
-def _add(pictures: Pictures, relative: str) -> None:
+def add_picture(pictures: Pictures, relative: str) -> None:
     """Add a picture by its path, unless its name is that of no picture."""
     if match := _JPEG.fullmatch(relative.rpartition("/")[2]):
         pictures.setdefault(int(match["frame"]), {})[match["view"] or ""] = relative

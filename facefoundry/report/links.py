@@ -20,11 +20,13 @@ class Links(ABC):
         style: Link to the style sheet; None to embed it.
         script: Link to the script; None to embed it.
         home: Link to the page with all pairs.
+        runs: Link to the list of runs; None if there is none.
     """
 
     style: str | None = None
     script: str | None = None
     home: str = ""
+    runs: str | None = None
 
     @abstractmethod
     def pair(self, pair_id: str) -> str | None:

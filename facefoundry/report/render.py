@@ -21,7 +21,7 @@ from facefoundry.report.newest import newest_fakes, newest_previews
 from facefoundry.report.snapshot import Snapshot, Snapshots
 from facefoundry.report.views import COLUMNS, PairView, played_level, view_pair
 
-__all__ = ["REFRESH_SECONDS", "asset", "index_page", "pair_page"]
+__all__ = ["REFRESH_SECONDS", "asset", "index_page", "pair_page", "render"]
 
 REFRESH_SECONDS = 10
 _OPEN_PAIRS = 3
@@ -57,7 +57,7 @@ def index_page(
     run, level = snapshot.run, played_level(snapshot.run.recipe)
     state, state_words = wording.run_state([pair.state for pair in snapshot.pairs])
     described = {"name", "version", "description"}
-    return _render(
+    return render(
         "index.html",
         **_shared(snapshot, links),
         notice=notice,
@@ -95,7 +95,7 @@ def pair_page(snapshot: Snapshot, pair: PairRecord, links: Links) -> str:
     """
     ids = snapshot.run.pairs
     place = ids.index(pair.id)
-    return _render(
+    return render(
         "pair-page.html",
         **_shared(snapshot, links),
         pair=view_pair(pair, links, snapshot.run, samples=_PAGE_SAMPLES),
@@ -155,6 +155,6 @@ def _template_environment() -> Environment:
     return environment
 
 
-def _render(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
     """Render a template without the indentation of its lines, which is a tenth of a page."""
     return _INDENT.sub("\n", _template_environment().get_template(template).render(**values))

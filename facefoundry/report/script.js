@@ -153,6 +153,8 @@
   follow();
   if (box && seconds) {
     box.closest('label').hidden = false;
-    setInterval(() => reload().catch(() => {}), 1000 * seconds);
+    const again = () => reload().catch(() => {});
+    setInterval(again, 1000 * seconds);
+    document.addEventListener('visibilitychange', again);
   }
 })();

@@ -103,8 +103,12 @@ class Source(ABC):
         Returns:
             Its bytes; None if there is no such file, or it is no JPEG.
         """
-        data = self._picture(file) if _PICTURE.fullmatch(file) else None
+        data = self._picture(file) if self.is_picture(file) else None
         return data if data is not None and data.startswith(_JPEG) else None
+
+    def is_picture(self, file: str) -> bool:
+        """Return whether a path can be that of a picture, relative to the run's folder."""
+        return _PICTURE.fullmatch(file) is not None
 
     def video(self, kind: str, level: str, item: str) -> Video | None:
         """Return what is known of a video; None if there is none.

@@ -1,0 +1,84 @@
+"""The web page of a dataset in a bucket, and of all runs in one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from facefoundry.dataset.stored_dataset import DatasetPlace
+from facefoundry.errors import NotFound
+from facefoundry.storage.store import Store
+from facefoundry.webpage.app import dataset_app, listing_app
+from facefoundry.webpage.bucket_source import open_dataset
+from facefoundry.webpage.listing import Listing
+from facefoundry.webpage.watch import Watch
+from tests.facefoundry.dataset.made_in_bucket import make, name_store, write
+from tests.facefoundry.webpage.serving import ask, serving
+
+
+@pytest.fixture(scope="module")
+def filled(new_store: Callable[[], Store], tmp_path_factory) -> Store:
+    """A store with a dataset of three pairs."""
+    store = new_store()
+    with pytest.MonkeyPatch.context() as patch:
+        name_store(patch, store)
+        make(write(tmp_path_factory.mktemp("six"), 6), f"s3://{store.bucket}/datasets/six/", store)
+    return store
+
+
+def test_a_dataset_in_a_bucket_is_shown_with_pictures_and_videos(filled):
+    watch = Watch(open_dataset(filled, DatasetPlace.of("six", filled.settings)))
+    with serving(dataset_app(watch)) as address:
+        page = ask(address).text
+        pairs = sorted(set(re.findall(r'href="pair/(\w+)"', page)))
+        assert len(pairs) == 3
+        pair = ask(address, f"/pair/{pairs[0]}").text
+        pictures = re.findall(r'src="\.\.(/picture/[^"]+)"', pair)
+        assert pictures and all(ask(address, path).body.startswith(b"\xff\xd8\xff") for path in pictures)
+        video = re.findall(r'src="\.\.(/video/fake/[^"]+)"', pair)[0]
+        level, fake = video.split("/")[-2:]
+        data = filled.get_bytes(f"datasets/six/manipulated_sequences/Deepfakes/{level}/videos/{fake}.mp4")
+        assert ask(address, video).body == data
+        assert ask(address, video, Range="bytes=2-5").body == data[2:6]
+        for path in ("/picture/..%2f..%2fmanifest.json", "/video/fake/c40/..%2f..%2fx", "/manifest.json"):
+            assert ask(address, path).status == 404
+
+
+def test_a_run_that_goes_on_is_shown_from_the_record_of_the_run(filled):
+    """Until a dataset is finished, only the record below `runs/` says how far it is."""
+    store, place = filled, DatasetPlace.of("six", filled.settings)
+    ended = f"runs/{Watch(open_dataset(store, place)).snapshot.run.name}/run.json"
+    record = store.get_bytes(ended)
+    kept = store.get_bytes(place.key("misc/report/run.json"))
+    store.delete([place.key("misc/report/run.json")])
+    try:
+        watch = Watch(open_dataset(store, place))
+        assert len(watch.snapshot.pairs) == 3 and watch.snapshot.run.done == 3
+        store.put_bytes(ended, record.replace(b'"seconds"', b'"seconds" ', 1))
+        watch.read()
+        assert watch.snapshot.changed == frozenset(), "only what changed is read again"
+    finally:
+        store.put_bytes(ended, record)
+        store.put_bytes(place.key("misc/report/run.json"), kept)
+
+
+def test_all_runs_are_listed_and_each_is_below_its_name(filled):
+    listing = Listing(filled)
+    name = listing.runs()[0].name
+    with serving(listing_app(listing)) as address:
+        page = ask(address).text
+        assert f'<a href="runs/{name}/">{name}</a>' in page and "3 left" not in page
+        run = ask(address, f"/runs/{name}/")
+        assert run.status == 200 and '<a href="../../">All runs</a>' in run.text
+        pair = re.findall(r'href="(pair/\w+)"', run.text)[0]
+        assert ask(address, f"/runs/{name}/{pair}").status == 200
+        assert ask(address, f"/runs/{name}/style.css").status == 200
+        for path in ("/runs/none/", "/runs/..%2fdatasets/", "/runs/six%2f..%2f..%2f/"):
+            assert ask(address, path).status in (400, 404), path
+
+
+def test_a_place_without_a_run_is_not_found(store):
+    with pytest.raises(NotFound, match="Check the name"):
+        Watch(open_dataset(store, DatasetPlace.of("none", store.settings)))

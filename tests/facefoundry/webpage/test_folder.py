@@ -1,0 +1,235 @@
+"""The web page of a dataset in a folder: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facefoundry.cli.main import main
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.report.page import ONE_PAGE_PAIRS
+from facefoundry.report.source import FolderSource
+from facefoundry.webpage.app import HEADERS, dataset_app
+from facefoundry.webpage.ranges import parse_range
+from facefoundry.webpage.watch import Watch
+from tests.facefoundry.report.made import Amounts, make
+from tests.facefoundry.webpage.serving import ask, serving
+
+VIDEO = "/video/fake/c23/0000_1000"
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory) -> FfppLayout:
+    folder = tmp_path_factory.mktemp("web") / "web"
+    made = make(folder, Amounts(done=ONE_PAGE_PAIRS, failed=2, running=1, pending=1, samples=2))
+    (folder / "secret.json").write_text("secret")
+    (folder.parent / "outside.mp4").write_bytes(b"secret")
+    made.fake_video("c23", "linked_out").symlink_to(folder.parent / "outside.mp4")
+    return made
+
+
+@pytest.fixture(scope="module")
+def watch(layout) -> Watch:
+    return Watch(FolderSource(layout))
+
+
+@pytest.fixture(scope="module")
+def address(watch) -> Iterator[str]:
+    with serving(dataset_app(watch, ["127.0.0.1"])) as address:
+        yield address
+
+
+def test_all_that_pages_link_to_is_there(address):
+    page = ask(address)
+    assert page.status == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
+    pair = ask(address, "/pair/0000_1000")
+    assert "Fake 0000_1000" in pair.text and pair.text.count("<video") == 4
+    for text, folder in ((page.text, "/"), (pair.text, "/pair/")):
+        links = set(re.findall(r"""(?:src|href|poster)="([^"#]+)""", text)) - {"data:,", "../", "./"}
+        assert len(links) > 10
+        for link in links:
+            path = folder + link
+            while "/../" in path:
+                path = re.sub(r"/[^/]+/\.\./", "/", path, count=1)
+            assert ask(address, path).status == 200, path
+
+
+def test_a_video_comes_whole_and_in_ranges(address, layout):
+    data = layout.fake_video("c23", "0000_1000").read_bytes()
+    whole = ask(address, VIDEO)
+    assert (whole.status, whole.body, whole.headers["content-type"]) == (200, data, "video/mp4")
+    part = ask(address, VIDEO, Range="bytes=100-199")
+    assert (part.status, part.body) == (206, data[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(data)}"
+    last = ask(address, VIDEO, Range="bytes=-7")
+    assert (last.status, last.body) == (206, data[-7:])
+    beyond = ask(address, VIDEO, Range=f"bytes={len(data)}-")
+    assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(data)}")
+    head = ask(address, VIDEO, "HEAD")
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(data)))
+    tag = whole.headers["etag"]
+    assert ask(address, VIDEO, If_None_Match=tag).status == 304
+    assert ask(address, VIDEO, Range="bytes=0-9", If_Range='"old"').status == 200
+    assert ask(address, VIDEO, Range="bytes=0-9", If_Range=tag).status == 206
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (None, None),
+        ("bytes=0-", (0, 100)),
+        ("bytes=10-19", (10, 20)),
+        ("bytes=10-1000", (10, 100)),
+        ("bytes=-200", (0, 100)),
+        ("bytes=0-1,5-9", None),
+        ("bytes=-", None),
+        ("lines=0-1", None),
+        ("bytes=a-b", None),
+    ],
+)
+def test_ranges_are_read(header, found):
+    assert parse_range(header, 100) == found
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=9-3", "bytes=-0"])
+def test_ranges_outside_are_refused(header):
+    with pytest.raises(ValueError):
+        parse_range(header, 100)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/secret.json",
+        "/misc/report/run.json",
+        "/picture/run.json",
+        "/picture/../secret.json",
+        "/picture/..%2f..%2fsecret.json",
+        "/picture/%2e%2e/%2e%2e/secret.json",
+        "/picture//etc/passwd",
+        "/picture/0000_1000/..%2f..%2frun.json",
+        "/video/fake/c23/..%2f..%2foutside",
+        "/video/fake/..%2fmasks/0000_1000",
+        "/video/fake/c23/linked_out",
+        "/video/masks/c23/0000_1000",
+        "/video/fake/c23/0000_1000%00",
+        "/video/fake/raw/0000_1000",
+        "/pair/..%2frun",
+        "/pair/9999_8888",
+        "/static/style.css",
+        "//style.css",
+    ],
+)
+def test_nothing_else_of_the_machine_or_the_dataset_is_reached(address, path):
+    answer = ask(address, path)
+    assert answer.status == 404
+    assert b"secret" not in answer.body and b"Traceback" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/", VIDEO, "/pair/none", "/style.css", "/healthz", "/nowhere"])
+def test_every_answer_has_the_headers_that_guard_it(address, path):
+    assert HEADERS.items() <= ask(address, path).headers.items()
+
+
+def test_nothing_can_be_written_and_no_other_site_can_ask(address):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert ask(address, "/", method).status == 405
+    assert ask(address, Host="elsewhere.example").status == 400
+
+
+def test_a_page_that_did_not_change_is_not_sent_again(address):
+    page = ask(address, Accept_Encoding="gzip")
+    assert page.headers["content-encoding"] == "gzip" and len(page.body) < 30_000
+    assert gzip.decompress(page.body) == ask(address).body
+    assert ask(address, If_None_Match=page.headers["etag"]).status == 304
+
+
+def test_the_page_follows_the_run_and_says_when_it_cannot(tmp_path):
+    layout = make(tmp_path / "run", Amounts(done=1, running=1, samples=0, videos=False))
+    folder, watch = RunFolder(layout.run_folder()), Watch(FolderSource(layout))
+    before = watch.index()
+    watch.read()
+    assert watch.index() is before
+    pair = folder.load_pair("0001_1001")
+    pair.state = "done"
+    folder.save_pair(pair)
+    watch.read()
+    assert b"data-refresh" in before.data and b"Finished" not in before.data and b"Finished" in watch.index().data
+    (folder.path / "run.json").write_text("[]")
+    watch.read()
+    page = watch.index().data.decode()
+    assert "The record could not be read, so this page is old" in page and "0001_1001" in page
+
+
+def test_the_command_serves_a_folder_until_it_is_told_to_end(layout):
+    command = [sys.executable, "-m", "facefoundry", "report", str(layout.root), "--serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.findall(r"http://127\.0\.0\.1:\d+", line)[0]
+        assert ask(address, "/healthz").body == b"ok\n"
+        assert "0000_1000" in ask(address).text
+        process.terminate()
+        assert process.wait(30) in (0, -15)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["report"], "add --serve, or fetch it first"),
+        (["report", "s3://bucket/datasets/x/"], "add --serve, or fetch it first"),
+        (["report", "NOWHERE", "--serve"], "does not exist. Give the output folder of a dataset run."),
+        (["report", "--serve"], "Set FACEFOUNDRY_STORE_ENDPOINT"),
+    ],
+)
+def test_errors_name_the_way_out(words, sentence, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FACEFOUNDRY_STORE_ACCESS_KEY", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_address_in_use_is_told(layout, address, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(layout.root), "--serve", "--port", address.rpartition(":")[2]])
+    assert ended.value.code == 2
+    assert "Give another --port" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.full
+def test_a_thousand_pairs_are_answered_at_once(tmp_path: Path):
+    layout = make(tmp_path / "thousand", Amounts(done=930, failed=30, running=12, pending=28))
+    began = time.process_time()
+    watch = Watch(FolderSource(layout))
+    first = time.process_time() - began
+    folder = RunFolder(layout.run_folder())
+    pair = folder.load_pair("0999_1999")
+    with serving(dataset_app(watch)) as address:
+        times = {}
+        for name, path in (("index", "/"), ("pair", "/pair/0000_1000"), ("video", VIDEO)):
+            walls = []
+            for _ in range(20):
+                began = time.perf_counter()
+                assert ask(address, path, Accept_Encoding="gzip").status == 200
+                walls.append(time.perf_counter() - began)
+            times[name] = sorted(walls)
+        began = time.process_time()
+        folder.save_pair(pair)
+        watch.read()
+        again = time.process_time() - began
+    print(
+        f"1,000 pairs: first reading {first:.2f} s of CPU, the next after a change {again:.2f} s; seconds of the clock:"
+    )
+    for name, walls in times.items():
+        print(f"  {name}: median {walls[10]:.3f}, worst of 20 {walls[-1]:.3f}")
+    assert max(walls[10] for walls in times.values()) < 1
