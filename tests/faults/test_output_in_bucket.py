@@ -24,6 +24,7 @@ SMALL = {
     "labels.json",
     "run.json",
     "log.json",
+    "rights.json",
     "report.html",
     "filelist.json",
     "index",
