@@ -1,0 +1,47 @@
+"""The Python of docs/detector.md goes from tables to the scores of a detector, as it is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from facefoundry.cli.main import cli
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from tests.facefoundry.exports.made import FRAMES, write_dataset
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "detector.md").read_text()
+SECONDS = 'SECONDS = 64, "c23", 120'
+
+
+@pytest.mark.full
+def test_the_python_of_the_page_trains_a_detector_and_its_auc_is_computed(tmp_path, monkeypatch):
+    write_dataset(FfppLayout(tmp_path / "OUT"))
+    monkeypatch.chdir(tmp_path)
+    (words,) = re.findall(r"^facefoundry (export parquet .*)$", PAGE, re.MULTILINE)
+    assert CliRunner().invoke(cli, words.split(), catch_exceptions=False).exit_code == 0
+    batches, detector = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert SECONDS in detector
+    Path("batches.py").write_text(batches)
+    Path("detector.py").write_text(detector.replace(SECONDS, 'SECONDS = 64, "c23", 5'))
+    printed = []
+    for name in ("batches.py", "detector.py"):
+        command = [sys.executable, name]
+        environment = os.environ | {"PYTHONPATH": ""}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    swapped = FRAMES - 1
+    assert printed[0].count("first batch (32, 64, 64, 3) with labels [1.") == 2
+    assert f"{4 * swapped} faces, {2 * swapped} of them fake" in printed[0]
+    assert "accuracy on train:" in printed[1]
+    (auc,) = re.findall(r"^facefoundry (auc .*)$", PAGE, re.MULTILINE)
+    table = CliRunner().invoke(cli, auc.split(), catch_exceptions=False).output
+    (row,) = (line.split() for line in table.splitlines() if line.split()[:2] == ["c23", "test"])
+    assert row[:5] == ["c23", "test", "preview", "2", "2"]
