@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
@@ -40,6 +42,7 @@ from facefoundry.storage.usage import Usage
 
 VIEWS = ("source", "target", "swap", "masks", "masks_blend", "masks_changed")
 _FRAMES, _SIZE = 75, 96
+_MAX_LINKS = 50_000  # ext4 has at most 65,000
 _REASONS = (("extract", "NO_FACE"), ("train", "OUT_OF_MEMORY"), ("extract", "SUBJECT_UNCLEAR"))
 
 
@@ -88,7 +91,7 @@ class _Pool:
     """The few files that all others are links to."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._links = folder, Counter[str]()
         folder.mkdir(parents=True, exist_ok=True)
         for name, shape in (("face.jpg", (64, 64)), ("wide.jpg", (64, 256))):
             assert cv2.imwrite(str(folder / name), _waves(*shape, 0.0), [cv2.IMWRITE_JPEG_QUALITY, 80])
@@ -103,8 +106,13 @@ class _Pool:
                     writer.write(_waves(_SIZE, _SIZE, speed * frame))
 
     def link(self, name: str, path: Path) -> None:
-        if not path.exists():
-            os.link(self._folder / name, files.in_new_folder(path))
+        if path.exists():
+            return
+        source = self._folder / f"{self._links[name] // _MAX_LINKS}-{name}"
+        if not source.exists():
+            shutil.copy(self._folder / name, source)
+        os.link(source, files.in_new_folder(path))
+        self._links[name] += 1
 
 
 def _waves(height: int, width: int, phase: float) -> np.ndarray:
