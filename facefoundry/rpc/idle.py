@@ -2,7 +2,7 @@
 
 gRPC limits the calls on a connection, but no connections, and each costs 17 KiB and a file descriptor of the process. A
 client whose idle connection was closed opens another one by itself when it calls again. A host may be a proxy of many
-clients, so each new connection has time for its first call.
+clients, so each new connection has time for its first call, and those that have called are closed last.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class _Connection:
 @dataclass(frozen=True)
 class _Idleness:
     connection: _Connection
+    called: bool  # ever
     since: float
     end: float  # when it may be closed
 
@@ -92,17 +93,17 @@ class IdleConnections:
                     del self._calls[found]
 
     def close(self, port: int) -> int:
-        """Close idle connections of hosts with too many, the longest idle first; return how many.
+        """Close idle connections of hosts with too many; return how many.
 
-        A connection may be idle for 2 s after its last call, or for 5 s after it was first seen if there was no call;
-        when a host has more idle ones than it may have, the longest idle have no time left. A host keeps as many
-        connections as it may have. One thread at a time may call this; it needs no free file descriptor.
+        Those without any call come first, and among equals the longest idle. A connection may be idle for 2 s after its
+        last call, or for 5 s after it was first seen if there was no call; when a host has more idle ones than it may
+        have, the first have no time left. A host keeps as many connections as it may have. One thread at a time may
+        call this; it needs no free file descriptor. Call it also while there are few, so that it knows who has called.
 
         Args:
             port: The port that the server listens on.
         """
-        now, files = self._clock(), _open_files()
-        sockets = _sockets(files) if len(files) > self._per_host else {}
+        now, sockets = self._clock(), _sockets(_open_files())
         known = self._known
         self._known = {
             inode: known[inode] if inode in known else self._look_at(file, inode, port, now)
@@ -113,10 +114,10 @@ class IdleConnections:
             by_host[each.connection.peer[0]].append(each)
         closed = 0
         for opened in by_host.values():
-            longest = sorted((each for each in opened if each.since < inf), key=lambda each: each.since)
-            at_once = max(0, len(longest) - self._idle_per_host)
-            over = longest[:at_once] + [each for each in longest[at_once:] if each.end <= now]
-            chosen = over[: max(0, len(opened) - self._per_host)]
+            idle = sorted((each for each in opened if each.since < inf), key=lambda each: (each.called, each.since))
+            at_once = len(idle) - self._idle_per_host
+            too_many = idle[: max(0, len(opened) - self._per_host)]
+            chosen = [each for place, each in enumerate(too_many) if place < at_once or each.end <= now]
             closed += sum(self._shut(each.connection, sockets[each.connection.inode]) for each in chosen)
         return closed
 
@@ -137,11 +138,12 @@ class IdleConnections:
 
         def of(connection: _Connection) -> _Idleness:
             if connection.peer in busy:
-                return _Idleness(connection, inf, inf)
-            called = ended.get(connection.peer, -inf)
-            if called < connection.seen:
-                return _Idleness(connection, connection.seen, connection.seen + _FIRST_CALL_SECONDS)
-            return _Idleness(connection, called, called + _IDLE_SECONDS)
+                return _Idleness(connection, True, inf, inf)
+            last = ended.get(connection.peer)
+            if last is None or last < connection.seen:
+                end = connection.seen + _FIRST_CALL_SECONDS
+                return _Idleness(connection, last is not None, connection.seen, end)
+            return _Idleness(connection, True, last, last + _IDLE_SECONDS)
 
         return [of(each) for each in connections]
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -81,15 +82,27 @@ def is_closed(opened):
 
 
 @contextmanager
-def accepted(count):
-    """A server's port with connections: for each the caller's name, and the caller's end."""
+def listening():
+    """A server's port, and a function that opens connections: for each the caller's name, and the caller's end."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        port, clients = listener.getsockname()[1], []
-        for _ in range(count):
-            clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)))
-            stack.enter_context(listener.accept()[0])
-        yield port, [f"ipv4:127.0.0.1:{each.getsockname()[1]}" for each in clients], clients
+        port = listener.getsockname()[1]
+
+        def accept(count):
+            clients = []
+            for _ in range(count):
+                clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)))
+                stack.enter_context(listener.accept()[0])
+            return [f"ipv4:127.0.0.1:{each.getsockname()[1]}" for each in clients], clients
+
+        yield port, accept
+
+
+@contextmanager
+def accepted(count):
+    """A server's port with connections."""
+    with listening() as (port, accept):
+        yield port, *accept(count)
 
 
 def open_ones(clients):
@@ -180,6 +193,39 @@ def test_a_host_with_too_many_idle_connections_loses_the_longest_idle_at_once():
         assert idle.close(port) == 0
         clock.now += 2.0
         assert (idle.close(port), open_ones(clients)) == (3, [4, 6])
+
+
+def test_a_flood_loses_its_connections_before_the_clients_that_have_called():
+    clock = Clock()
+    idle = IdleConnections(per_host=2, idle_per_host=4, clock=clock)
+    with accepted(7) as (port, names, clients):
+        for number in (1, 0):  # before anybody has looked at the connections
+            with idle.calling(names[number]):
+                clock.now += 1.0
+        assert idle.close(port) == 3
+        left = open_ones(clients)
+        assert (left[:2], len(left)) == ([0, 1], 4)
+        with idle.calling(names[0]):
+            clock.now += 0.1
+        clock.now += 4.0  # the callers have no time left, the others have
+        assert (idle.close(port), open_ones(clients)) == (0, left)
+        clock.now += 1.0
+        assert (idle.close(port), open_ones(clients)) == (2, [0, 1])
+
+
+def test_a_client_that_called_while_there_were_few_connections_survives_a_flood():
+    clock, few = Clock(), len(list(Path("/proc/self/fd").iterdir())) + 10
+    idle = IdleConnections(per_host=few, idle_per_host=few, clock=clock)
+    with listening() as (port, accept):
+        names, clients = accept(1)
+        with idle.calling(names[0]):
+            clock.now = 1.0
+        assert idle.close(port) == 0
+        clock.now = 2.0
+        _, flood = accept(few + 2)
+        assert idle.close(port) == 3
+        assert len(open_ones(clients)) == 1
+        assert len(open_ones(flood)) == few - 1
 
 
 def test_idle_connections_are_closed_when_no_file_descriptor_is_left():
