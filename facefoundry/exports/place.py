@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from facefoundry.dataset import files
 from facefoundry.dataset.stored_dataset import DatasetPlace
-from facefoundry.errors import NotFound
-from facefoundry.exports.record import RECORD
+from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.exports.record import RECORD, refuse_unsafe
 from facefoundry.storage.manifest import content_type
 from facefoundry.storage.store import Store
 
 __all__ = ["BucketPlace", "ExportPlace", "FolderPlace"]
 
 _WORK: Final = ".export"
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class ExportPlace(ABC):
     """Where an export is written. Its paths have `/`; those of folders end with it. Many threads may use it at once.
+
+    Each method raises InvalidInput (OUTPUT) where the disk refuses, and (EXPORT) for a path outside the place.
 
     Attributes:
         shown: The place for messages.
@@ -64,6 +70,14 @@ class ExportPlace(ABC):
         """Return how many bytes can be written; None if nobody can say."""
 
     @abstractmethod
+    def lock(self) -> AbstractContextManager[None]:
+        """Return a context manager that keeps the place for one run, as far as the place can.
+
+        Raises:
+            InvalidInput: another run has it (EXPORT).
+        """
+
+    @abstractmethod
     def working_folder(self) -> AbstractContextManager[Path]:
         """Return a context manager that makes a folder on this machine for the time of a run."""
 
@@ -76,38 +90,42 @@ class FolderPlace(ExportPlace):
 
     def read_record(self) -> bytes | None:
         """Read `export.json`."""
-        with suppress(FileNotFoundError):
+        if self._folder.exists() and not self._folder.is_dir():
+            message = f"Expected a folder for the export. Received {self.shown}, which is a file."
+            raise InvalidInput(f"{message} Choose another place.", reason="OUTPUT")
+        with self._access(), suppress(FileNotFoundError):
             return (self._folder / RECORD).read_bytes()
         return None
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file."""
-        files.write(self._folder / path, data)
+        with self._access():
+            files.write(self._inside(path), data)
 
     def copy(self, source: Path, path: str) -> None:
         """Write a copy of a file."""
-        target = files.in_new_folder(self._folder / path)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            shutil.copyfile(source, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with self._access():
+            target = files.in_new_folder(self._inside(path))
+            partial = target.with_name(f".{target.name}.partial")
+            try:
+                shutil.copyfile(source, partial)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
 
     def take(self, made: Path, path: str) -> None:
         """Put a file or folder to its path."""
-        target = files.in_new_folder(self._folder / path)
-        if made.is_dir() and target.is_dir():
-            shutil.rmtree(target)
-        made.replace(target)
+        with self._access():
+            target = files.in_new_folder(self._inside(path))
+            if made.is_dir() and target.is_dir():
+                shutil.rmtree(target)
+            made.replace(target)
 
     def remove(self, path: str) -> None:
         """Remove a file or folder."""
-        target = self._folder / path
-        if path.endswith("/"):
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            target.unlink(missing_ok=True)
+        target = self._inside(path)
+        with self._access(), suppress(FileNotFoundError):
+            shutil.rmtree(target) if path.endswith("/") else target.unlink()
         for above in target.relative_to(self._folder).parents[:-1]:
             try:
                 (self._folder / above).rmdir()
@@ -116,12 +134,13 @@ class FolderPlace(ExportPlace):
 
     def has(self, path: str) -> bool:
         """Return whether there is a file, or anything in a folder."""
-        target = self._folder / path
+        target = self._inside(path)
         return any(target.iterdir()) if path.endswith("/") and target.is_dir() else target.is_file()
 
     def is_empty(self) -> bool:
         """Return whether nothing is there."""
-        return not self._folder.is_dir() or all(path.name == _WORK for path in self._folder.iterdir())
+        with self._access():
+            return not self._folder.is_dir() or all(path.name == _WORK for path in self._folder.iterdir())
 
     def free(self) -> int | None:
         """Return how many bytes can be written, if it is known."""
@@ -129,15 +148,55 @@ class FolderPlace(ExportPlace):
         return shutil.disk_usage(next(path for path in (absolute, *absolute.parents) if path.exists())).free
 
     @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the folder itself, so that no file is left. A file system without locks has none."""
+        with self._access():
+            files.make_folder(self._folder)
+            opened = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"Expected no other export to {self.shown} at the same time. One runs. Wait until it ends, "
+                raise InvalidInput(f"{message}or choose another place.", reason="EXPORT") from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            yield
+        finally:
+            os.close(opened)
+
+    @contextmanager
     def working_folder(self) -> Iterator[Path]:
         """Make a folder on the same disk, so that files are moved and not copied."""
         folder = self._folder / _WORK
-        shutil.rmtree(folder, ignore_errors=True)
-        files.make_folder(folder)
+        with self._access():
+            shutil.rmtree(folder, ignore_errors=True)
+            files.make_folder(folder)
         try:
             yield folder.resolve()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _inside(self, path: str) -> Path:
+        """Return the file or folder of a path, and refuse one outside, also through a link in the export."""
+        refuse_unsafe(path, self.shown)
+        target = self._folder / path
+        if not target.parent.resolve().is_relative_to(self._folder.resolve()):
+            message = f"Expected {target} to lie in {self.shown}. A link leads out of it. Remove the link."
+            raise InvalidInput(message, reason="EXPORT")
+        return target
+
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InvalidInput(
+                f"Cannot read or write {error.filename or self.shown}: {error.strerror}. Check the permissions and the "
+                "free space, or choose another place. The same command continues the export.",
+                reason="OUTPUT",
+            ) from error
 
 
 class BucketPlace(ExportPlace):
@@ -194,6 +253,10 @@ class BucketPlace(ExportPlace):
     def free(self) -> int | None:
         """Return how many bytes can be written, if it is known."""
         return None
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep nothing: a bucket has no locks."""
+        return nullcontext()
 
     @contextmanager
     def working_folder(self) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -13,18 +14,19 @@ from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.formats import refuse_newer_json
 
-__all__ = ["FORMAT", "RECORD", "ExportRecord", "ItemRecord", "parse_record"]
+__all__ = ["FORMAT", "RECORD", "ExportRecord", "ItemRecord", "parse_record", "refuse_unsafe"]
 
 FORMAT: Final = "facefoundry.export/1"
 RECORD: Final = "export.json"
+_NUMBER: Final = re.compile(r"[0-9]{3}")
 
 
 @dataclass(frozen=True)
 class ItemRecord:
-    """An item that was made.
+    """An item that was made, or that is to be made or removed.
 
     Attributes:
-        digest: SHA-256 of all that its files depend on.
+        digest: SHA-256 of all that its files depend on; empty unless they are there, complete and of this version.
         outputs: Its files, and its folders with `/` at their ends.
     """
 
@@ -44,7 +46,7 @@ class ExportRecord:
         options: The options of the format.
         complete: Whether all items of the plan were made.
         numbers: The names of sequences in the export, by their ids; empty if they keep their ids.
-        items: The items that were made, by name.
+        items: The items, by name: also those of which files may be left from before.
         left_out: A sentence for each fake or pair that the export does not have.
         remarks: Sentences on what a reader of the export should know.
         version: Version of the export: a digest of the names and digests of its items. Empty until it is complete.
@@ -77,15 +79,36 @@ def parse_record(data: bytes, place: str) -> ExportRecord:
         place: Where it is, for messages.
 
     Raises:
-        InvalidInput: it is damaged (EXPORT).
+        InvalidInput: it is damaged, or names a path outside the export or a number without three digits (EXPORT).
         Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     refuse_newer_json(data, FORMAT, place)
     try:
-        return codec.from_json(ExportRecord, data)
+        record = codec.from_json(ExportRecord, data)
     except DataLoss as error:
         message = f"{place} is not the record of an export: {error.message} Choose another place, or delete this one."
         raise InvalidInput(message, reason="EXPORT") from error
+    for path in (path for item in record.items.values() for path in item.outputs):
+        refuse_unsafe(path, place)
+        if path == RECORD:
+            raise InvalidInput(f"Expected outputs in {place}. It lists itself. Choose another place.", reason="EXPORT")
+    numbers = list(record.numbers.values())
+    if wrong := [name for name in numbers if not _NUMBER.fullmatch(name) or numbers.count(name) > 1]:
+        message = f"Expected numbers of three digits that differ in {place}. Received {wrong[0]!r}. "
+        raise InvalidInput(f"{message}Choose another place.", reason="EXPORT")
+    return record
+
+
+def refuse_unsafe(path: str, place: str) -> None:
+    """Refuse the path of an output that could lie outside its export.
+
+    Raises:
+        InvalidInput: it is such a path (EXPORT).
+    """
+    parts = path.removesuffix("/").split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or "\\" in path or "\0" in path:
+        message = f"Expected paths of files in {place}. Received {path!r}, which may lie outside. Choose another place."
+        raise InvalidInput(message, reason="EXPORT")
 
 
 def _version(export: str, items: Mapping[str, ItemRecord]) -> str:

@@ -105,7 +105,8 @@ def export_dataset(
     }
     todo = [item for name, (item, _) in named.items() if name not in kept]
     gone = _gone(before.items if before else {}, plan.items)
-    new = replace(new, numbers=dict(plan.numbers), items=kept, left_out=plan.left_out, remarks=plan.remarks)
+    items = kept | _unfinished(before.items if before else {}, todo, kept)
+    new = replace(new, numbers=dict(plan.numbers), items=items, left_out=plan.left_out, remarks=plan.remarks)
     state = Exported(new, len(named), _size(todo), place.free(), len(kept), len(kept))
     on_start(state)
     _check_space(state, place)
@@ -113,7 +114,12 @@ def export_dataset(
         return state
     if any(isinstance(item, Made) for item in todo):
         _require_libraries(export)
-    return _Run(export, place, state, on_progress).run(todo, {n: d for n, (_, d) in named.items()}, gone, processes)
+    with place.lock():
+        if place.read_record() != data:
+            message = f"Another export to {place.shown} has ended just now. Run the command again."
+            raise InvalidInput(message, reason="EXPORT")
+        run = _Run(export, place, state, on_progress)
+        return run.run(todo, {name: digest for name, (_, digest) in named.items()}, gone, processes)
 
 
 class _Run:
@@ -128,13 +134,19 @@ class _Run:
     def run(
         self, todo: Sequence[Item], digests: Mapping[str, str], gone: Sequence[str], processes: int | None
     ) -> Exported:
-        """Remove what is gone, make what is to do, and write the record, also if it is stopped."""
+        """Remove what is gone, make what is to do, and write the record, also if it is stopped.
+
+        Until a file is removed or replaced, the record names it: whatever stops this run, the next one finds it.
+        """
         self._save(complete=False)
-        for path in gone:
-            self._place.remove(path)
-        self._state = replace(self._state, removed=tuple(gone))
         try:
-            self._make(todo, digests, processes)
+            for path in gone:
+                self._place.remove(path)
+            self._items = {name: item for name, item in self._items.items() if name in digests}
+            self._state = replace(self._state, removed=tuple(gone))
+            # An index comes after what it names.
+            self._make([item for item in todo if not isinstance(item, Written)], digests, processes)
+            self._make([item for item in todo if isinstance(item, Written)], digests, processes)
         except BaseException:
             self._save(complete=False)
             raise
@@ -150,6 +162,9 @@ class _Run:
             for item, error in made:
                 name = name_of(item)
                 if error:
+                    for path in outputs_of(item):  # of another version of the dataset
+                        if self._place.has(path):
+                            self._place.remove(path)
                     self._state = replace(self._state, failed=(*self._state.failed, f"{name}: {error.message}"))
                     continue
                 self._items[name] = ItemRecord(digests[name], outputs_of(item))
@@ -228,6 +243,16 @@ def _gone(before: Mapping[str, ItemRecord], items: Iterable[Item]) -> list[str]:
     """Return the outputs of an earlier export that the plan does not have."""
     now = {path for item in items for path in outputs_of(item)}
     return sorted({path for done in before.values() for path in done.outputs} - now)
+
+
+def _unfinished(
+    before: Mapping[str, ItemRecord], todo: Sequence[Item], kept: Mapping[str, ItemRecord]
+) -> dict[str, ItemRecord]:
+    """Return the records of all items of which files may be there that are not those of the plan."""
+    outputs = {name: set(done.outputs) for name, done in before.items() if name not in kept}
+    for item in todo:
+        outputs.setdefault(name_of(item), set()).update(outputs_of(item))
+    return {name: ItemRecord("", tuple(sorted(paths))) for name, paths in outputs.items()}
 
 
 def _size(items: Iterable[Item]) -> int:

@@ -1,4 +1,4 @@
-"""The Python of docs/detector.md goes from tables to the scores of a detector, as it is shown."""
+"""The commands and the Python of docs/detector.md go from clips to the scores of a detector, as they are shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,27 @@ from click.testing import CliRunner
 
 from facefoundry.cli.main import cli
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.planning.resolve import resolve
+from facefoundry.planning.rights import rights_of
+from facefoundry.planning.yaml_file import load
 from tests.facefoundry.exports.made import FRAMES, write_dataset
+from tests.facefoundry.planning.known_trees import touch
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "detector.md").read_text()
 SECONDS = 'SECONDS = 64, "c23", 120'
+
+
+def test_the_dataset_file_of_the_page_has_three_splits_and_rights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        touch(tmp_path / "clips" / f"{number}.mp4")
+    plan, check = re.findall(r"^facefoundry (plan .*)$", PAGE, re.MULTILINE)
+    assert check == "plan --check dataset.yaml --local"
+    written = CliRunner().invoke(cli, plan.split(), catch_exceptions=False)
+    assert "train 1, val 1, test 1" in written.output
+    clips = resolve(load(Path("dataset.yaml")), tmp_path, lambda _: []).clips
+    assert len(rights_of({id_: clip.rights for id_, clip in clips.items()}, date.today()).clips) == 6
 
 
 @pytest.mark.full

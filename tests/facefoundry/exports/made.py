@@ -99,6 +99,21 @@ def add_pair(layout: Layout, a: str, b: str, *, videos: bool = True) -> None:
         write_labels(layout, fake, [frame for frame in range(FRAMES) if frame != UNSWAPPED])
 
 
+def without_pair(layout: Layout, gone: tuple[str, str], *, new: tuple[str, str] | None = None) -> None:
+    """Take a pair out of a dataset, and maybe add another one, whose videos are text, to its split."""
+    run = RunFolder(layout.run_folder())
+    record = run.load_run()
+    pairs = ["_".join(new) if new and pair == "_".join(gone) else pair for pair in record.pairs]
+    record.pairs = pairs if new else [pair for pair in pairs if pair != "_".join(gone)]
+    run.save_run(record)
+    for path in (layout.filelist().parent / "splits").iterdir():
+        listed = [tuple(pair) for pair in json.loads(path.read_text())]
+        kept = [new if pair == gone else pair for pair in listed]
+        path.write_text(json.dumps([pair for pair in kept if pair]))
+    if new:
+        add_pair(layout, *new, videos=False)
+
+
 def write_labels(layout: Layout, fake: str, swapped: Sequence[int]) -> None:
     """Write the labels of a fake with some swapped frames."""
     rows = [
