@@ -69,4 +69,6 @@ def _spread(numbers: Sequence[int], count: int) -> list[int]:
     """Return at most `count` of some numbers, evenly spread."""
     if len(numbers) <= count:
         return list(numbers)
+    if count == 1:
+        return [numbers[len(numbers) // 2]]
     return [numbers[place * (len(numbers) - 1) // (count - 1)] for place in range(count)]

@@ -24,7 +24,8 @@ __all__ = ["verify"]
 @click.option(
     "--trust",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM file of the authorities to trust.  [default: the development certificate of this machine]",
+    help="PEM file of the authorities to trust; a video that they do not vouch for is at fault.  [default: the "
+    "development certificate of this machine, and who signed is only told]",
 )
 @click.option(
     "--frames",
@@ -44,13 +45,13 @@ def verify(dataset: Path, trust: Path | None, frames: int, processes: int | None
       facefoundry verify OUT --trust roots.pem
 
     Labels are compared with the raw videos: a frame that is labelled swapped must differ from the target's, within its
-    box, and any other frame must be equal. Unsigned datasets are verified by that alone. It needs the extras `sign` and
-    `check`. The exit code is 4 if something is wrong.
+    box, and any other frame must be equal. Without --trust, an unsigned dataset is verified by its records and labels.
+    It needs the extras `sign` and `check`. The exit code is 4 if something is wrong.
     """
     require_extra()
     from facefoundry.provenance import credentials, verifying
 
-    anchors = trust.read_text() if trust else credentials.roots(development_folder())
+    anchors = credentials.anchors(trust) if trust else credentials.roots(development_folder())
     with make_view(as_json) as view:
 
         def on_progress(done: int, total: int, last: str) -> None:
@@ -58,7 +59,12 @@ def verify(dataset: Path, trust: Path | None, frames: int, processes: int | None
             view.event(Event(dataset.name, "verify", state, done, total, "files", last))
 
         made = verifying.verify_dataset(
-            layout_of(dataset), anchors, frames=frames, processes=processes, on_progress=on_progress
+            layout_of(dataset),
+            anchors,
+            only_trusted=trust is not None,
+            frames=frames,
+            processes=processes,
+            on_progress=on_progress,
         )
     if as_json:
         rows = [to_values(row) for row in made.table()]

@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["FORMAT", "RIGHTS_FILE", "UNSTATED", "ClipRights", "Rights", "end_warning"]
+from facefoundry import codec
+from facefoundry.errors import DataLoss
+
+__all__ = ["FORMAT", "RIGHTS_FILE", "UNSTATED", "ClipRights", "Rights", "end_warning", "read_rights"]
 
 RIGHTS_FILE: Final = "rights.json"
 """Name of the file of the rights, beside the filelist."""
@@ -53,9 +57,13 @@ class Rights(BaseModel):
         values = self.model_dump(mode="json", exclude={"revoked"}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(values, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
 
+    def is_revoked(self, today: date) -> bool:
+        """Return whether the rights were withdrawn."""
+        return self.revoked is not None and self.revoked <= today
+
     def ended(self, today: date) -> str:
         """Return how the rights have ended, such as `expired on 2026-01-31`; empty if they have not."""
-        if self.revoked is not None and self.revoked <= today:
+        if self.is_revoked(today):
             return f"were revoked on {self.revoked}"
         if self.expires is not None and self.expires < today:
             return f"expired on {self.expires}"
@@ -120,6 +128,25 @@ class ClipRights:
                 "state why these faces may be used (docs/datasets.md)."
             )
         return [*made, *filter(None, [end_warning(self.end, today)])]
+
+
+def read_rights(path: Path) -> ClipRights:
+    """Read the file of the rights of a dataset.
+
+    Raises:
+        DataLoss: it is damaged, a record is not that of its digest, or a clip has the digest of none (RIGHTS_FILE).
+    """
+    found = codec.from_json(ClipRights, path.read_bytes())
+    wrong = [
+        f"the record {digest} has another digest" for digest, each in found.records.items() if each.digest != digest
+    ]
+    known = {*found.records, UNSTATED}
+    wrong += [f"the clip {clip} names no record" for clip, digest in found.clips.items() if digest not in known]
+    if wrong:
+        message = f"Expected records of rights by their digest in {path}. Received others: {wrong[0]}"
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise DataLoss(f"{message}{more}. Fetch or run the dataset again.", reason="RIGHTS_FILE", resource=str(path))
+    return found
 
 
 def end_warning(end: str, today: date) -> str:

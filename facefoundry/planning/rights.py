@@ -30,15 +30,20 @@ _WAY_OUT = (
 
 
 class Statements:
-    """What a dataset file states about rights. The most specific statement on a clip counts.
+    """What a dataset file states about rights. The most specific statement on a clip counts, with two exceptions.
+
+    A record of the clip, its row or its subject that was revoked counts before any other. And `unstated` never takes
+    the place of a record that has ended.
 
     Args:
         dataset: The dataset.
         base: Folder of the dataset file, which its paths are relative to.
+        today: The day to judge by; by default the day of today.
     """
 
-    def __init__(self, dataset: DatasetFile, base: Path) -> None:
+    def __init__(self, dataset: DatasetFile, base: Path, today: date | None = None) -> None:
         self._chosen, self._base, self._load = dataset.rights, base, cache(load_record)
+        self._today = today or date.today()
 
     def of(self, clip_id: str, clip: FoundClip, source: Source) -> Stated:
         """Return what is stated about a clip.
@@ -48,10 +53,16 @@ class Statements:
         """
         by_subject = [self._chosen.subjects.get(key.removeprefix(_SUBJECT)) for key in clip.keys if _is_subject(key)]
         row = clip.rights and (UNSTATED if clip.rights == UNSTATED else self._load(Path(clip.rights)))
-        for statement in (self._chosen.clips.get(clip_id), row, *by_subject, source.rights, self._chosen.default):
-            if statement:
-                return self._read(statement)
-        return None
+        of_clip = [self._read(each) for each in (self._chosen.clips.get(clip_id), row, *by_subject) if each]
+        others = [self._read(each) for each in (source.rights, self._chosen.default) if each]
+        stated = [*of_clip, *others]
+        revoked = [record for record in of_clip if isinstance(record, Rights) and record.is_revoked(self._today)]
+        ended = [record for record in stated if isinstance(record, Rights) and record.ended(self._today)]
+        if revoked:
+            return revoked[0]
+        if stated and stated[0] == UNSTATED and ended:
+            return ended[0]
+        return stated[0] if stated else None
 
     def check(self, clips: Iterable[str], keys: Iterable[str]) -> None:
         """Refuse statements about clips or subjects that no source has: others would count instead of them.

@@ -7,17 +7,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from c2pa import Builder, C2paError, C2paSignerInfo, Context, Reader, Signer
 
 from facefoundry import codec
 from facefoundry.codec import JsonObject
 from facefoundry.errors import DataLoss, Unavailable, Unusable
+from facefoundry.provenance import boxes
 from facefoundry.provenance.credentials import Credentials
 from facefoundry.provenance.manifests import ASSERTION
 from facefoundry.provenance.videos import SignedFacts
 
-__all__ = ["Found", "Ingredient", "read", "sign"]
+__all__ = ["SIDECAR", "Found", "Ingredient", "is_signed", "read", "sign"]
+
+SIDECAR: Final = ".c2pa"
+"""Suffix of the file beside a video that has its manifest, if the video has none in itself."""
 
 _MP4 = "video/mp4"
 _MERKLE_KIB = 16 << 10
@@ -43,6 +48,7 @@ class Found:
         ingredient_faults: The same of its ingredients, with their titles.
         ingredients: Number of ingredients that are signed files themselves.
         facts: The assertion of this project; None if another program signed it.
+        signer: Common name of the certificate that signed; empty if it cannot be read.
     """
 
     state: str
@@ -50,6 +56,7 @@ class Found:
     ingredient_faults: list[str]
     ingredients: int
     facts: SignedFacts | None
+    signer: str = ""
 
 
 def sign(
@@ -94,14 +101,24 @@ def sign(
             raise Unusable(message, reason="SIGNING", resource=str(path)) from error
 
 
-def read(path: Path, anchors: str, sidecar: bytes | None = None) -> Found | None:
-    """Read and check the manifest of a video; None if it has none.
+def is_signed(path: Path) -> bool:
+    """Return whether a video has a manifest, in itself or beside it.
+
+    Raises:
+        Unusable: the file is no MP4 file (NOT_MP4).
+    """
+    return boxes.manifest_of(path) is not None or path.with_suffix(SIDECAR).is_file()
+
+
+def read(path: Path, anchors: str) -> Found | None:
+    """Read and check the manifest of a video, in itself or beside it; None if it has none.
 
     Args:
         path: The video.
         anchors: PEM certificates of the authorities to trust; empty for none.
-        sidecar: The manifest, if it is not in the file.
     """
+    beside = path.with_suffix(SIDECAR)
+    sidecar = beside.read_bytes() if beside.is_file() and boxes.manifest_of(path) is None else None
     with _context(anchors) as context, path.open("rb") as file:
         try:
             with Reader(_MP4, file, manifest_data=sidecar, context=context) as reader:
@@ -125,6 +142,7 @@ def read(path: Path, anchors: str, sidecar: bytes | None = None) -> Found | None
         [code for code in below if not code.endswith(_UNTRUSTED)],
         sum("active_manifest" in each for each in ingredients),
         _facts(active),
+        str((active.get("signature_info") or {}).get("common_name") or ""),
     )
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,9 +17,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from facefoundry.dataset import files
 from facefoundry.errors import InvalidInput
 
-__all__ = ["Credentials", "development", "load", "roots"]
+__all__ = ["DEVELOPMENT", "Credentials", "anchors", "development", "load", "roots"]
 
-_DEVELOPMENT = "FaceFoundry development, not for publication"
+DEVELOPMENT: Final = "FaceFoundry development, not for publication"
+"""Common name of development certificates."""
 _DAYS = 90
 _CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
 _SIGNERS = {ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string, "1.3.6.1.4.1.62558.2.1"}
@@ -97,6 +99,20 @@ def roots(folder: Path) -> str:
     return chain.read_text() if chain.is_file() else ""
 
 
+def anchors(path: Path) -> str:
+    """Return the certificates of a file as PEM.
+
+    Raises:
+        InvalidInput: it is no PEM file of certificates (CERTIFICATE).
+    """
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"Expected a PEM file of certificates. {path} is none. Convert it to PEM, or choose another file."
+        raise InvalidInput(message, reason="CERTIFICATE", resource=str(path)) from error
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in found).decode()
+
+
 def _check(certificate: x509.Certificate, key: PrivateKeyTypes, chain: Path) -> None:
     now = datetime.now(timezone.utc)
     if certificate.not_valid_after_utc < now:
@@ -133,11 +149,11 @@ def _pem(key: PrivateKeyTypes) -> bytes:
 
 def _certificate(key: ec.EllipticCurvePrivateKey, root: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
     now = datetime.now(timezone.utc)
-    issuer = _name(f"{_DEVELOPMENT} (root)")
+    issuer = _name(f"{DEVELOPMENT} (root)")
     usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
     made = (
         x509.CertificateBuilder()
-        .subject_name(issuer if ca else _name(_DEVELOPMENT))
+        .subject_name(issuer if ca else _name(DEVELOPMENT))
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-from facefoundry import codec
 from facefoundry.checks import leaks as leak_test
 from facefoundry.checks.leaks import LeakReport
 from facefoundry.codec import JsonObject
@@ -17,7 +17,7 @@ from facefoundry.dataset.dropped import dropped_file, read_dropped
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
-from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.tables import html_table
 
@@ -55,7 +55,7 @@ class Datasheet:
         for section in self.sections:
             blocks += [f"## {section.title}", *map(_plain, section.paragraphs)]
             if section.table:
-                rows = [f"| {' | '.join(map(_cell, row))} |" for row in section.table]
+                rows = [f"| {' | '.join(map(_plain, row))} |" for row in section.table]
                 blocks.append("\n".join([rows[0], f"|{'---|' * len(section.table[0])}", *rows[1:]]))
         return "\n\n".join(blocks) + "\n"
 
@@ -86,7 +86,7 @@ def write_datasheet(layout: Layout) -> Datasheet:
     made = datasheet_of(
         run,
         list(folder.load_pairs()),
-        codec.from_json(ClipRights, rights.read_bytes()) if rights.is_file() else ClipRights.unstated(run.sequences),
+        read_rights(rights) if rights.is_file() else ClipRights.unstated(run.sequences),
         {
             name: read_filelist(path, may_be_empty=True)
             for name in _SPLITS
@@ -138,7 +138,7 @@ def datasheet_of(
             Section("Recipe", (f"Made by {_versions(run)} from {run.created} on.",), _recipe(run.recipe)),
             Section("Splits", () if splits else ("There are none.",), _splits(splits)),
             Section("Quality of the fakes", ("Quarters of what was measured (docs/quality.md).",), _quality(fakes)),
-            Section("Gates", (f"{len(dropped)} fakes were left out.",), _gates(run, fakes)),
+            Section("Gates", (f"{len(dropped)} fakes were left out.",), _gates(run, pairs)),
             _leaks(leaks),
             Section("Rights", (f"{rights.summary().capitalize()}.",), _rights(rights)),
             Section(
@@ -185,8 +185,9 @@ def _cuts(values: Sequence[float]) -> list[float]:
     return [min(values), *inner, max(values)]
 
 
-def _gates(run: RunRecord, fakes: Iterable[FakeRecord]) -> tuple[tuple[str, ...], ...]:
-    failed = Counter(gate.measure for fake in fakes for gate in fake.failed)
+def _gates(run: RunRecord, pairs: Iterable[PairRecord]) -> tuple[tuple[str, ...], ...]:
+    """Return how many fakes each gate found below its bar, those among them that it left out."""
+    failed = Counter(gate.measure for pair in pairs for fake in pair.fakes for gate in fake.failed)
     rows = [(gate.measure, gate.action, str(failed[gate.measure])) for gate in run.gates]
     return (("measure", "action", "fakes below the bar"), *rows) if rows else ()
 
@@ -213,9 +214,9 @@ def _versions(run: RunRecord) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
 
 
+_MARKUP = re.compile(r"[\\\[\]!`*_~|]")
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|")
+    """Return a text as Markdown that shows it as it is, in one line."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")

@@ -14,15 +14,12 @@ from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.provenance import boxes, c2pa_files
-from facefoundry.provenance.c2pa_files import Ingredient
+from facefoundry.provenance.c2pa_files import SIDECAR, Ingredient
 from facefoundry.provenance.credentials import Credentials
 from facefoundry.provenance.manifests import SOURCE, TARGET, ingredient, manifest
 from facefoundry.provenance.videos import DatasetFacts, Video, find_videos
 
-__all__ = ["SIDECAR", "Progress", "sign_dataset", "strip_dataset"]
-
-SIDECAR = ".c2pa"
-"""Suffix of the file with the manifest of a stripped video."""
+__all__ = ["Progress", "sign_dataset", "strip_dataset"]
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished videos, the number of all, and the path of the last one."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Literal
+from typing import Final
 
 from facefoundry import codec
 from facefoundry.checks.checking import require_libraries, run_all
@@ -18,9 +17,13 @@ from facefoundry.codec import JsonObject
 from facefoundry.dataset.layout import Layout
 from facefoundry.process.sandbox import Sandbox
 from facefoundry.provenance import boxes, c2pa_files
+from facefoundry.provenance.c2pa_files import Found
+from facefoundry.provenance.credentials import DEVELOPMENT
+from facefoundry.provenance.records import add_missing, add_rights
+from facefoundry.provenance.verification import Verification
 from facefoundry.provenance.videos import DatasetFacts, Video, find_videos
 
-__all__ = ["FRAMES", "Row", "Verification", "verify_dataset"]
+__all__ = ["FRAMES", "verify_dataset"]
 
 FRAMES: Final = 16
 """Number of swapped frames, and of other frames, of each fake that are compared with their labels."""
@@ -31,69 +34,11 @@ Progress = Callable[[int, int, str], None]
 """Called with the number of finished files, the number of all, and the path of the last one."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of the table: what was verified, the state `ok`, `look` or `fails`, and what was found."""
-
-    what: str
-    state: Literal["ok", "look", "fails"]
-    found: str
-
-
-@dataclass
-class Verification:
-    """What was verified.
-
-    Attributes:
-        files: Number of videos.
-        signed: Number of signed videos.
-        trusted: Number of videos that somebody signed who is trusted.
-        ingredients: Number of ingredients that are signed files.
-        frames: Number of frames that were compared with their labels.
-        fakes: Number of fakes with such frames.
-        faults: What is wrong, by the kind of check: sentences that name the file.
-        rights: Sentences on rights that are unstated, end soon or have ended.
-    """
-
-    files: int = 0
-    signed: int = 0
-    trusted: int = 0
-    ingredients: int = 0
-    frames: int = 0
-    fakes: int = 0
-    faults: dict[str, list[str]] = field(default_factory=dict)
-    rights: list[str] = field(default_factory=list)
-
-    @property
-    def failed(self) -> list[str]:
-        """All faults."""
-        return [fault for faults in self.faults.values() for fault in faults]
-
-    def table(self) -> list[Row]:
-        """Return the rows of the table."""
-        signatures = f"{self.signed} of {self.files} videos are signed, {self.trusted} by somebody who is trusted"
-        untrusted = self.trusted < self.files
-        return [
-            self._row("signatures", signatures, look=untrusted),
-            self._row("ingredients", f"{self.ingredients} signed files in the manifests of fakes"),
-            self._row("digests", f"{self.signed} videos and their labels"),
-            self._row("labels", f"{self.frames} frames of {self.fakes} lossless fakes", look=not self.frames),
-            Row("rights", "look" if self.rights else "ok", " ".join(self.rights) or "stated for all clips"),
-        ]
-
-    def add(self, kind: str, fault: str) -> None:
-        """Add a fault."""
-        self.faults.setdefault(kind, []).append(fault)
-
-    def _row(self, what: str, found: str, *, look: bool = False) -> Row:
-        faults = self.faults.get(what, [])
-        return Row(what, "fails" if faults else "look" if look else "ok", f"{found}; {len(faults)} faults")
-
-
 def verify_dataset(
     layout: Layout,
     anchors: str,
     *,
+    only_trusted: bool = False,
     frames: int = FRAMES,
     processes: int | None = None,
     on_progress: Progress = lambda *_: None,
@@ -103,23 +48,30 @@ def verify_dataset(
     Args:
         layout: The dataset's folder.
         anchors: PEM certificates of the authorities to trust; empty for none.
+        only_trusted: Whether a video is at fault that nobody signed who is trusted. Otherwise it is counted.
         frames: Number of swapped frames, and of other frames, of each fake that are compared with their labels.
         processes: Number of processes that decode; by default one for each core.
         on_progress: Called after each file.
 
     Raises:
         InvalidInput: there are no videos, no run record, or libraries are missing.
+        DataLoss: a record of the dataset is damaged.
     """
     require_libraries()
     videos, facts = find_videos(layout), DatasetFacts(layout)
     made, done = Verification(files=len(videos), rights=facts.rights.warnings(date.today())), 0
-    is_signed = any(boxes.manifest_of(video.path) for video in videos)
+    add_missing(facts, videos, made)
+    add_rights(facts, videos, made)
+    is_signed = only_trusted or any(c2pa_files.is_signed(video.path) for video in videos)
     fakes = [fake for fake in _lossless(layout) if fake.labels] if frames else []
     total = len(videos) + len(fakes)
     if is_signed:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-            found = pool.map(lambda video: list(_faults(video, facts, anchors, made)), videos)
-            for video, faults in zip(videos, found, strict=True):
+            read = pool.map(lambda video: _read(video, facts, anchors), videos)
+            for video, (found, faults) in zip(videos, read, strict=True):
+                _count(found, made)
+                if only_trusted and (found is None or found.state != "Trusted"):
+                    faults.append(("signatures", _untrusted(found)))
                 for kind, fault in faults:
                     made.add(kind, f"{_relative(video.path, layout)}: {fault}")
                 done += 1
@@ -133,15 +85,16 @@ def verify_dataset(
     return made
 
 
-def _faults(video: Video, facts: DatasetFacts, anchors: str, made: Verification) -> Iterator[tuple[str, str]]:
-    """Yield (kind of check, what is wrong) of a video, and count what was found."""
+def _read(video: Video, facts: DatasetFacts, anchors: str) -> tuple[Found | None, list[tuple[str, str]]]:
+    """Return what the manifest of a video says, and (kind of check, what is wrong)."""
     found = c2pa_files.read(video.path, anchors)
     if found is None:
-        yield "signatures", "it is not signed, and other videos are."
-        return
-    made.signed += 1
-    made.trusted += found.state == "Trusted"
-    made.ingredients += found.ingredients
+        return None, [("signatures", "it is not signed.")]
+    return found, list(_faults(video, facts, found))
+
+
+def _faults(video: Video, facts: DatasetFacts, found: Found) -> Iterator[tuple[str, str]]:
+    """Yield (kind of check, what is wrong) of a signed video."""
     if found.state == "Invalid":
         yield "signatures", f"its bytes are not those that were signed: {', '.join(found.faults) or 'damaged'}."
     for fault in found.ingredient_faults:
@@ -161,8 +114,27 @@ def _faults(video: Video, facts: DatasetFacts, anchors: str, made: Verification)
         yield "digests", "without its manifest it is not the file that was signed."
     if found.facts.labels_sha256 != expected.labels_sha256:
         yield "digests", "its labels are not those that were signed with it."
+    models = {found.facts.model_sha256, expected.model_sha256} - {""}
+    if len(models) > 1:
+        yield "digests", "the model in the dataset is not the one that was signed with it."
+    if found.facts.rights != expected.rights:
+        yield "rights", "misc/rights.json states other rights to its clips than those that were signed with it."
     if video.kind == "fake" and found.ingredients < _REAL_VIDEOS:
         yield "ingredients", "the real videos of target and source are not among its ingredients."
+
+
+def _count(found: Found | None, made: Verification) -> None:
+    if found is None:
+        return
+    made.signed += 1
+    made.trusted += found.state == "Trusted"
+    made.development += found.state == "Trusted" and found.signer == DEVELOPMENT
+    made.ingredients += found.ingredients
+
+
+def _untrusted(found: Found | None) -> str:
+    signer = found.signer if found else ""
+    return f"nobody who is trusted signed it{f', but {signer}' if signer else ''}."
 
 
 _REAL_VIDEOS = 2

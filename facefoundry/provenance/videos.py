@@ -9,11 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
-from facefoundry import codec
 from facefoundry.checks.videos import levels_of
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import RunRecord
-from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput
 from facefoundry.storage.parts import MASKS
@@ -93,14 +92,14 @@ class DatasetFacts:
         layout: The dataset's folder.
 
     Raises:
-        InvalidInput: it has no run record (NO_RUN).
+        NotFound: it has no run record (NO_RUN).
+        DataLoss: the file of its rights is damaged (RIGHTS_FILE).
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.run = layout, _run(layout)
         place = layout.filelist().with_name(RIGHTS_FILE)
-        unstated = ClipRights.unstated(self.run.sequences)
-        self.rights = codec.from_json(ClipRights, place.read_bytes()) if place.is_file() else unstated
+        self.rights = read_rights(place) if place.is_file() else ClipRights.unstated(self.run.sequences)
         self._model_sha256 = cache(self._model)
 
     def of(self, video: Video, unsigned: Path) -> SignedFacts:

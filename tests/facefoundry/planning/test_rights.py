@@ -62,6 +62,19 @@ def test_the_most_specific_statement_counts(write, tmp_path):
     assert of_source.clips["c3"] == consent, "the source stands above the default"
 
 
+def test_no_statement_hides_a_record_that_was_revoked_and_unstated_hides_none_that_has_ended(write):
+    revoked, expired = {**CONSENT, "revoked": "2026-01-01"}, {**CONSENT, "expires": "2026-01-01"}
+    for stated, words in (
+        ({"default": LICENCE, "subjects": {"ann": revoked}, "clips": {"c0": "unstated", "c1": LICENCE}}, "revoked on"),
+        ({"default": expired, "subjects": {"ben": LICENCE}, "clips": {"c0": "unstated"}}, "c0 has rights that expired"),
+    ):
+        with pytest.raises(InvalidInput, match=words) as caught:
+            planned(write(4, stated))
+        assert {wrong.field for wrong in caught.value.violations} >= {"rights.clips.c0", "rights.clips.c1"}
+    renewed = {"default": LICENCE, "subjects": {"ann": expired}, "clips": {"c0": LICENCE, "c1": LICENCE}}
+    assert planned(write(4, renewed)).rights.summary() == "licence for 3 clips, no-person for 1"
+
+
 def test_a_dataset_of_twelve_pairs_is_refused_before_any_upload_and_names_each_clip(write, tmp_path, capsys):
     kinds = {"ann": CONSENT, "cem": LICENCE, "dea": "unstated", "eve": {**CONSENT, "expires": "2020-02-29"}}
     others = dict.fromkeys(PERSONS[6:15], "unstated")

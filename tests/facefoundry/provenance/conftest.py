@@ -13,7 +13,7 @@ import pytest
 from facefoundry import codec
 from facefoundry.dataset import files
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.record import RunRecord, SequenceRecord
+from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
 from facefoundry.dataset.rights import ClipRights, Rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.media.write import MaskWriter
@@ -41,6 +41,7 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FfppLayou
     def write(name: str) -> FfppLayout:
         layout, rng = FfppLayout(tmp_path_factory.mktemp(name)), np.random.default_rng(len(name))
         record = RunRecord(name, "", {"compression": {"levels": [{"name": level.name} for level in LEVELS]}})
+        record.pairs, pair = ["000_001"], PairRecord("000_001", *CLIPS, state="done")
         x, y, width, height = BOX
         for target, source in (CLIPS, CLIPS[::-1]):
             fake, ground = f"{target}_{source}", list(texture(rng, WIDTH, HEIGHT, FRAMES))
@@ -57,8 +58,12 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FfppLayou
                 writer.write(np.zeros((HEIGHT, WIDTH), np.uint8))
             writer.close()
             label(layout, fake, UNSWAPPED)
-            record.sequences[target] = SequenceRecord(source_uri=f"s3://facefoundry/sources/{target:>040}")
+            record.sequences[target] = SequenceRecord(
+                source_uri=f"s3://facefoundry/sources/{target:>040}", rights=RIGHTS.digest_of(target)
+            )
+            pair.fakes.append(FakeRecord(fake, target, source))
         RunFolder(layout.run_folder()).save_run(record)
+        RunFolder(layout.run_folder()).save_pair(pair)
         files.write(layout.filelist(), b'[["000", "001"]]')
         files.write(layout.filelist().with_name("rights.json"), codec.to_json(RIGHTS))
         return layout

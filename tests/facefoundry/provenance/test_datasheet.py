@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from facefoundry.cli.main import main
 from facefoundry.dataset import files
 from facefoundry.dataset.about import About
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.gates import FailedGate, Gate
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
 from facefoundry.dataset.rights import ClipRights, Rights
@@ -62,8 +64,21 @@ def test_it_counts_what_the_records_say():
     assert dropped["Gates"].paragraphs == ("1 fakes were left out.",)
 
 
+def test_a_gate_that_left_a_fake_out_counts_it():
+    failed = replace(PAIR.fakes[1], failed=[FailedGate("seam", 3.0, 2.0, "drop")], dropped=True)
+    gates = [Gate(measure="seam", max=2.0, action="drop")]
+    pairs = [replace(PAIR, fakes=[PAIR.fakes[0], failed])]
+    sheet = datasheet_of(replace(RUN, gates=gates), pairs, ClipRights(), {}, None, ["b_a"])
+    table = next(section.table for section in sheet.sections if section.title == "Gates")
+    assert table[1:] == (("seam", "drop", "1"),)
+
+
 def test_texts_of_others_are_no_markup():
-    assert "To test &lt;b>detectors&lt;/b> # of | faces." in made().markdown()
+    assert "To test &lt;b>detectors&lt;/b> # of \\| faces." in made().markdown()
+    sent = About(motivation="![a](http://a.example/x.png) `code` \\| &amp; *b* _c_")
+    sheet = datasheet_of(replace(RUN, about=sent), [PAIR], ClipRights(), {}, None, [])
+    wanted = r"\!\[a\](http://a.example/x.png) \`code\` \\\| &amp;amp; \*b\* \_c\_"
+    assert wanted in sheet.markdown()
     page = made().html()
     assert "<b>" not in page and "&lt;b&gt;detectors" in page
 

@@ -7,16 +7,20 @@ import shutil
 
 import pytest
 
+from facefoundry import codec
 from facefoundry.cli.main import main
+from facefoundry.dataset import files
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.provenance import boxes
+from facefoundry.dataset.rights import ClipRights, Rights
+from facefoundry.errors import DataLoss, InvalidInput
+from facefoundry.provenance import boxes, credentials
 from facefoundry.provenance.signing import sign_dataset
 from facefoundry.provenance.verifying import verify_dataset
-from tests.facefoundry.provenance.conftest import UNSWAPPED, label
+from tests.facefoundry.provenance.conftest import RIGHTS, UNSWAPPED, label
 
 
-def verified(layout, signer, frames=16):
-    return verify_dataset(layout, signer.chain.decode(), frames=frames, processes=1)
+def verified(layout, signer, frames=16, **options):
+    return verify_dataset(layout, signer.chain.decode(), frames=frames, processes=1, **options)
 
 
 def test_a_signed_dataset_is_verified_as_a_whole(signed, signer):
@@ -24,13 +28,90 @@ def test_a_signed_dataset_is_verified_as_a_whole(signed, signer):
     assert made.failed == [] and (made.signed, made.trusted, made.ingredients) == (10, 10, 8)
     assert (made.fakes, made.frames) == (2, 12)
     assert {row.what: row.state for row in made.table()} == {
-        "signatures": "ok",
+        "files": "look",
+        "signatures": "look",
         "ingredients": "ok",
         "digests": "ok",
         "labels": "ok",
         "rights": "look",
     }
     assert "unstated for 1 of 2 clips" in made.rights[0]
+    found = {row.what: row.found for row in made.table()}
+    assert found["files"].startswith("12 videos and labels by the records, and no masks_blend, masks_changed;")
+    assert "0 by somebody who is trusted, 10 by a development certificate" in found["signatures"]
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """The development certificate of another machine."""
+    return credentials.development(tmp_path_factory.mktemp("stranger"))
+
+
+def test_with_given_authorities_what_nobody_trusted_signed_is_at_fault(signed, unsigned, signer, stranger):
+    assert verified(signed, stranger, frames=0).failed == [], "without them, it is only counted"
+    made = verified(signed, stranger, frames=0, only_trusted=True)
+    assert len(made.failed) == len(made.faults["signatures"]) == 10
+    assert f"but {credentials.DEVELOPMENT}." in made.failed[0]
+    assert len(verified(unsigned, stranger, frames=0, only_trusted=True).faults["signatures"]) >= 10
+    assert verified(signed, signer, frames=0, only_trusted=True).failed == []
+
+
+def test_each_missing_file_of_the_records_is_told(copy, unsigned, signer, tmp_path):
+    gone = [
+        copy.fake_video("c23", "000_001"),
+        copy.fake_video("c23", "001_000"),
+        copy.real_video("raw", "001"),
+        copy.mask_video("masks", "000_001"),
+        copy.labels("001_000"),
+    ]
+    for path in gone:
+        path.unlink()
+    made = verified(copy, signer)
+    assert sorted(made.faults["files"]) == sorted(f"{path.relative_to(copy.root)} is missing." for path in gone)
+    layout = FfppLayout(tmp_path / "out")
+    shutil.copytree(unsigned.root, layout.root)
+    layout.labels("000_001").unlink()
+    assert "labels/000_001.json is missing" in verified(layout, signer).failed[0]
+
+
+def test_rights_that_are_not_those_that_were_signed_and_recorded_are_told(copy, signer):
+    place = copy.filelist().with_name("rights.json")
+    forged = ClipRights.of(dict.fromkeys(RIGHTS.clips, Rights(basis="consent", evidence="form")))
+    files.write(place, codec.to_json(forged))
+    made = verified(copy, signer, frames=0)
+    assert set(made.faults) == {"rights"}
+    assert "states other rights to the clip 001 than the run record" in " ".join(made.failed)
+    assert any("c23/videos/001_000.mp4: misc/rights.json states other rights" in fault for fault in made.failed)
+    (digest,) = RIGHTS.records
+    files.write(place, codec.to_json(ClipRights(RIGHTS.clips, {digest: Rights(basis="public-domain")})))
+    with pytest.raises(DataLoss, match=f"rights.json. Received others: the record {digest} has another digest"):
+        verified(copy, signer, frames=0)
+    files.write(place, codec.to_json(ClipRights(RIGHTS.clips)))
+    with pytest.raises(DataLoss, match="the clip 000 names no record"):
+        verified(copy, signer, frames=0)
+    place.unlink()
+    assert "misc/rights.json is missing." in verified(copy, signer, frames=0).failed
+
+
+def test_labels_of_an_earlier_run_are_said(copy, signer):
+    path = copy.labels("000_001")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"target_rights": "unstated"}))
+    assert "The labels of 1 fakes state other rights" in verified(copy, signer, frames=0).rights[-1]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_few_frames_are_compared_too(unsigned, signer, frames):
+    made = verified(unsigned, signer, frames)
+    assert made.failed == [] and made.frames == 2 * (frames + 1), "there is one frame that is not swapped"
+
+
+@pytest.mark.parametrize("data", [b"no PEM", b"\x30\x82\xff\xfe"])
+def test_a_file_that_is_no_certificate_is_refused_by_name(data, tmp_path):
+    path = tmp_path / "roots.pem"
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput, match=r"roots\.pem is none") as caught:
+        credentials.anchors(path)
+    assert caught.value.reason == "CERTIFICATE"
 
 
 def test_one_changed_byte_is_told_by_the_name_of_its_file(copy, signer):
@@ -79,9 +160,7 @@ def test_a_file_of_another_dataset_and_an_unsigned_one_are_told(copy, write, sig
         "digests": [
             "original_sequences/youtube/c23/videos/000.mp4: it was signed as a file of the dataset others.",
         ],
-        "signatures": [
-            "manipulated_sequences/Deepfakes/masks/videos/000_001.mp4: it is not signed, and other videos are."
-        ],
+        "signatures": ["manipulated_sequences/Deepfakes/masks/videos/000_001.mp4: it is not signed."],
     }
 
 
