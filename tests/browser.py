@@ -19,6 +19,8 @@ const width = document.documentElement.clientWidth, found = [];
 for (const element of document.querySelectorAll('body *')) {
   const box = element.getBoundingClientRect();
   if (!box.width || !box.height || element.closest('.sr, .skip, select')) continue;
+  const head = element.closest('thead');
+  if (head && getComputedStyle(head).clipPath !== 'none') continue;  // for screen readers only
   const style = getComputedStyle(element);
   const outside = box.right > width + 1 || box.left < -1;
   const clips = style.overflowX !== 'visible' && !(element instanceof SVGElement);

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from facefoundry.dataset.gates import MEASURES
+from facefoundry.dataset.gates import MEASURES, Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.report import wording
 from facefoundry.report.links import Links
@@ -198,13 +198,14 @@ def gate_measures(run: RunRecord) -> list[str]:
 def pair_rows(snapshot: Snapshot, links: Links) -> Iterator[PairRow]:
     """Yield the rows of the table of pairs."""
     measures = gate_measures(snapshot.run)
+    gates = {measure: _gates_of(snapshot.run, measure) for measure in measures}
     for pair in snapshot.pairs:
         yield PairRow(
             record=pair,
             link=links.pair(pair.id),
             split=snapshot.splits.get(pair.id, ""),
             swapped=_swapped(pair.fakes),
-            cells=[_cell(pair.fakes, measure) for measure in measures],
+            cells=[_cell(pair.fakes, measure, gates[measure]) for measure in measures],
             failed=sorted({failed.measure for fake in pair.fakes for failed in fake.failed}),
         )
 
@@ -237,7 +238,7 @@ def worst(snapshot: Snapshot, links: Links) -> list[Worst]:
             if (value := _judged(fake, name)) is not None
         ]
         judged.sort(key=lambda entry: entry[0] if MEASURES[name].better == "higher" else -entry[0])
-        gates = [gate for gate in snapshot.run.gates if gate.measure == name]
+        gates = _gates_of(snapshot.run, name)
         found.append(
             Worst(
                 measure=name,
@@ -246,7 +247,7 @@ def worst(snapshot: Snapshot, links: Links) -> list[Worst]:
                 failed=sum(_fails(fake, name) for _, fake, _ in judged),
                 judged=len(judged),
                 fakes=[
-                    WorstFake(fake, links.pair(pair.id), Measured(_number(value), _fails(fake, name)))
+                    WorstFake(fake, links.pair(pair.id), Measured(_number(value, gates), _fails(fake, name)))
                     for value, fake, pair in judged[:WORST]
                 ],
             )
@@ -262,6 +263,10 @@ def split_rows(snapshot: Snapshot) -> list[SplitRow]:
     for pair in snapshot.pairs:
         groups.setdefault(snapshot.splits.get(pair.id, "none"), []).append(pair)
     return [SplitRow(name, count(pairs)) for name, pairs in groups.items()]
+
+
+def _gates_of(run: RunRecord, measure: str) -> list[Gate]:
+    return [gate for gate in run.gates if gate.measure == measure]
 
 
 def _stages(pairs: Sequence[PairRecord]) -> Counter[str]:
@@ -280,11 +285,11 @@ def _fails(fake: FakeRecord, name: str) -> bool:
     return any(failed.measure == name for failed in fake.failed)
 
 
-def _cell(fakes: Sequence[FakeRecord], name: str) -> Cell:
+def _cell(fakes: Sequence[FakeRecord], name: str, gates: Sequence[Gate]) -> Cell:
     sign = 1 if MEASURES[name].better == "higher" else -1
     known = [(fake, fake.quality.get(name)) for fake in fakes]
     return Cell(
-        [Measured(_number(value), _fails(fake, name)) for fake, value in known],
+        [Measured(_number(value, gates), _fails(fake, name)) for fake, value in known],
         min((sign * value for _, value in known if value is not None), default=None),
     )
 
@@ -294,5 +299,10 @@ def _swapped(fakes: Sequence[FakeRecord]) -> Cell:
     return Cell([Measured(f"{share:.3g} %", failed=False) for share in shares], min(shares, default=None))
 
 
-def _number(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.2f}"
+def _number(value: float | None, gates: Sequence[Gate]) -> str:
+    """Format a value with two digits, or with as many as tell whether gates fail it."""
+    if value is None:
+        return "\N{EN DASH}"
+    texts = (f"{value:.{digits}f}" for digits in (2, 3))
+    fails = [gate.missed(value) for gate in gates]
+    return next((text for text in texts if [gate.missed(float(text)) for gate in gates] == fails), f"{value:.4f}")

@@ -100,7 +100,7 @@ def pair_page(snapshot: Snapshot, pair: PairRecord, links: Links) -> str:
         **_shared(snapshot, links),
         pair=view_pair(pair, links, snapshot.run, samples=_PAGE_SAMPLES),
         split=snapshot.splits.get(pair.id, ""),
-        refresh=REFRESH_SECONDS if pair.state == "running" else None,
+        refresh=None if pair.ended else REFRESH_SECONDS,
         before=next(((each, link) for each in reversed(ids[:place]) if (link := links.pair(each))), None),
         after=next(((each, link) for each in ids[place + 1 :] if (link := links.pair(each))), None),
     )

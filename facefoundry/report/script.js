@@ -8,9 +8,17 @@
   const fields = filter ? all('input, select', filter) : [];
 
   const asked = () => {
-    const text = decodeURI(location.hash.slice(1));
+    const text = location.hash.slice(1);
     return text.includes('=') ? new URLSearchParams(text) : null;
   };
+
+  // A choice that the page does not have now, as of pairs that fail later, is kept.
+  function choose(field, value) {
+    const known = field.tagName !== 'SELECT' || [...field.options].some((option) => option.value === value);
+    if (!known) field.add(new Option(value));
+    field.value = value;
+    if (value && field.tagName === 'SELECT') field.closest('label').hidden = false;
+  }
 
   function matches(row, wanted) {
     const { id, state, split, reason, gates } = row.dataset;
@@ -72,7 +80,7 @@
   function follow(event) {
     const wanted = asked();
     if (filter && wanted) {
-      for (const field of fields) field.value = wanted.get(field.name) ?? '';
+      for (const field of fields) choose(field, wanted.get(field.name) ?? '');
       show();
       if (event || location.hash) one('#pairs').scrollIntoView();
       return;
@@ -102,36 +110,80 @@
     }
   }
 
-  // Parts of a page that a server gave are replaced; a file is loaded again. Nothing changes under a reader's hands.
+  // Parts of a page that a server gave are replaced; a file is loaded again. Nothing changes under a reader's hands: a
+  // part waits while it has the focus or plays a video, a file also while a field has the focus.
   const box = one('[data-reload]'), seconds = Number(document.body.dataset.refresh);
-  const busy = () => document.hidden || all('video').some((video) => !video.paused)
-    || document.activeElement.matches('input, select, [data-live] *');
-
   const given = new Map(all('[data-live]').map((part) => [part.dataset.live, part.innerHTML]));
+  let reached = new Date();
+
+  const isUsed = (part) => (part !== document.activeElement && part.contains(document.activeElement))
+    || all('video', part).some((video) => !video.paused);
+
+  function replace(part, other) {
+    given.set(part.dataset.live, other.innerHTML);
+    const opened = all('details', part).map((each) => each.open);
+    part.replaceChildren(...other.childNodes);
+    all('details', part).forEach((each, index) => { each.open = opened[index] ?? each.open; });
+    ready(part);
+  }
+
+  // Returns whether a field waits.
+  function renewChoices(fresh) {
+    let waits = false;
+    for (const field of fields.filter((each) => each.tagName === 'SELECT')) {
+      const other = one(`form.filter [name=${field.name}]`, fresh);
+      const values = (select) => [...select.options].map((option) => option.value).join('\n');
+      if (!other || values(field) === values(other)) continue;
+      if (field === document.activeElement) {
+        waits = true;
+        continue;
+      }
+      const { value } = field;
+      field.replaceChildren(...other.children);
+      field.closest('label').hidden = other.closest('label').hidden;
+      choose(field, value);
+    }
+    return waits;
+  }
+
+  function tell(words) {
+    const place = one('[data-unreached]');
+    if (place.textContent !== words) place.textContent = words;
+  }
 
   async function reload() {
-    if (!box.checked || busy()) return;
+    if (!box.checked || document.hidden) return;
     if (location.protocol === 'file:') {
+      const isHeld = document.activeElement.matches('input:not([data-reload]), select, [data-live] *');
+      if (!isHeld && all('video').every((video) => video.paused)) location.reload();
+      return;
+    }
+    let text;
+    try {
+      const answer = await fetch(location.pathname, { cache: 'no-cache' });
+      if (!answer.ok) throw new Error(answer.statusText);
+      text = await answer.text();
+    } catch {
+      tell(`Not reached since ${reached.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })}.`);
+      return;
+    }
+    reached = new Date();
+    tell('');
+    const fresh = new DOMParser().parseFromString(text, 'text/html');
+    if (!filter !== !one('form.filter', fresh)) {
       location.reload();
       return;
     }
-    const answer = await fetch(location.pathname, { cache: 'no-cache' });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    let waits = renewChoices(fresh);
     for (const part of all('[data-live]')) {
       const other = one(`[data-live="${part.dataset.live}"]`, fresh);
       if (!other || other.innerHTML === given.get(part.dataset.live)) continue;
-      given.set(part.dataset.live, other.innerHTML);
-      const opened = all('details', part).map((each) => each.open);
-      part.replaceChildren(...other.childNodes);
-      all('details', part).forEach((each, index) => { each.open = opened[index] ?? each.open; });
-      ready(part);
+      if (isUsed(part)) waits = true;
+      else replace(part, other);
     }
-    const state = one('h1 .state'), now = one('h1 .state', fresh);
-    if (state && now) state.replaceWith(now);
     order = new Map();
     show();
-    if (!fresh.body.dataset.refresh) box.checked = false;
+    if (!fresh.body.dataset.refresh && !waits) box.checked = false;
   }
 
   if (filter) {
@@ -153,7 +205,7 @@
   follow();
   if (box && seconds) {
     box.closest('label').hidden = false;
-    const again = () => reload().catch(() => {});
+    const again = () => void reload();
     setInterval(again, 1000 * seconds);
     document.addEventListener('visibilitychange', again);
   }

@@ -150,7 +150,7 @@ class Snapshots:
         folder = self._source.layout.filelist().parent / "splits"
         for split in _SPLITS:
             data = self._source.list_file(folder / f"{split}.json")
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError, RecursionError):
                 for a, b in json.loads(data) if data else ():
                     found |= {f"{a}_{b}": split, f"{b}_{a}": split}
         return found

@@ -5,6 +5,7 @@ A page names pairs and items, never paths. So nothing else than these files can 
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,9 @@ from facefoundry.errors import NotFound
 __all__ = ["FolderSource", "Source", "Version", "Video"]
 
 _JPEG: Final = b"\xff\xd8\xff"
-_ITEM = re.compile(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)?")
+_ITEM = re.compile(r"[A-Za-z0-9-]{1,240}(_[A-Za-z0-9-]{1,240})?")
 _LEVEL = re.compile(r"[A-Za-z0-9]{1,32}")
-_PICTURE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+\.jpg")
+_PICTURE = re.compile(r"[A-Za-z0-9_-]{1,240}/[A-Za-z0-9_-]{1,240}\.jpg")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -173,13 +174,17 @@ class FolderSource(Source):
         return find_samples(self.layout, item) if _ITEM.fullmatch(item) else {}
 
     def _picture(self, file: str) -> bytes | None:
-        return self._read(self._run_folder / file)
+        with suppress(OSError):  # it was replaced or removed, or may not be read
+            return self._read(self._run_folder / file)
+        return None
 
     def _video(self, path: Path) -> Video | None:
-        if not self._is_inside(path):
-            return None
-        status = path.stat()
-        return Video(status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+        with suppress(OSError):
+            if self._is_inside(path):
+                with path.open("rb") as file:
+                    status = os.fstat(file.fileno())
+                return Video(status.st_size, f"{status.st_mtime_ns:x}-{status.st_size:x}")
+        return None
 
     def _blocks(self, path: Path, start: int, stop: int) -> Iterator[bytes]:
         if not self._is_inside(path):

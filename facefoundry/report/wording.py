@@ -57,7 +57,9 @@ class Verdict(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """Format a time as `48 s`, `3 min 05 s` or `2 h 10 min`."""
+    """Format a time as `48 s`, `3 min 05 s` or `2 h 10 min`; one that is no number as `unknown`."""
+    if not math.isfinite(seconds):
+        return "unknown"
     if seconds < 10:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)

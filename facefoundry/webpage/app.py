@@ -31,16 +31,19 @@ HEADERS: Final = {
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "x-robots-tag": "noindex",
 }
-"""Headers of every answer: no other site may embed or load anything, and pages load nothing from elsewhere."""
+"""Headers of every answer: other sites can neither frame a page nor show its pictures and videos, and pages load
+nothing from elsewhere."""
 
 _TYPES = {"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8"}
 
 
 class _Headers:
-    """Adds the headers to every answer."""
+    """Adds the headers to every answer, also to that of a fault."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -56,7 +59,7 @@ class _Headers:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def dataset_app(watch: Watch, hosts: Sequence[str] = ()) -> Starlette:
+def dataset_app(watch: Watch, hosts: Sequence[str] = ()) -> ASGIApp:
     """Return the application that shows one dataset.
 
     Args:
@@ -67,7 +70,7 @@ def dataset_app(watch: Watch, hosts: Sequence[str] = ()) -> Starlette:
     return _app(_dataset_routes(watch), hosts)
 
 
-def listing_app(listing: Listing, hosts: Sequence[str] = ()) -> Starlette:
+def listing_app(listing: Listing, hosts: Sequence[str] = ()) -> ASGIApp:
     """Return the application that lists runs and shows each below its name.
 
     Args:
@@ -91,9 +94,9 @@ def listing_app(listing: Listing, hosts: Sequence[str] = ()) -> Starlette:
     return _app(routes, hosts)
 
 
-def _app(routes: Sequence[BaseRoute], hosts: Sequence[str]) -> Starlette:
+def _app(routes: Sequence[BaseRoute], hosts: Sequence[str]) -> ASGIApp:
     guards = [Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)] if hosts else []
-    return Starlette(routes=[*routes], middleware=[Middleware(_Headers), *guards], exception_handlers=dict(_HANDLERS))
+    return _Headers(Starlette(routes=[*routes], middleware=guards, exception_handlers=dict(_HANDLERS)))
 
 
 def _dataset_routes(watch: Watch) -> list[Route]:
@@ -137,10 +140,12 @@ def _shared_routes() -> list[Route]:
 
 def _page(request: Request, page: Page) -> Response:
     """Send a page, compressed if the browser takes that, or tell that the one that it has is the newest."""
-    headers = {"cache-control": "no-cache", "etag": f'"{page.tag}"', "vary": "accept-encoding"}
-    if request.headers.get("if-none-match") == headers["etag"]:
+    is_compressed = "gzip" in request.headers.get("accept-encoding", "")
+    tag = f'"{page.tag}-gzip"' if is_compressed else f'"{page.tag}"'
+    headers = {"cache-control": "no-cache", "etag": tag, "vary": "accept-encoding"}
+    if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if is_compressed:
         return HTMLResponse(page.compressed, headers=headers | {"content-encoding": "gzip"})
     return HTMLResponse(page.data, headers=headers)
 
@@ -153,7 +158,7 @@ def _video(watch: Watch, request: Request) -> Response:
     headers = {"accept-ranges": "bytes", "etag": f'"{found.tag}"', "cache-control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    wanted = request.headers.get("range")
+    wanted = request.headers.get("range") if request.method == "GET" else None
     if request.headers.get("if-range", headers["etag"]) != headers["etag"]:
         wanted = None
     try:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from facefoundry.errors import InvalidInput
+from facefoundry.webpage.protocol import LimitedProtocol
 
-__all__ = ["REFRESH_SECONDS", "serve"]
+__all__ = ["REFRESH_SECONDS", "read_again", "serve"]
+
+_logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 5.0
-_CONCURRENCY = 64
 _CLOSE_SECONDS = 3
 
 
 def serve(
-    app: Starlette,
+    app: ASGIApp,
     refresh: Callable[[], object],
     host: str,
     port: int,
@@ -43,17 +46,17 @@ def serve(
     address = f"http://{shown}:{listener.getsockname()[1]}/"
     config = uvicorn.Config(
         app,
+        http=LimitedProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=_CONCURRENCY,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=_CLOSE_SECONDS,
         lifespan="off",
         ws="none",
     )
     stop = threading.Event()
-    reader = threading.Thread(target=_read_again, args=(refresh, stop), name="records", daemon=True)
+    reader = threading.Thread(target=read_again, args=(refresh, stop), name="records", daemon=True)
     reader.start()
     try:
         on_start(address)
@@ -64,9 +67,19 @@ def serve(
         reader.join(_CLOSE_SECONDS)
 
 
-def _read_again(refresh: Callable[[], object], stop: threading.Event) -> None:
-    while not stop.wait(REFRESH_SECONDS):
-        refresh()
+def read_again(refresh: Callable[[], object], stop: threading.Event, seconds: float = REFRESH_SECONDS) -> None:
+    """Read records every few seconds, also after a time at which that failed, until told to stop.
+
+    Args:
+        refresh: Reads the records again.
+        stop: Ends it.
+        seconds: Pause before each time.
+    """
+    while not stop.wait(seconds):
+        try:
+            refresh()
+        except Exception:
+            _logger.exception("The records could not be read again")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import threading
 from dataclasses import dataclass
+from typing import Final
 
 from facefoundry.dataset.record import PairRecord
 from facefoundry.errors import FaceFoundryError
@@ -15,6 +17,9 @@ from facefoundry.report.source import Source
 from facefoundry.webpage.links import WebLinks
 
 __all__ = ["Page", "Watch"]
+
+_logger = logging.getLogger(__name__)
+_OLD: Final = "The record could not be read, so this page is old: "
 
 
 @dataclass(frozen=True)
@@ -64,20 +69,19 @@ class Watch:
                 self.snapshot = self._snapshots.load()
                 self._failure = ""
                 self.index()
-            except FaceFoundryError as error:
-                self._failure = f"The record could not be read, so this page is old: {error.message}"
-            except OSError as error:
-                self._failure = f"The record could not be read, so this page is old: {error}"
+            except Exception as error:  # whatever is wrong with one record, others are still read
+                if not isinstance(error, FaceFoundryError):
+                    _logger.exception("The record of %s could not be read", self.source.place)
+                self._failure = _OLD + (error.message if isinstance(error, FaceFoundryError) else str(error))
 
     def index(self) -> Page:
         """Return the page with all pairs. It is rendered once for each record."""
         with self._rendering:
-            version = f"{self.snapshot.version} {self._failure}"
+            snapshot = self.snapshot
+            version = f"{snapshot.version} {self._failure}"
             if self._index is None or self._index[0] != version:
                 links = WebLinks(self.source, "", in_list=self._in_list)
-                text = index_page(
-                    self.snapshot, self._snapshots, links, run_folder=self.source.place, notice=self._failure
-                )
+                text = index_page(snapshot, self._snapshots, links, run_folder=self.source.place, notice=self._failure)
                 self._index = version, Page.of(text)
             return self._index[1]
 
@@ -87,7 +91,8 @@ class Watch:
         Raises:
             InvalidInput: the record of the pair has a wrong field; the message names it.
         """
-        if pair_id not in self.snapshot.run.pairs:
+        snapshot = self.snapshot  # another thread may replace it
+        if pair_id not in snapshot.run.pairs:
             return None
-        record: PairRecord = self._snapshots.pair(self.snapshot, pair_id)
-        return pair_page(self.snapshot, record, WebLinks(self.source, "../", in_list=self._in_list))
+        record: PairRecord = self._snapshots.pair(snapshot, pair_id)
+        return pair_page(snapshot, record, WebLinks(self.source, "../", in_list=self._in_list))

@@ -30,7 +30,9 @@ RETIRED = (
     Retired(r"ladders?|rungs?", "level, levels"),
     Retired(r"hand-?offs?", "worker protocol"),
     Retired(r"ledgers?", "training store"),
-    Retired(r"origins?|origin's", "FF++, or where something comes from", allowed=r"git .*\borigin\b"),
+    Retired(
+        r"origins?|origin's", "FF++, or where something comes from", allowed=r"git .*\borigin\b|(?:cross|same)-origin"
+    ),
     Retired(
         r"the original(?:'s|s)?",
         "FF++",

@@ -201,7 +201,7 @@ def test_failed_pairs_are_grouped_by_reason(save, make_pair):
     page = text_of(save(*pairs))
     section = page[page.index('id="failures"') :]
     section = " ".join(re.sub(r"<[^>]+>", " ", section[: section.index("</section>")]).split())
-    assert "2 pairs NO_FACE at extract 2 Sentence on 0_09. 0_09 , 2_29" in section
+    assert "2 pairs NO_FACE at extract 2 For example, 0_09: Sentence on 0_09. 0_09 , 2_29" in section
     assert section.index("NO_FACE") < section.index("1 pair OUT_OF_MEMORY")
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from facefoundry.webpage.protocol import LimitedProtocol
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ def ask(address: str, path: str = "/", method: str = "GET", **headers: str) -> A
 
 
 @contextmanager
-def serving(app: Starlette) -> Iterator[str]:
+def serving(app: ASGIApp, http: type[LimitedProtocol] = LimitedProtocol, port: int = 0) -> Iterator[str]:
     """Serve an application during the block, and yield its address."""
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", server_header=False)
+    config = uvicorn.Config(app, port=port, http=http, log_level="critical", lifespan="off", server_header=False)
     server = uvicorn.Server(config)
     listener = config.bind_socket()
     listener.listen(128)

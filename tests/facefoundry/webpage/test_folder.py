@@ -75,6 +75,7 @@ def test_a_video_comes_whole_and_in_ranges(address, layout):
     assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(data)}")
     head = ask(address, VIDEO, "HEAD")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(data)))
+    assert ask(address, VIDEO, "HEAD", Range="bytes=0-9").status == 200, "ranges are those of GET"
     tag = whole.headers["etag"]
     assert ask(address, VIDEO, If_None_Match=tag).status == 304
     assert ask(address, VIDEO, Range="bytes=0-9", If_Range='"old"').status == 200
@@ -122,6 +123,10 @@ def test_ranges_outside_are_refused(header):
         "/video/masks/c23/0000_1000",
         "/video/fake/c23/0000_1000%00",
         "/video/fake/raw/0000_1000",
+        f"/picture/{'a' * 300}/x.jpg",
+        f"/picture/0000_1000/{'a' * 300}.jpg",
+        f"/video/fake/c23/{'a' * 300}",
+        f"/video/fake/c23/{'a' * 240}_{'a' * 240}",
         "/pair/..%2frun",
         "/pair/9999_8888",
         "/static/style.css",
@@ -139,6 +144,16 @@ def test_every_answer_has_the_headers_that_guard_it(address, path):
     assert HEADERS.items() <= ask(address, path).headers.items()
 
 
+def test_the_answer_to_a_fault_has_them_too(watch, monkeypatch):
+    def fail(pair: str) -> str:
+        raise RuntimeError(pair)
+
+    with serving(dataset_app(watch)) as address, monkeypatch.context() as patch:
+        patch.setattr(watch, "pair", fail)
+        answer = ask(address, "/pair/0000_1000")
+    assert answer.status == 500 and HEADERS.items() <= answer.headers.items() and b"RuntimeError" not in answer.body
+
+
 def test_nothing_can_be_written_and_no_other_site_can_ask(address):
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert ask(address, "/", method).status == 405
@@ -149,7 +164,8 @@ def test_a_page_that_did_not_change_is_not_sent_again(address):
     page = ask(address, Accept_Encoding="gzip")
     assert page.headers["content-encoding"] == "gzip" and len(page.body) < 30_000
     assert gzip.decompress(page.body) == ask(address).body
-    assert ask(address, If_None_Match=page.headers["etag"]).status == 304
+    assert ask(address, If_None_Match=page.headers["etag"], Accept_Encoding="gzip").status == 304
+    assert ask(address).headers["etag"] != page.headers["etag"], "other bytes have another tag"
 
 
 def test_the_page_follows_the_run_and_says_when_it_cannot(tmp_path):
@@ -167,6 +183,33 @@ def test_the_page_follows_the_run_and_says_when_it_cannot(tmp_path):
     watch.read()
     page = watch.index().data.decode()
     assert "The record could not be read, so this page is old" in page and "0001_1001" in page
+
+
+@pytest.mark.parametrize("record", ['{"seconds": Infinity, ', '{"pairs": ' + "[" * 3000])
+def test_a_record_that_is_wrong_in_any_way_ends_nothing(tmp_path, record):
+    layout = make(tmp_path / "run", Amounts(done=1, samples=0, videos=False))
+    path, watch = layout.run_folder() / "run.json", Watch(FolderSource(layout))
+    right = path.read_bytes()
+    path.write_bytes(record.encode() + right[1:])
+    splits = layout.filelist().parent / "splits" / "train.json"
+    splits.write_text("[" * 100_000)
+    watch.read()
+    assert b"0000_1000" in watch.index().data
+    path.write_bytes(right.replace(b'"seconds":', b'"seconds" :', 1))
+    watch.read()
+    assert b"The record could not be read" not in watch.index().data
+
+
+def test_a_fault_in_reading_is_told_and_the_next_reading_mends_it(watch, monkeypatch):
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.source, "versions", fail)
+        watch.read()
+    assert b"so this page is old: can&#39;t start new thread" in watch.index().data
+    watch.read()
+    assert b"so this page is old" not in watch.index().data
 
 
 def test_the_command_serves_a_folder_until_it_is_told_to_end(layout):
