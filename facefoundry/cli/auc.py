@@ -9,12 +9,16 @@ import click
 
 from facefoundry import codec
 from facefoundry.cli.tables import print_table
+from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import load_dataset
+from facefoundry.exports.place import FolderPlace
 from facefoundry.exports.record import RECORD, parse_record
 from facefoundry.planning import scoring
 from facefoundry.planning.scoring import AucRow
 
 __all__ = ["auc"]
+
+_NAMED = 3
 
 
 @click.command(short_help="Compute the AUC of a detector from its scores.")
@@ -44,9 +48,16 @@ def auc(scores: Path, dataset: Path, exported: Path | None, as_json: bool) -> No
     found = load_dataset(dataset)
     names: dict[str, str] = {}
     if exported is not None:
-        path = exported / RECORD
-        names = {name: id_ for id_, name in parse_record(path.read_bytes(), str(path)).numbers.items()}
-    rows = list(scoring.rows_of(scoring.read_scores(scores, found, names), found))
+        data, path = FolderPlace(exported).read_record(), f"{exported / RECORD}"
+        if data is None:
+            message = f"Expected an export with {RECORD} in {exported}. It has none. Give the folder of an export."
+            raise InvalidInput(message, reason="EXPORT")
+        names = {name: id_ for id_, name in parse_record(data, path).numbers.items()}
+    read = scoring.read_scores(scores, found, names)
+    if others := sorted({score.id for score in read} - {*found.sequences, *found.fakes}):
+        shown = ", ".join(others[:_NAMED])
+        click.echo(f"Not counted: {len(others):,} videos that the dataset leaves out, such as {shown}.", err=True)
+    rows = list(scoring.rows_of(read, found))
     if as_json:
         for row in rows:
             click.echo(json.dumps({"event": "auc", **codec.to_values(row)}))

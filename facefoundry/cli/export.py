@@ -95,7 +95,7 @@ def _command(export: Export[Any]) -> click.Command:
             [f"--{field.name.replace('_', '-')}"],
             default=field.default,
             is_flag=isinstance(field.default, bool),
-            show_default=not isinstance(field.default, bool),
+            show_default=field.default != "" and not isinstance(field.default, bool),
             help=str(field.metadata["help"]),
         )
         for field in fields(export.options)

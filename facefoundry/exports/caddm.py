@@ -38,15 +38,15 @@ class CaddmExport(Export[CaddmOptions]):
         chosen = {id_: frames.of(id_).evenly(request.options.frames) for id_ in dataset.fakes}
         for id_ in dataset.sequences:
             # The loader blends a frame of a fake with the same frame of its target, so that must be there.
-            found = [chosen[fake.id] for fake in dataset.fakes_of(id_)] or [
-                frames.of(id_).evenly(request.options.frames)
-            ]
+            found = [chosen[fake.id] for fake in dataset.fakes_of(id_) if chosen[fake.id].places]
+            found = found or [frames.of(id_).evenly(request.options.frames)]
             rows = dict(sorted((p, r) for some in found for p, r in zip(some.places, some.rows, strict=True)))
             chosen[id_] = Chosen(tuple(rows), tuple(rows.values()))
-        items = list[Made]()
+        items, left_out = list[Made](), list(dataset.left_out)
         entries = {split: dict[str, JsonValue]() for split in SPLITS}
         for id_, some in chosen.items():
             if not some.places:
+                left_out.append(f"{id_}: none of its frames shows a face.")
                 continue
             split, target = dataset.split_of(id_), id_.partition("_")[0]
             is_fake = id_ in dataset.fakes
@@ -81,4 +81,4 @@ class CaddmExport(Export[CaddmOptions]):
                     }
         dataset.require(path for item in items for path in item.sources.values())
         lists = (Written(f"{split}_images/ldm.json", json.dumps(found).encode()) for split, found in entries.items())
-        return Plan((*items, *lists, conversion_dict(numbers)), numbers, dataset.left_out, dataset.remarks)
+        return Plan((*items, *lists, conversion_dict(numbers)), numbers, tuple(left_out), dataset.remarks)

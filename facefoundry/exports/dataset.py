@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
+from google.protobuf import json_format
+
 from facefoundry import codec
 from facefoundry.checks.videos import levels_of
 from facefoundry.dataset.dropped import dropped_file, read_dropped
@@ -22,6 +24,8 @@ from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.exports.hashing import sha256_of
 from facefoundry.exports.labels import Labels
 from facefoundry.faces.alignments import Alignments
+from facefoundry.recipes import ranges
+from facefoundry.v1 import recipe_pb2
 
 __all__ = ["SPLITS", "Dataset", "Fake", "Split", "load_dataset"]
 
@@ -60,7 +64,7 @@ class Dataset:
         fakes: The fakes, by id. Those that gates dropped, and those without a swapped frame, are no part of it.
         splits: The pairs of each split that have a fake. Without splits, all pairs are in `train`.
         left_out: A sentence for each fake or pair that is no part of it.
-        remarks: Sentences on fakes with few swapped frames, and on missing splits.
+        remarks: Sentences on fakes with few swapped frames, on missing splits, and on a run that has not ended.
         fetch_alignments: Gets the alignments of sequences.
         whole_version: The version of the dataset of which this is a part; empty if it is computed from the files.
     """
@@ -115,6 +119,29 @@ class Dataset:
     def fakes_of(self, target: str) -> tuple[Fake, ...]:
         """Return the fakes that keep the frames of a sequence."""
         return tuple(fake for fake in self.fakes.values() if fake.target == target)
+
+    def facts(self, sequence: str) -> SequenceRecord:
+        """Return the record of a sequence, which has its frames and frame rate.
+
+        Raises:
+            InvalidInput: the run record does not have them (NO_SEQUENCE).
+        """
+        found = self.record.sequences.get(sequence)
+        if found is None or not found.frames or not found.fps:
+            message = f"Expected the run record of {self.name} to have the frames and the frame rate of {sequence}. It "
+            raise InvalidInput(f"{message}does not. Run the dataset again.", reason="NO_SEQUENCE")
+        return found
+
+    def frame_numbers(self, id_: str) -> list[int]:
+        """Return the number in the target's clip of each frame of a video.
+
+        With `conversion.discard`, all videos have these frames only: those of the labels of the target's fakes, and
+        without any, those of the recipe.
+        """
+        fake = self.fakes.get(id_) or self._first_fakes.get(id_)
+        if fake:
+            return [row.frame for row in fake.labels.frames]
+        return ranges.frame_numbers(self._ranges, self.facts(id_).frames)
 
     def paired_both_ways(self) -> Dataset:
         """Return the dataset without pairs that have only one fake, for forms that list pairs without direction."""
@@ -179,6 +206,16 @@ class Dataset:
             )
 
     @cached_property
+    def _first_fakes(self) -> dict[str, Fake]:
+        return {fake.target: fake for fake in reversed(list(self.fakes.values()))}
+
+    @cached_property
+    def _ranges(self) -> list[ranges.Range]:
+        values = {"conversion": self.record.recipe.get("conversion") or {}}
+        recipe = json_format.ParseDict(values, recipe_pb2.Recipe(), ignore_unknown_fields=True)
+        return ranges.of(recipe.conversion) if recipe.conversion.discard else []
+
+    @cached_property
     def _split_by_id(self) -> dict[str, Split]:
         return {id_: split for split, pairs in self.splits.items() for pair in pairs for id_ in (pair.a, pair.b)}
 
@@ -213,7 +250,13 @@ def load_dataset(
     left_out = [f"{id_}: a gate left it out of the dataset." for id_ in sorted(dropped)]
     fakes, remarks = dict[str, Fake](), list[str]()
     # The ids were checked when the record was read, and become parts of paths.
-    pairs = [Pair(*id_.split("_")) for id_ in record.pairs if run.load_pair(id_).state == "done"]
+    listed = [Pair(*id_.split("_")) for id_ in record.pairs]
+    states = {pair.id: run.load_pair(pair.id).state for pair in listed}
+    pairs = [pair for pair in listed if states[pair.id] == "done"]
+    absent = sorted((id_, states[pair.id]) for pair in listed for id_ in (pair.id, pair.mirrored) if pair not in pairs)
+    left_out += [f"{id_}: its pair is {state}." for id_, state in absent if id_ not in dropped]
+    if not set(states.values()) <= {"done", "failed"}:
+        remarks.append(f"The run has not ended: {len(pairs):,} of {len(listed):,} pairs are done.")
     for id_ in sorted(id_ for pair in pairs for id_ in (pair.id, pair.mirrored) if id_ not in dropped):
         fake = _fake(layout, id_)
         if fake is None:

@@ -89,8 +89,7 @@ class Frames:
 
     def rows(self, id_: str) -> list[int]:
         """Return the row in the alignments of each frame of a video; a real video has the frames of its fakes."""
-        fake = self._dataset.fakes.get(id_) or next(iter(self._dataset.fakes_of(id_)), None)
-        return [row.frame for row in fake.labels.frames] if fake else list(range(len(self.alignments(id_))))
+        return self._dataset.frame_numbers(id_)
 
     def picture_bytes(self, id_: str) -> int:
         """Return about how large a PNG of a whole frame is, bytes: a byte and a half for each pixel."""

@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from facefoundry.codec import JsonValue
 from facefoundry.dataset.ffpp_layout import FfppLayout
-from facefoundry.dataset.record import SequenceRecord
-from facefoundry.errors import InvalidInput
+from facefoundry.dataset.layout import Layout
 from facefoundry.exports.dataset import Dataset, Fake
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.plan import Copied, Made, Plan
@@ -21,6 +20,8 @@ __all__ = ["FRAMES", "METADATA", "ParquetExport", "ParquetOptions", "Table", "ta
 
 METADATA, FRAMES = "metadata.parquet", "frames.parquet"
 _BYTES_PER_FRAME = 600
+_OWN = FfppLayout(Path())
+"""Names the files of an export."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class ParquetExport(Export[ParquetOptions]):
     def plan(self, dataset: Dataset, request: Request[ParquetOptions]) -> Plan:
         """Plan the tables, and copies unless the tables alone are asked for."""
         options = request.options
-        table = table_of(dataset, request.levels, landmarks=not options.no_landmarks)
+        names = dataset.layout if options.tables_only else _OWN
+        table = table_of(dataset, request.levels, landmarks=not options.no_landmarks, names=names)
         metadata = Made(
             METADATA,
             "facefoundry.exports.makers.tables:metadata",
@@ -113,8 +115,8 @@ class Table:
 
     Attributes:
         videos: Rows of `metadata.parquet`.
-        sequences: For each sequence, in order: `id`, `frames`, and the names of `labels` and `alignments` among the
-            sources; null for none.
+        sequences: For each video, in order: `id`; `frames`, their numbers in the clip, empty with labels, which have
+            them; and the names of `labels` and `alignments` among the sources, null for none.
         sources: Files with labels and alignments, by name.
         size: Expected size of `frames.parquet`, bytes.
     """
@@ -125,15 +127,21 @@ class Table:
     size: int
 
 
-def table_of(dataset: Dataset, levels: tuple[str, ...], *, landmarks: bool) -> Table:
+def table_of(dataset: Dataset, levels: tuple[str, ...], *, landmarks: bool, names: Layout = _OWN) -> Table:
     """Return the contents of the tables of a dataset.
+
+    Args:
+        dataset: The dataset.
+        levels: Names of the levels.
+        landmarks: Whether the tables have landmarks.
+        names: Names the paths of the videos in the tables.
 
     Raises:
         InvalidInput: videos are missing (FILE), the record lacks a sequence (NO_SEQUENCE), or alignments cannot be
             fetched.
     """
     dataset.require(copy.source for copy in video_copies(dataset, levels))
-    videos: list[JsonValue] = [asdict(row) for level in levels for row in _videos(dataset, level)]
+    videos: list[JsonValue] = [asdict(row) for level in levels for row in _videos(dataset, level, names)]
     alignments = dataset.alignments() if landmarks else {}
     sources = {f"alignments {id_}": path for id_, path in alignments.items()}
     sources |= {f"labels {fake}": dataset.layout.labels(fake) for fake in dataset.fakes}
@@ -142,26 +150,30 @@ def table_of(dataset: Dataset, levels: tuple[str, ...], *, landmarks: bool) -> T
         return f"{kind} {id_}" if f"{kind} {id_}" in sources else None
 
     sequences: list[JsonValue] = [
-        {"id": id_, "frames": _facts(dataset, id_).frames, "labels": None, "alignments": named("alignments", id_)}
+        {
+            "id": id_,
+            "frames": [*dataset.frame_numbers(id_)],
+            "labels": None,
+            "alignments": named("alignments", id_),
+        }
         for id_ in dataset.sequences
     ]
     sequences += [
         {
             "id": fake.id,
-            "frames": len(fake.labels.frames),
+            "frames": [],
             "labels": named("labels", fake.id),
             "alignments": named("alignments", fake.target),
         }
         for fake in dataset.fakes.values()
     ]
-    frames = sum(_facts(dataset, id_).frames for id_ in dataset.sequences)
-    frames += sum(len(fake.labels.frames) for fake in dataset.fakes.values())
+    frames = sum(len(dataset.frame_numbers(id_)) for id_ in (*dataset.sequences, *dataset.fakes))
     return Table(videos, sequences, sources, frames * _BYTES_PER_FRAME)
 
 
 def video_copies(dataset: Dataset, levels: tuple[str, ...]) -> tuple[Copied, ...]:
     """Return copies of the videos and masks of a dataset, in FF++'s folders under their own ids."""
-    out, layout = FfppLayout(Path()), dataset.layout
+    out, layout = _OWN, dataset.layout
     real = (
         Copied(out.real_video(level, id_).as_posix(), layout.real_video(level, id_))
         for level in levels
@@ -181,23 +193,22 @@ def video_copies(dataset: Dataset, levels: tuple[str, ...]) -> tuple[Copied, ...
     return (*real, *fakes, *masks)
 
 
-def _videos(dataset: Dataset, level: str) -> Iterator[Video]:
+def _videos(dataset: Dataset, level: str, names: Layout) -> Iterator[Video]:
     """Yield the rows of the videos of one level."""
-    out, layout = FfppLayout(Path()), dataset.layout
     for id_ in dataset.sequences:
-        yield _video(dataset, layout.real_video(level, id_), out.real_video(level, id_), level, id_)
+        yield _video(dataset, level, id_, None, names)
     for fake in dataset.fakes.values():
-        yield _video(dataset, layout.fake_video(level, fake.id), out.fake_video(level, fake.id), level, fake)
+        yield _video(dataset, level, fake.id, fake, names)
 
 
-def _video(dataset: Dataset, path: Path, name: Path, level: str, shown: Fake | str) -> Video:
-    fake = shown if isinstance(shown, Fake) else None
-    id_ = fake.id if fake else str(shown)
-    facts = _facts(dataset, fake.target if fake else id_)
-    mask = FfppLayout(Path()).mask_video(MASKS[0], id_)
+def _video(dataset: Dataset, level: str, id_: str, fake: Fake | None, names: Layout) -> Video:
+    path, name = (
+        layout.fake_video(level, id_) if fake else layout.real_video(level, id_) for layout in (dataset.layout, names)
+    )
+    facts = dataset.facts(fake.target if fake else id_)
     has_mask = fake is not None and dataset.layout.mask_video(MASKS[0], id_).is_file()
     return Video(
-        file_name=name.as_posix(),
+        file_name=name.relative_to(names.root).as_posix(),
         video_id=id_,
         label=int(fake is not None),
         compression=level,
@@ -205,8 +216,8 @@ def _video(dataset: Dataset, path: Path, name: Path, level: str, shown: Fake | s
         target=fake.target if fake else None,
         source=fake.source if fake else None,
         split=dataset.split_of(id_),
-        mask_path=mask.as_posix() if has_mask else None,
-        frames=len(fake.labels.frames) if fake else facts.frames,
+        mask_path=names.mask_video(MASKS[0], id_).relative_to(names.root).as_posix() if has_mask else None,
+        frames=len(dataset.frame_numbers(id_)),
         swapped_frames=len(fake.labels.swapped) if fake else 0,
         width=facts.width,
         height=facts.height,
@@ -214,12 +225,3 @@ def _video(dataset: Dataset, path: Path, name: Path, level: str, shown: Fake | s
         fps=float(Fraction(facts.fps)),
         sha256=dataset.sha256(path),
     )
-
-
-def _facts(dataset: Dataset, id_: str) -> SequenceRecord:
-    """Return the record of a sequence."""
-    found = dataset.record.sequences.get(id_)
-    if found is None or not found.frames or not found.fps:
-        message = f"Expected the run record of {dataset.name} to have the frames and the frame rate of {id_}. It does "
-        raise InvalidInput(f"{message}not. Run the dataset again.", reason="NO_SEQUENCE")
-    return found

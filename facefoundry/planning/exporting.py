@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -89,19 +90,20 @@ def export_with(
         place: ExportPlace = FolderPlace(Path(out))
         if is_uri(out):
             place = BucketPlace(store_for(f"Writing {out}"), DatasetPlace.of(out, settings))
-        folder, version = Path(dataset), ""
+        folder, version, lost = Path(dataset), "", tuple[str, ...]()
         if is_uri(dataset):
             folder = work / "dataset"
             kinds = [*levels, "masks", "labels", "report"] if levels else []
             fetched = fetch_with(settings, dataset, folder, kinds, [], 8, on_progress=on_fetch, on_wait=on_wait)
-            version = fetched.version
+            version, lost = fetched.version, fetched.lost
 
         def fetch_alignments(records: Mapping[str, SequenceRecord]) -> Mapping[str, Path]:
             return _fetch_alignments(store_for("Reading landmarks"), records, work / "alignments")
 
+        found = load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments, version=version)
         return export_dataset(
             export,
-            load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments, version=version),
+            replace(found, remarks=(*found.remarks, *lost)),
             place,
             levels=levels,
             options=options,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.plan import Pair
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import SPLITS, Dataset
 
@@ -19,6 +20,7 @@ __all__ = ["AucRow", "Score", "auc", "read_scores", "rows_of"]
 
 _SCORE, _VIDEO, _FRAME, _LEVEL = "score", "video", "frame", "level"
 _NAMED = 3
+_RAW, _C0 = "raw", "c0"  # FF++'s download script and some formats name the level raw so
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
     """Read a CSV file of scores.
 
     It has the columns `video` and `score`, and may have `frame` and `level`. A video is named by its id, or by its path
-    in the dataset or in an export that keeps FF++'s folders; a path says the level too.
+    in the dataset or in an export that keeps FF++'s folders; a path says the level too. Videos that the dataset leaves
+    out, such as fakes of which no frame is swapped, are read too; `rows_of` does not count them.
 
     Args:
         path: The file.
@@ -97,14 +100,15 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
         InvalidInput: the file or one of its lines is wrong; the message names the line (SCORES).
     """
     paths = _paths(dataset, names or {})
+    counts = {id_: len(dataset.frame_numbers(id_)) for id_ in (*dataset.sequences, *dataset.fakes)}
     found: dict[tuple[str, str, int | None], Score] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="")
             if missing := [name for name in (_VIDEO, _SCORE) if name not in (reader.fieldnames or ())]:
                 raise _wrong(path, 1, f"the columns video and score, and maybe frame and level. It lacks {missing[0]}")
             for row in reader:
-                score = _score(row, paths, dataset, f"{path}", reader.line_num)
+                score = _score(row, paths, counts, dataset, f"{path}", reader.line_num)
                 if found.setdefault((score.id, score.level, score.frame), score) is not score:
                     raise _wrong(path, reader.line_num, f"each video and frame once. Received {row[_VIDEO]!r} again")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -119,8 +123,8 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
 def rows_of(scores: Sequence[Score], dataset: Dataset) -> Iterator[AucRow]:
     """Yield the AUC of each level on each split that has videos, and on all of them."""
     recipe = str(dataset.record.recipe.get("name", ""))
-    ids = [*dataset.sequences, *dataset.fakes]
-    for level in dict.fromkeys(score.level for score in scores):
+    ids = dict.fromkeys((*dataset.sequences, *dataset.fakes))
+    for level in dict.fromkeys(score.level for score in scores if score.id in ids):
         of_level: dict[str, list[Score]] = {}
         for score in scores:
             if score.level == level:
@@ -161,18 +165,27 @@ def _paths(dataset: Dataset, names: Mapping[str, str]) -> dict[str, tuple[str, s
     """Return level and id of each video by its relative path, and by its id; an id alone has no level."""
     shown = {id_: name for name, id_ in names.items()}
     found: dict[str, tuple[str, str]] = {}
+    pairs = (Pair(*id_.split("_")) for id_ in dataset.record.pairs)
+    ids = [*dataset.record.sequences, *(id_ for pair in pairs for id_ in (pair.id, pair.mirrored))]
+    called = {level: level for level in dataset.levels}
+    called |= {_C0: _RAW} if _RAW in called and _C0 not in called else {}
     for layout in (FfppLayout(Path()),) if names else (FfppLayout(Path()), dataset.layout):
-        for level in dataset.levels:
-            for id_ in (*dataset.sequences, *dataset.fakes):
+        for folder, level in called.items():
+            for id_ in ids:
                 name = "_".join(shown.get(part, part) for part in id_.split("_"))
-                path = layout.fake_video(level, name) if id_ in dataset.fakes else layout.real_video(level, name)
-                found[path.relative_to(layout.root).as_posix()] = level, id_
-                found[name] = "", id_
+                path = layout.fake_video(folder, name) if "_" in id_ else layout.real_video(folder, name)
+                found.setdefault(path.relative_to(layout.root).as_posix(), (level, id_))
+                found.setdefault(name, ("", id_))
     return found
 
 
 def _score(
-    row: Mapping[str, str | None], paths: Mapping[str, tuple[str, str]], dataset: Dataset, path: str, line: int
+    row: Mapping[str, str | None],
+    paths: Mapping[str, tuple[str, str]],
+    counts: Mapping[str, int],
+    dataset: Dataset,
+    path: str,
+    line: int,
 ) -> Score:
     """Return the score of a line."""
     video, text = (row.get(_VIDEO) or "").strip(), (row.get(_SCORE) or "").strip()
@@ -186,6 +199,7 @@ def _score(
         )
     level, id_ = known
     given = (row.get(_LEVEL) or "").strip()
+    given = _RAW if given == _C0 and _C0 not in dataset.levels else given
     if given and (given not in dataset.levels or level not in ("", given)):
         raise _wrong(path, line, f"a level of {', '.join(dataset.levels)} that its path has too. Received {given!r}")
     try:
@@ -194,17 +208,16 @@ def _score(
         score = math.nan
     if not math.isfinite(score):
         raise _wrong(path, line, f"a number as score. Received {text!r}")
-    return Score(id_, given or level, _frame(row, id_, dataset, path, line), score)
+    return Score(id_, given or level, _frame(row, id_, counts.get(id_), path, line), score)
 
 
-def _frame(row: Mapping[str, str | None], id_: str, dataset: Dataset, path: str, line: int) -> int | None:
+def _frame(row: Mapping[str, str | None], id_: str, count: int | None, path: str, line: int) -> int | None:
     text = (row.get(_FRAME) or "").strip()
     if not text:
         return None
-    fake, record = dataset.fakes.get(id_), dataset.record.sequences.get(id_)
-    count = len(fake.labels.frames) if fake else record.frames if record else 0
-    if not (text.isascii() and text.isdigit()) or int(text) >= count:
-        raise _wrong(path, line, f"a frame from 0 to {count - 1} of {id_}. Received {text!r}")
+    if not (text.isascii() and text.isdigit()) or (count is not None and int(text) >= count):
+        most = f" to {count - 1}" if count is not None else ""
+        raise _wrong(path, line, f"a frame from 0{most} of {id_}. Received {text!r}")
     return int(text)
 
 

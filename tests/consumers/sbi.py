@@ -19,7 +19,6 @@ os.chdir(work)
 Path("data").symlink_to(out / "data")
 from utils.sbi import SBI_Dataset  # noqa: E402
 
-errors = []
 dataset = SBI_Dataset(phase="train", image_size=224, n_frames=8)
 loader = torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, collate_fn=dataset.collate_fn)
 batch = next(iter(loader))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -78,8 +79,8 @@ def write_frames(path: Path, sequences: Sequence[JsonObject], sources: Mapping[s
 
 def _frames_of(sequence: JsonObject, sources: Mapping[str, str]) -> pa.Table:
     """Return the rows of one sequence."""
-    id_, count, labels = str(sequence["id"]), int(str(sequence["frames"])), sequence["labels"]
-    rows = [FrameLabel(frame, swapped=False) for frame in range(count)]
+    id_, labels = str(sequence["id"]), sequence["labels"]
+    rows = [FrameLabel(frame, swapped=False) for frame in cast("list[int]", sequence["frames"])]
     if labels is not None:
         rows = codec.from_json(Labels, Path(sources[str(labels)]).read_bytes()).frames
     points = np.zeros((len(rows), _POINTS, 2), np.float32)

@@ -114,13 +114,13 @@ def without_pair(layout: Layout, gone: tuple[str, str], *, new: tuple[str, str] 
         add_pair(layout, *new, videos=False)
 
 
-def write_labels(layout: Layout, fake: str, swapped: Sequence[int]) -> None:
-    """Write the labels of a fake with some swapped frames."""
+def write_labels(layout: Layout, fake: str, swapped: Sequence[int], frames: Sequence[int] = range(FRAMES)) -> None:
+    """Write the labels of a fake that has some frames, of which some are swapped."""
     rows = [
         {"frame": frame, "swapped": True, "reason": None, "box": BOX}
         if frame in swapped
         else {"frame": frame, "swapped": False, "reason": "NO_FACE", "box": None}
-        for frame in range(FRAMES)
+        for frame in frames
     ]
     files.write(layout.labels(fake), json.dumps({"frames": rows}).encode())
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from facefoundry.cli.main import cli
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.record import PairRecord, State
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.stored_dataset import DatasetPlace
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import load_dataset
@@ -140,6 +142,14 @@ def test_unswapped_fakes_are_left_out_and_named_and_poor_ones_flagged(text_datas
         "1001_1000: the other fake of its pair is missing, and this format lists whole pairs.",
     )
     assert set(record.numbers) == {"crawford", "frames-1", "raw", "mask-7"}
+
+
+@pytest.mark.parametrize("state", ["failed", "pending"])
+def test_pairs_that_are_not_done_are_named(text_dataset: Layout, tmp_path: Path, state: State) -> None:
+    RunFolder(text_dataset.run_folder()).save_pair(PairRecord("1000_1001", "1000", "1001", state=state))
+    record = _export(text_dataset, tmp_path / "out").record
+    assert record.left_out == (f"1000_1001: its pair is {state}.", f"1001_1000: its pair is {state}.")
+    assert record.remarks == (("The run has not ended: 2 of 3 pairs are done.",) if state == "pending" else ())
 
 
 def test_a_sequence_in_two_splits_is_refused(tmp_path: Path) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
 from facefoundry.cli.main import cli
+from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import GROUP as LAYOUTS
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import load_dataset
+from facefoundry.exports.export import Request
 from facefoundry.exports.formats import GROUP
+from facefoundry.exports.parquet import ParquetExport, ParquetOptions
 from facefoundry.exports.place import FolderPlace
+from facefoundry.exports.plan import Made
 from facefoundry.exports.run import export_dataset
 from tests.facefoundry.dataset.flat_layout import FlatLayout
 from tests.facefoundry.exports.index_export import IndexExport, IndexOptions
@@ -45,6 +50,17 @@ def test_an_export_reads_a_dataset_in_any_layout(kind: type[Layout], index_packa
     assert files == {"index.json", "export.json"} | {f"raw/{name}.mp4" for name in FAKES}
     index = json.loads((out / "index.json").read_bytes())
     assert index["1001_1000"] == {"split": "val", "swapped": [0, 1, 2, 4, 5, 6, 7, 8]}
+
+
+def test_tables_alone_name_the_videos_of_the_layout(index_package: None, tmp_path: Path) -> None:
+    layout = write_dataset(FlatLayout(tmp_path / "dataset"), videos=False)
+    options = ParquetOptions(tables_only=True, no_landmarks=True)
+    plan = ParquetExport().plan(load_dataset(layout.root), Request(("c23",), options))
+    items = [item for item in plan.items if isinstance(item, Made)]
+    assert len(items) == len(plan.items) == 2
+    videos = cast("list[JsonObject]", items[0].arguments["videos"])
+    assert len(videos) == 12 and all((layout.root / str(video["file_name"])).is_file() for video in videos)
+    assert all((layout.root / str(video["mask_path"])).is_file() for video in videos if video["label"])
 
 
 def test_functions_run_in_sandboxes_and_one_failure_leaves_the_others(dataset_copy: Layout, tmp_path: Path) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
+import pyarrow.parquet as pq
 import pytest
 
 from facefoundry import archive
+from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.version_places import folder_index
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.croissant import CroissantExport, CroissantOptions
 from facefoundry.exports.dataset import load_dataset
-from facefoundry.exports.parquet import ParquetExport, ParquetOptions
+from facefoundry.exports.makers.arrow import write_frames
+from facefoundry.exports.parquet import ParquetExport, ParquetOptions, table_of
 from facefoundry.exports.place import FolderPlace
 from facefoundry.exports.run import Exported, export_dataset
 from facefoundry.exports.webdataset import WebdatasetExport, WebdatasetOptions
-from tests.facefoundry.exports.made import PAIRS, write_dataset
+from tests.facefoundry.exports.made import PAIRS, landmarks, load, write_dataset, write_labels
 
 TABLES = {"metadata.parquet", "frames.parquet", "export.json"}
 
@@ -42,6 +46,21 @@ def test_tables_alone_need_neither_videos_nor_landmarks(text_dataset: Layout, tm
     assert exported.record.dataset_version == folder_index(text_dataset).version
     whole = load_dataset(text_dataset.root, version="f" * 64)
     assert whole.version == "f" * 64, "of a dataset that was fetched in part"
+
+
+def test_real_videos_have_the_frames_of_their_fakes(text_dataset: Layout, tmp_path: Path) -> None:
+    a, b = PAIRS[0]
+    for fake in (f"{a}_{b}", f"{b}_{a}"):
+        write_labels(text_dataset, fake, [4, 5], [4, 5, 6])
+    table = table_of(load(text_dataset, tmp_path), ("c23",), landmarks=True)
+    videos, sequences = (cast("list[JsonObject]", listed) for listed in (table.videos, table.sequences))
+    assert {video["frames"] for video in videos if video["video_id"] in (a, f"{a}_{b}")} == {3}
+    sources = {name: str(path) for name, path in table.sources.items()}
+    assert [*write_frames(tmp_path / "frames.parquet", sequences, sources)] == [None] * len(sequences)
+    rows = pq.read_table(tmp_path / "frames.parquet").to_pylist()
+    assert [(row["frame"], row["landmarks"]) for row in rows if row["video_id"] == a] == [
+        (place, landmarks(frame).tolist()) for place, frame in enumerate((4, 5, 6))
+    ]
 
 
 def test_equal_datasets_have_equal_tables(text_dataset: Layout, tmp_path: Path) -> None:

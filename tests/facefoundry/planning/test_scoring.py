@@ -12,10 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from facefoundry.cli.main import cli
 from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import Dataset, load_dataset
 from facefoundry.planning.scoring import auc, read_scores, rows_of
-from tests.facefoundry.exports.made import FRAMES, PAIRS, UNSWAPPED, write_dataset
+from tests.facefoundry.exports.made import FRAMES, PAIRS, UNSWAPPED, write_dataset, write_labels
 
 A, B = PAIRS[0]
 
@@ -68,6 +69,51 @@ def test_numbers_of_an_export_are_read_as_ids(dataset: Dataset, tmp_path: Path) 
     assert [(score.id, score.level) for score in found] == [(A, ""), (B, "raw"), (f"{B}_{A}", "")]
     with pytest.raises(InvalidInput, match="line 2"):
         read_scores(write(tmp_path, "video,score", f"{A},0.1"), dataset, {"000": A, "001": B})
+
+
+def test_videos_that_the_dataset_leaves_out_are_not_counted(tmp_path: Path) -> None:
+    layout = write_dataset(FfppLayout(tmp_path / "dataset"), videos=False)
+    write_labels(layout, f"{B}_{A}", [])
+    dataset = load_dataset(layout.root)
+    scores = write(tmp_path, "video,score", f"{A},0.1", f"{A}_{B},0.9", f"{B}_{A},0.0")
+    (row, *_) = rows_of(read_scores(scores, dataset), dataset)
+    assert (row.fakes, row.by_video) == (1, 1.0)
+    done = CliRunner().invoke(cli, ["auc", str(scores), str(layout.root)], catch_exceptions=False)
+    assert f"Not counted: 1 videos that the dataset leaves out, such as {B}_{A}." in done.output
+
+
+def test_the_level_raw_may_be_called_c0(dataset: Dataset, tmp_path: Path) -> None:
+    path = write(tmp_path, "video,score", "original_sequences/youtube/c0/videos/000.mp4,0.4")
+    assert read_scores(path, dataset, {"000": A})[0].level == "raw"
+    assert read_scores(write(tmp_path, "video,level,score", f"{A},c0,0.4"), dataset)[0].level == "raw"
+
+
+def test_a_file_of_excel_is_read(dataset: Dataset, tmp_path: Path) -> None:
+    path = write(tmp_path, "\ufeffvideo,score", f"{A},0.4")
+    assert read_scores(path, dataset)[0].id == A
+
+
+def test_a_folder_without_an_export_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    scores, root = write(tmp_path, "video,score", f"{A},0.4"), str(dataset.layout.root)
+    done = CliRunner().invoke(cli, ["auc", str(scores), root, "--export", root])
+    assert isinstance(done.exception, InvalidInput) and done.exception.reason == "EXPORT"
+
+
+@pytest.mark.parametrize("source", ["labels", "recipe"])
+def test_videos_of_some_frames_have_no_others(tmp_path: Path, source: str) -> None:
+    layout = write_dataset(FfppLayout(tmp_path / "dataset"), videos=False)
+    for fake in (f"{A}_{B}", f"{B}_{A}"):
+        write_labels(layout, fake, [4, 5], [4, 5, 6])
+    if source == "recipe":
+        layout.labels(f"{A}_{B}").unlink()
+        run = RunFolder(layout.run_folder())
+        record = run.load_run()
+        record.recipe["conversion"] = {"discard": True, "frame_ranges": [{"first": 4, "last": 6}]}
+        run.save_run(record)
+    dataset = load_dataset(layout.root)
+    assert dataset.frame_numbers(A) == dataset.frame_numbers(f"{B}_{A}") == [4, 5, 6]
+    with pytest.raises(InvalidInput, match=f"a frame from 0 to 2 of {A}"):
+        read_scores(write(tmp_path, "video,frame,score", f"{A},3,0.5"), dataset)
 
 
 @pytest.mark.parametrize(

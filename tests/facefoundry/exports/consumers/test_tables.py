@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import polars as pl
@@ -14,10 +16,14 @@ import pytest
 from facefoundry.exports.hashing import sha256_of
 from tests.facefoundry.exports.made import BOX, FRAMES, PAIRS, SPLITS, UNSWAPPED, landmarks
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 FAKES = {f"{a}_{b}" for pair in PAIRS for a, b in (pair, pair[::-1])}
 CLIPS = {clip for pair in PAIRS for clip in pair}
 IDS = CLIPS | FAKES
 LEVELS = ("raw", "c23")
+PAGE = (Path(__file__).parents[4] / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
 def test_pyarrow_reads_a_row_for_each_video(croissant: Path) -> None:
@@ -72,6 +78,17 @@ def test_pandas_and_polars_join_frames_with_videos(croissant: Path) -> None:
     assert len(joined) == len(IDS) * len(LEVELS) * FRAMES
     assert math.isclose(joined[joined.label == 1].swapped.mean(), (FRAMES - 1) / FRAMES)
     assert {row["video_id"]: row["swapped"] > 0 for row in shares.to_dicts()} == {id_: id_ in FAKES for id_ in IDS}
+
+
+def test_the_lines_of_the_page_choose_a_split(croissant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (lines,) = re.findall(r"^```python\n(from datasets .*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    given = lines.replace('data_dir="PARQUET"', f"data_dir={str(croissant)!r}, cache_dir={str(tmp_path)!r}")
+    assert given != lines
+    found: dict[str, Dataset] = {}
+    exec(given, found)
+    assert found["videos"].num_rows == 4 * len(LEVELS)
+    assert set(found["videos"]["split"]) == {"train"}
 
 
 def test_videofolder_of_datasets_has_every_video_with_its_label(
