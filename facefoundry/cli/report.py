@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +19,15 @@ from facefoundry.settings import StoreSettings
 __all__ = ["report"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+def _check_names(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            message = "Expected the name of a host without scheme, port and wildcard, such as fakes.example.org. "
+            raise click.BadParameter(f"{message}Received {name!r}.")
+    return names
 
 
 @click.command(short_help="Write the report of a run again, or serve it as a web page.")
@@ -26,9 +37,25 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 for any free one."
 )
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    callback=_check_names,
+    help="Answer to this name and those of this machine only, not to every name; repeat it for more.",
+)
 @click.option("--local", "use_local", is_flag=True, help="Use the object store of this machine.")
 @local_dir_option
-def report(out: str | None, is_served: bool, host: str, port: int, use_local: bool, local_dir: Path | None) -> None:
+def report(
+    out: str | None,
+    is_served: bool,
+    host: str,
+    port: int,
+    allowed: tuple[str, ...],
+    use_local: bool,
+    local_dir: Path | None,
+) -> None:
     """Write the report of the dataset in OUT from its run record, in the layout that the record names.
 
     With --serve, a web page shows the same, and follows the run while it goes on. It serves OUT, a dataset in a bucket
@@ -50,11 +77,12 @@ def report(out: str | None, is_served: bool, host: str, port: int, use_local: bo
         message = "--serve needs the extra `web`: run `pip install 'facefoundry[web]'`, or `pip install '.[web]'` in a "
         message += "clone. Without it, `facefoundry report OUT` writes the page as files."
         raise InvalidInput(message, reason="NOT_INSTALLED")
+    names = _names(host, allowed)
     if out is not None and not is_uri(out):
-        _serve_folder(Path(out), host, port)
+        _serve_folder(Path(out), host, port, names)
         return
     with store_settings(use_local, local_dir, lambda text: click.echo(text, err=True)) as settings:
-        _serve_bucket(out, settings, host, port)
+        _serve_bucket(out, settings, host, port, names)
 
 
 def _write(out: str | None) -> None:
@@ -72,7 +100,7 @@ def _write(out: str | None) -> None:
         raise InvalidInput(error.message, reason=error.reason) from error
 
 
-def _serve_folder(out: Path, host: str, port: int) -> None:
+def _serve_folder(out: Path, host: str, port: int, names: Sequence[str]) -> None:
     from facefoundry.report.source import FolderSource
     from facefoundry.webpage.app import dataset_app
     from facefoundry.webpage.serve import serve
@@ -82,10 +110,10 @@ def _serve_folder(out: Path, host: str, port: int) -> None:
         watch = Watch(FolderSource(layout_of(out)))
     except NotFound as error:
         raise InvalidInput(error.message, reason=error.reason) from error
-    serve(dataset_app(watch, _hosts(host)), watch.read, host, port, on_start=_announce)
+    serve(dataset_app(watch, names), watch.read, host, port, on_start=_announce)
 
 
-def _serve_bucket(out: str | None, settings: StoreSettings, host: str, port: int) -> None:
+def _serve_bucket(out: str | None, settings: StoreSettings, host: str, port: int, names: Sequence[str]) -> None:
     from facefoundry.storage.store import Store
     from facefoundry.webpage.app import dataset_app, listing_app
     from facefoundry.webpage.bucket_source import open_dataset
@@ -101,18 +129,21 @@ def _serve_bucket(out: str | None, settings: StoreSettings, host: str, port: int
     store = Store(settings)
     if out is None:
         listing = Listing(store)
-        serve(listing_app(listing, _hosts(host)), listing.refresh, host, port, on_start=_announce)
+        serve(listing_app(listing, names), listing.refresh, host, port, on_start=_announce)
         return
     try:
         watch = Watch(open_dataset(store, DatasetPlace.of(out, settings)))
     except NotFound as error:
         raise InvalidInput(error.message, reason=error.reason) from error
-    serve(dataset_app(watch, _hosts(host)), watch.read, host, port, on_start=_announce)
+    serve(dataset_app(watch, names), watch.read, host, port, on_start=_announce)
 
 
-def _hosts(host: str) -> tuple[str, ...]:
-    """Return the names by which the page may be asked for: those of this machine only, unless others reach it."""
-    return _LOOPBACK if host in _LOOPBACK else ()
+def _names(host: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names by which the page may be asked for, empty for all.
+
+    They are those of this machine, and what was allowed; all if others reach the page and nothing was.
+    """
+    return (*_LOOPBACK, "[::1]", *allowed) if allowed or host in _LOOPBACK else ()
 
 
 def _announce(address: str) -> None:

@@ -1,7 +1,7 @@
 """The rights of each account in the bucket, as policies of S3, and the rules by which old objects are deleted.
 
 An account is named for the component that uses it. `signer` signs URLs; `client` writes clips, the records of runs,
-and datasets.
+and datasets; `web-page` reads the latter two.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ ACCOUNTS = {
         ("uploads/*",),
         lists=False,
     ),
+    "web-page": Rights(("runs", "datasets")),
 }
 """The accounts by name."""
 

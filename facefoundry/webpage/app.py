@@ -132,7 +132,7 @@ def _shared_routes() -> list[Route]:
         name = request.url.path.rpartition("/")[2]
         return Response(asset(name), media_type=_TYPES[name], headers={"cache-control": "no-cache"})
 
-    def health(request: Request) -> Response:
+    async def health(request: Request) -> Response:  # needs no thread, which all may wait for the store
         return PlainTextResponse("ok\n")
 
     return [*(Route(f"/{name}", style) for name in _TYPES), Route("/healthz", health)]

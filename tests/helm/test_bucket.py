@@ -20,7 +20,7 @@ from tests.helm.chart import CHART
 
 BUCKET = "arn:aws:s3:::facefoundry"
 FOLDER = CHART / "files/bucket"
-ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client", "signer")
+ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client", "signer", "web-page")
 # Which classes each account reads, writes and deletes; everything else is refused.
 RIGHTS = {
     "extractor": (
@@ -38,6 +38,7 @@ RIGHTS = {
     "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"clips", "runs", "datasets"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
     "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
+    "web-page": ({"runs", "datasets"}, set(), set()),
 }
 
 

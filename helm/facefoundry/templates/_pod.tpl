@@ -29,13 +29,18 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{- define "facefoundry.mounts" -}}
+{{- /* Mounts of a pod that uses the store and no service. */ -}}
+{{- define "facefoundry.storeMounts" -}}
 - {name: tmp, mountPath: /tmp}
-{{- if .Values.tls.existingSecret }}
-- {name: tls, mountPath: /etc/facefoundry/tls, readOnly: true}
-{{- end }}
 {{- if .Values.store.caConfigMap }}
 - {name: store-ca, mountPath: /etc/facefoundry/store-ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "facefoundry.mounts" -}}
+{{ include "facefoundry.storeMounts" . }}
+{{- if .Values.tls.existingSecret }}
+- {name: tls, mountPath: /etc/facefoundry/tls, readOnly: true}
 {{- end }}
 {{- end -}}
 
@@ -48,17 +53,22 @@ that use more than they requested. */ -}}
 {{- toYaml (merge (deepCopy $given) (dict "requests" (deepCopy $storage) "limits" $storage)) -}}
 {{- end -}}
 
-{{- /* Volumes of a pod. Takes `root` and `scratch`. */ -}}
-{{- define "facefoundry.volumes" -}}
+{{- /* Volumes of a pod that uses the store and no service. Takes `root` and `scratch`. */ -}}
+{{- define "facefoundry.storeVolumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: {{ .scratch }}}
-{{- with .root.Values.tls.existingSecret }}
-- name: tls
-  secret: {secretName: {{ . }}, defaultMode: 288}
-{{- end }}
 {{- with .root.Values.store.caConfigMap }}
 - name: store-ca
   configMap: {name: {{ . }}}
+{{- end }}
+{{- end -}}
+
+{{- /* Volumes of a pod. Takes `root` and `scratch`. */ -}}
+{{- define "facefoundry.volumes" -}}
+{{ include "facefoundry.storeVolumes" . }}
+{{- with .root.Values.tls.existingSecret }}
+- name: tls
+  secret: {secretName: {{ . }}, defaultMode: 288}
 {{- end }}
 {{- end -}}
 

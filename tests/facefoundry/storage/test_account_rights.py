@@ -22,17 +22,15 @@ NAME = "a/attempt.json"
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """The store of the owner, and that of the account `client`, with an object in each class of keys."""
-    secret = secrets.token_hex(16)
-    account = Account("client", secret, json.dumps(rights.policy("client", "clips")))
-    with ObjectStore(tmp_path_factory.mktemp("store"), bucket="clips", accounts=[account]) as settings:
+    """The stores of the owner and of the accounts `client` and `web-page`, with an object in each class of keys."""
+    secret, names = secrets.token_hex(16), ("client", "web-page")
+    accounts = [Account(name, secret, json.dumps(rights.policy(name, "clips"))) for name in names]
+    with ObjectStore(tmp_path_factory.mktemp("store"), bucket="clips", accounts=accounts) as settings:
         owner = Store(settings)
         for kind in keys.CLASSES:
             owner.put_bytes(f"{kind}/{NAME}", b"the service's")
-        yield (
-            owner,
-            Store(settings.model_copy(update={"access_key": SecretStr("client"), "secret_key": SecretStr(secret)})),
-        )
+        own = {"secret_key": SecretStr(secret), "attempts": 1}
+        yield owner, *(Store(settings.model_copy(update=own | {"access_key": SecretStr(name)})) for name in names)
 
 
 def attempts(client, key):
@@ -47,7 +45,7 @@ def attempts(client, key):
 
 @pytest.mark.parametrize("kind", [kind for kind in keys.CLASSES if kind not in OWN])
 def test_a_client_writes_and_deletes_nothing_that_services_believe(stores, kind):
-    owner, client = stores
+    owner, client, _ = stores
     key = f"{kind}/{NAME}"
     for attempt in attempts(client, key):
         with pytest.raises(Denied):
@@ -57,16 +55,33 @@ def test_a_client_writes_and_deletes_nothing_that_services_believe(stores, kind)
 
 @pytest.mark.parametrize("kind", ["signing", "uploads"])
 def test_a_client_reads_neither_signing_keys_nor_uploads(stores, kind):
-    _, client = stores
+    _, client, _ = stores
     with pytest.raises(Denied):
         client.get_bytes(f"{kind}/{NAME}")
 
 
 @pytest.mark.parametrize("kind", OWN)
 def test_a_client_writes_clips_and_the_records_of_runs_and_datasets(stores, kind):
-    _, client = stores
+    _, client, _ = stores
     client.put_bytes(f"{kind}/mine", b"a")
     assert client.get_bytes(f"{kind}/mine") == b"a"
+
+
+@pytest.mark.parametrize("kind", keys.CLASSES)
+def test_the_web_page_reads_runs_and_datasets_and_writes_and_deletes_nothing(stores, kind):
+    owner, _, page = stores
+    key = f"{kind}/{NAME}"
+    before = owner.get_bytes(key)
+    for attempt in attempts(page, key):
+        with pytest.raises(Denied):
+            attempt()
+    assert owner.get_bytes(key) == before and f"{key}.new" not in owner.list(f"{kind}/")
+    assert key in page.list(f"{kind}/"), "it lists the bucket, and sees names only"
+    if kind in ("runs", "datasets"):
+        assert page.get_bytes(key) == before
+    else:
+        with pytest.raises(Denied):
+            page.get_bytes(key)
 
 
 @pytest.mark.parametrize("service", SERVICES)

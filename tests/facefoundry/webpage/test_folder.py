@@ -212,6 +212,21 @@ def test_a_fault_in_reading_is_told_and_the_next_reading_mends_it(watch, monkeyp
     assert b"so this page is old" not in watch.index().data
 
 
+def test_the_page_answers_to_the_names_that_were_allowed_and_to_those_of_this_machine(layout):
+    names = ["--host", "0.0.0.0", "--allow-host", "page.example.org", "--allow-host", "Page"]
+    answered = ["localhost", "127.0.0.1:80", "[::1]:8080", "page.example.org:8080", "page"]
+    refused = ["elsewhere.example", "example.org", "10.0.0.1", "page.example.org.elsewhere.example"]
+    command = [sys.executable, "-m", "facefoundry", "report", str(layout.root), "--serve", "--port", "0", *names]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = re.findall(r":(\d+)/", process.stdout.readline())[0]
+            found = {name: ask(f"http://127.0.0.1:{port}", Host=name).status for name in (*answered, *refused)}
+        finally:
+            process.terminate()
+    assert found == dict.fromkeys(answered, 200) | dict.fromkeys(refused, 400)
+
+
 def test_the_command_serves_a_folder_until_it_is_told_to_end(layout):
     command = [sys.executable, "-m", "facefoundry", "report", str(layout.root), "--serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -231,6 +246,8 @@ def test_the_command_serves_a_folder_until_it_is_told_to_end(layout):
         (["report", "s3://bucket/datasets/x/"], "add --serve, or fetch it first"),
         (["report", "NOWHERE", "--serve"], "does not exist. Give the output folder of a dataset run."),
         (["report", "--serve"], "Set FACEFOUNDRY_STORE_ENDPOINT"),
+        (["report", "--serve", "--allow-host", "http://page:80"], "without scheme, port and wildcard"),
+        (["report", "--serve", "--allow-host", "*"], "Received '*'"),
     ],
 )
 def test_errors_name_the_way_out(words, sentence, capsys, monkeypatch, tmp_path):
