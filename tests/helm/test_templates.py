@@ -244,6 +244,7 @@ def test_each_component_uses_its_own_store_account(helm: Helm):
         "trainer": "trainer-store",
         "converter": "converter-store",
         "training-job": "worker-store",
+        "web-page": "web-page-store",
     }
 
 
