@@ -130,9 +130,9 @@ def test_a_name_with_a_scheme_or_port_and_a_wildcard_are_refused(helm: Helm, nam
 
 
 def test_the_message_of_the_installation_says_how_to_reach_it_and_that_it_has_no_login(helm: Helm):
-    said = helm.install_message(PAGE)
-    assert f"kubectl -n facefoundry port-forward service/{NAME} 8080:8080" in said
-    assert "no login" in said and "ingress" in said
+    message = helm.install_message(PAGE)
+    assert f"kubectl -n facefoundry port-forward service/{NAME} 8080:8080" in message
+    assert "no login" in message and "ingress" in message
 
 
 @pytest.fixture(scope="module")
