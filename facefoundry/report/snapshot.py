@@ -75,16 +75,18 @@ class Snapshots:
         run = self._load_run(versions[RUN_FILE])
         changed = self._load_pairs(run, versions)
         known = {pair_id: self._pairs[pair_id] for pair_id in run.pairs if pair_id in self._pairs}
+        leaks, balance, splits = self._leaks(), self._balance(), self._splits()
+        tags = frozenset((name, version.tag) for name, version in versions.items())
         return Snapshot(
             run=run,
             pairs=[known[pair_id][1] if pair_id in known else _pending(pair_id) for pair_id in run.pairs],
             saved={pair_id: version.modified for pair_id, (version, _) in known.items()},
             run_saved=versions[RUN_FILE].modified,
             changed=frozenset(changed),
-            leaks=self._leaks(),
-            balance=self._balance(),
-            splits=self._splits(),
-            version=str(hash(frozenset((name, version.tag) for name, version in versions.items()))),
+            leaks=leaks,
+            balance=balance,
+            splits=splits,
+            version=str(hash((tags, repr(leaks), repr(balance), tuple(splits.items())))),
         )
 
     def pair(self, snapshot: Snapshot, pair_id: str) -> PairRecord:

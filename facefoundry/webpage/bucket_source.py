@@ -29,7 +29,7 @@ _THREADS: Final = 16
 MAX_RECORD_BYTES: Final = 64 << 20
 _MAX_PICTURE_BYTES: Final = 4 << 20
 _MAX_TAR_BYTES: Final = 32 << 20
-_KEPT_TARS: Final = 24
+_KEPT_TAR_BYTES: Final = 32 << 20
 _KEPT_VIDEOS: Final = 4096
 
 
@@ -131,7 +131,7 @@ class BucketSource(Source):
         if data is not None:
             with self._lock:
                 self._tars[item] = pictures
-                if len(self._tars) > _KEPT_TARS:
+                while len(self._tars) > 1 and sum(map(_size, self._tars.values())) > _KEPT_TAR_BYTES:
                     self._tars.popitem(last=False)
         return pictures
 
@@ -164,6 +164,10 @@ def open_dataset(store: Store, place: DatasetPlace) -> BucketSource:
     """
     manifest = place.manifest(store.in_bucket(place.bucket))
     return BucketSource(store, place, manifest.name if manifest else place.prefix.rpartition("/")[2])
+
+
+def _size(pictures: Mapping[str, bytes]) -> int:
+    return sum(map(len, pictures.values()))
 
 
 def _version(found: StoredObject) -> Version:

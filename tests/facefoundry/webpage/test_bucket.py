@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
+from facefoundry import codec
 from facefoundry.dataset.stored_dataset import DatasetPlace
 from facefoundry.errors import NotFound
 from facefoundry.storage.store import Store
@@ -15,6 +19,7 @@ from facefoundry.webpage.bucket_source import open_dataset
 from facefoundry.webpage.listing import Listing
 from facefoundry.webpage.watch import Watch
 from tests.facefoundry.dataset.made_in_bucket import make, name_store, write
+from tests.facefoundry.report.made import leak_report
 from tests.facefoundry.webpage.serving import ask, serving
 
 
@@ -77,6 +82,66 @@ def test_all_runs_are_listed_and_each_is_below_its_name(filled):
         assert ask(address, f"/runs/{name}/style.css").status == 200
         for path in ("/runs/none/", "/runs/..%2fdatasets/", "/runs/six%2f..%2f..%2f/"):
             assert ask(address, path).status in (400, 404), path
+
+
+def test_a_leak_test_after_the_run_is_shown(filled):
+    place = DatasetPlace.of("six", filled.settings)
+    watch, key = Watch(open_dataset(filled, place)), place.key("misc/report/leaks.json")
+    assert b"What gives the fakes away" not in watch.index().data
+    filled.put_bytes(key, codec.to_standard_json(leak_report()))
+    try:
+        watch.read()
+        assert b"What gives the fakes away" in watch.index().data
+    finally:
+        filled.delete([key])
+
+
+class Opened:
+    """Stands for an open run, and counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def read(self) -> None:
+        self.times += 1
+
+
+def test_one_run_does_not_wait_for_the_first_reading_of_another(store):
+    began, may_end = threading.Event(), threading.Event()
+
+    def open_run(name: str) -> Watch:
+        if name == "slow":
+            began.set()
+            assert may_end.wait(30)
+        return cast(Watch, Opened())
+
+    listing = Listing(store, open_run=open_run)
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(listing.watch, "slow")
+        try:
+            assert began.wait(30)
+            quick = pool.submit(listing.watch, "quick").result(30)
+            listing.refresh()
+        finally:
+            may_end.set()
+        assert slow.result(30) is listing.watch("slow") and listing.watch("quick") is quick
+
+
+def test_runs_that_nobody_looks_at_are_not_read_and_few_are_kept(store):
+    now, opened = [0.0], dict[str, Opened]()
+
+    def open_run(name: str) -> Watch:
+        opened[name] = Opened()
+        return cast(Watch, opened[name])
+
+    listing = Listing(store, lambda: now[0], open_run)
+    for number in range(20):
+        listing.watch(f"run-{number}")
+    listing.refresh()
+    assert sum(each.times for each in opened.values()) == 16 and opened["run-3"].times == 0
+    now[0] = 10_000.0
+    listing.refresh()
+    assert sum(each.times for each in opened.values()) == 16
 
 
 def test_a_place_without_a_run_is_not_found(store):

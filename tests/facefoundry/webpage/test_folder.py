@@ -179,6 +179,11 @@ def test_the_page_follows_the_run_and_says_when_it_cannot(tmp_path):
     folder.save_pair(pair)
     watch.read()
     assert b"data-refresh" in before.data and b"Finished" not in before.data and b"Finished" in watch.index().data
+    splits = layout.filelist().parent / "splits" / "val.json"
+    before = watch.index()
+    splits.write_text('[["0001", "1001"]]')
+    watch.read()
+    assert watch.index().data != before.data, "splits are no part of the record"
     (folder.path / "run.json").write_text("[]")
     watch.read()
     page = watch.index().data.decode()
