@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
+from facefoundry.dataset.rights import UNSTATED
 from facefoundry.errors import InvalidInput
 from facefoundry.planning import checking, draft, yaml_file
 from facefoundry.planning.check import CheckFolder
@@ -118,20 +120,23 @@ def plan(
         return
     list_objects = lister(read(StoreSettings))
     view = make_view(as_json)
-    made = draft.plan(sources, out, name=name, recipe=recipe, rights=rights, list_objects=list_objects)
+    stated = rights
+    if rights is not None and rights != UNSTATED and not Path(rights).is_absolute():
+        stated = os.path.relpath(rights, out.parent)
+    made = draft.plan(sources, out, name=name, recipe=recipe, rights=stated, list_objects=list_objects)
     view.message(f"Wrote {out}.")
     resolved = resolve(made, out.parent, list_objects)
-    for line in (summary(resolved), *resolved.findings(), *_rights(resolved)):
+    for line in (summary(resolved), *resolved.findings(), *_rights(resolved, rights)):
         view.message(line)
 
 
-def _rights(resolved: ResolvedDataset) -> list[str]:
+def _rights(resolved: ResolvedDataset, stated: str | None) -> list[str]:
     """Return sentences on clips without rights, and on rights that are unstated or end soon."""
     today = date.today()
     try:
         return resolved.rights(today).warnings(today)
     except InvalidInput as error:
-        return [error.message]
+        return [error.message if stated else "State why the faces may be used in rights.default before you run it."]
 
 
 def _check(path: Path, frames: int, rates: Path | None, as_json: bool, options: ConnectionOptions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -45,8 +46,8 @@ def sign(dataset: Path, key: Path | None, chain: Path | None, tsa: str, strip: P
       facefoundry verify OUT
 
     The certificate is checked before the first video. It must be valid today, and have the extended key usage
-    emailProtection. Without a time stamp, signatures end with the certificate. A stopped command goes on where it was.
-    It needs the extra `sign`.
+    emailProtection. Without a time stamp, signatures end with the certificate; then the same command signs again. A
+    stopped command goes on where it was; with --strip, it begins again. It needs the extra `sign`.
     """
     require_extra()
     from facefoundry.provenance import signing
@@ -63,6 +64,8 @@ def sign(dataset: Path, key: Path | None, chain: Path | None, tsa: str, strip: P
                 "Signing with a development certificate of this machine. It shows changes, and says nothing of who "
                 "signed. Use --key and --chain before you publish."
             )
+        if not credentials.authority:
+            view.message(f"Without --tsa, the signatures end with the certificate, on {credentials.last_day}.")
         if strip is not None:
             count = signing.strip_dataset(layout, strip, credentials, on_progress)
             view.message(f"{count} videos without manifests are in {strip}.")
@@ -92,6 +95,11 @@ def _credentials(key: Path | None, chain: Path | None, authority: str) -> Creden
 
     if (key is None) != (chain is None):
         raise InvalidInput("--key and --chain go together. Give both, or none.", reason="USAGE")
+    address = urlsplit(authority)
+    if authority and (address.scheme not in ("http", "https") or not address.hostname):
+        raise InvalidInput(
+            f"Expected an address http://HOST or https://HOST. Received --tsa {authority}.", reason="USAGE"
+        )
     if key is not None and chain is not None:
         return credentials.load(key, chain, authority)
     return credentials.development(development_folder(), authority)

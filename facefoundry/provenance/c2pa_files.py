@@ -27,7 +27,7 @@ SIDECAR: Final = ".c2pa"
 _MP4 = "video/mp4"
 _MERKLE_KIB = 16 << 10
 """Files are hashed in parts of 16 MiB; without that the library holds a whole large file in memory."""
-_UNTRUSTED = "signingCredential.untrusted"
+_UNTRUSTED, _EXPIRED = "signingCredential.untrusted", "signingCredential.expired"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ class Found:
     facts: SignedFacts | None
     signer: str = ""
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether nothing is wrong but that the certificate has expired, and that no time stamp is from before."""
+        return self.faults == [_EXPIRED] and all(fault.endswith(_EXPIRED) for fault in self.ingredient_faults)
+
 
 def sign(
     path: Path,
@@ -79,7 +84,7 @@ def sign(
         embed: Whether the manifest is in the copy; otherwise the copy has the bytes of the video.
 
     Raises:
-        Unavailable: the time-stamping authority does not answer (TIME_STAMP).
+        Unavailable: the time-stamping authority gives no time stamp (TIME_STAMP).
         Unusable: the video cannot be signed (SIGNING).
     """
     with _context("") as context:
@@ -94,8 +99,11 @@ def sign(
             info = C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, authority)
             return bytes(builder.sign_file(str(path), str(signed), Signer.from_info(info)))
         except C2paError as error:
-            if credentials.authority and credentials.authority.rstrip("/") in str(error):
-                message = f"The time-stamping authority {credentials.authority} does not answer. Try again later."
+            if credentials.authority and type(error).__name__.endswith("Signature"):
+                message = (
+                    f"Expected a time stamp from {credentials.authority}. Received none: {error}. Try again later, "
+                )
+                message += "or choose another authority."
                 raise Unavailable(message, reason="TIME_STAMP", resource=str(path)) from error
             message = f"{path} cannot be signed: {error}."
             raise Unusable(message, reason="SIGNING", resource=str(path)) from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -23,8 +26,12 @@ DEVELOPMENT: Final = "FaceFoundry development, not for publication"
 """Common name of development certificates."""
 _DAYS = 90
 _CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
-_SIGNERS = {ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string, "1.3.6.1.4.1.62558.2.1"}
-"""Extended key usages of certificates that sign: e-mail protection, and the one of the C2PA trust list."""
+_EMAIL, _ANY = (
+    ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string,
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string,
+)
+
+E = TypeVar("E", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Credentials:
         algorithm: Name of the signature algorithm, such as `es256`.
         authority: URL of a time-stamping authority; empty for none. Without a time stamp, signatures end with the
             certificate.
-        is_development: Whether this machine made the certificate.
+        is_development: Whether it is a development certificate, of this machine or another.
     """
 
     key: bytes = field(repr=False)
@@ -45,6 +52,11 @@ class Credentials:
     algorithm: bytes
     authority: str = ""
     is_development: bool = False
+
+    @property
+    def last_day(self) -> str:
+        """The last day on which the certificate is valid, ISO 8601."""
+        return x509.load_pem_x509_certificate(self.chain).not_valid_after_utc.date().isoformat()
 
 
 def load(key: Path, chain: Path, authority: str = "") -> Credentials:
@@ -66,7 +78,9 @@ def load(key: Path, chain: Path, authority: str = "") -> Credentials:
         what = error.strerror if isinstance(error, OSError) else "it is not a PEM file without a password"
         raise _wrong(f"{key} and {chain} cannot be read: {what}", "Check both files.") from error
     _check(certificates[0], private, chain)
-    return Credentials(_pem(private), chain.read_bytes(), _algorithm(private, key), authority)
+    _check_chain(certificates, chain)
+    made = Credentials(_pem(private), chain.read_bytes(), _algorithm(private, key), authority)
+    return replace(made, is_development=_common_name(certificates[0]) == DEVELOPMENT)
 
 
 def development(folder: Path, authority: str = "") -> Credentials:
@@ -81,16 +95,17 @@ def development(folder: Path, authority: str = "") -> Credentials:
         found = load(key, chain, authority)
         fresh = x509.load_pem_x509_certificate(found.chain).not_valid_after_utc
         if fresh > datetime.now(timezone.utc) + timedelta(days=7):
-            return replace(found, is_development=True)
+            return found
     except InvalidInput:
         pass
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     certificates = [_certificate(leaf, root, ca=False), _certificate(root, root, ca=True)]
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # an older file keeps its mode when it is opened
         file.write(_pem(leaf))
     files.write(chain, b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates))
-    return replace(load(key, chain, authority), is_development=True)
+    return load(key, chain, authority)
 
 
 def roots(folder: Path) -> str:
@@ -124,11 +139,40 @@ def _check(certificate: x509.Certificate, key: PrivateKeyTypes, chain: Path) -> 
         usages = {each.dotted_string for each in extension.value}
     except x509.ExtensionNotFound:
         usages = set()
-    if not usages & _SIGNERS:
+    if _EMAIL not in usages or _ANY in usages:
         advice = "Ask your authority for one with emailProtection."
         raise _wrong(f"the one in {chain} has the extended key usages {', '.join(sorted(usages)) or 'none'}", advice)
     if certificate.public_key() != key.public_key():
         raise _wrong(f"the first one in {chain} is that of another key", "Put the certificate of the key first.")
+
+
+def _check_chain(certificates: Sequence[x509.Certificate], chain: Path) -> None:
+    """Refuse what the library would refuse at the first file."""
+    leaf, advice = certificates[0], "Ask your authority for a certificate that signs C2PA manifests."
+    if _is(leaf, x509.BasicConstraints, lambda found: found.ca):
+        raise _wrong(f"the first one in {chain} is that of an authority", "Put the certificate of the key first.")
+    if not _is(leaf, x509.KeyUsage, lambda found: found.digital_signature):
+        raise _wrong(f"the first one in {chain} has no key usage digitalSignature", advice)
+    if not _is(leaf, x509.AuthorityKeyIdentifier, lambda _: True):
+        raise _wrong(f"the first one in {chain} does not name the key of its authority", advice)
+    for certificate, issuer in pairwise(certificates):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            received = f"in {chain}, {certificate.subject.rfc4514_string()} is not followed by its authority"
+            raise _wrong(received, "Put each certificate before that of its authority.") from error
+
+
+def _is(certificate: x509.Certificate, kind: type[E], check: Callable[[E], bool]) -> bool:
+    try:
+        return check(certificate.extensions.get_extension_for_class(kind).value)
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
 
 
 def _algorithm(key: PrivateKeyTypes, path: Path) -> bytes:

@@ -95,7 +95,9 @@ def _read(video: Video, facts: DatasetFacts, anchors: str) -> tuple[Found | None
 
 def _faults(video: Video, facts: DatasetFacts, found: Found) -> Iterator[tuple[str, str]]:
     """Yield (kind of check, what is wrong) of a signed video."""
-    if found.state == "Invalid":
+    if found.has_expired:
+        yield "signatures", "its certificate has expired. Sign it again, with --tsa."
+    elif found.state == "Invalid":
         yield "signatures", f"its bytes are not those that were signed: {', '.join(found.faults) or 'damaged'}."
     for fault in found.ingredient_faults:
         yield "ingredients", f"an ingredient is not as it was signed: {fault}."

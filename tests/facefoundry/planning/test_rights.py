@@ -75,6 +75,25 @@ def test_no_statement_hides_a_record_that_was_revoked_and_unstated_hides_none_th
     assert planned(write(4, renewed)).rights.summary() == "licence for 3 clips, no-person for 1"
 
 
+def test_plan_takes_a_record_from_where_it_is_called_and_says_in_a_sentence_that_none_is_stated(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips", "sub", "rights"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "clips" / "a.mp4").write_bytes(b"a")
+    (tmp_path / "clips" / "b.mp4").write_bytes(b"b")
+    (tmp_path / "rights" / "studio.yaml").write_text(yaml.safe_dump(LICENCE))
+    for arguments in (["-o", "sub/d.yaml", "--rights", "rights/studio.yaml"], ["-o", "sub/e.yaml"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", "clips", *arguments])
+        assert not ended.value.code
+    assert yaml.safe_load((tmp_path / "sub" / "d.yaml").read_text())["rights"]["default"] == "../rights/studio.yaml"
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("rights.default before you run it") == 1
+    assert "Expected rights to every clip" not in printed.out + printed.err
+
+
 def test_a_dataset_of_twelve_pairs_is_refused_before_any_upload_and_names_each_clip(write, tmp_path, capsys):
     kinds = {"ann": CONSENT, "cem": LICENCE, "dea": "unstated", "eve": {**CONSENT, "expires": "2020-02-29"}}
     others = dict.fromkeys(PERSONS[6:15], "unstated")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import struct
+import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import cv2
 import numpy as np
@@ -13,12 +16,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import InvalidInput, Unavailable, Unusable
 from facefoundry.provenance import boxes, c2pa_files, credentials
+from facefoundry.provenance.manifests import manifest
 from facefoundry.provenance.signing import sign_dataset, strip_dataset
+from facefoundry.provenance.verifying import verify_dataset
 from tests.facefoundry.checks.made import pictures_of
 from tests.facefoundry.provenance.conftest import RIGHTS, videos_of
 
@@ -60,6 +65,7 @@ def test_frames_are_equal_in_both_decoders_and_a_stripped_copy_is_the_unsigned_f
         assert np.array_equal(frames_in_opencv(plain), frames_in_opencv(marked))
         assert (training.root / path).read_bytes() == plain.read_bytes()
         assert c2pa_files.read(training.root / path, signer.chain.decode()).state == "Trusted", "by the file beside it"
+    assert verify_dataset(training, signer.chain.decode(), only_trusted=True, processes=1).failed == []
     assert training.labels("000_001").is_file() and (training.root / "misc" / "rights.json").is_file()
     with pytest.raises(InvalidInput, match="exists"):
         strip_dataset(signed, training.root, signer)
@@ -88,17 +94,90 @@ def test_a_video_of_another_dataset_or_with_other_bytes_is_not_signed_over(copy,
     path = copy.real_video("raw", "000")
     shutil.copyfile(copy.real_video("raw", "001"), path)
     before = path.read_bytes()
-    with pytest.raises(Unusable, match=r"000\.mp4 has a manifest whose bytes") as caught:
+    with pytest.raises(Unusable, match=r"000\.mp4 has a manifest of original_sequences") as caught:
         sign_dataset(copy, signer)
     assert caught.value.reason == "SIGNED" and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("changed", ["video", "labels"])
+def test_what_has_changed_since_it_was_signed_is_not_stripped(copy, signer, tmp_path, changed):
+    path = copy.fake_video("c23", "000_001") if changed == "video" else copy.labels("000_001")
+    data = bytearray(path.read_bytes())
+    data[-2000 if changed == "video" else -1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Unusable, match=r"000_001\.mp4 has a manifest (whose bytes|that was made with)") as caught:
+        strip_dataset(copy, tmp_path / "training", signer)
+    assert caught.value.reason == "SIGNED"
+    assert not (tmp_path / "training").exists() and not list(tmp_path.glob(".*")), "no half of a folder stays"
+
+
+def test_a_fake_without_its_real_video_is_refused_before_the_first_file(unsigned, signer, tmp_path):
+    layout = FfppLayout(tmp_path / "out")
+    shutil.copytree(unsigned.root, layout.root)
+    layout.real_video("c23", "001").unlink()
+    with pytest.raises(Unusable, match=r"c23/videos/001\.mp4, of 000_001\.mp4, is missing"):
+        sign_dataset(layout, signer)
+    assert layout.real_video("raw", "000").read_bytes() == unsigned.real_video("raw", "000").read_bytes()
+
+
+def test_a_signature_whose_certificate_has_expired_is_told_and_made_again(copy, unsigned, signer, reissue):
+    path, end = copy.real_video("raw", "000"), datetime.now(timezone.utc) + timedelta(seconds=3)
+    found = c2pa_files.read(path, "")
+    assert found is not None and found.facts is not None
+    facts = found.facts
+    short = replace(signer, chain=reissue(signer, end))
+    path.unlink()
+    c2pa_files.sign(unsigned.real_video("raw", "000"), manifest(facts), [], short, path)
+    while datetime.now(timezone.utc) < end + timedelta(seconds=1):
+        time.sleep(0.1)
+    assert verify_dataset(copy, signer.chain.decode(), frames=0).failed == [
+        "original_sequences/youtube/raw/videos/000.mp4: its certificate has expired. Sign it again, with --tsa."
+    ]
+    assert sign_dataset(copy, signer) == 1
+    assert verify_dataset(copy, signer.chain.decode(), frames=0).failed == []
+    assert c2pa_files.read(path, "").facts == facts
+
+
+@pytest.fixture
+def reissue():
+    """Returns a function that returns the chain of credentials as another authority issues it, with another end."""
+
+    def reissue(of, end):
+        leaf, top = x509.load_pem_x509_certificates(of.chain)
+        root = ec.generate_private_key(ec.SECP256R1())
+        chain = b""
+        for old, key in ((leaf, leaf.public_key()), (top, root.public_key())):
+            made = x509.CertificateBuilder().subject_name(old.subject).issuer_name(old.issuer).public_key(key)
+            made = made.serial_number(7).not_valid_before(old.not_valid_before_utc).not_valid_after(end)
+            for each in old.extensions:
+                value = each.value
+                if isinstance(value, x509.AuthorityKeyIdentifier):
+                    value = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
+                elif isinstance(value, x509.SubjectKeyIdentifier):
+                    value = x509.SubjectKeyIdentifier.from_public_key(key)
+                made = made.add_extension(value, each.critical)
+            chain += made.sign(root, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return chain
+
+    return reissue
 
 
 def test_a_time_stamping_authority_that_does_not_answer_damages_no_file(unsigned, signer, tmp_path):
     layout = FfppLayout(tmp_path / "out")
     shutil.copytree(unsigned.root, layout.root)
     before = {path: (layout.root / path).read_bytes() for path in videos_of(layout.root)}
-    with pytest.raises(Unavailable, match=r"authority http://127\.0\.0\.1:9/ does not answer"):
+    with pytest.raises(Unavailable, match=r"time stamp from http://127\.0\.0\.1:9/\. Received none"):
         sign_dataset(layout, replace(signer, authority="http://127.0.0.1:9/"))
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers 501 to a POST
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            with pytest.raises(Unavailable, match="Received none") as caught:
+                sign_dataset(layout, replace(signer, authority=f"http://127.0.0.1:{server.server_port}/"))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert caught.value.reason == "TIME_STAMP"
     assert {path: (layout.root / path).read_bytes() for path in videos_of(layout.root)} == before
 
 
@@ -106,7 +185,7 @@ def test_a_time_stamping_authority_that_does_not_answer_damages_no_file(unsigned
 def write_certificate(tmp_path):
     """Returns a function that writes a key and a certificate."""
 
-    def write(days=9, usage=EMAIL, other_key=False):
+    def write(days=9, usage=EMAIL, other_key=False, ca=False):
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
         shown = ec.generate_private_key(ec.SECP256R1()) if other_key else key
@@ -119,6 +198,7 @@ def write_certificate(tmp_path):
             .not_valid_before(now - timedelta(days=20))
             .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.BasicConstraints(ca, None), critical=True)
             .sign(key, hashes.SHA256())
         )
         pem = serialization.Encoding.PEM
@@ -137,6 +217,10 @@ def write_certificate(tmp_path):
         ({"days": -1}, "expired on 20"),
         ({"usage": SERVER}, r"has the extended key usages 1\.3\.6\.1\.5\.5\.7\.3\.1\. Ask your authority"),
         ({"other_key": True}, "that of another key"),
+        ({"usage": ObjectIdentifier("1.3.6.1.4.1.62558.2.1")}, "has the extended key usages 1"),
+        ({"usage": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}, "has the extended key usages 2"),
+        ({}, "has no key usage digitalSignature"),
+        ({"ca": True}, "is that of an authority"),
     ],
 )
 def test_a_certificate_that_cannot_sign_is_refused_in_one_sentence_before_the_first_file(
@@ -150,7 +234,16 @@ def test_a_certificate_that_cannot_sign_is_refused_in_one_sentence_before_the_fi
 def test_a_development_certificate_is_made_once_and_only_its_owner_reads_the_key(tmp_path):
     made = credentials.development(tmp_path / "signing")
     assert credentials.development(tmp_path / "signing").chain == made.chain and made.is_development
-    assert (tmp_path / "signing" / "key.pem").stat().st_mode & 0o077 == 0
+    paths = tmp_path / "signing" / "key.pem", tmp_path / "signing" / "chain.pem"
+    assert paths[0].stat().st_mode & 0o077 == 0
+    assert credentials.load(*paths).is_development, "by its name, wherever its file is"
+    certificates = made.chain.partition(b"-----END CERTIFICATE-----\n")
+    paths[1].write_bytes(certificates[0] + certificates[1] + credentials.development(tmp_path / "other").chain)
+    with pytest.raises(InvalidInput, match="is not followed by its authority"):
+        credentials.load(*paths)
+    paths[0].chmod(0o644)
+    assert credentials.development(tmp_path / "signing").chain != made.chain
+    assert paths[0].stat().st_mode & 0o077 == 0, "also where an older file could be read by others"
     assert "not for publication" in str(x509.load_pem_x509_certificate(made.chain).subject)
 
 

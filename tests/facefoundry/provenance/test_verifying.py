@@ -175,11 +175,18 @@ def test_the_command_signs_verifies_and_exits_by_what_it_found(unsigned, tmp_pat
         return caught.value.code or 0, capsys.readouterr().out
 
     code, printed = run("sign", out)
-    assert code == 0 and "development certificate" in printed and "10 videos signed" in printed
+    assert (
+        code == 0
+        and "development certificate" in printed
+        and "end with the certificate, on 20" in printed
+        and "10 videos signed" in printed
+    )
     code, printed = run("verify", out, "--processes", "1")
     assert code == 0 and json.loads(printed.splitlines()[-1])["trusted"] == 10
+    assert run("sign", out, "--strip", tmp_path / "plain")[0] == 0
     label(FfppLayout(out), "000_001")
     assert run("verify", out, "--processes", "1")[0] == 4
-    assert run("sign", out, "--strip", tmp_path / "plain")[0] == 0
     assert boxes.manifest_of(FfppLayout(tmp_path / "plain").real_video("raw", "000")) is None
     assert run("sign", out, "--key", out / "misc" / "rights.json")[0] == 2
+    code, printed = run("sign", out, "--tsa", "foo")
+    assert code == 2 and "Received --tsa foo" in printed
