@@ -43,9 +43,11 @@ class FileDigests:
 
     Args:
         layout: Names the folder of the run record, in which the digests are kept.
+        keep: Whether `save` writes them.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, keep: bool = True) -> None:
+        self._keep = keep
         self._root, self._path = layout.root, layout.run_folder() / _NAME
         self._lock = threading.Lock()
         self._known: dict[str, _Known] | None = None
@@ -77,7 +79,7 @@ class FileDigests:
     def save(self) -> None:
         """Write what is known beside the run record, unless nothing is new or the folder cannot be written."""
         with self._lock, suppress(OSError):
-            if self._is_changed:
+            if self._keep and self._is_changed:
                 files.write(self._path, codec.to_json(_Document(dict(sorted(self._load().items())))))
                 self._is_changed = False
 

@@ -67,6 +67,7 @@ class Dataset:
         remarks: Sentences on fakes with few swapped frames, on missing splits, and on a run that has not ended.
         fetch_alignments: Gets the alignments of sequences.
         whole_version: The version of the dataset of which this is a part; empty if it is computed from the files.
+        keep_digests: Whether digests of files that are read are kept in the dataset's folder.
     """
 
     layout: Layout
@@ -77,6 +78,7 @@ class Dataset:
     remarks: tuple[str, ...] = ()
     fetch_alignments: FetchAlignments = field(repr=False, default=lambda _: {})
     whole_version: str = ""
+    keep_digests: bool = True
 
     @property
     def name(self) -> str:
@@ -98,7 +100,7 @@ class Dataset:
 
     @cached_property
     def _digests(self) -> FileDigests:
-        return FileDigests(self.layout)
+        return FileDigests(self.layout, keep=self.keep_digests)
 
     @property
     def sequences(self) -> tuple[str, ...]:

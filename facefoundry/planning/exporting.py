@@ -103,7 +103,7 @@ def export_with(
         found = load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments, version=version)
         return export_dataset(
             export,
-            replace(found, remarks=(*found.remarks, *lost)),
+            replace(found, remarks=(*found.remarks, *lost), keep_digests=not dry_run),
             place,
             levels=levels,
             options=options,

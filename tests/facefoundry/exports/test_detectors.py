@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from facefoundry.dataset.layout import Layout
 from facefoundry.errors import InvalidInput
-from facefoundry.exports.caddm import CaddmExport
+from facefoundry.exports.caddm import CaddmExport, CaddmOptions
 from facefoundry.exports.deepfakebench import DeepfakeBenchExport, DeepfakeBenchOptions
 from facefoundry.exports.dfdc import DfdcExport, DfdcOptions
-from facefoundry.exports.export import Export, O
+from facefoundry.exports.export import Export, O, Request
 from facefoundry.exports.forehead import with_forehead
 from facefoundry.exports.frames import Chosen
 from facefoundry.exports.geometry import bench_matrix, moved
 from facefoundry.exports.lipforensics import LipForensicsExport, LipForensicsOptions
 from facefoundry.exports.place import FolderPlace
+from facefoundry.exports.plan import Made
 from facefoundry.exports.realforensics import RealForensicsExport
 from facefoundry.exports.run import Exported, export_dataset
 from facefoundry.exports.sbi import SbiExport
@@ -154,6 +155,14 @@ def test_caddm_has_an_entry_for_every_picture_and_the_target_of_each_fake(real_d
             assert entry["label"] == int("manipulated" in key)
             assert (out / f"{entry['source_path']}.png").is_file()
             assert Path(entry["source_path"]).parent.name == Path(key).parent.name[:3]
+
+
+def test_caddm_names_a_fake_without_a_face_and_keeps_its_target(text_dataset: Layout, tmp_path: Path) -> None:
+    write_labels(text_dataset, "1000_1001", [UNSWAPPED])
+    plan = CaddmExport().plan(load(text_dataset, tmp_path), Request(("c23",), CaddmOptions()))
+    assert plan.left_out == ("1000_1001: none of its frames shows a face.",)
+    names = [item.name for item in plan.items if isinstance(item, Made)]
+    assert f"val_images/original_sequences/youtube/c23/frames/{plan.numbers['1000']}" in names
 
 
 def test_lipforensics_has_runs_of_frames_and_whole_pairs(dataset_copy: Layout, tmp_path: Path) -> None:

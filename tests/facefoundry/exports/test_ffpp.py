@@ -190,7 +190,8 @@ def test_the_command_says_what_it_does(text_dataset: Layout, tmp_path: Path) -> 
     arguments = ["export", "ffpp", str(text_dataset.root), str(tmp_path / "out"), "--json", "--c0"]
     done = CliRunner().invoke(cli, [*arguments, "--dry-run"])
     assert done.exit_code == 0, done.output
-    assert not (tmp_path / "out" / "export.json").exists()
+    assert not (tmp_path / "out").exists()
+    assert not list(text_dataset.root.rglob("digests.json")), "a dry run writes nothing, into the dataset neither"
     done = CliRunner().invoke(cli, arguments)
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["event"] == "exported" and last["done"] == last["items"]

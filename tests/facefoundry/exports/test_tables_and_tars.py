@@ -8,8 +8,10 @@ from typing import cast
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from facefoundry import archive
+from facefoundry.cli.main import cli
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
@@ -82,6 +84,11 @@ def test_croissant_refuses_what_its_readers_require(text_dataset: Layout, tmp_pa
             options=CroissantOptions(license=given["license"], creator=given["creator"], url=given["url"]),
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_the_help_shows_no_empty_default() -> None:
+    shown = CliRunner().invoke(cli, ["export", "croissant", "--help"]).output
+    assert '""' not in shown and shown.count("counts]") == 1
 
 
 def test_a_sample_has_a_video_and_its_label(text_dataset: Layout, tmp_path: Path) -> None:
