@@ -18,7 +18,8 @@ from facefoundry.settings import StoreSettings
 
 __all__ = ["report"]
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_ANY = ("0.0.0.0", "::")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -43,7 +44,7 @@ def _check_names(context: click.Context, option: click.Parameter, names: tuple[s
     multiple=True,
     metavar="NAME",
     callback=_check_names,
-    help="Answer to this name and those of this machine only, not to every name; repeat it for more.",
+    help="Answer to this name, too; with --host 0.0.0.0, no longer to every name. Repeat it for more.",
 )
 @click.option("--local", "use_local", is_flag=True, help="Use the object store of this machine.")
 @local_dir_option
@@ -141,9 +142,11 @@ def _serve_bucket(out: str | None, settings: StoreSettings, host: str, port: int
 def _names(host: str, allowed: Sequence[str]) -> tuple[str, ...]:
     """Return the names by which the page may be asked for, empty for all.
 
-    They are those of this machine, and what was allowed; all if others reach the page and nothing was.
+    They are those of this machine, the address, and what was allowed; all if every address is listened on and nothing
+    was allowed.
     """
-    return (*_LOOPBACK, "[::1]", *allowed) if allowed or host in _LOOPBACK else ()
+    own = f"[{host}]" if ":" in host else host
+    return () if host in _ANY and not allowed else tuple(dict.fromkeys((*_LOOPBACK, own, *allowed)))
 
 
 def _announce(address: str) -> None:

@@ -232,6 +232,18 @@ def test_the_page_answers_to_the_names_that_were_allowed_and_to_those_of_this_ma
     assert found == dict.fromkeys(answered, 200) | dict.fromkeys(refused, 400)
 
 
+@pytest.mark.parametrize("host", ["::1", "127.0.0.2"])
+def test_each_address_of_this_machine_answers_to_itself_and_to_no_other_name(layout, host):
+    command = [sys.executable, "-m", "facefoundry", "report", str(layout.root), "--serve", "--port", "0"]
+    with subprocess.Popen([*command, "--host", host], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.findall(r"http://\S+:\d+", process.stdout.readline())[0]
+            assert [ask(address).status, ask(address, Host="elsewhere.example").status] == [200, 400]
+        finally:
+            process.terminate()
+
+
 def test_the_command_serves_a_folder_until_it_is_told_to_end(layout):
     command = [sys.executable, "-m", "facefoundry", "report", str(layout.root), "--serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
