@@ -24,7 +24,7 @@ FORMAT: Final = "facefoundry.rights/1"
 UNSTATED: Final = "unstated"
 """What stands in place of a digest where somebody said that nothing is known of the rights."""
 
-_WARNED = timedelta(days=30)
+_DAY, _WARNED = timedelta(days=1), timedelta(days=30)
 _EVIDENCED = {"consent": "evidence", "contract": "evidence", "licence": "licence", "statute": "terms"}
 
 
@@ -105,6 +105,7 @@ class ClipRights:
     def end(self) -> str:
         """The last day of the rights that end first, ISO 8601; empty if none of them ends."""
         days = [record.expires for record in self.records.values() if record.expires is not None]
+        days += [record.revoked - _DAY for record in self.records.values() if record.revoked is not None]
         return min(days).isoformat() if days else ""
 
     def summary(self) -> str:

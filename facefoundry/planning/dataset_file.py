@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from facefoundry import recipes
 from facefoundry.dataset.about import About
 from facefoundry.dataset.gates import DEFAULT_GATES, Gate
-from facefoundry.dataset.rights import Rights
+from facefoundry.dataset.rights import UNSTATED, Rights
 from facefoundry.recipes import ranges
 
 __all__ = [
@@ -56,8 +56,19 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _place(text: str) -> str:
+    if text != UNSTATED and not text.endswith((".yaml", ".yml")):
+        raise ValueError("expected unstated, a path that ends in .yaml, or a record of rights")
+    return text
+
+
 Statement = Annotated[
-    Annotated[str, Field(pattern=r"^(unstated|.+\.ya?ml)$", max_length=1000), Tag("place")]
+    Annotated[
+        str,
+        Field(max_length=1000, json_schema_extra={"pattern": r"^(unstated|.+\.ya?ml)$"}),
+        AfterValidator(_place),
+        Tag("place"),
+    ]
     | Annotated[Rights, Tag("record")],
     Discriminator(lambda value: "place" if isinstance(value, str) else "record"),
 ]

@@ -140,6 +140,8 @@ def test_a_record_without_evidence_or_of_no_clip_is_refused(write, tmp_path):
         with pytest.raises(InvalidInput, match=str(path)) as caught:
             load_record(path)
         assert caught.value.reason == "RIGHTS"
+    with pytest.raises(InvalidInput, match=r"expected unstated, a path that ends in \.yaml, or a record of rights"):
+        planned(write(4, {"default": "studio"}))
     for field, named in (("clips", "c9"), ("subjects", "zoe")):
         with pytest.raises(InvalidInput, match=f"rights.{field} names {named}") as caught:
             planned(write(4, {"default": "unstated", field: {named: CONSENT}}))
@@ -154,6 +156,8 @@ def test_rights_end_on_their_last_day_and_warn_a_month_before():
     assert end_warning("2027-01-15", TODAY - timedelta(days=31)) == ""
     assert "expire on 2027-01-15" in end_warning("2027-01-15", TODAY - timedelta(days=30))
     assert "expired on 2027-01-15" in end_warning("2027-01-15", TODAY + timedelta(days=1))
+    announced = record.model_copy(update={"revoked": TODAY})
+    assert ClipRights.of({"a": announced}).end == "2027-01-14", "a withdrawal that is announced ends them too"
     assert ClipRights.of({"a": record, "b": None}).warnings(TODAY)[1:] == [end_warning("2027-01-15", TODAY)]
 
 
