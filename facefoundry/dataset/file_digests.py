@@ -15,7 +15,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.errors import DataLoss
 
-__all__ = ["FileDigests"]
+__all__ = ["FileDigests", "sha256_of"]
 
 _NAME: Final = "digests.json"
 
@@ -71,8 +71,7 @@ class FileDigests:
             known = self._load().get(self._relative(path))
         if known and (known.size, known.changed) == (stat.st_size, stat.st_mtime_ns):
             return known.sha256
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         self._set(path, _Known(stat.st_size, stat.st_mtime_ns, sha256))
         return sha256
 
@@ -97,3 +96,13 @@ class FileDigests:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

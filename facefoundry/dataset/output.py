@@ -9,13 +9,13 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from facefoundry import archive, codec
 from facefoundry.dataset import files, models
 from facefoundry.dataset.dropped import DroppedFakes
 from facefoundry.dataset.file_digests import FileDigests
+from facefoundry.dataset.labels import Labels
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.dataset.results import StoredResult
@@ -30,20 +30,6 @@ from facefoundry.storage.parts import ALIGNMENTS, FACES, LABELS, LABELS_FORMAT, 
 __all__ = ["FolderOutput", "Output", "read_alignments", "read_labels"]
 
 _FACE = re.compile(r"\d{6}\.png")
-
-
-@dataclass
-class _Label:
-    """The fields of a frame's label that are read."""
-
-    swapped: bool
-
-
-@dataclass
-class _Labels:
-    """The fields of `labels.json` that are read."""
-
-    frames: list[_Label]
 
 
 class Output(ABC):
@@ -228,7 +214,7 @@ def read_labels(conversion: StoredResult) -> list[int]:
     """
     data = conversion.read(LABELS)
     refuse_newer_json(data, LABELS_FORMAT, f"{conversion.uri}/{LABELS}")
-    return [int(label.swapped) for label in codec.from_json(_Labels, data).frames]
+    return [int(label.swapped) for label in codec.from_json(Labels, data).frames]
 
 
 def read_alignments(extraction: StoredResult) -> Alignments:

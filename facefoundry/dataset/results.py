@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facefoundry.dataset import files
+from facefoundry.dataset.file_digests import sha256_of
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, Denied, FaceFoundryError, NotFound, Unavailable
 from facefoundry.storage import document
@@ -156,7 +157,4 @@ class StoredResult:
 
 def matches(path: Path, size: int, sha256: str) -> bool:
     """Return whether there is a file with this size, in bytes, and this SHA-256."""
-    if not path.is_file() or path.stat().st_size != size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return path.is_file() and path.stat().st_size == size and sha256_of(path) == sha256

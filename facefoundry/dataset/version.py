@@ -18,7 +18,7 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair
 from facefoundry.storage.parts import LABELS, MASKS
 
-__all__ = ["DatasetIndex", "LABELS_KIND", "index_of", "patterns", "short"]
+__all__ = ["DatasetIndex", "LABELS_KIND", "index_of", "pair_of", "patterns", "short"]
 
 LABELS_KIND = Path(LABELS).stem
 """The kind of the labels of a fake, beside levels and masks."""
@@ -63,13 +63,17 @@ class DatasetIndex:
     @property
     def pairs(self) -> list[str]:
         """The pairs that have a fake: their ids, with the two clips in alphabetical order, sorted."""
-        return sorted({"_".join(sorted(fake.split("_"))) for fake in self.fakes})
+        return sorted({pair_of(fake) for fake in self.fakes})
 
     @property
     def levels(self) -> list[str]:
         """The compression levels that a real video or a fake has, sorted."""
-        kinds = {kind for files in (*self.clips.values(), *self.fakes.values()) for kind in files}
-        return sorted(kinds - {*MASKS, LABELS_KIND})
+        return sorted(self.kinds - {*MASKS, LABELS_KIND})
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of files that a real video or a fake has."""
+        return {kind for files in (*self.clips.values(), *self.fakes.values()) for kind in files}
 
 
 def index_of(files: Iterable[tuple[str, str]], layout: Layout, splits: Mapping[str, Sequence[Pair]]) -> DatasetIndex:
@@ -112,6 +116,11 @@ def patterns(layout: Layout) -> list[tuple[str, str, bool]]:
         (of(layout.fake_video(_LEVEL, _ID), _FAKES), "", False),
         (of(layout.real_video(_LEVEL, _ID), _SEQUENCES), "", True),
     ]
+
+
+def pair_of(fake: str) -> str:
+    """Return the id of the pair of a fake, the same for both of its fakes: its clips in alphabetical order."""
+    return "_".join(sorted(fake.split("_")))
 
 
 def short(version: str) -> str:

@@ -8,7 +8,8 @@ from itertools import zip_longest
 from typing import Literal
 
 from facefoundry import codec
-from facefoundry.dataset.version import LABELS_KIND, DatasetIndex
+from facefoundry.dataset.labels import FrameLabel, Labels
+from facefoundry.dataset.version import LABELS_KIND, DatasetIndex, pair_of
 from facefoundry.dataset.version_places import IndexedDataset
 from facefoundry.errors import DataLoss
 from facefoundry.storage.parts import MASKS
@@ -68,22 +69,6 @@ class DatasetDiff:
     differences: tuple[Difference, ...]
 
 
-@dataclass
-class _Row:
-    """The fields of a frame's label that are compared."""
-
-    swapped: bool
-    reason: str | None = None
-    box: list[int] | None = None
-
-
-@dataclass
-class _Labels:
-    """The fields of `labels.json` that are compared."""
-
-    frames: list[_Row]
-
-
 def compare(first: IndexedDataset, second: IndexedDataset) -> DatasetDiff:
     """Compare two datasets.
 
@@ -96,7 +81,7 @@ def compare(first: IndexedDataset, second: IndexedDataset) -> DatasetDiff:
     a, b = first.index, second.index
     found: list[Difference] = []
     if a.version != b.version:
-        lacking = _kinds(a) ^ _kinds(b)
+        lacking = a.kinds ^ b.kinds
         found += _one_sided(a, b)
         found += _clips(a, b, lacking)
         found += _pairs(a, b)
@@ -112,13 +97,9 @@ def _facts(dataset: IndexedDataset) -> DatasetFacts:
     )
 
 
-def _kinds(index: DatasetIndex) -> set[str]:
-    return {kind for files in (*index.clips.values(), *index.fakes.values()) for kind in files}
-
-
 def _one_sided(a: DatasetIndex, b: DatasetIndex) -> Iterator[Difference]:
     """Yield the kinds of files that only one dataset has."""
-    before, after = _kinds(a), _kinds(b)
+    before, after = a.kinds, b.kinds
     for kind in sorted(before ^ after):
         what: What = "mask" if kind in MASKS else "labels" if kind == LABELS_KIND else "level"
         yield Difference(what, kind, "added" if kind in after else "removed")
@@ -140,7 +121,7 @@ def _fakes(first: IndexedDataset, second: IndexedDataset, lacking: set[str]) -> 
     common = set(a.pairs) & set(b.pairs)
 
     def of_common(fakes: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-        return {fake: files for fake, files in fakes.items() if "_".join(sorted(fake.split("_"))) in common}
+        return {fake: files for fake, files in fakes.items() if pair_of(fake) in common}
 
     before, after = of_common(a.fakes), of_common(b.fakes)
     yield from _named("fake", before, after)
@@ -163,7 +144,7 @@ def _splits(a: DatasetIndex, b: DatasetIndex) -> Iterator[Difference]:
         found: dict[str, set[str]] = {}
         for name, pairs in index.splits.items():
             for pair in pairs:
-                found.setdefault("_".join(sorted(pair)), set()).add(name)
+                found.setdefault(pair_of(pair.id), set()).add(name)
         return {pair: "+".join(sorted(names)) for pair, names in found.items()}
 
     before, after = of(a), of(b)
@@ -206,9 +187,9 @@ def _labels_detail(first: IndexedDataset, second: IndexedDataset, fake: str) -> 
     return f"{LABELS_KIND}: {differ} of {total} rows" + (f", swapped or not in {swapped}" if swapped else "")
 
 
-def _rows(dataset: IndexedDataset, fake: str) -> list[_Row]:
+def _rows(dataset: IndexedDataset, fake: str) -> list[FrameLabel]:
     try:
-        return codec.from_json(_Labels, dataset.read_labels(fake)).frames
+        return codec.from_json(Labels, dataset.read_labels(fake)).frames
     except DataLoss as error:
         message = f"Cannot read the labels of {fake} in {dataset.place}: {error.message}"
         raise DataLoss(message, reason=error.reason) from error

@@ -10,7 +10,7 @@ from facefoundry.exports.dataset import SPLITS, Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict
 from facefoundry.exports.frames import Chosen, Frames
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Made, Plan, Written
 
 __all__ = ["CaddmExport", "CaddmOptions"]
@@ -50,27 +50,24 @@ class CaddmExport(Export[CaddmOptions]):
                 continue
             split, target = dataset.split_of(id_), id_.partition("_")[0]
             is_fake = id_ in dataset.fakes
-            name = numbered_fake(id_, numbers) if is_fake else numbers[id_]
+            name = numbered(id_, numbers)
             points = frames.alignments(target).landmarks
             for level in request.levels:
                 own = f"{split}_images/{_FAKE if is_fake else _REAL}/{level}/frames/{name}/"
                 original = f"{split}_images/{_REAL}/{level}/frames/{numbers[target]}/"
-                path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
                 arguments: JsonObject = {
                     "frames": [[*pair] for pair in some.pairs],
                     "pictures_to": own,
                     "name": "frame_{}.png",
                 }
-                count = len(some.places)
                 items.append(
                     Made(
                         own.rstrip("/"),
                         "facefoundry.exports.makers.frames:pictures",
                         (own,),
-                        {"video": path(level, id_)},
+                        {"video": dataset.video(level, id_)},
                         arguments,
-                        count * frames.picture_bytes(id_),
-                        count,
+                        len(some.places) * frames.picture_bytes(id_),
                     )
                 )
                 for place, row in zip(some.places, some.rows, strict=True):

@@ -73,7 +73,6 @@ class CroissantExport(Export[CroissantOptions]):
             table.sources,
             {"videos": table.videos, "sequences": table.sequences, "document": document(facts)},
             table.size,
-            count=3,
         )
         return Plan((*copies, made), left_out=dataset.left_out, remarks=dataset.remarks)
 

@@ -13,7 +13,8 @@ from google.protobuf import json_format
 from facefoundry import codec
 from facefoundry.checks.videos import levels_of
 from facefoundry.dataset.dropped import dropped_file, read_dropped
-from facefoundry.dataset.file_digests import FileDigests
+from facefoundry.dataset.file_digests import FileDigests, sha256_of
+from facefoundry.dataset.labels import Labels
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Pair, read_filelist
@@ -21,9 +22,6 @@ from facefoundry.dataset.record import RunRecord, SequenceRecord
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.version_places import folder_index, splits_folder
 from facefoundry.errors import InvalidInput, NotFound
-from facefoundry.exports.hashing import sha256_of
-from facefoundry.exports.labels import Labels
-from facefoundry.faces.alignments import Alignments
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
@@ -108,11 +106,21 @@ class Dataset:
         return tuple(sorted({id_ for fake in self.fakes.values() for id_ in (fake.target, fake.source)}))
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all videos: of the real ones, then of the fakes."""
+        return (*self.sequences, *self.fakes)
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """Names of the levels at which there are videos of fakes, in the order of the recipe."""
         fakes = list(self.fakes)
         names = levels_of(self.layout)
         return tuple(name for name in names if any(self.layout.fake_video(name, id_).is_file() for id_ in fakes))
+
+    def video(self, level: str, id_: str) -> Path:
+        """Return the path of a real video or of a fake at a level."""
+        layout = self.layout
+        return layout.fake_video(level, id_) if id_ in self.fakes else layout.real_video(level, id_)
 
     def split_of(self, id_: str) -> Split:
         """Return the split of a sequence or of a fake."""
@@ -175,7 +183,7 @@ class Dataset:
         return replace(self, fakes=kept, splits=splits, left_out=tuple(sorted({*self.left_out, *sentences})))
 
     def alignments(self) -> dict[str, Path]:
-        """Fetch the alignments of all real videos, and return their files by id; `read_alignments` reads one.
+        """Fetch the alignments of all real videos, and return their files by id.
 
         Raises:
             InvalidInput: there are no keys of the store, or it no longer has the alignments of a sequence.
@@ -283,15 +291,6 @@ def load_dataset(
             f"Expected fakes with labels in {folder}. Received none. {' '.join(left_out[:_NAMED])}", reason="NO_FAKES"
         )
     return Dataset(layout, record, fakes, splits, tuple(left_out), tuple(remarks), fetch_alignments, version)
-
-
-def read_alignments(path: Path) -> Alignments:
-    """Read the alignments of a sequence.
-
-    Raises:
-        DataLoss: the file is damaged (BAD_ALIGNMENTS).
-    """
-    return Alignments.from_bytes(path.read_bytes())
 
 
 def _fake(layout: Layout, id_: str) -> Fake | None:

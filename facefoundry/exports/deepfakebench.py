@@ -12,7 +12,7 @@ from facefoundry.exports.dataset import SPLITS, Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict, split_files
 from facefoundry.exports.frames import Chosen, Frames
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Made, Plan, Written
 
 __all__ = ["DeepfakeBenchExport", "DeepfakeBenchOptions"]
@@ -51,8 +51,7 @@ class DeepfakeBenchExport(Export[DeepfakeBenchOptions]):
         root = request.options.root.rstrip("/")
         _check_root(root)
         numbers, frames = three_digits(dataset.sequences, request.numbers), Frames(dataset)
-        names = {id_: numbers[id_] for id_ in dataset.sequences}
-        names |= {id_: numbered_fake(id_, numbers) for id_ in dataset.fakes}
+        names = {id_: numbered(id_, numbers) for id_ in dataset.ids}
         chosen = {id_: frames.of(id_).evenly(request.options.frames) for id_ in names}
         empty = sorted(id_ for id_, found in chosen.items() if not found.places)
         for id_, found in chosen.items():
@@ -66,26 +65,22 @@ class DeepfakeBenchExport(Export[DeepfakeBenchOptions]):
             for level in request.levels:
                 folder = f"{_ROOT}/{_FAKE if is_fake else _REAL}/{level}"
                 pictures, landmarks = f"{folder}/frames/{names[id_]}/", f"{folder}/landmarks/{names[id_]}/"
-                path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
                 items.append(
                     Made(
                         f"{level}/{names[id_]}",
                         f"{_MAKERS}:crops",
                         (pictures, landmarks),
-                        {"video": path(level, id_), "alignments": frames.path(id_)},
+                        {"video": dataset.video(level, id_), "alignments": frames.path(id_)},
                         {**common, "pictures_to": pictures, "landmarks_to": landmarks},
                         len(found.places) * (_CROP_BYTES + _LANDMARK_BYTES),
-                        2 * len(found.places),
                     )
                 )
             if is_fake:
                 sources = {"mask": dataset.layout.mask_video("masks", id_), "alignments": frames.path(id_)}
                 folder = f"{_MASKS}/{names[id_]}/"
                 arguments: JsonObject = {**common, "pictures_to": folder}
-                size, count = len(found.places) * _MASK_BYTES, len(found.places)
-                items.append(
-                    Made(f"masks/{names[id_]}", f"{_MAKERS}:masks", (folder,), sources, arguments, size, count)
-                )
+                size = len(found.places) * _MASK_BYTES
+                items.append(Made(f"masks/{names[id_]}", f"{_MAKERS}:masks", (folder,), sources, arguments, size))
         dataset.require(path for item in items for path in item.sources.values())
         left_out = (*dataset.left_out, *(f"{id_}: none of its frames shows a face." for id_ in empty))
         documents = (

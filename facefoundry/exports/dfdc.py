@@ -14,7 +14,7 @@ from facefoundry.exports.dataset import Dataset, Split
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict
 from facefoundry.exports.frames import Chosen, Frames
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Copied, Item, Made, Plan, Written
 from facefoundry.exports.whole import WholeOptions, with_whole_fakes
 
@@ -52,14 +52,12 @@ class DfdcExport(Export[DfdcOptions]):
         options, (level,) = request.options, request.levels
         dataset = with_whole_fakes(dataset, options)
         numbers = three_digits(dataset.sequences, request.numbers)
-        names = {id_: numbers[id_] for id_ in dataset.sequences}
-        names |= {id_: numbered_fake(id_, numbers) for id_ in dataset.fakes}
+        names = {id_: numbered(id_, numbers) for id_ in dataset.ids}
         parts, items = _parts(dataset, numbers), list[Item]()
         metadata = defaultdict[str, dict[str, JsonValue]](dict)
         for id_, name in names.items():
             is_fake, target = id_ in dataset.fakes, id_.partition("_")[0]
-            path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
-            items.append(Copied(f"{parts[target]}/{name}.mp4", path(level, id_)))
+            items.append(Copied(f"{parts[target]}/{name}.mp4", dataset.video(level, id_)))
             metadata[parts[target]][f"{name}.mp4"] = {
                 "label": "FAKE" if is_fake else "REAL",
                 "split": dataset.split_of(id_),
@@ -111,11 +109,9 @@ def _training(dataset: Dataset, level: str, names: Mapping[str, str], options: D
             }
             items.append(Written(f"boxes/{name}.json", json.dumps(halves).encode()))
         if options.crops:
-            path, out = (dataset.layout.fake_video if is_fake else dataset.layout.real_video), f"crops/{name}/"
+            video, out = dataset.video(level, id_), f"crops/{name}/"
             arguments = {**common, "pictures_to": out}
-            items.append(
-                Made(out.rstrip("/"), f"{_MAKERS}:crops", (out,), {"video": path(level, id_)}, arguments, size)
-            )
+            items.append(Made(out.rstrip("/"), f"{_MAKERS}:crops", (out,), {"video": video}, arguments, size))
         if options.diffs and is_fake:
             mask, out = dataset.layout.mask_video("masks_changed", id_), f"diffs/{name}/"
             dataset.require([mask])

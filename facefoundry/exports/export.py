@@ -13,7 +13,7 @@ from facefoundry.exports.plan import Plan
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Export", "NoOptions", "Request", "option"]
+__all__ = ["Export", "Request", "option"]
 
 O = TypeVar("O", bound="DataclassInstance")  # noqa: E741 - the options
 V = TypeVar("V", bool, int, float, str)
@@ -28,11 +28,6 @@ def option(default: V, text: str) -> V:
     """
     made: V = field(default=default, metadata={"help": text})
     return made
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """The options of an export that has none."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
 from facefoundry.exports.dataset import SPLITS, Dataset
 from facefoundry.exports.export import Export, Request, option
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Copied, Plan, Written
 from facefoundry.storage.parts import MASKS
 
@@ -47,7 +47,7 @@ class FfppExport(Export[FfppOptions]):
             for id_ in dataset.sequences:
                 copy(layout.real_video(level, id_), out.real_video(folder, numbers[id_]))
         for fake in dataset.fakes.values():
-            name = numbered_fake(fake.id, numbers)
+            name = numbered(fake.id, numbers)
             for level, folder in folders.items():
                 copy(layout.fake_video(level, fake.id), out.fake_video(folder, name))
             for kind in _masks_of(layout, list(dataset.fakes)):
@@ -75,10 +75,10 @@ def split_files(dataset: Dataset, numbers: Mapping[str, str], folder: str = "") 
     return tuple(Written(f"{folder}{name}.json", json.dumps(pairs).encode()) for name, pairs in lists.items())
 
 
-def conversion_dict(numbers: Mapping[str, str], folder: str = "") -> Written:
+def conversion_dict(numbers: Mapping[str, str]) -> Written:
     """Return `conversion_dict.json`: the id in the dataset by the name in the export."""
     ids = {name: id_ for id_, name in sorted(numbers.items(), key=lambda item: item[1])}
-    return Written(f"{folder}conversion_dict.json", json.dumps(ids, indent=1).encode())
+    return Written("conversion_dict.json", json.dumps(ids, indent=1).encode())
 
 
 def _masks_of(layout: Layout, fakes: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Digests of what the items of an export depend on."""
+"""The digest of what an item of an export depends on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from pathlib import Path
 
 from facefoundry.exports.plan import Copied, Item, Written
 
-__all__ = ["item_digest", "sha256_of"]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["item_digest"]
 
 
 def item_digest(item: Item, digest_of: Callable[[Path], str], revision: int) -> str:

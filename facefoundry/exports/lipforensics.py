@@ -9,7 +9,7 @@ from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict, level_folder, split_files
 from facefoundry.exports.frames import Frames
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Made, Plan
 
 __all__ = ["LipForensicsExport", "LipForensicsOptions"]
@@ -39,7 +39,7 @@ class LipForensicsExport(Export[LipForensicsOptions]):
         dataset, frames = dataset.paired_both_ways(), Frames(dataset)
         clip = request.options.clip
         longest = max(request.options.frames, clip)
-        runs = {id_: frames.of(id_).longest_run(longest) for id_ in (*dataset.sequences, *dataset.fakes)}
+        runs = {id_: frames.of(id_).longest_run(longest) for id_ in dataset.ids}
         short = {id_ for id_, run in runs.items() if len(run.places) < clip}
         dataset = dataset.without(
             {
@@ -49,24 +49,21 @@ class LipForensicsExport(Export[LipForensicsOptions]):
             }
         )
         numbers, items = three_digits(dataset.sequences, request.numbers), list[Made]()
-        for id_ in (*dataset.sequences, *dataset.fakes):
-            is_fake, run = id_ in dataset.fakes, runs[id_]
-            name = numbered_fake(id_, numbers) if is_fake else numbers[id_]
-            path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
+        for id_ in dataset.ids:
+            is_fake, run, name = id_ in dataset.fakes, runs[id_], numbered(id_, numbers)
             common: JsonObject = {"frames": [[*pair] for pair in run.pairs]}
+            count = len(run.places)
             for level in request.levels:
                 folder = f"{_ROOT}/{'Deepfakes' if is_fake else 'RealFF'}/{level_folder(level, c0=True)}"
                 pictures, points = f"{folder}/images/{name}/", f"{folder}/landmarks/{name}/"
-                count = len(run.places)
                 items += [
                     Made(
                         pictures.rstrip("/"),
                         f"{_MAKERS}:pictures",
                         (pictures,),
-                        {"video": path(level, id_)},
+                        {"video": dataset.video(level, id_)},
                         {**common, "pictures_to": pictures, "name": "{:04d}.png"},
                         count * frames.picture_bytes(id_),
-                        count,
                     ),
                     Made(
                         points.rstrip("/"),
@@ -75,7 +72,6 @@ class LipForensicsExport(Export[LipForensicsOptions]):
                         {"alignments": frames.path(id_)},
                         {**common, "landmarks_to": points, "name": "{:04d}.npy"},
                         count * _POINT_BYTES,
-                        count,
                     ),
                 ]
         dataset.require(path for item in items for path in item.sources.values())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from facefoundry.errors import InvalidInput
 
-__all__ = ["numbered_fake", "three_digits"]
+__all__ = ["numbered", "three_digits"]
 
 _OWN = re.compile(r"[0-9]{3}")
 _MAX = 1000
@@ -43,7 +43,6 @@ def three_digits(ids: Iterable[str], before: Mapping[str, str]) -> dict[str, str
     return names | {id_: next(free) for id_ in ordered if id_ not in names}
 
 
-def numbered_fake(fake: str, numbers: Mapping[str, str]) -> str:
-    """Return the name of a fake whose sequences have other names."""
-    target, _, source = fake.partition("_")
-    return f"{numbers[target]}_{numbers[source]}"
+def numbered(id_: str, numbers: Mapping[str, str]) -> str:
+    """Return the name of a real video or of a fake, given the names of sequences by id."""
+    return "_".join(numbers[part] for part in id_.split("_"))

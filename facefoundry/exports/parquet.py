@@ -167,7 +167,7 @@ def table_of(dataset: Dataset, levels: tuple[str, ...], *, landmarks: bool, name
         }
         for fake in dataset.fakes.values()
     ]
-    frames = sum(len(dataset.frame_numbers(id_)) for id_ in (*dataset.sequences, *dataset.fakes))
+    frames = sum(len(dataset.frame_numbers(id_)) for id_ in dataset.ids)
     return Table(videos, sequences, sources, frames * _BYTES_PER_FRAME)
 
 

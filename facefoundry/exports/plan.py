@@ -56,7 +56,6 @@ class Made:
         sources: The files that it reads, by the name of the argument that gets the path.
         arguments: Its further arguments.
         size: Expected size of the outputs, bytes.
-        count: How many files it makes, for the progress bar.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Made:
     sources: Mapping[str, Path]
     arguments: JsonObject
     size: int
-    count: int = 1
 
 
 Item: TypeAlias = Written | Copied | Made

@@ -9,7 +9,7 @@ from facefoundry.exports.dataset import SPLITS, Dataset
 from facefoundry.exports.export import Export, Request
 from facefoundry.exports.ffpp import conversion_dict, level_folder
 from facefoundry.exports.frames import Frames
-from facefoundry.exports.numbering import numbered_fake, three_digits
+from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Copied, Made, Plan, Written
 from facefoundry.exports.whole import WholeOptions, with_whole_fakes
 
@@ -29,19 +29,17 @@ class RealForensicsExport(Export[WholeOptions]):
         """Plan a copy and a track for each video and level, and the lists."""
         dataset = with_whole_fakes(dataset, request.options)
         numbers, frames = three_digits(dataset.sequences, request.numbers), Frames(dataset)
-        names = {id_: numbers[id_] for id_ in dataset.sequences}
-        names |= {id_: numbered_fake(id_, numbers) for id_ in dataset.fakes}
+        names = {id_: numbered(id_, numbers) for id_ in dataset.ids}
         items = list[Copied | Made]()
         for id_, name in names.items():
             is_fake = id_ in dataset.fakes
-            path = dataset.layout.fake_video if is_fake else dataset.layout.real_video
             rows = frames.rows(id_)
             for level in request.levels:
                 folder = f"{_ROOT}/{'Deepfakes' if is_fake else 'Real'}/{level_folder(level, c0=True)}"
                 track = f"{folder}/landmarks/{name}.npy"
                 arguments: JsonObject = {"rows": [*rows], "path": track}
                 items += [
-                    Copied(f"{folder}/videos/{name}.mp4", path(level, id_)),
+                    Copied(f"{folder}/videos/{name}.mp4", dataset.video(level, id_)),
                     Made(
                         PurePosixPath(track).with_suffix("").as_posix(),
                         "facefoundry.exports.makers.frames:landmark_track",

@@ -54,7 +54,7 @@ class SbiExport(Export[SbiOptions]):
                 continue
             pictures, points, boxes = (f"{folder}/{kind}/{numbers[id_]}/" for kind in ("frames", "landmarks", "retina"))
             common: JsonObject = {"frames": [[*pair] for pair in chosen.pairs]}
-            video, count = dataset.layout.real_video("raw", id_), len(chosen.places)
+            video, count = dataset.video("raw", id_), len(chosen.places)
             items += [
                 Made(
                     f"frames/{numbers[id_]}",
@@ -63,7 +63,6 @@ class SbiExport(Export[SbiOptions]):
                     {"video": video},
                     {**common, "pictures_to": pictures, "name": "{:03d}.png"},
                     count * frames.picture_bytes(id_),
-                    count,
                 ),
                 Made(
                     f"points/{numbers[id_]}",
@@ -72,7 +71,6 @@ class SbiExport(Export[SbiOptions]):
                     {"alignments": frames.path(id_)},
                     {**common, "landmarks_to": points, "boxes_to": boxes, "name": "{:03d}.npy"},
                     count * _POINT_BYTES,
-                    2 * count,
                 ),
             ]
         dataset.require(path for item in items for path in item.sources.values())

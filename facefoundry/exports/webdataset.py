@@ -89,12 +89,12 @@ def _by_pair(dataset: Dataset, split: str) -> Iterator[list[str]]:
 
 def _samples(dataset: Dataset, ids: list[str], level: str, *, with_masks: bool) -> list[Sample]:
     """Return the samples of some videos at a level."""
-    found, layout = [], dataset.layout
+    found = []
     for id_ in ids:
         fake = dataset.fakes.get(id_)
-        files = {"mp4": layout.fake_video(level, id_) if fake else layout.real_video(level, id_)}
+        files = {"mp4": dataset.video(level, id_)}
         if fake and with_masks:
-            files["masks.mp4"] = layout.mask_video(MASKS[0], id_)
+            files["masks.mp4"] = dataset.layout.mask_video(MASKS[0], id_)
         if len(f"{level}-{id_}.masks.mp4") > _MAX_NAME:
             message = f"Expected ids with which names in a tar have at most {_MAX_NAME} letters. Received {id_}."
             raise InvalidInput(f"{message} Export another format, or rename the clips.", reason="LONG_ID")

@@ -100,7 +100,7 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
         InvalidInput: the file or one of its lines is wrong; the message names the line (SCORES).
     """
     paths = _paths(dataset, names or {})
-    counts = {id_: len(dataset.frame_numbers(id_)) for id_ in (*dataset.sequences, *dataset.fakes)}
+    counts = {id_: len(dataset.frame_numbers(id_)) for id_ in dataset.ids}
     found: dict[tuple[str, str, int | None], Score] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -123,7 +123,7 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
 def rows_of(scores: Sequence[Score], dataset: Dataset) -> Iterator[AucRow]:
     """Yield the AUC of each level on each split that has videos, and on all of them."""
     recipe = str(dataset.record.recipe.get("name", ""))
-    ids = dict.fromkeys((*dataset.sequences, *dataset.fakes))
+    ids = dict.fromkeys(dataset.ids)
     for level in dict.fromkeys(score.level for score in scores if score.id in ids):
         of_level: dict[str, list[Score]] = {}
         for score in scores:
@@ -193,7 +193,7 @@ def _score(
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     known = next((paths[end] for end in ends if end in paths), None)
     if known is None:
-        listed = ", ".join([*dataset.sequences, *dataset.fakes][:_NAMED])
+        listed = ", ".join(dataset.ids[:_NAMED])
         raise _wrong(
             path, line, f"the id or the path of a video of {dataset.name}, such as {listed}. Received {video!r}"
         )

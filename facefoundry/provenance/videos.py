@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from facefoundry.checks.videos import levels_of
+from facefoundry.dataset.file_digests import sha256_of
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
@@ -17,7 +17,7 @@ from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput
 from facefoundry.storage.parts import MASKS
 
-__all__ = ["FORMAT", "DatasetFacts", "SignedFacts", "Video", "find_videos", "sha256_of"]
+__all__ = ["FORMAT", "DatasetFacts", "SignedFacts", "Video", "find_videos"]
 
 FORMAT: Final = "facefoundry.c2pa/1"
 Kind = Literal["real", "fake", "mask"]
@@ -162,9 +162,3 @@ def _in(kind: Kind, level: str, folder: Path) -> Iterator[Video]:
 
 def _run(layout: Layout) -> RunRecord:
     return RunFolder(layout.run_folder()).load_run()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facefoundry import codec
 from facefoundry.codec import JsonObject
-from facefoundry.exports.labels import FrameLabel, Labels
+from facefoundry.dataset.labels import FrameLabel, Labels
 from facefoundry.faces.alignments import Alignments
 
 __all__ = ["write_frames", "write_metadata"]

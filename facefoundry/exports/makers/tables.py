@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from facefoundry.codec import JsonObject
+from facefoundry.dataset.file_digests import sha256_of
 from facefoundry.exports.croissant import DOCUMENT
 from facefoundry.exports.croissant_document import with_digests
-from facefoundry.exports.hashing import sha256_of
 from facefoundry.exports.parquet import FRAMES, METADATA
 
 __all__ = ["croissant", "frames", "metadata"]

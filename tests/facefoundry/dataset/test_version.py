@@ -157,6 +157,8 @@ def test_changed_files_and_labels_of_a_fake_are_told(layout: Layout, tmp_path: P
     write(other.fake_video("c23", "a-1_b"), b"other pixels")
     write(other.labels("a-1_b"), rows(True, True, True))
     other.mask_video("masks", "c_d").unlink()
+    shifted = json.loads(rows(True, False, True))["frames"]
+    write(other.labels("c_d"), json.dumps({"frames": [row | {"frame": row["frame"] + 7} for row in shifted]}).encode())
     write(other.labels("d_c"), json.dumps(json.loads(rows(True, False, True)) | {"quality": 1}).encode())
     other.fake_video("raw", "b_a-1").unlink()
     write(other.real_video("raw", "d"), b"other")
@@ -164,7 +166,7 @@ def test_changed_files_and_labels_of_a_fake_are_told(layout: Layout, tmp_path: P
         ("changed", "clip", "d", "raw"),
         ("changed", "fake", "a-1_b", "c23", "labels: 1 of 3 rows, swapped or not in 1"),
         ("changed", "fake", "b_a-1", "raw removed"),
-        ("changed", "fake", "c_d", "masks removed"),
+        ("changed", "fake", "c_d", "masks removed", "labels: 3 of 3 rows"),
         ("changed", "fake", "d_c", "labels: no row, but other fields"),
     ]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facefoundry.exports.hashing import sha256_of
+from facefoundry.dataset.file_digests import sha256_of
 from tests.facefoundry.exports.made import BOX, FRAMES, PAIRS, SPLITS, UNSWAPPED, landmarks
 
 if TYPE_CHECKING:

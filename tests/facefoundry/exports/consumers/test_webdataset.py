@@ -7,7 +7,7 @@ from pathlib import Path
 
 import webdataset as wds
 
-from facefoundry.exports.hashing import sha256_of
+from facefoundry.dataset.file_digests import sha256_of
 from tests.facefoundry.exports.consumers.test_tables import FAKES, LEVELS
 from tests.facefoundry.exports.made import FRAMES, PAIRS, SPLITS, UNSWAPPED
 

@@ -1,4 +1,4 @@
-"""The labels of a fake as an export reads them."""
+"""The labels of a fake, as clients read them from `labels.json`."""
 
 from __future__ import annotations
 
