@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from facefoundry.dataset import verdict
 from facefoundry.dataset.record import PairRecord
@@ -21,11 +21,12 @@ from facefoundry.report.newest import newest_fakes, newest_previews
 from facefoundry.report.snapshot import Snapshot, Snapshots
 from facefoundry.report.views import COLUMNS, PairView, played_level, view_pair
 
-__all__ = ["REFRESH_SECONDS", "asset", "index_page", "pair_page", "render"]
+__all__ = ["REFRESH_SECONDS", "asset", "index_page", "pair_page", "render", "with_notice"]
 
 REFRESH_SECONDS = 10
 _OPEN_PAIRS = 3
 _PAGE_SAMPLES = 3
+_NOTICE = '<div role="status" data-live="notice">'
 _INDENT = re.compile(r"\n[ \n]+(?=<)")
 
 
@@ -42,7 +43,6 @@ def index_page(
     *,
     run_folder: str,
     inline: EmbeddedPictures | None = None,
-    notice: str = "",
 ) -> str:
     """Return the page with all pairs.
 
@@ -52,7 +52,6 @@ def index_page(
         links: Makes the links of the page.
         run_folder: Path of the run's folder, for the user.
         inline: Holds the pictures of the sections of all pairs, which the page then has; None if pairs have pages.
-        notice: A sentence on why the record may be old; may be empty.
     """
     run, level = snapshot.run, played_level(snapshot.run.recipe)
     state, state_words = wording.run_state([pair.state for pair in snapshot.pairs])
@@ -60,7 +59,6 @@ def index_page(
     return render(
         "index.html",
         **_shared(snapshot, links),
-        notice=notice,
         run_folder=run_folder,
         state=state,
         state_words=state_words,
@@ -83,6 +81,11 @@ def index_page(
         leaks_are_old=snapshot.leaks is not None and snapshot.leaks.is_older(run.created, run.seconds),
         balance=snapshot.balance,
     )
+
+
+def with_notice(page: str, notice: str) -> str:
+    """Return the page with all pairs with a sentence on why it may be old; as it is if there is none."""
+    return page.replace(_NOTICE, f'{_NOTICE}<p class="notice warn">{escape(notice)}</p>', 1) if notice else page
 
 
 def pair_page(snapshot: Snapshot, pair: PairRecord, links: Links) -> str:

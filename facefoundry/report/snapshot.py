@@ -52,7 +52,7 @@ class Snapshot:
 
 
 class Snapshots:
-    """Reads snapshots of one dataset, each on top of the one before. One thread uses it at a time.
+    """Reads snapshots of one dataset, each on top of the one before. One thread at a time may call `load`.
 
     Args:
         source: The files of the dataset.

@@ -11,7 +11,7 @@ from typing import Final
 
 from facefoundry.dataset.record import PairRecord
 from facefoundry.errors import FaceFoundryError
-from facefoundry.report.render import index_page, pair_page
+from facefoundry.report.render import index_page, pair_page, with_notice
 from facefoundry.report.snapshot import Snapshot, Snapshots
 from facefoundry.report.source import Source
 from facefoundry.webpage.links import WebLinks
@@ -55,35 +55,31 @@ class Watch:
 
     def __init__(self, source: Source, *, in_list: bool = False) -> None:
         self.source, self._in_list = source, in_list
-        self._snapshots = Snapshots(source)
-        self._reading, self._rendering = threading.Lock(), threading.Lock()
-        self._failure = ""
-        self._index: tuple[str, Page] | None = None
+        self._snapshots, self._reading = Snapshots(source), threading.Lock()
         self.snapshot: Snapshot = self._snapshots.load()
-        self.index()
+        self._text, self._failure = self._render(self.snapshot), ""
+        self._index = Page.of(self._text)
 
     def read(self) -> None:
         """Read the record again, and render the page. If that fails, the one before stays, and the page says so."""
         with self._reading:
+            text, failure = self._text, ""
             try:
-                self.snapshot = self._snapshots.load()
-                self._failure = ""
-                self.index()
+                snapshot = self._snapshots.load()
+                if snapshot.version != self.snapshot.version:
+                    text = self._render(snapshot)
+                self.snapshot = snapshot
             except Exception as error:  # whatever is wrong with one record, others are still read
                 if not isinstance(error, FaceFoundryError):
                     _logger.exception("The record of %s could not be read", self.source.place)
-                self._failure = _OLD + (error.message if isinstance(error, FaceFoundryError) else str(error))
+                failure = _OLD + (error.message if isinstance(error, FaceFoundryError) else str(error))
+            if (text, failure) != (self._text, self._failure):
+                self._text, self._failure = text, failure
+                self._index = Page.of(with_notice(text, failure))
 
     def index(self) -> Page:
-        """Return the page with all pairs. It is rendered once for each record."""
-        with self._rendering:
-            snapshot = self.snapshot
-            version = f"{snapshot.version} {self._failure}"
-            if self._index is None or self._index[0] != version:
-                links = WebLinks(self.source, "", in_list=self._in_list)
-                text = index_page(snapshot, self._snapshots, links, run_folder=self.source.place, notice=self._failure)
-                self._index = version, Page.of(text)
-            return self._index[1]
+        """Return the page with all pairs. It is rendered when a record is read, so that no request waits for it."""
+        return self._index
 
     def pair(self, pair_id: str) -> str | None:
         """Return the page of a pair; None if the run has no such pair.
@@ -96,3 +92,7 @@ class Watch:
             return None
         record: PairRecord = self._snapshots.pair(snapshot, pair_id)
         return pair_page(snapshot, record, WebLinks(self.source, "../", in_list=self._in_list))
+
+    def _render(self, snapshot: Snapshot) -> str:
+        links = WebLinks(self.source, "", in_list=self._in_list)
+        return index_page(snapshot, self._snapshots, links, run_folder=self.source.place)

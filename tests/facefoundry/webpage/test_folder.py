@@ -15,6 +15,7 @@ import pytest
 from facefoundry.cli.main import main
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.errors import Unavailable
 from facefoundry.report.page import ONE_PAGE_PAIRS
 from facefoundry.report.source import FolderSource
 from facefoundry.webpage.app import HEADERS, dataset_app
@@ -215,6 +216,30 @@ def test_a_fault_in_reading_is_told_and_the_next_reading_mends_it(watch, monkeyp
     assert b"so this page is old: can&#39;t start new thread" in watch.index().data
     watch.read()
     assert b"so this page is old" not in watch.index().data
+
+
+@pytest.mark.parametrize("failing", [("versions", "video"), ("video",)], ids=["at once", "after the record"])
+def test_the_page_before_stays_while_the_place_of_the_dataset_does_not_answer(tmp_path, monkeypatch, failing):
+    layout = make(tmp_path / "run", Amounts(done=1, running=1, samples=0))
+    folder, watch = RunFolder(layout.run_folder()), Watch(FolderSource(layout))
+    before = watch.snapshot
+    pair = folder.load_pair("0001_1001")
+    pair.state = "done"
+    folder.save_pair(pair)
+
+    def fail(*_: str) -> None:
+        raise Unavailable("The store does not answer.")
+
+    with monkeypatch.context() as patch:
+        for name in failing:
+            patch.setattr(watch.source, name, fail)
+        watch.read()
+        page = watch.index().data
+        assert b"so this page is old: The store does not answer." in page
+        assert b"Running</span>" in page and watch.snapshot is before
+    watch.read()
+    page = watch.index().data
+    assert b"so this page is old" not in page and b"Finished</span>" in page
 
 
 def test_the_page_answers_to_the_names_that_were_allowed_and_to_those_of_this_machine(layout):
