@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord
 
-__all__ = ["MARGIN", "failed_gates", "faults", "is_better", "judge", "summary"]
+__all__ = ["MARGIN", "failed_gates", "faults", "is_better", "judge", "judged", "summary"]
 
 MARGIN = next(gate.min or 0.0 for gate in DEFAULT_GATES if gate.measure == "identity_gain")
 """How much nearer to the source than the control a good swap is, at least."""
@@ -31,16 +31,21 @@ def failed_gates(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[FailedGate
     """
     share = fake.quality.get("face_share")
     for gate in gates:
-        measure, value = MEASURES[gate.measure], fake.quality.get(gate.measure)
-        if value is None:
-            if measure.on_faces and share is not None and share < _MIN_FACE_SHARE:
+        if not _measured(fake, gate):
+            if MEASURES[gate.measure].on_faces and share is not None and share < _MIN_FACE_SHARE:
                 yield FailedGate("face_share", share, _MIN_FACE_SHARE, gate.action)
             continue
-        if measure.moves and (fake.quality.get(measure.moves[0]) or 0.0) < measure.moves[1]:
-            continue
-        bar = gate.missed(value)
-        if bar is not None:
+        value = judged(fake, gate.measure)
+        if value is not None and (bar := gate.missed(value)) is not None:
             yield FailedGate(gate.measure, value, bar, gate.action)
+
+
+def judged(fake: FakeRecord, name: str) -> float | None:
+    """Return the value of a measure; None if it was not taken, or does not count because the target hardly moves."""
+    moves = MEASURES[name].moves
+    if moves and (fake.quality.get(moves[0]) or 0.0) < moves[1]:
+        return None
+    return fake.quality.get(name)
 
 
 def faults(fake: FakeRecord) -> list[str]:

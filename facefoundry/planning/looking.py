@@ -52,7 +52,9 @@ def look(
         client: The client of the services, for a clip; by default one with the addresses of the environment.
 
     Raises:
-        InvalidInput: there is no such clip, dataset or pair, or a library is missing (EXTRA_MISSING).
+        InvalidInput: there is no such pair, a clip has a wrong name, there are no keys of the object store (NO_KEYS),
+            or a library is missing (EXTRA_MISSING).
+        NotFound: the bucket has no such dataset (NO_SUCH_DATASET), or it is not finished (DATASET_NOT_FINISHED).
         Unusable: the clip cannot be used.
         FaceFoundryError: a service or the store does not answer.
     """
@@ -105,7 +107,7 @@ def look_at_stored(
     Args:
         settings: Address and keys of the object store.
         name: Name of the dataset, or its place, `s3://bucket/datasets/NAME/`.
-        pair: As in `look`, and so are all others that are not listed here.
+        pair: As in `look`.
         frames: Number of frames of a pair.
         pairs: Most pairs of the dataset.
         on_wait: Called with a sentence for the user when a request has failed and will be repeated.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from facefoundry.checks.balance import POSES, TONES, BalanceReport, BalanceRow
 from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.layout import Layout
 from facefoundry.report.charts import Bar, bars
+from facefoundry.report.render import asset, render
 
 __all__ = ["write_balance"]
 
@@ -34,17 +33,11 @@ class _Chart:
 
 def write_balance(layout: Layout, report: BalanceReport) -> Path:
     """Write `balance.html` beside `balance.json`, and return its path. It is one page without further files."""
-    environment = Environment(
-        loader=PackageLoader("facefoundry.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rows = [row for row in report.rows if row.videos]
     tones, poses = [name for _, name in TONES], [name for _, name in reversed(POSES)]
     page = layout.run_folder() / "balance.html"
-    text = environment.get_template("balance.html").render(
+    text = render(
+        "balance.html",
         name=layout.root.resolve().name,
         rows=rows,
         warnings=[*report.failed, *report.warnings],
@@ -53,7 +46,7 @@ def write_balance(layout: Layout, report: BalanceReport) -> Path:
             "Pose of the target, share of videos": _shares(rows, poses, "poses"),
         },
         medians=_medians(rows),
-        style=Markup(files("facefoundry.report").joinpath("style.css").read_text(encoding="utf-8")),
+        style=Markup(asset("style.css")),
     )
     write_file(page, text.encode())
     return page

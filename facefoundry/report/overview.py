@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 from facefoundry.dataset.gates import MEASURES, Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
+from facefoundry.dataset.verdict import judged
 from facefoundry.report import wording
 from facefoundry.report.links import Links
 from facefoundry.report.snapshot import Snapshot
@@ -231,24 +232,24 @@ def worst(snapshot: Snapshot, links: Links) -> list[Worst]:
     """Return the worst fakes by each measure that has a gate, of those whose value is judged."""
     found = []
     for name in gate_measures(snapshot.run):
-        judged = [
+        known = [
             (value, fake, pair)
             for pair in snapshot.pairs
             for fake in pair.fakes
-            if (value := _judged(fake, name)) is not None
+            if (value := judged(fake, name)) is not None
         ]
-        judged.sort(key=lambda entry: entry[0] if MEASURES[name].better == "higher" else -entry[0])
+        known.sort(key=lambda entry: entry[0] if MEASURES[name].better == "higher" else -entry[0])
         gates = _gates_of(snapshot.run, name)
         found.append(
             Worst(
                 measure=name,
                 words=MEASURES[name].words,
                 bar=wording.bars_of(gates),
-                failed=sum(_fails(fake, name) for _, fake, _ in judged),
-                judged=len(judged),
+                failed=sum(_fails(fake, name) for _, fake, _ in known),
+                judged=len(known),
                 fakes=[
                     WorstFake(fake, links.pair(pair.id), Measured(_number(value, gates), _fails(fake, name)))
-                    for value, fake, pair in judged[:WORST]
+                    for value, fake, pair in known[:WORST]
                 ],
             )
         )
@@ -271,14 +272,6 @@ def _gates_of(run: RunRecord, measure: str) -> list[Gate]:
 
 def _stages(pairs: Sequence[PairRecord]) -> Counter[str]:
     return Counter(pair.failure.stage for pair in pairs if pair.failure and pair.failure.stage)
-
-
-def _judged(fake: FakeRecord, name: str) -> float | None:
-    """Return the value of a measure; None if it is not judged, because the target hardly moves."""
-    moves = MEASURES[name].moves
-    if moves and (fake.quality.get(moves[0]) or 0.0) < moves[1]:
-        return None
-    return fake.quality.get(name)
 
 
 def _fails(fake: FakeRecord, name: str) -> bool:

@@ -112,7 +112,7 @@ def _fake_rows(fake: FakePictures) -> Iterator[Row]:
 
 
 def _failed(failed: Sequence[FailedGate]) -> str:
-    return ", ".join(f"{gate.measure} {gate.value:.3g} (bar {gate.bar:.3g})" for gate in failed)
+    return ", ".join(f"{gate.measure} {round(gate.value, 4):g} (bar {gate.bar:g})" for gate in failed)
 
 
 def _measured(fake: FakeRecord) -> str:

@@ -110,7 +110,7 @@ def _of_source(layout: Layout, source: str, fake: str, level: str, count: int) -
     video = layout.real_video(level, source)
     if not video.is_file():
         return []
-    mirrored = "_".join(reversed(fake.split("_", 1)))
+    mirrored = f"{source}_{fake.partition('_')[0]}"
     shown: list[tuple[int, Box]] = [(row.frame, row.box) for row in _labels(layout, mirrored) if row.box]
     if not shown:
         return [Cell(str(video), place=(index + 0.5) / count) for index in range(count)]

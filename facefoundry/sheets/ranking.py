@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from facefoundry.dataset.gates import MEASURES, Gate
+from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord
+from facefoundry.dataset.verdict import judged
 
 __all__ = ["shortfall", "worst_first"]
 
@@ -35,8 +36,8 @@ def shortfall(fake: FakeRecord, gates: Sequence[Gate]) -> float:
 
 def _shortfalls(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[float]:
     for gate in gates:
-        value, moves = fake.quality.get(gate.measure), MEASURES[gate.measure].moves
-        if value is None or (moves and (fake.quality.get(moves[0]) or 0.0) < moves[1]):
+        value = judged(fake, gate.measure)
+        if value is None:
             continue
         if gate.min is not None:
             yield (gate.min - value) / (abs(gate.min) or 1.0)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["WHOLE", "parse_range"]
+__all__ = ["parse_range"]
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-WHOLE = None
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -18,14 +17,15 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         size: Size of the content in bytes.
 
     Returns:
-        The range; None if all is asked for, or several ranges at once, which a server may answer with everything.
+        The range; None for the whole content: all is asked for, or several ranges at once, which a server may answer
+        with everything.
 
     Raises:
         ValueError: the range is outside the content.
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or match.groups() == ("", ""):
-        return WHOLE
+        return None
     first, last = match.groups()
     if not first:  # the last bytes
         start, stop = max(0, size - int(last)), size

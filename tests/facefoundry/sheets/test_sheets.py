@@ -110,6 +110,17 @@ def test_samples_and_previews_of_the_record_are_shown_where_there_are_no_videos(
     assert drawn(plan, tmp_path)[1] == 0
 
 
+def test_a_value_that_misses_its_bar_by_little_is_shown_with_enough_digits(
+    save: Callable[..., FfppLayout], make_pair: Callable[..., PairRecord]
+) -> None:
+    pair = make_pair()
+    pair.fakes[0].failed = [FailedGate("sharpness", 0.4996, 0.5, "flag"), FailedGate("seam", 1.30042, 1.3, "flag")]
+    expected = "sharpness 0.4996 (bar 0.5), seam 1.3004 (bar 1.3)"
+    layout = save(pair)
+    assert f"033_097: fake   {expected}" in [row.caption for row in plan_pair(layout, pair.id, 4).rows]
+    assert plan_dataset(layout, 1).rows[0].caption == f"033_097   033_097: {expected}"
+
+
 def test_pictures_outside_the_folder_are_not_shown(
     save: Callable[..., FfppLayout], make_pair: Callable[..., PairRecord], tmp_path: Path
 ) -> None:
