@@ -14,7 +14,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import read_filelist
 from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.dataset.version_places import splits_folder
+from facefoundry.dataset.splits import split_files
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.process.sandbox import Sandbox
 
@@ -84,8 +84,7 @@ def _splits(layout: Layout) -> tuple[dict[str, str], list[str]]:
         The split of each sequence, and sentences on sequences that are in two.
     """
     found, twice = dict[str, str](), dict[str, str]()
-    for name in ("train", "val", "test"):
-        path = splits_folder(layout) / f"{name}.json"
+    for name, path in split_files(layout).items():
         pairs = read_filelist(path, may_be_empty=True) if path.is_file() else []
         for clip in dict.fromkeys(clip for pair in pairs for clip in pair):
             other = found.setdefault(clip, name)

@@ -16,10 +16,10 @@ from facefoundry.cli.options import ConnectionOptions, connection_options
 from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.rights import UNSTATED
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import InvalidInput
 from facefoundry.planning import checking, draft, yaml_file
 from facefoundry.planning.check import CheckFolder
-from facefoundry.planning.dataset_file import SPLITS
 from facefoundry.planning.facts import ClipFacts
 from facefoundry.planning.objects import lister
 from facefoundry.planning.recipe import recipe_of

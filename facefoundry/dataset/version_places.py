@@ -13,13 +13,14 @@ from facefoundry.dataset.file_digests import FileDigests
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import GROUP
 from facefoundry.dataset.plan import Pair, parse_filelist, read_filelist
+from facefoundry.dataset.splits import splits_folder
 from facefoundry.dataset.stored_dataset import DatasetPlace
 from facefoundry.dataset.version import DatasetIndex, index_of
 from facefoundry.errors import DataLoss, InvalidInput
 from facefoundry.storage.parts import MASKS
 from facefoundry.storage.store import Store
 
-__all__ = ["IndexedDataset", "folder_index", "folder_splits", "in_bucket", "in_folder", "splits_folder"]
+__all__ = ["IndexedDataset", "folder_index", "folder_splits", "in_bucket", "in_folder"]
 
 _THREADS = 16
 _ANY = "*"
@@ -38,11 +39,6 @@ class IndexedDataset:
     place: str
     index: DatasetIndex
     read_labels: Callable[[str], bytes]
-
-
-def splits_folder(layout: Layout) -> Path:
-    """Return the folder of the files of the splits, beside the filelist."""
-    return layout.filelist().parent / "splits"
 
 
 def folder_index(layout: Layout, digests: FileDigests | None = None) -> DatasetIndex:

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 
 from facefoundry.codec import JsonObject, JsonValue
-from facefoundry.exports.dataset import SPLITS, Dataset
+from facefoundry.dataset.splits import SPLITS
+from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict
 from facefoundry.exports.frames import Chosen, Frames

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
 
 from google.protobuf import json_format
 
@@ -20,15 +19,14 @@ from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import RunRecord, SequenceRecord
 from facefoundry.dataset.run_folder import RunFolder
-from facefoundry.dataset.version_places import folder_index, splits_folder
+from facefoundry.dataset.splits import Split, split_files, splits_folder
+from facefoundry.dataset.version_places import folder_index
 from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["SPLITS", "Dataset", "Fake", "Split", "load_dataset"]
+__all__ = ["Dataset", "Fake", "load_dataset"]
 
-Split = Literal["train", "val", "test"]
-SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 _NAMED = 5
 
 FetchAlignments = Callable[[Mapping[str, SequenceRecord]], Mapping[str, Path]]
@@ -306,8 +304,7 @@ def _splits(layout: Layout, pairs: Sequence[Pair]) -> tuple[dict[Split, tuple[Pa
 
     A pair of the run is kept as the run has it, whichever way round its split names it.
     """
-    folder = splits_folder(layout)
-    paths = {name: folder / f"{name}.json" for name in SPLITS}
+    folder, paths = splits_folder(layout), split_files(layout)
     if not any(path.is_file() for path in paths.values()):
         return {"train": tuple(pairs), "val": (), "test": ()}, True
     found = dict[Split, tuple[Pair, ...]]()

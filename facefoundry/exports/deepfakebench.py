@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facefoundry.codec import JsonObject, JsonValue
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import InvalidInput
-from facefoundry.exports.dataset import SPLITS, Dataset
+from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict, split_files
 from facefoundry.exports.frames import Chosen, Frames

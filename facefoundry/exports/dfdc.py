@@ -10,7 +10,8 @@ from typing import Final
 
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.dataset import identities
-from facefoundry.exports.dataset import Dataset, Split
+from facefoundry.dataset.splits import Split
+from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict
 from facefoundry.exports.frames import Chosen, Frames

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
-from facefoundry.exports.dataset import SPLITS, Dataset
+from facefoundry.dataset.splits import SPLITS
+from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.numbering import numbered, three_digits
 from facefoundry.exports.plan import Copied, Plan, Written

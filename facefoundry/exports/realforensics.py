@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from facefoundry.codec import JsonObject
-from facefoundry.exports.dataset import SPLITS, Dataset
+from facefoundry.dataset.splits import SPLITS
+from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request
 from facefoundry.exports.ffpp import conversion_dict, level_folder
 from facefoundry.exports.frames import Frames

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from facefoundry.codec import JsonObject, JsonValue
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import InvalidInput
-from facefoundry.exports.dataset import SPLITS, Dataset, Fake
+from facefoundry.exports.dataset import Dataset, Fake
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.plan import Made, Plan, Written
 from facefoundry.storage.parts import MASKS

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from facefoundry.dataset import plan
 from facefoundry.dataset.rights import UNSTATED, Rights
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import trees
 from facefoundry.planning.dataset_file import (
-    SPLITS,
     CelebDfTree,
     ClipFolder,
     ClipList,

@@ -17,7 +17,6 @@ from facefoundry.recipes import ranges
 
 __all__ = [
     "FORMAT",
-    "SPLITS",
     "CelebDfTree",
     "ClipFolder",
     "ClipList",
@@ -45,8 +44,6 @@ __all__ = [
 ]
 
 FORMAT = "facefoundry.dataset/1"
-SPLITS = ("train", "val", "test")
-"""The names of the splits, as in FF++."""
 
 _SEED = Field(0, ge=0, lt=2**53, description="Seed of the random choices. Equal clips and seeds give equal results.")
 _TOLERANCE = 1e-6

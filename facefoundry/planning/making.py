@@ -26,8 +26,8 @@ from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
 from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
 from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.service_stages import ServiceStages
+from facefoundry.dataset.splits import splits_folder
 from facefoundry.dataset.transfer import Transfers
-from facefoundry.dataset.version_places import splits_folder
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.planning.stored_run import stored_log
 from facefoundry.storage import document, keys

@@ -15,9 +15,9 @@ from facefoundry.dataset import files
 from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.record import Estimate
 from facefoundry.dataset.rights import ClipRights
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.dataset.tables import html_table
 from facefoundry.planning.check import CheckFolder
-from facefoundry.planning.dataset_file import SPLITS
 from facefoundry.planning.estimate import Rates
 from facefoundry.planning.facts import ClipFacts, oddness
 from facefoundry.planning.resolve import ResolvedDataset, splits_json

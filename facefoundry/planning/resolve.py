@@ -12,11 +12,11 @@ from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES
 from facefoundry.dataset.identities import Identities, Leak, groups, leaks, related
 from facefoundry.dataset.plan import Pair, check_pairs, read_filelist
 from facefoundry.dataset.rights import ClipRights
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import pairing, splitting
 from facefoundry.planning.clips import ListObjects, SourceClip, find_clips
 from facefoundry.planning.dataset_file import (
-    SPLITS,
     DatasetFile,
     Filelist,
     GivenSplits,

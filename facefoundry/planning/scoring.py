@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import InvalidInput
-from facefoundry.exports.dataset import SPLITS, Dataset
+from facefoundry.exports.dataset import Dataset
 
 __all__ = ["AucRow", "Score", "auc", "read_scores", "rows_of"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from facefoundry.codec import JsonValue
 from facefoundry.dataset.plan import read_filelist
+from facefoundry.dataset.splits import SPLITS
 from facefoundry.errors import InvalidInput
-from facefoundry.planning.dataset_file import SPLITS
 
 __all__ = ["FoundClip", "celeb_df", "dfdc", "ffpp", "find_splits", "kind_of", "read_splits", "voxceleb"]
 

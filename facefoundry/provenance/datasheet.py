@@ -19,11 +19,11 @@ from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
 from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder
+from facefoundry.dataset.splits import split_files
 from facefoundry.dataset.tables import html_table
 
 __all__ = ["Datasheet", "Section", "datasheet_of", "write_datasheet"]
 
-_SPLITS = ("train", "val", "test")
 _UNSAID = "Not stated."
 _QUARTERS = 4
 
@@ -80,18 +80,13 @@ def write_datasheet(layout: Layout) -> Datasheet:
         DataLoss: a record is damaged.
     """
     folder = RunFolder(layout.run_folder())
-    lists = layout.filelist().parent
-    rights = lists / RIGHTS_FILE
+    rights = layout.filelist().parent / RIGHTS_FILE
     run = folder.load_run()
     made = datasheet_of(
         run,
         list(folder.load_pairs()),
         read_rights(rights) if rights.is_file() else ClipRights.unstated(run.sequences),
-        {
-            name: read_filelist(path, may_be_empty=True)
-            for name in _SPLITS
-            if (path := lists / "splits" / f"{name}.json").is_file()
-        },
+        {name: read_filelist(path, may_be_empty=True) for name, path in split_files(layout).items() if path.is_file()},
         leak_test.read(layout),
         [fake.id for fake in read_dropped(dropped_file(layout))],
     )

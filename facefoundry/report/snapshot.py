@@ -16,12 +16,11 @@ from facefoundry.checks.leaks import path_of as leaks_path
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RUN_FILE, pair_file, parse_pair, parse_run
 from facefoundry.dataset.samples import samples_of
+from facefoundry.dataset.splits import split_files
 from facefoundry.errors import DataLoss
 from facefoundry.report.source import Source, Version
 
 __all__ = ["Snapshot", "Snapshots"]
-
-_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,8 @@ class Snapshots:
     def _splits(self) -> dict[str, str]:
         """Return the split of each pair, by its id, in both orders."""
         found = dict[str, str]()
-        folder = self._source.layout.filelist().parent / "splits"
-        for split in _SPLITS:
-            data = self._source.list_file(folder / f"{split}.json")
+        for split, path in split_files(self._source.layout).items():
+            data = self._source.list_file(path)
             with suppress(ValueError, TypeError, RecursionError):
                 for a, b in json.loads(data) if data else ():
                     found |= {f"{a}_{b}": split, f"{b}_{a}": split}

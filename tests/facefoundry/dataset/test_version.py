@@ -15,9 +15,10 @@ from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.layouts import GROUP
 from facefoundry.dataset.plan import Pair
+from facefoundry.dataset.splits import splits_folder
 from facefoundry.dataset.version import DatasetIndex, index_of
 from facefoundry.dataset.version_diff import compare
-from facefoundry.dataset.version_places import IndexedDataset, folder_index, splits_folder
+from facefoundry.dataset.version_places import IndexedDataset, folder_index
 from facefoundry.errors import InvalidInput
 from facefoundry.storage.parts import MASKS
 from tests.facefoundry.dataset.flat_layout import FlatLayout
