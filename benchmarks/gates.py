@@ -114,13 +114,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for target, source in itertools.permutations(faces, 2):
         print(row(real_fake(target, source), "real"), flush=True)
     fakes = list(_fakes(_models(pairs, clips, arguments), clips, arguments))
-    found = set()
+    found, good = set[str](), list[FakeRecord]()
     for fake in fakes:
         verdict.judge(fake, DEFAULT_GATES)
         pair = next(pair.id for pair in pairs if fake.id in (pair.id, pair.mirrored))
         found |= {pair} if fake.failed else set()
+        good += [fake] if pair not in made else []
         print(row(fake, made.get(pair, "good")))
-    good = [fake for fake in fakes if not {fake.id, "_".join(fake.id.split("_")[::-1])} & made.keys()]
     columns = ([fake.quality.get(name) for fake in good] for name in MEASURES)
     middle = [[value for value in column if value is not None] for column in columns]
     print(f"| median | good | {' | '.join(f'{statistics.median(known):.3g}' if known else '' for known in middle)} | |")

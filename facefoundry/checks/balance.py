@@ -8,13 +8,16 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Final, Literal
 
+from facefoundry import codec
 from facefoundry.checks.duplicates import near_identical
 from facefoundry.dataset.layout import Layout
+from facefoundry.errors import DataLoss
 
 __all__ = [
     "FORMAT",
@@ -25,6 +28,7 @@ __all__ = [
     "Duplicate",
     "Look",
     "balance",
+    "parse",
     "path_of",
     "pose_of",
     "tone_of",
@@ -125,6 +129,14 @@ class BalanceReport:
 def path_of(layout: Layout) -> Path:
     """Return the path of the result of a dataset."""
     return layout.run_folder() / "balance.json"
+
+
+def parse(data: bytes) -> BalanceReport | None:
+    """Return the result that a file holds; None if it is damaged or has another format."""
+    with suppress(DataLoss):
+        found = codec.from_json(BalanceReport, data)
+        return found if found.format == FORMAT else None
+    return None
 
 
 def tone_of(angle: float) -> str:

@@ -5,6 +5,7 @@ The file `leaks.json` in the folder of the run record contains a `LeakReport`. T
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "LeakReport",
     "LeakRow",
     "State",
+    "parse",
     "path_of",
     "read",
 ]
@@ -205,8 +207,14 @@ def path_of(layout: Layout) -> Path:
 
 def read(layout: Layout) -> LeakReport | None:
     """Read the result of a dataset; None if there is none, or it has another format."""
-    try:
-        found = codec.from_json(LeakReport, path_of(layout).read_bytes())
-    except (OSError, DataLoss):
-        return None
-    return found if found.format == FORMAT else None
+    with suppress(OSError):
+        return parse(path_of(layout).read_bytes())
+    return None
+
+
+def parse(data: bytes) -> LeakReport | None:
+    """Return the result that a file holds; None if it is damaged or has another format."""
+    with suppress(DataLoss):
+        found = codec.from_json(LeakReport, data)
+        return found if found.format == FORMAT else None
+    return None

@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from facefoundry.cli.connection import store_settings
+from facefoundry.cli.errors import missing_is_wrong_input
 from facefoundry.cli.options import local_dir_option
 from facefoundry.cli.tables import print_table
 from facefoundry.dataset.gates import Action
 from facefoundry.dataset.record import PairRecord
-from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.planning import gating, yaml_file
 from facefoundry.planning.gating import Gated
 from facefoundry.settings import StoreSettings, read
@@ -61,15 +61,13 @@ def gate(
         )
         raise click.UsageError(message)
     gates = yaml_file.load(dataset_file).gates if dataset_file else None
-    try:
+    with missing_is_wrong_input():
         if use_local and not Path(place).is_dir():
             with store_settings(use_local, local_dir, lambda text: click.echo(text, err=True)) as settings:
                 run, pairs = gating.load(place, Store(settings))
         else:
             settings = read(StoreSettings)
             run, pairs = gating.load(place, Store(settings) if settings.has_keys else None)
-    except NotFound as error:
-        raise InvalidInput(error.message, reason=error.reason) from error
     found = list(gating.gated(pairs, run.gates if gates is None else gates))
     if as_json:
         for each in found:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from facefoundry.cli.connection import store_settings
+from facefoundry.cli.errors import missing_is_wrong_input
 from facefoundry.cli.options import (
     ConnectionOptions,
     RecipeOptions,
@@ -20,7 +21,7 @@ from facefoundry.dataset.plan import Clip
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.reading import Reading
 from facefoundry.dataset.subjects import with_subjects
-from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.errors import InvalidInput
 from facefoundry.planning import looking
 from facefoundry.sheets.clips import plan_clip
 from facefoundry.sheets.drawing import draw
@@ -132,7 +133,5 @@ def _look_at_stored(
                 "FACEFOUNDRY_STORE_ACCESS_KEY and FACEFOUNDRY_STORE_SECRET_KEY."
             )
             raise InvalidInput(message, reason="INPUT_FILE")
-        try:
+        with missing_is_wrong_input():
             return looking.look_at_stored(settings, name, pair, frames=frames, pairs=pairs, on_wait=view.message)
-        except NotFound as error:
-            raise InvalidInput(error.message, reason=error.reason) from error

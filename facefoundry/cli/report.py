@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from facefoundry.cli.connection import store_settings
+from facefoundry.cli.errors import missing_is_wrong_input
 from facefoundry.cli.options import local_dir_option
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.stored_dataset import DatasetPlace, is_uri
-from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings
 
 __all__ = ["report"]
@@ -95,10 +96,8 @@ def _write(out: str | None) -> None:
         raise click.UsageError(message)
     if Path(out).is_file():
         raise click.UsageError(f"Expected the output folder of a run. Received {out}, which is a file.")
-    try:
+    with missing_is_wrong_input():
         click.echo(write(layout_of(Path(out))))
-    except NotFound as error:
-        raise InvalidInput(error.message, reason=error.reason) from error
 
 
 def _serve_folder(out: Path, host: str, port: int, names: Sequence[str]) -> None:
@@ -107,10 +106,8 @@ def _serve_folder(out: Path, host: str, port: int, names: Sequence[str]) -> None
     from facefoundry.webpage.serve import serve
     from facefoundry.webpage.watch import Watch
 
-    try:
+    with missing_is_wrong_input():
         watch = Watch(FolderSource(layout_of(out)))
-    except NotFound as error:
-        raise InvalidInput(error.message, reason=error.reason) from error
     serve(dataset_app(watch, names), watch.read, host, port, on_start=_announce)
 
 
@@ -132,10 +129,8 @@ def _serve_bucket(out: str | None, settings: StoreSettings, host: str, port: int
         listing = Listing(store)
         serve(listing_app(listing, names), listing.refresh, host, port, on_start=_announce)
         return
-    try:
+    with missing_is_wrong_input():
         watch = Watch(open_dataset(store, DatasetPlace.of(out, settings)))
-    except NotFound as error:
-        raise InvalidInput(error.message, reason=error.reason) from error
     serve(dataset_app(watch, names), watch.read, host, port, on_start=_announce)
 
 

@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from facefoundry import codec
+from facefoundry.checks import balance, leaks
 from facefoundry.checks.balance import BalanceReport
-from facefoundry.checks.balance import path_of as balance_path
-from facefoundry.checks.leaks import FORMAT as LEAKS_FORMAT
 from facefoundry.checks.leaks import LeakReport
-from facefoundry.checks.leaks import path_of as leaks_path
 from facefoundry.dataset.record import PairRecord, RunRecord
 from facefoundry.dataset.run_folder import RUN_FILE, pair_file, parse_pair, parse_run
 from facefoundry.dataset.samples import samples_of
 from facefoundry.dataset.splits import split_files
-from facefoundry.errors import DataLoss
 from facefoundry.report.source import Source, Version
 
 __all__ = ["Snapshot", "Snapshots"]
@@ -74,7 +70,7 @@ class Snapshots:
         run = self._load_run(versions[RUN_FILE])
         changed = self._load_pairs(run, versions)
         known = {pair_id: self._pairs[pair_id] for pair_id in run.pairs if pair_id in self._pairs}
-        leaks, balance, splits = self._leaks(), self._balance(), self._splits()
+        leaks_found, balance_found, splits = self._leaks(), self._balance(), self._splits()
         tags = frozenset((name, version.tag) for name, version in versions.items())
         return Snapshot(
             run=run,
@@ -82,10 +78,10 @@ class Snapshots:
             saved={pair_id: version.modified for pair_id, (version, _) in known.items()},
             run_saved=versions[RUN_FILE].modified,
             changed=frozenset(changed),
-            leaks=leaks,
-            balance=balance,
+            leaks=leaks_found,
+            balance=balance_found,
             splits=splits,
-            version=str(hash((tags, repr(leaks), repr(balance), tuple(splits.items())))),
+            version=str(hash((tags, repr(leaks_found), repr(balance_found), tuple(splits.items())))),
         )
 
     def pair(self, snapshot: Snapshot, pair_id: str) -> PairRecord:
@@ -133,17 +129,12 @@ class Snapshots:
         return set(changed)
 
     def _leaks(self) -> LeakReport | None:
-        data = self._source.record(leaks_path(self._source.layout).name)
-        with suppress(DataLoss):
-            found = codec.from_json(LeakReport, data) if data else None
-            return found if found and found.format == LEAKS_FORMAT else None
-        return None
+        data = self._source.record(leaks.path_of(self._source.layout).name)
+        return leaks.parse(data) if data else None
 
     def _balance(self) -> BalanceReport | None:
-        data = self._source.record(balance_path(self._source.layout).name)
-        with suppress(DataLoss):
-            return codec.from_json(BalanceReport, data) if data else None
-        return None
+        data = self._source.record(balance.path_of(self._source.layout).name)
+        return balance.parse(data) if data else None
 
     def _splits(self) -> dict[str, str]:
         """Return the split of each pair, by its id, in both orders."""

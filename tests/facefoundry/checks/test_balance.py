@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 from skimage import data
 
+from facefoundry import codec
 from facefoundry.checks import faces
-from facefoundry.checks.balance import Look, balance, tone_of
+from facefoundry.checks.balance import BalanceReport, Look, balance, parse, tone_of
 from facefoundry.checks.duplicates import near_identical
 from facefoundry.cli.check_balance import check_balance
 from facefoundry.dataset.ffpp_layout import FfppLayout
@@ -143,3 +144,11 @@ def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_mi
     ]
     assert "009.mp4 is missing" in (layout.run_folder() / "balance.html").read_text()
     assert found == {"event": "balance", **json.loads((layout.run_folder() / "balance.json").read_bytes())}
+
+
+def test_a_result_of_another_format_is_not_read():
+    report = BalanceReport([], [], ["Median length differs."])
+    data = codec.to_standard_json(report)
+    assert parse(data) == report
+    assert parse(data.replace(b"facefoundry.balance/2", b"facefoundry.balance/3")) is None
+    assert parse(data[:-2]) is None
