@@ -23,7 +23,6 @@ from facefoundry.exports.record import RECORD, ExportRecord, ItemRecord, parse_r
 __all__ = ["Exported", "export_dataset"]
 
 _SAVE_SECONDS: Final = 2.0
-_NAMED: Final = 5
 _HASHING: Final = 4
 
 
@@ -91,6 +90,7 @@ def export_dataset(
     wanted = options if options is not None else export.options()
     data = place.read_record()
     before = parse_record(data, f"{place.shown}/{RECORD}") if data is not None else None
+    earlier = before.items if before else {}
     new = ExportRecord(export.name, dataset.name, dataset.version, chosen, codec.to_values(wanted))
     _refuse_other(before, new, place, update=update)
     plan = export.plan(dataset, Request(chosen, wanted, before.numbers if before else {}))
@@ -100,12 +100,12 @@ def export_dataset(
     named = {name_of(item): (item, digest) for item, digest in zip(plan.items, digests, strict=True)}
     kept = {
         name: done
-        for name, done in (before.items if before else {}).items()
+        for name, done in earlier.items()
         if name in named and named[name][1] == done.digest and all(map(place.has, done.outputs))
     }
     todo = [item for name, (item, _) in named.items() if name not in kept]
-    gone = _gone(before.items if before else {}, plan.items)
-    items = kept | _unfinished(before.items if before else {}, todo, kept)
+    gone = _gone(earlier, plan.items)
+    items = kept | _unfinished(earlier, todo, kept)
     new = replace(new, numbers=dict(plan.numbers), items=items, left_out=plan.left_out, remarks=plan.remarks)
     state = Exported(new, len(named), _size(todo), place.free(), len(kept), len(kept))
     on_start(state)
