@@ -104,7 +104,7 @@ def _command(export: Export[Any]) -> click.Command:
         click.Argument(["dataset"]),
         click.Argument(["out"]),
         *own,
-        click.Option(["--levels"], help="Compression levels, separated by commas.  [default: all]"),
+        click.Option(["--levels"], help=_levels_help(export)),
         click.Option(
             ["--min-swapped"],
             type=click.FloatRange(0, 1),
@@ -125,6 +125,12 @@ def _command(export: Export[Any]) -> click.Command:
     """
     made = click.Command(export.name, callback=run, params=parameters, help=text, short_help=export.summary)
     return local_dir_option(made)
+
+
+def _levels_help(export: Export[Any]) -> str:
+    if export.one_level:
+        return f"The compression level.  [default: {', else '.join(export.one_level)}]"
+    return "Compression levels, separated by commas.  [default: all]"
 
 
 def _broken(name: str, error: InvalidInput) -> click.Command:

@@ -186,6 +186,12 @@ def test_an_export_can_be_in_a_bucket(text_dataset: Layout, store: Store) -> Non
     assert again.found == again.items
 
 
+@pytest.mark.parametrize(("name", "default"), [("ffpp", "all"), ("sbi", "raw"), ("dfdc", "c23, else raw, else c40")])
+def test_the_help_names_the_levels_without_the_option(name: str, default: str) -> None:
+    shown = " ".join(CliRunner().invoke(cli, ["export", name, "--help"]).output.split())
+    assert f"[default: {default}]" in shown
+
+
 def test_the_command_says_what_it_does(text_dataset: Layout, tmp_path: Path) -> None:
     arguments = ["export", "ffpp", str(text_dataset.root), str(tmp_path / "out"), "--json", "--c0"]
     done = CliRunner().invoke(cli, [*arguments, "--dry-run"])
