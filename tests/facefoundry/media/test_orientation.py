@@ -73,8 +73,8 @@ CONTAINERS = [
     ("clip.mkv", "ffv1", "bgr0"),
     ("clip.webm", "libvpx-vp9", "yuv420p"),
 ]
-# Two encodings of the same pictures must be equal. The AVX-512 code for macroblock trees in x264 165 reads uninitialised
-# memory, so their bytes differ now and then.
+# Two encodings of the same pictures must be equal. The AVX-512 code for macroblock trees in x264 165 reads memory that
+# nobody wrote, so their bytes differ now and then.
 OPTIONS = {"libx264": {"mbtree": "0"}, "libx265": {"x265-params": "log-level=none:pools=none:frame-threads=1"}}
 STREAMS = ["clip.ts", "clip.avi", "clip.h264"]  # H.264 states the orientation itself, in its first picture
 
