@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=10_000, help="how many generated messages")
     parser.add_argument("--documents", type=int, default=5_000, help="how many damaged documents")
     parser.add_argument("--trainings", type=int, default=10_000, help="how many trainings the list has")
-    parser.add_argument("--seconds", type=float, default=300.0, help="the most for messages, and for documents")
+    parser.add_argument("--seconds", type=float, default=420.0, help="the most for messages, and for documents")
     given = parser.parse_args()
     with TemporaryDirectory() as folder, attacked(Path(folder)) as target:
         attacks, begin = Attacks(target, given.seed, given.seconds), target.bytes
