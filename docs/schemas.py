@@ -23,6 +23,7 @@ from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.parts import LABELS_FORMAT
+from facefoundry.storage.revocation import Tombstone
 from facefoundry.storage.uploads import UploadRecord
 from services.converter import chunks, labels
 from services.trainer import worker_protocol
@@ -39,6 +40,7 @@ _DOCUMENTS = {
     "labels": labels.Labels,
     "chunk": chunks.Index,
     "upload": UploadRecord,
+    "tombstone": Tombstone,
     "run": record.RunRecord,
     "pair": record.PairRecord,
     "log": LogRecord,

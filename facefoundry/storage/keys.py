@@ -27,6 +27,7 @@ __all__ = [
     "object_of",
     "prefix_of",
     "probe",
+    "revoked",
     "run",
     "sequence_id",
     "signing",
@@ -48,6 +49,7 @@ CLASSES = (
     "runs",
     "datasets",
     "uploads",
+    "revoked",
 )
 
 LISTED = {
@@ -58,6 +60,7 @@ LISTED = {
 """The kinds of results whose files each service lists: those that it makes."""
 
 _DIGEST = re.compile(r"[0-9a-f]{40}")
+_REVOKED = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ITERATIONS = re.compile(r"[1-9][0-9]{0,9}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -121,6 +124,11 @@ def dataset(name: str) -> str:
 def upload(upload_id: str) -> str:
     """Return the prefix of an upload."""
     return f"uploads/{_checked(_DIGEST, upload_id, 'id')}"
+
+
+def revoked(digest: str) -> str:
+    """Return the key of the tombstone of a result or a content that was revoked."""
+    return f"revoked/{_checked(_REVOKED, digest, 'digest')}.json"
 
 
 def probe(service: str) -> str:

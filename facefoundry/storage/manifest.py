@@ -1,8 +1,9 @@
 """Reads and writes the manifest of a prefix and its parts.
 
 A prefix holds one result: parts, which are objects whose keys contain their SHA-256, and `manifest.json`, which is
-written last. A prefix is committed once it has a manifest; readers ignore other prefixes. Two processes that write the
-same result at once therefore leave a consistent one, and a repeated call finds the parts of an interrupted one.
+written last. A prefix is committed once it has a manifest; readers ignore other prefixes, and refuse one that was
+revoked. Two processes that write the same result at once therefore leave a consistent one, and a repeated call finds
+the parts of an interrupted one.
 
 Every read is verified: a part by the SHA-256 in its key and its size in the manifest, the manifest as a document. If
 the check fails, the object is read once more, because the bytes may have changed only in transit.
@@ -25,6 +26,7 @@ from facefoundry.codec import JsonValue
 from facefoundry.errors import Conflict, DataLoss, Denied, NotFound
 from facefoundry.storage import document
 from facefoundry.storage.conditional import REFUSALS, put_if_absent
+from facefoundry.storage.revocation import refuse_revoked
 from facefoundry.storage.store import Store
 from facefoundry.storage.usage import Usage
 
@@ -209,9 +211,11 @@ def commit(
 
     Raises:
         Internal: a number cannot be stored (NUMBER), or the manifest is too large (DOCUMENT_SIZE).
+        Unusable: the result, its content or one of its inputs was revoked (REVOKED).
         DataLoss: there was a manifest, and it is damaged; without `keeps`.
     """
     key, data = f"{prefix}/{_NAME}", document.encode(manifest)
+    refuse_revoked(store, prefix, manifest.content_digest, *map(str, manifest.inputs.values()))
     if replace:
         document.put(store, key, data)
         return manifest
@@ -244,7 +248,7 @@ def load(store: Store, prefix: str) -> Manifest:
     Raises:
         NotFound: the prefix has no manifest (NOT_COMMITTED).
         DataLoss: the manifest is damaged (BAD_MANIFEST).
-        Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
+        Unusable: the result was revoked (REVOKED), or a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     return load_with_file(store, prefix)[0]
 
@@ -252,6 +256,7 @@ def load(store: Store, prefix: str) -> Manifest:
 def load_with_file(store: Store, prefix: str) -> tuple[Manifest, Part]:
     """Read the manifest of a prefix, and return it with the record of its own file. It raises the errors of `load`."""
     key = f"{prefix}/{_NAME}"
+    refuse_revoked(store, prefix)
     try:
         data = document.read(store, key)
         found = document.parse(Manifest, data, key)

@@ -1,7 +1,7 @@
 """The rights of each account in the bucket, as policies of S3, and the rules by which old objects are deleted.
 
 An account is named for the component that uses it. `signer` signs URLs; `client` writes clips, the records of runs,
-and datasets; `web-page` reads the latter two.
+and datasets; `web-page` reads the latter two. No account but the owner's writes what was revoked.
 """
 
 from __future__ import annotations
@@ -47,24 +47,27 @@ class Rights:
 
 ACCOUNTS = {
     "extractor": Rights(
-        ("clips", "sources", "conversions", "extractions", "uploads"),
+        ("clips", "sources", "conversions", "extractions", "uploads", "revoked"),
         ("extractions", "sources", "uploads"),
         ("uploads",),
     ),
     "trainer": Rights(
-        ("extractions", "trainings", "signing", "models", "imports", "uploads"),
+        ("extractions", "trainings", "signing", "models", "imports", "uploads", "revoked"),
         ("trainings", "signing", "imports", "uploads"),
         ("uploads",),
     ),
     "worker": Rights(
-        ("extractions", "trainings", "signing", "models", "imports"), ("trainings", "models"), ("trainings",)
+        ("extractions", "trainings", "signing", "models", "imports", "revoked"),
+        ("trainings", "models"),
+        ("trainings",),
     ),
-    "converter": Rights(("sources", "extractions", "models", "conversions", "imports"), ("conversions",)),
+    "converter": Rights(("sources", "extractions", "models", "conversions", "imports", "revoked"), ("conversions",)),
     "client": Rights(
         tuple(name for name in keys.CLASSES if name not in ("signing", "uploads")), ("clips", "runs", "datasets")
     ),
     "signer": Rights(
-        ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions"),
+        # It needs no tombstones: with the readers of extractions, they take no statement of their own in the policy.
+        ("sources", "extractions", "models", "trainings/*/previews", "imports", "conversions", "revoked"),
         ("uploads/*",),
         lists=False,
     ),

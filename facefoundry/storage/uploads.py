@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from facefoundry.errors import NotFound, Unusable
 from facefoundry.storage import document, keys
 from facefoundry.storage.presign import UrlSigner
+from facefoundry.storage.revocation import refuse_revoked
 from facefoundry.storage.store import Store, StoredObject
 from facefoundry.telemetry import logger
 from facefoundry.v1 import files_pb2
@@ -112,8 +113,9 @@ class Uploads:
         """Make an upload, or find the one with the same name, size and SHA-256; return URLs for what is not stored.
 
         Raises:
-            Unusable: the file is too large (TOO_LARGE).
+            Unusable: the file is too large (TOO_LARGE), or one with this SHA-256 was revoked (REVOKED).
         """
+        refuse_revoked(self._store, request.sha256)
         upload, is_new = self._upload(request)
         imported = bool(upload.record.result)
         stored = {} if is_new else {item.key: item.size for item in self._store.objects(upload.prefix + "/")}

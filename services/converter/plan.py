@@ -18,6 +18,7 @@ from facefoundry.storage.info import ConversionFacts, ExtractionInfo, VideoFacts
 from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.models import find_model
 from facefoundry.storage.parts import ALIGNMENTS, CHUNKS, WEIGHTS
+from facefoundry.storage.revocation import refuse_revoked
 from facefoundry.storage.sources import find_source, synthetic
 from facefoundry.storage.store import Store
 from facefoundry.v1 import common_pb2, converter_pb2, recipe_pb2
@@ -62,7 +63,9 @@ def plan_conversion(store: Store, request: converter_pb2.ConvertRequest) -> Plan
     Raises:
         InvalidInput: a field of the request is wrong.
         NotFound: the model, the extraction or its source does not exist.
+        Unusable: one of them, or the rights to a clip, were revoked (REVOKED).
     """
+    refuse_revoked(store, request.target_rights, request.source_rights)
     side = _LETTERS[request.target_side]
     decoder = side if request.control else _OTHER[side]
     recipe = recipes.resolve(request.recipe)

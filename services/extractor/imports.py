@@ -19,6 +19,7 @@ from facefoundry.media.frames import in_order
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
+from facefoundry.storage.revocation import refuse_revoked
 from facefoundry.storage.sources import naming
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import logger
@@ -93,12 +94,13 @@ class SourceImports:
             InvalidInput: a field is wrong (URI, BUCKET_NOT_ALLOWED, FRAME_RATE, SHA256).
             NotFound: there is no such object or bucket.
             Conflict: the clip changed while it was read (OBJECT_CHANGED).
-            Unusable: the clip is incomplete, too large or not a clip.
+            Unusable: the clip is incomplete, too large or not a clip; it or its rights were revoked (REVOKED).
             Busy: no slot is free.
             Interrupted: the service is stopping.
             Cancelled: the caller cancelled the call.
         """
         wanted = Wanted.of(request)
+        refuse_revoked(self._store, wanted.rights, wanted.sha256)
         if wanted.is_folder:
             yield from self._import_folder(wanted, context)
             return
@@ -194,6 +196,7 @@ class SourceImports:
     def _steps(self, fetch: Fetch, call: _Call, wanted: Wanted) -> Steps[Committed]:
         yield Progress("download", 0, 0, unit="bytes")
         clip = yield from fetch(call)
+        refuse_revoked(call.held.store, clip.content_digest)
         stored = _load(call.held.store, clip.prefix, clip.is_in)
         reused = stored is not None
         if stored is None:

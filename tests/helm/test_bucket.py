@@ -24,20 +24,24 @@ ACCOUNTS = ("extractor", "trainer", "worker", "converter", "client", "signer", "
 # Which classes each account reads, writes and deletes; everything else is refused.
 RIGHTS = {
     "extractor": (
-        {"clips", "sources", "conversions", "extractions", "uploads"},
+        {"clips", "sources", "conversions", "extractions", "uploads", "revoked"},
         {"sources", "extractions", "uploads"},
         {"uploads"},
     ),
     "trainer": (
-        {"extractions", "trainings", "signing", "models", "imports", "uploads"},
+        {"extractions", "trainings", "signing", "models", "imports", "uploads", "revoked"},
         {"trainings", "signing", "imports", "uploads"},
         {"uploads"},
     ),
-    "worker": ({"extractions", "trainings", "signing", "models", "imports"}, {"trainings", "models"}, {"trainings"}),
-    "converter": ({"sources", "extractions", "models", "imports", "conversions"}, {"conversions"}, set()),
+    "worker": (
+        {"extractions", "trainings", "signing", "models", "imports", "revoked"},
+        {"trainings", "models"},
+        {"trainings"},
+    ),
+    "converter": ({"sources", "extractions", "models", "imports", "conversions", "revoked"}, {"conversions"}, set()),
     "client": (set(keys.CLASSES) - {"signing", "uploads"}, {"clips", "runs", "datasets"}, set()),
     # What URLs of the services give: results to read, and uploads to write.
-    "signer": ({"sources", "extractions", "models", "imports", "conversions"}, {"uploads"}, set()),
+    "signer": ({"sources", "extractions", "models", "imports", "conversions", "revoked"}, {"uploads"}, set()),
     "web-page": ({"runs", "datasets"}, set(), set()),
 }
 

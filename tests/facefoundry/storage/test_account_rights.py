@@ -102,5 +102,6 @@ def test_who_writes_results_is_the_service_that_makes_them():
         "models": {"worker"},
         "trainings": {"trainer", "worker"},
         "uploads": {"extractor", "trainer"},
+        "revoked": set(),  # the owner's account alone
     }
     assert not any(writers[kind] for kind in OWN)

@@ -39,6 +39,7 @@ def test_every_class_has_its_own_first_segment():
         keys.run("demo.1"),
         keys.dataset("demo.1"),
         keys.upload(DIGEST),
+        keys.revoked(DIGEST),
     ]
     assert tuple(prefix.split("/")[0] for prefix in made) == keys.CLASSES
     assert keys.model(DIGEST, 300) == f"models/{DIGEST}/300"
@@ -57,6 +58,7 @@ def test_every_class_has_its_own_first_segment():
         lambda: keys.run(""),
         lambda: keys.run("a/b"),
         lambda: keys.dataset("../runs"),
+        lambda: keys.revoked("0" * 41),
     ],
 )
 def test_what_is_no_digest_or_name_makes_no_key(make):
