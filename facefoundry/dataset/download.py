@@ -95,6 +95,7 @@ def download(
     out: Path,
     *,
     only: Collection[str] = (),
+    if_there: Collection[str] = (),
     pairs: Collection[Pair] = (),
     made_here: Collection[str] = (),
     threads: int = 8,
@@ -111,6 +112,7 @@ def download(
         place: Its place.
         out: Folder for the files; it is made.
         only: Kinds of files to fetch, such as `c23` or `masks`; all if empty. Filelist and splits always come.
+        if_there: With `only`, further kinds, of which the dataset may have none.
         pairs: The pairs to fetch, with their ids in either order; all if empty.
         made_here: Paths of files that the caller writes from others: one that is there counts as right.
         threads: Number of files that are fetched at once.
@@ -132,7 +134,7 @@ def download(
         indexes = list(pool.map(lambda entry: index_of_entry(store, place, entry), done))
         for index in indexes:
             wanted |= {file.path: file for file in index.files}
-        chosen = _of_kinds(wanted.values(), only, place)
+        chosen = _of_kinds(wanted.values(), only, if_there, place)
         missing = tuple(entry for entry in entries if not entry.index)
         size = sum(file.size for file in chosen)
         state = Fetched(len(done), len(chosen), size, missing=missing, version=found.version)
@@ -287,7 +289,9 @@ def _remove_dropped(
     return tuple(sorted(removed))
 
 
-def _of_kinds(listed: Iterable[IndexedFile], only: Collection[str], place: DatasetPlace) -> list[IndexedFile]:
+def _of_kinds(
+    listed: Iterable[IndexedFile], only: Collection[str], if_there: Collection[str], place: DatasetPlace
+) -> list[IndexedFile]:
     """Return the files of the wanted kinds, by path, after a check of all paths."""
     listed = sorted(listed, key=lambda file: file.path)
     for file in listed:
@@ -298,7 +302,7 @@ def _of_kinds(listed: Iterable[IndexedFile], only: Collection[str], place: Datas
             f"{place.uri} has no files of the kind {', '.join(sorted(unknown))}. It has {', '.join(sorted(kinds))}.",
             reason="FETCH",
         )
-    return [file for file in listed if not only or file.kind in only or file.kind == LISTS]
+    return [file for file in listed if not only or file.kind in {*only, *if_there, LISTS}]
 
 
 def _check_segments(segments: Sequence[str], place: DatasetPlace) -> None:

@@ -58,8 +58,8 @@ class ExportPlace(ABC):
         """Remove a file, or a folder with all in it, and folders above it that are then empty."""
 
     @abstractmethod
-    def has(self, path: str) -> bool:
-        """Return whether there is a file, or a folder with anything in it."""
+    def count(self, path: str) -> int:
+        """Return how many files are there: of a file 1 or 0, of a folder all in it."""
 
     @abstractmethod
     def is_empty(self) -> bool:
@@ -132,10 +132,10 @@ class FolderPlace(ExportPlace):
             except OSError:  # it is not empty, or another thread has removed it
                 return
 
-    def has(self, path: str) -> bool:
-        """Return whether there is a file, or anything in a folder."""
+    def count(self, path: str) -> int:
+        """Return how many files are there."""
         target = self._inside(path)
-        return any(target.iterdir()) if path.endswith("/") and target.is_dir() else target.is_file()
+        return sum(len(names) for _, _, names in os.walk(target)) if path.endswith("/") else int(target.is_file())
 
     def is_empty(self) -> bool:
         """Return whether nothing is there."""
@@ -241,10 +241,10 @@ class BucketPlace(ExportPlace):
         key = self._place.key(path)
         self._store.delete(list(self._store.list(key)) if path.endswith("/") else [key])
 
-    def has(self, path: str) -> bool:
-        """Return whether there is a file, or anything in a folder."""
+    def count(self, path: str) -> int:
+        """Return how many files are there."""
         key = self._place.key(path)
-        return bool(self._store.objects(key, limit=1)) if path.endswith("/") else self._store.exists(key)
+        return sum(1 for _ in self._store.list(key)) if path.endswith("/") else int(self._store.exists(key))
 
     def is_empty(self) -> bool:
         """Return whether nothing is there."""

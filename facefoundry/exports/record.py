@@ -28,10 +28,12 @@ class ItemRecord:
     Attributes:
         digest: SHA-256 of all that its files depend on; empty unless they are there, complete and of this version.
         outputs: Its files, and its folders with `/` at their ends.
+        files: Number of its files, with those in its folders; 0 without a digest.
     """
 
     digest: str
     outputs: tuple[str, ...]
+    files: int = 0
 
 
 @dataclass(frozen=True)

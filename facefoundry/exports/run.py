@@ -101,7 +101,7 @@ def export_dataset(
     kept = {
         name: done
         for name, done in earlier.items()
-        if name in named and named[name][1] == done.digest and all(map(place.has, done.outputs))
+        if name in named and named[name][1] == done.digest and done.files == _count(place, done.outputs)
     }
     todo = [item for name, (item, _) in named.items() if name not in kept]
     gone = _gone(earlier, plan.items)
@@ -163,11 +163,12 @@ class _Run:
                 name = name_of(item)
                 if error:
                     for path in outputs_of(item):  # of another version of the dataset
-                        if self._place.has(path):
+                        if self._place.count(path):
                             self._place.remove(path)
                     self._state = replace(self._state, failed=(*self._state.failed, f"{name}: {error.message}"))
                     continue
-                self._items[name] = ItemRecord(digests[name], outputs_of(item))
+                outputs = outputs_of(item)
+                self._items[name] = ItemRecord(digests[name], outputs, _count(self._place, outputs))
                 self._state = replace(self._state, done=self._state.done + 1)
                 self._on_progress(self._state)
                 if time.monotonic() > saved + _SAVE_SECONDS:
@@ -253,6 +254,10 @@ def _unfinished(
     for item in todo:
         outputs.setdefault(name_of(item), set()).update(outputs_of(item))
     return {name: ItemRecord("", tuple(sorted(paths))) for name, paths in outputs.items()}
+
+
+def _count(place: ExportPlace, outputs: Iterable[str]) -> int:
+    return sum(map(place.count, outputs))
 
 
 def _size(items: Iterable[Item]) -> int:

@@ -20,7 +20,7 @@ from facefoundry.exports.run import Exported, export_dataset
 from facefoundry.planning.fetching import fetch_with
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import keys, manifest
-from facefoundry.storage.parts import ALIGNMENTS
+from facefoundry.storage.parts import ALIGNMENTS, MASKS
 from facefoundry.storage.store import Store
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ def export_with(
         folder, version, lost = Path(dataset), "", tuple[str, ...]()
         if is_uri(dataset):
             folder = work / "dataset"
-            kinds = [*levels, "masks", "labels", "report"] if levels else []
-            fetched = fetch_with(settings, dataset, folder, kinds, [], 8, on_progress=on_fetch, on_wait=on_wait)
+            kinds = [*levels, "labels", "report"] if levels else []
+            fetched = fetch_with(
+                settings, dataset, folder, kinds, [], 8, if_there=MASKS, on_progress=on_fetch, on_wait=on_wait
+            )
             version, lost = fetched.version, fetched.lost
 
         def fetch_alignments(records: Mapping[str, SequenceRecord]) -> Mapping[str, Path]:

@@ -64,6 +64,7 @@ def fetch_with(
     pairs: Sequence[Pair],
     threads: int,
     *,
+    if_there: Sequence[str] = (),
     on_start: Callable[[Fetched], object] = lambda _: None,
     on_progress: Callable[[Fetched], object] = lambda _: None,
     on_wait: Callable[[str], object] = lambda _: None,
@@ -77,6 +78,7 @@ def fetch_with(
         only: Kinds of files.
         pairs: The pairs; all if empty.
         threads: Number of files at once.
+        if_there: With `only`, further kinds, of which the dataset may have none.
         on_start: Called once it is known how much there is to fetch.
         on_progress: Called after each file.
         on_wait: Called with a sentence for the user when a request has failed and will be repeated.
@@ -95,6 +97,7 @@ def fetch_with(
         place,
         out,
         only=only,
+        if_there=if_there,
         pairs=pairs,
         made_here=[layout_of(out).report_page().relative_to(out).as_posix()],
         threads=threads,

@@ -106,6 +106,19 @@ def test_label_sets_name_swapped_frames_and_their_masks_and_landmarks(bench: Pat
                 assert all((bench / path.removeprefix("./datasets/")).is_file() for path in video.get("masks", []))
 
 
+def test_a_picture_that_is_missing_from_a_folder_is_made_again(real_dataset: Layout, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = DeepfakeBenchOptions(frames=2)
+    _export(DeepfakeBenchExport(), real_dataset, out, options=options, levels=("raw",))
+    pictures = out / "FaceForensics++" / "manipulated_sequences" / "Deepfakes" / "raw" / "frames" / "002_003"
+    gone, *others = sorted(pictures.iterdir())
+    before = gone.read_bytes()
+    gone.unlink()
+    again = _export(DeepfakeBenchExport(), real_dataset, out, options=options, levels=("raw",))
+    assert (again.items - again.found, again.done) == (1, again.items) and others
+    assert gone.read_bytes() == before
+
+
 def test_a_root_that_the_loader_would_misread_is_refused(text_dataset: Layout, tmp_path: Path) -> None:
     for root in ("./my_frames", "/absolute", ".\\datasets"):
         with pytest.raises(InvalidInput) as caught:
