@@ -2,9 +2,9 @@
 
     python -m tests.consumers DATASET WORK --clones FOLDER --python PYTHON [--local-dir FOLDER]
 
-CLONES has the folders DeepfakeBench, SelfBlendedImages, CADDM, LipForensics and dfdc_deepfake_challenge; those that are
-missing are left out. PYTHON has their libraries: torch, torchvision, albumentations 1.3.1, lmdb, pandas, scikit-image,
-scikit-learn, imgaug, dlib and OpenCV.
+CLONES has the folders DeepfakeBench, SelfBlendedImages, CADDM, LipForensics, RealForensics and dfdc_deepfake_challenge;
+those that are missing are left out. PYTHON has their libraries: torch, torchvision, albumentations 1.3.1, lmdb, pandas,
+scikit-image, scikit-learn, pytorchvideo, dlib and OpenCV.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ class Consumer:
         options: Options of the export.
         expected: Returns how many samples of each label it should find in a split, given the dataset and the names of
             what the export left out.
+        variant: What is added to the name of the export's folder, if a format is exported twice.
     """
 
     clone: str
     format: str
     options: tuple[str, ...]
     expected: Callable[[Dataset, frozenset[str]], Counts]
+    variant: str = ""
 
 
 def _pictures(dataset: Dataset, left_out: frozenset[str]) -> Counts:
@@ -65,9 +67,11 @@ def _videos(dataset: Dataset, left_out: frozenset[str]) -> Counts:
 
 CONSUMERS = (
     Consumer("DeepfakeBench", "deepfakebench", ("--frames", str(_FRAMES)), _pictures),
+    Consumer("DeepfakeBench", "deepfakebench", ("--frames", str(_FRAMES), "--lmdb"), _pictures, "-lmdb"),
     Consumer("SelfBlendedImages", "sbi", ("--frames", str(_FRAMES)), _real_pictures),
     Consumer("CADDM", "caddm", ("--frames", str(_FRAMES), "--levels", "c23"), _pictures),
     Consumer("LipForensics", "lipforensics", ("--levels", "c23"), _videos),
+    Consumer("RealForensics", "realforensics", ("--levels", "c23", "--partial"), _videos),
     Consumer("dfdc_deepfake_challenge", "dfdc", ("--partial", "--boxes", "--crops", "--diffs"), _videos),
 )
 
@@ -98,7 +102,7 @@ def main() -> None:
 
 def _run(consumer: Consumer, clone: Path, arguments: argparse.Namespace) -> bool:
     """Export, run the loader, and return whether its counts are those of the dataset."""
-    out = (arguments.work / consumer.format).resolve()
+    out = (arguments.work / f"{consumer.format}{consumer.variant}").resolve()
     command = [sys.executable, "-m", "facefoundry", "export", consumer.format, str(arguments.dataset), str(out)]
     store = ["--local", "--local-dir", arguments.local_dir] if arguments.local_dir else []
     subprocess.run([*command, *consumer.options, "--update", *store], check=True)
@@ -113,7 +117,10 @@ def _run(consumer: Consumer, clone: Path, arguments: argparse.Namespace) -> bool
         return False
     found = json.loads(lines[-1])
     matches = found["labels"] == expected
-    print(f"{consumer.clone}: {found}; expected {expected}: {'equal' if matches else 'DIFFERENT'}", flush=True)
+    print(
+        f"{consumer.clone}{consumer.variant}: {found}; expected {expected}: {'equal' if matches else 'DIFFERENT'}",
+        flush=True,
+    )
     return matches
 
 

@@ -1,4 +1,4 @@
-"""DeepfakeBench: its base dataset, with masks and landmarks."""
+"""DeepfakeBench: its base dataset, with masks and landmarks, from folders or from an LMDB if there is one."""
 
 import json
 import os
@@ -25,22 +25,29 @@ augmentation = {
     "quality_upper": 100,
 }  # fmt: skip
 config = {
-    "compression": "c23", "frame_num": {"train": 8, "test": 8}, "lmdb": False, "train_dataset": ["FF-DF"],
+    "compression": "c23", "frame_num": {"train": 8, "test": 8}, "train_dataset": ["FF-DF"],
+    "lmdb": (out / "lmdb").is_dir(), "lmdb_dir": "./datasets/lmdb",
     "test_dataset": "FF-DF", "dataset_json_folder": "./datasets/dataset_json", "resolution": 256, "with_mask": True,
     "label_dict": {"FF-real": 0, "FF-DF": 1}, "with_landmark": True, "use_data_augmentation": False,
     "mean": [0.5] * 3, "std": [0.5] * 3, "data_aug": augmentation,
 }  # fmt: skip
+sets = json.loads((out / "dataset_json" / "FF-DF.json").read_bytes())["FF-DF"]["FF-DF"]["train"]
+for level in sorted(sets):
+    dataset = DeepfakeAbstractBaseDataset(config | {"compression": level}, "train")
+    masks = [bool(dataset[i][3].max()) for i in range(len(dataset))]
+    assert masks == [label == 1 for label in dataset.label_list], f"fakes of {level} have masks, real videos none"
+    points = [dataset[i][2] for i in range(len(dataset))]
+    assert all(found.abs().max() < 1000 for found in points), "landmarks are near the crop"
 dataset = DeepfakeAbstractBaseDataset(config, "train")
 loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True, collate_fn=dataset.collate_fn)
 batch = next(iter(loader))
-masks = [bool(dataset[i][3].max()) for i in range(len(dataset))]
-assert masks == [label == 1 for label in dataset.label_list], "fakes have masks, real videos none"
 print(
     json.dumps(
         {
             "samples": len(dataset),
             "labels": {str(label): count for label, count in sorted(Counter(dataset.label_list).items())},
             "shapes": {name: list(value.shape) for name, value in batch.items()},
+            "levels": sorted(sets),
         }
     )
 )

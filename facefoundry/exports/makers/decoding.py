@@ -14,7 +14,7 @@ from facefoundry.checks.stream import read_stream
 from facefoundry.errors import Unusable
 from facefoundry.faces.alignments import Alignments
 
-__all__ = ["chosen_frames", "landmarks_of", "write_png"]
+__all__ = ["chosen_frames", "landmarks_of", "png", "write_png"]
 
 
 def chosen_frames(video: str, places: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -47,7 +47,12 @@ def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(picture))
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a picture, uint8 [h, w, 3] BGR or [h, w] grey."""
     done, data = cv2.imencode(".png", picture)
     if not done:
-        raise OSError(f"OpenCV cannot encode {path.name}.")
-    path.write_bytes(data.tobytes())
+        raise ValueError(f"OpenCV cannot encode a picture of the shape {picture.shape}.")
+    return data.tobytes()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from facefoundry.exports.forehead import with_forehead
 from facefoundry.exports.frames import Chosen
 from facefoundry.exports.geometry import bench_matrix, moved
 from facefoundry.exports.lipforensics import LipForensicsExport, LipForensicsOptions
+from facefoundry.exports.makers import bench_lmdb
 from facefoundry.exports.place import FolderPlace
 from facefoundry.exports.plan import Made
 from facefoundry.exports.realforensics import RealForensicsExport
@@ -73,11 +75,13 @@ def test_a_crop_shows_the_face_where_its_landmarks_say(bench: Path) -> None:
 
 
 def test_a_mask_has_the_same_warp_as_its_crop(bench: Path) -> None:
-    masks = bench / "FaceForensics++" / "manipulated_sequences" / "Deepfakes" / "c23" / "masks" / "002_003"
+    root = bench / "FaceForensics++" / "manipulated_sequences" / "Deepfakes"
+    masks, looked_for = root / "c23" / "masks" / "002_003", root / "raw" / "masks" / "002_003"
     x, y, width, height = BOX
     for frame in SHOWN:
         mask = read(masks / f"{frame:03d}.png", cv2.IMREAD_GRAYSCALE)
         assert set(np.unique(mask)) == {0, 255}
+        assert (looked_for / f"{frame:03d}.png").read_bytes() == (masks / f"{frame:03d}.png").read_bytes()
         inside = moved([[x + 3, y + 3], [x + width - 4, y + height - 4]], bench_matrix(landmarks(frame)))
         outside = moved([[x - 4, y + 9], [x + width + 3, y + 9]], bench_matrix(landmarks(frame)))
         for points, value in ((inside, 255), (outside, 0)):
@@ -117,6 +121,49 @@ def test_a_picture_that_is_missing_from_a_folder_is_made_again(real_dataset: Lay
     again = _export(DeepfakeBenchExport(), real_dataset, out, options=options, levels=("raw",))
     assert (again.items - again.found, again.done) == (1, again.items) and others
     assert gone.read_bytes() == before
+
+
+def test_an_lmdb_has_what_the_folders_have_under_the_keys_of_the_lists(
+    bench: Path, real_dataset: Layout, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = DeepfakeBenchOptions(frames=0, lmdb=True)
+    _export(DeepfakeBenchExport(), real_dataset, out, options=options, levels=("raw",))
+    folder = out / "lmdb" / "FaceForensics++_lmdb"
+    assert [path.name for path in folder.iterdir()] == ["data.mdb"]
+    with lmdb.open(str(folder), readonly=True, lock=False) as opened, opened.begin() as found:
+        rows = {bytes(key).decode(): bytes(value) for key, value in found.cursor()}
+    kept = {path.relative_to(bench).as_posix(): path for path in (bench / "FaceForensics++").rglob("*.*")}
+    files = {name.replace("/", "\\"): path for name, path in kept.items() if not name.endswith(".json")}
+    assert set(rows) == set(files)
+    for key, data in rows.items():
+        if key.endswith(".png"):
+            assert data == files[key].read_bytes()
+        else:  # as its loader reads it
+            points = np.frombuffer(data, np.uint32).reshape(81, 2)
+            assert np.array_equal(points, np.load(files[key]).clip(0))
+    label_sets = json.loads((out / "dataset_json" / "FF-DF.json").read_bytes())["FF-DF"].values()
+    videos = [video for splits in label_sets for levels in splits.values() for video in levels["raw"].values()]
+    listed = [path for video in videos for path in (*video["frames"], *video.get("masks", []))]
+    assert set(listed) <= set(rows) and len(listed) == 6 * len(PAIRS) * len(SHOWN)
+
+
+def test_an_lmdb_grows_beyond_the_size_that_it_begins_with(
+    real_dataset: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_lmdb, "_FIRST_BYTES", 1 << 16)
+    options = DeepfakeBenchOptions(frames=0, lmdb=True)
+    dataset = load(real_dataset, tmp_path / "alignments")
+    plan = DeepfakeBenchExport().plan(dataset, Request(("raw",), options))
+    (item,) = (item for item in plan.items if isinstance(item, Made))
+    folder = tmp_path / item.outputs[0]
+    folder.parent.mkdir(parents=True)
+    files = {name: str(path) for name, path in item.sources.items()}
+    entries: list[bench_lmdb.Entry] = item.arguments["entries"]  # type: ignore[assignment]  # as the sandbox gets it
+    made = list(bench_lmdb.database(str(tmp_path), str(folder.parent.relative_to(tmp_path)), entries, **files))
+    with lmdb.open(str(folder.parent), readonly=True, lock=False) as opened:
+        assert opened.stat()["entries"] == 8 * len(PAIRS) * len(SHOWN) + 4 * len(PAIRS) * len(SHOWN)
+    assert len(made) == 6 * len(PAIRS) and folder.stat().st_size > 1 << 16
 
 
 def test_a_root_that_the_loader_would_misread_is_refused(text_dataset: Layout, tmp_path: Path) -> None:
