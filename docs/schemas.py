@@ -19,6 +19,7 @@ from facefoundry.checks import balance, leaks
 from facefoundry.dataset import record, stored_dataset
 from facefoundry.dataset.rights import ClipRights
 from facefoundry.dataset.run_log import LogRecord
+from facefoundry.dataset.statements import Statement
 from facefoundry.planning import yaml_file
 from facefoundry.storage import info
 from facefoundry.storage.manifest import Manifest
@@ -41,6 +42,7 @@ _DOCUMENTS = {
     "chunk": chunks.Index,
     "upload": UploadRecord,
     "tombstone": Tombstone,
+    "statement": Statement,
     "run": record.RunRecord,
     "pair": record.PairRecord,
     "log": LogRecord,

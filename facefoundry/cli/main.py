@@ -32,6 +32,7 @@ _COMMANDS = {
     "sign": "sign:sign",
     "verify": "verify:verify",
     "datasheet": "datasheet:datasheet",
+    "revoke": "revoke:revoke",
     "status": "status:status",
     "logs": "logs:logs",
     "cancel": "cancel:cancel",

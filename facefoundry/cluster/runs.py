@@ -27,10 +27,11 @@ from facefoundry.cluster.manifests import (
 from facefoundry.cluster.states import JobState, state_of
 from facefoundry.dataset.stored_dataset import DatasetPlace, is_uri
 from facefoundry.errors import Conflict, InvalidInput, NotFound, Unavailable
-from facefoundry.planning.freezing import freeze
+from facefoundry.planning.freezing import freeze, refuse_revoked_dataset
 from facefoundry.planning.objects import lister
 from facefoundry.planning.resolve import ResolvedDataset
 from facefoundry.settings import StoreSettings, read
+from facefoundry.storage.store import Store
 
 if TYPE_CHECKING:
     from facefoundry.cluster.access import Cluster
@@ -323,7 +324,14 @@ def submit(
 
 
 def started(runs: Runs, objects: tuple[Object, Object], wait_seconds: float) -> JobState:
-    """Create the objects of a run and wait for its start; errors are as in `submit`."""
+    """Create the objects of a run and wait for its start; errors are as in `submit`.
+
+    With keys of the store, what was revoked is refused here; otherwise the services refuse it.
+    """
+    settings, submission = read(StoreSettings), Submission.of(objects[0])
+    if settings.has_keys:
+        store = Store(settings.model_copy(update={"bucket": bucket_of(objects[1])}))
+        refuse_revoked_dataset(store, submission.name, submission.files)
     state = runs.start(objects)
     state = runs.wait_for_start(state.run, wait_seconds)
     if state.state == "waiting" and state.reason and state.reason not in _LATE_REASONS:

@@ -75,6 +75,14 @@ class FileDigests:
         self._set(path, _Known(stat.st_size, stat.st_mtime_ns, sha256))
         return sha256
 
+    def forget_missing(self) -> None:
+        """Forget files that are gone, and write what is left."""
+        with self._lock:
+            known = self._load()
+            self._known = {path: found for path, found in known.items() if (self._root / path).is_file()}
+            self._is_changed = self._is_changed or len(self._known) < len(known)
+        self.save()
+
     def save(self) -> None:
         """Write what is known beside the run record, unless nothing is new or the folder cannot be written."""
         with self._lock, suppress(OSError):

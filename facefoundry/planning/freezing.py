@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,22 @@ from typing import TypeVar
 import yaml
 
 from facefoundry.dataset.rights import UNSTATED, Rights
+from facefoundry.dataset.statements import refuse_revoked_clips
 from facefoundry.errors import FieldViolation, InvalidInput
 from facefoundry.planning import yaml_file
 from facefoundry.planning.clips import ListObjects, SourceClip
 from facefoundry.planning.dataset_file import DatasetFile
 from facefoundry.planning.resolve import ResolvedDataset
 from facefoundry.planning.running import plan_of
+from facefoundry.storage.revocation import refuse_revoked
+from facefoundry.storage.store import Store
 
-__all__ = ["DATASET_FILE", "FrozenDataset", "freeze"]
+__all__ = ["DATASET_FILE", "FrozenDataset", "freeze", "refuse_revoked_dataset"]
 
 DATASET_FILE = "dataset.yaml"
 """Name of the frozen dataset file."""
 
-_CLIPS, _PAIRS = "clips.csv", "pairs.json"
+_CLIPS, _PAIRS, _RECORD = "clips.csv", "pairs.json", re.compile(r"rights-[0-9a-f]{16}\.yaml")
 T = TypeVar("T")
 _KEYS = {"subject": "subject ", "source_video": "source video "}
 
@@ -95,6 +99,23 @@ def freeze(path: Path, list_objects: ListObjects) -> FrozenDataset:
     records = {_record_file(record.digest): _record(record) for record in plan.rights.records.values()}
     files = {DATASET_FILE: text, _CLIPS: _rows(resolved), _PAIRS: pairs, **records}
     return FrozenDataset(dataset, {**{name: text.encode() for name, text in files.items()}, **pictures}, resolved)
+
+
+def refuse_revoked_dataset(store: Store, name: str, files: Mapping[str, bytes]) -> None:
+    """Refuse a frozen dataset with clips or rights that were revoked since.
+
+    Args:
+        store: The bucket.
+        name: Name of the dataset.
+        files: Its files, by name.
+
+    Raises:
+        Unusable: there are some (REVOKED).
+    """
+    clips = csv.DictReader(io.StringIO(files[_CLIPS].decode()))
+    records = (yaml.safe_load(data) for file, data in files.items() if _RECORD.fullmatch(file))
+    refuse_revoked(store, *(Rights.model_validate(record).digest for record in records))
+    refuse_revoked_clips(store, name, [row["id"] for row in clips])
 
 
 def _rows(resolved: ResolvedDataset) -> str:

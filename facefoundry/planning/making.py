@@ -27,10 +27,12 @@ from facefoundry.dataset.run_log import LOG_FILE, LoggedEvent, RunLog
 from facefoundry.dataset.scheduler import Limits
 from facefoundry.dataset.service_stages import ServiceStages
 from facefoundry.dataset.splits import splits_folder
+from facefoundry.dataset.statements import refuse_revoked_clips
 from facefoundry.dataset.transfer import Transfers
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.planning.stored_run import stored_log
 from facefoundry.storage import document, keys
+from facefoundry.storage.revocation import refuse_revoked
 from facefoundry.storage.store import Store
 from facefoundry.v1 import recipe_pb2
 
@@ -149,10 +151,14 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
 
     Raises:
         InvalidInput: a frame rate is that of no clip, or the name of the run is not valid.
+        Unusable: clips, or rights to them, were revoked (REVOKED); without keys of the store the services tell it.
     """
     plan.reading.check(plan.clips)
-    layout = output.layout
+    layout, rights = output.layout, plan.clip_rights
     name = run_name(plan.name, layout)
+    if connections.store is not None:
+        refuse_revoked(connections.store, *rights.records)
+        refuse_revoked_clips(connections.store, name, rights.clips)
     recipe = recipe_pb2.Recipe()
     recipe.CopyFrom(plan.recipe)
     if plan.base is not None:
@@ -161,7 +167,7 @@ def assemble(plan: RunPlan, output: Output, connections: Connections, on_event: 
     record = RunRecord(name, command, recipes.options(recipe), plan.seed, layout=layout.name, estimate=plan.estimate)
     record.retention, record.gates = dict(plan.retention), list(plan.gates)
     record.about = plan.about
-    record.rights, record.rights_end = plan.clip_rights.summary(), plan.clip_rights.end
+    record.rights, record.rights_end = rights.summary(), rights.end
     log = RunLog(_earlier_events(name, connections.store))
     on_event = _both(log.add, on_event)
     recorder = RunRecorder(

@@ -38,6 +38,7 @@ def documents(store: Store) -> Iterator[Document]:
                 yield Document("chunk", key, archive.unpack(data)["chunk.json"])
         elif name.endswith(".json"):
             kinds = {"outcomes": "outcome", "pairs": "pair", "signing": "signing", "uploads": "upload"}
+            kinds |= {"revoked": "tombstone", "statements": "statement"}
             kind = kinds.get(folder.rpartition("/")[2], name.partition(".")[0])
             yield Document(kind, key, store.get_bytes(key))
 

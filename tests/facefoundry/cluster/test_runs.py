@@ -19,7 +19,8 @@ from facefoundry.codec import to_standard_json
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.record import Failure, RunRecord
 from facefoundry.dataset.run_log import RunLog
-from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable
+from facefoundry.dataset.statements import ChangedPlace, Statement, save_statement
+from facefoundry.errors import Conflict, Denied, InvalidInput, NotFound, Unavailable, Unusable
 from facefoundry.planning.running import plan_of
 from facefoundry.storage import document
 from facefoundry.storage.store import Store
@@ -98,6 +99,26 @@ def test_a_dry_run_with_a_template_needs_no_cluster(dataset_file: Path, monkeypa
     printed = _run("submit", dataset_file, "--dry-run", "--template", ROOT / "k8s/facefoundry.yaml")
     assert [item["kind"] for item in yaml.safe_load_all(printed.stdout)] == ["ConfigMap", "Job"]
     assert _run("submit", dataset_file, "--template", ROOT / "k8s/facefoundry.yaml").exit_code != 0
+
+
+def test_a_run_with_revoked_clips_is_neither_submitted_nor_started_again(
+    api: ApiServer, dataset_file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facefoundry.submit(dataset_file)
+    api.end_job(_only_job(api)["metadata"]["name"], "Failed", 3)
+    release = store.in_bucket("facefoundry")
+    release.make_bucket()
+    statement = Statement.about("subject 2").with_found({}, (), [ChangedPlace("runs/Faces_1", ("b", "z"), ())])
+    save_statement(release, statement)
+    _use(store, monkeypatch)
+    try:
+        for arguments in (("retry", "--dataset", "Faces_1"), ("submit", dataset_file)):
+            refused = _run(*arguments).exception
+            assert isinstance(refused, Unusable) and (refused.reason, refused.resource) == ("REVOKED", "Faces_1")
+            assert "has b, which" in refused.message
+    finally:
+        release.delete([statement.key])
+    assert _run("retry", "--dataset", "Faces_1").exit_code == 0
 
 
 def test_a_name_that_is_taken_is_refused_until_the_job_has_ended(api: ApiServer, dataset_file: Path) -> None:

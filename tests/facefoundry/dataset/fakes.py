@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import queue
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,7 +21,7 @@ from facefoundry.dataset.transfer import Transfers
 from facefoundry.faces.alignments import Alignments
 from facefoundry.rpc.files import StoredFiles
 from facefoundry.storage import keys, manifest, parts
-from facefoundry.storage.info import ConversionInfo
+from facefoundry.storage.info import ConversionInfo, SourceInfo
 from facefoundry.storage.store import Store
 from facefoundry.storage.uploads import Uploads
 from facefoundry.storage.usage import Usage
@@ -86,6 +87,7 @@ class FakeServices:
         self._store, self._levels = store, levels
         self._uploads = Uploads(store, max_bytes=1 << 20)
         self._started: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._extractions: dict[str, tuple[str, str]] = {}
 
     def raise_if_stopped(self) -> None:
         pass
@@ -99,7 +101,11 @@ class FakeServices:
     def import_source(
         self, request: extractor_pb2.ImportSourceRequest, on_progress: OnProgress
     ) -> extractor_pb2.Source:
-        return extractor_pb2.Source(uri=self._store.uri(keys.source(_digest(request.object_uri))))
+        prefix = keys.source(_digest(request.object_uri))
+        info = to_values(SourceInfo(rights=request.rights or "unstated"))
+        made = manifest.Manifest("source", {}, {}, (), info, hashlib.sha256(prefix.encode()).hexdigest())
+        manifest.commit(self._store, prefix, made)
+        return extractor_pb2.Source(uri=self._store.uri(prefix))
 
     def list_files(self, uri: str) -> Iterator[files_pb2.StoredFile]:
         service = next(name for name, kinds in keys.LISTED.items() if keys.kind_of(uri) in kinds)
@@ -124,7 +130,8 @@ class FakeServices:
             parts.SAMPLES: archive.pack({"000000.jpg": JPEG}),
             parts.FACES.name(0): faces,
         }
-        uri = self._commit(keys.extraction(_digest("extraction", sequence_id)), "extraction", files, {})
+        prefix = keys.extraction(_digest("extraction", sequence_id))
+        uri = self._commit(prefix, "extraction", files, {}, source=source_uri)
         return extractor_pb2.Extraction(
             uri=uri,
             content_digest=_digest(sequence_id),
@@ -138,6 +145,7 @@ class FakeServices:
 
     def start_training(self, request: trainer_pb2.StartTrainingRequest) -> trainer_pb2.Training:
         uri = f"s3://bucket/trainings/{request.pair_id}"
+        self._extractions[request.pair_id] = request.extraction_a_uri, request.extraction_b_uri
         self._started.put(uri)
         return trainer_pb2.Training(uri=uri, pair_id=request.pair_id)
 
@@ -155,7 +163,8 @@ class FakeServices:
             "previews": [{"iteration": 7, "key": preview.key}],
         }
         files = {parts.WEIGHTS: b"weights", "optimizer.safetensors": b"moments"}
-        uri = self._commit(keys.model(_digest(pair), 7), "model", files, info)
+        a, b = self._extractions.get(pair, ("", ""))
+        uri = self._commit(keys.model(_digest(pair), 7), "model", files, info, extraction_a=a, extraction_b=b)
         training = trainer_pb2.Training(
             uri=training_uri,
             state=trainer_pb2.Training.STATE_RUNNING,
@@ -175,7 +184,9 @@ class FakeServices:
         samples = {f"000001/{view}.jpg": JPEG for view in ("target", "swap", *parts.MASKS)}
         files = {parts.video(stem): f"{name} {stem}".encode() for stem in (*self._levels, *parts.MASKS)}
         files |= {parts.LABELS: json.dumps(labels).encode(), parts.SAMPLES: archive.pack(samples)}
-        uri = self._commit(keys.conversion(_digest(name)), "conversion", files, to_values(_conversion_info(request)))
+        made_of = {"model": request.model_uri, "target": request.target_extraction_uri}
+        info = to_values(_conversion_info(request))
+        uri = self._commit(keys.conversion(_digest(name)), "conversion", files, info, **made_of)
         return converter_pb2.Conversion(
             uri=uri, content_digest=_digest(name), frame_count=FRAMES, swapped_count=FRAMES - 1
         )
@@ -184,12 +195,13 @@ class FakeServices:
         self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
     ) -> converter_pb2.Transcoding:
         files = {parts.video(level): f"{sequence_id} {level}".encode() for level in self._levels}
-        uri = self._commit(keys.conversion(_digest("real", sequence_id)), "transcoding", files, {})
+        prefix = keys.conversion(_digest("real", sequence_id))
+        uri = self._commit(prefix, "transcoding", files, {}, source=source_uri)
         return converter_pb2.Transcoding(uri=uri)
 
-    def _commit(self, prefix: str, kind: str, files: dict[str, bytes], info: dict) -> str:
+    def _commit(self, prefix: str, kind: str, files: dict[str, bytes], info: dict, **inputs: str) -> str:
         put = tuple(manifest.put_part(self._store, prefix, name, data) for name, data in files.items())
-        made = manifest.Manifest(kind, {}, {}, put, info, "digest", usage=Usage(1.5))
+        made = manifest.Manifest(kind, {**inputs}, {}, put, info, "digest", usage=Usage(1.5))
         manifest.commit(self._store, prefix, made)
         return self._store.uri(prefix)
 

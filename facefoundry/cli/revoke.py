@@ -1,0 +1,140 @@
+"""`facefoundry revoke`: removes everything that was made of a clip or of a person's clips."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from facefoundry.cli.connection import store_settings
+from facefoundry.cli.options import local_dir_option
+from facefoundry.cli.plain import plain
+from facefoundry.cli.sign import require_extra
+from facefoundry.codec import to_values
+from facefoundry.dataset import files
+from facefoundry.dataset.statements import Statement
+from facefoundry.errors import InvalidInput
+from facefoundry.revocation.derived import REMOVED_FIRST
+from facefoundry.revocation.revoking import Found, find
+from facefoundry.revocation.revoking import revoke as revoke_all
+from facefoundry.storage.store import Store
+
+__all__ = ["revoke"]
+
+_NAMED = 20
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command(short_help="Remove everything that was made of a clip or a person.")
+@click.argument("what", metavar="SOURCE|SUBJECT")
+@click.option(
+    "--dataset",
+    "datasets",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    metavar="FOLDER",
+    help="A folder with a dataset that was made of the bucket; can be given again. Datasets in the bucket are found.",
+)
+@click.option("--yes", is_flag=True, help="Remove it. Without this option, the command only says what it would remove.")
+@click.option("--unfinished", is_flag=True, help="Also remove all unfinished results. Use it while nothing runs.")
+@click.option("--statement", type=click.Path(path_type=Path, dir_okay=False), help="Write the statement to this file.")
+@click.option("--key", type=_FILE, help="PEM file of a private key that signs the statement, as FILE.p7s.")
+@click.option("--chain", type=_FILE, help="PEM file of the key's certificates, the signing one first.")
+@click.option("use_local", "--local", is_flag=True, help="Use the object store of this machine.")
+@local_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print the statement, or what would be removed, as JSON.")
+def revoke(
+    what: str,
+    datasets: tuple[Path, ...],
+    yes: bool,
+    unfinished: bool,
+    statement: Path | None,
+    key: Path | None,
+    chain: Path | None,
+    use_local: bool,
+    local_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove a clip, or all clips of a person, and everything that was made of them, and have no service make it again.
+
+    SOURCE is the SHA-256 of a video, or the URI or digest of a stored clip, s3://BUCKET/sources/DIGEST. SUBJECT is the
+    `subject` of records of rights. Cancel runs that use the clips first.
+
+    \b
+    Examples:
+      facefoundry revoke P-017 --dataset OUT                (says what it would remove)
+      facefoundry revoke P-017 --dataset OUT --yes --statement P-017.json
+      facefoundry revoke P-017 --yes --statement P-017.json --key key.pem --chain chain.pem
+      facefoundry revoke "$(sha256sum < clip.mp4 | cut -c-64)" --yes
+
+    It needs the keys of the bucket's owner. A stopped command is finished by the same command. Then bring exports up to
+    date with `facefoundry export ... --update`. Clips of yours, below clips/ and on disks, stay.
+    """
+    sign = _signer(key, chain, statement)
+    with store_settings(use_local, local_dir, _emit) as settings:
+        store = Store(settings).with_retries_for(settings.retry_seconds, _emit)
+        store.check()
+        found = find(store, what, datasets)
+        has_work = not (found.is_empty and found.statement.ended) or bool(unfinished and found.unfinished)
+        if not as_json:
+            for sentence in _sentences(found) if has_work else [_ended(found.statement)]:
+                click.echo(plain(sentence))
+        if not yes:
+            click.echo(json.dumps(to_values(found)) if as_json else "Nothing was changed. --yes removes it.")
+            return
+        made, data = revoke_all(store, what, datasets, with_unfinished=unfinished, on_progress=_emit)
+    if statement is not None:
+        files.write(statement, data)
+        if sign is not None:
+            files.write(statement.with_name(f"{statement.name}.p7s"), sign(data))
+    if as_json:
+        click.echo(json.dumps({"event": "revoked", **to_values(made)}))
+    elif has_work:
+        click.echo(f"Removed. {_ended(made)} Bring exports up to date with `facefoundry export ... --update`.")
+
+
+def _signer(key: Path | None, chain: Path | None, statement: Path | None) -> Callable[[bytes], bytes] | None:
+    """Return what signs the statement; None without a key. The certificate is checked before anything is removed."""
+    if key is None and chain is None:
+        return None
+    if key is None or chain is None or statement is None:
+        raise InvalidInput("--key, --chain and --statement go together. Give all of them.", reason="USAGE")
+    require_extra()
+    from facefoundry.provenance.credentials import load
+    from facefoundry.revocation.signature import require_signer, signature
+
+    credentials = load(key, chain)
+    require_signer(credentials)
+    return partial(signature, credentials=credentials)
+
+
+def _sentences(found: Found) -> Iterator[str]:
+    """Say what there is to remove."""
+    counts = Counter(prefix.partition("/")[0] for prefix in found.results)
+    listed = ", ".join(f"{counts[kind]:,} {kind}" for kind in reversed(REMOVED_FIRST) if counts[kind])
+    yield f"Of {found.statement.revoked} there are {listed or 'no results'} in the bucket, {found.size / 1e6:,.1f} MB."
+    for place in found.places:
+        named = ", ".join(place.pairs[:_NAMED]) + (" and others" if len(place.pairs) > _NAMED else "")
+        pairs = f" and {len(place.pairs)} pairs ({named})" if place.pairs else ""
+        yield f"{place.where} loses {len(place.clips)} clips ({', '.join(place.clips[:_NAMED])}){pairs}."
+    if found.keys:
+        yield f"{len(found.keys):,} other objects name them, such as uploads and entries of the list of trainings."
+    if found.unfinished:
+        yield (
+            f"{len(found.unfinished):,} results are unfinished, and nothing says what they are made of. --unfinished "
+            "removes them too; use it while nothing runs."
+        )
+    for key in found.damaged:
+        yield f"{key} is damaged, so nobody knows what it is made of. Delete its prefix."
+
+
+def _ended(statement: Statement) -> str:
+    return f"Nothing is left of {statement.revoked}: it was revoked on {statement.ended}."
+
+
+def _emit(text: str) -> None:
+    click.echo(plain(text), err=True)

@@ -1,0 +1,128 @@
+"""Removes clips from the records and lists of a dataset: its run record, rights, pairs, splits and dropped fakes.
+
+What only sums up all videos, such as the result of the leak test, is removed as a whole: it can be made again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from facefoundry import codec
+from facefoundry.dataset import files
+from facefoundry.dataset.dropped import DroppedFakes
+from facefoundry.dataset.layout import Layout
+from facefoundry.dataset.plan import read_filelist
+from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
+from facefoundry.dataset.run_folder import RunFolder, pair_file
+from facefoundry.dataset.splits import splits_folder
+from facefoundry.dataset.statements import ChangedPlace
+from facefoundry.storage.revocation import digests_in
+
+__all__ = ["both_fakes", "change_of", "change_records", "change_run"]
+
+_SUMS: Final = ("leaks.json", "measured", "balance.json", "balance.html")
+"""What sums up all videos of a dataset, in the folder of its run record."""
+
+
+def change_of(where: str, run: RunRecord, rights: ClipRights, digests: Mapping[str, str]) -> ChangedPlace | None:
+    """Return what has to be removed from a dataset or from the record of a run; None if nothing has.
+
+    Args:
+        where: Its place.
+        run: Its run record.
+        rights: The rights to its clips; empty if they are not known.
+        digests: What was revoked, by digest.
+    """
+
+    def is_revoked(*texts: str) -> bool:
+        return any(digest in digests for text in texts for digest in digests_in(text))
+
+    revoked = {clip for clip, digest in rights.clips.items() if is_revoked(digest)}
+    revoked |= {clip for clip, found in run.sequences.items() if is_revoked(found.source_uri, found.rights)}
+    if not revoked:
+        return None
+    pairs = {pair for pair in run.pairs if revoked & set(pair.split("_"))}
+    kept = {clip for pair in run.pairs if pair not in pairs for clip in pair.split("_")}
+    unpaired = {clip for pair in pairs for clip in pair.split("_")} - kept
+    return ChangedPlace(where, tuple(sorted(revoked | unpaired)), tuple(sorted(pairs)))
+
+
+def change_run(run: RunRecord, place: ChangedPlace, is_done: Callable[[str], bool], rights: ClipRights | None) -> None:
+    """Remove clips and pairs from a run record.
+
+    Args:
+        run: The record.
+        place: What is removed.
+        is_done: Returns whether a pair that is left is done.
+        rights: The rights to the clips that are left; None if they are not known.
+    """
+    run.pairs = [pair for pair in run.pairs if pair not in place.pairs]
+    run.sequences = {clip: found for clip, found in run.sequences.items() if clip not in place.clips}
+    run.failures = {pair: failure for pair, failure in run.failures.items() if pair in run.pairs}
+    run.done = sum(map(is_done, run.pairs))
+    if rights is not None:
+        run.rights, run.rights_end = rights.summary(), rights.end
+
+
+def change_records(layout: Layout, place: ChangedPlace, version: str) -> None:
+    """Remove clips and pairs from the records and lists in a folder. Repeating it changes nothing more.
+
+    Args:
+        layout: Names the paths.
+        place: What is removed.
+        version: The version of the dataset without it.
+
+    Raises:
+        NotFound: there is no run record (NO_RUN).
+        InvalidInput: a record or a list is damaged.
+        DataLoss: the file of the rights is damaged (RIGHTS_FILE).
+    """
+    folder = RunFolder(layout.run_folder())
+    run = folder.load_run()
+    rights = _change_rights(layout, place)
+    change_run(run, place, lambda pair: folder.load_pair(pair).state == "done", rights)
+    run.dataset_version = version if run.dataset_version else ""
+    for path in (layout.filelist(), *sorted(splits_folder(layout).glob("*.json"))):
+        if path.is_file():
+            _change_list(path, place)
+    dropped = DroppedFakes(layout)
+    for fake in both_fakes(place.pairs):
+        dropped.remove(fake)
+    for name in _SUMS:
+        path = folder.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    folder.save_run(run)
+    for pair in place.pairs:
+        with suppress(FileNotFoundError):
+            (folder.path / pair_file(pair)).unlink()
+
+
+def both_fakes(pairs: Iterable[str]) -> list[str]:
+    """Return the ids of both fakes of each pair."""
+    return [fake for pair in pairs for fake in (pair, "_".join(reversed(pair.split("_"))))]
+
+
+def _change_rights(layout: Layout, place: ChangedPlace) -> ClipRights | None:
+    path = layout.filelist().with_name(RIGHTS_FILE)
+    if not path.is_file():
+        return None
+    found = read_rights(path)
+    clips = {clip: digest for clip, digest in found.clips.items() if clip not in place.clips}
+    records = {digest: record for digest, record in found.records.items() if digest in clips.values()}
+    kept = ClipRights(clips, records)
+    files.write(path, codec.to_json(kept) + b"\n")
+    return kept
+
+
+def _change_list(path: Path, place: ChangedPlace) -> None:
+    gone = set(both_fakes(place.pairs))
+    pairs = read_filelist(path, may_be_empty=True)
+    kept = [[pair.a, pair.b] for pair in pairs if pair.id not in gone]
+    if len(kept) < len(pairs):
+        files.write(path, (json.dumps(kept, indent=1) + "\n").encode())
