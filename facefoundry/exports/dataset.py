@@ -25,12 +25,29 @@ from facefoundry.errors import InvalidInput, NotFound
 from facefoundry.recipes import ranges
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["Dataset", "Fake", "load_dataset"]
+__all__ = ["Dataset", "Fake", "Sound", "load_dataset"]
 
 _NAMED = 5
 
 FetchAlignments = Callable[[Mapping[str, SequenceRecord]], Mapping[str, Path]]
 """Fetches the alignments of sequences, given their records by id, and returns the files."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a clip.
+
+    Attributes:
+        path: A file with it, in step with the frames of the dataset's videos; None if there is none.
+        reason: Why there is none, as the end of a sentence.
+    """
+
+    path: Path | None
+    reason: str = ""
+
+
+FetchSounds = Callable[[Mapping[str, SequenceRecord]], Mapping[str, Sound]]
+"""Fetches the sound of sequences from their stored clips, given their records by id."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Dataset:
         left_out: A sentence for each fake or pair that is no part of it.
         remarks: Sentences on fakes with few swapped frames, on missing splits, and on a run that has not ended.
         fetch_alignments: Gets the alignments of sequences.
+        fetch_sounds: Gets the sound of sequences.
         whole_version: The version of the dataset of which this is a part; empty if it is computed from the files.
         keep_digests: Whether digests of files that are read are kept in the dataset's folder.
     """
@@ -73,6 +91,7 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     fetch_alignments: FetchAlignments = field(repr=False, default=lambda _: {})
+    fetch_sounds: FetchSounds = field(repr=False, default=lambda _: {})
     whole_version: str = ""
     keep_digests: bool = True
 
@@ -198,6 +217,16 @@ class Dataset:
             records[id_] = found
         return dict(self.fetch_alignments(records))
 
+    def sounds(self) -> dict[str, Sound]:
+        """Fetch the sound of the clips of all real videos, and return it by id. Fakes have that of their target.
+
+        Raises:
+            InvalidInput: there are no keys of the store, or it no longer has a clip.
+        """
+        some = {id_ for id_ in self.sequences if self.frame_numbers(id_) != list(range(self.facts(id_).frames))}
+        found = dict(self.fetch_sounds({id_: self.facts(id_) for id_ in self.sequences if id_ not in some}))
+        return found | {id_: Sound(None, "its videos leave out frames") for id_ in some}
+
     def require(self, paths: Iterable[Path]) -> None:
         """Check that files exist.
 
@@ -288,7 +317,16 @@ def load_dataset(
         raise InvalidInput(
             f"Expected fakes with labels in {folder}. Received none. {' '.join(left_out[:_NAMED])}", reason="NO_FAKES"
         )
-    return Dataset(layout, record, fakes, splits, tuple(left_out), tuple(remarks), fetch_alignments, version)
+    return Dataset(
+        layout,
+        record,
+        fakes,
+        splits,
+        tuple(left_out),
+        tuple(remarks),
+        fetch_alignments=fetch_alignments,
+        whole_version=version,
+    )
 
 
 def _fake(layout: Layout, id_: str) -> Fake | None:

@@ -6,12 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.dataset import identities
 from facefoundry.dataset.splits import Split
-from facefoundry.exports.dataset import Dataset
+from facefoundry.exports.dataset import Dataset, Sound
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.ffpp import conversion_dict
 from facefoundry.exports.frames import Chosen, Frames
@@ -37,6 +38,7 @@ class DfdcOptions(WholeOptions):
 
     boxes: bool = option(False, "Write boxes/, the boxes of faces, as selimsef's first step does.")
     crops: bool = option(False, "Write crops/, the faces of every tenth frame; of fakes the swapped frames alone.")
+    sound: bool = option(False, "Put the sound of the target's clip into its video and fakes, as the DFDC has it.")
     diffs: bool = option(False, "Write diffs/, which pixels of the crops are changed; without them no fake is valid.")
 
 
@@ -52,23 +54,38 @@ class DfdcExport(Export[DfdcOptions]):
         """Plan a copy of each video, the metadata of each part, and what the options ask for."""
         options, (level,) = request.options, request.levels
         dataset = with_whole_fakes(dataset, options)
+        sounds = dataset.sounds() if options.sound else {}
         numbers = three_digits(dataset.sequences, request.numbers)
         names = {id_: numbered(id_, numbers) for id_ in dataset.ids}
         parts, items = _parts(dataset, numbers), list[Item]()
         metadata = defaultdict[str, dict[str, JsonValue]](dict)
         for id_, name in names.items():
             is_fake, target = id_ in dataset.fakes, id_.partition("_")[0]
-            items.append(Copied(f"{parts[target]}/{name}.mp4", dataset.video(level, id_)))
+            items.append(_video(f"{parts[target]}/{name}.mp4", dataset.video(level, id_), sounds.get(target)))
             metadata[parts[target]][f"{name}.mp4"] = {
                 "label": "FAKE" if is_fake else "REAL",
                 "split": dataset.split_of(id_),
                 "original": f"{numbers[target]}.mp4" if is_fake else None,
             }
-        dataset.require(item.source for item in items if isinstance(item, Copied))
+        dataset.require(dataset.video(level, id_) for id_ in names)
         if options.boxes or options.crops or options.diffs:
             items += _training(dataset, level, names, options)
         items += [Written(f"{part}/metadata.json", json.dumps(found).encode()) for part, found in metadata.items()]
-        return Plan((*items, conversion_dict(numbers)), numbers, dataset.left_out, dataset.remarks)
+        silent = (
+            f"{id_}: its videos have no sound, as {sound.reason}."
+            for id_, sound in sorted(sounds.items())
+            if sound.reason
+        )
+        return Plan((*items, conversion_dict(numbers)), numbers, dataset.left_out, (*dataset.remarks, *silent))
+
+
+def _video(path: str, source: Path, sound: Sound | None) -> Item:
+    """Return a copy of a video, with a sound beside its pictures if there is one."""
+    if sound is None or sound.path is None:
+        return Copied(path, source)
+    size = source.stat().st_size + sound.path.stat().st_size if source.is_file() else 0
+    sources = {"video": source, "sound": sound.path}
+    return Made(path, "facefoundry.exports.makers.sound:with_sound", (path,), sources, {"path": path}, size)
 
 
 def _parts(dataset: Dataset, numbers: Mapping[str, str]) -> dict[str, str]:

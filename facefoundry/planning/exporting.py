@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from facefoundry.dataset.record import SequenceRecord
 from facefoundry.dataset.stored_dataset import DatasetPlace, is_uri
 from facefoundry.errors import InvalidInput, NotFound
-from facefoundry.exports.dataset import load_dataset
+from facefoundry.exports.dataset import Sound, load_dataset
 from facefoundry.exports.export import Export, O
 from facefoundry.exports.place import BucketPlace, ExportPlace, FolderPlace
 from facefoundry.exports.run import Exported, export_dataset
 from facefoundry.planning.fetching import fetch_with
+from facefoundry.planning.sounds import fetch_sounds
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.parts import ALIGNMENTS, MASKS
@@ -54,7 +55,7 @@ def export_with(
 
     Args:
         settings: Address and keys of the object store. Keys are needed for a dataset or an export in a bucket, and for
-            formats with landmarks.
+            formats with landmarks or sound.
         export: The format.
         dataset: Folder of the dataset, or its place `s3://bucket/datasets/NAME/`.
         out: Folder for the export, or a place in a bucket.
@@ -102,10 +103,13 @@ def export_with(
         def fetch_alignments(records: Mapping[str, SequenceRecord]) -> Mapping[str, Path]:
             return _fetch_alignments(store_for("Reading landmarks"), records, work / "alignments")
 
+        def fetch_sounds_of(records: Mapping[str, SequenceRecord]) -> Mapping[str, Sound]:
+            return fetch_sounds(store_for("Reading sound"), records, work / "sounds")
+
         found = load_dataset(folder, min_swapped=min_swapped, fetch_alignments=fetch_alignments, version=version)
         return export_dataset(
             export,
-            replace(found, remarks=(*found.remarks, *lost), keep_digests=not dry_run),
+            replace(found, fetch_sounds=fetch_sounds_of, remarks=(*found.remarks, *lost), keep_digests=not dry_run),
             place,
             levels=levels,
             options=options,

@@ -27,7 +27,6 @@ def test_decord_reads_every_frame(croissant: Path, red: int) -> None:
     assert np.abs(frames[..., 0].mean(axis=(1, 2)) - np.arange(red, red + FRAMES)).max() < 3
 
 
-@pytest.mark.full  # torch takes seconds to load
 @pytest.mark.parametrize("red", [REAL, FAKE])
 def test_torchcodec_reads_every_frame(croissant: Path, red: int) -> None:
     decoders = pytest.importorskip("torchcodec.decoders", reason="torchcodec comes with locks/face-alignment.txt")
