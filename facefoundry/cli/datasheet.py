@@ -26,7 +26,7 @@ def datasheet(dataset: Path) -> None:
 
     layout = layout_of(dataset)
     made = write_datasheet(layout)
-    missing = [section.title for section in made.sections if section.paragraphs == ("Not stated.",)]
+    missing = [section.title for section in made.sections if not section.is_stated]
     click.echo(f"Wrote {layout.root / 'datasheet.md'} and datasheet.html.")
     if missing:
         click.echo(f"Not stated: {', '.join(missing)}. Write them into `about` of the dataset file, and run it again.")

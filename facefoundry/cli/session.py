@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -86,8 +86,21 @@ def make_dataset(
         make_pairs(session, messages, on_this_machine=connection.use_local)
 
 
-def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bool) -> None:
-    """Run all pairs of an open run, as `make_dataset` does."""
+def make_pairs(
+    session: Session,
+    messages: Sequence[str],
+    *,
+    on_this_machine: bool,
+    finish: Callable[[], None] = lambda: None,
+) -> None:
+    """Run all pairs of an open run, as `make_dataset` does.
+
+    Args:
+        session: The open run.
+        messages: Sentences to print first.
+        on_this_machine: Whether this machine trains.
+        finish: Called when pairs have ended and at least one is done.
+    """
     view, making = session.view, session.making
     plan, output = making.plan, making.output
     for message in messages:
@@ -109,6 +122,8 @@ def make_pairs(session: Session, messages: Sequence[str], *, on_this_machine: bo
         f"{len(records) - len(failed)} of {len(records)} pairs done in {output.place}{counted}. "
         f"{face_shares(making.record)}{verdict.summary(records)}Report: {output.report}"
     )
+    if len(failed) < len(records):
+        finish()
     if failed:
         raise click.exceptions.Exit(1 if making.run.had_outage else SOME_FAILED)
 

@@ -9,7 +9,7 @@ import click
 
 from facefoundry.cli.errors import FOUND
 from facefoundry.cli.plain import plain
-from facefoundry.cli.sign import development_folder, require_extra
+from facefoundry.cli.signing import development_folder, require_extra
 from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.codec import to_values

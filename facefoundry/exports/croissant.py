@@ -13,6 +13,7 @@ from facefoundry.exports.dataset import Dataset
 from facefoundry.exports.export import Export, Request, option
 from facefoundry.exports.parquet import FRAMES, METADATA, table_of, video_copies
 from facefoundry.exports.plan import Made, Plan
+from facefoundry.provenance.datasheet import read_datasheet
 
 __all__ = ["DOCUMENT", "CroissantExport", "CroissantOptions"]
 
@@ -62,7 +63,7 @@ class CroissantExport(Export[CroissantOptions]):
             published=dataset.record.created[:10],
             dataset_version=dataset.version,
             recipe=str(dataset.record.recipe.get("name", "")),
-            rights=dataset.record.rights,
+            datasheet=read_datasheet(dataset.layout),
             levels=request.levels,
             has_masks=any(folder.endswith("/masks/videos") for folder in folders),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from facefoundry.codec import JsonObject, JsonValue
 from facefoundry.exports.parquet import FRAMES, METADATA
+from facefoundry.provenance.datasheet import Datasheet
 
 __all__ = ["Facts", "document", "with_digests"]
 
@@ -35,6 +36,7 @@ _CONTEXT: JsonObject = {
     **{term: f"cr:{term}" for term in _TERMS},
 }
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()  # of a folder, which has no bytes of its own
+_UPKEEP = ("Maintenance", "Contact")
 _SPLITS = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
 _VIDEO_FIELDS = {
     "file_name": ("sc:Text", "Path of the video."),
@@ -79,7 +81,7 @@ class Facts:
         published: Date, ISO 8601.
         dataset_version: Version of the dataset, 64 hex digits.
         recipe: Name of the recipe.
-        rights: What is known about the rights to the clips.
+        datasheet: Its datasheet, which the fields of the RAI vocabulary are made of.
         levels: Compression levels.
         has_masks: Whether there are masks.
     """
@@ -93,7 +95,7 @@ class Facts:
     published: str
     dataset_version: str
     recipe: str
-    rights: str
+    datasheet: Datasheet
     levels: tuple[str, ...]
     has_masks: bool
 
@@ -144,9 +146,13 @@ def with_digests(made: JsonObject, digests: dict[str, str]) -> JsonObject:
 
 
 def _responsible(facts: Facts) -> JsonObject:
-    """Return the fields of the RAI vocabulary."""
+    """Return the fields of the RAI vocabulary, from the sections of the datasheet. What nobody stated is left out."""
+    sheet = facts.datasheet
+    motivation, collection, rights = (sheet.section(title) for title in ("Motivation", "Collection", "Rights"))
+    stated = [section for section in (collection, sheet.section("Composition")) if section.is_stated]
+    upkeep = [f"{title}: {sheet.section(title).text}" for title in _UPKEEP if sheet.section(title).is_stated]
     return {
-        "rai:dataCollection": f"Real videos of people. Rights to the clips: {facts.rights}.",
+        "rai:dataCollection": " ".join([*(section.text for section in stated), f"Rights to the clips: {rights.text}"]),
         "rai:dataCollectionType": ["Others"],
         "rai:dataManipulationProtocol": (
             "Every fake keeps the frames of its target and shows the face of its source, by an autoencoder with one "
@@ -155,9 +161,13 @@ def _responsible(facts: Facts) -> JsonObject:
         ),
         "rai:dataAnnotationProtocol": "Labels, boxes and masks are made with the fakes, not by annotators.",
         "rai:machineAnnotationTools": ["FaceFoundry"],
-        "rai:dataUseCases": ["Training and testing of detectors of manipulated videos."],
-        "rai:dataLimitations": ["One method of manipulation: a detector trained on it alone may miss others."],
+        "rai:dataUseCases": [
+            "Training and testing of detectors of manipulated videos.",
+            *([motivation.text] if motivation.is_stated else []),
+        ],
+        "rai:dataLimitations": [sheet.section("Limits").text],
         "rai:personalSensitiveInformation": ["Faces of people, real and synthetic."],
+        **({"rai:dataReleaseMaintenancePlan": " ".join(upkeep)} if upkeep else {}),
     }
 
 

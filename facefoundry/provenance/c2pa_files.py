@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from c2pa import Builder, C2paError, C2paSignerInfo, Context, Reader, Signer
+from c2pa import Builder, C2paError, C2paSignerInfo, C2paSigningAlg, Context, Reader, Signer
 
 from facefoundry import codec
 from facefoundry.codec import JsonObject
-from facefoundry.errors import DataLoss, Unavailable, Unusable
+from facefoundry.errors import DataLoss, FaceFoundryError, Unavailable, Unusable
 from facefoundry.provenance import boxes
 from facefoundry.provenance.credentials import Credentials
 from facefoundry.provenance.manifests import ASSERTION
@@ -84,9 +84,11 @@ def sign(
         embed: Whether the manifest is in the copy; otherwise the copy has the bytes of the video.
 
     Raises:
-        Unavailable: the time-stamping authority gives no time stamp (TIME_STAMP).
+        Unavailable: the time-stamping authority gives no time stamp (TIME_STAMP), or the command that has the key
+            fails (SIGN_COMMAND).
         Unusable: the video cannot be signed (SIGNING).
     """
+    failures: list[FaceFoundryError] = []
     with _context("") as context:
         builder = Builder(definition, context=context)
         try:
@@ -95,10 +97,10 @@ def sign(
             for each in ingredients:
                 with each.path.open("rb") as file:
                     builder.add_ingredient(each.definition, _MP4, file)
-            authority = credentials.authority.encode() or None
-            info = C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, authority)
-            return bytes(builder.sign_file(str(path), str(signed), Signer.from_info(info)))
+            return bytes(builder.sign_file(str(path), str(signed), _signer(credentials, failures)))
         except C2paError as error:
+            if failures:
+                raise failures[0] from error
             if credentials.authority and type(error).__name__.endswith("Signature"):
                 message = (
                     f"Expected a time stamp from {credentials.authority}. Received none: {error}. Try again later, "
@@ -107,6 +109,24 @@ def sign(
                 raise Unavailable(message, reason="TIME_STAMP", resource=str(path)) from error
             message = f"{path} cannot be signed: {error}."
             raise Unusable(message, reason="SIGNING", resource=str(path)) from error
+
+
+def _signer(credentials: Credentials, failures: list[FaceFoundryError]) -> Signer:
+    """Return the library's signer. What a command raises is put into `failures`: the library knows numbers only."""
+    command, authority = credentials.command, credentials.authority
+    if command is None:
+        info = C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, authority.encode() or None)
+        return Signer.from_info(info)
+
+    def call(data: bytes) -> bytes:
+        try:
+            return command.sign(data)
+        except FaceFoundryError as error:
+            failures.append(error)
+            return b""
+
+    algorithm = C2paSigningAlg[credentials.algorithm.decode().upper()]
+    return Signer.from_callback(call, algorithm, credentials.chain.decode(), authority or None)
 
 
 def is_signed(path: Path) -> bool:
@@ -123,7 +143,8 @@ def read(path: Path, anchors: str) -> Found | None:
 
     Args:
         path: The video.
-        anchors: PEM certificates of the authorities to trust; empty for none.
+        anchors: PEM certificates of the authorities to trust; empty to judge neither who signed nor whose time stamps
+            there are.
     """
     beside = path.with_suffix(SIDECAR)
     sidecar = beside.read_bytes() if beside.is_file() and boxes.manifest_of(path) is None else None
@@ -170,4 +191,6 @@ def _context(anchors: str) -> Iterator[Context]:
     settings: JsonObject = {"core": {"merkle_tree_chunk_size_in_kb": _MERKLE_KIB}}
     if anchors:
         settings["trust"] = {"trust_anchors": anchors}
+    else:
+        settings["verify"] = {"verify_timestamp_trust": False}
     yield Context.from_dict(settings)

@@ -1,4 +1,4 @@
-"""The key and the certificates that sign: those of files, or a development certificate that this machine makes."""
+"""What signs: a key of a file or a command that has the key, with certificates; or a development certificate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from facefoundry.dataset import files
 from facefoundry.errors import InvalidInput
+from facefoundry.provenance.sign_command import SignCommand
 
-__all__ = ["DEVELOPMENT", "Credentials", "anchors", "development", "load", "roots"]
+__all__ = ["DEVELOPMENT", "Credentials", "anchors", "by_command", "development", "load", "roots"]
 
 DEVELOPMENT: Final = "FaceFoundry development, not for publication"
 """Common name of development certificates."""
 _DAYS = 90
+_TRIED = b"facefoundry"
 _CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
 _EMAIL, _ANY = (
     ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string,
@@ -39,12 +41,13 @@ class Credentials:
     """What signs.
 
     Attributes:
-        key: The private key, PEM of PKCS#8.
+        key: The private key, PEM of PKCS#8; empty if a command has it.
         chain: The certificates, PEM, the signing one first.
         algorithm: Name of the signature algorithm, such as `es256`.
         authority: URL of a time-stamping authority; empty for none. Without a time stamp, signatures end with the
             certificate.
         is_development: Whether it is a development certificate, of this machine or another.
+        command: Signs instead of `key`; None if there is a key.
     """
 
     key: bytes = field(repr=False)
@@ -52,6 +55,7 @@ class Credentials:
     algorithm: bytes
     authority: str = ""
     is_development: bool = False
+    command: SignCommand | None = None
 
     @property
     def last_day(self) -> str:
@@ -77,10 +81,38 @@ def load(key: Path, chain: Path, authority: str = "") -> Credentials:
     except (OSError, ValueError, TypeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not a PEM file without a password"
         raise _wrong(f"{key} and {chain} cannot be read: {what}", "Check both files.") from error
-    _check(certificates[0], private, chain)
+    _check(certificates[0], chain)
+    if certificates[0].public_key() != private.public_key():
+        raise _wrong(f"the first one in {chain} is that of another key", "Put the certificate of the key first.")
     _check_chain(certificates, chain)
-    made = Credentials(_pem(private), chain.read_bytes(), _algorithm(private, key), authority)
+    made = Credentials(_pem(private), chain.read_bytes(), _algorithm(private.public_key(), chain), authority)
     return replace(made, is_development=_common_name(certificates[0]) == DEVELOPMENT)
+
+
+def by_command(command: str, chain: Path, authority: str = "") -> Credentials:
+    """Read the certificates of a key that only a command has, and check both before anything is signed.
+
+    Args:
+        command: The command, as `SignCommand` takes it. It signs a few bytes now, to show that it has the key.
+        chain: PEM file of the certificates, the signing one first.
+        authority: URL of a time-stamping authority; empty for none.
+
+    Raises:
+        InvalidInput: the certificate cannot sign (CERTIFICATE), or the command does not sign with its key
+            (SIGN_COMMAND).
+        Unavailable: the command fails (SIGN_COMMAND).
+    """
+    try:
+        certificates = x509.load_pem_x509_certificates(chain.read_bytes())
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is not a PEM file of certificates"
+        raise _wrong(f"{chain} cannot be read: {what}", "Check the file.") from error
+    _check(certificates[0], chain)
+    _check_chain(certificates, chain)
+    algorithm = _algorithm(certificates[0].public_key(), chain)
+    signer = SignCommand(command, certificates[0])
+    signer.sign(_TRIED)
+    return Credentials(b"", chain.read_bytes(), algorithm, authority, command=signer)
 
 
 def development(folder: Path, authority: str = "") -> Credentials:
@@ -128,7 +160,7 @@ def anchors(path: Path) -> str:
     return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in found).decode()
 
 
-def _check(certificate: x509.Certificate, key: PrivateKeyTypes, chain: Path) -> None:
+def _check(certificate: x509.Certificate, chain: Path) -> None:
     now = datetime.now(timezone.utc)
     if certificate.not_valid_after_utc < now:
         raise _wrong(f"the one in {chain} expired on {certificate.not_valid_after_utc:%Y-%m-%d}", "Renew it.")
@@ -142,8 +174,6 @@ def _check(certificate: x509.Certificate, key: PrivateKeyTypes, chain: Path) -> 
     if _EMAIL not in usages or _ANY in usages:
         advice = "Ask your authority for one with emailProtection."
         raise _wrong(f"the one in {chain} has the extended key usages {', '.join(sorted(usages)) or 'none'}", advice)
-    if certificate.public_key() != key.public_key():
-        raise _wrong(f"the first one in {chain} is that of another key", "Put the certificate of the key first.")
 
 
 def _check_chain(certificates: Sequence[x509.Certificate], chain: Path) -> None:
@@ -175,15 +205,18 @@ def _common_name(certificate: x509.Certificate) -> str:
     return str(found[0].value) if found else ""
 
 
-def _algorithm(key: PrivateKeyTypes, path: Path) -> bytes:
+def _algorithm(key: PublicKeyTypes, chain: Path) -> bytes:
     match key:
-        case ec.EllipticCurvePrivateKey() if key.curve.name in _CURVES:
+        case ec.EllipticCurvePublicKey() if key.curve.name in _CURVES:
             return _CURVES[key.curve.name]
-        case ed25519.Ed25519PrivateKey():
+        case ed25519.Ed25519PublicKey():
             return b"ed25519"
-        case rsa.RSAPrivateKey():
+        case rsa.RSAPublicKey():
             return b"ps256"
-    raise _wrong(f"{path} is a key of another kind", "Use an elliptic curve P-256, P-384 or P-521, Ed25519, or RSA.")
+    raise _wrong(
+        f"the first one in {chain} is that of a key of another kind",
+        "Use an elliptic curve P-256, P-384 or P-521, Ed25519, or RSA.",
+    )
 
 
 def _pem(key: PrivateKeyTypes) -> bytes:

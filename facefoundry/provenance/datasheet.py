@@ -22,9 +22,10 @@ from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.splits import split_files
 from facefoundry.dataset.tables import html_table
 
-__all__ = ["Datasheet", "Section", "datasheet_of", "write_datasheet"]
+__all__ = ["UNSAID", "Datasheet", "Section", "datasheet_of", "read_datasheet", "write_datasheet"]
 
-_UNSAID = "Not stated."
+UNSAID = "Not stated."
+"""The paragraph of a section of which the dataset file says nothing."""
 _QUARTERS = 4
 
 
@@ -35,6 +36,18 @@ class Section:
     title: str
     paragraphs: tuple[str, ...]
     table: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether it says anything."""
+        return self.paragraphs != (UNSAID,)
+
+    @property
+    def text(self) -> str:
+        """Its paragraphs, and a sentence for each row of its table."""
+        rows = (zip(self.table[0], row, strict=True) for row in self.table[1:])
+        sentences = (", ".join(f"{head} {cell}".strip() for head, cell in row if cell) + "." for row in rows)
+        return " ".join([*self.paragraphs, *sentences])
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,10 @@ class Datasheet:
 
     name: str
     sections: tuple[Section, ...]
+
+    def section(self, title: str) -> Section:
+        """Return the section with a title, such as `Rights`."""
+        return next(section for section in self.sections if section.title == title)
 
     def markdown(self) -> str:
         """Return the page as Markdown."""
@@ -75,6 +92,17 @@ class Datasheet:
 def write_datasheet(layout: Layout) -> Datasheet:
     """Write `datasheet.md` and `datasheet.html` into the folder of a dataset, and return what they say.
 
+    It raises the errors of `read_datasheet`.
+    """
+    made = read_datasheet(layout)
+    files.write(layout.root / "datasheet.md", made.markdown().encode())
+    files.write(layout.root / "datasheet.html", made.html().encode())
+    return made
+
+
+def read_datasheet(layout: Layout) -> Datasheet:
+    """Return the datasheet of a dataset in a folder.
+
     Raises:
         NotFound: the folder has no run record.
         DataLoss: a record is damaged.
@@ -82,7 +110,7 @@ def write_datasheet(layout: Layout) -> Datasheet:
     folder = RunFolder(layout.run_folder())
     rights = layout.filelist().parent / RIGHTS_FILE
     run = folder.load_run()
-    made = datasheet_of(
+    return datasheet_of(
         run,
         list(folder.load_pairs()),
         read_rights(rights) if rights.is_file() else ClipRights.unstated(run.sequences),
@@ -90,9 +118,6 @@ def write_datasheet(layout: Layout) -> Datasheet:
         leak_test.read(layout),
         [fake.id for fake in read_dropped(dropped_file(layout))],
     )
-    files.write(layout.root / "datasheet.md", made.markdown().encode())
-    files.write(layout.root / "datasheet.html", made.html().encode())
-    return made
 
 
 def datasheet_of(
@@ -120,7 +145,7 @@ def datasheet_of(
     return Datasheet(
         run.name,
         (
-            Section("Motivation", (about.motivation or _UNSAID,)),
+            Section("Motivation", (about.motivation or UNSAID,)),
             Section(
                 "Composition",
                 (
@@ -129,7 +154,7 @@ def datasheet_of(
                     f"swapped. {run.done} of {len(run.pairs)} pairs are done.",
                 ),
             ),
-            Section("Collection", (about.collection or _UNSAID,)),
+            Section("Collection", (about.collection or UNSAID,)),
             Section("Recipe", (f"Made by {_versions(run)} from {run.created} on.",), _recipe(run.recipe)),
             Section("Splits", () if splits else ("There are none.",), _splits(splits)),
             Section("Quality of the fakes", ("Quarters of what was measured (docs/quality.md).",), _quality(fakes)),
@@ -143,8 +168,8 @@ def datasheet_of(
                     "not find other manipulations. Faces show the poses and lights of these clips only.",
                 ),
             ),
-            Section("Maintenance", (about.maintenance or _UNSAID,)),
-            Section("Contact", (about.contact or _UNSAID,)),
+            Section("Maintenance", (about.maintenance or UNSAID,)),
+            Section("Contact", (about.contact or UNSAID,)),
         ),
     )
 
@@ -201,7 +226,7 @@ def _rights(rights: ClipRights) -> tuple[tuple[str, ...], ...]:
     for digest, count in sorted(clips.items()):
         record = rights.records.get(digest)
         facts = (record.basis, record.licence, record.terms, str(record.expires or "")) if record else ("", "", "", "")
-        rows.append((digest[:12], str(count), *facts))
+        rows.append((digest, str(count), *facts))
     return (("record", "clips", "basis", "licence", "terms", "last day"), *rows)
 
 

@@ -67,7 +67,7 @@ def sign_dataset(layout: Layout, credentials: Credentials, on_progress: Progress
 
 
 def strip_dataset(
-    layout: Layout, folder: Path, credentials: Credentials, on_progress: Progress = lambda *_: None
+    layout: Layout, folder: Path, credentials: Credentials, anchors: str, on_progress: Progress = lambda *_: None
 ) -> int:
     """Copy a signed dataset without the manifests in its videos, for training; return the number of videos.
 
@@ -78,13 +78,14 @@ def strip_dataset(
     Args:
         layout: The dataset's folder.
         folder: The folder to write, which must not exist.
-        credentials: What signs.
+        credentials: What signs the copies.
+        anchors: PEM certificates of the authorities to trust: they must vouch for who signed the videos.
         on_progress: Called after each video.
 
     Raises:
         InvalidInput: the folder exists (FILE_EXISTS), or a video is not signed (NOT_SIGNED).
-        Unusable: a video is no MP4 file, cannot be signed (SIGNING), or it or its labels are not as they were signed
-            (SIGNED).
+        Unusable: a video is no MP4 file, cannot be signed (SIGNING), it or its labels are not as they were signed, or
+            nobody who is trusted signed it (SIGNED).
     """
     if folder.exists():
         raise InvalidInput(f"{folder} exists. Delete it, or choose another folder.", reason="FILE_EXISTS")
@@ -96,7 +97,7 @@ def strip_dataset(
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a command that was killed
     try:
-        _write_copies(videos, facts, partial, credentials, on_progress)
+        _write_copies(videos, facts, partial, credentials, anchors, on_progress)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -104,15 +105,23 @@ def strip_dataset(
 
 
 def _write_copies(
-    videos: Sequence[Video], facts: DatasetFacts, folder: Path, credentials: Credentials, on_progress: Progress
+    videos: Sequence[Video],
+    facts: DatasetFacts,
+    folder: Path,
+    credentials: Credentials,
+    anchors: str,
+    on_progress: Progress,
 ) -> None:
     layout = facts.layout
     with TemporaryDirectory(prefix="sign-") as made:
         copy = Path(made) / "copy.mp4"
         for number, video in enumerate(videos, 1):
-            plain, found = files.in_new_folder(folder / video.path.relative_to(layout.root)), _signed(video, facts)
+            plain = files.in_new_folder(folder / video.path.relative_to(layout.root))
+            found = _signed(video, facts, anchors)
             if found is None:
                 raise _refusal(video, "that was removed")
+            if found.state != "Trusted":
+                raise _untrusted(video, found)
             old = _stripped(video, found, facts, plain)
             sidecar = _sign(video, plain, facts, credentials, copy, old, embed=False)
             files.write(plain.with_suffix(SIDECAR), sidecar)
@@ -124,9 +133,9 @@ def _write_copies(
         shutil.copyfile(path, files.in_new_folder(folder / path.relative_to(layout.root)))
 
 
-def _signed(video: Video, facts: DatasetFacts) -> Found | None:
+def _signed(video: Video, facts: DatasetFacts, anchors: str = "") -> Found | None:
     """Return the manifest of a video that is signed as this dataset's; None without one; refuse another."""
-    found = c2pa_files.read(video.path, "")
+    found = c2pa_files.read(video.path, anchors)
     if found is None:
         return None
     relative = video.path.relative_to(facts.layout.root).as_posix()
@@ -154,6 +163,16 @@ def _refusal(video: Video, what: str) -> Unusable:
     return Unusable(
         f"Expected videos without a C2PA manifest, or signed as those of this dataset. {video.path} has a manifest "
         f"{what}. Fetch or make the file again.",
+        reason="SIGNED",
+        resource=str(video.path),
+    )
+
+
+def _untrusted(video: Video, found: Found) -> Unusable:
+    what = "has expired" if found.has_expired else "is vouched for by none of the authorities to trust"
+    return Unusable(
+        f"Expected videos that somebody signed who is trusted. The certificate of {video.path}, of "
+        f"{found.signer or 'nobody who is named'}, {what}. Give its authority with --trust, or sign the dataset again.",
         reason="SIGNED",
         resource=str(video.path),
     )

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facefoundry import recipes
+from facefoundry import codec, recipes
 from facefoundry.dataset import files
+from facefoundry.dataset.about import About
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.record import PairRecord, RunRecord, SequenceRecord
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, Rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.exports.dataset import Dataset, load_dataset
 from facefoundry.faces.alignments import FOUND, NO_FACE, Alignments
@@ -31,6 +33,9 @@ LEVELS = (
 )
 PAIRS = (("crawford", "frames-1"), ("1000", "1001"), ("raw", "mask-7"))
 SPLITS = {"train": PAIRS[:1], "val": PAIRS[1:2], "test": PAIRS[2:]}
+ABOUT = About(motivation="To test exports.", maintenance="Kept for a year.", contact="data@example.org")
+RIGHTS = Rights(basis="licence", licence="CC-BY-4.0")
+"""The rights to the first clip of each pair; those to the others are unstated."""
 REAL, FAKE = 20, 120
 """Red of the first frame of real videos and of fakes; each frame has one more."""
 
@@ -76,7 +81,9 @@ def write_dataset(
         files.write(layout.filelist().parent / "splits" / f"{name}.json", json.dumps(listed).encode())
     recipe = recipes.options(recipes.load("preview"))
     recipe["compression"] = {"levels": [{"name": level.name} for level in LEVELS]}
-    record = RunRecord("made", "", recipe, layout=layout.name, pairs=[f"{a}_{b}" for a, b in pairs])
+    record = RunRecord("made", "", recipe, layout=layout.name, pairs=[f"{a}_{b}" for a, b in pairs], about=ABOUT)
+    rights = ClipRights.of({id_: record for a, b in pairs for id_, record in ((a, RIGHTS), (b, None))})
+    files.write(layout.filelist().with_name(RIGHTS_FILE), codec.to_json(rights))
     for id_ in sequences:
         uri = f"s3://facefoundry/extractions/{sequences.index(id_):040x}"
         record.sequences[id_] = SequenceRecord(

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from facefoundry import codec
 from facefoundry.dataset import files
@@ -103,3 +109,47 @@ def copy(signed: FfppLayout, tmp_path: Path) -> FfppLayout:
 def videos_of(root: Path) -> list[Path]:
     """Return the videos below a folder, relative to it."""
     return sorted(path.relative_to(root) for path in root.rglob("*.mp4"))
+
+
+def issue(
+    public: CertificatePublicKeyTypes,
+    name: str,
+    usage: ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    end: datetime | None = None,
+) -> tuple[bytes, bytes]:
+    """Return a certificate of a key for one usage, and that of its authority, as PEM."""
+    root, start = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc) - timedelta(hours=1)
+    made = []
+    for key, subject, is_authority in ((public, name, False), (root.public_key(), f"authority of {name}", True)):
+        usages = x509.KeyUsage(not is_authority, False, False, False, False, is_authority, is_authority, False, False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_named(subject))
+            .issuer_name(_named(f"authority of {name}"))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(end if end and not is_authority else start + timedelta(days=2))
+            .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+            .add_extension(usages, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(identifier, critical=False)
+        )
+        if not is_authority:
+            is_critical = usage == ExtendedKeyUsageOID.TIME_STAMPING
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=is_critical)
+        made.append(builder.sign(root, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return made[0], made[1]
+
+
+def _named(text: str) -> x509.Name:
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Tests"), x509.NameAttribute(NameOID.COMMON_NAME, text)]
+    )
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as PEM."""
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *plain)

@@ -56,9 +56,10 @@ def test_it_counts_what_the_records_say():
     )
     assert ("seam", "2", "1", "1.5", "2", "2.5", "3") in sections["Quality of the fakes"].table
     assert sections["Splits"].table[1:] == (("train", "1", "2"), ("test", "0", "0"))
-    assert (LICENCE.digest[:12], "1", "licence", "CC-BY-4.0", "", "") in sections["Rights"].table
+    assert (LICENCE.digest, "1", "licence", "CC-BY-4.0", "", "") in sections["Rights"].table
     assert ("training.iterations", "300") in sections["Recipe"].table
-    assert sections["Contact"].paragraphs == ("Not stated.",)
+    assert sections["Contact"].paragraphs == ("Not stated.",) and not sections["Contact"].is_stated
+    assert f"record {LICENCE.digest}, clips 1, basis licence, licence CC-BY-4.0." in sections["Rights"].text
     dropped = {section.title: section for section in made(dropped=["b_a"]).sections}
     assert "1 fakes with 10 frames" in dropped["Composition"].paragraphs[0]
     assert dropped["Gates"].paragraphs == ("1 fakes were left out.",)

@@ -57,7 +57,7 @@ def test_every_video_is_trusted_and_says_what_it_is_and_what_it_was_made_of(sign
 
 def test_frames_are_equal_in_both_decoders_and_a_stripped_copy_is_the_unsigned_file(unsigned, signed, signer, tmp_path):
     training = FfppLayout(tmp_path / "training")
-    assert strip_dataset(signed, training.root, signer) == 10
+    assert strip_dataset(signed, training.root, signer, signer.chain.decode()) == 10
     for path in videos_of(unsigned.root):
         plain, marked = unsigned.root / path, signed.root / path
         assert plain.read_bytes() != marked.read_bytes()
@@ -68,9 +68,9 @@ def test_frames_are_equal_in_both_decoders_and_a_stripped_copy_is_the_unsigned_f
     assert verify_dataset(training, signer.chain.decode(), only_trusted=True, processes=1).failed == []
     assert training.labels("000_001").is_file() and (training.root / "misc" / "rights.json").is_file()
     with pytest.raises(InvalidInput, match="exists"):
-        strip_dataset(signed, training.root, signer)
+        strip_dataset(signed, training.root, signer, signer.chain.decode())
     with pytest.raises(InvalidInput, match=r"is not signed\. Run `facefoundry sign`"):
-        strip_dataset(unsigned, tmp_path / "other", signer)
+        strip_dataset(unsigned, tmp_path / "other", signer, signer.chain.decode())
 
 
 def test_a_stopped_command_goes_on_and_signs_nothing_twice(unsigned, signer, tmp_path):
@@ -106,9 +106,21 @@ def test_what_has_changed_since_it_was_signed_is_not_stripped(copy, signer, tmp_
     data[-2000 if changed == "video" else -1] ^= 1
     path.write_bytes(data)
     with pytest.raises(Unusable, match=r"000_001\.mp4 has a manifest (whose bytes|that was made with)") as caught:
-        strip_dataset(copy, tmp_path / "training", signer)
+        strip_dataset(copy, tmp_path / "training", signer, signer.chain.decode())
     assert caught.value.reason == "SIGNED"
     assert not (tmp_path / "training").exists() and not list(tmp_path.glob(".*")), "no half of a folder stays"
+
+
+def test_what_a_stranger_signed_is_stripped_only_if_their_authority_is_trusted(signed, signer, tmp_path):
+    stranger, training = credentials.development(tmp_path / "stranger"), tmp_path / "training"
+    with pytest.raises(
+        Unusable, match=r"of FaceFoundry development, not for publication, is vouched for by none"
+    ) as no:
+        strip_dataset(signed, training, stranger, stranger.chain.decode())
+    assert no.value.reason == "SIGNED"
+    assert not training.exists() and not list(tmp_path.glob(".*")), "no half of a folder stays"
+    both = stranger.chain + signer.chain
+    assert strip_dataset(signed, training, stranger, both.decode()) == 10
 
 
 def test_a_fake_without_its_real_video_is_refused_before_the_first_file(unsigned, signer, tmp_path):

@@ -184,6 +184,10 @@ def test_the_command_signs_verifies_and_exits_by_what_it_found(unsigned, tmp_pat
     code, printed = run("verify", out, "--processes", "1")
     assert code == 0 and json.loads(printed.splitlines()[-1])["trusted"] == 10
     assert run("sign", out, "--strip", tmp_path / "plain")[0] == 0
+    other = tmp_path / "other.pem"
+    other.write_bytes(credentials.development(tmp_path / "other").chain)
+    assert run("sign", out, "--strip", tmp_path / "again", "--trust", other)[0] == 1
+    assert run("sign", out, "--trust", other)[0] == 2, "it is for --strip"
     label(FfppLayout(out), "000_001")
     assert run("verify", out, "--processes", "1")[0] == 4
     assert boxes.manifest_of(FfppLayout(tmp_path / "plain").real_video("raw", "000")) is None

@@ -10,7 +10,7 @@ import mlcroissant
 import pytest
 
 from tests.facefoundry.exports.consumers.test_tables import FAKES, IDS, LEVELS
-from tests.facefoundry.exports.made import FRAMES
+from tests.facefoundry.exports.made import ABOUT, FRAMES, RIGHTS
 
 SETS = {"splits": 3, "videos": len(IDS) * len(LEVELS), "frames": len(IDS) * FRAMES}
 SETS |= {f"files-{level}": len(IDS) for level in LEVELS} | {"files-masks": len(FAKES)}
@@ -54,4 +54,9 @@ def test_what_the_library_does_not_check_is_there(croissant: Path) -> None:
         assert found[name], name
     rai = [name for name in found if name.startswith("rai:")]
     assert "rai:dataManipulationProtocol" in rai and all(found[name] for name in rai)
+    assert f"record {RIGHTS.digest}, clips 3, basis licence, licence CC-BY-4.0." in found["rai:dataCollection"]
+    assert "record unstated, clips 3." in found["rai:dataCollection"]
+    assert ABOUT.motivation in found["rai:dataUseCases"]
+    assert found["rai:dataReleaseMaintenancePlan"] == "Maintenance: Kept for a year. Contact: data@example.org"
+    assert "Not stated" not in json.dumps(found)
     assert "Deepfakes" in found["description"] or "DeepFakes" in found["description"]
