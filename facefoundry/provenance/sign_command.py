@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Mapping
 from typing import Final
 
 from cryptography import x509
@@ -17,7 +18,11 @@ __all__ = ["SignCommand"]
 
 _SECONDS: Final = 60
 _SHOWN: Final = 300
-_HASHES: Final = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384, "secp521r1": hashes.SHA512}
+_HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
 
 
 class SignCommand:
@@ -75,9 +80,9 @@ def _verified(public: object, signature: bytes, data: bytes) -> bytes:
     """Return a signature as C2PA has it, if it is right; raise InvalidSignature or ValueError otherwise."""
     match public:
         case ec.EllipticCurvePublicKey():
-            r, s = _numbers(signature, (public.key_size + 7) // 8)
-            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[public.curve.name]()))
             size = (public.key_size + 7) // 8
+            r, s = _numbers(signature, size)
+            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[public.curve.name]))
             return r.to_bytes(size, "big") + s.to_bytes(size, "big")
         case ed25519.Ed25519PublicKey():
             public.verify(signature, data)

@@ -166,3 +166,22 @@ def test_the_digest_is_that_of_what_was_granted_and_not_of_its_withdrawal():
     assert record.model_copy(update={"revoked": TODAY}).digest == record.digest
     assert record.model_copy(update={"expires": TODAY}).digest != record.digest
     assert record.digest == "0a6d9fd628297c558c4913b71502f55a27b7ea753248d032e6825b7c971f8b79"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sign", "-o", "s3://facefoundry/datasets/r/"], "--sign is for a folder"),
+        (["--tsa", "http://127.0.0.1:9"], "are for --sign"),
+        (["--sign", "--sign-command", "cat"], "--chain goes together with --key or --sign-command"),
+        (["--sign", "--key", "dataset.yaml", "--chain", "dataset.yaml"], "is not a PEM file"),
+    ],
+)
+def test_run_checks_what_signs_before_anything_is_started(write, tmp_path, monkeypatch, capsys, options, words):
+    path = write(4, {"default": "unstated"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", str(path), "--local", "--json", *options])
+    printed = capsys.readouterr()
+    assert caught.value.code == 2 and words in printed.out + printed.err
+    assert not (tmp_path / "output").exists()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import InvalidInput, Unavailable
@@ -16,7 +18,7 @@ from facefoundry.provenance import c2pa_files, credentials
 from facefoundry.provenance.signing import sign_dataset
 from tests.facefoundry.provenance.conftest import issue, videos_of
 
-KINDS = {
+KINDS: dict[str, tuple[Callable[[], CertificateIssuerPrivateKeyTypes], str]] = {
     "es256": (lambda: ec.generate_private_key(ec.SECP256R1()), "openssl dgst -sha256 -sign {key}"),
     "es384": (lambda: ec.generate_private_key(ec.SECP384R1()), "openssl dgst -sha384 -sign {key}"),
     "ps256": (
