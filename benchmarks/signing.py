@@ -1,4 +1,4 @@
-"""`python -m benchmarks.signing OUT`: what signing costs, beside what the dataset in the folder OUT cost without training.
+"""`python -m benchmarks.signing OUT`: what signing the dataset in OUT costs, beside what the rest cost but trainings.
 
 A copy of the dataset is signed with a development certificate of its own. Its cost is the CPU time of that; the cost of
 the dataset is what its record says of all results but trainings: extractions, conversions and real videos.
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pairs = [pair for pair in RunFolder(layout.run_folder()).load_pairs() if pair.state == "done"]
     cost = costs_of(pairs)
     if not cost.cpu_seconds or cost.unknown:
-        print(f"The records do not say what {cost.unknown or 'any'} results cost. Make the dataset without earlier ones.")
+        print("The records do not say what all results cost. Make the dataset again, with a store of its own.")
         return 2
     with tempfile.TemporaryDirectory(prefix="signing-") as folder:
         copy = layout_of(Path(shutil.copytree(arguments.dataset, Path(folder) / "copy")))

@@ -13,7 +13,7 @@ import click
 from facefoundry.cli.connection import store_settings
 from facefoundry.cli.options import local_dir_option
 from facefoundry.cli.plain import plain
-from facefoundry.cli.sign import require_extra
+from facefoundry.cli.signing import require_extra
 from facefoundry.codec import to_values
 from facefoundry.dataset import files
 from facefoundry.dataset.statements import Statement
