@@ -70,9 +70,10 @@ class SignCommand:
             message = f"Expected a signature from {name} within {_SECONDS} s. Received none. Try again later."
             raise Unavailable(message, reason="SIGN_COMMAND") from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()[-_SHOWN:] or "nothing"
-            message = f"Expected a signature from {name}. Received exit code {done.returncode}; it said: {said}. "
-            raise Unavailable(f"{message}Correct the command, or try again later.", reason="SIGN_COMMAND")
+            words = done.stderr.decode(errors="replace").strip()[-_SHOWN:] or "nothing"
+            received = f"exit code {done.returncode}, and on stderr: {words}"
+            message = f"Expected a signature from {name}. Received {received}. Correct the command, or try again later."
+            raise Unavailable(message, reason="SIGN_COMMAND")
         return done.stdout
 
 

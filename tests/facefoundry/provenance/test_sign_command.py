@@ -110,7 +110,7 @@ def test_a_command_that_fails_later_is_told_in_its_words_and_damages_no_file(mad
     gate.unlink()
     path = one_video.real_video("c23", "000")
     before = path.read_bytes()
-    with pytest.raises(Unavailable, match=r"exit code 7; it said: the token is locked\.") as caught:
+    with pytest.raises(Unavailable, match=r"exit code 7, and on stderr: the token is locked\.") as caught:
         sign_dataset(one_video, signer)
     assert caught.value.reason == "SIGN_COMMAND"
     assert path.read_bytes() == before and not list(path.parent.glob(".*"))
