@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["OVERFLOWS", "accessibility_faults", "open_browser", "overflow_of", "set_width"]
+__all__ = ["OVERFLOWS", "accessibility_faults", "open_browser", "overflow_of", "read_aloud", "set_width", "unnamed"]
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
@@ -39,6 +39,27 @@ const options = {preload: false, resultTypes: ['violations']};
 axe.run(document, options).then(found => done(found.violations.map(each =>
   [each.impact, each.id, each.nodes.length, each.nodes[0].html.slice(0, 200), each.nodes[0].failureSummary])));
 """
+
+
+# Roles of what a reader uses or jumps to, which is of no use without a name.
+_NAMED = (
+    "button",
+    "checkbox",
+    "columnheader",
+    "combobox",
+    "heading",
+    "image",
+    "link",
+    "navigation",
+    "progressbar",
+    "region",
+    "rowheader",
+    "search",
+    "searchbox",
+    "slider",
+    "table",
+    "Video",
+)
 
 
 @contextmanager
@@ -92,3 +113,23 @@ def accessibility_faults(browser) -> list[list]:
     assert spec is not None and spec.submodule_search_locations is not None, "axe is not installed (group test)"
     browser.execute_script((Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text())
     return [found for found in browser.execute_async_script(_AXE) if found[0] in ("serious", "critical")]
+
+
+def read_aloud(browser) -> list[tuple[str, str, str]]:
+    """Return what a screen reader gets, in its order: role, name, and how eagerly changes are told ("" or "polite")."""
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    by_id = {node["nodeId"]: node for node in nodes}
+    waiting, found = [nodes[0]["nodeId"]], []
+    while waiting:
+        node = by_id[waiting.pop()]
+        waiting += [each for each in reversed(node.get("childIds", [])) if each in by_id]
+        if not node["ignored"]:
+            live = [each["value"]["value"] for each in node.get("properties", []) if each["name"] == "live"]
+            name = str(node.get("name", {}).get("value", "")).strip()
+            found.append((node["role"]["value"], name, live[0] if live else ""))
+    return found
+
+
+def unnamed(browser) -> list[str]:
+    """Return the roles of controls, headings, pictures, tables and landmarks that have no name for a screen reader."""
+    return [role for role, name, _ in read_aloud(browser) if role in _NAMED and not name]

@@ -95,7 +95,8 @@ def rows_of(
         family.aucs[kind, figure] = Auc(*(round(value, 4) for value in values))
         if not found.enough:
             family.why_untested = (
-                f"Too few pairs to judge: with {design.judged} groups, no AUC could exclude chance. Test more pairs."
+                f"Too few people to judge: with {design.judged} groups, no AUC of so many figures can exclude chance. "
+                f"At least {found.needed} groups are needed. Test fewer levels, or pairs of more people."
             )
     rows = [_row(family, measured[family.level]) for family in families]
     return [_advised(row, rows) if row.state == "leak" else row for row in rows]

@@ -43,10 +43,12 @@ class Intervals:
     Attributes:
         values: float64 [n, 3]: AUC, lower and upper end for each row.
         enough: Whether there are groups enough for any AUC to exclude 0.5.
+        needed: Number of groups below which none can, for so many rows.
     """
 
     values: NDArray[np.float64]
     enough: bool
+    needed: int = 0
 
 
 def alone(
@@ -68,12 +70,12 @@ def alone(
         groups: int64 [m], group of each target, from 0.
         count: Number of groups.
     """
-    own = real_scores[targets]
-    ranks = _ranks(fakes, own)
-    for target in np.flatnonzero(np.bincount(targets)):
+    own, counts = real_scores[targets], np.bincount(targets)
+    ranks = _ranks(fakes, own) - 2 * np.sign(fakes - own)  # without its own target
+    for target in np.flatnonzero(counts > 1):  # nor those of the other fakes of that target
         same = targets == target
-        ranks[same] -= _ranks(fakes[same], own[same])
-    total = len(targets) ** 2 - int(np.square(np.bincount(targets)).sum())
+        ranks[same] -= _ranks(fakes[same], own[same]) - 2 * np.sign(fakes[same] - own[same])
+    total = len(targets) ** 2 - int(np.square(counts).sum())
     return Wins(_sums(groups[targets], ranks / 4, count), total)
 
 
@@ -122,4 +124,4 @@ def intervals(rows: Iterable[Wins], *, divided: bool = False, seed: int = 0, dra
     aucs, reach = 0.5 + surplus.sum(axis=1) / totals, width * errors / totals
     values = np.stack([aucs, np.maximum(0, aucs - reach), np.minimum(1, aucs + reach)], axis=1)
     judged = int((surplus != 0).any(axis=0).sum())
-    return Intervals(values, enough=width < judged**0.5)
+    return Intervals(values, enough=width < judged**0.5, needed=max(int(width**2), judged) + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facefoundry.checks.statistics import alone, intervals, paired
+from facefoundry.checks.statistics import Wins, alone, intervals, paired
 
 
 def test_a_fake_is_compared_with_the_real_videos_of_other_targets_only():
@@ -38,8 +38,21 @@ def test_few_pairs_that_agree_by_chance_are_no_leak_and_many_are():
     few, many = (intervals([paired(np.ones(count), np.arange(count), count)] * 20) for count in (4, 24))
     assert few.values[0, 1] < 0.5
     assert not few.enough
+    assert few.needed == 5
     assert many.values[0, 1] > 0.5
     assert many.enough
+
+
+@pytest.mark.parametrize(("rows", "groups", "divided"), [(138, 9, False), (46, 19, True), (138, 22, True)])
+def test_so_many_groups_are_enough_for_the_figures_of_one_level_or_three_and_fewer_subjects_are_not(
+    rows, groups, divided
+):
+    """A level has about 46 figures. Real ones go together in part, and need no more groups than these."""
+    surplus = np.random.default_rng(0).normal(size=(rows, groups))
+    assert intervals([Wins(each, groups) for each in surplus], divided=divided).enough
+    few = intervals([Wins(each[:13], groups) for each in surplus], divided=True)
+    assert not few.enough
+    assert 13 < few.needed <= 22
 
 
 _FULL = pytest.mark.full

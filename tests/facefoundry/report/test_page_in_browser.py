@@ -11,7 +11,7 @@ from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import Failure, SequenceRecord
 from facefoundry.report import write
 from facefoundry.report.page import ONE_PAGE_PAIRS, pages_folder
-from tests.browser import OVERFLOWS, accessibility_faults, open_browser, overflow_of, set_width
+from tests.browser import OVERFLOWS, accessibility_faults, open_browser, overflow_of, set_width, unnamed
 from tests.facefoundry.report.made import Amounts, make
 
 WIDTHS = (1280, 390)
@@ -131,12 +131,19 @@ def test_axe_finds_nothing_serious_in_one_page(view, variety, width, scheme):
     browser = view(variety, width)
     set_width(browser, width, scheme)
     assert accessibility_faults(browser) == []
+    assert unnamed(browser) == []
 
 
 def test_axe_is_asked(view, variety):
     browser = view(variety)
     browser.execute_script("document.images[0].removeAttribute('alt')")
     assert [found[1] for found in accessibility_faults(browser)] == ["image-alt"]
+
+
+def test_what_has_no_name_for_a_screen_reader_is_seen(view, variety):
+    browser = view(variety)
+    browser.execute_script("document.querySelector('table').removeAttribute('aria-label')")
+    assert unnamed(browser) == ["table"]
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +161,7 @@ def test_many_pairs_fit_and_axe_finds_nothing_serious(view, many, width, scheme)
         assert overflow_of(browser) <= 0
         assert browser.execute_script(OVERFLOWS) == []
         assert accessibility_faults(browser) == []
+        assert unnamed(browser) == []
         assert browser.get_log("browser") == []
 
 

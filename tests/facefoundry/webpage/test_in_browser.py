@@ -11,7 +11,7 @@ from facefoundry.report.page import ONE_PAGE_PAIRS
 from facefoundry.report.source import FolderSource
 from facefoundry.webpage.app import dataset_app
 from facefoundry.webpage.watch import Watch
-from tests.browser import OVERFLOWS, accessibility_faults, open_browser, overflow_of, set_width
+from tests.browser import OVERFLOWS, accessibility_faults, open_browser, overflow_of, read_aloud, set_width, unnamed
 from tests.facefoundry.report.made import Amounts, make
 from tests.facefoundry.webpage.serving import serving
 
@@ -52,7 +52,27 @@ def test_the_page_fits_and_axe_finds_nothing_serious(browser, address, width, sc
         assert overflow_of(browser) <= 0
         assert browser.execute_script(OVERFLOWS) == []
         assert accessibility_faults(browser) == []
+        assert unnamed(browser) == []
         assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_screen_reader_gets_the_tables_and_is_told_what_the_filter_finds(browser, address, width):
+    set_width(browser, width)
+    browser.get("about:blank")  # another place on the page that is open would load nothing
+    browser.get(f"{address}/#state=failed")
+    heard = read_aloud(browser)
+    assert ("table", "Pairs", "") in heard
+    told = [place for place, (role, _, live) in enumerate(heard) if (role, live) == ("status", "polite")]
+    assert len(told) == 3  # not reached, waits, and what the filter finds
+    assert heard[told[-1] + 1][:2] == ("StaticText", "2 of 16 pairs")
+    assert told[-1] < heard.index(("table", "Pairs", ""))
+    rows = heard[heard.index(("table", "Pairs", "")) :]
+    columns = [name for role, name, _ in rows if role == "columnheader"]
+    assert columns[:2] == ["Pair", "State"]
+    pairs = "return [...document.querySelectorAll('.pairs tbody tr')].filter(row => !row.hidden)"
+    shown = browser.execute_script(f"{pairs}.map(row => row.dataset.id)")
+    assert [name for role, name, _ in rows if role == "rowheader"][: len(shown)] == shown
 
 
 def test_a_fake_plays_beside_its_real_video_through_the_server(browser, address):
