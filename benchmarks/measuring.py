@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,12 +113,13 @@ def _boxes(layout: Layout, fake: FakeRecord) -> list[Box | None]:
 def _pixels(layout: Layout, fake: FakeRecord) -> float:
     """Return the CPU time of the pixel measures of a fake, seconds: that of some frames, for all swapped ones."""
     made, real = (_frames(path) for path in (layout.fake_video("raw", fake.id), layout.real_video("raw", fake.target)))
-    shown = [(*pair, box) for *pair, box in zip(made, real, _boxes(layout, fake), strict=False) if box]
+    boxes = _boxes(layout, fake)
+    shown = [(frame, target, box) for frame, target, box in zip(made, real, boxes, strict=False) if box]
     patches = [
         Patch(box.region, frame[box.region.slices], np.full((box.height, box.width), 255, np.uint8), box)
         for frame, _, box in shown
     ]
-    changed = [np.asarray((frame != target).any(axis=2) * 255, np.uint8) for frame, target, _ in shown]
+    changed = [cv2.absdiff(frame, target).max(axis=2) for frame, target, _ in shown]
 
     def measure() -> None:
         quality = Quality()

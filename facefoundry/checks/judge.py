@@ -95,7 +95,7 @@ def rows_of(
         family.aucs[kind, figure] = Auc(*(round(value, 4) for value in values))
         if not found.enough:
             family.why_untested = (
-                f"Too few people to judge: with {design.judged} groups, no AUC of so many figures can exclude chance. "
+                f"Too few people to judge: with {design.judged} groups, none of {len(tests)} AUCs can exclude chance. "
                 f"At least {found.needed} groups are needed. Test fewer levels, or pairs of more people."
             )
     rows = [_row(family, measured[family.level]) for family in families]

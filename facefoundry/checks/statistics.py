@@ -43,7 +43,7 @@ class Intervals:
     Attributes:
         values: float64 [n, 3]: AUC, lower and upper end for each row.
         enough: Whether there are groups enough for any AUC to exclude 0.5.
-        needed: Number of groups below which none can, for so many rows.
+        needed: Number of groups below which none of these rows can.
     """
 
     values: NDArray[np.float64]

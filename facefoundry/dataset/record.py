@@ -320,6 +320,9 @@ class PairRecord:
         """The sum of the durations of all stages."""
         return sum(stage.seconds for stage in self.stages)
 
+    def __repr__(self) -> str:
+        return f"PairRecord({self.id!r}, {self.state!r}, {[fake.id for fake in self.fakes]})"
+
     def _repr_html_(self) -> str:
         names = list(dict.fromkeys(name for fake in self.fakes for name in MEASURES if name in fake.quality))
         values = ((fake, (fake.quality.get(name) for name in names)) for fake in self.fakes)

@@ -123,8 +123,9 @@ def test_classes_that_real_videos_and_fakes_have_as_often_are_not_said():
 
 def test_the_command_finds_a_clip_that_is_in_two_splits_and_says_which_one_is_missing(clean, tmp_path):
     layout = FfppLayout(tmp_path / "copied")
-    shutil.copytree(clean.root / "manipulated_sequences", layout.root / "manipulated_sequences")
-    shutil.copytree(clean.root / "original_sequences", layout.root / "original_sequences")
+    of_few = shutil.ignore_patterns("01?*")  # half of the clips are enough
+    for folder in ("manipulated_sequences", "original_sequences"):
+        shutil.copytree(clean.root / folder, layout.root / folder, ignore=of_few)
     for level in ("raw", "c23"):
         shutil.copy(layout.real_video(level, "000"), layout.real_video(level, "004"))
         layout.real_video(level, "009").unlink()

@@ -44,9 +44,7 @@ def test_few_pairs_that_agree_by_chance_are_no_leak_and_many_are():
 
 
 @pytest.mark.parametrize(("rows", "groups", "divided"), [(138, 9, False), (46, 19, True), (138, 22, True)])
-def test_so_many_groups_are_enough_for_the_figures_of_one_level_or_three_and_fewer_subjects_are_not(
-    rows, groups, divided
-):
+def test_19_subjects_are_enough_for_the_figures_of_one_level_22_for_three_and_13_are_not(rows, groups, divided):
     """A level has about 46 figures. Real ones go together in part, and need no more groups than these."""
     surplus = np.random.default_rng(0).normal(size=(rows, groups))
     assert intervals([Wins(each, groups) for each in surplus], divided=divided).enough

@@ -227,3 +227,10 @@ def test_a_pair_with_its_figures_is_a_table_in_a_notebook(make_pair: Callable[..
     pair.fakes[0].faults = ["is <blurred>"]
     table = pair._repr_html_()
     assert "<caption>033_097 done</caption>" in table and "<td>0.93</td>" in table and "is &lt;blurred&gt;" in table
+    assert make_pair(state="running")._repr_html_() == "<p>033_097 running</p>"
+
+
+def test_a_list_of_pairs_is_short_in_a_notebook(make_pair: Callable[..., PairRecord]) -> None:
+    assert repr([make_pair(), make_pair(state="running")]) == (
+        "[PairRecord('033_097', 'done', ['033_097', '097_033']), PairRecord('033_097', 'running', [])]"
+    )

@@ -57,16 +57,16 @@ def test_the_page_fits_and_axe_finds_nothing_serious(browser, address, width, sc
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_screen_reader_gets_the_tables_and_is_told_what_the_filter_finds(browser, address, width):
+def test_a_screen_reader_gets_the_tables_and_says_what_the_filter_finds(browser, address, width):
     set_width(browser, width)
     browser.get("about:blank")  # another place on the page that is open would load nothing
     browser.get(f"{address}/#state=failed")
     heard = read_aloud(browser)
     assert ("table", "Pairs", "") in heard
-    told = [place for place, (role, _, live) in enumerate(heard) if (role, live) == ("status", "polite")]
-    assert len(told) == 3  # not reached, waits, and what the filter finds
-    assert heard[told[-1] + 1][:2] == ("StaticText", "2 of 16 pairs")
-    assert told[-1] < heard.index(("table", "Pairs", ""))
+    polite = [place for place, (role, _, live) in enumerate(heard) if (role, live) == ("status", "polite")]
+    assert len(polite) == 3  # not reached, waits, and what the filter finds
+    assert heard[polite[-1] + 1][:2] == ("StaticText", "2 of 16 pairs")
+    assert polite[-1] < heard.index(("table", "Pairs", ""))
     rows = heard[heard.index(("table", "Pairs", "")) :]
     columns = [name for role, name, _ in rows if role == "columnheader"]
     assert columns[:2] == ["Pair", "State"]
