@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run = folder.load_run()
         for pair in folder.load_pairs():
             stages.setdefault(pair.id, []).extend(pair.stages)
-            made = [fake for fake in pair.fakes if fake.swapped]
+            made = [fake for fake in pair.fakes if fake.swapped and pair.state == "done"]
             if made:
                 embeddings = [_embeddings(layout, fake, run.sequences[fake.target].faces) for fake in made]
                 timed[pair.id] = (sum(_pixels(layout, fake) for fake in made), sum(embeddings))
