@@ -27,6 +27,14 @@ _LISTED_MASKS = "c23"
 _MAX_FRAMES = 1000
 _CROP_BYTES, _LANDMARK_BYTES, _MASK_BYTES = 90_000, 1424, 800
 _MAKERS = "facefoundry.exports.makers"
+_SCANNED = (
+    "original_sequences/actors",
+    *(
+        f"manipulated_sequences/{method}"
+        for method in ("DeepFakeDetection", "Deepfakes", "Face2Face", "FaceShifter", "FaceSwap", "NeuralTextures")
+    ),
+)
+"""Its `rearrange.py` stops unless each of these has the folder `c23/frames`, of which it reads folders and no files."""
 _LMDB = f"lmdb/{_ROOT}_lmdb"
 """Where its configuration says that the LMDB is, below the folder of data sets."""
 
@@ -115,6 +123,7 @@ class DeepfakeBenchExport(Export[DeepfakeBenchOptions]):
             *_label_sets(dataset, request.levels, "" if options.lmdb else f"{root}/", videos),
             *split_files(dataset, numbers, f"{_ROOT}/"),
             conversion_dict(numbers),
+            *(() if options.lmdb else (Written(f"{_ROOT}/{folder}/c23/frames/.keep", b"") for folder in _SCANNED)),
         )
         return Plan((*made, *documents), numbers, left_out, dataset.remarks)
 

@@ -38,6 +38,36 @@ for level in sorted(sets):
     assert masks == [label == 1 for label in dataset.label_list], f"fakes of {level} have masks, real videos none"
     points = [dataset[i][2] for i in range(len(dataset))]
     assert all(found.abs().max() < 1000 for found in points), "landmarks are near the crop"
+
+
+def listed(path):
+    """Return all videos of lists with their pictures in order: its own lists have the order of the disk."""
+    found = json.loads(Path(path).read_bytes())
+    for video in (
+        video for label in found["FF-DF"].values() for s in label.values() for c in s.values() for video in c.values()
+    ):
+        video["frames"].sort()
+        video["masks"] = sorted(video.get("masks", []))
+    return found
+
+
+if not config["lmdb"]:
+    sys.path.insert(0, str(clone / "preprocessing"))
+    from rearrange import generate_dataset_file
+
+    Path("rearranged").mkdir()
+    generate_dataset_file("FaceForensics++", "./datasets", "rearranged")
+    assert listed("rearranged/FF-DF.json") == listed("datasets/dataset_json/FF-DF.json"), "rearrange.py lists the same"
+package = types.ModuleType("training.dataset")
+package.__path__ = [str(clone / "training" / "dataset")]
+sys.modules[package.__name__] = package
+sys.path.insert(0, str(clone))
+from training.dataset.sbi_dataset import SBIDataset  # noqa: E402
+
+blending = SBIDataset(config, "train")
+pairs = [blending[i] for i in range(8)]
+assert all(pair["fake"][1] == 1 for pair in pairs), "its blending takes the 81 landmarks"
+assert max(float((pair["fake"][0] - pair["real"][0]).abs().max()) for pair in pairs) > 0, "and changes the pictures"
 dataset = DeepfakeAbstractBaseDataset(config, "train")
 loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True, collate_fn=dataset.collate_fn)
 batch = next(iter(loader))

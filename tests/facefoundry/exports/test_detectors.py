@@ -110,6 +110,17 @@ def test_label_sets_name_swapped_frames_and_their_masks_and_landmarks(bench: Pat
                 assert all((bench / path.removeprefix("./datasets/")).is_file() for path in video.get("masks", []))
 
 
+def test_every_folder_that_its_rearrange_lists_is_there_and_has_only_videos(bench: Path) -> None:
+    root = bench / "FaceForensics++"
+    methods = ["DeepFakeDetection", "Deepfakes", "Face2Face", "FaceShifter", "FaceSwap", "NeuralTextures"]
+    for parent, names in (("manipulated_sequences", methods), ("original_sequences", ["actors", "youtube"])):
+        assert sorted(path.name for path in (root / parent).iterdir()) == names
+        for level in (level for name in names for level in (root / parent / name).iterdir()):
+            videos = {path.name for path in (level / "frames").iterdir() if path.is_dir()}
+            expected = 2 * len(PAIRS) if level.parts[-2:] in (("Deepfakes", "raw"), ("youtube", "raw")) else 0
+            assert len(videos) == expected
+
+
 def test_a_picture_that_is_missing_from_a_folder_is_made_again(real_dataset: Layout, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = DeepfakeBenchOptions(frames=2)
@@ -134,7 +145,7 @@ def test_an_lmdb_has_what_the_folders_have_under_the_keys_of_the_lists(
     with lmdb.open(str(folder), readonly=True, lock=False) as opened, opened.begin() as found:
         rows = {bytes(key).decode(): bytes(value) for key, value in found.cursor()}
     kept = {path.relative_to(bench).as_posix(): path for path in (bench / "FaceForensics++").rglob("*.*")}
-    files = {name.replace("/", "\\"): path for name, path in kept.items() if not name.endswith(".json")}
+    files = {name.replace("/", "\\"): path for name, path in kept.items() if path.suffix in (".png", ".npy")}
     assert set(rows) == set(files)
     for key, data in rows.items():
         if key.endswith(".png"):
