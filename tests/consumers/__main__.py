@@ -105,7 +105,9 @@ def _run(consumer: Consumer, clone: Path, arguments: argparse.Namespace) -> bool
     out = (arguments.work / f"{consumer.format}{consumer.variant}").resolve()
     command = [sys.executable, "-m", "facefoundry", "export", consumer.format, str(arguments.dataset), str(out)]
     store = ["--local", "--local-dir", arguments.local_dir] if arguments.local_dir else []
-    subprocess.run([*command, *consumer.options, "--update", *store], check=True)
+    if subprocess.run([*command, *consumer.options, "--update", *store], check=False).returncode:
+        print(f"{consumer.clone}{consumer.variant}: the export failed")
+        return False
     record = parse_record((out / RECORD).read_bytes(), str(out / RECORD))
     left_out = frozenset(sentence.partition(":")[0] for sentence in record.left_out)
     expected = consumer.expected(load_dataset(arguments.dataset), left_out)
