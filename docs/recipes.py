@@ -53,13 +53,16 @@ less. `preview` sets four fields against that, and for sharper faces. `ffpp` has
 
 ## What a fake takes from its target
 
-A decoder draws a mouth as its clip shows it, and a face of 64 pixels has no skin. FF++ leaves both so, and `ffpp`
-refuses both fields. Use them with `training.colours: standardised`, because they need a face in the target's colours.
+A decoder draws a mouth and light as its clip shows them, and a face of 64 pixels has no skin and no pupils. FF++
+leaves all this so, and `ffpp` refuses these fields. Use the first two with `training.colours: standardised`, because
+they need a face in the target's colours.
 
 - **`conversion.mouth: target`**: what is inside the lips is the frame's own, where the target's mouth is open.
 - **`conversion.detail`**: adds the target's detail that is finer than the network's pixels: skin, hair and film grain.
-  It counts up to 12 grey levels, so the target's edges hardly come along. Eyes and brows get none: the target's lids
-  and pupils do not lie on the source's.
+  It counts up to 12 grey levels, so the target's edges hardly come along, and up to 16 between open lids, so the fake
+  looks where the target looks. Lids and brows get none: those of the target do not lie on the source's.
+- **`conversion.colours: target`**: cheeks and other large areas have the target's hue. A lamp beside the source leaves
+  no coloured patch. Light and shade, and the colours of what is small, such as lips, stay the source's.
 
 The report's figures of mouth and sharpness are those of the whole fake, with what it takes. Set
 `conversion.mouth=source` and `conversion.detail=0` to measure the network alone.

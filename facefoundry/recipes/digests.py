@@ -37,7 +37,7 @@ DIGEST_NAMES: Mapping[str, Mapping[str, str]] = {
         **_unchanged("colours shared_blocks dssim loss_weights"),
     },
     "ConversionOptions": _unchanged(
-        "mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone mouth detail"
+        "mask erosion blur seamless batch_size chunk_frames frame_ranges discard clone mouth detail colours"
     ),
     "FrameRange": _unchanged("first last"),
     "Level": _unchanged("name codec crf pixel_format preset coder keyframe_interval tagged"),
@@ -82,7 +82,7 @@ def implied(message: Message) -> JsonObject:
             "loss_weights": "even",
         }
     if isinstance(message, recipe_pb2.ConversionOptions):
-        return {"mouth": "source", "detail": 0.0}
+        return {"mouth": "source", "detail": 0.0, "colours": "source"}
     if isinstance(message, recipe_pb2.Level):
         lossless = message.codec == "libx264rgb" and message.crf == 0
         # CAVLC is faster to write than CABAC and takes less than half the time to read, which counts where there are

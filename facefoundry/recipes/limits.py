@@ -60,8 +60,9 @@ def _check_faithful(recipe: recipe_pb2.Recipe) -> Iterator[FieldViolation]:
         what = f"even in the recipe {_FAITHFUL}, which is faithful: FF++'s loss had no weights"
         yield _violation("recipe.training.loss_weights", what, recipe.training.loss_weights)
     given = f"in the recipe {_FAITHFUL}, which is faithful: FF++ blended the face as the network made it"
-    if recipe.conversion.mouth != "source":
-        yield _violation("recipe.conversion.mouth", f"source {given}", recipe.conversion.mouth)
+    for name in ("mouth", "colours"):
+        if (chosen := getattr(recipe.conversion, name)) != "source":
+            yield _violation(f"recipe.conversion.{name}", f"source {given}", chosen)
     if recipe.conversion.detail:
         yield _violation("recipe.conversion.detail", f"0 {given}", recipe.conversion.detail)
 

@@ -459,6 +459,7 @@ class ConversionOptions(_message.Message):
     CLONE_FIELD_NUMBER: _builtins.int
     MOUTH_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    COLOURS_FIELD_NUMBER: _builtins.int
     mask: _builtins.str
     """Region to blend: `facehullandrect`, `facehull` or `rect`."""
     erosion: _builtins.int
@@ -485,6 +486,11 @@ class ConversionOptions(_message.Message):
     """Weight of the target's detail that is finer than the pixels of the network, such as skin and film grain, on the
     network's face; 0 adds none, as FF++. Not part of a digest when it is 0.
     """
+    colours: _builtins.str
+    """Whose large-scale colours the face has: `source`, those of the network's face, as FF++; `target`, those of the frame,
+    so that a lamp beside the source leaves no coloured cheek. Light and shade stay the network's. Not part of a digest
+    when it is `source`.
+    """
     @_builtins.property
     def frame_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRange]:
         """Frames to swap, in ascending order; without ranges, all. Other frames stay as in the target, with the label
@@ -505,10 +511,11 @@ class ConversionOptions(_message.Message):
         clone: _builtins.str | None = ...,
         mouth: _builtins.str | None = ...,
         detail: _builtins.float | None = ...,
+        colours: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_colours", b"_colours", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "colours", b"colours", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_blur", b"_blur", "_chunk_frames", b"_chunk_frames", "_clone", b"_clone", "_colours", b"_colours", "_detail", b"_detail", "_discard", b"_discard", "_erosion", b"_erosion", "_mask", b"_mask", "_mouth", b"_mouth", "_seamless", b"_seamless", "batch_size", b"batch_size", "blur", b"blur", "chunk_frames", b"chunk_frames", "clone", b"clone", "colours", b"colours", "detail", b"detail", "discard", b"discard", "erosion", b"erosion", "frame_ranges", b"frame_ranges", "mask", b"mask", "mouth", b"mouth", "seamless", b"seamless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -518,6 +525,8 @@ class ConversionOptions(_message.Message):
     _WhichOneofArgType__chunk_frames: _TypeAlias = _typing.Literal["_chunk_frames", b"_chunk_frames"]  # noqa: Y015
     _WhichOneofReturnType__clone: _TypeAlias = _typing.Literal["clone"]  # noqa: Y015
     _WhichOneofArgType__clone: _TypeAlias = _typing.Literal["_clone", b"_clone"]  # noqa: Y015
+    _WhichOneofReturnType__colours: _TypeAlias = _typing.Literal["colours"]  # noqa: Y015
+    _WhichOneofArgType__colours: _TypeAlias = _typing.Literal["_colours", b"_colours"]  # noqa: Y015
     _WhichOneofReturnType__detail: _TypeAlias = _typing.Literal["detail"]  # noqa: Y015
     _WhichOneofArgType__detail: _TypeAlias = _typing.Literal["_detail", b"_detail"]  # noqa: Y015
     _WhichOneofReturnType__discard: _TypeAlias = _typing.Literal["discard"]  # noqa: Y015
@@ -538,6 +547,8 @@ class ConversionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk_frames) -> _WhichOneofReturnType__chunk_frames | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clone) -> _WhichOneofReturnType__clone | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__colours) -> _WhichOneofReturnType__colours | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__detail) -> _WhichOneofReturnType__detail | None: ...
     @_typing.overload

@@ -1,7 +1,7 @@
 """Gives a network's face on its frame what the network could not: the target's open mouth, and its fine detail.
 
 A decoder draws mouths as its clip shows them, so a source that never laughs has closed lips where the target laughs.
-A face of few pixels has no texture of skin. FF++ changes neither, as `AS_MADE`.
+A face of few pixels has no texture of skin, and no pupils. FF++ changes none of this, as `AS_MADE`.
 
 Lengths are in pixels of the network, so that they grow with the face.
 """
@@ -19,21 +19,44 @@ from services.converter.warp import Region, warp_square
 
 __all__ = ["AS_MADE", "FinishOptions", "finish"]
 
-_INNER_LIPS: Final = slice(60, 68)
-_UPPER, _LOWER = 62, 66
+
+class _Opening(NamedTuple):
+    """What can open: a mouth or an eye.
+
+    A mouth is grown, so that the lips' inner edge comes along. Eyes are not: lids and lashes are the source's.
+
+    Attributes:
+        contour: Landmarks around it.
+        across: Pairs of landmarks across its gap.
+        grown: How far the contour is grown, pixels of the network.
+        soft: Standard deviation of its edge, pixels of the network.
+    """
+
+    contour: range
+    across: tuple[tuple[int, int], ...]
+    grown: float
+    soft: float
+
+
+_MOUTH: Final = _Opening(range(60, 68), ((62, 66),), 1.5, 1.0)
+_EYES: Final = (
+    _Opening(range(36, 42), ((37, 41), (38, 40)), 0.0, 0.5),
+    _Opening(range(42, 48), ((43, 47), (44, 46)), 0.0, 0.5),
+)
 # Brow and eye of each side.
-_EYES: Final = ((*range(17, 22), *range(36, 42)), (*range(22, 27), *range(42, 48)))
-# How far the opening is grown, so that the lips' inner edge comes along, and how soft its edge is.
-_GROWN: Final = 1.5
-# How far the hull of an eye and its brow is grown, so that lashes and the fold below the eye are in it.
+_AROUND: Final = ((*range(17, 22), *range(36, 42)), (*range(22, 27), *range(42, 48)))
+# How far the hull of an eye and its brow is grown, so that lashes and the fold below the eye are in it, and its edge's
+# deviation.
 _AROUND_EYES: Final = 2.0
 _SOFT: Final = 1.0
-# A gap between the lips of the first length is that of a closed mouth; from the second one on it is open.
+# A gap of the first length is that of closed lips or lids; from the second one on they are open.
 _SHUT, _OPEN = 1.0, 3.0
 # Detail is what a Gaussian of this deviation takes away. Above the limit, in grey levels, it is an edge of the target's
-# nose or lips, and no skin. Around the eyes nothing is: the target's lids and pupils do not lie on the source's.
+# nose or lips, and no skin. Around the eyes nothing is: the target's lids do not lie on the source's. Between open lids
+# it is the target's gaze, and the edges of irises and catchlights are stronger.
 _DETAIL: Final = 0.75
 _LIMIT: Final = 12.0
+_EYE_LIMIT: Final = 16.0
 # Bits of fractions of a pixel of the points of a polygon.
 _SHIFT: Final = 4
 
@@ -43,7 +66,7 @@ class FinishOptions(NamedTuple):
 
     Attributes:
         mouth: `source`, nothing, or `target`: what is inside the lips, where the target's mouth is open.
-        detail: Weight of its detail that is finer than the network's pixels, except around the eyes; 0 takes none.
+        detail: Weight of its detail that is finer than the network's pixels, but for lids and brows; 0 takes none.
     """
 
     mouth: str = "source"
@@ -85,32 +108,36 @@ def finish(
     if options.detail:
         inside = warp_square(size, matrix, region) > 0
         fine = target - cv2.GaussianBlur(target, (0, 0), _DETAIL * pixel)
-        weight = options.detail * inside * (1 - _around_eyes(landmarks, region, pixel))
-        made += weight[:, :, None] * np.clip(fine, -_LIMIT, _LIMIT)
+        between = np.maximum(*(_weight(eye, landmarks, region, pixel) for eye in _EYES))
+        weight = options.detail * inside * np.maximum(1 - _around_eyes(landmarks, region, pixel), between)
+        limit = (_LIMIT + (_EYE_LIMIT - _LIMIT) * between)[:, :, None]
+        made += weight[:, :, None] * np.clip(fine, -limit, limit)
     if options.mouth == "target":
-        share = _opening(landmarks, region, pixel)[:, :, None]
-        made += share * (target - made)
+        made += _weight(_MOUTH, landmarks, region, pixel)[:, :, None] * (target - made)
     return np.clip(np.rint(made), 0, 255).astype(np.uint8)
 
 
-def _opening(landmarks: NDArray[np.float32], region: Region, pixel: float) -> NDArray[np.float32]:
-    """Return the weight of the target's mouth, float32 [region.height, region.width] in [0, 1].
+def _weight(opening: _Opening, landmarks: NDArray[np.float32], region: Region, pixel: float) -> NDArray[np.float32]:
+    """Return the weight of the target in an opening, float32 [region.height, region.width] in [0, 1].
 
     Args:
+        opening: The target's mouth or one of its eyes.
         landmarks: float32 [68, 2], (x, y) in frame pixels.
         region: Frame pixels of the result.
         pixel: Width of a pixel of the network, frame pixels.
     """
-    gap = float(np.linalg.norm(landmarks[_LOWER] - landmarks[_UPPER])) / pixel
+    first, second = (landmarks[list(points)] for points in zip(*opening.across, strict=True))
+    gap = float(np.linalg.norm(first - second, axis=1).mean()) / pixel
     share = np.clip((gap - _SHUT) / (_OPEN - _SHUT), 0, 1)
     if not share:
         return np.zeros((region.height, region.width), np.float32)
-    return np.float32(share) * _soft_mask([landmarks[_INNER_LIPS]], region, _GROWN * pixel, _SOFT * pixel)
+    contour = landmarks[list(opening.contour)]
+    return np.float32(share) * _soft_mask([contour], region, opening.grown * pixel, opening.soft * pixel)
 
 
 def _around_eyes(landmarks: NDArray[np.float32], region: Region, pixel: float) -> NDArray[np.float32]:
-    """Return where eyes and brows are, float32 [region.height, region.width] in [0, 1]; arguments as in `_opening`."""
-    hulls = [cv2.convexHull(landmarks[list(points)])[:, 0] for points in _EYES]
+    """Return where eyes and brows are, float32 [region.height, region.width] in [0, 1]; arguments as in `_weight`."""
+    hulls = [cv2.convexHull(landmarks[list(points)])[:, 0] for points in _AROUND]
     return _soft_mask(hulls, region, _AROUND_EYES * pixel, _SOFT * pixel)
 
 

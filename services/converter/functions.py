@@ -34,6 +34,7 @@ class ConversionOptions:
     clone: str | None = None
     mouth: str = "source"
     detail: float = 0.0
+    colours: str = "source"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import Unusable
 from facefoundry.faces.alignments import REASONS, Alignments
-from facefoundry.faces.crop import cut
+from facefoundry.faces.crop import crop_matrix, cut
 from facefoundry.media.read import DECODER, Source, frame_digest, open_source
 from facefoundry.media.write import LevelsWriter
 from facefoundry.model.architecture import content_digest, unpack
@@ -27,7 +27,7 @@ from facefoundry.storage.info import ConversionFacts, VideoFacts
 from facefoundry.storage.parts import CHUNKS, video
 from facefoundry.work.messages import Message, PartsReady, Progress, Result, Resumed
 from facefoundry.work.workspace import Workspace
-from services.converter import chunks, labels
+from services.converter import chunks, colours, labels
 from services.converter.composite import MASK_TOO_SMALL, Patch, composite
 from services.converter.finish import FinishOptions
 from services.converter.functions import ConversionOptions, ConvertArgs, TranscodeArgs
@@ -187,6 +187,7 @@ class _Converter:
         self._options = MaskOptions(options.mask, options.erosion, options.blur)
         self._clone = options.clone
         self._finishing = FinishOptions(options.mouth, options.detail)
+        self._colours = options.colours
         self._batch = options.batch_size
         self._swap: Swapper | None = None
 
@@ -229,7 +230,7 @@ class _Converter:
             yield target, row, patch
 
     def _faces(self, numbers: range, targets: list[Frame]) -> dict[int, NDArray[np.float32]]:
-        """Return the faces of a window as the network made them, float32 [s, s, 3], by frame number.
+        """Return the faces of a window, float32 [s, s, 3], by frame number, before they are put on their frames.
 
         A face's place in the network's batch depends on its frame number alone, so the result does not depend on which
         other frames have a face.
@@ -247,7 +248,17 @@ class _Converter:
             place = number - numbers.start
             window[place] = cut(targets[place], self._known.matrices[number], size, 0)
         made = self._swap(window)
-        return {number: made[number - numbers.start] for number in found}
+        return {
+            number: self._coloured(made[number - numbers.start], window[number - numbers.start], number)
+            for number in found
+        }
+
+    def _coloured(self, face: NDArray[np.float32], target: Frame, number: int) -> NDArray[np.float32]:
+        """Return the face of a frame in the colours that the recipe wants; `target` is the target's aligned face."""
+        if self._colours == "source":
+            return face
+        to_face = crop_matrix(self._known.matrices[number], len(face), 0)
+        return colours.of_target(face, target, self._known.landmarks[number] @ to_face[:, :2].T + to_face[:, 2])
 
 
 def _open(arguments: TranscodeArgs, workspace: Workspace) -> Source:

@@ -69,9 +69,10 @@ def test_colours_shared_blocks_and_dssim_are_in_a_digest_unless_they_are_those_o
 def test_loss_weights_and_what_a_fake_takes_from_its_target_are_in_a_digest_unless_they_are_those_of_ffpp():
     assert digest_values(recipe_pb2.TrainingOptions(loss_weights="face")) == {"loss_weights": "face"}
     assert digest_values(recipe_pb2.TrainingOptions(loss_weights="even")) == {}
-    finished = recipe_pb2.ConversionOptions(mouth="target", detail=0.5)
-    assert digest_values(finished) == {"mouth": "target", "detail": 0.5}
-    assert digest_values(recipe_pb2.ConversionOptions(mouth="source", detail=0)) == {}
+    finished = recipe_pb2.ConversionOptions(mouth="target", detail=0.5, colours="target")
+    assert digest_values(finished) == {"mouth": "target", "detail": 0.5, "colours": "target"}
+    as_made = recipe_pb2.ConversionOptions(mouth="source", detail=0, colours="source")
+    assert digest_values(as_made) == {}
 
 
 @pytest.mark.parametrize("change", [{"coder": "cabac"}, {"keyframe_interval": 10}, {"tagged": True}])
@@ -114,7 +115,7 @@ PINNED = {
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
         "604d5110d6661adaf333542d0ced117ecedd1778",
-        "5f194802f3e3ab249188d4ace77d5da5c098e4b3",
+        "e44f02734b92eec9e4786129e3a2eb5decc62eb4",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",
         "827713eb12a7d01fc29819605adbc4074830f910",

@@ -57,6 +57,7 @@ WORDS = [
     ("training.colours", "standardised", ("grey", "")),
     ("training.loss_weights", "face", ("mouth", "")),
     ("conversion.mouth", "target", ("lips", "")),
+    ("conversion.colours", "target", ("grey", "")),
     ("conversion.mask", "rect", ("circle", "")),
     ("conversion.clone", "opencv-5", ("opencv-4", "3.4.1", "")),
     ("compression.name", "mine2", ("", "a_b", "../x", "x" * 33)),
@@ -214,6 +215,7 @@ def test_a_level_without_a_field_that_it_must_have_is_refused(field):
         ("training.loss_weights", "face"),
         ("conversion.mouth", "target"),
         ("conversion.detail", 1),
+        ("conversion.colours", "target"),
     ],
 )
 def test_the_faithful_recipe_does_what_ffpp_did(field, value):

@@ -39,6 +39,20 @@ def finished(frame: NDArray[np.uint8], gap: float, mouth: str = "source", detail
     return finish(warped, frame, MATRIX, landmarks(gap), REGION, SIZE, FinishOptions(mouth, detail))
 
 
+def with_lids(gap: float) -> NDArray[np.float32]:
+    """The mean face, with a gap between the lids of both eyes, in pixels of the network."""
+    points = landmarks(0)
+    for upper, lower in (([37, 38], [41, 40]), ([43, 44], [47, 46])):
+        middle = points[[*upper, *lower], 1].mean()
+        points[upper, 1], points[lower, 1] = middle - gap * PIXEL / 2, middle + gap * PIXEL / 2
+    return points
+
+
+def with_detail(frame: NDArray[np.uint8], lids: float) -> NDArray[np.uint8]:
+    warped = np.full((REGION.height, REGION.width, 3), GREY, np.uint8)
+    return finish(warped, frame, MATRIX, with_lids(lids), REGION, SIZE, FinishOptions(detail=1.0))
+
+
 def at(picture: NDArray[np.uint8], point: NDArray[np.float32]) -> int:
     return int(picture[round(float(point[1])) - REGION.top, round(float(point[0])) - REGION.left, 0])
 
@@ -65,7 +79,7 @@ def test_a_mouth_that_opens_becomes_the_targets_little_by_little(gap: float, exp
 
 
 def test_detail_is_the_targets_noise_and_stays_within_the_face_and_its_limit():
-    made = finished(noisy(40), 0, detail=1.0).astype(int)
+    made = with_detail(noisy(40), 0.9).astype(int)
     inside = made[7:-7, 7:-7]
     assert np.abs(inside - GREY).max() == 12 and inside.std() > 8
     outside = made.copy()
@@ -75,10 +89,20 @@ def test_detail_is_the_targets_noise_and_stays_within_the_face_and_its_limit():
 
 
 @pytest.mark.parametrize("points", [[*range(36, 42)], [*range(42, 48)], [*range(17, 22)], [*range(22, 27)]])
-def test_eyes_and_brows_get_no_detail_of_the_target(points: list[int]):
-    made, around = finished(noisy(40), 0, detail=1.0), landmarks(0)[points]
+def test_lids_and_brows_get_no_detail_of_the_target_and_closed_eyes_neither(points: list[int]):
+    made, around = with_detail(noisy(40), 0.9), with_lids(0.9)[points]
     assert all(abs(at(made, point) - GREY) <= 1 for point in [*around, around.mean(axis=0)])
     assert np.abs(made.astype(int) - GREY).max() == 12
+
+
+@pytest.mark.parametrize("points", [range(36, 42), range(42, 48)])
+def test_between_open_lids_is_the_detail_of_the_targets_gaze(points: range):
+    made, around = with_detail(noisy(40), 8).astype(int) - GREY, with_lids(8)[list(points)]
+    x, y = np.rint(around.mean(axis=0)).astype(int) - REGION[:2]
+    eye = made[y - 4 : y + 5, x - 6 : x + 7]
+    assert np.abs(eye).max() == 16 and eye.std() > 10
+    lids = [round(float(around[:, 1].mean() + side * 5.2 * PIXEL)) - REGION.top for side in (-1, 1)]
+    assert np.abs(made[lids, x - 6 : x + 7]).max() <= 3
 
 
 def test_what_the_networks_pixels_can_show_is_no_detail():

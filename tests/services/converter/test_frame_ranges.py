@@ -212,7 +212,7 @@ def test_a_conversion_of_all_frames_is_found_where_it_was_before_there_were_rang
     planned = plan_conversion(store, request_with())
     before: dict[str, object] = {"mask": "facehullandrect", "erosion": 0, "blur": 2, "seamless": True}
     before |= {"clone": "opencv-3.4.1", "batch_size": 16, "chunk_frames": 256}
-    assert planned.options["conversion"] == {**before, "mouth": "source", "detail": 0.0}
+    assert planned.options["conversion"] == {**before, "mouth": "source", "detail": 0.0, "colours": "source"}
     conversion = recipes.load("ffpp").conversion
     conversion.ClearField("discard")
     assert digest_values(conversion) == before, "what was there before there were these fields"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facefoundry import archive
 from facefoundry.errors import DataLoss, Unusable
 from facefoundry.faces.alignments import NO_FACE
-from facefoundry.faces.crop import cut
+from facefoundry.faces.crop import crop_matrix, cut
 from facefoundry.media import write
 from facefoundry.media.read import DECODER, open_source
 from facefoundry.media.video import Video
@@ -31,6 +31,7 @@ from facefoundry.storage.parts import CHUNKS, MASKS
 from facefoundry.work.messages import PartsReady, Progress
 from facefoundry.work.workspace import Workspace
 from services.converter import chunks, pipeline
+from services.converter.colours import of_target
 from services.converter.composite import composite
 from services.converter.finish import FinishOptions
 from services.converter.functions import ConvertArgs, TranscodeArgs
@@ -133,11 +134,12 @@ def test_the_three_masks_are_exact(made: Any, clip: Any) -> None:
         assert (blend[number] > 0).sum() > (box[number] > 0).sum() * 0.5
 
 
+@pytest.mark.parametrize("colours", ["source", "target"])
 @pytest.mark.parametrize("taken", [FinishOptions(), FinishOptions("target", 1.0)])
 def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder_with_what_it_takes_from_the_target(
-    convert_arguments: Arguments, clip: Any, weights: Path, taken: FinishOptions
+    convert_arguments: Arguments, clip: Any, weights: Path, taken: FinishOptions, colours: str
 ) -> None:
-    options = replace(CONVERSION, mouth=taken.mouth, detail=taken.detail)
+    options = replace(CONVERSION, **taken._asdict(), colours=colours)
     crop = cut(clip.frames[5], clip.alignments.matrices[5], 64, 0)
     shown = []
     for side in SIDES:
@@ -145,10 +147,14 @@ def test_a_swapped_frame_shows_the_face_of_the_chosen_decoder_with_what_it_takes
         shown.append(decoded(parts["raw.mp4"])[5])
         face = np.asarray(load(weights).reconstruct(crop[None].astype(np.float32) / 255, side))[0]
         matrix, landmarks = clip.alignments.matrices[5], clip.alignments.landmarks[5]
+        if colours == "target":
+            face = of_target(face, crop, cv2.transform(landmarks[None], crop_matrix(matrix, 64, 0))[0])
         mask = MaskOptions("facehullandrect", 0, 2)
         patch = composite(clip.frames[5], face, matrix, landmarks, mask, "opencv-3.4.1", taken)
         assert patch is not None
-        np.testing.assert_allclose(shown[-1], patch.apply(clip.frames[5]), atol=1)
+        # Keras and NumPy differ in the last bits, and a face is rounded to whole grey levels up to three times.
+        difference = np.abs(shown[-1].astype(int) - patch.apply(clip.frames[5]))
+        assert difference.max() <= 2 and (difference > 1).mean() < 1e-3
     assert (shown[0] != shown[1]).any()
 
 
