@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from facefoundry import codec
 from facefoundry.checks.leaks import MIN_GROUPS, LeakReport, LeakRow, path_of
@@ -22,7 +22,7 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.errors import DataLoss, FaceFoundryError, InvalidInput, Unusable
 from facefoundry.process.sandbox import Isolation, Limits, Sandbox
 
-__all__ = ["HEAD", "LIMITS", "Progress", "check_leaks", "require_libraries", "run_all"]
+__all__ = ["HEAD", "LIMITS", "Item", "Progress", "check_leaks", "require_libraries", "run_all"]
 
 HEAD: Final = 32
 """Number of frames at the start of each video that are decoded, unless the caller says otherwise."""
@@ -122,24 +122,45 @@ def require_libraries(*further: str) -> None:
         raise InvalidInput(f"{message}Install them: pip install '.[check]'.", reason="EXTRA_MISSING")
 
 
+class Item(Protocol):
+    """What a sandbox works on: it reads some files."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files that it reads."""
+
+
+T = TypeVar("T", bound=Item)
+
+
 def run_all(
-    items: Sequence[Fake], work: Callable[[Sandbox, Fake], None], processes: int | None
-) -> Generator[tuple[Fake, FaceFoundryError | None], None, None]:
+    items: Sequence[T],
+    work: Callable[[Sandbox, T], None],
+    processes: int | None,
+    *,
+    allow: Sequence[str] = _ALLOWED,
+) -> Generator[tuple[T, FaceFoundryError | None], None, None]:
     """Do a work on each item, in one sandbox for each process, and yield the items as they end.
 
     A sandbox reads the folders of the items and writes nothing but temporary files. Closing the iterator early begins
     no further item and kills the sandboxes. An error about one item is yielded with it.
+
+    Args:
+        items: The items.
+        work: Called with a sandbox and an item, in a thread for each process.
+        processes: Number of processes; by default one for each core.
+        allow: Prefixes of the modules whose functions the sandbox may run.
     """
     count = max(1, min(len(items), processes or os.cpu_count() or 1))
     own, stopped, sandboxes = threading.local(), threading.Event(), list[Sandbox]()
-    paths = {path for item in items for path in (item.video, item.real, item.labels) if path}
+    paths = {path for item in items for path in item.files}
     readable = tuple(sorted({path.resolve().parent for path in paths}))
 
-    def check(item: Fake) -> FaceFoundryError | None:
+    def check(item: T) -> FaceFoundryError | None:
         if stopped.is_set():
             return None
         if not hasattr(own, "sandbox"):
-            own.sandbox = _sandbox(Path(folders.enter_context(TemporaryDirectory(prefix="check-"))), readable)
+            own.sandbox = _sandbox(Path(folders.enter_context(TemporaryDirectory(prefix="check-"))), readable, allow)
             sandboxes.append(own.sandbox)
         try:
             work(own.sandbox, item)
@@ -160,9 +181,9 @@ def run_all(
                 _close(sandboxes)  # a run that was about to begin has begun after the first time
 
 
-def _sandbox(folder: Path, readable: tuple[Path, ...]) -> Sandbox:
+def _sandbox(folder: Path, readable: tuple[Path, ...], allow: Sequence[str]) -> Sandbox:
     isolation = Isolation(folder, writable=(), temporary=folder, readable=readable)
-    return Sandbox(LIMITS, allow=_ALLOWED, isolation=isolation)
+    return Sandbox(LIMITS, allow=allow, isolation=isolation)
 
 
 def _close(sandboxes: Sequence[Sandbox]) -> None:
@@ -172,7 +193,7 @@ def _close(sandboxes: Sequence[Sandbox]) -> None:
 
 def _key(fake: Fake, head: int) -> list[int]:
     """Return what a measurement depends on: the files' sizes and times, the frames, and the version of the figures."""
-    paths = [path for path in (fake.video, fake.real, fake.labels) if path]
+    paths = fake.files
     stats = [path.stat() for path in paths]
     return [_VERSION, head, *(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns))]
 

@@ -42,6 +42,11 @@ class Fake:
     labels: Path | None
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Its video, the real video, and its labels if there are any."""
+        return (self.video, self.real, *((self.labels,) if self.labels else ()))
+
+    @property
     def target(self) -> str:
         """Id of the sequence whose frames the fake keeps."""
         return self.id.partition("_")[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +27,7 @@ __all__ = ["FRAMES", "verify_dataset"]
 FRAMES: Final = 16
 """Number of swapped frames, and of other frames, of each fake that are compared with their labels."""
 _LOSSLESS = "raw"
-_THREADS = 4
+_READING = ("facefoundry.provenance.reading",)
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished files, the number of all, and the path of the last one."""
@@ -66,16 +65,18 @@ def verify_dataset(
     fakes = [fake for fake in _lossless(layout) if fake.labels] if frames else []
     total = len(videos) + len(fakes)
     if is_signed:
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-            read = pool.map(lambda video: _read(video, facts, anchors), videos)
-            for video, (found, faults) in zip(videos, read, strict=True):
-                _count(found, made)
-                if only_trusted and (found is None or found.state != "Trusted"):
-                    faults.append(("signatures", _untrusted(found)))
-                for kind, fault in faults:
-                    made.add(kind, f"{_relative(video.path, layout)}: {fault}")
-                done += 1
-                on_progress(done, total, str(video.path))
+        results: dict[Video, tuple[Found | None, list[tuple[str, str]]]] = {}
+        for video, found, faults in _read(videos, facts, anchors, processes):
+            results[video] = found, faults
+            done += 1
+            on_progress(done, total, str(video.path))
+        for video in videos:
+            found, faults = results[video]
+            _count(found, made)
+            if only_trusted and (found is None or found.state != "Trusted"):
+                faults.append(("signatures", _untrusted(found)))
+            for kind, fault in faults:
+                made.add(kind, f"{_relative(video.path, layout)}: {fault}")
     for fake, fault in _compared(fakes, frames, processes, made):
         if fault:
             places = _relative(fake.video, layout), _relative(fake.real, layout)
@@ -85,12 +86,24 @@ def verify_dataset(
     return made
 
 
-def _read(video: Video, facts: DatasetFacts, anchors: str) -> tuple[Found | None, list[tuple[str, str]]]:
-    """Return what the manifest of a video says, and (kind of check, what is wrong)."""
-    found = c2pa_files.read(video.path, anchors)
-    if found is None:
-        return None, [("signatures", "it is not signed.")]
-    return found, list(_faults(video, facts, found))
+def _read(
+    videos: Sequence[Video], facts: DatasetFacts, anchors: str, processes: int | None
+) -> Iterator[tuple[Video, Found | None, list[tuple[str, str]]]]:
+    """Yield each video with what its manifest says, and (kind of check, what is wrong). Sandboxes read manifests."""
+    results: dict[Video, tuple[Found | None, list[tuple[str, str]]]] = {}
+
+    def read(sandbox: Sandbox, video: Video) -> None:
+        values = [*sandbox.run("facefoundry.provenance.reading:read", path=str(video.path), anchors=anchors)]
+        if not values:
+            results[video] = None, [("signatures", "it is not signed.")]
+            return
+        found = codec.from_values(Found, values[0] if isinstance(values[0], dict) else {})
+        results[video] = found, list(_faults(video, facts, found))
+
+    for video, error in run_all(videos, read, processes, allow=_READING):
+        if error:
+            results[video] = None, [("signatures", f"its manifest cannot be read: {error.message}")]
+        yield video, *results[video]
 
 
 def _faults(video: Video, facts: DatasetFacts, found: Found) -> Iterator[tuple[str, str]]:

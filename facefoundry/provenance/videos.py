@@ -40,6 +40,11 @@ class Video:
     path: Path
 
     @property
+    def files(self) -> tuple[Path]:
+        """Its file, beside which its manifest may lie."""
+        return (self.path,)
+
+    @property
     def target(self) -> str:
         """Id of the sequence whose frames it has."""
         return self.id.partition("_")[0]

@@ -194,3 +194,20 @@ def test_the_command_signs_verifies_and_exits_by_what_it_found(unsigned, tmp_pat
     assert run("sign", out, "--key", out / "misc" / "rights.json")[0] == 2
     code, printed = run("sign", out, "--tsa", "foo")
     assert code == 2 and "Received --tsa foo" in printed
+
+
+def test_a_damaged_manifest_and_a_file_that_is_no_video_are_told_and_the_others_are_read(copy, signer):
+    path = copy.real_video("c23", "000")
+    box = boxes.manifest_of(path)
+    assert box is not None
+    data = bytearray(path.read_bytes())
+    data[box.start + 40 : box.end] = b"\xff" * (box.end - box.start - 40)
+    path.write_bytes(data)
+    made = verified(copy, signer, frames=0)
+    own = [fault for fault in made.faults["signatures"] if "c23/videos/000.mp4" in fault]
+    assert "its bytes are not those that were signed" in own[0] and made.signed == 10
+    mask = copy.mask_video("masks", "000_001")
+    mask.write_bytes(b"no video")
+    made = verified(copy, signer, frames=0)
+    assert any("masks/videos/000_001.mp4: " in fault for fault in made.faults["signatures"])
+    assert made.trusted == 8
