@@ -50,9 +50,9 @@ def test_rights_reach_every_record_of_a_dataset_that_a_run_makes_and_signs(new_c
     }
     path.write_text(yaml.safe_dump(values))
     with command.start("run", path, "-o", out, "--sign") as refused:
-        said = "".join(refused.communicate(timeout=800))
-    assert refused.returncode == 2 and "c00 has rights that expired on 2020-02-29" in said
-    assert "c01 has no statement" in said and not out.exists()
+        printed = "".join(refused.communicate(timeout=800))
+    assert refused.returncode == 2 and "c00 has rights that expired on 2020-02-29" in printed
+    assert "c01 has no statement" in printed and not out.exists()
     assert command.objects() == {}, "nothing is uploaded or trained"
 
     stated["c00"] = RENEWED
