@@ -87,7 +87,14 @@ class Statement:
         return f"{STATEMENTS}/{self.id}.json"
 
     def with_found(self, digests: dict[str, str], results: Iterable[str], places: Iterable[ChangedPlace]) -> Statement:
-        """Return the statement with what was found now too; it has not ended if that is anything."""
+        """Return the statement with what was found now too; it has not ended if that is anything new.
+
+        Args:
+            digests: The digests that get a tombstone.
+            results: The prefixes that are removed.
+            places: The places that name what is removed now. With any, the statement has not ended.
+        """
+        places = tuple(places)
         by_place = {place.where: place for place in self.places}
         for place in places:
             known = by_place.get(place.where)
@@ -98,7 +105,7 @@ class Statement:
             results=tuple(sorted({*self.results, *results})),
             places=tuple(by_place[where] for where in sorted(by_place)),
         )
-        return made if made == self else replace(made, ended="")
+        return made if made == self and not places else replace(made, ended="")
 
     def finished(self) -> Statement:
         """Return the statement of a revocation of which nothing is left."""

@@ -13,7 +13,7 @@ from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
 from facefoundry.dataset.statements import ChangedPlace
 from facefoundry.dataset.stored_dataset import MANIFEST, DatasetPlace
 from facefoundry.errors import InvalidInput
-from facefoundry.revocation.records import change_of
+from facefoundry.revocation.records import change_of, require_ids
 from facefoundry.storage import document, keys
 from facefoundry.storage.revocation import digests_in
 from facefoundry.storage.store import Store
@@ -36,6 +36,15 @@ class Recorded:
     where: str
     run: RunRecord | None
     rights: ClipRights
+
+    def __post_init__(self) -> None:
+        """Refuse ids that are none.
+
+        Raises:
+            InvalidInput: an id of a clip or a pair cannot be part of a path (SEQUENCE_ID).
+        """
+        if self.run:
+            require_ids(self.where, (*self.run.sequences, *self.rights.clips), self.run.pairs)
 
     def change(self, digests: dict[str, str]) -> ChangedPlace | None:
         """Return what has to be removed from it; None if nothing has."""

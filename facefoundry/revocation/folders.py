@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from facefoundry.dataset.plan import Pair
 from facefoundry.dataset.statements import ChangedPlace
 from facefoundry.dataset.version import DatasetIndex
 from facefoundry.dataset.version_places import folder_index
+from facefoundry.errors import InvalidInput
 from facefoundry.provenance.datasheet import write_datasheet
-from facefoundry.revocation.records import both_fakes, change_records
+from facefoundry.revocation.records import both_fakes, change_records, remove, require_ids
 from facefoundry.storage.parts import ALIGNMENTS, MASKS
 
 __all__ = ["change_folder", "index_without", "write_pages"]
@@ -28,15 +29,19 @@ def change_folder(place: ChangedPlace) -> None:
 
     Raises:
         NotFound: there is no run record (NO_RUN).
-        InvalidInput: a record or a list is damaged, or a file cannot be read.
+        InvalidInput: a record or a list is damaged, a file cannot be read, an id is none (SEQUENCE_ID), or a folder
+            with such files is a link to elsewhere (OUTSIDE). Nothing has been changed then.
         DataLoss: the file of the rights is damaged (RIGHTS_FILE).
     """
     layout = layout_of(Path(place.where))
+    require_ids(place.where, place.clips, place.pairs)
+    paths = set(_files(layout, place))
+    _require_inside(layout, paths)
     digests = FileDigests(layout)
     index = index_without(folder_index(layout, digests), place)
     change_records(layout, place, "" if index.is_empty else index.version)
-    for path in set(_files(layout, place)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in paths:
+        remove(path)
     digests.forget_missing()
     write_pages(layout)
 
@@ -66,7 +71,7 @@ def write_pages(layout: Layout, *, with_pages: bool = True) -> None:
 def _files(layout: Layout, place: ChangedPlace) -> Iterator[Path]:
     """Yield the files and folders of what is removed that are there, manifests beside stripped videos too."""
     run = layout.run_folder()
-    for fake in both_fakes(place.pairs):
+    for fake in map(glob.escape, both_fakes(place.pairs)):
         for path in (
             layout.fake_video("*", fake).with_suffix(".*"),
             *(layout.mask_video(kind, fake).with_suffix(".*") for kind in MASKS),
@@ -75,7 +80,7 @@ def _files(layout: Layout, place: ChangedPlace) -> Iterator[Path]:
             run / fake,
         ):
             yield from layout.root.glob(path.relative_to(layout.root).as_posix())
-    for clip in place.clips:
+    for clip in map(glob.escape, place.clips):
         alignments = layout.alignments(clip)
         for path in (
             layout.real_video("*", clip).with_suffix(".*"),
@@ -85,3 +90,15 @@ def _files(layout: Layout, place: ChangedPlace) -> Iterator[Path]:
             run / clip,
         ):
             yield from layout.root.glob(path.relative_to(layout.root).as_posix())
+
+
+def _require_inside(layout: Layout, paths: set[Path]) -> None:
+    """Refuse to remove what lies outside the dataset, behind a folder that is a link."""
+    root = layout.root.resolve()
+    for path in sorted(paths):
+        if not path.parent.resolve().is_relative_to(root):
+            raise InvalidInput(
+                f"Expected the files of a dataset in {layout.root}. Received {path}, which a link leads to "
+                f"{path.parent.resolve()}. Move that folder into the dataset, or remove the link.",
+                reason="OUTSIDE",
+            )

@@ -19,12 +19,14 @@ from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import read_filelist
 from facefoundry.dataset.record import RunRecord
 from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
-from facefoundry.dataset.run_folder import RunFolder, pair_file
+from facefoundry.dataset.run_folder import RunFolder, is_pair_id, pair_file
 from facefoundry.dataset.splits import splits_folder
 from facefoundry.dataset.statements import ChangedPlace
+from facefoundry.errors import InvalidInput
+from facefoundry.storage import keys
 from facefoundry.storage.revocation import digests_in
 
-__all__ = ["both_fakes", "change_of", "change_records", "change_run"]
+__all__ = ["both_fakes", "change_of", "change_records", "change_run", "not_reused", "remove", "require_ids"]
 
 _SUMS: Final = ("leaks.json", "measured", "balance.json", "balance.html")
 """What sums up all videos of a dataset, in the folder of its run record."""
@@ -51,6 +53,29 @@ def change_of(where: str, run: RunRecord, rights: ClipRights, digests: Mapping[s
     kept = {clip for pair in run.pairs if pair not in pairs for clip in pair.split("_")}
     unpaired = {clip for pair in pairs for clip in pair.split("_")} - kept
     return ChangedPlace(where, tuple(sorted(revoked | unpaired)), tuple(sorted(pairs)))
+
+
+def not_reused(
+    place: ChangedPlace, found: ChangedPlace | None, run: RunRecord, rights: ClipRights
+) -> ChangedPlace | None:
+    """Return what has still to be removed from a place by an earlier statement; None if nothing has.
+
+    An id that the records name again now belongs to somebody else, unless the digests of the records say otherwise.
+
+    Args:
+        place: The place, as the statement names it.
+        found: What the digests of its records say has to be removed now.
+        run: Its run record.
+        rights: The rights to its clips; empty if they are not known.
+    """
+    found = found or ChangedPlace(place.where, (), ())
+    clips = {*run.sequences, *rights.clips, *(clip for pair in run.pairs for clip in pair.split("_"))}
+    made = ChangedPlace(
+        place.where,
+        tuple(clip for clip in place.clips if clip not in clips),
+        tuple(pair for pair in place.pairs if not set(both_fakes([pair])) & set(run.pairs)),
+    ).merged(found)
+    return made if made.clips or made.pairs else None
 
 
 def change_run(run: RunRecord, place: ChangedPlace, is_done: Callable[[str], bool], rights: ClipRights | None) -> None:
@@ -85,7 +110,7 @@ def change_records(layout: Layout, place: ChangedPlace, version: str) -> None:
     """
     folder = RunFolder(layout.run_folder())
     run = folder.load_run()
-    rights = _change_rights(layout, place)
+    rights = _rights_left(layout, place)
     change_run(run, place, lambda pair: folder.load_pair(pair).state == "done", rights)
     run.dataset_version = version if run.dataset_version else ""
     for path in (layout.filelist(), *sorted(splits_folder(layout).glob("*.json"))):
@@ -95,12 +120,37 @@ def change_records(layout: Layout, place: ChangedPlace, version: str) -> None:
     for fake in both_fakes(place.pairs):
         dropped.remove(fake)
     for name in _SUMS:
-        path = folder.path / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    folder.save_run(run)
+        remove(folder.path / name)
+    folder.save_run(run)  # before the rights: a clip that only they name is found by them again
+    if rights is not None:
+        files.write(layout.filelist().with_name(RIGHTS_FILE), codec.to_json(rights) + b"\n")
     for pair in place.pairs:
         with suppress(FileNotFoundError):
             (folder.path / pair_file(pair)).unlink()
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder that may be missing. Of a link only the link is deleted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_ids(where: str, clips: Iterable[str], pairs: Iterable[str]) -> None:
+    """Refuse ids that cannot be part of a path, as a record from elsewhere may have.
+
+    Raises:
+        InvalidInput: an id of a clip or of a pair is none (SEQUENCE_ID).
+    """
+    for clip in clips:
+        keys.sequence_id(clip, f"{where}: sequences")
+    for pair in pairs:
+        if not is_pair_id(pair) or pair.count("_") != 1:
+            raise InvalidInput(
+                f"Expected pairs such as 033_097 in the record of {where}. Received {pair!r}. Run the dataset again.",
+                reason="SEQUENCE_ID",
+            )
 
 
 def both_fakes(pairs: Iterable[str]) -> list[str]:
@@ -108,16 +158,14 @@ def both_fakes(pairs: Iterable[str]) -> list[str]:
     return [fake for pair in pairs for fake in (pair, "_".join(reversed(pair.split("_"))))]
 
 
-def _change_rights(layout: Layout, place: ChangedPlace) -> ClipRights | None:
+def _rights_left(layout: Layout, place: ChangedPlace) -> ClipRights | None:
     path = layout.filelist().with_name(RIGHTS_FILE)
     if not path.is_file():
         return None
     found = read_rights(path)
     clips = {clip: digest for clip, digest in found.clips.items() if clip not in place.clips}
     records = {digest: record for digest, record in found.records.items() if digest in clips.values()}
-    kept = ClipRights(clips, records)
-    files.write(path, codec.to_json(kept) + b"\n")
-    return kept
+    return ClipRights(clips, records)
 
 
 def _change_list(path: Path, place: ChangedPlace) -> None:

@@ -16,6 +16,7 @@ from facefoundry.errors import Conflict, NotFound
 from facefoundry.revocation.asked import Asked, Recorded, asked_for, recorded
 from facefoundry.revocation.derived import REMOVED_FIRST, Derived, Inventory
 from facefoundry.revocation.folders import change_folder
+from facefoundry.revocation.records import not_reused
 from facefoundry.revocation.stored import change_dataset, change_stored_run, delete_all, unfinished_files
 from facefoundry.storage import keys
 from facefoundry.storage.revocation import Tombstone, bury, digests_in
@@ -94,17 +95,29 @@ def _find(store: Store, asked: Asked, before: Statement | None, known: Sequence[
     statement = (before or Statement.about(asked.revoked)).with_found(
         digests, [*(result.prefix for result in derived.results), *named], places
     )
-    # The statement has ended if nothing new was found. Otherwise a place of it may be half changed.
-    left = () if statement.ended else statement.places
+    left = places if before is None or before.ended else _half_changed(statement, places, known)
     return Found(
         statement,
-        left,
+        tuple(left),
         tuple(_there(store, statement.results)),
         tuple(_others(store, inventory, derived, digests, known)),
         sum(result.size for result in derived.results),
         tuple(prefix for prefix in inventory.unfinished if prefix not in named and not prefix.startswith("trainings/")),
         tuple(inventory.damaged),
     )
+
+
+def _half_changed(
+    statement: Statement, places: Iterable[ChangedPlace], known: Iterable[Recorded]
+) -> list[ChangedPlace]:
+    """Return what is left of the places of a statement that has not ended, of those whose records were read."""
+    stated, now = ({place.where: place for place in each} for each in (statement.places, places))
+    return [
+        left
+        for each in known
+        if each.run and each.where in stated
+        if (left := not_reused(stated[each.where], now.get(each.where), each.run, each.rights))
+    ]
 
 
 def revoke(
@@ -169,7 +182,7 @@ def _remove(store: Store, found: Found, unfinished: Iterable[str], on_progress: 
             change_stored_run(store, place, found.statement)
         elif place.where.startswith("datasets/"):
             change_dataset(store, place)
-        elif Path(place.where).is_dir():
+        else:
             change_folder(place)
     delete_all(store, list(found.keys))
     prefixes = sorted(found.results, key=lambda prefix: REMOVED_FIRST.index(prefix.partition("/")[0]))
