@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -79,7 +79,8 @@ def revoke(
         store = Store(settings).with_retries_for(settings.retry_seconds, _emit)
         store.check()
         found = find(store, what, datasets)
-        has_work = not (found.is_empty and found.statement.ended) or bool(unfinished and found.unfinished)
+        has_work = not (found.is_empty and found.statement.ended and not found.damaged)
+        has_work = has_work or bool(unfinished and found.unfinished)
         if not as_json:
             for sentence in _sentences(found) if has_work else [_ended(found.statement)]:
                 click.echo(plain(sentence))
@@ -95,6 +96,9 @@ def revoke(
         click.echo(json.dumps({"event": "revoked", **to_values(made)}))
     elif has_work:
         click.echo(f"Removed. {_ended(made)} Bring exports up to date with `facefoundry export ... --update`.")
+    if not as_json:
+        for sentence in _not_looked_into(made, datasets):
+            click.echo(plain(sentence))
 
 
 def _signer(key: Path | None, chain: Path | None, statement: Path | None) -> Callable[[bytes], bytes] | None:
@@ -115,21 +119,35 @@ def _signer(key: Path | None, chain: Path | None, statement: Path | None) -> Cal
 def _sentences(found: Found) -> Iterator[str]:
     """Say what there is to remove."""
     counts = Counter(prefix.partition("/")[0] for prefix in found.results)
-    listed = ", ".join(f"{counts[kind]:,} {kind}" for kind in reversed(REMOVED_FIRST) if counts[kind])
+    listed = ", ".join(_count(counts[kind], kind[:-1]) for kind in reversed(REMOVED_FIRST) if counts[kind])
     yield f"Of {found.statement.revoked} there are {listed or 'no results'} in the bucket, {found.size / 1e6:,.1f} MB."
     for place in found.places:
         named = ", ".join(place.pairs[:_NAMED]) + (" and others" if len(place.pairs) > _NAMED else "")
-        pairs = f" and {len(place.pairs)} pairs ({named})" if place.pairs else ""
-        yield f"{place.where} loses {len(place.clips)} clips ({', '.join(place.clips[:_NAMED])}){pairs}."
+        pairs = f" and {_count(len(place.pairs), 'pair')} ({named})" if place.pairs else ""
+        clips = f"{_count(len(place.clips), 'clip')} ({', '.join(place.clips[:_NAMED])})" if place.clips else "no clip"
+        yield f"{place.where} loses {clips}{pairs}."
     if found.keys:
-        yield f"{len(found.keys):,} other objects name them, such as uploads and entries of the list of trainings."
+        named = "1 other object names" if len(found.keys) == 1 else f"{len(found.keys):,} other objects name"
+        yield f"{named} them, such as uploads and entries of the list of trainings."
     if found.unfinished:
         yield (
-            f"{len(found.unfinished):,} results are unfinished, and nothing says what they are made of. --unfinished "
-            "removes them too; use it while nothing runs."
+            f"{_count(len(found.unfinished), 'result')} {'is' if len(found.unfinished) == 1 else 'are'} unfinished, "
+            "and nothing says what of. --unfinished removes all that is unfinished; use it while nothing runs."
         )
     for key in found.damaged:
-        yield f"{key} is damaged, so nobody knows what it is made of. Delete its prefix."
+        yield f"{key} cannot be read, so nobody knows what it names or is made of. Restore it or delete its prefix."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _not_looked_into(statement: Statement, datasets: Sequence[Path]) -> Iterator[str]:
+    """Name the folders of an earlier call, which may have been stopped while it changed them."""
+    given = {str(folder.resolve()) for folder in datasets}
+    for place in statement.places:
+        if not place.where.startswith(("runs/", "datasets/")) and place.where not in given:
+            yield f"{place.where} was not looked into. If the command was stopped, repeat it with --dataset for it."
 
 
 def _ended(statement: Statement) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from facefoundry import codec
 from facefoundry.errors import DataLoss
 
-__all__ = ["FORMAT", "RIGHTS_FILE", "UNSTATED", "ClipRights", "Rights", "end_warning", "read_rights"]
+__all__ = ["FORMAT", "RIGHTS_FILE", "UNSTATED", "ClipRights", "Rights", "end_warning", "read_rights", "require_digests"]
 
 RIGHTS_FILE: Final = "rights.json"
 """Name of the file of the rights, beside the filelist."""
@@ -138,16 +138,29 @@ def read_rights(path: Path) -> ClipRights:
         DataLoss: it is damaged, a record is not that of its digest, or a clip has the digest of none (RIGHTS_FILE).
     """
     found = codec.from_json(ClipRights, path.read_bytes())
-    wrong = [
-        f"the record {digest} has another digest" for digest, each in found.records.items() if each.digest != digest
-    ]
-    known = {*found.records, UNSTATED}
-    wrong += [f"the clip {clip} names no record" for clip, digest in found.clips.items() if digest not in known]
-    if wrong:
-        message = f"Expected records of rights by their digest in {path}. Received others: {wrong[0]}"
-        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise DataLoss(f"{message}{more}. Fetch or run the dataset again.", reason="RIGHTS_FILE", resource=str(path))
+    require_digests(found, str(path))
     return found
+
+
+def require_digests(rights: ClipRights, name: str) -> None:
+    """Refuse rights whose records do not have the digests by which they are named.
+
+    Args:
+        rights: The rights.
+        name: What messages call their file.
+
+    Raises:
+        DataLoss: a record is not that of its digest, or a clip has the digest of none (RIGHTS_FILE).
+    """
+    wrong = [
+        f"the record {digest} has another digest" for digest, each in rights.records.items() if each.digest != digest
+    ]
+    known = {*rights.records, UNSTATED}
+    wrong += [f"the clip {clip} names no record" for clip, digest in rights.clips.items() if digest not in known]
+    if wrong:
+        message = f"Expected records of rights by their digest in {name}. Received others: {wrong[0]}"
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise DataLoss(f"{message}{more}. Fetch or run the dataset again.", reason="RIGHTS_FILE", resource=name)
 
 
 def end_warning(end: str, today: date) -> str:

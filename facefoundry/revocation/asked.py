@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from facefoundry.dataset.layouts import GROUP, layout_of
-from facefoundry.dataset.record import RunRecord
-from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
-from facefoundry.dataset.run_folder import RUN_FILE, RunFolder
+from facefoundry.dataset.record import PairRecord, RunRecord
+from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights, require_digests
+from facefoundry.dataset.run_folder import RUN_FILE, RunFolder, pair_file, parse_pair
 from facefoundry.dataset.statements import ChangedPlace
 from facefoundry.dataset.stored_dataset import MANIFEST, DatasetPlace
-from facefoundry.errors import InvalidInput
-from facefoundry.revocation.records import change_of, require_ids
+from facefoundry.errors import DataLoss, InvalidInput, NotFound, Unusable
+from facefoundry.revocation.records import change_of, require_ids, results_named, revoked_clips
 from facefoundry.storage import document, keys
 from facefoundry.storage.revocation import digests_in
 from facefoundry.storage.store import Store
 
-__all__ = ["Asked", "Recorded", "asked_for", "recorded"]
+__all__ = ["UNREADABLE", "Asked", "Recorded", "asked_for", "recorded"]
 
 _RUNS, _DATASETS = "runs/", "datasets/"
+
+UNREADABLE: Final = (DataLoss, InvalidInput, NotFound, Unusable)
+"""Errors of a record that is damaged, incomplete, or another program's or version's."""
+
+
+def _no_pair(pair: str) -> PairRecord:
+    return parse_pair(None, pair, pair)
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,13 @@ class Recorded:
         where: Its place, as in `ChangedPlace`.
         run: Its run record; None for a dataset that is not finished.
         rights: The rights to its clips; empty for the record of a run.
+        load_pair: Reads the record of a pair.
     """
 
     where: str
     run: RunRecord | None
-    rights: ClipRights
+    rights: ClipRights = field(default_factory=ClipRights)
+    load_pair: Callable[[str], PairRecord] = _no_pair
 
     def __post_init__(self) -> None:
         """Refuse ids that are none.
@@ -49,6 +59,24 @@ class Recorded:
     def change(self, digests: dict[str, str]) -> ChangedPlace | None:
         """Return what has to be removed from it; None if nothing has."""
         return change_of(self.where, self.run, self.rights, digests) if self.run else None
+
+    def named(self, digests: Mapping[str, str], damaged: set[str]) -> dict[str, str]:
+        """Return what its records say was made of the clips that were revoked, as `results_named` does.
+
+        Args:
+            digests: What was revoked, by digest.
+            damaged: Gets the names of the records that cannot be read.
+        """
+        revoked = revoked_clips(self.run, self.rights, digests) if self.run else set()
+        if self.run is None or not revoked:
+            return {}
+        pairs = []
+        for pair in (pair for pair in self.run.pairs if revoked & set(pair.split("_"))):
+            try:
+                pairs.append(self.load_pair(pair))
+            except UNREADABLE:
+                damaged.add(f"{self.where}: {pair_file(pair)}")
+        return results_named(self.run, revoked, pairs)
 
 
 @dataclass(frozen=True)
@@ -64,27 +92,36 @@ class Asked:
     digests: dict[str, str]
 
 
-def recorded(store: Store, folders: Iterable[Path]) -> list[Recorded]:
+def recorded(store: Store, folders: Iterable[Path]) -> tuple[list[Recorded], list[str]]:
     """Read the records of all runs and datasets in the bucket, and of datasets in folders.
 
+    Returns:
+        What they say, and the keys in the bucket that cannot be read, so that nobody knows which clips they have.
+
     Raises:
-        DataLoss: a record is damaged, so that nobody knows which clips it has.
+        DataLoss: the rights in a folder are damaged (RIGHTS_FILE).
         InvalidInput: a folder has no run record (NO_RUN), or one that cannot be read.
-        Unusable: a newer version of FaceFoundry wrote a record (NEWER_FORMAT).
+        Unusable: a newer version of FaceFoundry wrote a record in a folder (NEWER_FORMAT).
     """
-    names = list(store.list(_RUNS))
-    found = [
-        Recorded(key.removesuffix(f"/{RUN_FILE}"), document.get(store, key, RunRecord), ClipRights())
-        for key in names
-        if key.count("/") == 2 and key.endswith(f"/{RUN_FILE}")
-    ]
+    found, damaged = list[Recorded](), list[str]()
+
+    def add(key: str, read: Callable[[Store, str], Recorded]) -> None:
+        try:
+            found.append(read(store, key))
+        except UNREADABLE:
+            damaged.append(key)
+
+    for key in list(store.list(_RUNS)):
+        if key.count("/") == 2 and key.endswith(f"/{RUN_FILE}"):
+            add(key, _of_run)
     listed = list(store.list(_DATASETS))
     finished = sorted(key.removesuffix(f"/{MANIFEST}") for key in listed if key.endswith(f"/{MANIFEST}"))
-    found += [_of_dataset(store, where) for where in finished]
+    for where in finished:
+        add(f"{where}/{MANIFEST}", _of_dataset)
     names_there = {"/".join(key.split("/")[:2]) for key in listed if key.count("/") > 1}
     unfinished = sorted(name for name in names_there if not any(f"{each}/".startswith(f"{name}/") for each in finished))
-    found += [Recorded(where, None, ClipRights()) for where in unfinished]
-    return [*found, *map(_of_folder, folders)]
+    found += [Recorded(where, None) for where in unfinished]
+    return [*found, *map(_of_folder, folders)], damaged
 
 
 def asked_for(text: str, bucket: str, known: Sequence[Recorded]) -> Asked:
@@ -119,21 +156,43 @@ def asked_for(text: str, bucket: str, known: Sequence[Recorded]) -> Asked:
     return Asked(f"subject {text}", clips | records)
 
 
-def _of_dataset(store: Store, where: str) -> Recorded:
+def _of_run(store: Store, key: str) -> Recorded:
+    where = key.removesuffix(f"/{RUN_FILE}")
+
+    def load_pair(pair: str) -> PairRecord:
+        return _stored_pair(store, f"{where}/{pair_file(pair)}", pair)
+
+    return Recorded(where, document.get(store, key, RunRecord), load_pair=load_pair)
+
+
+def _stored_pair(store: Store, key: str, pair: str) -> PairRecord:
+    try:
+        return document.get(store, key, PairRecord)
+    except NotFound:  # it has not begun
+        return _no_pair(pair)
+
+
+def _of_dataset(store: Store, key: str) -> Recorded:
+    where = key.removesuffix(f"/{MANIFEST}")
     place = DatasetPlace(store.bucket, where)
     made = place.manifest(store)
     layout = GROUP.find(made.layout if made else "ffpp")(Path())
     run, rights = layout.run_folder() / RUN_FILE, layout.filelist().with_name(RIGHTS_FILE)
     listed = {file.path for file in made.files} if made else set()
-    return Recorded(
-        where,
-        document.get(store, place.key(run.as_posix()), RunRecord),
-        document.get(store, place.key(rights.as_posix()), ClipRights) if rights.as_posix() in listed else ClipRights(),
-    )
+    stated = ClipRights()
+    if rights.as_posix() in listed:
+        stated = document.get(store, place.key(rights.as_posix()), ClipRights)
+        require_digests(stated, place.key(rights.as_posix()))
+
+    def load_pair(pair: str) -> PairRecord:
+        return _stored_pair(store, place.key((layout.run_folder() / pair_file(pair)).as_posix()), pair)
+
+    return Recorded(where, document.get(store, place.key(run.as_posix()), RunRecord), stated, load_pair)
 
 
 def _of_folder(folder: Path) -> Recorded:
     layout = layout_of(folder)
     rights = layout.filelist().with_name(RIGHTS_FILE)
-    run = RunFolder(layout.run_folder()).load_run()
-    return Recorded(str(folder.resolve()), run, read_rights(rights) if rights.is_file() else ClipRights())
+    folder_of_run = RunFolder(layout.run_folder())
+    run, stated = folder_of_run.load_run(), read_rights(rights) if rights.is_file() else ClipRights()
+    return Recorded(str(folder.resolve()), run, stated, folder_of_run.load_pair)

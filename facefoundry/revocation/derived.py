@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from facefoundry.errors import DataLoss, NotFound
+from facefoundry.errors import DataLoss, NotFound, Unusable
 from facefoundry.storage import document
 from facefoundry.storage.info import SourceInfo
 from facefoundry.storage.manifest import Manifest
@@ -123,7 +123,7 @@ class Inventory:
         def is_wanted(key: str) -> bool:
             try:
                 record = document.get(store, key, UploadRecord)
-            except (DataLoss, NotFound):
+            except (DataLoss, NotFound, Unusable):
                 return False
             return bool(wanted & {record.sha256, *digests_in(record.result)})
 
@@ -154,7 +154,7 @@ class Inventory:
             rights = found.info_as(SourceInfo).rights if found.kind == "source" else ""
         except NotFound:  # deleted since it was listed
             return None
-        except (DataLoss, UnicodeDecodeError):
+        except (DataLoss, UnicodeDecodeError, Unusable):
             self.damaged.append(key)
             return None
         content = found.content_digest if any(digests_in(found.content_digest)) else ""  # that of some is no SHA-256

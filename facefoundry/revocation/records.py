@@ -6,6 +6,7 @@ What only sums up all videos, such as the result of the leak test, is removed as
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from facefoundry.dataset import files
 from facefoundry.dataset.dropped import DroppedFakes
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import read_filelist
-from facefoundry.dataset.record import RunRecord
+from facefoundry.dataset.record import PairRecord, Retraining, RunRecord
 from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder, is_pair_id, pair_file
 from facefoundry.dataset.splits import splits_folder
@@ -26,10 +27,23 @@ from facefoundry.errors import InvalidInput
 from facefoundry.storage import keys
 from facefoundry.storage.revocation import digests_in
 
-__all__ = ["both_fakes", "change_of", "change_records", "change_run", "not_reused", "remove", "require_ids"]
+__all__ = [
+    "both_fakes",
+    "change_of",
+    "change_records",
+    "change_run",
+    "not_reused",
+    "remove",
+    "require_ids",
+    "results_named",
+    "revoked_clips",
+]
 
 _SUMS: Final = ("leaks.json", "measured", "balance.json", "balance.html")
 """What sums up all videos of a dataset, in the folder of its run record."""
+
+_RESULT: Final = re.compile(r"s3://[^/]+/(?P<kind>extractions|trainings|models|conversions)/(?P<digest>[0-9a-f]{40})/?")
+"""The URI of a result that is made of clips only. An imported model can be anybody's, and its manifest says whose."""
 
 
 def change_of(where: str, run: RunRecord, rights: ClipRights, digests: Mapping[str, str]) -> ChangedPlace | None:
@@ -41,18 +55,45 @@ def change_of(where: str, run: RunRecord, rights: ClipRights, digests: Mapping[s
         rights: The rights to its clips; empty if they are not known.
         digests: What was revoked, by digest.
     """
-
-    def is_revoked(*texts: str) -> bool:
-        return any(digest in digests for text in texts for digest in digests_in(text))
-
-    revoked = {clip for clip, digest in rights.clips.items() if is_revoked(digest)}
-    revoked |= {clip for clip, found in run.sequences.items() if is_revoked(found.source_uri, found.rights)}
+    revoked = revoked_clips(run, rights, digests)
     if not revoked:
         return None
     pairs = {pair for pair in run.pairs if revoked & set(pair.split("_"))}
     kept = {clip for pair in run.pairs if pair not in pairs for clip in pair.split("_")}
     unpaired = {clip for pair in pairs for clip in pair.split("_")} - kept
     return ChangedPlace(where, tuple(sorted(revoked | unpaired)), tuple(sorted(pairs)))
+
+
+def revoked_clips(run: RunRecord, rights: ClipRights, digests: Mapping[str, str]) -> set[str]:
+    """Return the ids of the clips whose source or rights have one of the digests that were revoked."""
+
+    def is_revoked(*texts: str) -> bool:
+        return any(digest in digests for text in texts for digest in digests_in(text))
+
+    found = {clip for clip, digest in rights.clips.items() if is_revoked(digest)}
+    return found | {clip for clip, each in run.sequences.items() if is_revoked(each.source_uri, each.rights)}
+
+
+def results_named(run: RunRecord, clips: Iterable[str], pairs: Iterable[PairRecord]) -> dict[str, str]:
+    """Return what records say was made of clips: the kind of each result, or `content`, by its digest.
+
+    The manifest of a result between them, such as an extraction, may have been deleted by a retention.
+
+    Args:
+        run: The run record.
+        clips: Ids of the clips.
+        pairs: The records of pairs with such a clip, with their second trainings.
+    """
+    sequences = [run.sequences[clip] for clip in clips if clip in run.sequences]
+    uris = [sequence.extraction_uri for sequence in sequences]
+    for pair in pairs:
+        again = pair.retraining or Retraining()
+        for training in (pair.training, again.training):
+            uris += [training.uri, training.model_uri]
+        uris += [fake.uri for fake in (*pair.fakes, *again.fakes)]
+    contents = [sequence.content_digest for sequence in sequences]
+    named = {digest: "content" for content in contents for digest in digests_in(content)}
+    return named | {found["digest"]: found["kind"] for found in map(_RESULT.match, uris) if found}
 
 
 def not_reused(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from facefoundry.dataset.statements import ChangedPlace, Statement, load_statement, save_statement
-from facefoundry.errors import Conflict, NotFound
-from facefoundry.revocation.asked import Asked, Recorded, asked_for, recorded
+from facefoundry.errors import Conflict, DataLoss, NotFound
+from facefoundry.revocation.asked import UNREADABLE, Asked, Recorded, asked_for, recorded
 from facefoundry.revocation.derived import REMOVED_FIRST, Derived, Inventory
 from facefoundry.revocation.folders import change_folder
 from facefoundry.revocation.records import not_reused
@@ -25,6 +25,7 @@ from facefoundry.storage.store import Store
 __all__ = ["Found", "find", "revoke"]
 
 _ROUNDS = 5
+_NAMED = 12
 _THREADS = 16
 
 Progress = Callable[[str], object]
@@ -42,7 +43,7 @@ class Found:
         keys: Other objects: uploads, signing keys, entries of the list of trainings, files of unfinished datasets.
         size: Bytes of the results that are whole.
         unfinished: Prefixes of results without a manifest: nothing says what they are made of.
-        damaged: Keys of manifests that cannot be read.
+        damaged: Keys of manifests and records that cannot be read: nobody knows what they are made of, or name.
     """
 
     statement: Statement
@@ -70,28 +71,32 @@ def find(store: Store, text: str, folders: Sequence[Path] = ()) -> Found:
     Raises:
         InvalidInput: it is the URI of something else (URI), or a folder has no run record (NO_RUN).
         NotFound: no clip, no record of rights and no earlier statement is about it (NOTHING_TO_REVOKE).
-        DataLoss: a record is damaged, so that nobody knows which clips it has.
+        DataLoss: the statement, or the rights in a folder, are damaged.
     """
-    known = recorded(store, folders)
+    known, damaged = recorded(store, folders)
     asked = asked_for(text, store.bucket, known)
     before = load_statement(store, Statement.about(asked.revoked))
-    return _find(store, asked, before, known)
+    return _find(store, asked, before, known, damaged)
 
 
-def _find(store: Store, asked: Asked, before: Statement | None, known: Sequence[Recorded]) -> Found:
-    inventory = Inventory(store)
-    derived = inventory.made_of({**(before.digests if before else {}), **asked.digests})
-    if before is None and not (derived.results or "rights" in asked.digests.values()):
+def _find(
+    store: Store, asked: Asked, before: Statement | None, known: Sequence[Recorded], unread: Sequence[str]
+) -> Found:
+    inventory, damaged = Inventory(store), set(unread)
+    derived = _made_of(inventory, {**(before.digests if before else {}), **asked.digests}, known, damaged)
+    digests = dict(derived.digests)
+    places = [change for each in known if (change := each.change(digests))]
+    if before is None and not (derived.results or places or "rights" in asked.digests.values()):
         raise NotFound(
             f"Expected a clip in {store.uri('sources/')}, or a subject that records of rights name. Found nothing of "
             f"{asked.revoked}. Name folders of datasets with --dataset, or a clip by the SHA-256 of its file.",
             reason="NOTHING_TO_REVOKE",
             resource=asked.revoked,
         )
-    digests = dict(derived.digests)
-    places = [change for each in known if (change := each.change(digests))]
-    # What is left of a training or a model without its document has the digest of what there was.
-    named = [prefix for prefix in inventory.unfinished if prefix.split("/")[1] in digests]
+    # What is left of a result without its document, or with a damaged one, has the digest of what there was.
+    without = [*inventory.unfinished, *(key.rpartition("/")[0] for key in inventory.damaged)]
+    named = [prefix for prefix in without if prefix.split("/")[1] in digests]
+    damaged |= {key for key in inventory.damaged if key.split("/")[1] not in digests}
     statement = (before or Statement.about(asked.revoked)).with_found(
         digests, [*(result.prefix for result in derived.results), *named], places
     )
@@ -103,8 +108,19 @@ def _find(store: Store, asked: Asked, before: Statement | None, known: Sequence[
         tuple(_others(store, inventory, derived, digests, known)),
         sum(result.size for result in derived.results),
         tuple(prefix for prefix in inventory.unfinished if prefix not in named and not prefix.startswith("trainings/")),
-        tuple(inventory.damaged),
+        tuple(sorted(damaged)),
     )
+
+
+def _made_of(inventory: Inventory, digests: dict[str, str], known: Sequence[Recorded], damaged: set[str]) -> Derived:
+    """Return what was made of what has some digests, by manifests and by the records of runs and datasets."""
+    while True:
+        derived = inventory.made_of(digests)
+        digests = dict(derived.digests)
+        for each in known:
+            digests = {**each.named(digests, damaged), **digests}
+        if len(digests) == len(derived.digests):
+            return derived
 
 
 def _half_changed(
@@ -144,6 +160,8 @@ def revoke(
 
     Raises:
         Conflict: running work makes more of it all the time (REVOCATION_RACES).
+        DataLoss: records cannot be read or changed; all else was removed, and the statement has not ended
+            (BAD_DOCUMENT).
         FaceFoundryError: as in `find`.
     """
     for _ in range(_ROUNDS):
@@ -153,9 +171,14 @@ def revoke(
         _bury(store, found.statement)
         unfinished = found.unfinished if with_unfinished else ()
         if found.is_empty and found.statement.ended and not unfinished:
+            if found.damaged:
+                save_statement(store, replace(found.statement, ended=""))
+                raise _not_all(found.statement, found.damaged)
             return found.statement, save_statement(store, found.statement)
         save_statement(store, found.statement)
-        _remove(store, found, unfinished, on_progress)
+        failed = _remove(store, found, unfinished, on_progress)
+        if failed:
+            raise _not_all(found.statement, [*failed, *found.damaged])
         save_statement(store, found.statement.finished())  # unless the next round finds more
     raise Conflict(
         f"Expected that nothing more is made of {found.statement.revoked}. It still is: stop runs and trainings that "
@@ -175,20 +198,40 @@ def _bury(store: Store, statement: Statement) -> None:
         list(pool.map(lambda stone: bury(store, stone), missing))
 
 
-def _remove(store: Store, found: Found, unfinished: Iterable[str], on_progress: Progress) -> None:
+def _remove(store: Store, found: Found, unfinished: Iterable[str], on_progress: Progress) -> list[str]:
+    """Remove what was found, and return which places could not be changed, and why."""
+    failed = []
     for place in found.places:
         on_progress(place.where)
-        if place.where.startswith("runs/"):
-            change_stored_run(store, place, found.statement)
-        elif place.where.startswith("datasets/"):
-            change_dataset(store, place)
-        else:
-            change_folder(place)
+        try:
+            _change(store, place, found.statement)
+        except UNREADABLE as error:
+            failed.append(f"{place.where} ({error.message})")
     delete_all(store, list(found.keys))
     prefixes = sorted(found.results, key=lambda prefix: REMOVED_FIRST.index(prefix.partition("/")[0]))
     for prefix in (*prefixes, *unfinished):
         on_progress(prefix)
         _delete_result(store, prefix)
+    return failed
+
+
+def _change(store: Store, place: ChangedPlace, statement: Statement) -> None:
+    if place.where.startswith("runs/"):
+        change_stored_run(store, place, statement)
+    elif place.where.startswith("datasets/"):
+        change_dataset(store, place)
+    else:
+        change_folder(place)
+
+
+def _not_all(statement: Statement, damaged: Sequence[str]) -> DataLoss:
+    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+    return DataLoss(
+        f"Expected records that can be read. Received {', '.join(damaged[:_NAMED])}{more}: nobody knows whether they "
+        f"name {statement.revoked}. All else was removed, and the statement {statement.key} has not ended. Restore "
+        "them or delete their prefixes, and repeat the command.",
+        reason="BAD_DOCUMENT",
+    )
 
 
 def _delete_result(store: Store, prefix: str) -> None:

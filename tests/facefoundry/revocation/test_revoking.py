@@ -124,14 +124,14 @@ def test_a_clip_is_revoked_by_its_digest_once_and_again_if_it_comes_back(
         return CliRunner().invoke(command, [source, *map(str, options)], catch_exceptions=False).output
 
     dry = revoke_it()
-    assert "datasets/six loses 1 clips (0) and 2 pairs" in dry and "--yes removes it" in dry
-    assert "1 results are unfinished" in dry and expect_whole(store) == 3
+    assert "datasets/six loses 1 clip (0) and 2 pairs" in dry and "--yes removes it" in dry
+    assert "1 result is unfinished" in dry and expect_whole(store) == 3
     assert "Nothing is left of" in revoke_it("--yes", "--statement", path)
     assert expect_whole(store) == 1 and path.read_bytes().startswith(b"{")
     listed = store.objects("")
     assert "Removed." not in revoke_it("--yes") and store.objects("") == listed
     store.put_bytes(manifest, backup, "application/json", metadata)  # as a backup that is restored
-    assert "1 sources" in revoke_it() and "Removed." in revoke_it("--yes", "--unfinished")
+    assert "1 source in" in revoke_it() and "Removed." in revoke_it("--yes", "--unfinished")
     statement = codec.from_json(Statement, path.read_bytes())
     assert names_of(statement, store) == [] and not store.objects(f"extractions/{'d' * 40}/")
 
