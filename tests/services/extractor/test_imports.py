@@ -290,6 +290,7 @@ def test_an_upload_is_listed_once_and_read_once(start, store, proxied, video):
     made = extractor.create(video)
     folder = made.object_uri.removeprefix(store.uri("")).rpartition("/")[0]
     assert [(request.kind, request.key) for request, _ in proxy.log] == [
+        ("HEAD", f"revoked/{hashlib.sha256(video).hexdigest()}.json"),
         ("GET", f"{folder}.json"),
         ("PUT", f"{folder}.json"),
     ]
@@ -301,7 +302,9 @@ def test_an_upload_is_listed_once_and_read_once(start, store, proxied, video):
     assert requests.count(("GET", "uploads")) == 2, "the document and the file"
     assert requests.count(("PUT", "sources")) == 1
     assert requests.count(("PUT", "uploads")) == 1, "the document"
-    assert len(requests) == 6, "the last one deletes the file"
+    assert requests.count(("HEAD", "revoked")) == 3, "for the file of the document, the bytes and the source"
+    assert requests.count(("LIST", "revoked")) == 1, "before the manifest is written"
+    assert len(requests) == 10, "the last one deletes the file"
     assert list(store.list(f"{folder}/")) == []
 
 
