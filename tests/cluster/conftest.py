@@ -83,7 +83,8 @@ def dataset(release: Release, clips: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("out")
     with release.reached(release.store_port) as known, ThreadPoolExecutor(1) as pool:
         variables = {name: value for name, value in known.items() if not name.startswith("FACEFOUNDRY_STORE")}
-        arguments = ["-i", clips, "-o", out, "-it", 60, *tiny.flags(**NETWORK), "--convert_images", "--json"]
+        recipe = tiny.flags(**NETWORK, extraction__identity=False)
+        arguments = ["-i", clips, "-o", out, "-it", 60, *recipe, "--convert_images", "--json"]
         run = pool.submit(command, variables, "generate-models", *arguments)
         wait_until(lambda: bool(release.batch.list_namespaced_job(release.jobs).items) or run.done(), seconds=300)
         for job in release.batch.list_namespaced_job(release.jobs).items:

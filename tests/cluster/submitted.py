@@ -45,7 +45,8 @@ class SubmittedRun:
         for clip_id, clip in clips.items():
             objects.put_file(f"clips/{clip_id}.mp4", clip)
         (folder / "pairs.json").write_text(json.dumps(pairs))
-        overrides = [text.partition("=") for text in tiny.assignments(**NETWORK, training__iterations=iterations)]
+        changes = {**NETWORK, "extraction__identity": False, "training__iterations": iterations}
+        overrides = [text.partition("=") for text in tiny.assignments(**changes)]
         self.dataset_file = folder / "dataset.yaml"
         dataset = {
             "name": NAME,

@@ -17,7 +17,7 @@ from tests.cluster.release import Release, command, kill_worker, store
 from tests.cluster.trainings import FAILED, QUEUED, RUNNING, Trainings
 from tests.waiting import wait_until
 
-LONG = 1500
+LONG = 900
 
 
 def test_helm_test_is_green(release: Release) -> None:
