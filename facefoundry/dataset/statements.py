@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Final, Literal
 
 from facefoundry import __version__
-from facefoundry.errors import NotFound, Unusable
+from facefoundry.errors import Unusable
 from facefoundry.storage import document, keys
 from facefoundry.storage.revocation import REVOKED
 from facefoundry.storage.store import Store
@@ -87,12 +87,12 @@ class Statement:
         return f"{STATEMENTS}/{self.id}.json"
 
     def with_found(self, digests: dict[str, str], results: Iterable[str], places: Iterable[ChangedPlace]) -> Statement:
-        """Return the statement with what was found now too; it has not ended if that is anything new.
+        """Return the statement with what was found now too. With anything new, or with places, it has not ended.
 
         Args:
             digests: The digests that get a tombstone.
             results: The prefixes that are removed.
-            places: The places that name what is removed now. With any, the statement has not ended.
+            places: The places that name what is removed.
         """
         places = tuple(places)
         by_place = {place.where: place for place in self.places}
@@ -118,12 +118,7 @@ def load_statement(store: Store, statement: Statement) -> Statement | None:
     Raises:
         DataLoss: it is damaged (BAD_DOCUMENT).
     """
-    try:
-        return document.get(store, statement.key, Statement)
-    except NotFound as error:
-        if error.reason != "NO_SUCH_OBJECT":
-            raise
-        return None
+    return document.find(store, statement.key, Statement)
 
 
 def save_statement(store: Store, statement: Statement) -> bytes:

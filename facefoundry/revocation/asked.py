@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -159,6 +160,7 @@ def asked_for(text: str, bucket: str, known: Sequence[Recorded]) -> Asked:
 def _of_run(store: Store, key: str) -> Recorded:
     where = key.removesuffix(f"/{RUN_FILE}")
 
+    @cache
     def load_pair(pair: str) -> PairRecord:
         return _stored_pair(store, f"{where}/{pair_file(pair)}", pair)
 
@@ -166,10 +168,7 @@ def _of_run(store: Store, key: str) -> Recorded:
 
 
 def _stored_pair(store: Store, key: str, pair: str) -> PairRecord:
-    try:
-        return document.get(store, key, PairRecord)
-    except NotFound:  # it has not begun
-        return _no_pair(pair)
+    return document.find(store, key, PairRecord) or _no_pair(pair)  # a pair that has not begun has no record
 
 
 def _of_dataset(store: Store, key: str) -> Recorded:
@@ -184,6 +183,7 @@ def _of_dataset(store: Store, key: str) -> Recorded:
         stated = document.get(store, place.key(rights.as_posix()), ClipRights)
         require_digests(stated, place.key(rights.as_posix()))
 
+    @cache
     def load_pair(pair: str) -> PairRecord:
         return _stored_pair(store, place.key((layout.run_folder() / pair_file(pair)).as_posix()), pair)
 

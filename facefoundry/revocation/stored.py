@@ -120,16 +120,13 @@ def change_stored_run(store: Store, place: ChangedPlace, statement: Statement) -
         DataLoss: the record or the log is damaged.
     """
     key = f"{place.where}/{RUN_FILE}"
-    try:
-        run = document.get(store, key, RunRecord)
-    except NotFound:
+    run = document.find(store, key, RunRecord)
+    if run is None:
         return
 
     def is_done(pair: str) -> bool:
-        try:
-            return document.get(store, f"{place.where}/{pair_file(pair)}", PairRecord).state == "done"
-        except NotFound:
-            return False
+        found = document.find(store, f"{place.where}/{pair_file(pair)}", PairRecord)
+        return found is not None and found.state == "done"
 
     change_run(run, place, is_done, None)
     run.dataset_version = ""  # only the dataset has the new one
@@ -139,9 +136,8 @@ def change_stored_run(store: Store, place: ChangedPlace, statement: Statement) -
 
 
 def _change_log(store: Store, key: str, place: ChangedPlace, statement: Statement) -> None:
-    try:
-        log = document.get(store, key, LogRecord)
-    except NotFound:
+    log = document.find(store, key, LogRecord)
+    if log is None:
         return
     gone = {*place.clips, *both_fakes(place.pairs)}
     kept = [

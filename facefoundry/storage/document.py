@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from facefoundry import codec
 from facefoundry.codec import JsonValue
-from facefoundry.errors import DataLoss, Internal
+from facefoundry.errors import DataLoss, Internal, NotFound
 from facefoundry.formats import format_of, refuse_newer_json
 from facefoundry.storage.store import Store
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["MAX_BYTES", "encode", "get", "parse", "put", "read"]
+__all__ = ["MAX_BYTES", "encode", "find", "get", "parse", "put", "read"]
 
 MAX_BYTES = 4 << 20
 """Largest size of a document, bytes. The manifest of 10,000 parts has 3 MB."""
@@ -70,6 +70,21 @@ def get(store: Store, key: str, kind: type[T]) -> T:
         Unusable: a newer version of FaceFoundry wrote it (NEWER_FORMAT).
     """
     return parse(kind, read(store, key), key)
+
+
+def find(store: Store, key: str, kind: type[T]) -> T | None:
+    """Read a document as `get` does; None if there is no such object.
+
+    Raises:
+        DataLoss: as in `get`.
+        Unusable: as in `get`.
+    """
+    try:
+        return get(store, key, kind)
+    except NotFound as error:
+        if error.reason != "NO_SUCH_OBJECT":
+            raise
+        return None
 
 
 def read(store: Store, key: str) -> bytes:

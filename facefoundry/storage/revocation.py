@@ -83,8 +83,8 @@ def refuse_revoked(store: Store, *texts: str) -> None:
         key = keys.revoked(digest)
         if store.exists(key):
             raise Unusable(
-                f"Expected nothing that was revoked. Received {digest}, which {store.uri(key)} withdraws. Leave its "
-                "clip out of the dataset.",
+                f"Expected nothing that was revoked. Received {digest}, which was revoked ({store.uri(key)}). Leave "
+                "its clip out of the dataset.",
                 reason=REVOKED,
                 metadata={"digest": digest},
                 resource=store.uri(key),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 
-from facefoundry.errors import NotFound, Unusable
+from facefoundry.errors import Unusable
 from facefoundry.storage import document, keys
 from facefoundry.storage.presign import UrlSigner
 from facefoundry.storage.revocation import refuse_revoked
@@ -190,11 +190,8 @@ class Uploads:
         return upload, found is None
 
     def _load(self, upload_id: str) -> Upload | None:
-        try:
-            record = document.get(self._store, f"{keys.upload(upload_id)}.json", UploadRecord)
-        except NotFound as error:
-            if error.reason != "NO_SUCH_OBJECT":
-                raise
+        record = document.find(self._store, f"{keys.upload(upload_id)}.json", UploadRecord)
+        if record is None:
             return None
         upload = Upload(upload_id, record)
         if upload.is_announced:

@@ -62,12 +62,7 @@ def find(store: Store, training: str) -> SigningKey | None:
     Raises:
         DataLoss: the key is damaged.
     """
-    try:
-        return document.get(store, keys.signing(training), SigningKey)
-    except NotFound as error:
-        if error.reason != "NO_SUCH_OBJECT":
-            raise
-        return None
+    return document.find(store, keys.signing(training), SigningKey)
 
 
 def load(store: Store, training: str) -> SigningKey:

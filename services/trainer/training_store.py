@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from facefoundry.errors import DataLoss, NotFound
 from facefoundry.storage import document, manifest
 from facefoundry.storage.manifest import Manifest
@@ -19,8 +17,6 @@ _LABELS = "/labels/"
 _LABEL = ".txt"  # the label ".." alone would be no valid end of a key
 _MAX_LABELS = 1000
 _log = logger(__name__)
-
-T = TypeVar("T", Attempt, Status, Outcome)
 
 
 class TrainingStore:
@@ -44,7 +40,7 @@ class TrainingStore:
             DataLoss: the document is damaged.
         """
         key = worker_protocol.attempt_key(prefix)
-        attempt = self._read(Attempt, key)
+        attempt = document.find(self._store, key, Attempt)
         if attempt is not None and attempt.prefix != prefix:
             message = f"{key} is damaged. Expected an attempt at {prefix}. Received one at {attempt.prefix}."
             raise DataLoss(message, reason="BAD_DOCUMENT", resource=key)
@@ -99,7 +95,7 @@ class TrainingStore:
         A damaged report is no error, because the worker's next report replaces it.
         """
         try:
-            status = self._read(Status, worker_protocol.status_key(attempt.prefix))
+            status = document.find(self._store, worker_protocol.status_key(attempt.prefix), Status)
         except DataLoss as error:
             _log.warning("status_damaged", key=error.resource, detail=error.message)
             return None
@@ -111,7 +107,7 @@ class TrainingStore:
         Raises:
             DataLoss: the document is damaged.
         """
-        return self._read(Outcome, worker_protocol.outcome_key(attempt.prefix, attempt.number))
+        return document.find(self._store, worker_protocol.outcome_key(attempt.prefix, attempt.number), Outcome)
 
     def next_number(self, prefix: str, current: int = 0) -> int:
         """Return the number of a training's next attempt, higher than that of every saved outcome.
@@ -170,11 +166,3 @@ class TrainingStore:
             return found
         _log.warning("model_not_signed", prefix=prefix)
         return None
-
-    def _read(self, kind: type[T], key: str) -> T | None:
-        try:
-            return document.get(self._store, key, kind)
-        except NotFound as error:
-            if error.reason != "NO_SUCH_OBJECT":
-                raise
-            return None

@@ -14,9 +14,11 @@ from skimage import data
 
 from facefoundry.process.sandbox import Limits
 from facefoundry.process.scratch import Scratch
+from facefoundry.storage.store import Store
 from facefoundry.work.pool import SandboxPool
 from services.extractor import engines
 from services.extractor.engines import Engine
+from tests.services.extractor.importing import Extractor
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +87,11 @@ def pool(scratch: Path) -> Iterator[SandboxPool]:
     sandboxes = SandboxPool(Limits(seconds=60, memory_bytes=2 << 30), Scratch("pool", scratch))
     yield sandboxes
     sandboxes.close()
+
+
+@pytest.fixture
+def extractor(store: Store, scratch: Path, pool: SandboxPool) -> Iterator[Extractor]:
+    """A real extractor on loopback."""
+    running = Extractor(store, scratch, pool)
+    yield running
+    running.close()

@@ -21,15 +21,7 @@ from facefoundry.storage.manifest import Manifest
 from facefoundry.storage.sources import find_source, prefix_of_source
 from facefoundry.v1 import extractor_pb2, recipe_pb2
 from tests.clips import drifting_face, encode
-from tests.services.extractor.importing import Extractor
 from tests.sources import put_source
-
-
-@pytest.fixture
-def extractor(store, scratch, pool):
-    running = Extractor(store, scratch, pool)
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

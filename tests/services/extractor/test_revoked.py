@@ -12,14 +12,6 @@ from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage.revocation import Tombstone, bury
 from facefoundry.v1 import extractor_pb2, recipe_pb2
 from tests.clips import drifting_face, encode
-from tests.services.extractor.importing import Extractor
-
-
-@pytest.fixture
-def extractor(store, scratch, pool):
-    running = Extractor(store, scratch, pool)
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")
