@@ -35,14 +35,16 @@ def main() -> int:
         store = Store(read(StoreSettings))
         backend = backends.load(settings)
         try:
-            server, runner = build(settings, store, backend)
+            trainings = Trainings(store, backend, settings)
+            server, runner = build(settings, store, backend, trainings=trainings)
 
             def close() -> None:
                 runner.close()
                 backend.close()
 
             sweep = Sweep(store, backend, settings.sweep_seconds)
-            threading.Thread(target=sweep.run, args=(server.draining,), name="sweep", daemon=True).start()
+            for work in (sweep.run, trainings.read_ahead):
+                threading.Thread(target=work, args=(server.draining,), name=work.__qualname__, daemon=True).start()
             server.run(close)
         finally:
             backend.close()
@@ -52,7 +54,11 @@ def main() -> int:
 
 
 def build(
-    settings: TrainerSettings, store: Store, backend: TrainingBackend, pool: SandboxPool | None = None
+    settings: TrainerSettings,
+    store: Store,
+    backend: TrainingBackend,
+    pool: SandboxPool | None = None,
+    trainings: Trainings | None = None,
 ) -> tuple[Server, Runner]:
     """Make the server and the runner that does the work of imports; the server is not started.
 
@@ -61,6 +67,7 @@ def build(
         store: The object store.
         backend: Where workers run.
         pool: Where sandboxes run; by default a new pool.
+        trainings: Starts, finds and stops trainings; by default a new one.
     """
     full_name = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
     server = Server("trainer", settings, store, full_name, engines=lambda: [backend.name])
@@ -75,7 +82,7 @@ def build(
     )
     uploads = Uploads(store, settings.trainer_max_model_bytes)
     servicer = TrainerServicer(
-        Trainings(store, backend, settings),
+        trainings or Trainings(store, backend, settings),
         uploads,
         Imports(store, IncomingFiles(store, uploads, settings.further_buckets), runner),
         StoredFiles("trainer", store),

@@ -23,7 +23,7 @@ from functools import partial
 
 from facefoundry import recipes
 from facefoundry.bases import Bases
-from facefoundry.errors import Conflict
+from facefoundry.errors import Conflict, FaceFoundryError
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.telemetry import TRAINING_ITERATIONS, TRAINING_SECONDS, TRAININGS_STARTED, logger
@@ -217,6 +217,13 @@ class Trainings:
     ) -> tuple[list[trainer_pb2.Training], str]:
         """Return a page of trainings, newest first, and the token of the next page; see `TrainingList.page`."""
         return self._list.page(dataset, page_size, page_token, is_wanted)
+
+    def read_ahead(self, stopping: threading.Event) -> None:
+        """Read the trainings that lists will ask for, once, until an event is set. A failure is logged."""
+        try:
+            self._list.read_ahead(stopping)
+        except FaceFoundryError as error:
+            _log.warning("list_not_read_ahead", reason=error.reason, detail=error.message)
 
     def _first_attempt(self, request: trainer_pb2.StartTrainingRequest) -> Attempt:
         """Make the attempt that a request describes, with number 1."""

@@ -98,6 +98,24 @@ def test_a_page_costs_the_same_however_many_trainings_there_are(
     assert cost[20] == cost[120] == {"list": 1, "read": 30, "list labels": 10}
 
 
+def test_what_was_read_ahead_costs_pages_nothing_more(
+    store: Store, store_settings: StoreSettings, make_replica: MakeReplica
+) -> None:
+    fill(store, range(30), Outcome(1, "SUCCEEDED"))
+    counted = CountingStore(store_settings)
+    trainings, stopping = Trainings(counted, make_replica().backend, TrainerSettings()), threading.Event()
+    trainings.read_ahead(stopping)
+    assert counted.requests == {"list": 1, "read": 90, "list labels": 30}
+    for label in ("", "set"):
+        counted.requests.clear()
+        assert pairs(trainings.list(label, 30, "")) == [f"A_{index}" for index in range(29, -1, -1)]
+        assert counted.requests == {"list": 1}
+    stopping.set()
+    counted.requests.clear()
+    Trainings(counted, make_replica().backend, TrainerSettings()).read_ahead(stopping)
+    assert counted.requests == {"list": 1}, "a service that stops reads nothing more"
+
+
 def test_pages_are_cut_before_they_are_too_large_to_send(store: Store, make_replica: MakeReplica) -> None:
     fill(store, range(30), Outcome(1, "FAILED", "WORKER_CRASHED", "x" * 5000))
     settings = read(TrainerSettings, max_message_bytes=16 << 10)
@@ -193,7 +211,8 @@ def test_a_training_is_listed_once_even_if_its_start_was_interrupted(
     again = replica.trainings.start(ask(dataset="other"))
     for label in ("", "set", "other"):
         (training,), token = replica.trainings.list(label, 0, "")
-        assert training == again and list(training.datasets) == ["other", "set"] and not token
+        assert (training.uri, training.attempt) == (again.uri, again.attempt) and not token
+        assert list(training.datasets) == ["other", "set"]
 
 
 def save_without_index(store: Store, attempt: Attempt) -> None:
