@@ -9,6 +9,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from kubernetes import client as kubernetes
 
 from facefoundry.storage import keys, manifest
@@ -36,23 +37,20 @@ def test_a_pair_goes_through_the_services_into_a_dataset(dataset: Path, clips: P
     assert (dataset / "report.html").is_file()
 
 
-def test_a_killed_worker_resumes_and_ends_at_the_right_iteration(trainings: Trainings) -> None:
-    training = trainings.start(seed=1, iterations=LONG)
-    before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
-    (victim,) = trainings.workers(training)
-    kill_worker(victim)
-    trainings.assert_resumed(training, victim, before.checkpoint_iteration, LONG)
-    assert trainings.job(training).status.failed == 1
-
-
-def test_an_evicted_worker_resumes_and_the_backoff_limit_is_not_counted(trainings: Trainings) -> None:
-    training = trainings.start(seed=2, iterations=LONG)
-    before = trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0)
-    (victim,) = trainings.workers(training)
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim.metadata.name}}
-    trainings.release.core.create_namespaced_pod_eviction(victim.metadata.name, trainings.release.jobs, eviction)
-    trainings.assert_resumed(training, victim, before.checkpoint_iteration, LONG)
-    assert not trainings.job(training).status.failed
+def test_killed_and_evicted_workers_resume_and_an_eviction_does_not_count_as_a_failure(trainings: Trainings) -> None:
+    killed, evicted = (trainings.start(seed, iterations=LONG) for seed in (1, 2))
+    checkpoints, victims = [], []
+    for training in (killed, evicted):
+        checkpoints.append(trainings.wait(training, lambda seen: seen.checkpoint_iteration > 0).checkpoint_iteration)
+        victims += trainings.workers(training)
+        if training == killed:
+            kill_worker(victims[0])
+        else:
+            trainings.evict(victims[1])
+    for training, victim, checkpoint in zip((killed, evicted), victims, checkpoints, strict=True):
+        trainings.assert_resumed(training, victim, checkpoint, LONG)
+    assert trainings.job(killed).status.failed == 1
+    assert not trainings.job(evicted).status.failed
 
 
 def test_bad_input_fails_the_job_at_once_and_the_reason_reaches_the_caller_and_the_command(
@@ -108,6 +106,7 @@ def test_the_same_request_twice_is_one_job_and_cancelling_leaves_no_pod(
     wait_until(lambda: not trainings.release.pods_of_job(name))
 
 
+@pytest.mark.usefixtures("full")
 def test_a_worker_over_its_memory_limit_is_reported_out_of_memory(release: Release, trainings: Trainings) -> None:
     small = {"resources": {"requests": {"memory": "100Mi"}, "limits": {"memory": "200Mi"}}}
     with release.changed(worker=small), release.reached() as variables:

@@ -75,6 +75,11 @@ class Trainings:
         """All its pods, the newest last; a Job keeps those that ended."""
         return self.release.pods_of_job(self.job(training).metadata.name)
 
+    def evict(self, worker: Any) -> None:
+        """Evict the pod of a worker, as a node does that is drained."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": worker.metadata.name}}
+        self.release.core.create_namespaced_pod_eviction(worker.metadata.name, self.release.jobs, eviction)
+
     def assert_resumed(self, training: trainer_pb2.Training, victim: Any, checkpoint: int, iterations: int) -> None:
         """Another pod went on from the victim's checkpoint or a later one, and the model has all its iterations."""
         ended = self.end(training)
