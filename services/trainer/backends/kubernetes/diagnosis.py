@@ -49,6 +49,8 @@ _MISSING_TEMPLATE = re.compile(r'resourceclaimtemplate\S* "(?P<name>[^"]*)" not 
 _CLAIM_FAILED = "FailedResourceClaimCreation"
 # The kubelet's words for an emptyDir, or a pod's local storage, above its limit.
 _SCRATCH_FULL = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
+# What a pod requests of a node's disk: the chart computes it from `worker.scratch`.
+_DISK = "ephemeral-storage"
 # The kubelet writes: secret "store" not found
 _MISSING_OBJECT = re.compile(r'(?P<kind>secret|configmap) "(?P<name>[^"]*)" not found')
 # The kubelet writes: couldn't find key access-key in Secret jobs/store
@@ -276,9 +278,10 @@ def _unscheduled(detail: str) -> Diagnosis:
         )
         return _diagnosis("NO_FREE_GPU", sentence + _left_out(detail), detail)
     if short:
+        values = dict.fromkeys("worker.scratch" if name == _DISK else "worker.resources" for name in short)
         sentence = (
-            f"No node has as much {short[0]} free as the worker requests. Lower the request (worker.resources), or add "
-            "a node."
+            f"No node has as much {' and '.join(dict.fromkeys(short))} free as the worker requests. Lower the request "
+            f"({' and '.join(values)}), or add a node."
         )
     elif "taint" in detail and _NOT_SELECTED in detail:
         sentence = (

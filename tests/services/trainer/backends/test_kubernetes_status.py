@@ -37,6 +37,12 @@ class Row(NamedTuple):
     contains: tuple[str, ...] = ()
 
 
+def no_node(detail: str, *contains: str) -> Row:
+    """Return the row of a pod that no node can run, in the scheduler's words."""
+    unscheduled_pod = unscheduled(f"0/3 nodes are available: {detail}")
+    return Row(job(), [unscheduled_pod], [], JobState.QUEUED, "NO_NODE", contains)
+
+
 QUEUED, RUNNING, SUCCEEDED, FAILED = JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED
 GPU = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient nvidia.com/gpu. no new claims"
 LABELS = "node(s) didn't match Pod's node affinity/selector."
@@ -129,37 +135,19 @@ ROWS = {
         "POD_NOT_STARTED",
         ("gpu.example.com is not registered",),
     ),
-    "not enough memory on any node": Row(
-        job(), [unscheduled("0/1 nodes are available: 1 Insufficient memory.")], [], QUEUED, "NO_NODE", ("memory",)
+    "not enough memory on any node": no_node("1 Insufficient memory.", "(worker.resources)"),
+    "not enough disk on any node": no_node(
+        "1 Insufficient ephemeral-storage.", "much ephemeral-storage", "(worker.scratch)"
     ),
-    "a taint on every node": Row(
-        job(),
-        [unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint(s).")],
-        [],
-        QUEUED,
-        "NO_NODE",
-        ("worker.tolerations",),
+    "not enough disk on some nodes, nor memory on others": no_node(
+        "1 Insufficient ephemeral-storage, 2 Insufficient memory.", "(worker.scratch and worker.resources)"
     ),
-    "no node with the labels": Row(
-        job(),
-        [unscheduled("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")],
-        [],
-        QUEUED,
-        "NO_NODE",
-        ("worker.nodeSelector",),
-    ),
-    "some nodes with a taint, the others without the labels": Row(
-        job(),
-        [
-            unscheduled(
-                "0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
-                "2 node(s) had untolerated taint(s)."
-            )
-        ],
-        [],
-        QUEUED,
-        "NO_NODE",
-        ("node selector", "toleration"),
+    "a taint on every node": no_node("1 node(s) had untolerated taint(s).", "worker.tolerations"),
+    "no node with the labels": no_node(f"1 {LABELS}", "worker.nodeSelector"),
+    "some nodes with a taint, the others without the labels": no_node(
+        "1 node(s) didn't match Pod's node affinity/selector, 2 node(s) had untolerated taint(s).",
+        "node selector",
+        "toleration",
     ),
     "no image": Row(
         job(),
