@@ -67,7 +67,12 @@ def test_labels_of_others_on_the_namespace_stay(installed: Installation) -> None
     core.patch_namespace(installed.jobs, {"metadata": {"labels": {"team": "x"}}}, field_manager="kubectl-label")
     assert installed.upgrade("jobs.podSecurity=baseline") == ""
     labels = core.read_namespace(installed.jobs).metadata.labels
-    assert (labels["team"], labels["pod-security.kubernetes.io/enforce"]) == ("x", "baseline")
+    assert (labels["team"], _level(installed)) == ("x", "baseline")
+
+
+def _level(installed: Installation) -> str:
+    labels = client.CoreV1Api().read_namespace(installed.jobs).metadata.labels
+    return str(labels["pod-security.kubernetes.io/enforce"])
 
 
 def _quota(installed: Installation) -> str:
@@ -75,24 +80,32 @@ def _quota(installed: Installation) -> str:
     return str(found.spec.hard["pods"])
 
 
+def _force(installed: Installation, owner: str, *values: str) -> None:
+    """Upgrade by force, once Helm has refused to do it for what `owner` has changed. Helm 3 knows no owners."""
+    options: tuple[str, ...] = ()
+    if installed.helm != find_helm_3():
+        refused = installed.upgrade(*values)
+        assert "conflict" in refused and owner in refused, refused
+        options = ("--force-conflicts",)
+    assert installed.upgrade(*values, options=options) == ""
+
+
 def test_what_the_chart_owns_is_refused_by_name_once_another_has_changed_it_until_it_is_forced(
     installed: Installation,
 ) -> None:
+    core = client.CoreV1Api()
     assert installed.upgrade("jobs.quota.pods=5", "converter.replicas=2") == ""
     quota = {"spec": {"hard": {"pods": "50"}}}
-    client.CoreV1Api().patch_namespaced_resource_quota(
-        "ff-facefoundry-jobs", installed.jobs, quota, field_manager="kubectl-patch"
-    )
+    core.patch_namespaced_resource_quota("ff-facefoundry-jobs", installed.jobs, quota, field_manager="kubectl-patch")
     installed.scale("converter", 4)
-    force: tuple[str, ...] = ()
-    if installed.helm != find_helm_3():  # Helm 3 knows no owners
-        refused = installed.upgrade("jobs.quota.pods=6", "converter.replicas=3")
-        assert "conflict" in refused and "kubectl-patch" in refused, refused
-        force = ("--force-conflicts",)
-    assert installed.upgrade("jobs.quota.pods=6", "converter.replicas=3", options=force) == ""
+    _force(installed, "kubectl-patch", "jobs.quota.pods=6", "converter.replicas=3")
     assert (_quota(installed), installed.replicas("converter")) == ("6", 3)
     assert installed.upgrade("jobs.quota.pods=7") == ""
     assert (_quota(installed), installed.replicas("converter")) == ("7", 3)
+    level = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
+    core.patch_namespace(installed.jobs, level, field_manager="kubectl-label")
+    _force(installed, "kubectl-label", "jobs.quota.pods=7")
+    assert _level(installed) == "restricted"
 
 
 def test_an_upgrade_from_the_previous_release_keeps_the_number_of_pods(helm: Helm, tmp_path: Path) -> None:
