@@ -62,7 +62,10 @@ def setup(server: str, accounts: Path | None, principal: str | None, versions: b
       facefoundry bucket setup --server versitygw --accounts accounts
       facefoundry bucket setup --server aws --accounts accounts --principal 'arn:aws:iam::123456789012:user/{account}'
 
-    The exit code is 1 if an account does not have a right that it needs.
+    For a server of the kind generic, `bucket probe` shows what else it does.
+
+    The exit code is 1 if an account does not have a right that it needs, or if the server does not do what FaceFoundry
+    needs.
     """
     settings, kind = read(StoreSettings), SERVERS[server]
     if principal:
@@ -78,7 +81,8 @@ def setup(server: str, accounts: Path | None, principal: str | None, versions: b
         on_wait=lambda text: click.echo(plain(text), err=True),
     )
     _print(report)
-    if report.lacking:
+    has_fault = server == "generic" and _probe(Store(settings))
+    if report.lacking or has_fault:
         raise click.exceptions.Exit(1)
 
 
@@ -92,12 +96,9 @@ def probe_server() -> None:
 
     The exit code is 1 if the server does not do what FaceFoundry needs: a row then says `fault`.
     """
-    store, failed = Store(read(StoreSettings)), False
+    store = Store(read(StoreSettings))
     store.check()
-    for question, answer in probe(store):
-        failed |= answer.verdict == "fault"
-        click.echo(plain(f"{question:<42}{answer}"))
-    if failed:
+    if _probe(store):
         raise click.exceptions.Exit(1)
 
 
@@ -177,6 +178,15 @@ def _accounts(folder: Path) -> dict[str, StoreSettings]:
         )
     required = ("access_key", "secret_key")
     return {name: settings_of(paths[name], StoreSettings, required) for name in rights.ACCOUNTS if name in paths}
+
+
+def _probe(store: Store) -> bool:
+    """Print what the server does where servers differ; return whether something needed is not among it."""
+    has_fault = False
+    for question, answer in probe(store):
+        has_fault |= answer.verdict == "fault"
+        click.echo(plain(f"{question:<42}{answer}"))
+    return has_fault
 
 
 def _print(report: Report) -> None:

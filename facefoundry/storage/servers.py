@@ -52,7 +52,7 @@ SERVERS = {
     "aws": Server(advice="Name the accounts with --principal.", tried=False),
     "generic": Server(
         principals=("{access_key}", _ARN, "arn:aws:iam:::user/{account}"),
-        advice="`facefoundry bucket expire` deletes old objects, and `facefoundry bucket probe` shows the rest.",
+        advice="`facefoundry bucket expire` deletes old objects.",
     ),
 }
 """The kinds of servers by name."""

@@ -137,6 +137,8 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
             yield item["metadata"]["name"], item["spec"]
         elif item["kind"] in ("Deployment", "StatefulSet", "Job"):
             yield item["metadata"]["name"], item["spec"]["template"]["spec"]
+        elif item["kind"] == "CronJob":
+            yield item["metadata"]["name"], item["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         elif item["kind"] == "ConfigMap" and "training-job.yaml" in item["data"]:
             yield "training-job", training_job([item])["spec"]["template"]["spec"]
 

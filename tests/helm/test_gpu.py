@@ -34,6 +34,7 @@ def _policy(helm: Helm, values: dict[str, Any]) -> str:
         ("gpu-mig-claim", ""),
         ("gpu-time-slicing", "nvidia.com/gpu.shared"),
         ("gpu-mps", "nvidia.com/gpu.shared"),
+        ("gpu-kernel-cache", "nvidia.com/gpu"),
         ("gpu-none", ""),
     ],
 )

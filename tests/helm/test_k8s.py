@@ -129,6 +129,17 @@ def test_a_worker_asks_for_its_gpu_once_by_the_resource_or_by_a_claim(path: Path
         assert claim["resourceClaimTemplateName"] in [metadata["name"] for metadata in made]
 
 
+def test_the_kernel_cache_is_the_claim_that_its_values_ask_for(helm: Helm):
+    (claim,), (values,) = _read("gpu-kernel-cache.yaml"), _read("gpu-kernel-cache-values.yaml")
+    assert claim["metadata"]["name"] == values["worker"]["gpu"]["kernelCacheClaim"]
+    objects = _release(helm, **values)
+    volumes = [
+        volume.get("persistentVolumeClaim") for volume in training_job(objects)["spec"]["template"]["spec"]["volumes"]
+    ]
+    assert {"claimName": claim["metadata"]["name"]} in volumes
+    assert named(objects, "Namespace", claim["metadata"]["namespace"])
+
+
 def test_a_class_that_serves_the_resource_has_the_name_that_its_values_ask_for():
     (offered,), (values,) = _read("gpu-dra-resource.yaml"), _read("gpu-dra-resource-values.yaml")
     assert offered["spec"]["extendedResourceName"] == values["worker"]["gpu"]["resource"]

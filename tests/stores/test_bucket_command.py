@@ -15,7 +15,7 @@ from facefoundry.errors import InvalidInput
 from facefoundry.settings import StoreSettings
 from facefoundry.storage import document, keys, manifest, rights
 from facefoundry.storage.access import USES
-from facefoundry.storage.probe import QUESTIONS
+from facefoundry.storage.probe import QUESTIONS, Answer
 from facefoundry.storage.servers import SERVERS, prepare
 from facefoundry.storage.store import Store
 from tests.faults.proxied_store import half_visible
@@ -87,6 +87,19 @@ def test_the_probe_finds_no_fault_of_the_local_store_and_leaves_nothing(store):
     assert done.returncode == 0 and "fault" not in done.stdout, done.stdout
     assert [line[:42].rstrip() for line in done.stdout.splitlines()] == list(QUESTIONS)
     assert not list(store.list(""))
+
+
+@pytest.mark.parametrize(("kind", "code"), [("generic", 1), ("seaweedfs", 0)])
+def test_a_server_of_no_known_kind_is_probed_once_it_is_set_up(store, monkeypatch, capsys, kind, code):
+    answers = {"If-None-Match: * on an existing key": Answer("ok", "412"), "a wrong region": Answer("fault", "silence")}
+    monkeypatch.setattr("facefoundry.cli.bucket.probe", lambda _: answers.items())
+    for name, value in environment_of(store.settings).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["bucket", "setup", "--server", kind])
+    printed = capsys.readouterr().out
+    assert (ended.value.code or 0) == code
+    assert ("a wrong region" in printed and "fault: silence" in printed) == bool(code)
 
 
 def test_a_copy_that_is_killed_continues(store, new_store, tmp_path):

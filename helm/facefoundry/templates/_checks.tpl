@@ -20,6 +20,11 @@
 {{- fail (printf "%s.storeSecret is set, but webPage.storeSecret is empty, so the web page would have the account in store.existingSecret. Set webPage.storeSecret to the Secret of an account with the policy web-page.json." .) -}}
 {{- end -}}
 {{- end -}}
+{{- range list "extractor" "trainer" "converter" "worker" "dataset" -}}
+{{- if and (($values.bucketExpire).enabled) (not $values.bucketExpire.storeSecret) (get (get $values .) "storeSecret") (not $values.minio.enabled) -}}
+{{- fail (printf "%s.storeSecret is set, but bucketExpire.storeSecret is empty. Set it to the Secret of the account of the bucket's owner: no other may delete all old objects." .) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.jobs.createNamespace (eq (include "facefoundry.jobsNamespace" .) .Release.Namespace) -}}
 {{- fail "jobs.namespace is the release's own namespace. Choose another namespace for the Jobs, so that the trainer's permissions do not reach the services, or set jobs.createNamespace=false." -}}
 {{- end -}}
