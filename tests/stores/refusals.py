@@ -1,10 +1,10 @@
 """`python -m tests.stores.refusals`: how long a refusal of the store takes to be told, and by how many requests.
 
 A proxy in front of a real store answers every request with one of S3's refusals; then a server of TLS stands there,
-whose certificate must not be trusted. The command, a training worker and a service each meet them, and the command
-meets the certificates at a service too: the table has their exit codes, seconds from the first request on, and requests
-or connections. Where the answer to HEAD does not say why, the command and the service ask once more. All that ask the
-store must say the same sentence.
+whose certificate must not be trusted. `bucket probe`, a training worker, a service, `status` and a run each meet them,
+and `status` meets the certificates at the services too: the table has their exit codes, seconds from the first request
+on, and requests or connections. Where the answer to HEAD does not say why, the command and the service ask once more,
+and `status` asks three services and lists trainings. All that ask the store must say the same sentence.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from facefoundry.client import Client
+from facefoundry.client import SERVICES, Client
 from facefoundry.local.store import ObjectStore
 from facefoundry.settings import StoreSettings
+from tests import tiny
 from tests.certificates import REFUSED, Authority
+from tests.clips import write_pair
 from tests.faults.processes import client_of
 from tests.faults.proxy import Fault, Proxy, Request
 from tests.listener import Listener, cutting, presenting
@@ -52,6 +54,7 @@ _VARYING = re.compile(r"'[^']*'|\b[0-9]+(?= s from)|_ssl\.c:[0-9]+|ssl_transport
 _END = re.compile(r" \[[A-Z_]+\]")
 _PROBE = ["facefoundry", "bucket", "probe"]
 _WORKER = "services.trainer.worker"
+_COLUMNS = "".join(f"{name:<20}" for name in ("bucket probe", "worker", "service", "status", "run")).rstrip()
 
 Use = Callable[[], tuple[int, str]]
 
@@ -72,6 +75,8 @@ class Told:
 def main() -> None:
     """Print a row for each refusal; end with 1 if one takes longer than two seconds, or is told in two ways."""
     with tempfile.TemporaryDirectory(prefix="refusals-") as name, ObjectStore(Path(name) / "store") as settings:
+        (Path(name) / "clips").mkdir()
+        write_pair(Path(name) / "clips")
         rows = [*_refusals(settings, Path(name)), *_certificates(settings, Path(name))]
     sys.exit(any(rows))
 
@@ -81,11 +86,10 @@ def _refusals(settings: StoreSettings, folder: Path) -> list[bool]:
     with Proxy(settings.endpoint) as proxy:
         through = settings.model_copy(update={"endpoint": proxy.endpoint})
         environment = environment_of(through, scratch_dir=folder)
-        service = Service("extractor", environment, folder)
-        service.ready().close()
+        services = _services(environment, folder)
         wrong = []
-        print(f"{'refusal':<42}{'command':<20}{'worker':<20}service")
-        with client_of(5.0, extractor=service) as client:
+        print(f"{'refusal':<42}{_COLUMNS}")
+        with client_of(5.0, **services) as client:
             for refusal in REFUSALS:
                 times: list[float] = []
 
@@ -94,9 +98,10 @@ def _refusals(settings: StoreSettings, folder: Path) -> list[bool]:
                     return refusal
 
                 proxy.rule = rule
-                ends = [_met(times, use) for use in _uses(through, environment, client)]
+                ends = [_met(times, use) for use in _uses(through, environment, client, services, folder)]
                 wrong.append(_print(f"{refusal.status} {refusal.code}", ends))
-        service.kill()
+        for service in services.values():
+            service.kill()
     return wrong
 
 
@@ -106,29 +111,43 @@ def _certificates(settings: StoreSettings, folder: Path) -> list[bool]:
     with Listener(cutting) as listener:
         through = settings.model_copy(update={"endpoint": listener.endpoint, "secure": True})
         environment = environment_of(through, scratch_dir=folder, store_secure=True, store_ca_file=authority.file)
-        service = Service("extractor", environment, folder)
-        service.ready().close()
+        services = _services(environment, folder)
         addresses = {f"{each}_address": listener.endpoint for each in ("extractor", "trainer", "converter")}
         calling = environment_of(settings, ca_file=authority.file, **addresses)
         wrong = []
-        print(f"{'certificate':<42}{'command':<20}{'worker':<20}{'service':<20}command to services")
-        with client_of(5.0, extractor=service) as client:
+        print(f"{'certificate':<42}{_COLUMNS:<100}status at services")
+        with client_of(5.0, **services) as client:
             for kind in REFUSED:
                 listener.handle = presenting(authority.refused(kind))
-                ends = [_met(listener.times, use) for use in _uses(through, environment, client)]
+                ends = [_met(listener.times, use) for use in _uses(through, environment, client, services, folder)]
                 called = _met(listener.times, lambda: _run(["facefoundry", "status"], calling))
                 wrong.append(_print(kind, ends, called))
-        service.kill()
+        for service in services.values():
+            service.kill()
     return wrong
 
 
-def _uses(store: StoreSettings, environment: Mapping[str, str], client: Client) -> list[Use]:
-    """Return what asks the store: the command, a worker, a service."""
+def _services(environment: Mapping[str, str], folder: Path) -> dict[str, Service]:
+    """Start the three services."""
+    services = {name: Service(name, environment, folder) for name in SERVICES}
+    for service in services.values():
+        service.ready().close()
+    return services
+
+
+def _uses(
+    store: StoreSettings, environment: Mapping[str, str], client: Client, services: Mapping[str, Service], folder: Path
+) -> list[Use]:
+    """Return what asks the store, in the order of `_COLUMNS`."""
     attempt = f"s3://{store.bucket}/trainings/{'0' * 40}/attempt.json"
+    addresses = [item for name in SERVICES for item in (f"--{name}", services[name].address)]
+    making = ["generate-models", "-i", str(folder / "clips"), "-o", str(folder / "out"), *tiny.flags()]
     return [
         lambda: _run(_PROBE, environment),
         lambda: _run([_WORKER, attempt], environment),
         lambda: (0, client.info("extractor").store.detail),
+        lambda: _run(["facefoundry", "status", *addresses], environment),
+        lambda: _run(["facefoundry", *making, *addresses], environment),
     ]
 
 
