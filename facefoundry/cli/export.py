@@ -154,7 +154,10 @@ class _Shown:
         self._view, self._name = view, name
 
     def fetched(self, state: Fetched) -> None:
-        """Show how much of a dataset in a bucket is here."""
+        """Say how much of a dataset in a bucket there is to fetch, and then how much is here."""
+        if not state.done:
+            size = f"{state.size / 1e6:,.1f} MB"
+            self._view.message(f"{state.files:,} files to fetch to a temporary folder first, {size}.")
         ended = "done" if state.done == state.files else "running"
         self._view.event(Event(self._name, "fetch", ended, state.done_bytes, state.size, "bytes"))
 

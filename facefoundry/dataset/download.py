@@ -318,4 +318,5 @@ def _check_space(out: Path, chosen: Sequence[IndexedFile]) -> None:
     free = shutil.disk_usage(out).free
     if need > free:
         message = f"Expected {need / 1e9:.1f} GB of free space in {out}. It has {free / 1e9:.1f} GB. Choose another "
-        raise InvalidInput(message + "folder, or fetch less with --only or --pairs.", reason="DISK_SPACE")
+        advice = "folder (TMPDIR of an export), or fetch less: --only or --pairs of fetch, --levels of an export."
+        raise InvalidInput(message + advice, reason="DISK_SPACE")

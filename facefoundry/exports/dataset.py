@@ -171,16 +171,14 @@ class Dataset:
         return ranges.frame_numbers(self._ranges, self.facts(id_).frames)
 
     def paired_both_ways(self) -> Dataset:
-        """Return the dataset without pairs that have only one fake, for forms that list pairs without direction."""
-        fakes, splits, left_out = dict(self.fakes), dict[Split, tuple[Pair, ...]](), list(self.left_out)
-        for split, pairs in self.splits.items():
-            whole = tuple(pair for pair in pairs if {pair.id, pair.mirrored} <= set(self.fakes))
-            for pair in set(pairs) - set(whole):
-                only = pair.id if pair.id in fakes else pair.mirrored
-                fakes.pop(only, None)
-                left_out.append(f"{only}: the other fake of its pair is missing, and this format lists whole pairs.")
-            splits[split] = whole
-        return replace(self, fakes=fakes, splits=splits, left_out=tuple(sorted(left_out)))
+        """Return the dataset without pairs that have only one fake, for forms that list pairs without direction.
+
+        Raises:
+            InvalidInput: no pair has both (NO_FAKES).
+        """
+        alone = [id_ for id_, fake in self.fakes.items() if f"{fake.source}_{fake.target}" not in self.fakes]
+        reason = "the other fake of its pair is missing, and this format lists whole pairs."
+        return self.without(dict.fromkeys(alone, reason))
 
     def without(self, fakes: Mapping[str, str]) -> Dataset:
         """Return the dataset without some fakes, given why by id, as ends of sentences; their pairs' others stay.

@@ -51,7 +51,7 @@ def export_with(
 ) -> Exported:
     """Export a dataset as `exports.run.export_dataset` does.
 
-    A dataset in a bucket is fetched to a temporary folder first.
+    A dataset in a bucket is fetched to a temporary folder first, if that has the space.
 
     Args:
         settings: Address and keys of the object store. Keys are needed for a dataset or an export in a bucket, and for
@@ -67,11 +67,12 @@ def export_with(
         processes: Number of items that are made at once; by default one for each core.
         on_start: Called once it is known what there is to do.
         on_progress: Called after each item.
-        on_fetch: Called after each file of a dataset in a bucket.
+        on_fetch: Called before the first file of a dataset in a bucket, and after each.
         on_wait: Called with a sentence for the user when a request has failed and will be repeated.
 
     Raises:
-        InvalidInput: there is no such dataset, the format cannot hold it, or there are no keys (NO_KEYS).
+        InvalidInput: there is no such dataset, the format cannot hold it, there are no keys (NO_KEYS), or the disk has
+            too little space (DISK_SPACE).
         NotFound: the bucket has no such dataset.
         Unavailable: the store does not answer.
     """
@@ -96,7 +97,16 @@ def export_with(
             folder = work / "dataset"
             kinds = [*levels, "labels", "report"] if levels else []
             fetched = fetch_with(
-                settings, dataset, folder, kinds, [], 8, if_there=MASKS, on_progress=on_fetch, on_wait=on_wait
+                settings,
+                dataset,
+                folder,
+                kinds,
+                [],
+                8,
+                if_there=MASKS,
+                on_start=on_fetch,
+                on_progress=on_fetch,
+                on_wait=on_wait,
             )
             version, lost = fetched.version, fetched.lost
 

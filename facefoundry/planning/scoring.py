@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ __all__ = ["AucRow", "Score", "auc", "read_scores", "rows_of"]
 
 _SCORE, _VIDEO, _FRAME, _LEVEL = "score", "video", "frame", "level"
 _NAMED = 3
+_VIDEOS = (".mp4", ".avi")
+_FOLDERS = 2  # a format has its level in one of the last folders of a path, such as c23/videos/000.mp4
 _RAW, _C0 = "raw", "c0"  # FF++'s download script and some formats name the level raw so
 
 
@@ -88,9 +90,10 @@ def auc(fakes: Sequence[float], real: Sequence[float]) -> float | None:
 def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = None) -> list[Score]:
     """Read a CSV file of scores.
 
-    It has the columns `video` and `score`, and may have `frame` and `level`. A video is named by its id, or by its path
-    in the dataset or in an export that keeps FF++'s folders; a path says the level too. Videos that the dataset leaves
-    out, such as fakes of which no frame is swapped, are read too; `rows_of` does not count them.
+    It has the columns `video` and `score`, and may have `frame` and `level`. A video is named by its id, by its path in
+    the dataset or in an export, or by its key in a webdataset, `<level>-<id>`. A path says the level too if one of its
+    last two folders has the level's name. Videos that the dataset leaves out, such as fakes of which no frame is
+    swapped, are read too; `rows_of` does not count them.
 
     Args:
         path: The file.
@@ -100,7 +103,8 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
     Raises:
         InvalidInput: the file or one of its lines is wrong; the message names the line (SCORES).
     """
-    paths = _paths(dataset, names or {})
+    called = _levels(dataset)
+    paths = _paths(dataset, called, names or {})
     counts = {id_: len(dataset.frame_numbers(id_)) for id_ in dataset.ids}
     found: dict[tuple[str, str, int | None], Score] = {}
     try:
@@ -109,7 +113,7 @@ def read_scores(path: Path, dataset: Dataset, names: Mapping[str, str] | None = 
             if missing := [name for name in (_VIDEO, _SCORE) if name not in (reader.fieldnames or ())]:
                 raise _wrong(path, 1, f"the columns video and score, and maybe frame and level. It lacks {missing[0]}")
             for row in reader:
-                score = _score(row, paths, counts, dataset, f"{path}", reader.line_num)
+                score = _score(row, paths, called, counts, dataset, f"{path}", reader.line_num)
                 if found.setdefault((score.id, score.level, score.frame), score) is not score:
                     raise _wrong(path, reader.line_num, f"each video and frame once. Received {row[_VIDEO]!r} again")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -162,27 +166,44 @@ def _row(
     )
 
 
-def _paths(dataset: Dataset, names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return level and id of each video by its relative path, and by its id; an id alone has no level."""
+def _levels(dataset: Dataset) -> dict[str, str]:
+    """Return the levels by the names of their folders."""
+    called = {level: level for level in dataset.levels}
+    return called | ({_C0: _RAW} if _RAW in called and _C0 not in called else {})
+
+
+def _paths(dataset: Dataset, called: Mapping[str, str], names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return level and id of each video by its id, its relative path and its key; an id alone has no level."""
     shown = {id_: name for name, id_ in names.items()}
-    found: dict[str, tuple[str, str]] = {}
     pairs = (Pair(*id_.split("_")) for id_ in dataset.record.pairs)
     ids = [*dataset.record.sequences, *(id_ for pair in pairs for id_ in (pair.id, pair.mirrored))]
-    called = {level: level for level in dataset.levels}
-    called |= {_C0: _RAW} if _RAW in called and _C0 not in called else {}
+    named = {"_".join(shown.get(part, part) for part in id_.split("_")): id_ for id_ in ids}
+    found = {name: ("", id_) for name, id_ in named.items()}
     for layout in (FfppLayout(Path()),) if names else (FfppLayout(Path()), dataset.layout):
         for folder, level in called.items():
-            for id_ in ids:
-                name = "_".join(shown.get(part, part) for part in id_.split("_"))
+            for name, id_ in named.items():
                 path = layout.fake_video(folder, name) if "_" in id_ else layout.real_video(folder, name)
                 found.setdefault(path.relative_to(layout.root).as_posix(), (level, id_))
-                found.setdefault(name, ("", id_))
+                found.setdefault(f"{folder}-{name}", (level, id_))
     return found
+
+
+def _video(text: str, paths: Mapping[str, tuple[str, str]], called: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return level and id of the video that a line names; None if there is none."""
+    path = PurePosixPath(text)
+    ends = ["/".join(path.parts[start:]) for start in range(len(path.parts))]
+    ends += [path.stem] if path.suffix in _VIDEOS else []
+    known = next((paths[end] for end in ends if end in paths), None)
+    if known is None or known[0]:
+        return known
+    folders = [folder.name for folder in path.parents][:_FOLDERS]
+    return next((called[name] for name in folders if name in called), ""), known[1]
 
 
 def _score(
     row: Mapping[str, str | None],
     paths: Mapping[str, tuple[str, str]],
+    called: Mapping[str, str],
     counts: Mapping[str, int],
     dataset: Dataset,
     path: str,
@@ -190,9 +211,7 @@ def _score(
 ) -> Score:
     """Return the score of a line."""
     video, text = (row.get(_VIDEO) or "").strip(), (row.get(_SCORE) or "").strip()
-    parts = Path(video).parts
-    ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    known = next((paths[end] for end in ends if end in paths), None)
+    known = _video(video, paths, called)
     if known is None:
         listed = ", ".join(dataset.ids[:_NAMED])
         raise _wrong(
@@ -200,7 +219,7 @@ def _score(
         )
     level, id_ = known
     given = (row.get(_LEVEL) or "").strip()
-    given = _RAW if given == _C0 and _C0 not in dataset.levels else given
+    given = called.get(given, given)
     if given and (given not in dataset.levels or level not in ("", given)):
         raise _wrong(path, line, f"a level of {', '.join(dataset.levels)} that its path has too. Received {given!r}")
     try:

@@ -144,6 +144,16 @@ def test_unswapped_fakes_are_left_out_and_named_and_poor_ones_flagged(text_datas
     assert set(record.numbers) == {"crawford", "frames-1", "raw", "mask-7"}
 
 
+def test_a_dataset_without_a_whole_pair_is_refused_before_anything_is_written(
+    text_dataset: Layout, tmp_path: Path
+) -> None:
+    for a, b in PAIRS:
+        write_labels(text_dataset, f"{b}_{a}", [])
+    with pytest.raises(InvalidInput, match="the other fake of its pair is missing") as caught:
+        _export(text_dataset, tmp_path / "out")
+    assert caught.value.reason == "NO_FAKES" and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("state", ["failed", "pending"])
 def test_pairs_that_are_not_done_are_named(text_dataset: Layout, tmp_path: Path, state: State) -> None:
     RunFolder(text_dataset.run_folder()).save_pair(PairRecord("1000_1001", "1000", "1001", state=state))

@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
+from facefoundry import archive
 from facefoundry.cli.main import cli
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.errors import InvalidInput
 from facefoundry.exports.dataset import Dataset, load_dataset
+from facefoundry.exports.dfdc import DfdcExport, DfdcOptions
+from facefoundry.exports.export import Export, Request
+from facefoundry.exports.place import FolderPlace
+from facefoundry.exports.plan import Copied
+from facefoundry.exports.realforensics import RealForensicsExport
+from facefoundry.exports.run import export_dataset
+from facefoundry.exports.webdataset import WebdatasetExport
+from facefoundry.exports.whole import WholeOptions
 from facefoundry.planning.scoring import auc, read_scores, rows_of
-from tests.facefoundry.exports.made import FRAMES, PAIRS, UNSWAPPED, write_dataset, write_labels
+from tests.facefoundry.exports.made import FRAMES, PAIRS, UNSWAPPED, load, write_dataset, write_labels
 
 A, B = PAIRS[0]
 
@@ -69,6 +79,41 @@ def test_numbers_of_an_export_are_read_as_ids(dataset: Dataset, tmp_path: Path) 
     assert [(score.id, score.level) for score in found] == [(A, ""), (B, "raw"), (f"{B}_{A}", "")]
     with pytest.raises(InvalidInput, match="line 2"):
         read_scores(write(tmp_path, "video,score", f"{A},0.1"), dataset, {"000": A, "001": B})
+
+
+@pytest.mark.parametrize(
+    ("export", "options", "levels", "shown"),
+    [
+        (DfdcExport(), DfdcOptions(partial=True), ("c23",), ("",)),
+        (RealForensicsExport(), WholeOptions(partial=True), ("raw", "c23"), ("raw", "c23")),
+    ],
+)
+def test_videos_of_an_export_are_named_by_paths_that_may_say_the_level(
+    tmp_path: Path, export: Export[Any], options: Any, levels: tuple[str, ...], shown: tuple[str, ...]
+) -> None:
+    dataset = load(write_dataset(FfppLayout(tmp_path / "dataset"), videos=False), tmp_path)
+    plan = export.plan(dataset, Request(levels, options))
+    videos = [item.path for item in plan.items if isinstance(item, Copied)]
+    names = {name: id_ for id_, name in plan.numbers.items()}
+    found = read_scores(write(tmp_path, "video,score", *(f"/elsewhere/{video},0.5" for video in videos)), dataset, names)
+    assert {(score.level, score.id) for score in found} == {(level, id_) for level in shown for id_ in dataset.ids}
+    assert len(found) == len(shown) * len(dataset.ids)
+
+
+def test_samples_of_a_webdataset_are_named_by_their_keys(dataset: Dataset, tmp_path: Path) -> None:
+    export_dataset(WebdatasetExport(), dataset, FolderPlace(tmp_path / "out"), processes=1)
+    tars = (archive.unpack(path.read_bytes()) for path in (tmp_path / "out").glob("*.tar"))
+    keys = {name.partition(".")[0] for files in tars for name in files}
+    found = read_scores(write(tmp_path, "video,score", *(f"{key},0.5" for key in keys)), dataset)
+    assert {(score.level, score.id) for score in found} == {
+        (level, id_) for level in dataset.levels for id_ in dataset.ids
+    }
+
+
+@pytest.mark.parametrize("video", ["Deepfakes/c23/images/000_001/000.png", "other/002.mp4", "c40-000"])
+def test_pictures_and_unknown_names_are_no_videos(dataset: Dataset, tmp_path: Path, video: str) -> None:
+    with pytest.raises(InvalidInput, match="line 2: expected the id or the path"):
+        read_scores(write(tmp_path, "video,score", f"{video},0.1"), dataset, {"000": A, "001": B})
 
 
 def test_videos_that_the_dataset_leaves_out_are_not_counted(tmp_path: Path) -> None:
