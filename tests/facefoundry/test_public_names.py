@@ -137,3 +137,11 @@ def test_importing_the_package_loads_nothing_else():
 def test_the_client_loads_no_heavy_library():
     heavy = {"numpy", "minio", "cv2", "av", "tensorflow", "keras", "torch", "dlib", "h5py", "jinja2", "rich"}
     assert _loaded("import facefoundry; facefoundry.Client").isdisjoint(heavy)
+
+
+def test_the_page_says_which_commands_are_functions() -> None:
+    page = (ROOT / "docs" / "first-dataset.md").read_text(encoding="utf-8")
+    functions, commands = page.split("## The same from Python")[1].split("```")[0].split(";")
+    used = set(re.findall(r"^facefoundry ([a-z-]+)", page, re.MULTILINE))
+    assert used & PACKAGE <= set(re.findall(r"`(\w+)`", functions)) <= PACKAGE
+    assert set(re.findall(r"`([a-z-]+)`", commands)) == used - PACKAGE

@@ -121,6 +121,19 @@ def without_pair(layout: Layout, gone: tuple[str, str], *, new: tuple[str, str] 
         add_pair(layout, *new, videos=False)
 
 
+def with_pair(layout: Layout, new: tuple[str, str], split: str) -> None:
+    """Add a pair, whose videos are text, to a split of a dataset."""
+    run = RunFolder(layout.run_folder())
+    record = run.load_run()
+    record.pairs = [*record.pairs, "_".join(new)]
+    known = next(iter(record.sequences.values()))
+    record.sequences |= dict.fromkeys(new, known)
+    run.save_run(record)
+    path = layout.filelist().parent / "splits" / f"{split}.json"
+    path.write_text(json.dumps([*json.loads(path.read_text()), new]))
+    add_pair(layout, *new, videos=False)
+
+
 def write_labels(layout: Layout, fake: str, swapped: Sequence[int], frames: Sequence[int] = range(FRAMES)) -> None:
     """Write the labels of a fake that has some frames, of which some are swapped."""
     rows = [
