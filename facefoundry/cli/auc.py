@@ -35,8 +35,8 @@ _NAMED = 3
 def auc(scores: Path, dataset: Path, exported: Path | None, as_json: bool) -> None:
     """Print the AUC of a detector by video and by frame, for each compression level and split of DATASET.
 
-    SCORES is a CSV file with the columns `video` and `score`, and maybe `frame` and `level`. A video is named by its id,
-    by its path in DATASET or in an export, or by its key in a webdataset. Frames count from 0. A higher score means
+    SCORES is a CSV file with the columns `video` and `score`, and maybe `frame` and `level`. A video is named by its
+    id, by its path in DATASET or in an export, or by its key in a webdataset. Frames count from 0. A higher score means
     fake.
 
     \b

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -48,6 +51,16 @@ def test_tables_alone_need_neither_videos_nor_landmarks(text_dataset: Layout, tm
     assert exported.record.dataset_version == folder_index(text_dataset).version
     whole = load_dataset(text_dataset.root, version="f" * 64)
     assert whole.version == "f" * 64, "of a dataset that was fetched in part"
+
+
+def test_the_installed_command_writes_tables_from_any_folder(text_dataset: Layout, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("facefoundry")), "export", "parquet", str(text_dataset.root), "out"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [*command, "--tables-only", "--no-landmarks"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(files(tmp_path / "out")) == TABLES
 
 
 def test_real_videos_have_the_frames_of_their_fakes(text_dataset: Layout, tmp_path: Path) -> None:

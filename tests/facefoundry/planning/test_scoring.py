@@ -95,7 +95,9 @@ def test_videos_of_an_export_are_named_by_paths_that_may_say_the_level(
     plan = export.plan(dataset, Request(levels, options))
     videos = [item.path for item in plan.items if isinstance(item, Copied)]
     names = {name: id_ for id_, name in plan.numbers.items()}
-    found = read_scores(write(tmp_path, "video,score", *(f"/elsewhere/{video},0.5" for video in videos)), dataset, names)
+    found = read_scores(
+        write(tmp_path, "video,score", *(f"/elsewhere/{video},0.5" for video in videos)), dataset, names
+    )
     assert {(score.level, score.id) for score in found} == {(level, id_) for level in shown for id_ in dataset.ids}
     assert len(found) == len(shown) * len(dataset.ids)
 

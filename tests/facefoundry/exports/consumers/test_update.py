@@ -42,9 +42,7 @@ def tars(split: str) -> set[str]:
     return {f"{split}-{level}-000000.tar" for level in LEVELS}
 
 
-def test_a_pair_less_and_a_pair_more_are_counted_and_touch_their_own_tars(
-    text_dataset: Layout, tmp_path: Path
-) -> None:
+def test_a_pair_less_and_a_pair_more_are_counted_and_touch_their_own_tars(text_dataset: Layout, tmp_path: Path) -> None:
     out, each = tmp_path / "out", 2 * len(LEVELS)
     first = export(text_dataset, out)
     assert counts(out) == {"train": (each, each), "val": (each, each), "test": (each, each)}

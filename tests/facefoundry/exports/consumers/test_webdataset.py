@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
 import webdataset as wds
 
 from facefoundry.dataset.file_digests import sha256_of
 from tests.facefoundry.exports.consumers.test_tables import FAKES, LEVELS
 from tests.facefoundry.exports.made import FRAMES, PAIRS, SPLITS, UNSWAPPED
+
+PAGE = (Path(__file__).parents[4] / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
 def urls(folder: Path, split: str, level: str) -> list[str]:
@@ -50,3 +54,18 @@ def test_samples_have_the_bytes_of_the_dataset(webdataset: Path, croissant: Path
     path.write_bytes(sample["mp4"])
     real = croissant / "original_sequences/youtube/raw/videos"
     assert sha256_of(path) == sha256_of(real / f"{sample['__key__'].removeprefix('raw-')}.mp4")
+
+
+def test_the_lines_of_the_page_read_a_split(webdataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lines,) = re.findall(r"^```python\n(import json.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    given = lines.replace('Path("WEBDATASET")', f"Path({str(webdataset)!r})")
+    assert given != lines
+    exec(given, {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    a, b = PAIRS[0]
+    assert [(words[0], words[-1]) for words in printed] == [
+        (f"c23-{a}", "0"),
+        (f"c23-{b}", "0"),
+        (f"c23-{a}_{b}", "1"),
+        (f"c23-{b}_{a}", "1"),
+    ]
