@@ -60,5 +60,7 @@ def test_the_python_of_the_page_trains_a_detector_and_its_auc_is_computed(tmp_pa
     assert "accuracy on train:" in printed[1]
     (auc,) = re.findall(r"^facefoundry (auc .*)$", PAGE, re.MULTILINE)
     table = CliRunner().invoke(cli, auc.split(), catch_exceptions=False).output
-    (row,) = (line.split() for line in table.splitlines() if line.split()[:2] == ["c23", "test"])
-    assert row[:5] == ["c23", "test", "preview", "2", "2"]
+    (shown,) = re.findall(r"^```text\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    # The AUC itself depends on how far the training came.
+    rows = [re.sub(r"\d\.\d{4}", "AUC", text).splitlines() for text in (table, shown)]
+    assert [line.split() for line in rows[0]] == [line.split() for line in rows[1]]

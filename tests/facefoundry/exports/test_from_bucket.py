@@ -41,9 +41,9 @@ def test_what_is_fetched_is_said_before_and_is_refused_without_space(
     place = f"s3://{store.bucket}/datasets/six/"
     make(write(tmp_path, 6), place, store)
     words = ["export", "ffpp", place, str(tmp_path / "out"), "--dry-run"]
-    said = CliRunner().invoke(cli, words).output
+    printed = CliRunner().invoke(cli, words).output
     fetched, exported = (
-        re.search(pattern, said) for pattern in (r"\d+ files to fetch .* \d+\.\d MB", r"items to make")
+        re.search(pattern, printed) for pattern in (r"\d+ files to fetch .* \d+\.\d MB", r"items to make")
     )
     assert fetched and exported and fetched.start() < exported.start()
     full = shutil.disk_usage(tmp_path)._replace(free=0)
