@@ -39,13 +39,14 @@ _COLLAPSED = ("training.iterations=2",)
 def pairs_of(ids: Sequence[str], count: int) -> list[Pair]:
     """Return `count` pairs of sequences, in which each is about as often as the others.
 
-    There are at most as many sequences as pairs, so that two pairs have the same A.
+    There are at most as many sequences as pairs, so that the last one has the A of another good one.
     """
     ids = ids[:count]
     size = len(ids)
     apart = ((step, start) for step in range(1, size // 2 + 1) for start in range(size))
     found = dict.fromkeys(tuple(sorted((ids[start], ids[(start + step) % size]))) for step, start in apart)
-    return [Pair(a, b) for a, b in itertools.islice(found, count)]
+    *pairs, last = (Pair(a, b) for a, b in itertools.islice(found, count))
+    return [*pairs, last if any(last.a == pair.a for pair in pairs[:-1]) else Pair(last.b, last.a)]
 
 
 def row(fake: FakeRecord, made: str) -> str:
