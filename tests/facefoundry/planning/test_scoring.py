@@ -112,6 +112,17 @@ def test_samples_of_a_webdataset_are_named_by_their_keys(dataset: Dataset, tmp_p
     }
 
 
+@pytest.mark.parametrize(
+    ("video", "level"),
+    [("000_001.avi", ""), ("Deepfakes/c0/cropped_mouths/000_001", "raw"), ("c23/FaceForensics++/part/000_001.mp4", "")],
+)
+def test_names_of_lists_and_folders_of_pictures_are_read(
+    dataset: Dataset, tmp_path: Path, video: str, level: str
+) -> None:
+    (found,) = read_scores(write(tmp_path, "video,score", f"{video},0.1"), dataset, {"000": A, "001": B})
+    assert (found.id, found.level) == (f"{A}_{B}", level)
+
+
 @pytest.mark.parametrize("video", ["Deepfakes/c23/images/000_001/000.png", "other/002.mp4", "c40-000"])
 def test_pictures_and_unknown_names_are_no_videos(dataset: Dataset, tmp_path: Path, video: str) -> None:
     with pytest.raises(InvalidInput, match="line 2: expected the id or the path"):
