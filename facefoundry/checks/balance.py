@@ -107,7 +107,7 @@ class BalanceRow:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two clips of which at least half of the sampled faces are nearly the same pictures."""
+    """Two clips of which one has at least half of the sampled faces of the other, and the share of these."""
 
     a: str
     b: str

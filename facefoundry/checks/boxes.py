@@ -19,15 +19,16 @@ _OPTIONAL: Final = frozenset({"stss", "ctts", "sdtp", "cslg"})
 _PREAMBLES: Final = {"meta": 4, "stsd": 8, "avc1": 78, "hvc1": 78, "hev1": 78}
 # Boxes of usual tags begin with this character; the checks take these from libavformat, by name.
 _TAG: Final = "\xa9"
-_MAX_CONTENT = 1 << 16
+_BLOCK = 1 << 16
+_SHOWN = 120
 _MAX_BOXES = 2000
 
 
 def container_facts(path: Path) -> dict[str, str]:
     """Return what the boxes of a file say, by name.
 
-    `boxes` is their order; `box <type>` is the content of a small one, as text or digest. The sample tables, the media
-    data and the parameters of the encoder are left out.
+    `boxes` is their order; `box <type>` is the content of one: the start of its text if it is readable, and a digest of
+    all its bytes. The sample tables, media data, free space and the parameters of the encoder are left out.
     """
     with path.open("rb") as file:
         found = list(_walk(file, 0, path.stat().st_size, 0))
@@ -35,11 +36,11 @@ def container_facts(path: Path) -> dict[str, str]:
     for _, kind, content in found:
         if content is not None and kind[0] != _TAG:
             name = f"box {kind}"
-            facts[name] = f"{facts[name]}; {_text(content)}" if name in facts else _text(content)
+            facts[name] = f"{facts[name]}; {content}" if name in facts else content
     return facts
 
 
-def _walk(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[int, str, bytes | None]]:
+def _walk(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[int, str, str | None]]:
     """Yield (depth, type, content) of the boxes in a span; the content only of boxes that hold no other ones."""
     count = 0
     while start + 8 <= end and count < _MAX_BOXES:
@@ -61,13 +62,17 @@ def _walk(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[in
             yield depth, kind, None
         else:
             file.seek(begin)
-            yield depth, kind, file.read(min(start + length - begin, _MAX_CONTENT))
+            yield depth, kind, _content(file, start + length - begin)
         start += length
 
 
-def _text(content: bytes) -> str:
-    """Return a content as text if it is readable, otherwise as the start of its digest."""
-    readable = bytes(byte for byte in content if 32 <= byte < 127)
-    if len(readable) >= max(4, 0.5 * len(content)):
-        return readable.decode()[:120]
-    return hashlib.sha256(content).hexdigest()[:12]
+def _content(file: BinaryIO, size: int) -> str:
+    """Return what a box holds: the start of its text if it is readable, and the start of the digest of all its bytes."""
+    first = file.read(min(size, _BLOCK))
+    digest, left = hashlib.sha256(first), size - len(first)
+    while left > 0 and (block := file.read(min(left, _BLOCK))):
+        digest.update(block)
+        left -= len(block)
+    readable = bytes(byte for byte in first if 32 <= byte < 127)
+    text = readable[:_SHOWN].decode() if len(readable) >= max(4, 0.5 * len(first)) else ""
+    return f"{text} {digest.hexdigest()[:12]}".lstrip()

@@ -30,7 +30,7 @@ LIMITS = Limits(seconds=900, memory_bytes=6 << 30, threads=1)
 """Limits of a sandbox that measures videos."""
 _JUDGING = Limits(seconds=24 * 3600, memory_bytes=16 << 30, threads=1)
 _ALLOWED = ("facefoundry.checks.",)
-_VERSION = 1
+_VERSION = 2
 _CLOSE_AGAIN_SECONDS = 0.5
 
 Progress = Callable[[int, int, str], None]

@@ -18,14 +18,15 @@ _MIN_SHARE = 0.5
 def near_identical(
     hashes: Mapping[str, Sequence[str]], mirrored: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, str, float]]:
-    """Return the pairs of clips of which at least half of the sampled faces are nearly the same pictures.
+    """Return the pairs of clips of which one has at least half of the sampled faces of the other.
 
     Args:
         hashes: Hashes of the sampled faces, 64 hex digits each, by the id of the clip.
         mirrored: The same of the mirrored faces.
 
     Returns:
-        (id, id, share of the faces of the one that the other has too), the largest share first.
+        (id, id, share of the faces of one that the other has too), the largest share first. Of a short clip and a long
+        one that contains it, the share is that of the short one.
     """
     names = sorted(name for name, values in hashes.items() if values)
     if len(names) < 2:
@@ -34,18 +35,17 @@ def near_identical(
     starts = np.cumsum([0, *counts[:-1]])
     bits = _bits([value for name in names for value in hashes[name]])
     turned = _bits([value for name in names for value in mirrored[name]])
-    found = []
+    found = dict[tuple[str, str], float]()
     for place, name in enumerate(names):
         own = bits[starts[place] : starts[place] + counts[place]]
         distances = np.minimum(_distances(own, bits), _distances(own, turned))
         nearest = np.minimum.reduceat(distances, starts, axis=1)
         shares = (nearest <= MAX_BITS).mean(axis=0)
-        found += [
-            (name, names[other], float(shares[other]))
-            for other in np.flatnonzero(shares >= _MIN_SHARE).tolist()
-            if other > place
-        ]
-    return sorted(found, key=lambda entry: -entry[2])
+        for other in np.flatnonzero(shares >= _MIN_SHARE).tolist():
+            if other != place:
+                pair = names[min(place, other)], names[max(place, other)]
+                found[pair] = max(found.get(pair, 0.0), float(shares[other]))
+    return sorted(((a, b, share) for (a, b), share in found.items()), key=lambda entry: (-entry[2], *entry[:2]))
 
 
 def _bits(values: Sequence[str]) -> NDArray[np.float32]:

@@ -58,7 +58,8 @@ def read_stream(path: Path) -> Stream:
             packets = [packet for packet in container.demux(stream) if packet.size and packet.pts is not None]
             if not packets:
                 raise Unusable(f"{path} has no frames.", reason="NOT_A_VIDEO", resource=str(path))
-            tags = {f"tag {name}": value for name, value in {**container.metadata, **stream.metadata}.items()}
+            tags = {f"tag {name}": value for name, value in container.metadata.items()}
+            tags |= {f"stream tag {name}": value for name, value in stream.metadata.items()}
             rate = Fraction(stream.average_rate or 25)
             base = Fraction(stream.time_base or 1)
             first = bytes(packets[0])

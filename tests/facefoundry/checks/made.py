@@ -76,12 +76,14 @@ def rate_of(path: Path) -> tuple[int, int]:
         return rate.numerator, rate.denominator
 
 
-def tag(path: Path, **tags: str) -> None:
-    """Copy the packets of a video to a file with further tags."""
+def tag(path: Path, of_stream: str = "", **tags: str) -> None:
+    """Copy the packets of a video to a file with further tags, and with a tag `encoder` of the stream if it is given."""
     copy = path.with_suffix(".tagged.mp4")
     with av.open(str(path)) as read, av.open(str(copy), "w") as written:
         written.metadata.update(tags)
         stream = written.add_stream_from_template(read.streams.video[0])
+        if of_stream:
+            stream.metadata["encoder"] = of_stream
         for packet in read.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream

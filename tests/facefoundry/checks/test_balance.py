@@ -42,6 +42,14 @@ def test_a_clip_is_found_again_if_it_was_scaled_darkened_or_mirrored():
     assert {(a, b) for a, b, _ in near_identical(hashes, mirrored)} == {("a", "b"), ("a", "c"), ("b", "c")}
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_a_part_of_a_clip_is_found_whatever_its_name_is(names):
+    hashes = [f"{number:02x}" * 32 for number in (0x00, 0xFF, 0x0F, 0xF0, 0x33, 0xCC, 0x55, 0xAA)]
+    clips = dict(zip(names, (hashes, hashes[:2]), strict=True))
+    mirrored = {name: ["69" * 32] for name in names}
+    assert near_identical(clips, {name: mirrored[name] * len(clips[name]) for name in clips}) == [("a", "b", 1.0)]
+
+
 def test_skin_tone_falls_with_the_light(portrait):
     face = portrait[40:220, 150:290]
     bright, dim = (faces.skin_tone(cv2.convertScaleAbs(face, alpha=gain)) for gain in (1.0, 0.45))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facefoundry.checks.boxes import container_facts
 from facefoundry.checks.frames import chosen_frames, decode
 from facefoundry.checks.stream import read_stream
 from facefoundry.checks.videos import Fake, find_fakes, groups_of, is_divided
@@ -49,6 +50,39 @@ def test_a_tag_is_a_fact_and_changes_no_other_one_of_the_stream(video, tmp_path)
     before, after = read_stream(video).facts, read_stream(copy).facts
     assert after["container"]["tag comment"] == "hello"
     assert after["encoder"] == before["encoder"]
+
+
+def test_a_tag_of_the_stream_hides_none_of_the_container(video, tmp_path):
+    copy = tmp_path / "a.mp4"
+    copy.write_bytes(video.read_bytes())
+    tag(copy, of_stream="a coder")
+    facts = read_stream(copy).facts["container"]
+    assert facts["stream tag encoder"] == "a coder" and facts["tag encoder"].startswith("Lavf")
+
+
+def _box(kind, content):
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (b"a" * 121, b"a" * 120 + b"b"),
+        (b"name\x00", b"name\x01"),
+        (b"a" * (1 << 17), b"a" * (1 << 17) + b"b"),
+        (bytes(40), bytes(39) + b"\x01"),
+    ],
+)
+def test_boxes_of_other_bytes_are_not_equal(tmp_path, first, second):
+    """The text that people see is cut, and shows no byte that cannot be printed."""
+    facts = []
+    for content in (first, second, first):
+        path = tmp_path / "a.mp4"
+        path.write_bytes(_box(b"ftyp", b"isom") + _box(b"uuid", content) + _box(b"free", content))
+        facts.append(container_facts(path))
+    assert facts[0] == facts[2]
+    assert facts[0]["box uuid"] != facts[1]["box uuid"] and len(facts[0]["box uuid"]) <= 133
+    assert facts[0].keys() == {"boxes", "box ftyp", "box uuid"}
 
 
 def test_what_is_no_video_is_named(tmp_path):
