@@ -67,7 +67,7 @@ def _walk(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[in
 
 
 def _content(file: BinaryIO, size: int) -> str:
-    """Return what a box holds: the start of its text if it is readable, and the start of the digest of all its bytes."""
+    """Return the start of a content, if it is readable, and the start of the digest of all its bytes."""
     first = file.read(min(size, _BLOCK))
     digest, left = hashlib.sha256(first), size - len(first)
     while left > 0 and (block := file.read(min(left, _BLOCK))):

@@ -36,8 +36,8 @@ def near_identical(
     bits = _bits([value for name in names for value in hashes[name]])
     turned = _bits([value for name in names for value in mirrored[name]])
     found = dict[tuple[str, str], float]()
-    for place, name in enumerate(names):
-        own = bits[starts[place] : starts[place] + counts[place]]
+    for place, count in enumerate(counts):
+        own = bits[starts[place] : starts[place] + count]
         distances = np.minimum(_distances(own, bits), _distances(own, turned))
         nearest = np.minimum.reduceat(distances, starts, axis=1)
         shares = (nearest <= MAX_BITS).mean(axis=0)

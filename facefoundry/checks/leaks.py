@@ -76,6 +76,10 @@ class Auc:
         """Whether the interval contains 0.5."""
         return self.low <= 0.5 <= self.high
 
+    def __str__(self) -> str:
+        """Return the AUC with its interval in brackets."""
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
 
 @dataclass(frozen=True)
 class Feature:

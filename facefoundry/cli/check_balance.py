@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from facefoundry import codec
-from facefoundry.checks.balance import POSES, TONES, BalanceReport
+from facefoundry.checks.balance import POSES, TONES, BalanceReport, path_of
 from facefoundry.checks.balancing import check_balance as check
 from facefoundry.cli.check_subjects import subjects_of, subjects_option
 from facefoundry.cli.errors import SOME_FAILED
+from facefoundry.cli.save_option import save_beside, save_option
 from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
+from facefoundry.errors import NotFound
+from facefoundry.report import write
 from facefoundry.report.balance import write_balance
 
 __all__ = ["check_balance"]
@@ -24,9 +28,12 @@ __all__ = ["check_balance"]
 @click.command(name="check-balance", short_help="Find near-identical clips and unequal splits.")
 @click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @subjects_option
+@save_option
 @click.option("--processes", type=click.IntRange(1, 256), help="Processes that look.  [default: one for each core]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
-def check_balance(dataset: Path, subjects: Path | None, processes: int | None, as_json: bool) -> None:
+def check_balance(
+    dataset: Path, subjects: Path | None, saved_beside: str | None, processes: int | None, as_json: bool
+) -> None:
     """Find clips in the folder DATASET that are nearly the same, and what is unequal between its splits.
 
     It looks at 8 faces of each real video, and counts subjects, lengths, sizes, skin tones, poses and the quality of
@@ -47,7 +54,10 @@ def check_balance(dataset: Path, subjects: Path | None, processes: int | None, a
     with view:
         report = check(layout, subjects=known, processes=processes, on_progress=on_progress)
     page = write_balance(layout, report)
-    for sentence in filter(None, (unmatched, *report.failed, *report.warnings)):
+    with suppress(NotFound):  # FF++'s own files have no run record
+        write(layout)
+    saved = save_beside(saved_beside, layout, path_of(layout))
+    for sentence in filter(None, (unmatched, *report.failed, *report.warnings, saved)):
         view.message(sentence)
     if as_json:
         click.echo(json.dumps({"event": "balance", **codec.to_values(report)}))

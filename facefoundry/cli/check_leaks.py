@@ -11,10 +11,11 @@ import click
 
 from facefoundry import codec
 from facefoundry.checks import checking
-from facefoundry.checks.leaks import Auc, LeakReport, path_of
+from facefoundry.checks.leaks import LeakReport, path_of
 from facefoundry.cli.check_subjects import subjects_of, subjects_option
 from facefoundry.cli.errors import FOUND, SOME_FAILED
 from facefoundry.cli.plain import plain
+from facefoundry.cli.save_option import save_beside, save_option
 from facefoundry.cli.tables import print_table
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.layouts import layout_of
@@ -38,6 +39,7 @@ _PAIRS = 1000
     show_default=True,
     help="Frames at the start of each video to decode; the last 4 come in addition.",
 )
+@save_option
 @click.option("--processes", type=click.IntRange(1, 256), help="Processes that measure.  [default: one for each core]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
 def check_leaks(
@@ -45,6 +47,7 @@ def check_leaks(
     levels: str | None,
     subjects: Path | None,
     frames: int,
+    saved_beside: str | None,
     processes: int | None,
     as_json: bool,
 ) -> None:
@@ -58,6 +61,7 @@ def check_leaks(
     Examples:
       facefoundry check-leaks OUT
       facefoundry check-leaks OUT --levels c23 --subjects clips.csv
+      facefoundry check-leaks OUT --save celebs            (OUT was fetched from the bucket)
 
     It needs the extra `check`. What was found is in leaks.json beside the run record, and on the report page. Run the
     same command again to continue a test that was stopped. For a dataset in a bucket run `facefoundry fetch` first.
@@ -79,7 +83,8 @@ def check_leaks(
         )
     with suppress(NotFound):  # FF++'s own files have no run record
         write(layout)
-    for sentence in filter(None, (unmatched, *report.failed)):
+    saved = save_beside(saved_beside, layout, path_of(layout))
+    for sentence in filter(None, (unmatched, *report.failed, saved)):
         view.message(sentence)
     if as_json:
         click.echo(json.dumps({"event": "leaks", **codec.to_values(report)}))
@@ -96,7 +101,7 @@ def _print(report: LeakReport) -> None:
     rows = []
     for row in report.rows:
         differ = f"{row.differing} of {report.fakes}" if row.differing else ""
-        rows.append((row.level, row.family, _auc(row.alone), _auc(row.beside), differ, row.state))
+        rows.append((row.level, row.family, str(row.alone or ""), str(row.beside or ""), differ, row.state))
     print_table(("level", "family", "alone", "beside its target", "differ", ""), rows)
     for row in report.rows:
         if row.sentence:
@@ -108,7 +113,3 @@ def _print(report: LeakReport) -> None:
         f"groups of {unit}: {report.groups}. {_PAIRS:,} pairs "
         f"like these would take about {report.hours(_PAIRS, cores):.1f} hours on {cores} cores."
     )
-
-
-def _auc(auc: Auc | None) -> str:
-    return f"{auc.value:.2f} [{auc.low:.2f}, {auc.high:.2f}]" if auc else ""

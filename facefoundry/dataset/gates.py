@@ -134,6 +134,12 @@ class Gate(BaseModel):
             raise ValueError("min must not be above max")
         return self
 
+    @property
+    def bars(self) -> str:
+        """Its bars in words, such as `at least 0.5`."""
+        sides = (("at least", self.min), ("at most", self.max))
+        return ", ".join(f"{words} {bar:g}" for words, bar in sides if bar is not None)
+
     def missed(self, value: float) -> float | None:
         """Return the bar that a value does not reach; None if it passes."""
         if self.min is not None and round(value, 4) < self.min:

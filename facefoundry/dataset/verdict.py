@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from facefoundry.dataset.gates import DEFAULT_GATES, MEASURES, FailedGate, Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord
 
-__all__ = ["MARGIN", "failed_gates", "faults", "is_better", "judge", "judged", "summary"]
+__all__ = ["MARGIN", "failed_gates", "faults", "held_to", "is_better", "judge", "judged", "summary"]
 
 MARGIN = next(gate.min or 0.0 for gate in DEFAULT_GATES if gate.measure == "identity_gain")
 """How much nearer to the source than the control a good swap is, at least."""
@@ -38,6 +38,20 @@ def failed_gates(fake: FakeRecord, gates: Sequence[Gate]) -> Iterator[FailedGate
         value = judged(fake, gate.measure)
         if value is not None and (bar := gate.missed(value)) is not None:
             yield FailedGate(gate.measure, value, bar, gate.action)
+
+
+def held_to(gates: Sequence[Gate], fakes: Iterable[FakeRecord]) -> list[Gate]:
+    """Return gates, and those of `face_share` that judged fakes without a face failed in place of others.
+
+    Args:
+        gates: The gates of a run.
+        fakes: Its fakes.
+    """
+    bar = _MIN_FACE_SHARE
+    asked = (each.action for fake in fakes for each in fake.failed if (each.measure, each.bar) == ("face_share", bar))
+    known = {gate.action for gate in gates if (gate.measure, gate.min) == ("face_share", bar)}
+    others = (action for action in dict.fromkeys(asked) if action not in known)
+    return [*gates, *(Gate(measure="face_share", min=bar, action=action) for action in others)]
 
 
 def judged(fake: FakeRecord, name: str) -> float | None:

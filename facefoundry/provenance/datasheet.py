@@ -14,6 +14,7 @@ from facefoundry.checks.leaks import LeakReport
 from facefoundry.codec import JsonObject
 from facefoundry.dataset import files
 from facefoundry.dataset.dropped import dropped_file, read_dropped
+from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
@@ -21,6 +22,7 @@ from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.splits import split_files
 from facefoundry.dataset.tables import html_table
+from facefoundry.dataset.verdict import held_to
 
 __all__ = ["UNSAID", "Datasheet", "Section", "datasheet_of", "read_datasheet", "write_datasheet"]
 
@@ -159,7 +161,7 @@ def datasheet_of(
             Section("Splits", () if splits else ("There are none.",), _splits(splits)),
             Section("Quality of the fakes", ("Quarters of what was measured (docs/quality.md).",), _quality(fakes)),
             Section("Gates", (f"{len(dropped)} fakes were left out.",), _gates(run, pairs)),
-            _leaks(leaks),
+            _leaks(run, leaks),
             Section("Rights", (f"{rights.summary().capitalize()}.",), _rights(rights)),
             Section(
                 "Limits",
@@ -206,18 +208,35 @@ def _cuts(values: Sequence[float]) -> list[float]:
 
 
 def _gates(run: RunRecord, pairs: Iterable[PairRecord]) -> tuple[tuple[str, ...], ...]:
-    """Return how many fakes each gate found below its bar, those among them that it left out."""
-    failed = Counter(gate.measure for pair in pairs for fake in pair.fakes for gate in fake.failed)
-    rows = [(gate.measure, gate.action, str(failed[gate.measure])) for gate in run.gates]
-    return (("measure", "action", "fakes below the bar"), *rows) if rows else ()
+    """Return how many fakes did not reach the bar of each gate, those among them that it left out."""
+    fakes = [fake for pair in pairs for fake in pair.fakes]
+    rows = [
+        (gate.measure, gate.bars, gate.action, str(sum(_fails(fake, gate) for fake in fakes)))
+        for gate in held_to(run.gates, fakes)
+    ]
+    return (("measure", "bar", "action", "fakes that fail"), *rows) if rows else ()
 
 
-def _leaks(leaks: LeakReport | None) -> Section:
+def _fails(fake: FakeRecord, gate: Gate) -> bool:
+    return any(
+        (failed.measure, failed.action) == (gate.measure, gate.action) and failed.bar in (gate.min, gate.max)
+        for failed in fake.failed
+    )
+
+
+def _leaks(run: RunRecord, leaks: LeakReport | None) -> Section:
     if leaks is None:
         return Section("Leaks", ("The leak test was not made. `facefoundry check-leaks` makes it.",))
     text = f"The leak test of {leaks.created} found {len(leaks.leaks)} leaks in {leaks.fakes} fakes; "
-    rows = [(row.level, row.family, row.state) for row in leaks.rows]
-    return Section("Leaks", (f"{text}{len(leaks.untested)} rows were not tested.",), (("level", "family", ""), *rows))
+    text += f"{len(leaks.untested)} rows were not tested. 0.5 is chance, and intervals are in brackets."
+    if leaks.is_older(run.created, run.seconds):
+        text += " The run worked after this test, so it says nothing of the newest fakes."
+    head = ("level", "family", "state", "AUC alone", "AUC beside its target", "what was found")
+    rows = [
+        (row.level, row.family, row.state, *(str(auc or "") for auc in (row.alone, row.beside)), row.sentence)
+        for row in leaks.rows
+    ]
+    return Section("Leaks", (text,), (head, *rows))
 
 
 def _rights(rights: ClipRights) -> tuple[tuple[str, ...], ...]:

@@ -12,9 +12,10 @@ from facefoundry.checks.balance import POSES, TONES, BalanceReport, BalanceRow
 from facefoundry.dataset.files import write as write_file
 from facefoundry.dataset.layout import Layout
 from facefoundry.report.charts import Bar, bars
+from facefoundry.report.links import balance_page_of
 from facefoundry.report.render import asset, render
 
-__all__ = ["write_balance"]
+__all__ = ["balance_page", "write_balance"]
 
 _MEDIANS = {
     "Length, seconds": "seconds",
@@ -33,12 +34,23 @@ class _Chart:
 
 def write_balance(layout: Layout, report: BalanceReport) -> Path:
     """Write `balance.html` beside `balance.json`, and return its path. It is one page without further files."""
+    page = balance_page_of(layout)
+    write_file(page, balance_page(layout.root.resolve().name, report).encode())
+    return page
+
+
+def balance_page(name: str, report: BalanceReport) -> str:
+    """Return the page.
+
+    Args:
+        name: Name of the dataset.
+        report: How it is divided.
+    """
     rows = [row for row in report.rows if row.videos]
     tones, poses = [name for _, name in TONES], [name for _, name in reversed(POSES)]
-    page = layout.run_folder() / "balance.html"
-    text = render(
+    return render(
         "balance.html",
-        name=layout.root.resolve().name,
+        name=name,
         rows=rows,
         warnings=[*report.failed, *report.warnings],
         shares={
@@ -48,8 +60,6 @@ def write_balance(layout: Layout, report: BalanceReport) -> Path:
         medians=_medians(rows),
         style=Markup(asset("style.css")),
     )
-    write_file(page, text.encode())
-    return page
 
 
 def _shares(rows: Sequence[BalanceRow], classes: Sequence[str], field: str) -> list[_Chart]:

@@ -8,9 +8,15 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from urllib.parse import quote
 
+from facefoundry.dataset.layout import Layout
 from facefoundry.report.source import Source
 
-__all__ = ["EmbeddedPictures", "FileLinks", "Links"]
+__all__ = ["EmbeddedPictures", "FileLinks", "Links", "balance_page_of"]
+
+
+def balance_page_of(layout: Layout) -> Path:
+    """Return the path of the page with the tables and bars of the check of the balance."""
+    return layout.run_folder() / "balance.html"
 
 
 class Links(ABC):
@@ -21,12 +27,14 @@ class Links(ABC):
         script: Link to the script; None to embed it.
         home: Link to the page with all pairs.
         runs: Link to the list of runs; None if there is none.
+        balance: Link to the tables and bars of the check of the balance; None if there are none.
     """
 
     style: str | None = None
     script: str | None = None
     home: str = ""
     runs: str | None = None
+    balance: str | None = None
 
     @abstractmethod
     def pair(self, pair_id: str) -> str | None:
@@ -92,6 +100,8 @@ class FileLinks(Links):
     ) -> None:
         self._source, self._folder, self._pages, self._pictures = source, page.parent, pages, pictures
         self.home = self._relative(source.layout.report_page())
+        tables = balance_page_of(source.layout)
+        self.balance = self._relative(tables) if tables.is_file() else None
         if pages is not None:
             self.style, self.script = self._relative(pages / "style.css"), self._relative(pages / "script.js")
 

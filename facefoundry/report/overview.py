@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from facefoundry.dataset.gates import MEASURES, Gate
-from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
-from facefoundry.dataset.verdict import judged
+from facefoundry.dataset.record import FakeRecord, PairRecord
+from facefoundry.dataset.verdict import held_to, judged
 from facefoundry.report import wording
 from facefoundry.report.links import Links
 from facefoundry.report.snapshot import Snapshot
@@ -26,7 +26,7 @@ __all__ = [
     "Worst",
     "count",
     "failures",
-    "gate_measures",
+    "gates_by_measure",
     "pair_rows",
     "progress",
     "split_rows",
@@ -191,22 +191,24 @@ def progress(snapshot: Snapshot) -> Progress:
     )
 
 
-def gate_measures(run: RunRecord) -> list[str]:
-    """Return the names of the measures that have gates."""
-    return list(dict.fromkeys(gate.measure for gate in run.gates))
+def gates_by_measure(snapshot: Snapshot) -> dict[str, list[Gate]]:
+    """Return the gates that the fakes were held to, by the name of the measure."""
+    found = dict[str, list[Gate]]()
+    for gate in held_to(snapshot.run.gates, (fake for pair in snapshot.pairs for fake in pair.fakes)):
+        found.setdefault(gate.measure, []).append(gate)
+    return found
 
 
 def pair_rows(snapshot: Snapshot, links: Links) -> Iterator[PairRow]:
     """Yield the rows of the table of pairs."""
-    measures = gate_measures(snapshot.run)
-    gates = {measure: _gates_of(snapshot.run, measure) for measure in measures}
+    gates = gates_by_measure(snapshot)
     for pair in snapshot.pairs:
         yield PairRow(
             record=pair,
             link=links.pair(pair.id),
             split=snapshot.splits.get(pair.id, ""),
             swapped=_swapped(pair.fakes),
-            cells=[_cell(pair.fakes, measure, gates[measure]) for measure in measures],
+            cells=[_cell(pair.fakes, measure, own) for measure, own in gates.items()],
             failed=sorted({failed.measure for fake in pair.fakes for failed in fake.failed}),
         )
 
@@ -231,7 +233,7 @@ def failures(snapshot: Snapshot, links: Links) -> list[FailureGroup]:
 def worst(snapshot: Snapshot, links: Links) -> list[Worst]:
     """Return the worst fakes by each measure that has a gate, of those whose value is judged."""
     found = []
-    for name in gate_measures(snapshot.run):
+    for name, gates in gates_by_measure(snapshot).items():
         known = [
             (value, fake, pair)
             for pair in snapshot.pairs
@@ -239,7 +241,6 @@ def worst(snapshot: Snapshot, links: Links) -> list[Worst]:
             if (value := judged(fake, name)) is not None
         ]
         known.sort(key=lambda entry: entry[0] if MEASURES[name].better == "higher" else -entry[0])
-        gates = _gates_of(snapshot.run, name)
         found.append(
             Worst(
                 measure=name,
@@ -264,10 +265,6 @@ def split_rows(snapshot: Snapshot) -> list[SplitRow]:
     for pair in snapshot.pairs:
         groups.setdefault(snapshot.splits.get(pair.id, "none"), []).append(pair)
     return [SplitRow(name, count(pairs)) for name, pairs in groups.items()]
-
-
-def _gates_of(run: RunRecord, measure: str) -> list[Gate]:
-    return [gate for gate in run.gates if gate.measure == measure]
 
 
 def _stages(pairs: Sequence[PairRecord]) -> Counter[str]:

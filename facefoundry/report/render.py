@@ -66,7 +66,7 @@ def index_page(
         counts=overview.count(snapshot.pairs),
         progress=overview.progress(snapshot),
         failures=overview.failures(snapshot, links),
-        measures=overview.gate_measures(run),
+        measures=list(overview.gates_by_measure(snapshot)),
         rows=list(overview.pair_rows(snapshot, links)),
         worst=overview.worst(snapshot, links),
         splits=overview.split_rows(snapshot),

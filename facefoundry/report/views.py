@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from facefoundry.codec import JsonObject
 from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, Sample, TrainingRecord
+from facefoundry.dataset.verdict import held_to
 from facefoundry.report import charts, wording
 from facefoundry.report.charts import Bar, LossChart
 from facefoundry.report.costs import StageRow, stage_rows
@@ -169,7 +170,7 @@ def view_pair(
         progress=100 * training.iteration / training.iterations if training.iterations else 0,
         previews=_previews(training, links),
         fakes=[_view_fake(fake, links, level, samples) for fake in pair.fakes],
-        quality=list(_quality(pair.fakes, run.gates)),
+        quality=list(_quality(pair.fakes, held_to(run.gates, pair.fakes))),
         stages=stage_rows(pair.stages),
         on_gpu=any(stage.usage and stage.usage.gpu_seconds for stage in pair.stages),
     )

@@ -114,8 +114,7 @@ def quality_words(name: str) -> str:
 
 def bars_of(gates: Iterable[Gate]) -> str:
     """Return the bars of gates in words, such as `at least 0.5`; empty without gates."""
-    sides = ((words, bar) for gate in gates for words, bar in (("at least", gate.min), ("at most", gate.max)))
-    return ", ".join(f"{words} {bar:g}" for words, bar in sides if bar is not None)
+    return ", ".join(dict.fromkeys(gate.bars for gate in gates))
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

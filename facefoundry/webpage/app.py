@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facefoundry.errors import FaceFoundryError, NotFound
+from facefoundry.report.balance import balance_page
 from facefoundry.report.render import asset
 from facefoundry.report.runs import runs_page
 from facefoundry.webpage.listing import Listing
@@ -109,6 +110,13 @@ def _dataset_routes(watch: Watch) -> list[Route]:
             raise HTTPException(404, "The run has no such pair.")
         return HTMLResponse(page, headers={"cache-control": "no-cache"})
 
+    def balance(request: Request) -> Response:
+        snapshot = watch.snapshot
+        if snapshot.balance is None:
+            raise HTTPException(404, "The balance of the run was not checked.")
+        page = balance_page(snapshot.run.name, snapshot.balance)
+        return HTMLResponse(page, headers={"cache-control": "no-cache"})
+
     def picture(request: Request) -> Response:
         data = watch.source.picture(request.path_params["file"])
         if data is None:
@@ -121,6 +129,7 @@ def _dataset_routes(watch: Watch) -> list[Route]:
     return [
         Route("/", index),
         Route("/pair/{pair}", pair),
+        Route("/balance", balance),
         Route("/picture/{file:path}", picture),
         Route("/video/{kind}/{level}/{item}", video),
         *_shared_routes(),

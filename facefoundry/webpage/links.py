@@ -21,6 +21,7 @@ class WebLinks(Links):
 
     def __init__(self, source: Source, up: str, *, in_list: bool) -> None:
         self._source, self._up = source, up
+        self.balance = f"{up}balance"
         self.home, self.runs = up or "./", f"{up}../../" if in_list else None
         self.style, self.script = f"{up}style.css", f"{up}script.js"
 

@@ -77,7 +77,7 @@ def rate_of(path: Path) -> tuple[int, int]:
 
 
 def tag(path: Path, of_stream: str = "", **tags: str) -> None:
-    """Copy the packets of a video to a file with further tags, and with a tag `encoder` of the stream if it is given."""
+    """Copy the packets of a video to a file with further tags, and with a tag `encoder` of the stream if given."""
     copy = path.with_suffix(".tagged.mp4")
     with av.open(str(path)) as read, av.open(str(copy), "w") as written:
         written.metadata.update(tags)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from facefoundry.cli.main import main
-from facefoundry.dataset import files
+from facefoundry.dataset import files, verdict
 from facefoundry.dataset.about import About
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import FailedGate, Gate
@@ -17,6 +17,7 @@ from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, Sequen
 from facefoundry.dataset.rights import ClipRights, Rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.provenance.datasheet import datasheet_of
+from tests.facefoundry.report.made import leak_report
 
 RUN = RunRecord(
     "faces",
@@ -71,7 +72,51 @@ def test_a_gate_that_left_a_fake_out_counts_it():
     pairs = [replace(PAIR, fakes=[PAIR.fakes[0], failed])]
     sheet = datasheet_of(replace(RUN, gates=gates), pairs, ClipRights(), {}, None, ["b_a"])
     table = next(section.table for section in sheet.sections if section.title == "Gates")
-    assert table[1:] == (("seam", "drop", "1"),)
+    assert table[1:] == (("seam", "at most 2", "drop", "1"),)
+
+
+def _gates_table(gates, fakes):
+    sheet = datasheet_of(replace(RUN, gates=gates), [replace(PAIR, fakes=fakes)], ClipRights(), {}, None, [])
+    return sheet.section("Gates").table[1:]
+
+
+def test_gates_of_one_measure_are_counted_apart_and_a_fake_once():
+    gates = [
+        Gate(measure="sharpness", min=0.5),
+        Gate(measure="sharpness", min=0.3, action="drop"),
+        Gate(measure="sharpness", max=2.0, action="drop"),
+    ]
+    fakes = [replace(fake, quality={"sharpness": value}) for fake, value in zip(PAIR.fakes, (0.4, 0.2), strict=True)]
+    for fake in fakes:
+        verdict.judge(fake, gates)
+    assert _gates_table(gates, fakes) == (
+        ("sharpness", "at least 0.5", "flag", "2"),
+        ("sharpness", "at least 0.3", "drop", "1"),
+        ("sharpness", "at most 2", "drop", "0"),
+    )
+
+
+def test_a_fake_without_a_face_is_counted_where_another_measure_has_the_gate():
+    gates = [Gate(measure="identity", min=0.05, action="drop")]
+    fakes = [replace(fake, quality={"face_share": 0.1}) for fake in PAIR.fakes]
+    for fake in fakes:
+        verdict.judge(fake, gates)
+    assert _gates_table(gates, fakes) == (
+        ("identity", "at least 0.05", "drop", "0"),
+        ("face_share", "at least 0.5", "drop", "2"),
+    )
+
+
+def test_leaks_are_said_with_their_figures_what_gives_away_and_whether_they_are_old():
+    leaks = leak_report()
+    section = datasheet_of(RUN, [PAIR], ClipRights(), {}, leaks, []).section("Leaks")
+    assert section.table[1:] == (
+        ("c23", "encoder", "leak", "", "", "12 fakes differ from their targets in `preset`."),
+        ("c23", "outside", "ok", "0.51 [0.44, 0.58]", "0.50 [0.43, 0.57]", ""),
+    )
+    assert "worked after this test" not in section.text
+    older = replace(leaks, created="2001-02-03T04:05:06+00:00")
+    assert "worked after this test" in datasheet_of(RUN, [PAIR], ClipRights(), {}, older, []).section("Leaks").text
 
 
 def test_texts_of_others_are_no_markup():

@@ -353,7 +353,7 @@ def test_the_page_shows_what_gives_fakes_away(save, make_pair):
     assert "could not be measured" not in page
     assert "1 leak</span>" in page
     assert "2 of 2 fakes differ" in page
-    assert "0.52 <small>[0.41, 0.63]</small>" in page
+    assert "0.52 [0.41, 0.63]" in page
     assert HOSTILE not in page
 
 

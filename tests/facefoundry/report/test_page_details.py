@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from facefoundry.dataset import verdict
-from facefoundry.dataset.gates import DEFAULT_GATES
+from facefoundry import codec
+from facefoundry.checks.balance import BalanceReport
+from facefoundry.checks.leaks import LeakReport, LeakRow, State
+from facefoundry.checks.leaks import path_of as leaks_path
+from facefoundry.dataset import files, verdict
+from facefoundry.dataset.gates import DEFAULT_GATES, Gate
 from facefoundry.report import write
+from facefoundry.report.balance import write_balance
 from facefoundry.report.page import ONE_PAGE_PAIRS, pages_folder
 from facefoundry.report.render import asset
 from tests.facefoundry.report.made import Amounts, make
@@ -29,6 +34,37 @@ def test_a_value_that_fails_its_gate_does_not_look_like_one_that_passes(save, ma
     page = write(save(pair)).read_text(encoding="utf-8")
     values = re.findall(r'class="value( missed)?">([\d.]+)', page[page.index('id="worst-mouth"') :])
     assert values == [(" missed", "0.597"), ("", "0.60"), (" missed", "1.3004"), ("", "1.30")]
+
+
+def test_a_fake_without_a_face_is_found_where_another_measure_has_the_gate(save, make_pair):
+    gates = [Gate(measure="identity", min=0.05, action="drop")]
+    pairs = [make_pair(samples=0), make_pair("005", "006", samples=0)]
+    for fake in pairs[0].fakes:
+        fake.quality = {"face_share": 0.1}
+    for pair in pairs:
+        for fake in pair.fakes:
+            verdict.judge(fake, gates)
+    page = write(save(*pairs, gates=gates)).read_text(encoding="utf-8")
+    assert '<option value="face_share">face share</option>' in page
+    worst = page[page.index('id="worst-face_share"') :]
+    assert "at least 0.5" in worst and "2 of 2 judged fakes fail" in worst
+
+
+def test_the_leak_test_says_why_a_row_is_a_trace_or_untested(save, make_pair):
+    layout = save(make_pair(samples=0))
+    reasons: dict[State, str] = {"trace": "The first packet is smaller.", "untested": "It takes 10 groups."}
+    rows = [LeakRow("c23", state, state, reason) for state, reason in reasons.items()]
+    files.write(leaks_path(layout), codec.to_standard_json(LeakReport(4, 2, by_pair=True, frames=32, rows=rows)))
+    page = write(layout).read_text(encoding="utf-8")
+    assert [page.count(reason) for reason in reasons.values()] == [1, 1]
+
+
+def test_the_tables_of_the_balance_are_linked_where_they_exist(tmp_path):
+    layout = make(tmp_path / "run", Amounts(done=1, samples=0, videos=False))
+    link = '<a href="misc/report/balance.html">'
+    assert link not in write(layout).read_text(encoding="utf-8")
+    tables = write_balance(layout, BalanceReport([], [], []))
+    assert link in write(layout).read_text(encoding="utf-8") and (layout.root / "misc/report/balance.html") == tables
 
 
 def test_the_page_of_a_pair_that_waits_loads_itself_again(tmp_path):

@@ -6,13 +6,25 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import cast
 
 import pytest
+from click.testing import CliRunner
 
 from facefoundry import codec
+from facefoundry.checks.balance import BalanceReport
+from facefoundry.checks.balance import path_of as balance_path
+from facefoundry.checks.leaks import path_of as leaks_path
+from facefoundry.checks.saving import save
+from facefoundry.cli.check_balance import check_balance
+from facefoundry.cli.check_leaks import check_leaks
+from facefoundry.dataset import files
+from facefoundry.dataset.ffpp_layout import FfppLayout
+from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.stored_dataset import DatasetPlace
-from facefoundry.errors import NotFound
+from facefoundry.errors import InvalidInput, NotFound
+from facefoundry.planning.fetching import fetch
 from facefoundry.storage.store import Store
 from facefoundry.webpage.app import dataset_app, listing_app
 from facefoundry.webpage.bucket_source import open_dataset
@@ -84,16 +96,52 @@ def test_all_runs_are_listed_and_each_is_below_its_name(filled):
             assert ask(address, path).status in (400, 404), path
 
 
-def test_a_leak_test_after_the_run_is_shown(filled):
+def check(layout, *_, **__):
+    files.write(leaks_path(layout), codec.to_standard_json(leak_report()))
+    return leak_report()
+
+
+def look(layout, *_, **__):
+    report = BalanceReport([], [], ["Median length differs."])
+    files.write(balance_path(layout), codec.to_standard_json(report))
+    return report
+
+
+@pytest.mark.parametrize(
+    ("command", "checked", "found", "shown"),
+    [
+        (check_leaks, ("facefoundry.checks.checking.check_leaks", check), "leaks.json", "What gives the fakes away"),
+        (check_balance, ("facefoundry.cli.check_balance.check", look), "balance.json", "Median length differs."),
+    ],
+)
+def test_what_a_check_of_a_fetched_dataset_saves_is_shown(
+    filled, monkeypatch, tmp_path, command, checked, found, shown
+):
+    name_store(monkeypatch, filled)
+    monkeypatch.setattr(*checked)
+    fetch("six", tmp_path / "out", only=["report"])
     place = DatasetPlace.of("six", filled.settings)
-    watch, key = Watch(open_dataset(filled, place)), place.key("misc/report/leaks.json")
-    assert b"What gives the fakes away" not in watch.index().data
-    filled.put_bytes(key, codec.to_standard_json(leak_report()))
+    watch, key = Watch(open_dataset(filled, place)), place.key(f"misc/report/{found}")
+    assert shown not in watch.index().data.decode()
     try:
+        done = CliRunner().invoke(command, [str(tmp_path / "out"), "--save", "six"])
+        assert f"Saved at s3://{filled.bucket}/{key}." in done.output
         watch.read()
-        assert b"What gives the fakes away" in watch.index().data
+        assert shown in watch.index().data.decode()
     finally:
         filled.delete([key])
+
+
+def test_what_was_found_in_another_version_is_not_saved(filled, monkeypatch, tmp_path):
+    name_store(monkeypatch, filled)
+    fetch("six", tmp_path / "out", only=["report"])
+    layout = FfppLayout(tmp_path / "out")
+    folder = RunFolder(layout.run_folder())
+    folder.save_run(replace(folder.load_run(), dataset_version="0" * 64))
+    check(layout)
+    with pytest.raises(InvalidInput, match="Fetch the dataset") as caught:
+        save(filled.settings, "six", layout, leaks_path(layout))
+    assert caught.value.reason == "OUTPUT"
 
 
 class Opened:

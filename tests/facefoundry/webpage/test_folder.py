@@ -335,3 +335,18 @@ def test_a_thousand_pairs_are_answered_at_once(tmp_path: Path):
     for name, walls in times.items():
         print(f"  {name}: median {walls[10]:.3f}, worst of 20 {walls[-1]:.3f}")
     assert max(walls[10] for walls in times.values()) < 1
+
+
+def test_the_tables_of_the_balance_are_served_where_the_page_links_them(layout, watch, address):
+    assert '<a href="balance">' in ask(address).text
+    page = ask(address, "/balance")
+    assert page.status == 200 and "Median length differs: 12 s in train" in page.text
+    found = layout.run_folder() / "balance.json"
+    kept = found.read_bytes()
+    found.unlink()
+    try:
+        watch.read()
+        assert ask(address, "/balance").status == 404 and '<a href="balance">' not in ask(address).text
+    finally:
+        found.write_bytes(kept)
+        watch.read()
