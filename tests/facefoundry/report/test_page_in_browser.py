@@ -226,6 +226,37 @@ def test_a_fake_plays_beside_its_real_video(view, many):
     assert browser.find_element("css selector", ".videos button").text == "Pause both"
 
 
+def test_keys_alone_lead_from_the_filter_to_a_pair_and_play_its_videos(view, many):
+    from selenium.webdriver import ActionChains, Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser = view(many)
+
+    def press(key: str) -> None:
+        ActionChains(browser).send_keys(key).perform()
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            press(Keys.TAB)
+            if browser.execute_script("return document.activeElement.matches(arguments[0])", selector):
+                return
+        raise AssertionError(f"{selector} is not reached by Tab")
+
+    def until(script: str) -> None:
+        WebDriverWait(browser, 60).until(lambda _: browser.execute_script(f"return {script}"))
+
+    tab_to("form.filter [name=q]")
+    press("0003_1")
+    assert shown(browser) == ["0003_1003"]
+    tab_to(".pairs tbody th a")
+    press(Keys.ENTER)
+    until("document.querySelector('h1').textContent.startsWith('0003_1003')")
+    tab_to(".videos button")
+    press(Keys.ENTER)
+    until("document.querySelector('.videos button').textContent === 'Pause both'")
+    until("[...document.querySelector('.videos').querySelectorAll('video')].every(video => video.currentTime > 0.2)")
+
+
 def test_every_pair_is_reached_from_the_page_of_all(view, many):
     browser = view(many)
     links = browser.execute_script("return [...document.querySelectorAll('.pairs tbody th a')].map(a => a.href)")
@@ -242,13 +273,19 @@ def test_a_thousand_pairs_are_small_and_open_at_once(browser, tmp_path):
     pages = [page, *pages_folder(FfppLayout(page.parent)).iterdir()]
     size = sum(path.stat().st_size for path in pages)
     set_width(browser, 1280)
-    browser.get(page.as_uri())
-    loaded = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
+    times = []
+    for _ in range(3):
+        browser.get("about:blank")
+        browser.get(page.as_uri())
+        times.append(browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    loaded = min(times)  # other work of the machine only adds to it
     print(f"report of 1,000 pairs: {len(pages)} files, {size / 1e6:.1f} MB; its index opens in {loaded / 1000:.2f} s")
     assert size < 20_000_000
+    assert loaded < 3000
     assert len(shown(browser)) == 100
     browser.find_element("css selector", "[data-more]").click()
     assert len(shown(browser)) == 1000
+    assert accessibility_faults(browser) == []
 
 
 def luminance(colour: str) -> float:
