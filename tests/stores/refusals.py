@@ -4,7 +4,7 @@ A proxy in front of a real store answers every request with one of S3's refusals
 whose certificate must not be trusted. `bucket probe`, a training worker, a service, `status` and a run each meet them,
 and `status` meets the certificates at the services too: the table has their exit codes, seconds from the first request
 on, and requests or connections. Where the answer to HEAD does not say why, the command and the service ask once more,
-and `status` asks three services and lists trainings. All that ask the store must say the same sentence.
+and `status` asks three services. All that ask the store must say the same sentence.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ def _refusals(settings: StoreSettings, folder: Path) -> list[bool]:
     with Proxy(settings.endpoint) as proxy:
         through = settings.model_copy(update={"endpoint": proxy.endpoint})
         environment = environment_of(through, scratch_dir=folder)
-        services = _services(environment, folder)
+        service = Service("extractor", environment, folder)
+        service.ready().close()
         wrong = []
         print(f"{'refusal':<42}{_COLUMNS}")
-        with client_of(5.0, **services) as client:
+        with client_of(5.0, extractor=service) as client:
             for refusal in REFUSALS:
                 times: list[float] = []
 
@@ -98,10 +99,9 @@ def _refusals(settings: StoreSettings, folder: Path) -> list[bool]:
                     return refusal
 
                 proxy.rule = rule
-                ends = [_met(times, use) for use in _uses(through, environment, client, services, folder)]
+                ends = [_met(times, use) for use in _uses(through, environment, client, service.address, folder)]
                 wrong.append(_print(f"{refusal.status} {refusal.code}", ends))
-        for service in services.values():
-            service.kill()
+        service.kill()
     return wrong
 
 
@@ -111,36 +111,32 @@ def _certificates(settings: StoreSettings, folder: Path) -> list[bool]:
     with Listener(cutting) as listener:
         through = settings.model_copy(update={"endpoint": listener.endpoint, "secure": True})
         environment = environment_of(through, scratch_dir=folder, store_secure=True, store_ca_file=authority.file)
-        services = _services(environment, folder)
+        service = Service("extractor", environment, folder)
+        service.ready().close()
         addresses = {f"{each}_address": listener.endpoint for each in ("extractor", "trainer", "converter")}
         calling = environment_of(settings, ca_file=authority.file, **addresses)
         wrong = []
         print(f"{'certificate':<42}{_COLUMNS:<100}status at services")
-        with client_of(5.0, **services) as client:
+        with client_of(5.0, extractor=service) as client:
             for kind in REFUSED:
                 listener.handle = presenting(authority.refused(kind))
-                ends = [_met(listener.times, use) for use in _uses(through, environment, client, services, folder)]
+                ends = [
+                    _met(listener.times, use) for use in _uses(through, environment, client, service.address, folder)
+                ]
                 called = _met(listener.times, lambda: _run(["facefoundry", "status"], calling))
                 wrong.append(_print(kind, ends, called))
-        for service in services.values():
-            service.kill()
+        service.kill()
     return wrong
 
 
-def _services(environment: Mapping[str, str], folder: Path) -> dict[str, Service]:
-    """Start the three services."""
-    services = {name: Service(name, environment, folder) for name in SERVICES}
-    for service in services.values():
-        service.ready().close()
-    return services
-
-
 def _uses(
-    store: StoreSettings, environment: Mapping[str, str], client: Client, services: Mapping[str, Service], folder: Path
+    store: StoreSettings, environment: Mapping[str, str], client: Client, service: str, folder: Path
 ) -> list[Use]:
-    """Return what asks the store, in the order of `_COLUMNS`."""
+    """Return what asks the store, in the order of `_COLUMNS`. One service stands for all three: a trainer also asks
+    by itself, which would be counted.
+    """
     attempt = f"s3://{store.bucket}/trainings/{'0' * 40}/attempt.json"
-    addresses = [item for name in SERVICES for item in (f"--{name}", services[name].address)]
+    addresses = [item for name in SERVICES for item in (f"--{name}", service)]
     making = ["generate-models", "-i", str(folder / "clips"), "-o", str(folder / "out"), *tiny.flags()]
     return [
         lambda: _run(_PROBE, environment),
