@@ -170,8 +170,12 @@ def end_warning(end: str, today: date) -> str:
         end: Last day of the rights, ISO 8601; empty if they do not end.
         today: The day to judge by.
     """
-    if not end or date.fromisoformat(end) > today + _WARNED:
+    try:
+        last = date.fromisoformat(end) if end else date.max
+    except ValueError:
+        return f"Expected the last day of the rights to clips of this dataset as YYYY-MM-DD. Its record has {end!r}."
+    if last > today + _WARNED:
         return ""
-    if date.fromisoformat(end) < today:
+    if last < today:
         return f"Rights to clips of this dataset expired on {end}. Renew them, or delete the dataset."
     return f"Rights to clips of this dataset expire on {end}. Renew them, or delete the dataset by then."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 from facefoundry.dataset.files import write as write_file
@@ -52,7 +53,7 @@ class ReportWriter:
         inline = EmbeddedPictures(self._source, _PICTURE_BUDGET_BYTES) if is_one_page else None
         links = FileLinks(self._source, page, pages if paged else None, inline)
         run_folder = self._layout.run_folder().relative_to(self._layout.root).as_posix()
-        text = index_page(snapshot, self._snapshots, links, run_folder=run_folder, inline=inline)
+        text = index_page(snapshot, self._snapshots, links, today=date.today(), run_folder=run_folder, inline=inline)
         write_file(page, text.encode())
         return page
 
@@ -62,7 +63,7 @@ class ReportWriter:
         for pair_id in sorted(paged & snapshot.changed | paged - self._written):
             page = pages / f"{pair_id}.html"
             links = FileLinks(self._source, page, pages, None)
-            text = pair_page(snapshot, self._snapshots.pair(snapshot, pair_id), links)
+            text = pair_page(snapshot, self._snapshots.pair(snapshot, pair_id), links, today=date.today())
             write_file(page, text.encode())
             self._written.add(pair_id)
 

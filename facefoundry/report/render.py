@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import date
 from functools import cache
 from importlib.resources import files
 
@@ -13,6 +14,7 @@ from markupsafe import Markup, escape
 
 from facefoundry.dataset import verdict
 from facefoundry.dataset.record import PairRecord
+from facefoundry.dataset.rights import end_warning
 from facefoundry.dataset.version import short
 from facefoundry.report import overview, wording
 from facefoundry.report.costs import cost_rows
@@ -41,6 +43,7 @@ def index_page(
     snapshots: Snapshots,
     links: Links,
     *,
+    today: date,
     run_folder: str,
     inline: EmbeddedPictures | None = None,
 ) -> str:
@@ -50,6 +53,7 @@ def index_page(
         snapshot: The record.
         snapshots: Reads the whole records of pairs.
         links: Makes the links of the page.
+        today: The day by which the end of rights is judged.
         run_folder: Path of the run's folder, for the user.
         inline: Holds the pictures of the sections of all pairs, which the page then has; None if pairs have pages.
     """
@@ -58,7 +62,7 @@ def index_page(
     described = {"name", "version", "description"}
     return render(
         "index.html",
-        **_shared(snapshot, links),
+        **_shared(snapshot, links, today),
         run_folder=run_folder,
         state=state,
         state_words=state_words,
@@ -88,19 +92,20 @@ def with_notice(page: str, notice: str) -> str:
     return page.replace(_NOTICE, f'{_NOTICE}<p class="notice warn">{escape(notice)}</p>', 1) if notice else page
 
 
-def pair_page(snapshot: Snapshot, pair: PairRecord, links: Links) -> str:
+def pair_page(snapshot: Snapshot, pair: PairRecord, links: Links, *, today: date) -> str:
     """Return the page of one pair.
 
     Args:
         snapshot: The record of the run.
         pair: The whole record of the pair.
         links: Makes the links of the page.
+        today: The day by which the end of rights is judged.
     """
     ids = snapshot.run.pairs
     place = ids.index(pair.id)
     return render(
         "pair-page.html",
-        **_shared(snapshot, links),
+        **_shared(snapshot, links, today),
         pair=view_pair(pair, links, snapshot.run, samples=_PAGE_SAMPLES),
         split=snapshot.splits.get(pair.id, ""),
         refresh=None if pair.ended else REFRESH_SECONDS,
@@ -121,11 +126,12 @@ def _sections(snapshot: Snapshot, snapshots: Snapshots, links: Links) -> list[Pa
     ]
 
 
-def _shared(snapshot: Snapshot, links: Links) -> dict[str, object]:
+def _shared(snapshot: Snapshot, links: Links, today: date) -> dict[str, object]:
     style, script = asset("style.css"), asset("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "run": snapshot.run,
+        "rights_warning": end_warning(snapshot.run.rights_end, today),
         "links": links,
         "level": played_level(snapshot.run.recipe),
         "style": None if links.style else Markup(style),

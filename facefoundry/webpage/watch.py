@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from facefoundry.dataset.record import PairRecord
@@ -43,6 +45,7 @@ class Watch:
     Args:
         source: The files of the dataset.
         in_list: Whether the page is below a list of runs.
+        today: Returns the day by which the end of rights is judged.
 
     Attributes:
         source: The files of the dataset.
@@ -53,11 +56,12 @@ class Watch:
         InvalidInput: the run record has another format or a wrong field; the message names it.
     """
 
-    def __init__(self, source: Source, *, in_list: bool = False) -> None:
-        self.source, self._in_list = source, in_list
+    def __init__(self, source: Source, *, in_list: bool = False, today: Callable[[], date] = date.today) -> None:
+        self.source, self._in_list, self._today = source, in_list, today
         self._snapshots, self._reading = Snapshots(source), threading.Lock()
         self.snapshot: Snapshot = self._snapshots.load()
-        self._text, self._failure = self._render(self.snapshot), ""
+        self._day = today()
+        self._text, self._failure = self._render(self.snapshot, self._day), ""
         self._index = Page.of(self._text)
 
     def read(self) -> None:
@@ -66,9 +70,10 @@ class Watch:
             text, failure = self._text, ""
             try:
                 snapshot = self._snapshots.load()
-                if snapshot.version != self.snapshot.version:
-                    text = self._render(snapshot)
-                self.snapshot = snapshot
+                day = self._today()
+                if (snapshot.version, day) != (self.snapshot.version, self._day):
+                    text = self._render(snapshot, day)
+                self.snapshot, self._day = snapshot, day
             except Exception as error:  # whatever is wrong with one record, others are still read
                 if not isinstance(error, FaceFoundryError):
                     _logger.exception("The record of %s could not be read", self.source.place)
@@ -91,8 +96,8 @@ class Watch:
         if pair_id not in snapshot.run.pairs:
             return None
         record: PairRecord = self._snapshots.pair(snapshot, pair_id)
-        return pair_page(snapshot, record, WebLinks(self.source, "../", in_list=self._in_list))
+        return pair_page(snapshot, record, WebLinks(self.source, "../", in_list=self._in_list), today=self._today())
 
-    def _render(self, snapshot: Snapshot) -> str:
+    def _render(self, snapshot: Snapshot, day: date) -> str:
         links = WebLinks(self.source, "", in_list=self._in_list)
-        return index_page(snapshot, self._snapshots, links, run_folder=self.source.place)
+        return index_page(snapshot, self._snapshots, links, today=day, run_folder=self.source.place)

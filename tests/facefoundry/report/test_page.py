@@ -110,9 +110,8 @@ def test_what_users_named_is_escaped(save, make_pair):
     pair = make_pair(state="failed")
     pair.a, pair.b, pair.failure = HOSTILE, HOSTILE, Failure(HOSTILE, HOSTILE, HOSTILE)
     pair.stages = [StageTime(HOSTILE, 1.0)]
-    page = text_of(
-        save(pair, name=HOSTILE, command=HOSTILE, created=HOSTILE, rights=HOSTILE, recipe={HOSTILE: HOSTILE})
-    )
+    texts = dict.fromkeys(("name", "command", "created", "rights", "rights_end"), HOSTILE)
+    page = text_of(save(pair, recipe={HOSTILE: HOSTILE}, **texts))
     assert script_is_ours(page)
     assert "onerror=alert(2)&gt;" in page
     assert "<img src=x" not in page

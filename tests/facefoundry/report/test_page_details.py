@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import date, timedelta
 
 from facefoundry import codec
 from facefoundry.checks.balance import BalanceReport
@@ -72,3 +73,11 @@ def test_the_page_of_a_pair_that_waits_loads_itself_again(tmp_path):
     write(layout)
     pages = {path.stem: "data-refresh" in path.read_text() for path in pages_folder(layout).glob("*.html")}
     assert len(pages) == ONE_PAGE_PAIRS + 1 and [name for name, reloads in pages.items() if reloads] == ["0012_1012"]
+
+
+def test_rights_that_end_soon_or_have_ended_are_told(save, make_pair):
+    for days, words in ((40, None), (20, "Rights to clips of this dataset expire on "), (-1, "expired on ")):
+        end = date.today() + timedelta(days=days)
+        page = write(save(make_pair(samples=0), rights_end=end.isoformat())).read_text(encoding="utf-8")
+        assert ("Renew them" in page) == bool(words)
+        assert words is None or f"{words}{end}" in page

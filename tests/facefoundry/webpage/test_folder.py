@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,17 @@ def test_the_page_follows_the_run_and_says_when_it_cannot(tmp_path):
     watch.read()
     page = watch.index().data.decode()
     assert "The record could not be read, so this page is old" in page and "0001_1001" in page
+
+
+def test_the_page_warns_from_the_day_on_which_rights_end_soon(tmp_path):
+    layout = make(tmp_path / "run", Amounts(done=1, samples=0, videos=False))
+    folder, days = RunFolder(layout.run_folder()), [date(2026, 1, 1), date(2026, 1, 2)]
+    folder.save_run(replace(folder.load_run(), rights_end="2026-02-01"))
+    watch = Watch(FolderSource(layout), today=lambda: days[0])
+    assert b"expire on" not in watch.index().data
+    days.pop(0)
+    watch.read()
+    assert b"expire on 2026-02-01" in watch.index().data and "expire on 2026-02-01" in (watch.pair("0000_1000") or "")
 
 
 @pytest.mark.parametrize("record", ['{"seconds": Infinity, ', '{"pairs": ' + "[" * 3000])
