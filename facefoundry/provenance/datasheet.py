@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
@@ -18,7 +18,7 @@ from facefoundry.dataset.gates import Gate
 from facefoundry.dataset.layout import Layout
 from facefoundry.dataset.plan import Pair, read_filelist
 from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord
-from facefoundry.dataset.rights import RIGHTS_FILE, ClipRights, read_rights
+from facefoundry.dataset.rights import RIGHTS_FILE, UNSTATED, ClipRights, read_rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.dataset.splits import split_files
 from facefoundry.dataset.tables import html_table
@@ -163,17 +163,44 @@ def datasheet_of(
             Section("Gates", (f"{len(dropped)} fakes were left out.",), _gates(run, pairs)),
             _leaks(run, leaks),
             Section("Rights", (f"{rights.summary().capitalize()}.",), _rights(rights)),
-            Section(
-                "Limits",
-                (
-                    "All fakes were made by one method, a shared encoder with two decoders. A detector of them need "
-                    "not find other manipulations. Faces show the poses and lights of these clips only.",
-                ),
-            ),
+            Section("Limits", tuple(_limits(run, fakes, rights, leaks, dropped))),
             Section("Maintenance", (about.maintenance or UNSAID,)),
             Section("Contact", (about.contact or UNSAID,)),
         ),
     )
+
+
+def _limits(
+    run: RunRecord, fakes: Sequence[FakeRecord], rights: ClipRights, leaks: LeakReport | None, dropped: Sequence[str]
+) -> Iterator[str]:
+    """Say what the dataset lacks: first what all datasets do, then what its records tell."""
+    yield (
+        "All fakes were made by one method, a shared encoder with two decoders. A detector of them need not find other "
+        "manipulations. Faces show the poses and lights of these clips only."
+    )
+    unstated = sum(digest == UNSTATED for digest in rights.clips.values())
+    if unstated:
+        yield f"Rights are unstated for {unstated} of {len(rights.clips)} clips."
+    if run.failures:
+        reasons = Counter(failure.reason for failure in run.failures.values())
+        yield f"{len(run.failures)} of {len(run.pairs)} pairs failed and are missing: {_counted(reasons)}."
+    if left := len(run.pairs) - run.done - len(run.failures):
+        yield f"{left} of {len(run.pairs)} pairs have not ended."
+    if dropped:
+        made = len(fakes) + len(dropped)
+        yield f"Gates left {len(dropped)} of {made} fakes out, so what they measure is better here than the method is."
+    if unswapped := sum(fake.frames - fake.swapped for fake in fakes):
+        reasons = Counter[str]()
+        for fake in fakes:
+            reasons.update({each.reason: each.frames for each in fake.reasons})
+        why = f": {_counted(reasons)}" if reasons else ""
+        yield f"{unswapped} of {sum(fake.frames for fake in fakes)} frames of fakes show the target's own face{why}."
+    if leaks is None:
+        yield "Nobody has tested whether something else than the face tells fakes from real videos."
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
 
 
 def _recipe(recipe: JsonObject) -> tuple[tuple[str, ...], ...]:
@@ -181,6 +208,12 @@ def _recipe(recipe: JsonObject) -> tuple[tuple[str, ...], ...]:
     for group in ("extraction", "training", "conversion"):
         values = recipe.get(group)
         rows += [(f"{group}.{name}", str(value)) for name, value in values.items()] if isinstance(values, dict) else []
+    compression = recipe.get("compression")
+    levels = compression.get("levels") if isinstance(compression, dict) else None
+    for level in levels if isinstance(levels, list) else []:
+        if isinstance(level, dict):
+            options = ", ".join(f"{name} {value}" for name, value in level.items() if name != "name")
+            rows.append((f"compression.{level.get('name', '')}", options))
     return tuple(rows)
 
 

@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import pytest
 
+from facefoundry.checks.leaks import LeakReport
 from facefoundry.cli.main import main
+from facefoundry.codec import JsonValue
 from facefoundry.dataset import files, verdict
 from facefoundry.dataset.about import About
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.gates import FailedGate, Gate
 from facefoundry.dataset.plan import Pair
-from facefoundry.dataset.record import FakeRecord, PairRecord, RunRecord, SequenceRecord
+from facefoundry.dataset.record import Failure, FakeRecord, PairRecord, RunRecord, SequenceRecord
 from facefoundry.dataset.rights import ClipRights, Rights
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.provenance.datasheet import datasheet_of
+from facefoundry.storage.info import ReasonCount
 from tests.facefoundry.report.made import leak_report
 
 RUN = RunRecord(
@@ -64,6 +67,39 @@ def test_it_counts_what_the_records_say():
     dropped = {section.title: section for section in made(dropped=["b_a"]).sections}
     assert "1 fakes with 10 frames" in dropped["Composition"].paragraphs[0]
     assert dropped["Gates"].paragraphs == ("1 fakes were left out.",)
+
+
+def test_the_recipe_has_the_encoder_of_each_level():
+    levels: list[JsonValue] = [
+        {"name": "raw", "codec": "libx264rgb", "crf": 0},
+        {"name": "c23", "codec": "libx264", "crf": 23},
+    ]
+    run = replace(RUN, recipe={"name": "preview", "compression": {"levels": levels}})
+    table = datasheet_of(run, [PAIR], ClipRights(), {}, None, []).section("Recipe").table
+    assert table[-2:] == (
+        ("compression.raw", "codec libx264rgb, crf 0"),
+        ("compression.c23", "codec libx264, crf 23"),
+    )
+
+
+def test_limits_are_those_that_the_records_tell():
+    plain = [replace(fake, swapped=fake.frames) for fake in PAIR.fakes]
+    rights = ClipRights.of({"a": LICENCE, "b": LICENCE})
+    tested = LeakReport(2, 2, by_pair=True, frames=1, rows=[])
+    sheet = datasheet_of(RUN, [replace(PAIR, fakes=plain)], rights, {}, tested, [])
+    assert len(sheet.section("Limits").paragraphs) == 1
+    fakes = [replace(PAIR.fakes[0], reasons=[ReasonCount("NO_FACE", 1)]), PAIR.fakes[1]]
+    failures = {"c_d": Failure("extract", "NO_FACE", "")}
+    run = replace(RUN, pairs=["a_b", "c_d", "e_f"], failures=failures)
+    sheet = datasheet_of(run, [replace(PAIR, fakes=fakes)], ClipRights.of({"a": LICENCE, "b": None}), {}, None, ["b_a"])
+    assert sheet.section("Limits").paragraphs[1:] == (
+        "Rights are unstated for 1 of 2 clips.",
+        "1 of 3 pairs failed and are missing: NO_FACE 1.",
+        "1 of 3 pairs have not ended.",
+        "Gates left 1 of 2 fakes out, so what they measure is better here than the method is.",
+        "1 of 10 frames of fakes show the target's own face: NO_FACE 1.",
+        "Nobody has tested whether something else than the face tells fakes from real videos.",
+    )
 
 
 def test_a_gate_that_left_a_fake_out_counts_it():
