@@ -24,6 +24,7 @@ def test_a_folder_becomes_a_dataset_file_with_splits(tmp_path, capsys):
     assert run("plan", tmp_path / "clips", "-o", out) == 0
     assert "12 clips, 6 pairs: train 4, val 1, test 1." in capsys.readouterr().err
     assert yaml_file.load(out).name == "clips"
+    assert "  # Why the dataset is made, and what for.\n  motivation: ''" in out.read_text()
     assert run("plan", tmp_path / "clips", "-o", out) == 2
     assert "exists" in capsys.readouterr().err
 
