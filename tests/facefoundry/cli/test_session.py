@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facefoundry import recipes
+from facefoundry.cli.main import main
 from facefoundry.cli.session import slow_training_warning
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.dataset.record import RunRecord
@@ -33,6 +34,18 @@ def test_every_folder_gives_a_name_that_is_a_key_and_a_label(tmp_path, folder):
     name = run_name(None, FfppLayout(tmp_path / folder))
     assert keys.run(name) == f"runs/{name}"
     assert len(name) <= 63
+
+
+def test_a_command_of_the_script_says_once_that_rights_are_unstated(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FACEFOUNDRY_STORE_RETRY_SECONDS", "0")
+    (tmp_path / "clips").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "clips" / f"{name}.mp4").write_bytes(name.encode())
+    nowhere = [text for name in ("extractor", "trainer", "converter") for text in (f"--{name}", "127.0.0.1:9")]
+    with pytest.raises(SystemExit):
+        main(["generate-models", "-i", str(tmp_path / "clips"), "-o", str(tmp_path / "out"), *nowhere])
+    assert capsys.readouterr().err.count("Rights are unstated for all clips, and labels and records") == 1
+    assert RunFolder(FfppLayout(tmp_path / "out").run_folder()).load_run().rights == "unstated"
 
 
 @pytest.mark.parametrize(
