@@ -13,7 +13,7 @@ import click
 from facefoundry.cli.connection import store_settings
 from facefoundry.cli.options import local_dir_option
 from facefoundry.cli.plain import plain
-from facefoundry.cli.signing import require_extra
+from facefoundry.cli.signing import SigningOptions
 from facefoundry.codec import to_values
 from facefoundry.dataset import files
 from facefoundry.dataset.statements import Statement
@@ -43,6 +43,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--unfinished", is_flag=True, help="Also remove all unfinished results. Use it while nothing runs.")
 @click.option("--statement", type=click.Path(path_type=Path, dir_okay=False), help="Write the statement to this file.")
 @click.option("--key", type=_FILE, help="PEM file of a private key that signs the statement, as FILE.p7s.")
+@click.option(
+    "--sign-command", default="", metavar="COMMAND", help="Command that signs instead, as that of `facefoundry sign`."
+)
 @click.option("--chain", type=_FILE, help="PEM file of the key's certificates, the signing one first.")
 @click.option("use_local", "--local", is_flag=True, help="Use the object store of this machine.")
 @local_dir_option
@@ -54,6 +57,7 @@ def revoke(
     unfinished: bool,
     statement: Path | None,
     key: Path | None,
+    sign_command: str,
     chain: Path | None,
     use_local: bool,
     local_dir: Path | None,
@@ -69,12 +73,13 @@ def revoke(
       facefoundry revoke P-017 --dataset OUT                (says what it would remove)
       facefoundry revoke P-017 --dataset OUT --yes --statement P-017.json
       facefoundry revoke P-017 --yes --statement P-017.json --key key.pem --chain chain.pem
+      facefoundry revoke P-017 --yes --statement P-017.json --sign-command ./sign-with-hsm --chain chain.pem
       facefoundry revoke "$(sha256sum < clip.mp4 | cut -c-64)" --yes
 
     It needs the keys of the bucket's owner. A stopped command is finished by the same command. Then bring exports up to
     date with `facefoundry export ... --update`. Clips of yours, below clips/ and on disks, stay.
     """
-    sign = _signer(key, chain, statement)
+    sign = _signer(SigningOptions(key, chain, sign_command), statement)
     with store_settings(use_local, local_dir, _emit) as settings:
         store = Store(settings).with_retries_for(settings.retry_seconds, _emit)
         store.check()
@@ -101,17 +106,16 @@ def revoke(
             click.echo(plain(sentence))
 
 
-def _signer(key: Path | None, chain: Path | None, statement: Path | None) -> Callable[[bytes], bytes] | None:
+def _signer(signing: SigningOptions, statement: Path | None) -> Callable[[bytes], bytes] | None:
     """Return what signs the statement; None without a key. The certificate is checked before anything is removed."""
-    if key is None and chain is None:
+    if not signing.are_given:
         return None
-    if key is None or chain is None or statement is None:
-        raise InvalidInput("--key, --chain and --statement go together. Give all of them.", reason="USAGE")
-    require_extra()
-    from facefoundry.provenance.credentials import load
+    if statement is None:
+        message = "--key, --sign-command and --chain sign the file of --statement. Give it too, or leave them out."
+        raise InvalidInput(message, reason="USAGE")
+    credentials = signing.credentials()
     from facefoundry.revocation.signature import require_signer, signature
 
-    credentials = load(key, chain)
     require_signer(credentials)
     return partial(signature, credentials=credentials)
 

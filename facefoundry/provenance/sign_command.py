@@ -14,15 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from facefoundry.errors import InvalidInput, Unavailable
 
-__all__ = ["SignCommand"]
+__all__ = ["HASHES", "SignCommand"]
 
 _SECONDS: Final = 60
 _SHOWN: Final = 300
-_HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
+HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
     "secp256r1": hashes.SHA256(),
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
+"""The hash of signatures by each elliptic curve."""
 
 
 class SignCommand:
@@ -83,7 +84,7 @@ def _verified(public: object, signature: bytes, data: bytes) -> bytes:
         case ec.EllipticCurvePublicKey():
             size = (public.key_size + 7) // 8
             r, s = _numbers(signature, size)
-            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[public.curve.name]))
+            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(HASHES[public.curve.name]))
             return r.to_bytes(size, "big") + s.to_bytes(size, "big")
         case ed25519.Ed25519PublicKey():
             public.verify(signature, data)
