@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from benchmarks.signing_memory import pad
+from facefoundry.codec import JsonObject
 from facefoundry.dataset.ffpp_layout import FfppLayout
 from facefoundry.errors import InvalidInput, Unavailable, Unusable
 from facefoundry.provenance import boxes, c2pa_files, credentials
@@ -97,6 +99,53 @@ def test_a_video_of_another_dataset_or_with_other_bytes_is_not_signed_over(copy,
     with pytest.raises(Unusable, match=r"000\.mp4 has a manifest of original_sequences") as caught:
         sign_dataset(copy, signer)
     assert caught.value.reason == "SIGNED" and path.read_bytes() == before
+
+
+def test_a_video_that_another_program_signed_is_refused_in_one_sentence_and_stays(unsigned, signer, tmp_path):
+    layout = FfppLayout(tmp_path / "out")
+    shutil.copytree(unsigned.root, layout.root)
+    path = layout.real_video("c23", "001")
+    path.unlink()
+    action: JsonObject = {
+        "action": "c2pa.created",
+        "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/composite",
+    }
+    actions: JsonObject = {"label": "c2pa.actions.v2", "data": {"actions": [action]}}
+    theirs: JsonObject = {"claim_generator_info": [{"name": "Another program"}], "assertions": [actions]}
+    c2pa_files.sign(unsigned.real_video("c23", "001"), theirs, [], signer, path)
+    before = path.read_bytes()
+    with pytest.raises(Unusable, match=r"c23/videos/001\.mp4 has a manifest of another program, or one") as caught:
+        sign_dataset(layout, signer)
+    assert caught.value.reason == "SIGNED" and path.read_bytes() == before
+    assert c2pa_files.read(path, signer.chain.decode()).state == "Trusted", "their signature still holds"
+    others = [each for each in videos_of(layout.root) if layout.root / each != path]
+    for each in others:
+        signed, plain = layout.root / each, tmp_path / "plain.mp4"
+        boxes.strip(signed, plain)
+        assert plain.read_bytes() == (unsigned.root / each).read_bytes()
+    assert not list(layout.root.rglob("*.signing"))
+
+
+def test_a_large_video_is_hashed_in_parts_and_one_changed_byte_of_any_part_is_found(unsigned, signer, tmp_path):
+    layout = FfppLayout(tmp_path / "out")
+    shutil.copytree(unsigned.root / "misc", layout.root / "misc")
+    path, plain = layout.real_video("raw", "000"), tmp_path / "plain.mp4"
+    path.parent.mkdir(parents=True)
+    pad(unsigned.real_video("raw", "000"), path, (17 << 20) + 7)
+    before = path.read_bytes()
+    assert len(pictures_of(path)) == len(pictures_of(unsigned.real_video("raw", "000")))
+    assert sign_dataset(layout, signer) == 1
+    found = c2pa_files.read(path, signer.chain.decode())
+    assert (found.state, found.faults) == ("Trusted", [])
+    signed = path.read_bytes()
+    assert b"merkle" in signed[: 1 << 20]
+    boxes.strip(path, plain)
+    assert plain.read_bytes() == before
+    for place in (len(signed) // 2, len(signed) - (1 << 19)):
+        path.write_bytes(signed[:place] + bytes([signed[place] ^ 1]) + signed[place + 1 :])
+        assert c2pa_files.read(path, signer.chain.decode()).state == "Invalid"
+        with pytest.raises(Unusable, match="whose bytes it does not match"):
+            sign_dataset(layout, signer)
 
 
 @pytest.mark.parametrize("changed", ["video", "labels"])
