@@ -13,10 +13,13 @@ import click
 from facefoundry.cli.connection import store_settings
 from facefoundry.cli.errors import SOME_FAILED
 from facefoundry.cli.options import local_dir_option
+from facefoundry.cli.signing import SigningOptions, sign_folder, signing_options
 from facefoundry.cli.view import make_view
 from facefoundry.dataset.download import Fetched
+from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.progress import Event
 from facefoundry.dataset.version import short
+from facefoundry.errors import InvalidInput
 from facefoundry.planning.fetching import fetch_with, pairs_of
 
 __all__ = ["fetch"]
@@ -33,6 +36,8 @@ _NAMED = 12
     "--pairs", metavar="PAIRS", help="Ids of pairs, or paths of filelists (.json), separated by commas.  [default: all]"
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True, help="Files fetched at once.")
+@click.option("--sign", is_flag=True, help="Sign the videos that were fetched by C2PA, as `facefoundry sign` does.")
+@signing_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, without progress bars.")
 @click.option("--local", "use_local", is_flag=True, help="Use the object store of this machine.")
 @local_dir_option
@@ -42,6 +47,8 @@ def fetch(
     only: str | None,
     pairs: str | None,
     threads: int,
+    sign: bool,
+    signing: SigningOptions,
     as_json: bool,
     use_local: bool,
     local_dir: Path | None,
@@ -60,10 +67,18 @@ def fetch(
       facefoundry fetch s3://bucket/datasets/celebs/ OUT --only c23,masks
       facefoundry fetch celebs OUT --only labels           (a small kind first: the splits come with it)
       facefoundry fetch celebs OUT --only c23 --pairs OUT/misc/splits/test.json
+      facefoundry fetch celebs OUT --sign --key key.pem --chain chain.pem
 
     Run the same command again to continue a fetch that was stopped: what is there, with the right bytes, does not come
     again. The exit code is 3 if the bucket does not have some files as they were written.
+
+    With --sign, what signs is checked first, and the videos are signed when all files are there. Signed videos have
+    other bytes, so the same command fetches and signs them again.
     """
+    if sign and only:
+        message = "--sign needs the record and labels, which --only can leave out. Leave --only out, or --sign."
+        raise InvalidInput(message, reason="USAGE")
+    credentials = signing.for_sign(sign=sign)
     view = make_view(as_json)
     chosen = pairs_of(_split(pairs))
     last = 0.0
@@ -92,6 +107,8 @@ def fetch(
             on_wait=view.message,
         )
         view.event(Event(name, "fetch", "done", fetched.done_bytes, fetched.size, "bytes"))
+        if credentials is not None and not fetched.lost:
+            sign_folder(view, layout_of(out), credentials)
     for entry in fetched.missing:
         view.message(f"{entry.id} is not in the dataset, because it failed [{entry.reason}].")
     if fetched.replaced:

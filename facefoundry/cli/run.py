@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -21,9 +20,6 @@ from facefoundry.planning.outputs import FOLDER, check_output, open_output, spac
 from facefoundry.planning.recipe import recipe_of
 from facefoundry.planning.running import plan_of
 from facefoundry.settings import StoreSettings, read
-
-if TYPE_CHECKING:
-    from facefoundry.provenance.credentials import Credentials
 
 __all__ = ["run"]
 
@@ -65,7 +61,7 @@ def run(
     object store. Models are left out, unless the file says `keep_models: true`.
 
     With --sign, what signs is checked first, and the videos are signed when all pairs have ended. In a bucket, nothing
-    is signed: fetch the dataset, then sign it.
+    is signed: `facefoundry fetch --sign` signs what it fetches.
 
     Run the same command again to continue a run that was stopped, and to try pairs again that failed.
     """
@@ -73,10 +69,13 @@ def run(
     recipe_of(dataset)  # before anything is started
     place = out or dataset.output or FOLDER
     check_output(place, layout, read(StoreSettings))
-    credentials = _credentials(place, signing) if sign else None
-    if signing.are_given and not sign:
-        message = "--key, --chain, --sign-command and --tsa are for --sign. Add --sign, or leave them out."
+    if sign and is_uri(place):
+        message = (
+            f"--sign is for a folder. Received {place}: the store copies the files there, and nothing signs them. "
+            "Leave --sign out; then `facefoundry fetch --sign` signs what it fetches."
+        )
         raise InvalidInput(message, reason="USAGE")
+    credentials = signing.for_sign(sign=sign)
     with connected_view(connection, as_json) as (view, connected):
         plan, resolved = plan_of(dataset_file, lister(connected.store_settings))
         with open_output(place, layout, connected.store, with_models=dataset.keep_models) as output:
@@ -89,14 +88,3 @@ def run(
                     sign_folder(view, output.layout, credentials)
 
             make_pairs(session, messages, on_this_machine=connection.use_local, finish=finish)
-
-
-def _credentials(place: str, signing: SigningOptions) -> Credentials:
-    """Return what signs; refuse a place in a bucket."""
-    if is_uri(place):
-        message = (
-            f"--sign is for a folder. Received {place}: the store copies the files there, and nothing signs them. "
-        )
-        message += "Leave --sign out; then `facefoundry fetch` the dataset, and `facefoundry sign` the folder."
-        raise InvalidInput(message, reason="USAGE")
-    return signing.credentials()

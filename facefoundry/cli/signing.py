@@ -37,6 +37,13 @@ class SigningOptions:
     sign_command: str = ""
     tsa: str = ""
 
+    def for_sign(self, *, sign: bool) -> Credentials | None:
+        """Return what signs, checked, with `--sign`; None without it. The errors are those of `credentials`."""
+        if self.are_given and not sign:
+            message = "--key, --chain, --sign-command and --tsa are for --sign. Add --sign, or leave them out."
+            raise InvalidInput(message, reason="USAGE")
+        return self.credentials() if sign else None
+
     @property
     def are_given(self) -> bool:
         """Whether any of them is given."""

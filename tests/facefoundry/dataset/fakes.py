@@ -81,10 +81,13 @@ def extracted(name: str, content: str | None = None) -> ExtractedSequence:
 
 
 class FakeServices:
-    """A client of services that commit tiny results to a real store, without looking at their input."""
+    """A client of services that commit tiny results to a real store, without looking at their input.
 
-    def __init__(self, store: Store, levels: Sequence[str] = ()) -> None:
-        self._store, self._levels = store, levels
+    `video` makes a video of its name and level.
+    """
+
+    def __init__(self, store: Store, levels: Sequence[str] = (), video: Callable[[str], bytes] = str.encode) -> None:
+        self._store, self._levels, self._video = store, levels, video
         self._uploads = Uploads(store, max_bytes=1 << 20)
         self._started: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._extractions: dict[str, tuple[str, str]] = {}
@@ -182,7 +185,7 @@ class FakeServices:
         name = f"{request.target_id}_{request.source_id}"
         labels = {"frames": [{"frame": frame, "swapped": frame > 0} for frame in range(FRAMES)]}
         samples = {f"000001/{view}.jpg": JPEG for view in ("target", "swap", *parts.MASKS)}
-        files = {parts.video(stem): f"{name} {stem}".encode() for stem in (*self._levels, *parts.MASKS)}
+        files = {parts.video(stem): self._video(f"{name} {stem}") for stem in (*self._levels, *parts.MASKS)}
         files |= {parts.LABELS: json.dumps(labels).encode(), parts.SAMPLES: archive.pack(samples)}
         made_of = {"model": request.model_uri, "target": request.target_extraction_uri}
         info = to_values(_conversion_info(request))
@@ -194,7 +197,7 @@ class FakeServices:
     def transcode(
         self, source_uri: str, sequence_id: str, recipe: recipe_pb2.Recipe, on_progress: OnProgress
     ) -> converter_pb2.Transcoding:
-        files = {parts.video(level): f"{sequence_id} {level}".encode() for level in self._levels}
+        files = {parts.video(level): self._video(f"{sequence_id} {level}") for level in self._levels}
         prefix = keys.conversion(_digest("real", sequence_id))
         uri = self._commit(prefix, "transcoding", files, {}, source=source_uri)
         return converter_pb2.Transcoding(uri=uri)
