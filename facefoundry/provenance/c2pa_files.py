@@ -27,6 +27,8 @@ SIDECAR: Final = ".c2pa"
 _MP4 = "video/mp4"
 _MERKLE_KIB = 16 << 10
 """Files are hashed in parts of 16 MiB; without that the library holds a whole large file in memory."""
+_IN_MEMORY_MIB = 16
+"""Of larger files the library keeps copies on the disk while it signs; by default it does so above 512 MiB."""
 _UNTRUSTED, _EXPIRED = "signingCredential.untrusted", "signingCredential.expired"
 
 
@@ -188,7 +190,11 @@ def _facts(active: JsonObject) -> SignedFacts | None:
 
 @contextmanager
 def _context(anchors: str) -> Iterator[Context]:
-    settings: JsonObject = {"core": {"merkle_tree_chunk_size_in_kb": _MERKLE_KIB}}
+    core: JsonObject = {
+        "merkle_tree_chunk_size_in_kb": _MERKLE_KIB,
+        "backing_store_memory_threshold_in_mb": _IN_MEMORY_MIB,
+    }
+    settings: JsonObject = {"core": core}
     if anchors:
         settings["trust"] = {"trust_anchors": anchors}
     else:
