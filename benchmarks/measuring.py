@@ -29,6 +29,7 @@ from facefoundry.dataset.layouts import layout_of
 from facefoundry.dataset.record import FakeRecord, StageTime
 from facefoundry.dataset.run_folder import RunFolder
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
+from facefoundry.planning.estimate import EMBEDDED_OF_CLIP
 from services.converter.composite import Patch
 from services.converter.mask import Box
 from services.converter.quality import Quality
@@ -130,7 +131,7 @@ def _pixels(layout: Layout, fake: FakeRecord) -> float:
 
 
 def _embeddings(layout: Layout, fake: FakeRecord, faces: int) -> float:
-    """Return the CPU time of the face embeddings of a fake's target, seconds: that of some frames, for all faces."""
+    """Return the CPU time of the face embeddings of a fake's target, seconds: that of some, for one of five faces."""
     jaw = np.stack([np.linspace(0, 1, FIRST_LANDMARK), np.full(FIRST_LANDMARK, 1.0)], axis=1)
     points = np.vstack([jaw, MEAN_FACE])
     frames = _frames(layout.real_video("raw", fake.target))
@@ -142,7 +143,7 @@ def _embeddings(layout: Layout, fake: FakeRecord, faces: int) -> float:
             landmarks = np.array(box[:2], np.float32) + points * np.array(box[2:], np.float32)
             embedder.embed(frame, landmarks.astype(np.float32))
 
-    return _seconds(embed) / max(1, len(shown)) * faces
+    return _seconds(embed) / max(1, len(shown)) * faces / EMBEDDED_OF_CLIP
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -128,7 +128,7 @@ def _embeddings(alignments: Alignments) -> NDArray[np.float32]:
 
 
 def _embedded(alignments: Alignments) -> NDArray[np.bool_]:
-    """Return which frames have an embedding; of a fake, not every face has one."""
+    """Return which frames have an embedding; not every face has one."""
     return np.asarray(_embeddings(alignments).any(axis=1))
 
 

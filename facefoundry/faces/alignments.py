@@ -97,7 +97,7 @@ class Alignments:
         decoder: Names and versions of the libraries that decoded the frames.
         engine: Name and version of the engine that found the faces.
         embeddings: float32 [n, 128]: a vector per face that is similar for faces of one person; None if the recipe does
-            not request it. Zeros for faces of a fake that were not embedded.
+            not request it. Zeros for faces that were not embedded.
         seen: uint8 [n]: number of faces of anybody that the detector found in the whole frame; `NOT_SEARCHED` if it did
             not run. None if the alignments were not made by an extraction, as for the arrays below.
         tracked: uint8 [n]: 1 if the face was found at the place of the last one and not by a search of the whole frame.

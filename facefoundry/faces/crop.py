@@ -14,7 +14,7 @@ from facefoundry.faces.fixed_point import affine_points, inverted
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
 from facefoundry.faces.umeyama import similarity
 
-__all__ = ["crop_matrix", "cut", "face_matrix"]
+__all__ = ["crop_matrix", "cut", "face_matrix", "is_usable"]
 
 # Rows per call of `cv2.remap`, which derives the shape of its blocks from them; with this number it is fastest.
 _STRIP = 64
@@ -36,6 +36,11 @@ def face_matrix(landmarks: ArrayLike) -> NDArray[np.float64]:
     if points.shape[-2:] != (68, 2):
         raise ValueError(f"Expected 68 landmarks [..., 68, 2]. Received shape {points.shape}.")
     return similarity(points[..., FIRST_LANDMARK:, :], MEAN_FACE)
+
+
+def is_usable(matrix: NDArray[np.float64]) -> bool:
+    """Return whether a face can be cut out with a matrix, float64 [2, 3] of `face_matrix`."""
+    return bool(np.isfinite(matrix).all() and np.linalg.det(matrix[:, :2]) > 0)
 
 
 def crop_matrix(matrix: ArrayLike, size: int, padding: int) -> NDArray[np.float64]:

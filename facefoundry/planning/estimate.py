@@ -20,16 +20,18 @@ from facefoundry.model.architecture import Architecture
 from facefoundry.planning.facts import ClipFacts
 from facefoundry.v1 import recipe_pb2
 
-__all__ = ["Rates", "estimate", "rates_of"]
+__all__ = ["EMBEDDED_OF_CLIP", "Rates", "estimate", "rates_of"]
 
 _PIXELS = 1280 * 720
 # CPU seconds for a frame of 720p, rows of docs/performance.md: frames of a video; conversion without the network; all
 # levels and masks.
 _READ, _SWAP, _ENCODE = 2.28e-3, 1.91e-3, 77.5e-3
 # CPU seconds for a frame of any size: extraction with the crop, the network. The embedding is the difference of an
-# extraction with and without `extraction.identity`.
+# extraction that embeds all faces and one without `extraction.identity`.
 _FACES, _NETWORK, _EMBEDDING = 8.0e-3, 14.4e-3, 63e-3
 _EMBEDDED_OF_FAKE = 3  # one of three faces of a fake has an embedding
+EMBEDDED_OF_CLIP = 5
+"""Of so many faces of a clip about one has an embedding: of 9 clips one of 5.0 to 5.8."""
 # Bytes that are stored for a frame of 720p beside the clip and the videos: crops and the chunk of a conversion.
 _INTERMEDIATE_BYTES = 137e3
 _TENSORS = 3  # a model has its weights and both moments of the optimizer
@@ -129,7 +131,9 @@ def _cpu_seconds(clips: Iterable[_Frames], targets: Iterable[_Frames], *, identi
     """
     seconds = 0.0
     for clip in clips:
-        seconds += clip.count * (clip.size * (_READ + _ENCODE) + _FACES + identity * clip.share * _EMBEDDING)
+        seconds += clip.count * (
+            clip.size * (_READ + _ENCODE) + _FACES + identity * clip.share * _EMBEDDING / EMBEDDED_OF_CLIP
+        )
     for target in targets:
         seconds += target.count * (target.size * (_READ + _SWAP + _ENCODE) + target.share * _NETWORK)
         if identity:  # fake and control: both read the target, and convert and search some of its frames

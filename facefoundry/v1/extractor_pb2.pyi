@@ -409,7 +409,7 @@ class ExtractRequest(_message.Message):
 
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """Who the subject is. If it is set, face embeddings decide in every frame, as with `recipe.extraction.identity`."""
+        """Who the subject is. If it is set, face embeddings decide which frames show it, as with `recipe.extraction.identity`."""
 
     @_builtins.property
     def excluded_frames(self) -> _containers.RepeatedCompositeFieldContainer[_recipe_pb2.FrameRange]:

@@ -103,8 +103,9 @@ class ExtractionOptions(_message.Message):
     detect_every: _builtins.int
     """Number of frames from one detection to the next, at most; 1 detects in every frame, larger values track in between."""
     identity: _builtins.bool
-    """Decide in every frame by face embeddings whether it shows the subject, and store the embedding of every face, 128
-    numbers. Without it the nearest face is taken, as in FF++, and a warning says where that is another person.
+    """Decide by face embeddings which frames show the subject, and store the embeddings, 128 numbers each. While a face is
+    tracked, at least one of six frames has one; if that is another person's, the frames before it are decided one by
+    one. Without it the nearest face is taken, as in FF++, and a warning says where that is another person.
     """
     subject: _builtins.str
     """Who the subject is: `largest`, the largest face of the first frame that has one, as in FF++; `centre`, the face

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facefoundry.faces.alignments import NO_FACE, NOT_SEARCHED, OTHER_PERSON, Alignments
 from facefoundry.storage.info import ExtractionWarning
+from services.extractor.glimpse import differ, glimpse
 from services.extractor.person import DOUBT, Embedding
 from services.extractor.tracking import Frame
 
@@ -35,12 +35,6 @@ _MOVES: Final = 2.0
 # Distances between the eyes by which two predictions of the landmarks may be apart.
 _MAX_SPREAD: Final = 0.15
 _MAX_SPANS: Final = 5
-# Side of the small picture of an aligned face, pixels, and the least difference of the pictures of two persons: mean
-# grey levels, and the same where the pictures have mean 0 and standard deviation 1. The pictures of 13 persons differ
-# by 10.6 and 0.42 and more. From frame to frame one person's differ by 12 and 0.35 at most, but for a fast turn.
-_SMALL: Final = 24
-_OTHER_LEVELS: Final = 10.0
-_OTHER_CONTRASTS: Final = 0.4
 
 Embed = Callable[[Frame, NDArray[np.float32]], Embedding]
 
@@ -104,14 +98,14 @@ class PeopleSeen:
             self._pending, self._picture = True, None
             return
         landmarks, matrix = face
-        before, self._picture = self._picture, _small(frame, matrix)
+        before, self._picture = self._picture, glimpse(frame, matrix)
         self._newest = frame, landmarks
         if self._last is None:
             # The first face is embedded when there is something to compare it with.
             self._first, self._last, self._pending = self._newest, self._picture, False
             self._compared.append(_Compared(index, is_other=False))
             return
-        if self._jump is None and before is not None and _differ(before, self._picture):
+        if self._jump is None and before is not None and differ(before, self._picture):
             self._jump = _Jump(index, before)
         if self._is_due(index):
             self._compare(index)
@@ -122,10 +116,10 @@ class PeopleSeen:
         if (self._pending and age >= _SOON) or (self._crowded and age >= _COMPARE_CROWD):
             return True
         if self._jump is not None and index >= max(self._jump.frame + _SETTLED, self._calm):
-            if _differ(self._jump.before, self._picture):
+            if differ(self._jump.before, self._picture):
                 return True
             self._jump = None
-        return age >= _COMPARE_EVERY and _differ(self._last, self._picture)
+        return age >= _COMPARE_EVERY and differ(self._last, self._picture)
 
     def _compare(self, index: int) -> None:
         """Compare the newest face with the first one, for the frames from the jump on or from this one on."""
@@ -154,27 +148,13 @@ class PeopleSeen:
         Args:
             found: Whether each frame has a face, bool [n].
         """
-        if self._jump is not None and _differ(self._jump.before, self._picture):
+        if self._jump is not None and differ(self._jump.before, self._picture):
             self._compare(len(found))
         is_other = np.zeros(len(found), dtype=bool)
         ends = [compared.frame for compared in self._compared[1:]] + [len(found)]
         for compared, end in zip(self._compared, ends, strict=True):
             is_other[compared.frame : end] = compared.is_other
         return is_other & found
-
-
-def _differ(first: NDArray[np.float32] | None, second: NDArray[np.float32] | None) -> bool:
-    """Return whether two small pictures of aligned faces differ as much as those of two persons."""
-    if first is None or second is None or float(np.abs(first - second).mean()) <= _OTHER_LEVELS:
-        return False
-    contrasts = [(picture - picture.mean()) / max(float(picture.std()), 1.0) for picture in (first, second)]
-    return float(np.abs(contrasts[0] - contrasts[1]).mean()) > _OTHER_CONTRASTS
-
-
-def _small(frame: Frame, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return a small picture of the aligned face, float32 [24, 24] in grey levels."""
-    picture = cv2.warpAffine(frame, matrix * _SMALL, (_SMALL, _SMALL), flags=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.float32)
 
 
 def warnings(
@@ -214,12 +194,10 @@ def warnings(
                 message=f"The face that is followed hardly moves, as a picture, while another one does. {choose}",
             )
         )
-    if by_identity and whole.embeddings is not None and found.any():
-        apart = np.linalg.norm(whole.embeddings - np.median(whole.embeddings[found], axis=0), axis=1)
-        if (unsure := found & (apart > DOUBT)).any():
-            made.append(
-                ExtractionWarning(reason="PERSON_UNSURE", message=f"{spans(unsure)} may show another person. {choose}")
-            )
+    if by_identity and (unsure := _unsure(whole)).any():
+        made.append(
+            ExtractionWarning(reason="PERSON_UNSURE", message=f"{spans(unsure)} may show another person. {choose}")
+        )
     if whole.share < warn_share:
         made.append(
             ExtractionWarning(
@@ -239,6 +217,15 @@ def warnings(
             )
         )
     return made
+
+
+def _unsure(whole: Alignments) -> NDArray[np.bool_]:
+    """Return for each frame, bool [n], whether its embedding, or the last one before it, is far from the others."""
+    if whole.embeddings is None or not (embedded := whole.found & whole.embeddings.any(axis=1)).any():
+        return np.zeros(len(whole), dtype=bool)
+    apart = np.linalg.norm(whole.embeddings - np.median(whole.embeddings[embedded], axis=0), axis=1)
+    last = np.maximum.accumulate(np.where(embedded, np.arange(len(whole)), 0))
+    return np.asarray(whole.found & embedded[last] & (apart[last] > DOUBT))
 
 
 def several_faces(counts: Sequence[int]) -> list[ExtractionWarning]:

@@ -103,7 +103,8 @@ class ExtractArgs(ClipArgs):
         chosen: Whom the extraction follows by face embeddings; None to follow as FF++ does.
         shares: Shares of frames with the subject's face below which there is a warning, or the clip is refused.
         is_fake: Whether the clip is a fake, which shows two people by design and may show no face.
-        embed_every: With `options.identity`, number of frames of which one has its face embedded, the first; 1 for all.
+        embed_every: With `options.identity`, number of frames of which one has its face embedded: of a fake the first,
+            of other clips at least one; 1 for all.
         excluded: Ranges of frames that count as frames without a face; a range is a mapping as in `recipes.ranges`.
     """
 

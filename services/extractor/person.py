@@ -2,6 +2,10 @@
 
 Pictures of one person have embeddings at a small Euclidean distance. In 13 clips of one person each, the distance to
 the first frame stays below 0.45, while two persons are at 0.5 and more, most of them above 0.6.
+
+An embedding takes longer than all else in a frame. So a face that is tracked is trusted for some frames, while it looks
+much as before, and is verified then. If it is not the subject's, the frames that were trusted are verified one by one.
+Only another person's face that came and went between two verified frames, without a cut or a loss, would be taken.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.extractor.boxes import Box, largest, nearest
-from services.extractor.tracking import Frame
+from facefoundry.faces import crop
+from services.extractor.boxes import Box, iou, largest, nearest
+from services.extractor.glimpse import Glimpse, differ, glimpse
+from services.extractor.tracking import SAME_FACE, Frame
 
 if TYPE_CHECKING:
     from services.extractor.identity import FaceEmbedder
@@ -30,6 +36,7 @@ _NEW_LOOK: Final = 0.3
 _MAX_LOOKS: Final = 12
 
 Embedding = NDArray[np.float32]
+Chip = NDArray[np.uint8]
 FirstChoice = Callable[[Frame, NDArray[np.float64]], Box]
 
 
@@ -39,22 +46,47 @@ class FaceViews:
     Args:
         landmarks: Predicts the landmarks, float32 [68, 2], of the face in a box.
         embedder: Loads the embeddings of faces.
+
+    Attributes:
+        number: Number of the current frame in the clip. Set it before the frame is searched.
     """
 
     def __init__(
         self, landmarks: Callable[[Frame, Box], NDArray[np.float32]], embedder: Callable[[], FaceEmbedder]
     ) -> None:
-        self._landmarks, self._embedder = landmarks, embedder
+        self._predict, self._embedder = landmarks, embedder
         self._frame: Frame | None = None
+        self._landmarks: dict[bytes, NDArray[np.float32]] = {}
         self._embeddings: dict[bytes, Embedding] = {}
+        self.number = 0
+
+    def landmarks(self, frame: Frame, box: Box) -> NDArray[np.float32]:
+        """Return the landmarks, float32 [68, 2], of the face in a box of a frame, uint8 [h, w, 3] BGR."""
+        if frame is not self._frame:
+            self._frame, self._landmarks, self._embeddings = frame, {}, {}
+        key = box.tobytes()
+        if key not in self._landmarks:
+            self._landmarks[key] = self._predict(frame, box)
+        return self._landmarks[key]
+
+    def glimpse(self, frame: Frame, box: Box) -> Glimpse | None:
+        """Return a small picture of the face, see `glimpse`; None if it cannot be aligned."""
+        matrix = crop.face_matrix(self.landmarks(frame, box))
+        return glimpse(frame, matrix) if crop.is_usable(matrix) else None
+
+    def chip(self, frame: Frame, box: Box) -> Chip:
+        """Return what `embed_chip` embeds of the face, uint8 [150, 150, 3]."""
+        return self._embedder().chip(frame, self.landmarks(frame, box))
+
+    def embed_chip(self, chip: Chip) -> Embedding:
+        """Return the embedding, float32 [128], of the face of a chip."""
+        return self._embedder().embed_chip(chip)
 
     def embedding(self, frame: Frame, box: Box) -> Embedding:
-        """Return the embedding, float32 [128], of the face in a box of a frame, uint8 [h, w, 3] BGR."""
-        if frame is not self._frame:
-            self._frame, self._embeddings = frame, {}
-        key = box.tobytes()
+        """Return the embedding, float32 [128], of the face in a box of a frame."""
+        landmarks, key = self.landmarks(frame, box), box.tobytes()
         if key not in self._embeddings:
-            self._embeddings[key] = self._embedder().embed(frame, self._landmarks(frame, box))
+            self._embeddings[key] = self._embedder().embed(frame, landmarks)
         return self._embeddings[key]
 
 
@@ -65,32 +97,93 @@ class Person:
         views: The faces of the current frame.
         first: Chooses the first face if the person is not known; by default the largest, as FF++.
         known: An embedding of the person, float32 [128]; None if the first chosen face decides who it is.
+        verify_every: Of so many frames in which a face is tracked at least one is verified; 1 for all.
     """
 
-    def __init__(self, views: FaceViews, first: FirstChoice | None = None, known: Embedding | None = None) -> None:
+    def __init__(
+        self,
+        views: FaceViews,
+        first: FirstChoice | None = None,
+        known: Embedding | None = None,
+        verify_every: int = 1,
+    ) -> None:
         self._views, self._first = views, first or (lambda frame, boxes: largest(boxes))
         self._looks: list[Embedding] = [] if known is None else [known]
+        self._verify_every = verify_every
+        self._verified: Glimpse | None = None
+        self._trusted: dict[int, Chip] = {}
+        self._others: list[int] = []
 
     def learn(self, embedding: Embedding) -> None:
-        """Remember an embedding of the subject, float32 [128], if it is a new look. Call it with every frame's."""
+        """Remember an embedding of the subject, float32 [128], if it is a new look. Call it with every stored one."""
         if len(self._looks) < _MAX_LOOKS and self._distance(embedding) > (_NEW_LOOK if self._looks else -1.0):
             self._looks.append(embedding)
 
     def pick(self, frame: Frame, boxes: NDArray[np.float64], last: Box | None) -> Box | None:
         """Return the box of the face that is most like the person; None if none is like it."""
-        if not self._looks:
-            return self._first(frame, boxes)
+        picked = self._most_alike(frame, boxes) if self._looks else self._first(frame, boxes)
+        if picked is None or last is None or iou(picked, last) <= SAME_FACE:
+            self.end_track()
+        self._trusted.clear()
+        self._verified = None if picked is None else self._views.glimpse(frame, picked)
+        return picked
+
+    def _most_alike(self, frame: Frame, boxes: NDArray[np.float64]) -> Box | None:
         distances = [self._distance(self._views.embedding(frame, box)) for box in boxes]
         best = int(np.argmin(distances))
         return np.asarray(boxes[best], dtype=np.float64) if distances[best] <= _MAX_PICKED else None
 
     def keeps(self, frame: Frame, box: Box) -> bool:
-        """Return whether a tracked box still shows the person."""
-        return not self._looks or self._distance(self._views.embedding(frame, box)) <= _MAX_TRACKED
+        """Return whether a tracked box still shows the person, or is trusted to do so."""
+        if not self._looks:
+            return True
+        seen = self._views.glimpse(frame, box)
+        is_alike = seen is not None and self._verified is not None and not differ(self._verified, seen)
+        if is_alike and len(self._trusted) + 1 < self._verify_every:
+            self._trusted[self._views.number] = self._views.chip(frame, box)
+            return True
+        self._verified = seen
+        embedding = self._views.embedding(frame, box)
+        if self._distance(embedding) > _MAX_TRACKED:
+            return self._distance(embedding, self._verify_trusted()) <= _MAX_TRACKED
+        self._trusted.clear()
+        return True
 
-    def _distance(self, embedding: Embedding) -> float:
-        """Return the distance to the most similar known look; infinite if none is known."""
-        return min((float(np.linalg.norm(embedding - look)) for look in self._looks), default=float("inf"))
+    def end_track(self) -> None:
+        """Verify the last trusted frame, and if it shows another person, all of them."""
+        if self._trusted:
+            *_, newest = self._trusted.values()
+            if self._distance(self._views.embed_chip(newest)) > _MAX_TRACKED:
+                self._verify_trusted()
+            self._trusted.clear()
+
+    def trusts(self, number: int) -> bool:
+        """Return whether the frame with a number is one of the last ones, which are not verified yet."""
+        return number in self._trusted
+
+    def take_others(self) -> list[int]:
+        """Return the numbers of trusted frames that show another person, each once. It ends the track."""
+        self.end_track()
+        others, self._others = self._others, []
+        return others
+
+    def _verify_trusted(self) -> list[Embedding]:
+        """Verify the trusted frames one by one, and return the known looks with those of these frames."""
+        looks = list(self._looks)
+        for number, chip in self._trusted.items():
+            embedding = self._views.embed_chip(chip)
+            distance = self._distance(embedding, looks)
+            if distance > _MAX_TRACKED:
+                self._others.append(number)
+            elif distance > _NEW_LOOK:
+                looks.append(embedding)
+        self._trusted.clear()
+        return looks
+
+    def _distance(self, embedding: Embedding, looks: list[Embedding] | None = None) -> float:
+        """Return the distance to the most similar look, of those that are known by default; infinite if none is."""
+        looks = self._looks if looks is None else looks
+        return min((float(np.linalg.norm(embedding - look)) for look in looks), default=float("inf"))
 
 
 def same_person(first: Embedding, second: Embedding) -> bool:

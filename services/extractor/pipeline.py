@@ -223,7 +223,8 @@ class _Extraction:
                 used = (frame for index, frame in enumerate(source) if not self.excludes(index))
                 frames = source if chosen.kind == "point" else used
                 known = scan.find_person(chosen, frames, self._engine, self._views)
-        self._person = Person(self._views, pick_centre if chosen.kind == "centre" else None, known)
+        first, every = pick_centre if chosen.kind == "centre" else None, self._arguments.embed_every
+        self._person = Person(self._views, first, known, every)
         self._subject = Subject(self._engine, self._options.detect_every, self._person)
 
     def excludes(self, index: int) -> bool:
@@ -258,6 +259,7 @@ class _Extraction:
         if row == 0:
             self._subject.restart(last_box(self._parts))
             self._spreads.restart()
+        self._views.number = index
         sighting = self._subject.follow(frame) if unused is None else Sighting(None, unused, NOT_SEARCHED)
         reason, found = self._face(index, frame, sighting)
         self._rows.add(digest, reason, found, sighting)
@@ -285,8 +287,10 @@ class _Extraction:
     ) -> None:
         """Take from a frame, whose row was made now or in an earlier call, what is needed for later ones."""
         if face is not None:
-            self._samples.offer(index, frame)
-            if self._person is not None and embedding is not None:
+            is_sure = embedding is not None and bool(embedding.any())
+            if self._person is None or is_sure:
+                self._samples.offer(index, frame)
+            if self._person is not None and embedding is not None and is_sure:
                 self._person.learn(embedding)
         if self._people is not None and seen is not None:
             self._people.see(index, frame, face, seen)
@@ -356,12 +360,13 @@ class _Extraction:
         if sighting.box is None:
             self._spreads.restart()
             return sighting.reason, None
-        box, landmarks = self._whole(sighting.box), self._landmarks(frame, sighting.box)
+        box, landmarks = self._whole(sighting.box), self._views.landmarks(frame, sighting.box)
         matrix = crop.face_matrix(landmarks)
-        if not (np.isfinite(matrix).all() and np.linalg.det(matrix[:, :2]) > 0):
+        if not crop.is_usable(matrix):
             return BAD_LANDMARKS, None
         picture = crop.cut(frame, matrix, self._options.crop_size, self._options.padding)
-        is_embedded = self._embedder is not None and index % self._arguments.embed_every == 0
+        is_due = index % self._arguments.embed_every == 0 if self._person is None else not self._person.trusts(index)
+        is_embedded = self._embedder is not None and is_due
         embedding = self._views.embedding(frame, sighting.box) if is_embedded else np.zeros(128, np.float32)
         spread = self._spreads.spread(frame, box, landmarks, matrix)
         return FOUND, Face(truncate_box(box).astype(np.int32), landmarks, matrix, picture, embedding, spread)
@@ -375,6 +380,9 @@ class _Extraction:
         return truncate_box(box) if self._options.integer_landmarks else box
 
     def _end_part(self) -> PartsReady:
+        for index in self._person.take_others() if self._person else ():
+            self._rows.refuse(index % self._arguments.part_frames)
+            del self._crops[index]
         part = self._rows.alignments(identity=self._embedder is not None)
         faces_name, alignments_name = _names(len(self._parts))
         ready = self._write({faces_name: face_tar.pack(self._crops), alignments_name: part.to_bytes()})

@@ -33,7 +33,7 @@ from services.extractor.functions import (
     Inspection,
 )
 
-__all__ = ["ALGORITHM_VERSION", "EMBED_EVERY_OF_FAKE", "plan_extraction", "plan_inspection"]
+__all__ = ["ALGORITHM_VERSION", "EMBED_EVERY", "EMBED_EVERY_OF_FAKE", "plan_extraction", "plan_inspection"]
 
 ALGORITHM_VERSION = 9
 """Version of what extractions compute.
@@ -48,8 +48,14 @@ Increment it when equal inputs give other boxes or crops: results and parts of a
    landmarks of tilted faces are predicted upright; with `identity`, embeddings decide which face is the subject's.
 """
 
+EMBED_EVERY = 6
+"""Of six frames of a clip at least one has its face embedded, which takes three times as long as all else.
+
+It divides the default of `detect_every`, because faces that the detector found are embedded too.
+"""
+
 EMBED_EVERY_OF_FAKE = 3
-"""Of three frames of a fake one has its face embedded, which takes three times as long as all else."""
+"""The same of a fake."""
 
 WeightsFolder = Callable[[Store, str], Path | None]
 """Returns the folder with the weights of the engine of a given name; None if the engine's package contains them.
@@ -92,7 +98,7 @@ def plan_extraction(
     # The faces of a fake change from one person to another by design, so it is followed as FF++ does.
     is_fake = "/conversions/" in request.source_uri
     follows = options.identity and not is_fake
-    embed_every = EMBED_EVERY_OF_FAKE if is_fake else 1
+    embed_every = EMBED_EVERY_OF_FAKE if is_fake else EMBED_EVERY
     chosen = codec.from_values(Chosen, {"kind": options.subject, **person}) if follows else None
     excluded = _excluded(request)
     left_out: JsonObject = {"excluded": [{**item} for item in excluded]} if excluded else {}
@@ -105,8 +111,9 @@ def plan_extraction(
             "method": ALGORITHM_VERSION,
             **({"subject": person} if person else {}),
             **left_out,
+            **({"embedded": embed_every} if is_fake or follows else {}),
             # The digest of a source is that of its bytes; that of a fake is not.
-            **({"bytes": [part.sha256 for part in source.files.values()], "embedded": embed_every} if is_fake else {}),
+            **({"bytes": [part.sha256 for part in source.files.values()]} if is_fake else {}),
         }
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facefoundry.errors import DataLoss
 from facefoundry.faces import face_tar
-from facefoundry.faces.alignments import Alignments
+from facefoundry.faces.alignments import OTHER_PERSON, Alignments
 from facefoundry.media.read import DECODER, MediaInfo, frame_digest
 from facefoundry.storage.parts import ALIGNMENTS_OF_FACES, FACES
 from facefoundry.work.workspace import Workspace
@@ -30,7 +30,7 @@ class Face:
         landmarks: float32 [68, 2], (x, y) in frame pixels.
         matrix: float64 [2, 3], maps frame pixels to the mean face's unit square.
         crop: Aligned face, uint8 [size, size, 3] BGR.
-        embedding: float32 [128], see `identity`; zeros if embeddings were not requested.
+        embedding: float32 [128], see `identity`; zeros if it was not computed.
         spread: How unsure the landmarks are, see `Alignments.spreads`.
     """
 
@@ -90,6 +90,14 @@ class Rows:
         self.embeddings.append(face.embedding if face else np.zeros(128, np.float32))
         self.sightings.append(sighting)
         self.spreads.append(face.spread if face else 0.0)
+
+    def refuse(self, row: int) -> None:
+        """Take the face from a row that has one: it is another person's."""
+        for arrays in (self.boxes, self.landmarks, self.matrices, self.embeddings):
+            arrays[row] = np.zeros_like(arrays[row])
+        self.crop_digests[row], self.spreads[row] = 0, 0.0
+        self.reasons[row] = OTHER_PERSON
+        self.sightings[row] = Sighting(None, OTHER_PERSON, self.sightings[row].seen)
 
     def alignments(self, first: int = 0, *, identity: bool) -> Alignments:
         """Return the rows as arrays.

@@ -18,12 +18,13 @@ from services.extractor.boxes import Box, iou, largest, nearest
 if TYPE_CHECKING:
     from services.extractor.engines.base import Engine, Tracker
 
-__all__ = ["Choice", "NearestFace", "Sighting", "Subject", "is_cut", "motion", "thumbnail"]
+__all__ = ["SAME_FACE", "Choice", "NearestFace", "Sighting", "Subject", "is_cut", "motion", "thumbnail"]
 
 Frame = NDArray[np.uint8]
 
-# Boxes with a larger intersection over union belong to the same face.
-_SAME_FACE: Final = 0.3
+SAME_FACE: Final = 0.3
+"""Boxes with a larger intersection over union belong to the same face."""
+
 # Frames for which the face is searched more closely after it was seen last, at its place and in the whole frame.
 _MEMORY: Final = 48
 # Side of the picture of a face, pixels, by whose grey levels its motion is measured.
@@ -89,6 +90,9 @@ class Choice(Protocol):
     def keeps(self, frame: Frame, box: Box) -> bool:
         """Return whether a box that was tracked from frame to frame still shows the subject."""
 
+    def end_track(self) -> None:
+        """Decide on all frames so far: a cut or a loss follows, after which a face may be another person's."""
+
 
 class NearestFace:
     """Chooses as FF++ does: the largest face first, then the face nearest to the last box, whoever it is."""
@@ -100,6 +104,9 @@ class NearestFace:
     def keeps(self, frame: Frame, box: Box) -> bool:
         """Return True; see `Choice.keeps`."""
         return True
+
+    def end_track(self) -> None:
+        """Do nothing; see `Choice.end_track`."""
 
 
 class Subject:
@@ -141,15 +148,18 @@ class Subject:
 
     def follow(self, frame: Frame) -> Sighting:
         """Find the subject in the next frame, uint8 [h, w, 3] BGR."""
-        box, cut = None, False
+        box, cut, is_due = None, False, False
         if self._detect_every > 1:
             before, self._thumbnail = self._thumbnail, thumbnail(frame)
             cut = before is not None and is_cut(before, self._thumbnail)
-            if self._tracker is not None and self._age < self._detect_every and not cut:
+            is_due = self._tracker is not None and self._age >= self._detect_every and not cut
+            if self._tracker is not None and not is_due and not cut:
                 box = self._tracker.update(frame)
         if box is not None and self._choice.keeps(frame, box):
             sighting = Sighting(box, FOUND, NOT_SEARCHED, tracked=True)
         else:
+            if not is_due:
+                self._choice.end_track()
             sighting = self._find(frame, cut)
         self._age += 1
         self._lost = 0 if sighting.box is not None else self._lost + 1
@@ -162,7 +172,7 @@ class Subject:
         boxes = detected = self._engine.detect(frame)
         is_recent = self._detect_every > 1 and not cut and self._lost < _MEMORY
         last = self._last if is_recent else None
-        if last is not None and not any(iou(box, last) > _SAME_FACE for box in detected):
+        if last is not None and not any(iou(box, last) > SAME_FACE for box in detected):
             boxes = np.concatenate([detected, self._engine.near(frame, last)])
         box = self._picked(frame, boxes)
         if box is None and (self._lost < _MEMORY or self._lost % self._detect_every == 0):
@@ -188,7 +198,7 @@ class Subject:
 
 def _motions(before: Frame | None, frame: Frame, box: Box, boxes: NDArray[np.float64]) -> tuple[float, float]:
     """Return the motions of the face in `box` and of the one that moves most of all others; see `Sighting.motions`."""
-    others = [other for other in boxes if iou(other, box) <= _SAME_FACE]
+    others = [other for other in boxes if iou(other, box) <= SAME_FACE]
     if before is None or not others:
         return float("nan"), float("nan")
     return motion(before, frame, box), max(motion(before, frame, other) for other in others)

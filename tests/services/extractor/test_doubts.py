@@ -48,10 +48,20 @@ def test_points_that_are_far_apart_are_told():
 
 def test_faces_far_from_the_persons_own_are_told():
     embeddings = np.zeros((8, 128), np.float32)
+    embeddings[:, 1] = 1.0
     embeddings[5, 0] = 0.55
     ((reason, message),) = warned(faces(embeddings=embeddings), by_identity=True)
     assert reason == "PERSON_UNSURE" and "1 frame (5)" in message
     assert warned(faces(embeddings=embeddings)) == []
+
+
+def test_a_face_without_an_embedding_is_as_sure_as_the_one_before():
+    embeddings = np.zeros((8, 128), np.float32)
+    embeddings[[1, 4, 6], 1] = 1.0
+    embeddings[4, 0] = 0.55
+    ((reason, message),) = warned(faces(embeddings=embeddings), by_identity=True)
+    assert reason == "PERSON_UNSURE" and "2 frames (4 to 5)" in message
+    assert warned(faces(embeddings=np.zeros((8, 128), np.float32)), by_identity=True) == []
 
 
 @pytest.mark.parametrize(("subject", "other", "reported"), [(0.5, 9, True), (6, 9, False), (0.5, 1, False)])

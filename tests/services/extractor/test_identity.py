@@ -1,4 +1,5 @@
 import cv2
+import dlib
 import matplotlib
 import numpy as np
 import pytest
@@ -28,6 +29,16 @@ def test_one_person_is_near_and_another_far(engine, identity, portrait):
 def test_the_embedding_model_of_the_wheel_is_found():
     assert EMBEDDER.find().is_file()
     assert WeightFile("no_such_model.dat", WHEEL).find() is None
+
+
+def test_the_embedding_is_that_of_the_face_in_the_whole_frame(engine, identity, portrait):
+    points = engine.landmarks(portrait, engine.detect(portrait)[0])
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    box = dlib.rectangle(*(round(float(edge)) for edge in (left, top, right, bottom)))
+    face = dlib.full_object_detection(box, dlib.points([dlib.point(int(x), int(y)) for x, y in points]))
+    model = dlib.face_recognition_model_v1(str(EMBEDDER.find()))
+    expected = model.compute_face_descriptor(np.ascontiguousarray(portrait[:, :, ::-1]), face)
+    np.testing.assert_array_equal(identity.embed(portrait, points), np.array(expected, np.float32))
 
 
 def test_landmarks_with_fractions_are_rounded_to_the_pixels_that_dlib_takes(engine, identity, portrait):

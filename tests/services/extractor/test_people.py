@@ -11,8 +11,9 @@ from demo import portraits
 from facefoundry import codec, recipes
 from facefoundry.errors import InvalidInput, Unusable
 from facefoundry.faces.alignments import NO_FACE, OTHER_PERSON, Alignments
-from services.extractor import pipeline
+from services.extractor import person, pipeline
 from services.extractor.functions import Chosen, ExtractArgs, ExtractionOptions, FaceShares, InspectArgs
+from services.extractor.plan import EMBED_EVERY
 from tests.services.child import do, workspace
 
 SIDE = 150
@@ -47,6 +48,7 @@ class Extracted:
         values = codec.from_values(ExtractionOptions, recipes.options(recipes.load("ffpp").extraction))
         options = replace(values, **{"identity": chosen is not None, "detect_every": 6, **changes})
         arguments = ExtractArgs(
+            embed_every=EMBED_EVERY,
             clip_files=(str(source),),
             name="clip",
             options=options,
@@ -64,6 +66,7 @@ class Extracted:
 
 
 LARGEST = Chosen(kind="largest")
+PARTS_OF_FIRST = ("faces-00000.tar", "alignments-00000.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +94,27 @@ def test_an_extraction_cut_off_ends_with_the_same_people_and_warnings(tmp_path, 
     folder = folder_of(cut_clip)
     for name, chosen in (("person", LARGEST), ("nearest", None)):
         whole = Extracted(folder, tmp_path / name, chosen, part_frames=8)
-        names = ("faces-00000.tar", "alignments-00000.safetensors")
-        first = {part: whole.done.parts[part] for part in names}
+        first = {part: whole.done.parts[part] for part in PARTS_OF_FIRST}
         again = Extracted(folder, tmp_path / f"{name}-again", chosen, part_frames=8, finished=first)
-        assert again.done.resumed == names and again.info == whole.info
+        assert again.done.resumed == PARTS_OF_FIRST and again.info == whole.info
+
+
+def test_trusted_frames_are_verified_at_the_end_of_a_part_and_again_after_an_interruption(
+    tmp_path, heads, folder_of, monkeypatch
+):
+    # As if the other person, who comes without a cut, looked so much alike that no small picture told it.
+    monkeypatch.setattr(person, "differ", lambda first, second: False)
+    folder = folder_of([scene((heads[number in (3, 4)], 100 + number % 3), width=700) for number in range(10)])
+    whole = Extracted(folder, tmp_path / "whole", LARGEST, part_frames=5, detect_every=12)
+    assert whole.reasons == [0] * 3 + [OTHER_PERSON] * 2 + [0] * 5
+    assert not whole.rows.boxes[3:5].any() and not whole.rows.crop_digests[3:5].any()
+    assert whole.rows.embeddings is not None
+    assert np.flatnonzero(whole.rows.embeddings.any(axis=1)).tolist() == [0, 5]
+    first = {name: whole.done.parts[name] for name in PARTS_OF_FIRST}
+    again = Extracted(folder, tmp_path / "again", LARGEST, part_frames=5, detect_every=12, finished=first)
+    assert again.done.resumed == PARTS_OF_FIRST and again.info == whole.info
+    for name, path in again.done.parts.items():
+        assert path.read_bytes() == whole.done.parts[name].read_bytes(), name
 
 
 def crossing(heads):
