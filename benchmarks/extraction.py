@@ -22,6 +22,7 @@ from facefoundry.work.messages import Result
 from facefoundry.work.workspace import Workspace
 from services.extractor import pipeline
 from services.extractor.functions import Chosen, ExtractArgs, ExtractionOptions, FaceShares
+from services.extractor.plan import EMBED_EVERY
 
 __all__ = ["Extracted", "Plain", "extract", "plain", "untold"]
 
@@ -78,6 +79,7 @@ def extract(clip: Path, engine: str, chosen: Chosen | None = None, weights: Path
         name=clip.stem,
         options=replace(options, engine=engine, identity=chosen is not None),
         chosen=chosen,
+        embed_every=EMBED_EVERY,
         shares=FaceShares(refuse=0.0),
     )
     pipeline.load_engine(engine, weights)

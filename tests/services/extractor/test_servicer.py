@@ -16,6 +16,7 @@ from facefoundry.rpc.status import from_rpc_error
 from facefoundry.storage import keys, manifest
 from facefoundry.storage.store import Store
 from facefoundry.v1 import extractor_pb2, extractor_pb2_grpc, recipe_pb2
+from services.extractor import plan
 from services.extractor.__main__ import build
 from services.extractor.plan import ALGORITHM_VERSION
 from services.extractor.settings import ExtractorSettings
@@ -144,7 +145,9 @@ def test_other_options_are_other_work_but_equal_ones_said_aloud_are_not(extracto
     assert not other.reused and other.uri != first.uri
 
 
-def test_who_is_chosen_is_part_of_the_digest_and_the_default_rule_is_not(extractor, source_of, moving_face, video_of):
+def test_who_is_chosen_is_part_of_the_digest_and_the_default_rule_is_not(
+    extractor, source_of, moving_face, video_of, monkeypatch
+):
     source_uri = source_of(video_of(moving_face(3)))
     _, first = extractor.extract(source_uri)
     assert extractor.extract(source_uri, subject="largest")[1].uri == first.uri
@@ -160,6 +163,8 @@ def test_who_is_chosen_is_part_of_the_digest_and_the_default_rule_is_not(extract
     by_point = chosen(point=extractor_pb2.FramePoint(x=90, y=90))
     assert len({first.uri, by_rule.uri, by_point.uri, chosen(point=extractor_pb2.FramePoint(x=91, y=90)).uri}) == 4
     assert by_point.face_count == 3
+    monkeypatch.setattr(plan, "EMBED_EVERY", 1)
+    assert extractor.extract(source_uri)[1].reused and not extractor.extract(source_uri, identity=True)[1].reused
 
 
 def test_a_folder_of_frames_keeps_its_frame_rate(extractor, source_of, moving_face, folder_of):
