@@ -5,6 +5,7 @@ import pytest
 
 from facefoundry.faces.alignments import FOUND, OTHER_PERSON
 from facefoundry.faces.mean_face import FIRST_LANDMARK, MEAN_FACE
+from services.extractor.identity import FaceEmbedder
 from services.extractor.person import FaceViews, Person
 from services.extractor.tracking import Subject
 from tests.services.extractor.test_tracking import LARGE_RIGHT, SMALL_LEFT, Scripted, shot
@@ -12,7 +13,7 @@ from tests.services.extractor.test_tracking import LARGE_RIGHT, SMALL_LEFT, Scri
 EVERY, DETECT_EVERY = 6, 12
 
 
-class Embedder:
+class Embedder(FaceEmbedder):
     """Takes the first pixel of a frame for the look of its face: two looks are as far apart as hundredths of these."""
 
     def __init__(self):
