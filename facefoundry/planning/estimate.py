@@ -31,7 +31,7 @@ _READ, _SWAP, _ENCODE = 2.28e-3, 1.91e-3, 77.5e-3
 _FACES, _NETWORK, _EMBEDDING = 8.0e-3, 14.4e-3, 63e-3
 _EMBEDDED_OF_FAKE = 3  # one of three faces of a fake has an embedding
 EMBEDDED_OF_CLIP = 5
-"""Of so many faces of a clip about one has an embedding: of 9 clips one of 5.0 to 5.8."""
+"""Of five faces of a clip about one has an embedding: of 9 clips one of 5.0 to 5.8."""
 # Bytes that are stored for a frame of 720p beside the clip and the videos: crops and the chunk of a conversion.
 _INTERMEDIATE_BYTES = 137e3
 _TENSORS = 3  # a model has its weights and both moments of the optimizer

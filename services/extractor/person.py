@@ -97,7 +97,7 @@ class Person:
         views: The faces of the current frame.
         first: Chooses the first face if the person is not known; by default the largest, as FF++.
         known: An embedding of the person, float32 [128]; None if the first chosen face decides who it is.
-        verify_every: Of so many frames in which a face is tracked at least one is verified; 1 for all.
+        verify_every: Number of frames with a tracked face of which at least one is verified; 1 for all.
     """
 
     def __init__(

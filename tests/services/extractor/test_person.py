@@ -1,4 +1,4 @@
-"""How many frames are verified, and what becomes of those in between, with pictures that say whose face they show."""
+"""How many frames are verified and which of the others are refused, with pictures that say whose face they show."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def landmarks(frame, box):
 
 
 class Followed:
-    """What becomes of a clip of frames with the given first pixels.
+    """How a clip of frames with the given first pixels is followed.
 
     Attributes:
         reasons: Of each frame, after all are decided.
