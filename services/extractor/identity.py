@@ -56,7 +56,8 @@ class FaceEmbedder:
         points = dlib.points([dlib.point(int(x), int(y)) for x, y in np.rint(landmarks)])
         low, high = np.rint(landmarks.min(axis=0)), np.rint(landmarks.max(axis=0))
         face = dlib.full_object_detection(dlib.rectangle(int(low[0]), int(low[1]), int(high[0]), int(high[1])), points)
-        return np.asarray(dlib.get_face_chip(frame, face, size=_SIDE, padding=_PADDING), dtype=np.uint8)
+        whole = np.ascontiguousarray(frame)  # dlib takes no view of a larger or mirrored picture
+        return np.asarray(dlib.get_face_chip(whole, face, size=_SIDE, padding=_PADDING), dtype=np.uint8)
 
     def embed_chip(self, chip: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the embedding, float32 [128], of a face's `chip`, uint8 [150, 150, 3] BGR."""

@@ -45,3 +45,16 @@ def test_landmarks_with_fractions_are_rounded_to_the_pixels_that_dlib_takes(engi
     points = engine.landmarks(portrait, engine.detect(portrait)[0])
     shifted = points + np.array((0.3, -0.3), np.float32)
     np.testing.assert_array_equal(identity.embed(portrait, points), identity.embed(portrait, shifted))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_view_of_a_larger_picture_has_the_embedding_of_its_copy(engine, identity, portrait, read_only):
+    points = engine.landmarks(portrait, engine.detect(portrait)[0])
+    padded = np.zeros((portrait.shape[0], portrait.shape[1] + 8, 3), np.uint8)
+    view = padded[:, : portrait.shape[1]]
+    view[:] = portrait
+    view.flags.writeable = not read_only
+    np.testing.assert_array_equal(identity.embed(view, points), identity.embed(portrait, points))
+    copy = portrait.copy()
+    copy.flags.writeable = not read_only
+    np.testing.assert_array_equal(identity.embed(copy, points), identity.embed(portrait, points))
