@@ -65,12 +65,18 @@ def _videos(dataset: Dataset, left_out: frozenset[str]) -> Counts:
     return {"0": len({id_ for fake in fakes for id_ in (fake.target, fake.source)}), "1": len(fakes)}
 
 
+def _videos_of_pairs(dataset: Dataset, left_out: frozenset[str]) -> Counts:
+    """Return how many real videos and fakes the pairs have; a real video counts in each of its pairs."""
+    count = _videos(dataset, left_out)["1"]
+    return {"0": count, "1": count}
+
+
 CONSUMERS = (
     Consumer("DeepfakeBench", "deepfakebench", ("--frames", str(_FRAMES)), _pictures),
     Consumer("DeepfakeBench", "deepfakebench", ("--frames", str(_FRAMES), "--lmdb"), _pictures, "-lmdb"),
     Consumer("SelfBlendedImages", "sbi", ("--frames", str(_FRAMES)), _real_pictures),
     Consumer("CADDM", "caddm", ("--frames", str(_FRAMES), "--levels", "c23"), _pictures),
-    Consumer("LipForensics", "lipforensics", ("--levels", "c23"), _videos),
+    Consumer("LipForensics", "lipforensics", ("--levels", "c23"), _videos_of_pairs),
     Consumer("RealForensics", "realforensics", ("--levels", "c23", "--partial"), _videos),
     Consumer("dfdc_deepfake_challenge", "dfdc", ("--partial", "--boxes", "--crops", "--diffs"), _videos),
 )
