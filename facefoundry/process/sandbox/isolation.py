@@ -101,8 +101,7 @@ class Isolation:
 def _program() -> list[Path]:
     """Return the files and folders of this program and its libraries."""
     # A package that is installed to be edited is below no folder of sys.path.
-    packages = {
-        path for name, module in sys.modules.items() if "." not in name for path in getattr(module, "__path__", ())
-    }
+    loaded = tuple(sys.modules.items())  # other threads may import meanwhile
+    packages = {path for name, module in loaded if "." not in name for path in getattr(module, "__path__", ())}
     python = [sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *sys.path, *packages]
     return [Path(path) for path in _SYSTEM.split()] + [Path(path) for path in python if path and path != os.sep]
