@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facefoundry.errors import Unusable
 from facefoundry.media import still
 from facefoundry.media.frames import in_order
-from facefoundry.media.source import MediaInfo, ReadLimits, Source
+from facefoundry.media.source import MediaInfo, ReadLimits, Source, black, unwanted
 
 __all__ = ["open_folder", "open_tars"]
 
@@ -178,9 +178,12 @@ class _Pictures(Source):
             self.damaged.add(number)
         return picture
 
-    def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
+    def frames(self, start: int = 0, wanted: NDArray[np.bool_] | None = None) -> Iterator[NDArray[np.uint8]]:
         before = np.zeros((self.info.height, self.info.width, 3), np.uint8)
         for number in range(start, len(self._entries)):
+            if unwanted(number, wanted) and not self._tolerant:
+                yield black(self.info)
+                continue
             frame = self._decode(number)
             if frame is None:
                 yield before.copy()

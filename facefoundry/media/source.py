@@ -21,8 +21,10 @@ __all__ = [
     "MediaInfo",
     "ReadLimits",
     "Source",
+    "black",
     "frame_digest",
     "rate_text",
+    "unwanted",
 ]
 
 DEFAULT_FRAME_RATE: Final = (25, 1)
@@ -127,11 +129,13 @@ class Source(ABC):
         return self.frames()
 
     @abstractmethod
-    def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
+    def frames(self, start: int = 0, wanted: NDArray[np.bool_] | None = None) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames in order, each uint8 [h, w, 3] BGR, upright and contiguous in memory.
 
         Args:
             start: Number of the first frame to yield; the first frame of the source is 0.
+            wanted: bool [n], whether the pixels of each of the first n frames are wanted; None for all. In place of one
+                that is not, a black frame is yielded. That saves its conversion to BGR, half the time of decoding.
 
         Raises:
             Unusable: the media cannot be decoded, or is damaged (DAMAGED, TRUNCATED, NOT_AN_IMAGE) and damage is not
@@ -153,6 +157,16 @@ class Source(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the files."""
+
+
+def unwanted(number: int, wanted: NDArray[np.bool_] | None) -> bool:
+    """Return whether a frame's pixels are not wanted; `wanted` as in `Source.frames`."""
+    return wanted is not None and number < len(wanted) and not wanted[number]
+
+
+def black(info: MediaInfo) -> NDArray[np.uint8]:
+    """Return a black frame, uint8 [h, w, 3], read-only. Its strides are 0, so it takes one byte of memory."""
+    return np.broadcast_to(np.zeros((), np.uint8), (info.height, info.width, 3))
 
 
 def frame_digest(frame: NDArray[np.uint8]) -> int:

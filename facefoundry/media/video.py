@@ -28,7 +28,7 @@ from facefoundry.media.extent import broken_at, missing_bytes
 from facefoundry.media.orientation import AS_STORED, Orientation
 from facefoundry.media.packets import WITHOUT_TIMES, read_times
 from facefoundry.media.rate import Rate, rate_of
-from facefoundry.media.source import FRAME_RATES, MediaInfo, ReadLimits, Source
+from facefoundry.media.source import FRAME_RATES, MediaInfo, ReadLimits, Source, black, unwanted
 
 __all__ = ["DECODER", "Video"]
 
@@ -239,11 +239,11 @@ class Video(Source):
             what = f"has more than {self._limits.max_total} pixels in all its frames, the most that are accepted"
             raise self._unusable("TOO_LARGE", what)
 
-    def frames(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
+    def frames(self, start: int = 0, wanted: NDArray[np.bool_] | None = None) -> Iterator[NDArray[np.uint8]]:
         """Decode and yield the frames; see `Source.frames`."""
         for number, (frame, orientation) in enumerate(self._iterate()):
             if number >= start:
-                yield orientation.upright(self.to_bgr(frame))
+                yield black(self.info) if unwanted(number, wanted) else orientation.upright(self.to_bgr(frame))
 
     def to_bgr(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """Convert a decoded frame to uint8 [h, w, 3] BGR, as it is stored: neither rotated nor mirrored."""

@@ -89,7 +89,7 @@ def convert(arguments: ConvertArgs, workspace: Workspace) -> Iterator[Message[Co
         )
         outputs = opened.enter_context(files)
         converter = _Converter(known, chosen, workspace.input(arguments.weights), arguments)
-        frames = _verified(source, known)
+        frames = _verified(source, known, kept)
         numbers_of = _chunk_ranges(len(known), options.chunk_frames)
         finished = set(numbers_of) & set(workspace.finished)
         yield Resumed(tuple(sorted(finished)))
@@ -279,18 +279,20 @@ def _chosen(options: ConversionOptions, count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def _verified(source: Source, known: Alignments) -> Iterator[Frame]:
-    """Yield the clip's frames, and check that their pixels and number are those of the extraction.
+def _verified(source: Source, known: Alignments, kept: NDArray[np.bool_]) -> Iterator[Frame]:
+    """Yield the clip's frames, and check that their number, and the pixels of those kept, are as at the extraction.
+
+    In place of a frame that is not kept, bool [n], a black one is yielded.
 
     Raises:
         Unusable: a frame or the number of frames differs (DECODER_MISMATCH).
     """
     count = 0
-    for number, frame in enumerate(source):
+    for number, frame in enumerate(source.frames(wanted=kept)):
         count = number + 1
         if count > len(known):
             raise _mismatch(f"the source has more than the {len(known)} frames that it had at the extraction", known)
-        if frame_digest(frame) != known.frame_digests[number]:
+        if kept[number] and frame_digest(frame) != known.frame_digests[number]:
             raise _mismatch(f"frame {number} decodes to other pixels than at the extraction", known)
         yield frame
     if count != len(known):

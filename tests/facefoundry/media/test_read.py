@@ -54,6 +54,25 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
+@pytest.mark.parametrize("rotation", [0, 90])
+@pytest.mark.parametrize("kind", ["video", "pictures"])
+def test_frames_that_are_not_wanted_are_black_and_the_others_as_ever(tmp_path: Path, kind: str, rotation: int) -> None:
+    path = tmp_path / "clip.mp4"
+    if kind == "video":
+        write_h264(path, moving_frames(12, 96, 64), rotation=rotation)
+    else:
+        path.with_suffix("").mkdir()
+        path = path.with_suffix("")
+        for number, frame in enumerate(moving_frames(12, 96, 64)):
+            (path / f"{number}.png").write_bytes(encoded(frame))
+    wanted = np.isin(np.arange(10), [1, 2, 6])
+    with open_source(path) as source:
+        whole, some = list(source), list(source.frames(wanted=wanted))
+    assert len(some) == 12
+    for number, (frame, received) in enumerate(zip(whole, some, strict=True)):
+        np.testing.assert_array_equal(received, frame if number in (1, 2, 6, 10, 11) else np.zeros_like(frame))
+
+
 @pytest.mark.parametrize("size", [(96, 64), (97, 65)])
 def test_a_video_gives_the_pixels_that_opencv_gives(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "clip.mp4"
