@@ -146,8 +146,9 @@ def _measure(tree: Path, label: str, ids: tuple[str, str], clips: Path, argument
     changed = [f"--set={assignment}" for assignment in arguments.set]
     options = ["--local", "--json", f"--recipe={arguments.recipe}", f"--filelist={filelist}"]
     training = [*options, *(changed if tree == HERE else []), f"--local-dir={arguments.output / f'store-{label}'}"]
-    if arguments.iterations:
-        training.append(f"--iterations={arguments.iterations}")
+    iterations = arguments.iterations if tree == HERE else arguments.base_iterations or arguments.iterations
+    if iterations:
+        training.append(f"--iterations={iterations}")
     with _worker_seconds() as seconds:
         command(tree, ["generate-models", f"--data_path={clips}", f"--output_path={out / 'trained'}", *training])
     models = layout_of(out / "trained").models()
@@ -182,6 +183,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a training's field")
     parser.add_argument("-it", "--iterations", type=int, metavar="N", help="iterations, in both checkouts")
     parser.add_argument("--base", type=Path, metavar="TREE", help="another checkout, which trains with its own recipe")
+    parser.add_argument(
+        "--base-iterations",
+        type=int,
+        metavar="N",
+        help="iterations in that checkout, where equal CPU time takes others",
+    )
     arguments = parser.parse_args(argv)
     if len(arguments.clips) % 2:
         parser.error("give an even number of clips: each two are a pair")
