@@ -129,8 +129,10 @@ def test_the_sample_is_a_conversion_of_its_frames_alone_without_loss():
     sample = comparison.sample_recipe(recipe, [3, 7])
     assert ranges.frame_numbers(ranges.of(sample.conversion), 10) == [3, 7]
     assert sample.conversion.discard
-    assert [level.name for level in sample.compression.levels] == ["raw"]
-    sample.conversion.discard = recipe.conversion.discard
+    (level,) = sample.compression.levels
+    assert (level.name, level.crf, level.preset) == ("raw", 0, "ultrafast")
+    assert sample.conversion.batch_size == 3, "as many as the frames of a run"
+    sample.conversion.discard, sample.conversion.batch_size = recipe.conversion.discard, recipe.conversion.batch_size
     del sample.conversion.frame_ranges[:]
     assert sample.conversion == recipe.conversion
-    assert len(recipe.compression.levels) > 1
+    assert len(recipe.compression.levels) > 1 and recipe.compression.levels[0].preset != "ultrafast"
