@@ -106,7 +106,10 @@ class Outputs:
         shape = target.shape
         nothing = np.zeros(shape[:2], np.uint8)
         output = target if patch is None else patch.apply(target)
-        changed = nothing if patch is None else changed_pixels(target, output)
+        changed = np.zeros(shape[:2], np.uint8)
+        if patch is not None:
+            replaced = patch.region.slices
+            changed[replaced] = changed_pixels(target[replaced], output[replaced])
         pictures = {
             "masks": nothing if patch is None else patch.box_mask(shape),
             "masks_blend": nothing if patch is None else patch.blend_mask(shape),
