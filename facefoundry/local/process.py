@@ -14,7 +14,7 @@ from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.local.state import ProcessId
 from facefoundry.process.launch import launch
 
-__all__ = ["LocalProcess", "free_ports"]
+__all__ = ["LocalProcess", "free_ports", "held"]
 
 LOOPBACK = "127.0.0.1"
 _BAD_SETTINGS = 2  # exit code of a service whose settings are wrong
@@ -121,3 +121,18 @@ def free_ports(count: int, *, chosen: Collection[int] = ()) -> list[int]:
         f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}. Found {len(found)}.",
         reason="NO_FREE_PORT",
     )
+
+
+def held(port: int) -> socket.socket:
+    """Return a socket that keeps a free port from other processes, until it is closed.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind((LOOPBACK, port))
+    except OSError:
+        holder.close()
+        raise
+    return holder

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from facefoundry.errors import Denied, Unavailable, Unusable
-from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports
+from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports, held
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
@@ -87,6 +87,7 @@ class ObjectStore:
         self._environment: dict[str, str] = {}
         self._http: dict[str, int] = {}
         self._grpc: dict[str, int] = {}
+        self._held: list[socket.socket] = []
 
     def __enter__(self) -> StoreSettings:
         return self.start()
@@ -124,6 +125,8 @@ class ObjectStore:
         self._write_private("ports.json", json.dumps(ports))
         self._http = dict(zip(_ROLES, ports[::2], strict=True))
         self._grpc = dict(zip(_ROLES, ports[1::2], strict=True))
+        self._release()
+        self._held = [held(port["volume"]) for port in (self._http, self._grpc)]
         access_key, secret_key = self._credentials or (secrets.token_hex(10), secrets.token_urlsafe(30))
         identities = self._write_private("s3.json", _identities(access_key, secret_key, self._accounts))
         self.settings = loopback_settings(f"{LOOPBACK}:{self._http['s3']}", access_key, secret_key, self.bucket)
@@ -162,6 +165,7 @@ class ObjectStore:
         """
         deadline = time.monotonic() + _READY_SECONDS
         self._wait_until_ready(self._election_problem, meanwhile, deadline)
+        self._release()
         self._run(
             "volume",
             {
@@ -181,6 +185,7 @@ class ObjectStore:
         for process in self.processes.values():
             process.stop(_STOP_SECONDS)
         self.processes = {}
+        self._release()
         self._remove_leftovers()
 
     def kill(self) -> None:
@@ -188,6 +193,13 @@ class ObjectStore:
         for process in self.processes.values():
             process.kill()
         self.processes = {}
+        self._release()
+
+    def _release(self) -> None:
+        """Free the ports of the volumes, which start last, if they are still held."""
+        for port in self._held:
+            port.close()
+        self._held = []
 
     def _run(self, role: str, flags: Mapping[str, object]) -> None:
         flags = {"dir": self.folder / "data", "ip": LOOPBACK, "ip.bind": LOOPBACK, **flags}

@@ -130,6 +130,19 @@ def test_objects_survive_kill_minus_9_and_a_start_on_other_ports(new_object_stor
         assert not list(Path("/tmp").glob(f"seaweedfs-*-{used.endpoint.rpartition(':')[2]}.sock"))
 
 
+def test_no_other_process_takes_the_ports_of_the_volumes_before_they_start(tmp_path):
+    server = ObjectStore(tmp_path / "slow")
+    server.launch({})
+    try:
+        for port in server.ports[1::4]:
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", port)).close()
+        server.wait()
+        Store(server.settings).check()
+    finally:
+        server.stop()
+
+
 def test_what_has_credentials_is_private(new_object_store, tmp_path):
     server = ObjectStore(tmp_path / "private")
     server.launch({})
