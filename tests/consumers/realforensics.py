@@ -17,7 +17,8 @@ for name in ("Real", "Deepfakes"):
     command = [sys.executable, str(program), "--root-dir", str(folder), "--mean-face", str(mean_face)]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     cropped = {path.stem for path in (folder / "cropped_faces").iterdir()}
-    assert cropped == {path.stem for path in (folder / "videos").iterdir()}, f"every video of {name} was cropped"
+    # What was cropped of a video that an update removed stays, and no list names it.
+    assert cropped >= {path.stem for path in (folder / "videos").iterdir()}, f"every video of {name} was cropped"
 sys.path.insert(0, str(clone))
 import torch  # noqa: E402
 from pytorchvideo.data import make_clip_sampler  # noqa: E402
