@@ -22,7 +22,6 @@ from facefoundry.media.read import open_source
 from facefoundry.v1 import recipe_pb2
 from services.converter.composite import Patch
 from services.converter.mask import Box
-from services.converter.outputs import changed_pixels
 from services.converter.quality import Quality
 from services.converter.warp import Region
 from services.extractor import engines
@@ -86,7 +85,7 @@ def watch(clip: Path) -> RealFace:
         output = patch.apply(real[frame])
         if place and frame != frames[place - 1] + 1:
             quality.cut()
-        quality.add(real[frame], output, changed_pixels(real[frame], output), patch)
+        quality.add(real[frame], output, patch.changed_mask(real[frame]), patch)
     return RealFace(clip.stem, frames, own, encoded, embeddings, quality.figures())
 
 

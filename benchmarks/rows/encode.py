@@ -23,7 +23,6 @@ from facefoundry.media.write import MASK_LEVEL, LevelsWriter, MaskWriter
 from facefoundry.storage.parts import MASKS
 from services.converter.composite import Patch, composite
 from services.converter.mask import MaskOptions
-from services.converter.outputs import changed_pixels
 
 FRAMES = 8
 ROUNDS = 6
@@ -129,8 +128,8 @@ def run() -> list[Row]:
 
 def _masks(target: NDArray[np.uint8], patch: Patch) -> dict[str, NDArray[np.uint8]]:
     shape = target.shape
-    changed = changed_pixels(target, patch.apply(target))
-    return dict(zip(MASKS, (patch.box_mask(shape), patch.blend_mask(shape), changed), strict=True))
+    pictures = (patch.box_mask(shape), patch.blend_mask(shape), patch.changed_mask(target))
+    return dict(zip(MASKS, pictures, strict=True))
 
 
 def _decoded(path: Path) -> list[NDArray[np.uint8]]:

@@ -80,7 +80,7 @@ def sampled_frames(
 
 
 def sample_recipe(recipe: recipe_pb2.Recipe, frames: Sequence[int]) -> recipe_pb2.Recipe:
-    """Return the recipe of a conversion of the given frames alone, without loss, as cheap as can be.
+    """Return the recipe of a conversion of the given frames alone, without loss, at little cost.
 
     The network gets a run of frames at once: a batch takes as long whether its other places are filled or not. Pixels
     are those of the fake, but for the rounding of a batch of another size.

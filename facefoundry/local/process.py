@@ -14,7 +14,7 @@ from facefoundry.errors import InvalidInput, Unavailable
 from facefoundry.local.state import ProcessId
 from facefoundry.process.launch import launch
 
-__all__ = ["LocalProcess", "free_ports", "held"]
+__all__ = ["LocalProcess", "free_ports", "hold_ports", "release"]
 
 LOOPBACK = "127.0.0.1"
 _BAD_SETTINGS = 2  # exit code of a service whose settings are wrong
@@ -101,38 +101,50 @@ class LocalProcess:
         self._process.wait()
 
 
-def free_ports(count: int, *, chosen: Collection[int] = ()) -> list[int]:
-    """Return `count` different TCP ports that are not in use on this machine.
+def hold_ports(count: int, *, chosen: Collection[int] = ()) -> dict[int, socket.socket]:
+    """Keep `count` free TCP ports from other processes.
 
     Args:
         count: How many.
         chosen: Ports that a process will take soon; these are left out.
-    """
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port in chosen:
-            continue
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((LOOPBACK, port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise Unavailable(
-        f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}. Found {len(found)}.",
-        reason="NO_FREE_PORT",
-    )
 
-
-def held(port: int) -> socket.socket:
-    """Return a socket that keeps a free port from other processes, until it is closed.
+    Returns:
+        Sockets by port. Close one to free its port.
 
     Raises:
-        OSError: the port is in use.
+        Unavailable: there are too few (NO_FREE_PORT).
     """
-    holder = socket.socket()
-    try:
-        holder.bind((LOOPBACK, port))
-    except OSError:
-        holder.close()
-        raise
-    return holder
+    held: dict[int, socket.socket] = {}
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(held) == count:
+            break
+        if port in chosen:
+            continue
+        holder = socket.socket()
+        try:
+            holder.bind((LOOPBACK, port))
+        except OSError:
+            holder.close()
+        else:
+            held[port] = holder
+    if len(held) < count:
+        release(held)
+        raise Unavailable(
+            f"Expected {count} free ports from {_PORTS.start} to {_PORTS.stop - 1} on {LOOPBACK}. Found {len(held)}.",
+            reason="NO_FREE_PORT",
+        )
+    return held
+
+
+def release(held: dict[int, socket.socket], *, kept: Collection[int] = ()) -> None:
+    """Free ports that `hold_ports` keeps, all but some, and remove them from `held`."""
+    for port in [port for port in held if port not in kept]:
+        held.pop(port).close()
+
+
+def free_ports(count: int, *, chosen: Collection[int] = ()) -> list[int]:
+    """Return `count` different TCP ports that are not in use on this machine; arguments and errors as `hold_ports`."""
+    held = hold_ports(count, chosen=chosen)
+    ports = list(held)
+    release(held)
+    return ports

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from facefoundry.errors import Denied, Unavailable, Unusable
-from facefoundry.local.process import LOOPBACK, LocalProcess, free_ports, held
+from facefoundry.local.process import LOOPBACK, LocalProcess, hold_ports, release
 from facefoundry.settings import StoreSettings, read
 from facefoundry.storage.store import Store
 
@@ -87,7 +87,7 @@ class ObjectStore:
         self._environment: dict[str, str] = {}
         self._http: dict[str, int] = {}
         self._grpc: dict[str, int] = {}
-        self._held: list[socket.socket] = []
+        self._held: dict[int, socket.socket] = {}
 
     def __enter__(self) -> StoreSettings:
         return self.start()
@@ -121,17 +121,18 @@ class ObjectStore:
         for folder in (self.folder, self.folder / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remove_leftovers()
-        ports = free_ports(2 * len(_ROLES))
+        release(self._held)
+        self._held = hold_ports(2 * len(_ROLES))
+        ports = list(self._held)
         self._write_private("ports.json", json.dumps(ports))
         self._http = dict(zip(_ROLES, ports[::2], strict=True))
         self._grpc = dict(zip(_ROLES, ports[1::2], strict=True))
-        self._release()
-        self._held = [held(port["volume"]) for port in (self._http, self._grpc)]
         access_key, secret_key = self._credentials or (secrets.token_hex(10), secrets.token_urlsafe(30))
         identities = self._write_private("s3.json", _identities(access_key, secret_key, self._accounts))
         self.settings = loopback_settings(f"{LOOPBACK}:{self._http['s3']}", access_key, secret_key, self.bucket)
         self._environment = {**_environment(self.folder), **environment}
         gateway = [role for role in _ROLES if role != "volume"]
+        release(self._held, kept=(self._http["volume"], self._grpc["volume"]))
         self._run(
             "server",
             {
@@ -165,7 +166,7 @@ class ObjectStore:
         """
         deadline = time.monotonic() + _READY_SECONDS
         self._wait_until_ready(self._election_problem, meanwhile, deadline)
-        self._release()
+        release(self._held)
         self._run(
             "volume",
             {
@@ -185,7 +186,7 @@ class ObjectStore:
         for process in self.processes.values():
             process.stop(_STOP_SECONDS)
         self.processes = {}
-        self._release()
+        release(self._held)
         self._remove_leftovers()
 
     def kill(self) -> None:
@@ -193,13 +194,7 @@ class ObjectStore:
         for process in self.processes.values():
             process.kill()
         self.processes = {}
-        self._release()
-
-    def _release(self) -> None:
-        """Free the ports of the volumes, which start last, if they are still held."""
-        for port in self._held:
-            port.close()
-        self._held = []
+        release(self._held)
 
     def _run(self, role: str, flags: Mapping[str, object]) -> None:
         flags = {"dir": self.folder / "data", "ip": LOOPBACK, "ip.bind": LOOPBACK, **flags}

@@ -135,7 +135,8 @@ class Source(ABC):
         Args:
             start: Number of the first frame to yield; the first frame of the source is 0.
             wanted: bool [n], whether the pixels of each of the first n frames are wanted; None for all. In place of one
-                that is not, a black frame is yielded. That saves its conversion to BGR, half the time of decoding.
+                that is not, a black frame is yielded, read-only and not contiguous. That saves its conversion to BGR,
+                which takes about as long as its decoding.
 
         Raises:
             Unusable: the media cannot be decoded, or is damaged (DAMAGED, TRUNCATED, NOT_AN_IMAGE) and damage is not

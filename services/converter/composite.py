@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +54,17 @@ class Patch:
         """Return the blend mask as a picture of shape (h, w, ...): uint8 [h, w], 255 where the soft mask is above 0."""
         mask = np.zeros(shape[:2], np.uint8)
         mask[self.region.slices] = self.blend
+        return mask
+
+    def changed_mask(self, target: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return where the fake's frame differs from the target, uint8 [h, w, 3] BGR, in any channel: uint8 [h, w].
+
+        It is 255 where they differ, else 0.
+        """
+        mask = np.zeros(target.shape[:2], np.uint8)
+        blue, green, red = cv2.split(cv2.absdiff(target[self.region.slices], self.pixels))
+        largest = cv2.max(cv2.max(blue, green), red)
+        mask[self.region.slices] = cv2.threshold(largest, 0, 255, cv2.THRESH_BINARY)[1]
         return mask
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from services.converter.labels import Label, Row
 from services.converter.quality import Quality
 from services.converter.samples import Samples
 
-__all__ = ["Assembled", "Outputs", "changed_pixels", "content_hash"]
+__all__ = ["Assembled", "Outputs", "content_hash"]
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,7 @@ class Outputs:
         shape = target.shape
         nothing = np.zeros(shape[:2], np.uint8)
         output = target if patch is None else patch.apply(target)
-        changed = np.zeros(shape[:2], np.uint8)
-        if patch is not None:
-            replaced = patch.region.slices
-            changed[replaced] = changed_pixels(target[replaced], output[replaced])
+        changed = nothing if patch is None else patch.changed_mask(target)
         pictures = {
             "masks": nothing if patch is None else patch.box_mask(shape),
             "masks_blend": nothing if patch is None else patch.blend_mask(shape),
@@ -166,21 +162,6 @@ class Outputs:
         for name in list(self._masks):
             self._mask_files[video(name)] = self._masks[name].close()
             del self._masks[name]
-
-
-def changed_pixels(target: NDArray[np.uint8], output: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mark the pixels in which two frames differ in any channel.
-
-    Args:
-        target: uint8 [h, w, 3].
-        output: uint8 [h, w, 3].
-
-    Returns:
-        uint8 [h, w], 255 where they differ, else 0.
-    """
-    blue, green, red = cv2.split(cv2.absdiff(target, output))
-    largest = cv2.max(cv2.max(blue, green), red)
-    return np.asarray(cv2.threshold(largest, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def content_hash(info: MediaInfo) -> hashlib._Hash:

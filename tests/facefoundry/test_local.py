@@ -134,7 +134,7 @@ def test_no_other_process_takes_the_ports_of_the_volumes_before_they_start(tmp_p
     server = ObjectStore(tmp_path / "slow")
     server.launch({})
     try:
-        for port in server.ports[1::4]:
+        for port in server.ports[1::4]:  # of HTTP and of gRPC
             with pytest.raises(OSError, match="in use"):
                 socket.create_server(("127.0.0.1", port)).close()
         server.wait()

@@ -54,8 +54,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
-@pytest.mark.parametrize("rotation", [0, 90])
-@pytest.mark.parametrize("kind", ["video", "pictures"])
+@pytest.mark.parametrize(("kind", "rotation"), [("video", 0), ("video", 90), ("pictures", 0)])
 def test_frames_that_are_not_wanted_are_black_and_the_others_as_ever(tmp_path: Path, kind: str, rotation: int) -> None:
     path = tmp_path / "clip.mp4"
     if kind == "video":
