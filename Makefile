@@ -52,7 +52,7 @@ demo: $(DEMO)  ## Animate two portraits, swap their faces on this machine, and w
 	@$(BIN)/python -m demo out/clips
 	@echo "==> Training a small model on them and swapping the faces: a few minutes"
 	$(BIN)/facefoundry generate-models --local --local-dir .facefoundry -i out/clips -o out/demo \
-	    --recipe preview -it 1200 --convert_images --keep_temp_directories
+	    --recipe preview -it 3000 --convert_images --keep_temp_directories
 	@echo "==> Done. Open out/demo/report.html"
 
 # Tests wait half of the time, mostly for processes to start. So two files run in parallel.

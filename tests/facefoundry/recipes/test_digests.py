@@ -114,8 +114,8 @@ PINNED = {
     ],
     "preview": [
         "31a038aa7a93ff31ecfb9d48499ea9f1e61c550b",
-        "604d5110d6661adaf333542d0ced117ecedd1778",
-        "e44f02734b92eec9e4786129e3a2eb5decc62eb4",
+        "f4e207e1757f143026d4d10aadefd8d3f2e7b41b",
+        "a3a5dfb6737429cf35dd5a2eb82390b0a362725b",
         "a8ef081cb8f3d7e6660c3e899208eafd2877f974",
         "2165a6b2291e0c0fa81f17a6a04320976b14083e",
         "827713eb12a7d01fc29819605adbc4074830f910",
